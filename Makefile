@@ -1,0 +1,147 @@
+# skyrail: one non-recursive Makefile. `make help` lists the targets.
+# Variables: PROFILE=release|debug|asan|tsan|fuzz  CC=gcc|clang  WERROR=0|1  V=0|1  PREFIX  DESTDIR  J
+
+VERSION   := $(shell cat VERSION)
+PROFILE   ?= release
+BUILD     ?= build
+O         := $(BUILD)/$(PROFILE)
+PREFIX    ?= /usr/local
+SYSCONFDIR ?= /etc
+WERROR    ?= 1
+V         ?= 0
+Q         := $(if $(filter 1,$V),,@)
+export MAKEFLAGS += --no-print-directory
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# ---- sources: explicit, sorted; a file that is not listed is not built ----
+lib_SRCS := \
+	lib/api/api.c lib/api/api_client.c \
+	lib/base/clock.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
+	lib/conf/conf.c \
+	lib/crypto/aead.c lib/crypto/aead_sodium.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
+	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/sign.c \
+	lib/link/part.c \
+	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
+	lib/wire/entry.c lib/wire/rail.c lib/wire/route_hdr.c lib/wire/rule.c
+dp_SRCS := \
+	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_sock.c dataplane/ctl/stats.c \
+	dataplane/dp_conf.c \
+	dataplane/hop/hop.c dataplane/hop/hop_rx.c dataplane/hop/hop_table.c dataplane/hop/hop_tx.c \
+	dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c \
+	dataplane/rule/reclaim.c dataplane/rule/rule_table.c dataplane/rule/sweeper.c \
+	dataplane/worker/forward.c dataplane/worker/handoff.c dataplane/worker/uplink.c \
+	dataplane/worker/worker.c
+cp_SRCS := \
+	controlplane/app/edge.c \
+	controlplane/core/conn_unix.c controlplane/core/identity.c controlplane/core/loop.c \
+	controlplane/cp_conf.c \
+	controlplane/dp/dp_client.c controlplane/dp/neigh.c \
+	controlplane/route/route_id.c controlplane/route/rule_mgr.c \
+	controlplane/rpc/api_handlers.c controlplane/rpc/api_server.c \
+	controlplane/transport/rail_hs.c controlplane/transport/transport_hs.c \
+	controlplane/transport/transport_mgr.c
+ctl_SRCS := \
+	tools/ctl/cmd_key.c tools/ctl/cmd_rule.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c \
+	tools/ctl/main.c tools/ctl/print.c
+BENCH := $(sort $(wildcard tests/bench/*.c))
+TESTS := $(sort $(wildcard tests/lib/*/*_test.c tests/lib/*_test.c tests/dataplane/*/*_test.c \
+	tests/dataplane/*_test.c tests/controlplane/*/*_test.c tests/controlplane/*_test.c tests/tools/*_test.c))
+FUZZ  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+support_SRCS := $(sort $(wildcard tests/support/*.c))
+# While the tree grows, listed files that are not there yet are passed over.
+have = $(wildcard $1)
+
+# ---- flags ----
+PKG := pkg-config
+DPDK_CFLAGS := $(filter-out -march=%,$(subst -I,-isystem ,$(shell $(PKG) --cflags libdpdk 2>/dev/null)))
+DPDK_LIBS   := $(shell $(PKG) --libs libdpdk 2>/dev/null)
+# DPDK's x86 headers need SSE4.2; x86-64-v2 is that and nothing more, so binaries stay portable.
+MARCH ?= $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings \
+	-Wpointer-arith -Wformat=2 -Wimplicit-fallthrough -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)
+HARDEN := -fstack-protector-strong -fPIE
+CPPFLAGS += -I. -D_GNU_SOURCE -DSKYRAIL_VERSION='"$(VERSION)"' -DSKYRAIL_SYSCONFDIR='"$(SYSCONFDIR)/skyrail"'
+BASE_CFLAGS := -std=gnu17 $(WARN) -fno-common -g -ffile-prefix-map=$(CURDIR)=. $(MARCH)
+ifeq ($(PROFILE),release)
+OPT := -O2
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else ifeq ($(PROFILE),debug)
+OPT := -Og
+else ifeq ($(PROFILE),asan)
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(PROFILE),tsan)
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS += -fsanitize=thread
+else ifeq ($(PROFILE),fuzz)
+CC := clang
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=address,undefined
+else
+$(error PROFILE is one of release debug asan tsan fuzz, not '$(PROFILE)')
+endif
+ALL_CFLAGS = $(BASE_CFLAGS) $(OPT) $(HARDEN) $(FORTIFY) $(CFLAGS)
+LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
+LIB_LIBS := -lsodium -lsecp256k1 -linih -ljansson -lm -lpthread
+CP_LIBS  := -luv -lmnl
+CTL_LIBS := -lsmartcols
+
+# ---- objects ----
+obj = $(patsubst %.c,$O/%.o,$(call have,$1))
+LIB := $O/libskyrail.a
+DP  := $O/libdataplane.a
+CP  := $O/libcontrolplane.a
+SUP := $O/libsupport.a
+PROGRAMS := $O/skyrail-dataplane $O/skyrail-controlplane $O/skyrail
+TEST_BINS  := $(patsubst %.c,$O/%,$(TESTS))
+BENCH_BINS := $(patsubst %.c,$O/%,$(BENCH))
+FUZZ_BINS  := $(patsubst %.c,$O/%,$(FUZZ))
+
+.PHONY: all
+all: $(PROGRAMS) docs ## build the programs and man pages
+dp_OBJS := $(call obj,$(dp_SRCS) dataplane/main.c)
+$(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o: CPPFLAGS += $(DPDK_CFLAGS)
+$O/dataplane/%.o: CPPFLAGS += $(DPDK_CFLAGS)
+$O/dataplane/%.o $O/lib/crypto/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
+
+$O/%.o: %.c Makefile VERSION
+	@mkdir -p $(@D)
+	@$(if $(filter 1,$V),,echo "  CC      $<")
+	$Q$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+define archive
+$1: $2
+	@mkdir -p $$(@D)
+	@$(if $(filter 1,$V),,echo "  AR      $$@")
+	$Q rm -f $$@ && ar rcD $$@ $$(filter %.o,$$^)
+endef
+$(eval $(call archive,$(LIB),$(call obj,$(lib_SRCS))))
+$(eval $(call archive,$(DP),$(call obj,$(dp_SRCS))))
+$(eval $(call archive,$(CP),$(call obj,$(cp_SRCS))))
+$(eval $(call archive,$(SUP),$(call obj,$(support_SRCS))))
+link = @mkdir -p $(@D); $(if $(filter 1,$V),,echo "  LINK    $@";) \
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $1 $(LIB_LIBS)
+$O/skyrail-dataplane: $O/dataplane/main.o $(DP) $(LIB)
+	$(call link,$(DPDK_LIBS))
+$O/skyrail-controlplane: $O/controlplane/main.o $(CP) $(LIB)
+	$(call link,$(CP_LIBS))
+$O/skyrail: $(call obj,$(ctl_SRCS)) $(LIB)
+	$(call link,$(CTL_LIBS))
+$O/tests/lib/%: $O/tests/lib/%.o $(SUP) $(LIB)
+	$(call link,-lcmocka)
+$O/tests/controlplane/%: $O/tests/controlplane/%.o $(CP) $(SUP) $(LIB)
+	$(call link,$(CP_LIBS) -lcmocka)
+$O/tests/tools/%: $O/tests/tools/%.o $(SUP) $(LIB)
+	$(call link,$(CTL_LIBS) -lcmocka)
+$O/tests/dataplane/%: $O/tests/dataplane/%.o $(DP) $(SUP) $(LIB)
+	$(call link,$(DPDK_LIBS) -lcmocka)
+$O/tests/bench/%: $O/tests/bench/%.o $(DP) $(SUP) $(LIB)
+	$(call link,$(DPDK_LIBS))
+$O/tests/fuzz/%: $O/tests/fuzz/%.o $(LIB)
+	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer))
+.SECONDARY:
+-include $(shell [ -d $O ] && find $O -name '*.d')
+
+# ---- what people call ----
+include tools/targets.mk
