@@ -1,0 +1,96 @@
+// What one worker lcore owns and sees: the context that every function on the packet path takes first.
+//
+// Open, because hot inline functions reach into it. Owner: the worker alone, from launch to stop; the
+// pointers marked shared lead to tables that the main lcore writes and workers read without locks.
+#pragma once
+
+#include "lib/base/err.h"
+#include "lib/shm/dpmsg.h"
+#include "lib/shm/stats.h"
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	BURST = 32,
+	TX_ARRAY = 64, // frames gathered per port before a burst call
+};
+
+struct wctx;
+struct hop;
+struct rule_table;
+struct adj_table;
+struct hop_table;
+struct reclaim;
+struct handoff;
+struct uplink;
+
+// Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that came
+// out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST.
+typedef void (*wctx_sink)(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
+
+// Frames waiting for one port's burst call.
+struct tx_array {
+	uint16_t n;
+	uint16_t queue; // tx queue of this worker on the port; TX_NO_QUEUE: another worker owns it
+	uint16_t owner; // ... namely this one
+	uint16_t mtu;
+	struct rte_mbuf *m[TX_ARRAY];
+};
+#define TX_NO_QUEUE 0xffff
+
+struct rx_queue {
+	uint16_t port;
+	uint16_t queue;
+};
+
+struct wctx {
+	// -- hot --
+	_Alignas(64) uint64_t now_tsc; // at the start of this loop turn
+	uint64_t now_ns; // monotonic, same moment
+	uint32_t now_ds; // tenths of a second, monotonic: the stamp of rules
+	uint16_t id;
+	uint16_t n_workers;
+	_Atomic uint64_t *c; // this worker's counters (enum worker_counter), shared with readers
+	const struct rule_table *rules; // shared
+	const struct adj_table *adjs; // shared
+	struct hop_table *hops; // shared: receiver index -> hop and owner, handle -> hop and owner
+	struct rte_mempool *pool; // NUMA-local
+	wctx_sink sink; // where hop_rx puts route packets: forward_burst
+	struct handoff *handoff;
+	struct uplink *uplink;
+
+	// -- hops with packets waiting to be sealed in this turn --
+	struct hop *tx_pending;
+
+	struct tx_array tx[DPMSG_MAX_PORTS];
+
+	// -- cold --
+	uint64_t tsc_hz;
+	struct rx_queue rxq[DPMSG_MAX_PORTS * 2];
+	uint16_t n_rxq;
+	uint16_t udp_port; // ours, host order
+	int16_t socket;
+	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* by port
+	uint64_t foreign_credit; // cycles that may go into datagrams from foreign addresses
+	uint64_t mac_credit; // cycles that may go into mac1 checks
+	uint8_t mac1_key[32];
+	uint64_t rng; // xorshift state; not for secrets
+	struct stats_worker *stats;
+	struct reclaim *reclaim; // shared
+};
+
+static inline void count(struct wctx *w, enum worker_counter k, uint64_t n)
+{
+	stat_add(&w->c[k], n);
+}
+
+// Free and count: the only way a packet leaves unsent.
+static inline void drop(struct wctx *w, enum worker_counter k, struct rte_mbuf *m)
+{
+	stat_add(&w->c[k], 1);
+	rte_pktmbuf_free(m);
+}

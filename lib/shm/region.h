@@ -1,0 +1,105 @@
+// The two shared-memory segments of a data plane, how they are made and how they are handed over.
+//
+// `rings` goes to the one control plane; `stats` also to tools, which can only map it read-only. Both
+// are sealed memfds, not dumped in cores. The data plane creates them at start-up with a new epoch
+// and hands them out over a unix SOCK_SEQPACKET socket: the client sends struct region_ask, the
+// answer is struct region_offer with the descriptors as SCM_RIGHTS. The control plane keeps the
+// connection open: its end is how the data plane learns that the control plane is gone.
+#pragma once
+
+#include "lib/shm/dpmsg.h"
+#include "lib/shm/ring.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	REGION_MAGIC = 0x736b7267,
+	REGION_VERSION = 1,
+	REGION_ASK_CONTROL = 1,
+	REGION_ASK_STATS = 2,
+};
+
+struct region_ask {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t what; // REGION_ASK_*
+	uint32_t counters; // stats_counters_hash(): the same list of counters
+};
+
+// status 0: rings, stats, bell_cp, bell_dp follow as descriptors (REGION_ASK_STATS: just stats).
+// -EBUSY: a control plane is attached already; -EACCES: wrong user; -EPROTO: other version.
+struct region_offer {
+	int32_t status;
+	uint32_t version;
+	uint64_t epoch; // new with each life of the data plane
+	uint64_t rings_len;
+	uint64_t stats_len;
+};
+
+// Begins the rings segment. Written once by the data plane, except the flags at its end.
+struct region_hdr {
+	uint32_t magic;
+	uint32_t version;
+	uint64_t epoch;
+	uint64_t len;
+	uint32_t dpmsg_version;
+	uint32_t n_workers;
+	uint32_t rule_bits; // log2 of the rule table's size
+	uint32_t hop_max; // hop and transport handles have an index below this
+	uint32_t rx_index_bits; // log2 of the receiver index table
+	uint32_t adj_max;
+	uint32_t udp_port; // where peers reach this node
+	uint32_t pid;
+	uint64_t cmd_off, evt_off; // from the start of the segment
+	uint64_t hs_off[DPMSG_MAX_WORKERS];
+	uint64_t up_off[DPMSG_MAX_WORKERS];
+	uint64_t down_off[DPMSG_MAX_WORKERS];
+
+	// A reader that is about to sleep stores 1 (seq_cst), looks at its rings once more, and sleeps on
+	// its eventfd; the writer, after publishing, exchanges it to 0 and writes the eventfd if it was 1.
+	_Alignas(64) _Atomic uint32_t cp_sleeping; // set by the control plane, cleared by the main lcore
+	_Alignas(64) _Atomic uint32_t dp_sleeping; // set by the main lcore, cleared by the control plane
+	_Alignas(64) _Atomic uint32_t evt_overflow; // set by the main lcore, cleared by the control plane
+	_Atomic uint32_t attaches; // control planes that attached in this epoch, the present one included
+};
+
+struct region_conf {
+	uint32_t n_workers;
+	uint32_t n_ports;
+	uint32_t hop_max;
+	uint32_t rule_bits;
+	uint32_t rx_index_bits;
+	uint32_t adj_max;
+	uint32_t udp_port;
+	uint32_t cmd_size, evt_size, hs_size, up_size, down_size; // bytes, powers of two; 0 = default
+};
+
+// A mapped pair of segments, on either side. Open: both processes reach into it.
+struct region {
+	struct region_hdr *hdr; // NULL in a tool that has only the statistics
+	struct stats_hdr *stats; // read-only mapping in a tool
+	size_t rings_len, stats_len;
+	int rings_fd, stats_fd; // creator only, else -1
+	int bell_cp, bell_dp; // eventfds, non-blocking
+	int sock; // the client's connection, else -1
+	uint64_t epoch;
+};
+
+// Data plane. epoch comes from the caller (random). 0 or -errno.
+int region_create(struct region *r, const struct region_conf *conf, uint64_t epoch);
+// Listen on path (mode 0660; a stale socket of a dead process is replaced); descriptor or -errno.
+int region_listen(const char *path);
+// Answer one accepted connection's request. `control_busy`: a control plane is attached. `uid`: whom
+// besides root and ourselves to serve with the rings (-1: nobody). Returns the REGION_ASK_* served or
+// -errno (the client was told). The caller keeps or closes the connection.
+int region_serve(struct region *r, int conn, bool control_busy, uid_t uid);
+// Control plane or tool: connect, ask, map and check everything. 0, or -errno with *r untouched.
+int region_attach(struct region *r, const char *path, uint32_t what);
+void region_close(struct region *r);
+
+// Ring at an offset of the header, and the bytes of mapping behind it; NULL when the offset is wild.
+struct ring_shm *region_ring(const struct region *r, uint64_t off, size_t *max_len);
