@@ -15,11 +15,17 @@ typedef void (*reclaim_fn)(void *ctx, uint64_t arg);
 // [main] `workers` ids 0..n-1 may register. NULL with errno set.
 struct reclaim *reclaim_new(unsigned n_workers);
 void reclaim_free(struct reclaim *r); // runs what is still queued; workers have stopped
-// [main] fn(ctx, arg) runs in a later reclaim_poll(). -ENOSPC when the queue is full: poll and retry.
+// [main] fn(ctx, arg) runs in a later reclaim_poll(). -ENOSPC when the queue is full: poll and
+// retry.
 int reclaim_defer(struct reclaim *r, reclaim_fn fn, void *ctx, uint64_t arg);
 // [main] Run what is due, at most `max` destructors; returns how many ran. Never blocks.
 unsigned reclaim_poll(struct reclaim *r, unsigned max);
 unsigned reclaim_pending(const struct reclaim *r); // [main]
+
+// [main] Grace periods for owners that keep a list of their own: everything unlinked before
+// reclaim_start() is unreachable once reclaim_done() says so of its token.
+uint64_t reclaim_start(struct reclaim *r);
+bool reclaim_done(struct reclaim *r, uint64_t token);
 
 // [worker]
 void reclaim_online(struct reclaim *r, unsigned worker);

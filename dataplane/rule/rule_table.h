@@ -1,11 +1,12 @@
 // The rule table: route id -> what to do with a route packet (skywire-routing 2 and 3).
 //
-// Indexed directly: the low `bits` of a route id are the slot, the rest is a generation, so there is
-// no hash and no pointer on the path, and one cache line holds all that a packet needs.
+// Indexed directly: the low `bits` of a route id are the slot, the rest is a generation, so there
+// is no hash and no pointer on the path, and one cache line holds all that a packet needs.
 //
-// Concurrency. Main lcore is the only writer of a slot's body and id. It writes a slot while the id is
-// 0 (unpublished), then stores the id (release, pairs with the acquire in rule_lookup()). To remove it,
-// it stores 0 and writes the slot again only after a grace period. A live rule never changes, but for
+// Concurrency. Main lcore is the only writer of a slot's body and id. It writes a slot while the id
+// is 0 (unpublished), then stores the id (release, pairs with the acquire in rule_lookup()). To
+// remove it, it stores 0 and writes the slot again only after a grace period. A live rule never
+// changes, but for
 //   in_tp    any worker, once, by compare-exchange from RULE_IN_ANY (ingress pin)
 //   stamp_ds, packets, bytes    the rule's owner worker, relaxed
 #pragma once
@@ -24,6 +25,7 @@ enum {
 	RULE_BITS_MIN = 4,
 	RULE_BITS_MAX = 22, // 4 M rules
 };
+#define RULE_NONE 0xffffffffu
 
 struct rule {
 	// owner: main | workers: ro after the acquire of id
@@ -33,7 +35,7 @@ struct rule {
 	uint32_t keep_alive_ds; // tenths of a second, rounded up; 0 = static
 	uint8_t type; // enum dpmsg_rule_type
 	uint8_t flags; // RULE_STATIC
-	uint8_t closing; // main only: retired, waiting for the grace period
+	uint8_t retired; // main only: waiting for its grace period
 	uint8_t reason; // main only: enum rule_gone
 	_Atomic uint32_t in_tp; // workers, once
 
@@ -44,8 +46,9 @@ struct rule {
 	_Atomic uint64_t bytes; // payload, without the 7-byte header
 
 	// owner: main
-	uint32_t last_id; // of a retired rule, until its RULE_GONE was told
-	uint32_t pad[3];
+	uint32_t last_id; // of a retired rule, until its grace period is over
+	uint32_t next_retired; // index of the next one in the same batch
+	uint32_t pad1[2];
 };
 static_assert(sizeof(struct rule) == 64, "a rule is one cache line");
 
@@ -53,23 +56,33 @@ struct rule_table {
 	struct rule *slots;
 	uint32_t mask;
 	uint32_t bits;
-	uint32_t n_live; // main
-	uint32_t n_retiring; // main: id cleared, grace period not over
+	// owner: main
+	uint32_t n_live;
+	uint32_t n_retired; // id cleared, grace period not over
+	uint32_t batch; // head of the list retired since the last token, RULE_NONE if empty
+	uint32_t waiting; // head of the list whose grace period is `token`
+	uint64_t token;
+	uint64_t n_gone[RULE_GONE_RESET + 1]; // by reason, since start
 	struct reclaim *reclaim;
-	void (*gone)(void *ctx, const struct evt_rule *final); // main: after the grace period
+	void (*gone)(void *ctx, const struct evt_rule *final); // after the grace period
 	void *gone_ctx;
 };
 
-// [main] 2^bits slots, NUMA-local to `socket` (-1: any). 0 or -errno; -ENOMEM names no culprit: the caller does.
+// [main] 2^bits slots, NUMA-local to `socket` (-1: any). 0 or -errno; -ENOMEM names no culprit: the
+// caller does.
 int rule_table_init(struct rule_table *t, unsigned bits, int socket, struct reclaim *reclaim);
 void rule_table_fini(struct rule_table *t); // [main] workers have stopped
-// [main] Publish. -EEXIST: the index is live (the same id, or another generation) or still in its grace
-// period (-EAGAIN); -EINVAL: id 0, unknown type, keep-alive 0 of a rule that is not static.
+// [main] Publish. -EEXIST: the index is live, under this id or another generation; -EAGAIN: it is
+// still in its grace period; -EINVAL: id 0, unknown type, keep-alive 0 of a rule that is not
+// static.
 int rule_table_add(struct rule_table *t, const struct cmd_rule_add *c, uint32_t now_ds);
 // [main] Unpublish; `gone` is called after the grace period. -ENOENT: no such live id.
 int rule_table_del(struct rule_table *t, uint32_t id, enum rule_gone reason);
+// [main] End what has passed its grace period, at most `max` rules; returns how many ended.
+unsigned rule_table_poll(struct rule_table *t, unsigned max);
 // [main] The rule as a dump record; -ENOENT when the slot is empty.
-int rule_table_show(const struct rule_table *t, uint32_t index, uint32_t now_ds, struct evt_rule *out);
+int rule_table_show(
+	const struct rule_table *t, uint32_t index, uint32_t now_ds, struct evt_rule *out);
 
 // [any] Expired: idle for longer than its own keep-alive. Static rules never are.
 static inline bool rule_expired(const struct rule *r, uint32_t now_ds)
@@ -96,20 +109,22 @@ static inline struct rule *rule_lookup(const struct rule_table *t, uint32_t id)
 	return r;
 }
 
-// [worker: the rule's owner] One packet of payload_len bytes was released to the rule: counters and stamp.
+// [worker: the rule's owner] One packet of payload_len bytes was released to the rule: counters and
+// stamp.
 static inline void rule_count(struct rule *r, uint32_t payload_len, uint32_t now_ds)
 {
 	atomic_store_explicit(&r->packets,
 		atomic_load_explicit(&r->packets, memory_order_relaxed) + 1, memory_order_relaxed);
 	atomic_store_explicit(&r->bytes,
-		atomic_load_explicit(&r->bytes, memory_order_relaxed) + payload_len, memory_order_relaxed);
+		atomic_load_explicit(&r->bytes, memory_order_relaxed) + payload_len,
+		memory_order_relaxed);
 	// written only when it changed: the sweeper reads it, and the line stays clean
 	if (atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) != now_ds)
 		atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);
 }
 
-// [worker] May packets that came by transport tp use this rule? The first one on an authentic transport
-// pins it (*pinned set). RULE_IN_LOCAL rules take packets of the control plane only.
+// [worker] May packets that came by transport tp use this rule? The first one on an authentic
+// transport pins it (*pinned set). RULE_IN_LOCAL rules take packets of the control plane only.
 static inline bool rule_ingress_ok(struct rule *r, uint32_t tp, bool may_pin, bool *pinned)
 {
 	uint32_t in = atomic_load_explicit(&r->in_tp, memory_order_relaxed);

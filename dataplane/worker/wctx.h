@@ -1,7 +1,9 @@
-// What one worker lcore owns and sees: the context that every function on the packet path takes first.
+// What one worker lcore owns and sees: the context that every function on the packet path takes
+// first.
 //
-// Open, because hot inline functions reach into it. Owner: the worker alone, from launch to stop; the
-// pointers marked shared lead to tables that the main lcore writes and workers read without locks.
+// Open, because hot inline functions reach into it. Owner: the worker alone, from launch to stop;
+// the pointers marked shared lead to tables that the main lcore writes and workers read without
+// locks.
 #pragma once
 
 #include "lib/base/err.h"
@@ -28,8 +30,8 @@ struct reclaim;
 struct handoff;
 struct uplink;
 
-// Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that came
-// out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST.
+// Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that
+// came out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST.
 typedef void (*wctx_sink)(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
 
 // Frames waiting for one port's burst call.

@@ -1,8 +1,9 @@
 // Everything that crosses the shared-memory channel between data plane and control plane.
 //
-// Records lie in SPSC rings (lib/shm/ring.h), each begins with struct dpmsg_hdr; all integers are in
-// host order (one machine, one ABI; DPMSG_VERSION and the asserted sizes guard it). Whoever reads a
-// record copies it out of the ring, then checks it, then uses it: the writer may be hostile or dying.
+// Records lie in SPSC rings (lib/shm/ring.h), each begins with struct dpmsg_hdr; all integers are
+// in host order (one machine, one ABI; DPMSG_VERSION and the asserted sizes guard it). Whoever
+// reads a record copies it out of the ring, then checks it, then uses it: the writer may be hostile
+// or dying.
 //
 // Rings (c = control plane, m = main lcore, w = worker):
 //   cmd     c -> m   commands, each answered by EVT_DONE with its cookie
@@ -10,11 +11,12 @@
 //   hs[w]   w -> c   handshake datagrams and re-key messages: a ring of their own
 //   up[w]   w -> c   route packets for the control plane
 //   down[w] c -> w   route packets and datagrams from the control plane
-// Events are hints: nobody waits for them. When evt has no room the data plane sets `evt_overflow` in
-// the region header and the control plane mends its picture with CMD_DUMP.
+// Events are hints: nobody waits for them. When evt has no room the data plane sets `evt_overflow`
+// in the region header and the control plane mends its picture with CMD_DUMP.
 //
-// Handles (rule ids aside) are index | generation << DPMSG_HANDLE_BITS and are chosen by the control
-// plane; 0 is none. A transport ("tp") has one or more hops (flows); rules pin their ingress by tp.
+// Handles (rule ids aside) are index | generation << DPMSG_HANDLE_BITS and are chosen by the
+// control plane; 0 is none. A transport ("tp") has one or more hops (flows); rules pin their
+// ingress by tp.
 #pragma once
 
 #include <assert.h>
@@ -100,7 +102,14 @@ struct cmd_hello {
 };
 static_assert(sizeof(struct cmd_hello) == 56, "cmd_hello");
 
-enum { DUMP_PORTS = 1, DUMP_WORKERS = 2, DUMP_ADJS = 4, DUMP_HOPS = 8, DUMP_RULES = 16, DUMP_ALL = 31 };
+enum {
+	DUMP_PORTS = 1,
+	DUMP_WORKERS = 2,
+	DUMP_ADJS = 4,
+	DUMP_HOPS = 8,
+	DUMP_RULES = 16,
+	DUMP_ALL = 31
+};
 
 // Records of the kinds asked for, in the order of the bits, then EVT_DONE. May take many turns.
 struct cmd_dump {
@@ -137,7 +146,8 @@ static_assert(sizeof(struct cmd_adj_del) == 24, "cmd_adj_del");
 
 // One pair of session keys. Wiped by the reader in the ring as soon as it was copied.
 struct dpmsg_keys {
-	uint32_t rx_index; // our receiver index, chosen by the control plane: low bits address the table
+	uint32_t rx_index; // our receiver index, chosen by the control plane: low bits address the
+			   // table
 	uint32_t tx_index; // the peer's
 	uint8_t rx_key[32];
 	uint8_t tx_key[32];
@@ -148,7 +158,9 @@ struct dpmsg_keys {
 static_assert(sizeof(struct dpmsg_keys) == 80, "dpmsg_keys");
 
 enum { HOP_MODE_DATAGRAM = 0, HOP_MODE_RELIABLE = 1 };
-enum { HOP_RESET = 1 }; // flags: instances differ: counters, sequences, chains begin anew with this key
+enum {
+	HOP_RESET = 1
+}; // flags: instances differ: counters, sequences, chains begin anew with this key
 
 struct cmd_hop_add {
 	struct dpmsg_hdr h;

@@ -1,9 +1,9 @@
 // The two shared-memory segments of a data plane, how they are made and how they are handed over.
 //
-// `rings` goes to the one control plane; `stats` also to tools, which can only map it read-only. Both
-// are sealed memfds, not dumped in cores. The data plane creates them at start-up with a new epoch
-// and hands them out over a unix SOCK_SEQPACKET socket: the client sends struct region_ask, the
-// answer is struct region_offer with the descriptors as SCM_RIGHTS. The control plane keeps the
+// `rings` goes to the one control plane; `stats` also to tools, which can only map it read-only.
+// Both are sealed memfds, not dumped in cores. The data plane creates them at start-up with a new
+// epoch and hands them out over a unix SOCK_SEQPACKET socket: the client sends struct region_ask,
+// the answer is struct region_offer with the descriptors as SCM_RIGHTS. The control plane keeps the
 // connection open: its end is how the data plane learns that the control plane is gone.
 #pragma once
 
@@ -59,12 +59,17 @@ struct region_hdr {
 	uint64_t up_off[DPMSG_MAX_WORKERS];
 	uint64_t down_off[DPMSG_MAX_WORKERS];
 
-	// A reader that is about to sleep stores 1 (seq_cst), looks at its rings once more, and sleeps on
-	// its eventfd; the writer, after publishing, exchanges it to 0 and writes the eventfd if it was 1.
-	_Alignas(64) _Atomic uint32_t cp_sleeping; // set by the control plane, cleared by the main lcore
-	_Alignas(64) _Atomic uint32_t dp_sleeping; // set by the main lcore, cleared by the control plane
-	_Alignas(64) _Atomic uint32_t evt_overflow; // set by the main lcore, cleared by the control plane
-	_Atomic uint32_t attaches; // control planes that attached in this epoch, the present one included
+	// A reader that is about to sleep stores 1 (seq_cst), looks at its rings once more, and
+	// sleeps on its eventfd; the writer, after publishing, exchanges it to 0 and writes the
+	// eventfd if it was 1.
+	_Alignas(64) _Atomic uint32_t
+		cp_sleeping; // set by the control plane, cleared by the main lcore
+	_Alignas(64) _Atomic uint32_t
+		dp_sleeping; // set by the main lcore, cleared by the control plane
+	_Alignas(64) _Atomic uint32_t
+		evt_overflow; // set by the main lcore, cleared by the control plane
+	_Atomic uint32_t
+		attaches; // control planes that attached in this epoch, the present one included
 };
 
 struct region_conf {
@@ -75,7 +80,8 @@ struct region_conf {
 	uint32_t rx_index_bits;
 	uint32_t adj_max;
 	uint32_t udp_port;
-	uint32_t cmd_size, evt_size, hs_size, up_size, down_size; // bytes, powers of two; 0 = default
+	uint32_t cmd_size, evt_size, hs_size, up_size,
+		down_size; // bytes, powers of two; 0 = default
 };
 
 // A mapped pair of segments, on either side. Open: both processes reach into it.
@@ -93,13 +99,14 @@ struct region {
 int region_create(struct region *r, const struct region_conf *conf, uint64_t epoch);
 // Listen on path (mode 0660; a stale socket of a dead process is replaced); descriptor or -errno.
 int region_listen(const char *path);
-// Answer one accepted connection's request. `control_busy`: a control plane is attached. `uid`: whom
-// besides root and ourselves to serve with the rings (-1: nobody). Returns the REGION_ASK_* served or
-// -errno (the client was told). The caller keeps or closes the connection.
+// Answer one accepted connection's request. `control_busy`: a control plane is attached. `uid`:
+// whom besides root and ourselves to serve with the rings (-1: nobody). Returns the REGION_ASK_*
+// served or -errno (the client was told). The caller keeps or closes the connection.
 int region_serve(struct region *r, int conn, bool control_busy, uid_t uid);
 // Control plane or tool: connect, ask, map and check everything. 0, or -errno with *r untouched.
 int region_attach(struct region *r, const char *path, uint32_t what);
 void region_close(struct region *r);
 
-// Ring at an offset of the header, and the bytes of mapping behind it; NULL when the offset is wild.
+// Ring at an offset of the header, and the bytes of mapping behind it; NULL when the offset is
+// wild.
 struct ring_shm *region_ring(const struct region *r, uint64_t off, size_t *max_len);

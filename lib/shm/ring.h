@@ -1,11 +1,11 @@
 // Single-producer single-consumer ring of variable-length records over shared bytes.
 //
 // The shared part (struct ring_shm) is a header of cache lines, then `size` data bytes (a power of
-// two). Records are 8-byte aligned and contiguous; each begins with its length in a uint32_t (struct
-// dpmsg_hdr does). A record that would not fit before the end is preceded by padding, whose length
-// has the top bit set. Writer and reader each keep a private handle; head and tail in shared memory
-// are the other side's claims and are checked before use, so that a hostile other side can at most
-// make its own records be refused.
+// two). Records are 8-byte aligned and contiguous; each begins with its length in a uint32_t
+// (struct dpmsg_hdr does). A record that would not fit before the end is preceded by padding, whose
+// length has the top bit set. Writer and reader each keep a private handle; head and tail in shared
+// memory are the other side's claims and are checked before use, so that a hostile other side can
+// at most make its own records be refused.
 //
 // Ordering: the writer fills, then stores head (release); the reader loads head (acquire), copies,
 // then stores tail (release), which the writer loads (acquire) before it writes over the bytes.
@@ -61,8 +61,8 @@ int ring_r_attach(struct ring_r *r, struct ring_shm *shm, size_t max_len);
 void *ring_w_reserve(struct ring_w *w, uint32_t len);
 void ring_w_publish(struct ring_w *w);
 
-// The next record, still in shared memory, and its checked length; NULL when there is none. It stays
-// until ring_r_next(). The bytes may change under the reader: copy, then check, then use.
+// The next record, still in shared memory, and its checked length; NULL when there is none. It
+// stays until ring_r_next(). The bytes may change under the reader: copy, then check, then use.
 const void *ring_r_peek(struct ring_r *r, uint32_t *len);
 void ring_r_next(struct ring_r *r);
 // Give the bytes of the records stepped over back to the writer.

@@ -57,7 +57,8 @@ struct stats_port { // owner: the main lcore
 
 struct stats_hop { // owner: the hop's worker
 	_Alignas(64) _Atomic uint64_t c[H_COUNT];
-	_Atomic uint32_t hop; // handle, 0 = block not in use; main lcore stores it (release) after the name
+	_Atomic uint32_t
+		hop; // handle, 0 = block not in use; main lcore stores it (release) after the name
 	_Atomic uint32_t rtt_us;
 	char name[DPMSG_NAME_LEN]; // owner: main lcore
 };
@@ -84,7 +85,8 @@ struct stats_hdr {
 const struct counter_desc *stats_desc(enum counter_scope scope, size_t *n);
 uint32_t stats_counters_hash(void);
 size_t stats_len(uint32_t n_workers, uint32_t n_ports, uint32_t hop_max);
-void stats_init(struct stats_hdr *s, uint32_t n_workers, uint32_t n_ports, uint32_t hop_max, uint64_t epoch);
+void stats_init(struct stats_hdr *s, uint32_t n_workers, uint32_t n_ports, uint32_t hop_max,
+	uint64_t epoch);
 // -EPROTO when the segment is not what this program was built for.
 int stats_check(const struct stats_hdr *s, size_t len);
 
@@ -106,7 +108,8 @@ static inline struct stats_hop *stats_hop(const struct stats_hdr *s, unsigned i)
 // One writer: a plain add in the generated code, and TSan stays quiet.
 static inline void stat_add(_Atomic uint64_t *c, uint64_t n)
 {
-	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+	atomic_store_explicit(
+		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 static inline uint64_t stat_get(const _Atomic uint64_t *c)

@@ -1,0 +1,146 @@
+// The main lcore's side of the rule table: publish, retire, show. What workers do with a rule is
+// inline in the header. Retired rules form batches chained through their slots, so that any number
+// of them costs one grace period and no queue that could be full.
+
+#include "dataplane/rule/rule_table.h"
+
+#include <rte_malloc.h>
+
+#include <string.h>
+
+int rule_table_init(struct rule_table *t, unsigned bits, int socket, struct reclaim *reclaim)
+{
+	if (bits < RULE_BITS_MIN || bits > RULE_BITS_MAX)
+		return -EINVAL;
+	*t = (struct rule_table){
+		.slots = rte_zmalloc_socket("rules", sizeof(struct rule) << bits, 64, socket),
+		.mask = (1u << bits) - 1,
+		.bits = bits,
+		.batch = RULE_NONE,
+		.waiting = RULE_NONE,
+		.reclaim = reclaim,
+	};
+	return t->slots == NULL ? -ENOMEM : 0;
+}
+
+void rule_table_fini(struct rule_table *t)
+{
+	rte_free(t->slots);
+	t->slots = NULL;
+}
+
+int rule_table_add(struct rule_table *t, const struct cmd_rule_add *c, uint32_t now_ds)
+{
+	struct rule *r = rule_slot(t, c->id);
+	bool is_static = c->flags & RULE_STATIC;
+	uint64_t keep_alive_ds = ((uint64_t)c->keep_alive_ms + 99) / 100;
+
+	if (c->id == 0 || c->type > RULE_INTERMEDIARY || (c->flags & ~RULE_STATIC) != 0)
+		return -EINVAL;
+	if (!is_static && keep_alive_ds == 0)
+		return -EINVAL;
+	if (c->type != RULE_CONSUME && (c->next_id == 0 || c->tx_hop == 0))
+		return -EINVAL;
+	if (atomic_load_explicit(&r->id, memory_order_relaxed) != 0)
+		return -EEXIST;
+	if (r->retired)
+		return -EAGAIN;
+
+	r->next_id = c->next_id;
+	r->tx_hop = c->tx_hop;
+	r->keep_alive_ds = is_static ? 0 : (uint32_t)keep_alive_ds;
+	r->type = c->type;
+	r->flags = c->flags;
+	atomic_store_explicit(&r->in_tp, c->in_tp, memory_order_relaxed);
+	atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);
+	atomic_store_explicit(&r->packets, 0, memory_order_relaxed);
+	atomic_store_explicit(&r->bytes, 0, memory_order_relaxed);
+	t->n_live++;
+	// pairs with the acquire in rule_lookup()
+	atomic_store_explicit(&r->id, c->id, memory_order_release);
+	return 0;
+}
+
+int rule_table_del(struct rule_table *t, uint32_t id, enum rule_gone reason)
+{
+	struct rule *r = rule_lookup(t, id);
+
+	if (r == NULL)
+		return -ENOENT;
+	atomic_store_explicit(&r->id, 0, memory_order_release);
+	r->last_id = id;
+	r->retired = 1;
+	r->reason = (uint8_t)reason;
+	r->next_retired = t->batch;
+	t->batch = (uint32_t)(r - t->slots);
+	t->n_live--;
+	t->n_retired++;
+	t->n_gone[reason]++;
+	return 0;
+}
+
+static void fill(const struct rule *r, uint32_t id, uint32_t now_ds, struct evt_rule *out)
+{
+	uint32_t idle_ds = now_ds - atomic_load_explicit(&r->stamp_ds, memory_order_relaxed);
+
+	*out = (struct evt_rule){
+		.id = id,
+		.next_id = r->next_id,
+		.tx_hop = r->tx_hop,
+		.in_tp = atomic_load_explicit(&r->in_tp, memory_order_relaxed),
+		.keep_alive_ms = r->keep_alive_ds * 100,
+		// the owner's clock may be a tick ahead of ours
+		.age_ms = (int32_t)idle_ds < 0 ? 0 : idle_ds * 100,
+		.type = r->type,
+		.flags = r->flags,
+		.reason = r->reason,
+		.packets = atomic_load_explicit(&r->packets, memory_order_relaxed),
+		.bytes = atomic_load_explicit(&r->bytes, memory_order_relaxed),
+	};
+}
+
+int rule_table_show(
+	const struct rule_table *t, uint32_t index, uint32_t now_ds, struct evt_rule *out)
+{
+	const struct rule *r = &t->slots[index & t->mask];
+	uint32_t id = atomic_load_explicit(&r->id, memory_order_relaxed);
+
+	if (index > t->mask || id == 0)
+		return -ENOENT;
+	fill(r, id, now_ds, out);
+	out->reason = 0;
+	return 0;
+}
+
+// The next batch begins its grace period when the one before has ended.
+static void next_batch(struct rule_table *t)
+{
+	if (t->waiting != RULE_NONE || t->batch == RULE_NONE)
+		return;
+	t->waiting = t->batch;
+	t->batch = RULE_NONE;
+	t->token = reclaim_start(t->reclaim);
+}
+
+unsigned rule_table_poll(struct rule_table *t, unsigned max)
+{
+	unsigned n = 0;
+
+	next_batch(t);
+	if (t->waiting == RULE_NONE || !reclaim_done(t->reclaim, t->token))
+		return 0;
+	for (; n < max && t->waiting != RULE_NONE; n++) {
+		struct rule *r = &t->slots[t->waiting];
+		struct evt_rule final;
+
+		t->waiting = r->next_retired;
+		fill(r, r->last_id, atomic_load_explicit(&r->stamp_ds, memory_order_relaxed),
+			&final);
+		r->retired = 0;
+		t->n_retired--;
+		if (t->gone != NULL)
+			t->gone(t->gone_ctx, &final);
+	}
+	next_batch(t);
+	return n;
+}
