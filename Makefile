@@ -21,7 +21,7 @@ lib_SRCS := \
 	lib/base/clock.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
 	lib/conf/conf.c \
 	lib/crypto/aead.c lib/crypto/aead_sodium.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
-	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/sign.c \
+	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/secp.c lib/crypto/sign.c \
 	lib/link/part.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
 	lib/wire/entry.c lib/wire/rail.c lib/wire/route_hdr.c lib/wire/rule.c
