@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { BITS = 6, READERS = 3, ADDS = 3000 };
+enum { BITS = 6, READERS = 3, ADDS = 600 };
 
 struct race {
 	struct rule_table t;
