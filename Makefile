@@ -45,7 +45,8 @@ cp_SRCS := \
 ctl_SRCS := \
 	tools/ctl/cmd_key.c tools/ctl/cmd_rule.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c \
 	tools/ctl/main.c tools/ctl/print.c
-BENCH := $(sort $(wildcard tests/bench/*.c))
+BENCH := $(sort $(wildcard tests/bench/bench_*.c))
+bench_SRCS := $(filter-out $(BENCH),$(sort $(wildcard tests/bench/*.c)))
 TESTS := $(sort $(wildcard tests/lib/*/*_test.c tests/lib/*_test.c tests/dataplane/*/*_test.c \
 	tests/dataplane/*_test.c tests/controlplane/*/*_test.c tests/controlplane/*_test.c tests/tools/*_test.c))
 FUZZ  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -101,6 +102,7 @@ FUZZ_BINS  := $(patsubst %.c,$O/%,$(FUZZ))
 
 .PHONY: all
 all: $(PROGRAMS) docs ## build the programs and man pages
+bench_OBJS := $(call obj,$(bench_SRCS))
 dp_OBJS := $(call obj,$(dp_SRCS) dataplane/main.c)
 $(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o: CPPFLAGS += $(DPDK_CFLAGS)
@@ -136,7 +138,7 @@ $O/tests/tools/%: $O/tests/tools/%.o $(SUP) $(LIB)
 	$(call link,$(CTL_LIBS) -lcmocka)
 $O/tests/dataplane/%: $O/tests/dataplane/%.o $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lcmocka)
-$O/tests/bench/%: $O/tests/bench/%.o $(DP) $(SUP) $(LIB)
+$O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS))
 $O/tests/fuzz/%: $O/tests/fuzz/%.o $(LIB)
 	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer))
