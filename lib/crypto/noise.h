@@ -54,7 +54,8 @@ struct noise_conf {
 };
 
 // Everything in conf is copied. -EINVAL: unknown pattern or hash, a key that the pattern needs is
-// missing or bad, one that it does not know yet is given.
+// missing, one that it does not know yet is given, `s` is no secret key. A bad `rs` shows at the
+// first write or read.
 int noise_init(struct noise *n, const struct noise_conf *conf);
 // Wipes the state. Idempotent, also on a zeroed struct.
 void noise_fini(struct noise *n);
