@@ -24,7 +24,7 @@ lib_SRCS := \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/secp.c lib/crypto/sign.c \
 	lib/link/part.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
-	lib/wire/entry.c lib/wire/rail.c lib/wire/route_hdr.c lib/wire/rule.c
+	lib/wire/entry.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c
 dp_SRCS := \
 	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_sock.c dataplane/ctl/stats.c \
 	dataplane/dp_conf.c \

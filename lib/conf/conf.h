@@ -1,0 +1,109 @@
+// Configuration files, driven by one table per program: section, key, type, range, default, where
+// the value goes, whether a change needs a restart, one line of help. A file is taken whole or not
+// at all: each load makes a fresh values struct, so a bad file changes nothing. Named sections
+// (`[port wan0]`) become elements of an array. Errors are texts with file:line. One thread at a time.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum conf_type {
+	CONF_BOOL, // yes/no, true/false, on/off, 1/0 -> bool
+	CONF_INT, // -> int8_t .. int64_t, by the field's size
+	CONF_UINT, // decimal or 0x hex -> uint8_t .. uint64_t, ditto
+	CONF_STR, // -> char *, never NULL; min and max bound its length when max > 0
+	CONF_DURATION, // 250ms, 10s, 2m, 1h, 1d; us, ns too -> uint64_t in nanoseconds
+	CONF_SIZE, // 65536, 64k, 1M, 2G (powers of 1024) -> uint64_t in bytes
+	CONF_ENUM, // one of names -> int, the place in names
+	CONF_LIST, // words separated by commas or blanks -> struct conf_list; max bounds their number
+};
+
+enum { // flags of an item
+	CONF_LIVE = 1, // a changed value is taken without a restart
+	CONF_REQUIRED = 2, // has no default: must be there (in each instance of a named section)
+};
+
+enum { CONF_NAME_MAX = 31, CONF_LINE_MAX = 190, CONF_ERR_MAX = 512 };
+
+#define CONF_MS(x) ((x)*1000000ll)
+#define CONF_S(x) ((x)*1000000000ll)
+
+struct conf_list {
+	char **v;
+	size_t n;
+};
+
+// Field of a named section: the instances in the order of the file.
+struct conf_array {
+	void *v; // n elements of elem_size bytes
+	size_t n;
+};
+
+struct conf_item {
+	const char *section; // a plain section, or the class of a named one
+	const char *key;
+	enum conf_type type;
+	const char *def; // text as in a file; NULL = "" for str and list
+	int64_t min; // in the type's unit; min = max = 0: no bound but the field's size
+	int64_t max;
+	size_t offset; // in the values, or in the element of a named section
+	size_t size; // of the field
+	unsigned flags;
+	const char *help;
+	const char *const *names; // CONF_ENUM, ends in NULL
+	const char *(*check)(const char *text); // NULL, or what is wrong with this text
+};
+
+// Fills offset and size: CONF_FIELD(struct dp_conf, workers).
+#define CONF_FIELD(type, field) .offset = offsetof(type, field), .size = sizeof(((type *)0)->field)
+
+// A class of named sections.
+struct conf_class {
+	const char *section;
+	size_t array_offset; // struct conf_array in the values
+	size_t elem_size;
+	size_t name_offset; // char * in the element: the instance's name
+	size_t max; // instances
+};
+
+struct conf_schema {
+	const struct conf_item *items;
+	size_t n_items;
+	const struct conf_class *classes; // may be NULL
+	size_t n_classes;
+	size_t size; // of the values struct
+};
+
+struct conf;
+
+// Reads a file; one that does not exist gives the defaults and conf_is_missing(). NULL on failure,
+// with one line of text in err ("file:line: ..."). The caller owns the result.
+struct conf *conf_load(const struct conf_schema *schema, const char *path, char err[CONF_ERR_MAX]);
+
+// The same from memory; name stands for the file in messages and origins.
+struct conf *conf_parse(const struct conf_schema *schema, const char *name, const void *text,
+	size_t len, char err[CONF_ERR_MAX]);
+
+// Frees the values too, and every string in them.
+void conf_free(struct conf *c);
+
+// The values struct that the schema describes; valid until conf_free.
+const void *conf_values(const struct conf *c);
+bool conf_is_missing(const struct conf *c);
+const char *conf_path(const struct conf *c);
+
+struct conf_entry {
+	const struct conf_item *item;
+	const char *instance; // name of a named section, or NULL
+	const char *value; // as text
+	const char *origin; // "default" or file:line
+};
+
+// Each key with its value, in the order of the table, instances in the order of the file.
+void conf_walk(
+	const struct conf *c, void (*fn)(void *arg, const struct conf_entry *entry), void *arg);
+
+// The same as an ini text, with default and origin of each as a comment before it.
+void conf_print(const struct conf *c, FILE *out);
