@@ -1,0 +1,79 @@
+// How a record reads: one table of fields a record kind (api_rec.c), from which the CLI's tables
+// and the JSON of CLI and HTTP API are made. Pure functions; nothing here does I/O.
+#pragma once
+
+#include "lib/api/api.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum api_kind {
+	API_K_STR,
+	API_K_UINT,
+	API_K_INT,
+	API_K_BOOL,
+	API_K_WORD, // index into words[]
+	API_K_PK, // hex; people see the first 8 characters
+	API_K_UUID,
+	API_K_ADDR, // struct api_addr
+	API_K_MAC,
+	API_K_MS, // duration
+	API_K_US, // duration
+	API_K_BYTES,
+	API_K_PPM, // people see per cent
+	API_K_TIME, // wall clock in ns
+};
+
+enum api_field_flags {
+	API_F_WIDE = 1, // only with -a, and in JSON
+	API_F_DASH = 2, // 0 means "none": people see "-"
+};
+
+struct api_field {
+	const char *name; // JSON key; carries the unit
+	const char *label; // column head
+	const char *const *words; // API_K_WORD
+	uint16_t offset;
+	uint16_t size;
+	uint8_t kind; // enum api_kind
+	uint8_t flags;
+	uint8_t n_words;
+};
+
+struct api_record {
+	const char *name; // of the list, as the CLI's `show` says it
+	const char *help;
+	const struct api_field *fields;
+	uint16_t n_fields;
+	uint16_t size;
+	uint16_t type; // enum api_type
+	bool single; // there is only one: shown upright, JSON object instead of array
+};
+
+// All record kinds, and the one of a request type or NULL.
+const struct api_record *api_records(size_t *n);
+const struct api_record *api_record_find(uint16_t type);
+
+// The field of a record as people read it. Always NUL-terminated; control characters from elsewhere
+// become '?'. Returns buf.
+char *api_field_text(const struct api_field *f, const void *rec, char *buf, size_t cap);
+// Numbers are shown to the right.
+bool api_field_right(const struct api_field *f);
+
+// The record as one JSON object: length without the NUL, or -ENOSPC.
+int api_record_json(const struct api_record *r, const void *rec, char *buf, size_t cap);
+// A string with its quotes, escaped; bytes that are not UTF-8 become U+FFFD. Length or -ENOSPC.
+int api_json_string(const char *s, size_t max_len, char *buf, size_t cap);
+
+// Durations as people read them: "350ms", "12.5s", "3m20s", "2h05m", "4d03h".
+char *api_duration_text(uint64_t ms, char *buf, size_t cap);
+// "1.2.3.4:7780", "[fe80::1]:7780"; without a port when it is 0; "" for all zeros.
+char *api_addr_text(const struct api_addr *a, char *buf, size_t cap);
+int api_addr_parse(const char *text, struct api_addr *out); // IP:PORT; 0 or -EINVAL
+
+// A frame header read from a peer: 0, -EBADMSG when its length is impossible.
+int api_frame_check(const struct api_frame *f);
+// Is a fixed string field of a peer terminated and printable ASCII without spaces? -EINVAL if not,
+// or if it is empty.
+int api_name_check(const char *name, size_t cap);

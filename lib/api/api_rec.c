@@ -1,0 +1,260 @@
+// The field tables of all record kinds (api_rec.h): JSON name, column head, kind. Adding a field to
+// a struct means adding a line here; a test compares both. How a kind reads is in api_field.c.
+#include "lib/api/api_rec.h"
+
+#include "lib/api/api_field.h"
+#include "lib/base/err.h"
+
+#define F(member, kind_, label_, flags_)                                                           \
+	{                                                                                          \
+		.name = #member, .label = label_, .offset = offsetof(struct REC, member),          \
+		.size = sizeof(((struct REC *)0)->member), .kind = API_K_##kind_, .flags = flags_  \
+	}
+#define FW(member, words_, label_, flags_)                                                         \
+	{                                                                                          \
+		.name = #member, .label = label_, .offset = offsetof(struct REC, member),          \
+		.size = sizeof(((struct REC *)0)->member), .kind = API_K_WORD, .flags = flags_,    \
+		.words = words_, .n_words = ARRAY_LEN(words_)                                      \
+	}
+#define W API_F_WIDE
+#define D API_F_DASH
+
+static const char *const exceptions[] = {"drop", "kernel", "tap"};
+static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
+static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted"};
+static const char *const modes[] = {"datagram", "reliable"};
+static const char *const ciphers[] = {"-", "chacha20-poly1305", "none"};
+static const char *const rule_types[] = {"consume", "forward", "intermediary"};
+static const char *const rule_ins[] = {"-", "any", "local", "transport"};
+static const char *const roles[] = {"in", "out", "drop", "info"};
+static const char *const scopes[] = {"-", "worker", "port", "-", "transport"};
+static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
+
+#define REC api_node
+static const struct api_field node_fields[] = {
+	F(name, STR, "NAME", 0),
+	F(pk, PK, "PUBLIC KEY", 0),
+	F(version, STR, "VERSION", 0),
+	F(cp_pid, UINT, "CONTROL PLANE PID", 0),
+	F(cp_up_ms, MS, "CONTROL PLANE UP", 0),
+	F(dp_attached, BOOL, "DATA PLANE ATTACHED", 0),
+	F(dp_version, STR, "DATA PLANE VERSION", D),
+	F(dpdk, STR, "DPDK", D),
+	F(aead, STR, "CIPHER BACK END", D),
+	F(dp_pid, UINT, "DATA PLANE PID", D),
+	F(dp_up_ms, MS, "DATA PLANE UP", D),
+	F(epoch, UINT, "EPOCH", W),
+	F(udp_port, UINT, "UDP PORT", D),
+	F(workers, UINT, "WORKERS", 0),
+	F(ports, UINT, "PORTS", 0),
+	F(transports, UINT, "TRANSPORTS", 0),
+	F(transports_up, UINT, "TRANSPORTS UP", 0),
+	F(rules, UINT, "RULES", 0),
+	F(rule_slots, UINT, "RULE SLOTS", 0),
+	F(rules_expired, UINT, "RULES EXPIRED", 0),
+	F(rules_closed, UINT, "RULES CLOSED", 0),
+};
+#undef REC
+#define REC api_port
+static const struct api_field port_fields[] = {
+	F(name, STR, "NAME", 0),
+	F(link_up, BOOL, "LINK", 0),
+	F(device, STR, "DEVICE", 0),
+	F(mac, MAC, "MAC", 0),
+	F(mtu, UINT, "MTU", 0),
+	F(kernel_if, STR, "KERNEL IF", D),
+	FW(exception, exceptions, "OTHER FRAMES", 0),
+	F(speed_mbps, UINT, "MBIT/S", D),
+	F(rx_queues, UINT, "RXQ", 0),
+	F(tx_queues, UINT, "TXQ", 0),
+	F(number, UINT, "NO", W),
+	F(numa, INT, "NUMA", W),
+	F(rx_frames, UINT, "RX FRAMES", 0),
+	F(tx_frames, UINT, "TX FRAMES", 0),
+	F(rx_bytes, BYTES, "RX BYTES", 0),
+	F(tx_bytes, BYTES, "TX BYTES", 0),
+	F(rx_missed, UINT, "RX MISSED", 0),
+	F(rx_errors, UINT, "RX ERRORS", W),
+	F(tx_errors, UINT, "TX ERRORS", W),
+	F(rx_nombuf, UINT, "RX NO BUFFER", W),
+	F(lacks, STR, "DONE WITHOUT", D),
+};
+#undef REC
+#define REC api_worker
+static const struct api_field worker_fields[] = {
+	F(worker, UINT, "WORKER", 0),
+	F(lcore, UINT, "LCORE", 0),
+	F(cpu, INT, "CPU", 0),
+	F(numa, INT, "NUMA", W),
+	F(hops, UINT, "HOPS", 0),
+	F(queues, UINT, "QUEUES", 0),
+	F(asleep, BOOL, "ASLEEP", 0),
+	F(busy_ppm, PPM, "BUSY", 0),
+	F(rx_frames, UINT, "RX FRAMES", 0),
+	F(tx_frames, UINT, "TX FRAMES", 0),
+	F(rx_packets, UINT, "RX PACKETS", 0),
+	F(forwarded, UINT, "FORWARDED", 0),
+	F(drops, UINT, "DROPS", 0),
+	F(held, UINT, "HELD", 0),
+	F(sleeps, UINT, "SLEEPS", W),
+};
+#undef REC
+#define REC api_transport
+static const struct api_field transport_fields[] = {
+	F(name, STR, "NAME", 0),
+	FW(state, tp_states, "STATE", 0),
+	F(peer, PK, "PEER", 0),
+	F(remote, ADDR, "ADDRESS", D),
+	FW(cipher, ciphers, "CIPHER", 0),
+	FW(mode, modes, "MODE", W),
+	FW(origin, tp_origins, "ORIGIN", W),
+	F(initiator, BOOL, "INITIATOR", W),
+	F(dial, BOOL, "DIALS", W),
+	F(tp_id, UUID, "TRANSPORT ID", W),
+	F(up_ms, MS, "UP FOR", D),
+	F(rtt_us, US, "RTT", D),
+	F(silent_ms, MS, "SILENT", 0),
+	F(key_age_ms, MS, "KEY AGE", 0),
+	F(handshake_ns, TIME, "LAST HANDSHAKE", W | D),
+	F(handshakes, UINT, "HANDSHAKES", W),
+	F(rekeys, UINT, "KEYS", 0),
+	F(mtu, UINT, "MTU", D),
+	F(owner, UINT, "WORKER", W),
+	F(rules, UINT, "STATIC RULES", W),
+	F(rx_packets, UINT, "RX PACKETS", 0),
+	F(tx_packets, UINT, "TX PACKETS", 0),
+	F(rx_bytes, BYTES, "RX BYTES", 0),
+	F(tx_bytes, BYTES, "TX BYTES", 0),
+	F(lost, UINT, "LOST", 0),
+	F(replayed, UINT, "REPLAYED", W),
+	F(bad_tag, UINT, "BAD TAG", W),
+	F(note, STR, "NOTE", 0),
+};
+#undef REC
+#define REC api_rule
+static const struct api_field rule_fields[] = {
+	F(id, UINT, "ID", 0),
+	FW(type, rule_types, "TYPE", 0),
+	F(next_id, UINT, "NEXT", D),
+	F(transport, STR, "OUT BY", D),
+	FW(in, rule_ins, "IN", 0),
+	F(in_transport, STR, "IN BY", D),
+	F(fixed, BOOL, "STATIC", 0),
+	F(keep_alive_ms, MS, "KEEP-ALIVE", D),
+	F(idle_ms, MS, "IDLE", 0),
+	F(expires_ms, MS, "EXPIRES IN", D),
+	F(orphan_ms, MS, "ORPHAN FOR", D),
+	F(owner, UINT, "WORKER", W),
+	F(packets, UINT, "PACKETS", 0),
+	F(bytes, BYTES, "BYTES", 0),
+};
+#undef REC
+#define REC api_counter
+static const struct api_field counter_fields[] = {
+	F(of, STR, "OF", 0),
+	F(name, STR, "COUNTER", 0),
+	F(value, UINT, "VALUE", 0),
+	F(unit, STR, "UNIT", 0),
+	FW(scope, scopes, "SCOPE", W),
+	F(stage, STR, "STAGE", D),
+	FW(role, roles, "ROLE", W),
+	F(help, STR, "MEANING", 0),
+};
+#undef REC
+#define REC api_ring
+static const struct api_field ring_fields[] = {
+	F(name, STR, "RING", 0),
+	F(size, BYTES, "SIZE", 0),
+	F(used, BYTES, "USED", 0),
+	F(passed, BYTES, "PASSED", 0),
+	F(refused, UINT, "REFUSED", 0),
+};
+#undef REC
+#define REC api_memory
+static const struct api_field memory_fields[] = {
+	F(name, STR, "WHAT", 0),
+	F(bytes, BYTES, "BYTES", D),
+	F(used, UINT, "USED", 0),
+	F(total, UINT, "OF", D),
+	F(note, STR, "NOTE", 0),
+};
+#undef REC
+#define REC api_edge
+static const struct api_field edge_fields[] = {
+	F(name, STR, "NAME", 0),
+	FW(state, edge_states, "STATE", 0),
+	F(addrs, STR, "ADDRESS", D),
+	F(mtu, UINT, "MTU", 0),
+	F(forward_id, UINT, "FORWARD", D),
+	F(consume_id, UINT, "CONSUME", D),
+	FW(origin, tp_origins, "ORIGIN", W),
+	F(out_packets, UINT, "OUT PACKETS", 0),
+	F(out_bytes, BYTES, "OUT BYTES", 0),
+	F(in_packets, UINT, "IN PACKETS", 0),
+	F(in_bytes, BYTES, "IN BYTES", 0),
+	F(drop_detached, UINT, "OUT DROPPED", 0),
+	F(drop_in_full, UINT, "IN DROPPED", 0),
+	F(drop_in_bad, UINT, "IN BAD", W),
+	F(waits, UINT, "WAITS", W),
+	F(keepalives, UINT, "KEEP-ALIVES", 0),
+};
+#undef REC
+#define REC api_neighbour
+static const struct api_field neighbour_fields[] = {
+	F(dst, ADDR, "PEER", 0),
+	F(next_hop, ADDR, "NEXT HOP", D),
+	F(mac, MAC, "MAC", D),
+	F(state, STR, "STATE", 0),
+	F(usable, BOOL, "USABLE", 0),
+	F(port, STR, "PORT", D),
+	F(src, ADDR, "SOURCE", D),
+	F(mtu, UINT, "MTU", D),
+	F(refs, UINT, "USERS", 0),
+};
+#undef REC
+#define REC api_conf
+static const struct api_field conf_fields[] = {
+	F(section, STR, "SECTION", 0),
+	F(key, STR, "KEY", 0),
+	F(value, STR, "VALUE", 0),
+	F(standard, STR, "DEFAULT", 0),
+	F(origin, STR, "FROM", 0),
+};
+#undef REC
+
+#define R(type_, name_, rec, fields_, single_, help_)                                              \
+	{                                                                                          \
+		.name = name_, .help = help_, .fields = fields_, .n_fields = ARRAY_LEN(fields_),   \
+		.size = sizeof(struct rec), .type = type_, .single = single_                       \
+	}
+
+static const struct api_record records[] = {
+	R(API_NODE, "node", api_node, node_fields, true, "this node: key, versions, life, totals"),
+	R(API_PORTS, "ports", api_port, port_fields, false, "devices and what they carried"),
+	R(API_WORKERS, "workers", api_worker, worker_fields, false,
+		"poll-mode workers and their load"),
+	R(API_TRANSPORTS, "transports", api_transport, transport_fields, false, "links to peers"),
+	R(API_RULES, "rules", api_rule, rule_fields, false, "the rule table"),
+	R(API_COUNTERS, "counters", api_counter, counter_fields, false,
+		"every counter of the data plane"),
+	R(API_RINGS, "rings", api_ring, ring_fields, false, "shared-memory rings"),
+	R(API_MEMORY, "memory", api_memory, memory_fields, false, "where memory went"),
+	R(API_EDGES, "edges", api_edge, edge_fields, false, "TUN devices at the ends of routes"),
+	R(API_NEIGHBOURS, "neighbours", api_neighbour, neighbour_fields, false,
+		"next hops of peers"),
+	R(API_CONFIG, "config", api_conf, conf_fields, false, "configuration in force"),
+};
+
+const struct api_record *api_records(size_t *n)
+{
+	*n = ARRAY_LEN(records);
+	return records;
+}
+
+const struct api_record *api_record_find(uint16_t type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(records); i++)
+		if (records[i].type == type)
+			return &records[i];
+	return NULL;
+}
