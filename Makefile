@@ -22,7 +22,7 @@ lib_SRCS := \
 	lib/conf/conf.c \
 	lib/crypto/aead.c lib/crypto/aead_sodium.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/secp.c lib/crypto/sign.c \
-	lib/link/part.c \
+	lib/link/part.c lib/link/rail_hs.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
 	lib/wire/entry.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c
 dp_SRCS := \
@@ -40,7 +40,7 @@ cp_SRCS := \
 	controlplane/dp/dp_client.c controlplane/dp/neigh.c \
 	controlplane/route/route_id.c controlplane/route/rule_mgr.c \
 	controlplane/rpc/api_handlers.c controlplane/rpc/api_server.c \
-	controlplane/transport/rail_hs.c controlplane/transport/transport_hs.c \
+	controlplane/transport/transport_hs.c \
 	controlplane/transport/transport_mgr.c
 ctl_SRCS := \
 	tools/ctl/cmd_key.c tools/ctl/cmd_rule.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c \

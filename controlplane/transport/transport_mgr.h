@@ -1,0 +1,127 @@
+// Life of every transport: made (configured, by API, or by a peer that may), resolved, brought up
+// by handshakes, kept, re-keyed, adopted after a restart, deleted. Its hop and transport handles
+// are its own from the start to the end of its life, up or not. One thread: the loop's.
+//
+//   down --dial--> resolving --path usable--> handshake --keyed--> up
+//   up --nothing heard--> dead --handshake--> up; passive ones wait in `down` for the peer's init
+#pragma once
+
+#include "controlplane/core/identity.h"
+#include "controlplane/dp/neigh.h"
+
+#include <sys/types.h>
+
+struct transport_mgr;
+struct transport;
+
+enum transport_state {
+	TRANSPORT_DOWN,
+	TRANSPORT_RESOLVING,
+	TRANSPORT_HANDSHAKE,
+	TRANSPORT_UP,
+	TRANSPORT_DEAD, // was up, the peer fell silent
+};
+
+// Bits of rail TLV 4.
+enum { TRANSPORT_CHACHA = 1, TRANSPORT_NONE = 4, TRANSPORT_AUTO = TRANSPORT_CHACHA };
+
+enum transport_origin {
+	TRANSPORT_CONFIGURED, // [transport NAME]; goes with the configuration
+	TRANSPORT_ADDED, // by API
+	TRANSPORT_ACCEPTED, // made by a peer's init; ends when it is dead
+	TRANSPORT_ADOPTED, // found in the data plane at our start, named by nobody yet
+};
+
+struct transport_conf {
+	char name[DPMSG_NAME_LEN];
+	struct key_pk peer;
+	struct dpmsg_addr addr; // port 0: passive, the peer dials
+	char scope_if[16]; // interface of a link-local address, else ""
+	uint8_t mode; // HOP_MODE_DATAGRAM
+	uint8_t ciphers; // mask: what we offer and accept
+	bool dial;
+	enum transport_origin origin;
+};
+
+struct transport_mgr_conf {
+	struct loop *loop;
+	struct dp_client *dp;
+	struct neigh *neigh;
+	struct identity *id;
+	const char *state_dir; // where the time of the last init sent is kept; copied
+	bool allow_any; // accept keys that no transport names
+	uint32_t accepted_max; // transports made by peers; 0 = 1024
+	uint32_t keepalive_ms, dead_ms, rekey_ms; // 0 = data plane's defaults
+};
+
+// What the API shows. Times are ages in ms; 0xffffffff: never.
+struct transport_info {
+	struct transport_conf conf;
+	enum transport_state state;
+	uint32_t tp, hop; // handles
+	uint8_t tp_id[16];
+	struct dpmsg_addr peer; // where it is now
+	uint8_t local_ip[16];
+	uint32_t adj;
+	uint8_t owner; // worker, 0xff: not known
+	uint8_t cipher; // enum aead_cipher, when keyed
+	bool initiator; // of the key in use
+	bool in_dp; // the hop exists in the data plane: rules may name it
+	uint32_t age_ms; // in this state
+	uint32_t handshake_ms; // since the last handshake
+	uint32_t rtt_us; // 0: not measured
+	uint32_t n_handshakes, n_rekeys, n_failures;
+	char why[DPMSG_TEXT_LEN]; // last reason why it is not up, "" if none
+};
+
+// NULL and errno.
+struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);
+// Transports stay in the data plane: a control plane that ends takes nothing down.
+void transport_mgr_free(struct transport_mgr *m);
+
+// 0, or -EEXIST (name, or peer: one transport per pair), -EINVAL (own key, bad name or key, no
+// cipher), -ENOSPC (no handle left), -ENOMEM. err gets a sentence for people.
+int transport_mgr_add(
+	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len);
+// Tells the peer (CLOSE), removes the hop, frees t. -ENOENT.
+int transport_mgr_del(struct transport_mgr *m, const char *name);
+void transport_mgr_allow_any(struct transport_mgr *m, bool allow);
+
+struct transport *transport_mgr_find(struct transport_mgr *m, const char *name);
+struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp);
+struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop);
+void transport_mgr_each(
+	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg);
+
+const char *transport_name(const struct transport *t);
+uint32_t transport_tp(const struct transport *t);
+// The hop that carries a route with this id as the *peer* knows it (rail.md, Words; n = 1 now).
+uint32_t transport_hop(const struct transport *t, uint32_t next_id);
+// The worker whose down ring is nearest to that hop; 0 when not known.
+unsigned transport_worker(const struct transport *t);
+bool transport_is_up(const struct transport *t);
+// The data plane knows the hop: rules over it can be installed.
+bool transport_in_dp(const struct transport *t);
+void transport_info_get(const struct transport *t, struct transport_info *out);
+const char *transport_state_name(enum transport_state s);
+
+// One PROBE; cb once, with status 0 and the round trip, or -ENOTCONN, -ETIMEDOUT (2 s), -EAGAIN.
+typedef void (*transport_ping_fn)(void *arg, int status, uint32_t rtt_us);
+int transport_mgr_ping(
+	struct transport_mgr *m, struct transport *t, transport_ping_fn cb, void *arg);
+
+enum transport_change {
+	TRANSPORT_CHANGE_ADDED,
+	TRANSPORT_CHANGE_IN_DP, // the hop was made (or adopted): install what waits for it
+	TRANSPORT_CHANGE_UP,
+	TRANSPORT_CHANGE_DOWN, // dead, closed, or the data plane is gone
+	TRANSPORT_CHANGE_REMOVED, // t is freed after this call
+};
+
+struct transport_watch {
+	void (*fn)(void *arg, struct transport *t, enum transport_change what);
+	void *arg;
+	struct transport_watch *next; // the manager's
+};
+// w is the caller's and lives as long as m.
+void transport_mgr_watch(struct transport_mgr *m, struct transport_watch *w);
