@@ -1,0 +1,119 @@
+// Layout and self-description of the statistics segment. Everything that knows the list of counters
+// by name is generated here from counters.def; nobody else spells a counter's name for output.
+
+#include "lib/shm/stats.h"
+
+#include "lib/base/err.h"
+
+#include <string.h>
+
+static const struct counter_desc workers[] = {
+#define COUNTER_WORKER(stage, role, name, unit, help)                                              \
+	[W_##name] = {#name, unit, help, SCOPE_WORKER, STAGE_##stage, ROLE_##role},
+#include "lib/shm/counters.def"
+};
+
+static const struct counter_desc ports[] = {
+#define COUNTER_PORT(name, unit, help)                                                             \
+	[P_##name] = {#name, unit, help, SCOPE_PORT, STAGE_info, ROLE_INFO},
+#include "lib/shm/counters.def"
+};
+
+static const struct counter_desc hops[] = {
+#define COUNTER_HOP(name, unit, help)                                                              \
+	[H_##name] = {#name, unit, help, SCOPE_HOP, STAGE_info, ROLE_INFO},
+#include "lib/shm/counters.def"
+};
+
+const struct counter_desc *stats_desc(enum counter_scope scope, size_t *n)
+{
+	switch (scope) {
+	case SCOPE_WORKER:
+		*n = ARRAY_LEN(workers);
+		return workers;
+	case SCOPE_PORT:
+		*n = ARRAY_LEN(ports);
+		return ports;
+	case SCOPE_HOP:
+		*n = ARRAY_LEN(hops);
+		return hops;
+	}
+	*n = 0;
+	return NULL;
+}
+
+// FNV-1a over the names in order, each with its final NUL: adding, renaming or moving a counter
+// changes it.
+uint32_t stats_counters_hash(void)
+{
+	uint32_t h = 2166136261u;
+
+	for (int scope = SCOPE_WORKER; scope <= SCOPE_HOP; scope++) {
+		size_t n;
+		const struct counter_desc *d = stats_desc((enum counter_scope)scope, &n);
+
+		for (size_t i = 0; i < n; i++) {
+			const char *p = d[i].name;
+
+			do {
+				h = (h ^ (uint8_t)*p) * 16777619u;
+			} while (*p++ != '\0');
+		}
+	}
+	return h;
+}
+
+struct layout {
+	uint64_t workers_off, ports_off, hops_off, len;
+};
+
+static struct layout layout_of(uint64_t n_workers, uint64_t n_ports, uint64_t hop_max)
+{
+	struct layout l;
+
+	l.workers_off = (sizeof(struct stats_hdr) + 63) & ~(uint64_t)63;
+	l.ports_off = l.workers_off + n_workers * sizeof(struct stats_worker);
+	l.hops_off = l.ports_off + n_ports * sizeof(struct stats_port);
+	l.len = l.hops_off + hop_max * sizeof(struct stats_hop);
+	return l;
+}
+
+size_t stats_len(uint32_t n_workers, uint32_t n_ports, uint32_t hop_max)
+{
+	return layout_of(n_workers, n_ports, hop_max).len;
+}
+
+void stats_init(
+	struct stats_hdr *s, uint32_t n_workers, uint32_t n_ports, uint32_t hop_max, uint64_t epoch)
+{
+	struct layout l = layout_of(n_workers, n_ports, hop_max);
+
+	s->magic = STATS_MAGIC;
+	s->version = STATS_VERSION;
+	s->counters = stats_counters_hash();
+	s->n_workers = n_workers;
+	s->n_ports = n_ports;
+	s->hop_max = hop_max;
+	s->epoch = epoch;
+	s->len = l.len;
+	s->workers_off = l.workers_off;
+	s->ports_off = l.ports_off;
+	s->hops_off = l.hops_off;
+}
+
+int stats_check(const struct stats_hdr *s, size_t len)
+{
+	struct layout l;
+
+	if (len < sizeof(*s) || s->magic != STATS_MAGIC || s->version != STATS_VERSION ||
+		s->counters != stats_counters_hash())
+		return -EPROTO;
+	if (s->n_workers > DPMSG_MAX_WORKERS || s->n_ports > DPMSG_MAX_PORTS ||
+		s->hop_max > 1u << DPMSG_HANDLE_BITS)
+		return -EPROTO;
+	l = layout_of(s->n_workers, s->n_ports, s->hop_max);
+	if (s->len != l.len || l.len > len || s->workers_off != l.workers_off ||
+		s->ports_off != l.ports_off || s->hops_off != l.hops_off)
+		return -EPROTO;
+	return 0;
+}

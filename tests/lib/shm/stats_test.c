@@ -1,0 +1,107 @@
+// The statistics segment describes itself, and a foreign one is refused.
+
+#include "lib/shm/stats.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct stats_hdr *segment(size_t *len)
+{
+	struct stats_hdr *s;
+
+	*len = stats_len(2, 3, 16);
+	s = aligned_alloc(64, *len);
+	assert_non_null(s);
+	memset(s, 0, *len);
+	stats_init(s, 2, 3, 16, 77);
+	return s;
+}
+
+static void each_counter_has_name_unit_and_help_once(void **state)
+{
+	for (int scope = SCOPE_WORKER; scope <= SCOPE_HOP; scope++) {
+		size_t n;
+		const struct counter_desc *d = stats_desc((enum counter_scope)scope, &n);
+
+		for (size_t i = 0; i < n; i++) {
+			assert_true(d[i].name[0] != '\0' && d[i].unit[0] != '\0' &&
+				    d[i].help[0] != '\0');
+			assert_int_equal(d[i].scope, scope);
+			for (size_t k = 0; k < i; k++)
+				assert_string_not_equal(d[i].name, d[k].name);
+		}
+	}
+}
+
+static void drops_are_named_so(void **state)
+{
+	size_t n;
+	const struct counter_desc *d = stats_desc(SCOPE_WORKER, &n);
+
+	assert_int_equal(n, W_COUNT);
+	assert_string_equal(d[W_drop_adj].name, "drop_adj");
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
+}
+
+static void blocks_do_not_overlap_and_end_at_len(void **state)
+{
+	size_t len;
+	struct stats_hdr *s = segment(&len);
+
+	assert_int_equal(stats_check(s, len), 0);
+	assert_true((uintptr_t)stats_worker(s, 0) >= (uintptr_t)(s + 1));
+	assert_ptr_equal(stats_worker(s, 2), stats_port(s, 0));
+	assert_ptr_equal(stats_port(s, 3), stats_hop(s, 0));
+	assert_int_equal((uintptr_t)stats_hop(s, 16) - (uintptr_t)s, len);
+	stat_add(&stats_worker(s, 1)->c[W_rx_frames], 5);
+	stat_add(&stats_worker(s, 1)->c[W_rx_frames], 6);
+	assert_int_equal(stat_get(&stats_worker(s, 1)->c[W_rx_frames]), 11);
+	assert_int_equal(stat_get(&stats_worker(s, 0)->c[W_rx_frames]), 0);
+	free(s);
+}
+
+static void check_refuses_a_segment_of_another_build(void **state)
+{
+	size_t len;
+	struct stats_hdr *good = segment(&len);
+	struct stats_hdr bad;
+
+	memcpy(&bad, good, sizeof(bad));
+	assert_int_equal(stats_check(&bad, sizeof(bad) - 1), -EPROTO);
+	assert_int_equal(stats_check(&bad, len - 1), -EPROTO);
+#define REFUSES(field, value)                                                                      \
+	memcpy(&bad, good, sizeof(bad));                                                           \
+	bad.field = value;                                                                         \
+	assert_int_equal(stats_check(&bad, len), -EPROTO)
+	REFUSES(magic, 1);
+	REFUSES(version, 9);
+	REFUSES(counters, good->counters ^ 1);
+	REFUSES(n_workers, 65);
+	REFUSES(n_workers, 3);
+	REFUSES(n_ports, 33);
+	REFUSES(hop_max, 0xffffffff);
+	REFUSES(workers_off, 0);
+	REFUSES(ports_off, good->len);
+	REFUSES(hops_off, ~0ull);
+	REFUSES(len, ~0ull);
+#undef REFUSES
+	free(good);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_counter_has_name_unit_and_help_once),
+		cmocka_unit_test(drops_are_named_so),
+		cmocka_unit_test(blocks_do_not_overlap_and_end_at_len),
+		cmocka_unit_test(check_refuses_a_segment_of_another_build),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
