@@ -4,9 +4,23 @@
 // dataplane/hop/hop_priv.h.
 #pragma once
 
+#include "dataplane/worker/notes.h"
 #include "dataplane/worker/wctx.h"
 
 struct hop;
+
+// What forward keeps about an ingress hop. All zero at HOP_ADD; owner: the hop's worker.
+struct hop_guard {
+	struct bucket miss; // unknown ids and other transports' ids
+	struct bucket control; // route id 0 to the control plane
+};
+
+enum hop_push {
+	HOP_PUSHED, // queued here, to be sealed at hop_tx_flush()
+	HOP_HANDED, // on its way to the owner, who does what the caller would do for HOP_PUSHED
+	HOP_GONE, // no such hop, or down: the caller keeps the packets (drop_hop_gone)
+	HOP_FULL, // no room in the hand-off ring: ditto (drop_handoff_tx)
+};
 
 // A data datagram on its way to hop_rx: mbuf data begins at the 16-byte rail header.
 struct rx_dgram {
@@ -17,13 +31,16 @@ struct rx_dgram {
 };
 
 // [worker: owner] Open n <= BURST datagrams of this hop; route packets go to w->sink, the rest is
-// dealt with here (acks, probes, re-keys, closes, parts). Takes all mbufs.
+// dealt with here (acks, probes, re-keys, closes, parts). Takes all mbufs. The caller has counted
+// dgram_in.
 void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n);
 
-// [worker: any] Queue a route packet for a hop by handle: to be sealed at hop_tx_flush() if this
-// worker owns the hop, else handed off. Takes the mbuf. false: the hop is gone or down (the caller
-// keeps the mbuf and counts drop_hop_gone); `len` is the packet's length with header.
-bool hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf *m);
+// [worker: any] Queue n <= BURST route packets for a hop by handle: all or none, in order. On
+// HOP_PUSHED and HOP_HANDED the mbufs are taken.
+enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n);
+// [worker: owner] Send a handshake message inside the link as a REKEY frame. false: no such hop
+// here, or it cannot send.
+bool hop_tx_rekey(struct wctx *w, uint32_t hop, const uint8_t *msg, uint32_t len);
 // [worker] Seal and encapsulate everything queued in this turn; frames go to w->tx[].
 void hop_tx_flush(struct wctx *w);
 // [worker] Timers of this worker's hops: keep-alive, probe repeat, dead peer, re-key due, parts.
@@ -33,3 +50,8 @@ void hop_timers(struct wctx *w);
 // Handle and transport of a hop, for forward.
 uint32_t hop_handle(const struct hop *h);
 uint32_t hop_tp(const struct hop *h);
+struct hop_guard *hop_guard(struct hop *h); // [worker: owner]
+_Atomic uint64_t *hop_counters(struct hop *h); // [worker: owner] enum hop_counter
+
+// [worker] Tell the main lcore; false when its ring is full (notes are hints).
+bool hop_note(struct wctx *w, const struct dp_note *n);

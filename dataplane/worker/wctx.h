@@ -31,7 +31,8 @@ struct handoff;
 struct uplink;
 
 // Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that
-// came out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST.
+// came out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST. The
+// sink counts them (pkt_rx, pkt_down).
 typedef void (*wctx_sink)(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
 
 // Frames waiting for one port's burst call.
@@ -43,6 +44,11 @@ struct tx_array {
 	struct rte_mbuf *m[TX_ARRAY];
 };
 #define TX_NO_QUEUE 0xffff
+
+// A token bucket on the worker's clock. All zero = full at its first use.
+struct bucket {
+	uint64_t next_ns; // when the oldest token taken comes back
+};
 
 struct rx_queue {
 	uint16_t port;
@@ -79,11 +85,32 @@ struct wctx {
 	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* by port
 	uint64_t foreign_credit; // cycles that may go into datagrams from foreign addresses
 	uint64_t mac_credit; // cycles that may go into mac1 checks
-	uint8_t mac1_key[32];
+	_Atomic(const uint8_t *) mac1_key; // 32 bytes, immutable; main publishes. NULL: none yet
+	struct bucket miss_notes; // NOTE_RULE_MISS
 	uint64_t rng; // xorshift state; not for secrets
 	struct stats_worker *stats;
 	struct reclaim *reclaim; // shared
 };
+
+// Take one token of a bucket that holds `burst` of them and gets one back each `period_ns` (GCRA:
+// one word of state, no division).
+static inline bool bucket_take(
+	struct bucket *b, uint64_t now_ns, uint64_t period_ns, uint32_t burst)
+{
+	uint64_t due = b->next_ns > now_ns ? b->next_ns : now_ns;
+
+	if (due - now_ns > (burst - 1) * period_ns)
+		return false;
+	b->next_ns = due + period_ns;
+	return true;
+}
+
+// True when bucket_take() would say false.
+static inline bool bucket_empty(
+	const struct bucket *b, uint64_t now_ns, uint64_t period_ns, uint32_t burst)
+{
+	return b->next_ns > now_ns && b->next_ns - now_ns > (burst - 1) * period_ns;
+}
 
 static inline void count(struct wctx *w, enum worker_counter k, uint64_t n)
 {

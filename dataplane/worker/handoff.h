@@ -1,0 +1,48 @@
+// Packets from one worker to another: one SPSC rte_ring for each ordered pair, filled in batches.
+//
+// An element names its hop or port by index and generation and is looked up again where it is taken
+// out. Room is known when a packet is given, so that a refusal is counted by its reason and nothing
+// is lost later.
+#pragma once
+
+#include "dataplane/hop/hop.h"
+#include "dataplane/worker/wctx.h"
+
+struct handoff;
+struct handoff_mesh;
+
+enum { HANDOFF_RING_LEN = 1024 }; // per pair; the need is a few turns of a busy worker
+
+// [main] The rings of n workers. NULL with errno set.
+struct handoff_mesh *handoff_mesh_new(unsigned n_workers);
+// [main] Workers have stopped: frees what is still on its way.
+void handoff_mesh_free(struct handoff_mesh *mesh);
+// [main] Worker i's ends, for wctx.handoff. Lives as long as the mesh.
+struct handoff *handoff_end(struct handoff_mesh *mesh, unsigned i);
+
+// [worker] A sealed datagram for the owner of its hop, a frame for the owner of a port's queue.
+// Take the mbuf; without room it is dropped and counted (drop_handoff_rx, drop_handoff_raw).
+void handoff_rx(struct wctx *w, unsigned to, const struct rx_dgram *d);
+void handoff_raw(struct wctx *w, unsigned to, uint16_t port, struct rte_mbuf *m);
+// [worker] Route packets for an egress hop's owner: all or none; false: no room, the caller keeps
+// them.
+bool handoff_tx(struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, unsigned n);
+// [worker] Make visible what this turn gave.
+void handoff_flush(struct wctx *w);
+
+// What came out of the rings, in the order in which one sender gave it.
+struct handoff_item {
+	struct rte_mbuf *m;
+	uint8_t kind; // HANDOFF_*
+	uint8_t pad;
+	uint16_t port; // RAW
+	uint32_t hop; // TX: handle
+	uint8_t src_ip[16]; // RX, as in struct rx_dgram
+	uint16_t src_port;
+	uint16_t udp_len;
+	uint32_t pad2;
+};
+enum { HANDOFF_RX = 1, HANDOFF_TX, HANDOFF_RAW };
+
+// [worker] Up to max items out of the ring from worker `from`; 0 from itself.
+unsigned handoff_take(struct wctx *w, unsigned from, struct handoff_item *items, unsigned max);

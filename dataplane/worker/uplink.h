@@ -1,0 +1,31 @@
+// This worker's three rings to the control plane: packets and handshakes up, packets and datagrams
+// down. Copies both ways; whatever comes down is copied first, then checked, then used. Never rings
+// a bell: the main lcore does (lib/shm/region.h).
+#pragma once
+
+#include "dataplane/hop/hop.h"
+#include "dataplane/worker/wctx.h"
+#include "lib/shm/region.h"
+
+struct uplink;
+
+enum { UPLINK_TURN_MAX = 64 }; // records down per turn, so that no ring starves the ports
+
+// [main] Worker i's ends of the rings in the region. NULL with errno set.
+struct uplink *uplink_new(const struct region *region, unsigned i);
+void uplink_free(struct uplink *u); // [main] the worker has stopped
+
+// [worker] Copy a whole route packet (maybe a chain) up as UP_ROUTE or UP_CONTROL; the caller keeps
+// the mbuf. false: no room.
+bool uplink_route(
+	struct wctx *w, enum dpmsg_type type, uint32_t id, uint32_t hop, const struct rte_mbuf *m);
+// [worker] An init, response or cookie whose mac was checked. false: no room.
+bool uplink_handshake(struct wctx *w, const struct dpmsg_addr *src, const struct dpmsg_addr *dst,
+	uint16_t port, const uint8_t *bytes, uint32_t len);
+// [worker] The message of a REKEY frame. false: no room.
+bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t len);
+
+// [worker] Work off what the control plane sent, up to UPLINK_TURN_MAX records; returns how many.
+unsigned uplink_down(struct wctx *w);
+// [worker] Make visible what went up in this turn.
+void uplink_publish(struct wctx *w);

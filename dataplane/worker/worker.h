@@ -1,0 +1,49 @@
+// The workers: one wctx per lcore, the loop that runs it, its start and its end.
+//
+// Order of things for the main lcore: worker_set_new(), then for each worker fill in its pool, rx
+// queues, tx queues (queue, owner, mtu of tx[port]) and exception[port] through worker_ctx(), then
+// worker_launch(). After worker_stop() no worker runs, and worker_set_free() returns every mbuf
+// that was on its way.
+#pragma once
+
+#include "dataplane/worker/wctx.h"
+#include "lib/shm/region.h"
+
+struct worker_set;
+
+enum idle_mode {
+	IDLE_POLL = 0, // spins: lowest latency, a whole core
+	IDLE_ADAPTIVE = 1, // sleeps 50 us after 2000 empty turns, 400 us after 100 ms of them
+};
+
+struct worker_conf {
+	unsigned n_workers;
+	uint16_t udp_port; // host order
+	enum idle_mode idle;
+	const struct rule_table *rules;
+	const struct adj_table *adjs;
+	struct hop_table *hops;
+	struct reclaim *reclaim;
+	const struct region *region; // rings and statistics
+	const int *socket; // NUMA node of each worker; NULL: any
+};
+
+// [main] NULL with errno set.
+struct worker_set *worker_set_new(const struct worker_conf *conf);
+void worker_set_free(struct worker_set *s);
+struct wctx *worker_ctx(struct worker_set *s, unsigned i);
+unsigned worker_count(const struct worker_set *s);
+
+// [main] Run worker i on an EAL lcore. 0 or -errno.
+int worker_launch(struct worker_set *s, unsigned i, unsigned lcore);
+// [main] Ask all to stop and wait for those that were launched. Idempotent.
+void worker_stop(struct worker_set *s);
+
+// [main, while they run] The key of the mac1 check (CMD_HELLO); 0 or -errno (old one stays).
+int worker_set_mac1_key(struct worker_set *s, const uint8_t key[32]);
+void worker_set_idle(struct worker_set *s, enum idle_mode mode);
+
+// [worker] The loop until worker_stop(); for tests that bring their own threads. Returns 0.
+int worker_run(void *wctx);
+// [worker] One turn; true if it found work. For tests and benches without a loop.
+bool worker_turn(struct wctx *w);
