@@ -74,8 +74,8 @@ struct stats_hdr {
 	uint64_t len;
 	uint64_t workers_off, ports_off, hops_off;
 	uint64_t tsc_hz;
-	// written once by the data plane before it offers the segment; NUL-terminated
-	char version[DPMSG_NAME_LEN];
+	// written once by the data plane before it offers the segment; NUL-terminated versions
+	char program[DPMSG_NAME_LEN];
 	char dpdk[DPMSG_NAME_LEN];
 	char aead[DPMSG_NAME_LEN]; // cipher back end
 	// owner: main lcore
