@@ -1,5 +1,5 @@
-// Statistics of the benches. The interval of the median comes from order statistics (binomial), so it
-// assumes nothing about how a shared machine distributes its noise.
+// Statistics of the benches. The interval of the median comes from order statistics (binomial), so
+// it assumes nothing about how a shared machine distributes its noise.
 
 #include "tests/bench/figures.h"
 
@@ -20,7 +20,8 @@ static double median(double *v, unsigned n)
 	return n % 2 != 0 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-void figure_pairs(struct figure *f, figure_run a, void *a_ctx, figure_run b, void *b_ctx, unsigned n)
+void figure_pairs(
+	struct figure *f, figure_run a, void *a_ctx, figure_run b, void *b_ctx, unsigned n)
 {
 	double va[PAIRS_MAX], vb[PAIRS_MAX], ratio[PAIRS_MAX];
 	unsigned lo;
@@ -61,8 +62,8 @@ void figure_print(const struct figure *f)
 {
 	printf("{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.6g", f->name, f->unit, f->value);
 	if (f->baseline > 0)
-		printf(",\"baseline\":%.6g,\"ratio\":%.4f,\"ci\":[%.4f,%.4f]", f->baseline, f->ratio, f->ci_lo,
-			f->ci_hi);
+		printf(",\"baseline\":%.6g,\"ratio\":%.4f,\"ci\":[%.4f,%.4f]", f->baseline,
+			f->ratio, f->ci_lo, f->ci_hi);
 	printf(",\"min\":%.6g,\"max\":%.6g", f->min, f->max);
 	if (f->target > 0)
 		printf(",\"target\":%.6g,\"met\":%s", f->target, f->met ? "true" : "false");

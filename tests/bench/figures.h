@@ -1,4 +1,5 @@
-// Figures of the benches: alternating pairs of short runs, their ratios, and one JSON line for each.
+// Figures of the benches: alternating pairs of short runs, their ratios, and one JSON line for
+// each.
 #pragma once
 
 #include <stdbool.h>
@@ -20,8 +21,10 @@ struct figure {
 	bool met; // the interval reaches the target
 };
 
-// Run a (ours) and b (baseline) in turn n times and fill the results. Which goes first alternates too.
-void figure_pairs(struct figure *f, figure_run a, void *a_ctx, figure_run b, void *b_ctx, unsigned n);
+// Run a (ours) and b (baseline) in turn n times and fill the results. Which goes first alternates
+// too.
+void figure_pairs(
+	struct figure *f, figure_run a, void *a_ctx, figure_run b, void *b_ctx, unsigned n);
 // A figure without a baseline in the same run: value only.
 void figure_value(struct figure *f, double value);
 // Print the figure as one JSON line on stdout.

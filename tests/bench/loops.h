@@ -1,5 +1,6 @@
-// The baselines of the forwarding benches: what any forwarder must at least do with a frame, written as
-// plainly and as fast as we can, on the same devices, frames and rules as the real worker.
+// The baselines of the forwarding benches: what any forwarder must at least do with a frame,
+// written as plainly and as fast as we can, on the same devices, frames and rules as the real
+// worker.
 #pragma once
 
 #include "dataplane/rule/rule_table.h"

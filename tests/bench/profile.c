@@ -1,5 +1,6 @@
-// The signal handler stores program counters; they become function names only in profile_print(): our own
-// by the symbol table of /proc/self/exe (static functions too), those of libraries by dladdr().
+// The signal handler stores program counters; they become function names only in profile_print():
+// our own by the symbol table of /proc/self/exe (static functions too), those of libraries by
+// dladdr().
 
 #include "tests/bench/profile.h"
 
