@@ -57,7 +57,8 @@ int ring_w_attach(struct ring_w *w, struct ring_shm *shm, size_t max_len);
 int ring_r_attach(struct ring_r *r, struct ring_shm *shm, size_t max_len);
 
 // Reserve a record of len bytes (4 .. size / 2), of which the caller sets the first 4 to len; NULL
-// when there is no room (counted in `refused`). Visible after ring_w_publish(); several may be published at once.
+// when there is no room (counted in `refused`). Visible after ring_w_publish(); several may be
+// published at once.
 void *ring_w_reserve(struct ring_w *w, uint32_t len);
 void ring_w_publish(struct ring_w *w);
 
