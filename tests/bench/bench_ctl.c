@@ -7,7 +7,7 @@
 #include "lib/shm/region.h"
 #include "tests/bench/figures.h"
 
-#include <inttypes.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
