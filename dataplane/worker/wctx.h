@@ -44,6 +44,7 @@ struct tx_array {
 	struct rte_mbuf *m[TX_ARRAY];
 };
 #define TX_NO_QUEUE 0xffff
+enum { PORT_IS_TAP = 3 }; // beside PORT_DROP, PORT_KERNEL_COPY, PORT_TAP: the TAP itself
 
 // A token bucket on the worker's clock. All zero = full at its first use.
 struct bucket {
@@ -82,7 +83,8 @@ struct wctx {
 	uint16_t n_rxq;
 	uint16_t udp_port; // ours, host order
 	int16_t socket;
-	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* by port
+	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* or PORT_IS_TAP, by port
+	uint8_t exception_peer[DPMSG_MAX_PORTS]; // the TAP of a PORT_TAP port, and back
 	uint64_t foreign_credit; // cycles that may go into datagrams from foreign addresses
 	uint64_t mac_credit; // cycles that may go into mac1 checks
 	_Atomic(const uint8_t *) mac1_key; // 32 bytes, immutable; main publishes. NULL: none yet
