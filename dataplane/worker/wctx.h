@@ -35,6 +35,15 @@ struct uplink;
 // sink counts them (pkt_rx, pkt_down).
 typedef void (*wctx_sink)(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
 
+// What hop/ and io/ need from the layers above: never per packet. worker.c sets it to the functions
+// of these names.
+struct wctx_ops {
+	bool (*handoff_tx)(
+		struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, unsigned n);
+	void (*handoff_raw)(struct wctx *w, unsigned to, uint16_t port, struct rte_mbuf *m);
+	bool (*uplink_rekey)(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t len);
+};
+
 // Frames waiting for one port's burst call.
 struct tx_array {
 	uint16_t n;
@@ -69,6 +78,7 @@ struct wctx {
 	struct hop_table *hops; // shared: receiver index -> hop and owner, handle -> hop and owner
 	struct rte_mempool *pool; // NUMA-local
 	wctx_sink sink; // where hop_rx puts route packets: forward_burst
+	const struct wctx_ops *ops;
 	struct handoff *handoff;
 	struct uplink *uplink;
 

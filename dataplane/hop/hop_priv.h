@@ -1,0 +1,238 @@
+// Inside dataplane/hop/ and its tests only: what a hop is made of, and what its files call of each
+// other.
+//
+// Keys (rail.md 2). At most three live at once, told apart by receiver index. A key is *confirmed*
+// by the first authentic datagram under it. We seal with keys[send]: an initiator's new key at
+// once, a responder's when it is confirmed. Keys older than a confirmed one are wiped ten seconds
+// later; a responder's key that was never used is replaced by the next one. A key with `reset`
+// begins a new instance: when it takes effect (initiator: at once; responder: when confirmed)
+// counters, replay window and parts begin anew and all other keys are wiped, for their counters
+// mean something else.
+#pragma once
+
+#include "dataplane/hop/hop.h"
+#include "dataplane/hop/hop_table.h"
+#include "dataplane/io/encap.h"
+#include "lib/crypto/aead.h"
+#include "lib/crypto/replay.h"
+#include "lib/link/part.h"
+#include "lib/wire/rail_frame.h"
+
+#include <rte_ring.h>
+
+enum {
+	HOP_KEYS = RAIL_KEYS_MAX,
+	HOP_PEND = 2 * BURST, // route packets waiting to be sealed
+	HOP_SKIPS = 16, // counters left out on purpose that are remembered
+	HOP_PROBES = 8, // probes whose answer may still come
+	HOP_CMDS = 256, // per worker, power of two
+	HOP_CMDS_TURN = 4,
+	HOP_NOTES = 4096, // per worker, power of two
+	HOP_TICK_NS = 10 * 1000 * 1000,
+	HOP_VISITS = 32, // hops looked at per turn when their time has come
+	HOP_PROBE_REPEAT_NS = 1000 * 1000 * 1000,
+	HOP_ROAM_TRY_S = 3,
+	HOP_ACK_RANGES = 32,
+	HOP_PARTS = 64, // route packets being joined per hop
+	HOP_PART_SEGS = 1024,
+	HOP_PART_BYTES = 512 * 1024,
+	HOP_REKEY_BURST = 8, // re-key messages from a peer, then one per period
+	HOP_REKEY_PERIOD_NS = 250 * 1000 * 1000,
+	HOP_NOTICE_BURST = 4,
+	HOP_NOTICE_PERIOD_NS = 1000 * 1000 * 1000,
+	HOP_ROAM_BURST = 4,
+	HOP_ROAM_PERIOD_NS = 500 * 1000 * 1000,
+};
+#define HOP_RESPONDER_EXTRA_NS (30ull * 1000 * 1000 * 1000)
+#define HOP_KEY_OLD_NS (RAIL_KEY_OLD_S * 1000000000ull)
+#define HOP_DUE_REPEAT_NS (30ull * 1000 * 1000 * 1000)
+
+struct hop_addr {
+	uint8_t ip[16];
+	uint16_t port; // host order
+};
+
+struct hop_key {
+	struct aead_key rx;
+	struct aead_key tx;
+	const struct aead_backend *aead;
+	uint32_t rx_index; // 0 = no key here
+	uint32_t tx_index;
+	uint8_t cipher; // enum aead_cipher
+	bool initiator;
+	bool confirmed;
+	bool reset; // begins a new instance, not yet in effect
+	uint32_t adj; // 0: unchanged; takes effect with the key
+	uint64_t seq; // order in which keys came
+	uint64_t born_ns; // came into use
+	uint64_t expire_ns; // 0 = not yet known
+	uint64_t first_counter; // of ours under it
+	uint64_t bad_tags;
+	uint64_t instance_local;
+	uint64_t instance_remote;
+	uint64_t handshake_ns;
+	struct hop_addr peer; // port 0: unchanged
+};
+
+struct hop_probe {
+	uint64_t counter;
+	uint64_t sent_ns; // 0 = free
+	uint64_t cookie; // of CMD_HOP_PING, with it an answer is a note
+};
+
+// What main shows of a hop; relaxed stores by the owner.
+struct hop_pub {
+	_Alignas(64) _Atomic uint32_t rx_index[HOP_KEYS]; // [0]: in use
+	_Atomic uint32_t adj;
+	_Atomic uint64_t peer_ip[2]; // as stored in memory
+	_Atomic uint64_t tx_counter;
+	_Atomic uint64_t last_rx_ns;
+	_Atomic uint64_t key_born_ns;
+	_Atomic uint64_t instance_local;
+	_Atomic uint64_t instance_remote;
+	_Atomic uint64_t handshake_ns;
+	_Atomic uint64_t cmds_done; // commands of this hop that took effect
+	_Atomic uint32_t rtt_us;
+	_Atomic uint16_t peer_port;
+	_Atomic uint16_t payload_max;
+	_Atomic uint8_t cipher;
+	_Atomic uint8_t initiator;
+};
+
+struct hop {
+	// owner: the worker
+	_Alignas(64) uint32_t handle;
+	uint32_t tp;
+	int8_t send; // key to seal with, -1 = none
+	bool up; // packets may be pushed
+	bool dead; // silent for too long
+	bool closed; // by a CLOSE frame, theirs or ours
+	bool pending; // in w->tx_pending
+	bool ack_due; // a PROBE came in this burst
+	uint8_t mode;
+	uint8_t n_skips; // total drawn, saturating at HOP_SKIPS
+	uint16_t n_pend;
+	uint16_t local_port;
+	uint16_t payload_max; // greatest UDP payload the peer takes
+	uint16_t next_skip; // slot of skips[]
+	uint32_t adj;
+	struct hop_addr peer;
+	struct replay *replay;
+	struct part *parts;
+	struct stats_hop *st;
+	struct hop *next_pending;
+
+	uint64_t tx_counter; // next one
+	uint64_t skip_at; // the counter to leave out
+	uint64_t last_tx_ns;
+	uint64_t last_rx_ns;
+	uint64_t first_tx_ns; // first one since last_rx_ns, 0 = none
+	uint32_t part_seq;
+	uint32_t parts_held; // buffers
+	struct rte_mbuf *pend[HOP_PEND];
+
+	// -- cold --
+	struct hop_key keys[HOP_KEYS];
+	struct hop_guard guard;
+	uint64_t keepalive_ns;
+	uint64_t dead_ns;
+	uint64_t rekey_ns;
+	uint64_t due_noted_ns; // when REKEY_DUE was told, 0 = not for this key
+	uint64_t probe_ns; // when an unanswered probe was sent last, 0 = all answered
+	uint64_t key_seq;
+	uint64_t cmds_done;
+	uint64_t skip_rng;
+	uint64_t skips[HOP_SKIPS];
+	struct hop_probe probes[HOP_PROBES];
+	uint8_t next_probe;
+	struct bucket rekey_up;
+	struct bucket notices;
+	struct bucket roams;
+	// Roaming: where the peer was seen, and the address we try now.
+	struct hop_addr seen;
+	uint64_t seen_bytes;
+	struct hop_addr old_peer;
+	uint32_t old_adj;
+	bool trying; // peer/adj are not yet proven
+	uint64_t try_until_ns;
+	uint64_t try_bytes; // may still go there
+	uint64_t try_counter; // the probe that proves it
+	uint32_t list_pos; // in hop_worker.list
+	struct stats_hop own_stats; // when there is no segment
+	struct hop_pub pub;
+};
+
+enum hop_cmd_kind { HOP_CMD_ADD = 1, HOP_CMD_KEY, HOP_CMD_PATH, HOP_CMD_DEL, HOP_CMD_PING };
+
+// One command to an owner. Keys are wiped in the slot by the owner.
+struct hop_cmd {
+	uint32_t kind;
+	uint32_t handle;
+	struct hop *hop; // ADD: moves to the owner
+	struct hop_key key; // ADD, KEY
+	uint64_t cookie; // PING
+	uint32_t adj; // PATH
+	struct hop_addr peer; // PATH
+	uint16_t payload_max; // PATH
+	uint8_t send_close; // DEL
+	uint8_t code;
+	uint8_t text_len;
+	char text[DPMSG_TEXT_LEN];
+};
+
+struct hop_worker {
+	// owner: main writes tail and slots | worker: head
+	_Alignas(64) _Atomic uint32_t cmd_tail;
+	_Alignas(64) _Atomic uint32_t cmd_head;
+	struct hop_cmd *cmds; // HOP_CMDS
+
+	// owner: the worker
+	_Alignas(64) struct hop **by_index; // hop_max
+	struct hop **list; // dense
+	uint32_t n_list;
+	uint32_t visit; // next of list in this sweep
+	uint64_t next_sweep_ns;
+	uint32_t parts_held; // buffers
+	uint32_t part_mbufs; // most of them
+	struct hop *released; // let go, note not yet told
+	struct rte_ring *notes; // worker -> main
+	_Atomic uint32_t notes_lost; // main: exchange to 0
+};
+
+static inline struct hop_worker *hop_worker(const struct wctx *w)
+{
+	return w->hops->workers[w->id];
+}
+
+static inline void hop_count(struct hop *h, enum hop_counter k, uint64_t n)
+{
+	stat_add(&h->st->c[k], n);
+}
+
+// ---- hop.c: life, keys, timers ----
+void hop_set_up(
+	struct wctx *w, struct hop *h); // up = has a key, neither dead nor closed; publishes
+void hop_publish(struct hop *h);
+// First authentic datagram under keys[k].
+void hop_confirm(struct wctx *w, struct hop *h, unsigned k);
+void hop_note_simple(struct wctx *w, const struct hop *h, enum dp_note_kind kind, uint32_t value);
+// Down for good: wipes the keys; note CLOSED. we: by us.
+void hop_shut(struct wctx *w, struct hop *h, bool we, uint8_t code, const char *text, size_t len);
+void hop_drop_parts(struct wctx *w, struct hop *h); // frees what is being joined
+// An authentic datagram came: alive again.
+void hop_alive(struct wctx *w, struct hop *h);
+
+// ---- hop_ctl.c: the frames that are not route packets ----
+void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie);
+void hop_send_ack(struct wctx *w, struct hop *h);
+// Says CLOSE to the peer, then shuts the hop.
+void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text, size_t len);
+// 0 or -EPROTO: names a counter that was never sent.
+int hop_on_ack(struct wctx *w, struct hop *h, const struct rail_ack *ack);
+void hop_path(struct wctx *w, struct hop *h, const struct hop_cmd *c);
+
+// ---- hop_tx.c ----
+// Seal n <= BURST frames (mbuf data = frame bytes, one segment, headroom for all headers) and send
+// them on. Takes the mbufs. Returns how many were sealed; the first of them under *first.
+unsigned hop_seal(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n, uint64_t *first);
+void hop_flush(struct wctx *w, struct hop *h); // what is pending of one hop
