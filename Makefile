@@ -19,7 +19,7 @@ endif
 lib_SRCS := \
 	lib/api/api_client.c lib/api/api_field.c lib/api/api_rec.c \
 	lib/base/clock.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
-	lib/conf/conf.c \
+	lib/conf/conf.c lib/conf/conf_value.c \
 	lib/crypto/aead.c lib/crypto/aead_sodium.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/secp.c lib/crypto/sign.c \
 	lib/link/part.c lib/link/rail_hs.c \

@@ -105,5 +105,5 @@ struct conf_entry {
 void conf_walk(
 	const struct conf *c, void (*fn)(void *arg, const struct conf_entry *entry), void *arg);
 
-// The same as an ini text, with default and origin of each as a comment before it.
+// The same as an ini text; default and origin of each stand behind it as a comment.
 void conf_print(const struct conf *c, FILE *out);

@@ -19,7 +19,7 @@ struct part;
 
 struct part_conf {
 	uint16_t n_packets; // incomplete packets at once, 1..4096
-	uint16_t n_segs; // pieces in all of them, 1..65000
+	uint16_t n_segs; // pieces in all of them, 1..32000
 	uint32_t max_bytes; // lengths of all handles held, PART_TOTAL_MAX at least
 };
 

@@ -1,0 +1,13 @@
+// One value of a configuration: text to field and back. For conf.c only.
+#pragma once
+
+#include "lib/conf/conf.h"
+
+enum { CONF_WHY_MAX = 160 };
+
+// Reads text into the item's field at base. Strings are allocated; conf_value_clear frees them.
+// 0, -EINVAL with the reason in why, or -ENOMEM. The field must be zero before.
+int conf_value_set(
+	const struct conf_item *item, void *base, const char *text, char why[CONF_WHY_MAX]);
+
+void conf_value_clear(const struct conf_item *item, void *base);
