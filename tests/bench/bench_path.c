@@ -1,0 +1,439 @@
+// Figures of the packet path, in one process: the worker against the bare loops, alternating.
+//
+//   bench_path [--quick] [--only NAME]
+
+#include "lib/base/idpool.h"
+#include "tests/bench/env.h"
+#include "tests/bench/figures.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/profile.h"
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_hash.h>
+#include <rte_hash_crc.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mempool.h>
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RULES_1M = 1000000, SLICE_MS = 60 };
+
+static unsigned pairs = 31;
+static const char *only;
+
+static bool wanted(const char *name)
+{
+	return only == NULL || strncmp(only, name, strlen(only)) == 0;
+}
+
+static bool have_hugepages(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[128];
+	unsigned long n = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		sscanf(line, "HugePages_Free: %lu", &n);
+	if (f != NULL)
+		fclose(f);
+	return n * 2 > 1500;
+}
+
+static void start_eal(void)
+{
+	const char *huge[] = {"bench", "--in-memory", "-m", "1500", "--no-pci", "--no-telemetry",
+		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1"};
+	const char *small[] = {"bench", "--no-huge", "-m", "1500", "--no-pci", "--no-telemetry",
+		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1", "--no-shconf"};
+	bool h = have_hugepages();
+
+	if (rte_eal_init(h ? 9 : 10, (char **)(uintptr_t)(h ? huge : small)) < 0)
+		env_die("EAL", EIO);
+}
+
+// ---- runs: packets per second of one slice ----
+
+static double run_worker(void *ctx)
+{
+	struct env *e = ctx;
+	uint64_t start = rte_get_tsc_cycles(), end = start + rte_get_tsc_hz() * SLICE_MS / 1000,
+		 now;
+	uint64_t before = stat_get(&e->w->c[W_tx_frames]);
+
+	do {
+		for (unsigned i = 0; i < 64; i++)
+			worker_turn(e->w);
+		now = rte_get_tsc_cycles();
+	} while (now < end);
+	return (double)(stat_get(&e->w->c[W_tx_frames]) - before) * (double)rte_get_tsc_hz() /
+	       (double)(now - start);
+}
+
+struct bare {
+	struct loop loop;
+	unsigned (*turn)(const struct loop *l);
+};
+
+static double run_bare(void *ctx)
+{
+	struct bare *b = ctx;
+	uint64_t start = rte_get_tsc_cycles(), end = start + rte_get_tsc_hz() * SLICE_MS / 1000,
+		 now;
+	uint64_t n = 0;
+
+	do {
+		for (unsigned i = 0; i < 64; i++)
+			n += b->turn(&b->loop);
+		now = rte_get_tsc_cycles();
+	} while (now < end);
+	return (double)n * (double)rte_get_tsc_hz() / (double)(now - start);
+}
+
+// ---- the AEAD alone: open + seal of one packet ----
+
+struct aead_alone {
+	const struct aead_backend *backend;
+	struct aead_key key;
+	struct rte_mbuf *m[ENV_IN_FLIGHT]; // as many buffers as are in flight in the worker's loop
+	uint32_t len;
+	struct bare *bare;
+};
+
+static double run_aead(void *ctx)
+{
+	struct aead_alone *a = ctx;
+	struct aead_op ops[32];
+	uint64_t start = rte_get_tsc_cycles(), end = start + rte_get_tsc_hz() * SLICE_MS / 1000,
+		 now;
+	uint64_t n = 0, counter = 0;
+	unsigned at = 0;
+
+	do {
+		for (unsigned i = 0; i < 32; i++) {
+			uint8_t *p = rte_pktmbuf_mtod(a->m[at++ % ENV_IN_FLIGHT], uint8_t *);
+			ops[i] = (struct aead_op){.aad = p,
+				.src = p + 16,
+				.dst = p + 16,
+				.len = a->len,
+				.tag = p + 16 + a->len};
+			aead_nonce_be(ops[i].nonce, counter++);
+		}
+		a->backend->seal(&a->key, ops, 32);
+		if (a->backend->open(&a->key, ops, 32) != 32)
+			env_die("open", EBADMSG);
+		n += 32;
+		now = rte_get_tsc_cycles();
+	} while (now < end);
+	return (double)n * (double)rte_get_tsc_hz() / (double)(now - start);
+}
+
+// Packets per second if a packet cost exactly its AEAD operations and the bare loop.
+static double run_sum(void *ctx)
+{
+	struct aead_alone *a = ctx;
+	double aead = run_aead(a), bare = run_bare(a->bare);
+
+	return 1 / (1 / aead + 1 / bare);
+}
+
+// ---- figures ----
+
+static void forward_clear(void)
+{
+	struct env *ours = env_new(20, RULES_1M, NULL, AEAD_NONE, true, IDLE_POLL);
+	struct env *floor = env_new(20, 0, ours, (enum aead_cipher) - 1, true, IDLE_POLL);
+	struct bare bare = {.loop = {.port = floor->port, .rules = ours->rules}, .turn = loop_bare};
+	struct figure f = {.name = "forward_clear", .unit = "packets/s", .target = 0.85};
+
+	env_fill(ours, ENV_IN_FLIGHT, 64);
+	env_fill_bare(floor, ENV_IN_FLIGHT, 64);
+	figure_pairs(&f, run_worker, ours, run_bare, &bare, pairs);
+	figure_print(&f);
+	profile_start();
+	for (unsigned i = 0; i < 20; i++)
+		run_worker(ours);
+	profile_stop();
+	profile_print("forward_clear", 0.005);
+
+	if (wanted("forward_vs_hash")) {
+		struct rte_hash_parameters hp = {
+			.name = "bench_hash",
+			.entries = RULES_1M + RULES_1M / 4,
+			.key_len = 4,
+			.hash_func = rte_hash_crc,
+			.socket_id = SOCKET_ID_ANY,
+			.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
+		};
+		struct bare hash = {.turn = loop_hash};
+		struct rte_hash *h = rte_hash_create(&hp);
+		struct rule *values = rte_zmalloc(
+			"values", sizeof(struct rule) * (size_t)(hp.entries + 1024), 64);
+		struct figure g = {.name = "forward_vs_hash", .unit = "packets/s", .target = 2};
+
+		if (h == NULL || values == NULL)
+			env_die("hash", ENOMEM);
+		for (uint32_t i = 0; i < RULES_1M; i++) {
+			uint32_t id = env_id(ours, i);
+			int32_t pos = rte_hash_add_key(h, &id);
+			if (pos < 0)
+				env_die("hash add", pos);
+			values[pos].next_id = rule_slot(ours->rules, id)->next_id;
+		}
+		hash.loop = (struct loop){.port = floor->port, .hash = h, .values = values};
+		figure_pairs(&g, run_worker, ours, run_bare, &hash, pairs);
+		figure_print(&g);
+		rte_hash_free(h);
+		rte_free(values);
+	}
+	env_free(floor);
+	env_free(ours);
+}
+
+static void forward_scale(void)
+{
+	struct env *big = env_new(22, 1u << 22, NULL, AEAD_NONE, true, IDLE_POLL);
+	struct env *small = env_new(10, 1000, NULL, AEAD_NONE, true, IDLE_POLL);
+	struct figure f = {
+		.name = "forward_scale", .unit = "packets/s (4 M rules)", .target = 0.65};
+
+	env_fill(big, ENV_IN_FLIGHT, 64);
+	env_fill(small, ENV_IN_FLIGHT, 64);
+	figure_pairs(&f, run_worker, big, run_worker, small, pairs);
+	figure_print(&f);
+	env_free(small);
+	env_free(big);
+}
+
+static void forward_sealed(uint32_t payload_len)
+{
+	char name[32];
+	struct env *ours = env_new(20, RULES_1M, NULL, AEAD_CHACHA20_POLY1305, true, IDLE_POLL);
+	struct env *floor = env_new(20, 0, ours, (enum aead_cipher) - 1, true, IDLE_POLL);
+	struct bare bare = {.loop = {.port = floor->port, .rules = ours->rules}, .turn = loop_bare};
+	struct aead_alone alone = {
+		.backend = aead_backend_select(AEAD_CHACHA20_POLY1305),
+		.len = 8 + payload_len,
+		.bare = &bare,
+	};
+	struct figure f = {.name = name, .unit = "packets/s", .target = 0.85};
+	uint8_t key[32] = {7};
+
+	snprintf(name, sizeof(name), "forward_sealed_%u", payload_len);
+	alone.backend->key_init(&alone.key, AEAD_CHACHA20_POLY1305, key);
+	for (unsigned i = 0; i < ENV_IN_FLIGHT; i++)
+		alone.m[i] = rte_pktmbuf_alloc(floor->pool);
+	env_fill(ours, ENV_IN_FLIGHT, payload_len);
+	env_fill_bare(floor, ENV_IN_FLIGHT, payload_len);
+	figure_pairs(&f, run_worker, ours, run_sum, &alone, pairs);
+	figure_print(&f);
+	profile_start();
+	for (unsigned i = 0; i < 10; i++)
+		run_worker(ours);
+	profile_stop();
+	profile_print(name, 0.005);
+	for (unsigned i = 0; i < ENV_IN_FLIGHT; i++)
+		rte_pktmbuf_free(alone.m[i]);
+	env_free(floor);
+	env_free(ours);
+}
+
+// ---- the sweeper beside the worker ----
+
+enum { EXPIRING = 10000 }; // rules per second
+
+struct churn {
+	struct env *e;
+	_Atomic bool on, quit;
+	uint64_t expired;
+};
+
+// What the main lcore does all day: sweep, end what expired, install as many again. Rules from
+// n_rules on are the ones that live for a second.
+static int churn_main(void *arg)
+{
+	struct churn *c = arg;
+	struct sweeper s;
+	uint64_t hz = rte_get_tsc_hz(), last = 0;
+	uint32_t next = 0, span = (1u << c->e->rules->bits) - c->e->n_rules;
+
+	sweeper_init(&s, c->e->rules, rte_get_tsc_cycles() * 1000000000ull / hz);
+	while (!atomic_load_explicit(&c->quit, memory_order_acquire)) {
+		uint64_t now_ns = (uint64_t)((double)rte_get_tsc_cycles() * 1e9 / (double)hz);
+
+		if (!atomic_load_explicit(&c->on, memory_order_acquire) ||
+			now_ns - last < 1000000) {
+			rte_pause();
+			continue;
+		}
+		last = now_ns;
+		c->expired += sweeper_tick(&s, now_ns, (uint32_t)(now_ns / 100000000));
+		rule_table_poll(c->e->rules, 256);
+		for (unsigned i = 0; i < EXPIRING / 1000; i++) {
+			struct cmd_rule_add add = {
+				.id = env_id(c->e, c->e->n_rules + next++ % span),
+				.keep_alive_ms = 500,
+				.type = RULE_CONSUME,
+			};
+			rule_table_add(c->e->rules, &add, (uint32_t)(now_ns / 100000000));
+		}
+	}
+	return 0;
+}
+
+static double run_quiet(void *ctx)
+{
+	struct churn *c = ctx;
+
+	atomic_store(&c->on, false);
+	return run_worker(c->e);
+}
+
+static double run_swept(void *ctx)
+{
+	struct churn *c = ctx;
+
+	atomic_store(&c->on, true);
+	return run_worker(c->e);
+}
+
+static void sweep_cost(void)
+{
+	struct env *e = env_new(20, RULES_1M, NULL, AEAD_NONE, true, IDLE_POLL);
+	struct churn c = {.e = e};
+	struct figure f = {
+		.name = "sweep_cost", .unit = "packets/s while sweeping", .target = 0.98};
+	unsigned lcore = rte_get_next_lcore(-1, 1, 0);
+
+	env_fill(e, ENV_IN_FLIGHT, 64);
+	if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(churn_main, &c, lcore) != 0)
+		env_die("second lcore", ENODEV);
+	figure_pairs(&f, run_swept, &c, run_quiet, &c, pairs < 31 ? pairs : 61);
+	atomic_store(&c.quit, true);
+	rte_eal_wait_lcore(lcore);
+	if (c.expired == 0)
+		env_die("nothing expired: the figure would say nothing", EINVAL);
+	figure_print(&f);
+	env_free(e);
+}
+
+// ---- memory ----
+
+static uint32_t rnd(void *arg, uint32_t upper)
+{
+	return (uint32_t)random() % upper;
+}
+
+static size_t heap_in_use(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long size = 0, resident = 0;
+
+	if (f == NULL || fscanf(f, "%lu %lu", &size, &resident) != 2)
+		env_die("/proc/self/statm", EIO);
+	fclose(f);
+	return resident * 4096;
+}
+
+static void rule_bytes(void)
+{
+	enum { BITS = 20 };
+	struct figure f = {.name = "rule_bytes", .unit = "bytes (max)", .target = 72};
+	size_t before = heap_in_use();
+	struct idpool_conf conf = {.index_bits = BITS, .random = rnd};
+	struct idpool *ids = idpool_new(&conf);
+	size_t pool_bytes;
+
+	if (ids == NULL)
+		env_die("id pool", errno);
+	for (unsigned i = 0; i < 1u << BITS; i++)
+		idpool_take(ids);
+	pool_bytes = heap_in_use() - before;
+	figure_value(&f, (double)sizeof(struct rule) + (double)pool_bytes / (1u << BITS));
+	f.met = f.value <= f.target * 1.005; // page granularity of the measurement
+	figure_print(&f);
+	idpool_free_pool(ids);
+}
+
+// ---- latency that the worker adds ----
+
+static void latency(enum idle_mode idle, const char *name, unsigned n, unsigned gap_us)
+{
+	struct env *e = env_new(10, 1000, NULL, AEAD_NONE, false, idle);
+	struct figure f = {.name = name, .unit = "us p50 (min..p99.9)"};
+	struct rte_mbuf **m = calloc(n, sizeof(*m));
+	double *us = calloc(n, sizeof(*us)), hz = (double)rte_get_tsc_hz();
+	unsigned lcore = rte_get_next_lcore(-1, 1, 0), got = 0;
+	void *out;
+
+	for (unsigned i = 0; i < n; i++) { // sealed beforehand, kept aside
+		env_fill(e, 1, 64);
+		if (rte_ring_dequeue(e->out, (void **)&m[i]) != 0)
+			env_die("no sealed frame", EIO);
+	}
+	if (worker_launch(e->set, 0, lcore) != 0)
+		env_die("launch", ENODEV);
+	rte_delay_us_block(200000);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t start, limit;
+
+		rte_delay_us_block(gap_us);
+		while (rte_ring_dequeue(e->out, &out) == 0) // probes
+			rte_pktmbuf_free(out);
+		start = rte_get_tsc_cycles();
+		limit = start + rte_get_tsc_hz() / 10;
+		rte_ring_enqueue(e->in, m[i]);
+		while (rte_ring_dequeue(e->out, &out) != 0 && rte_get_tsc_cycles() < limit)
+			rte_pause();
+		if (rte_get_tsc_cycles() >= limit)
+			continue;
+		us[got++] = (double)(rte_get_tsc_cycles() - start) * 1e6 / hz;
+		rte_pktmbuf_free(out);
+	}
+	if (got < n * 9 / 10)
+		env_die("packets did not come out", EIO);
+	qsort(us, got, sizeof(*us), figure_cmp);
+	figure_value(&f, us[got / 2]);
+	f.min = us[0];
+	f.max = us[got * 999 / 1000];
+	figure_print(&f);
+	printf("    %s: p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f us (%u packets, one each %u us)\n",
+		name, us[got / 2], us[got * 9 / 10], us[got * 99 / 100], us[got * 999 / 1000], got,
+		gap_us);
+	free(us);
+	free(m);
+	env_free(e);
+}
+
+int main(int argc, char **argv)
+{
+	static const uint32_t sizes[] = {64, 512, 1400};
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--quick") == 0)
+			pairs = 7;
+		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+			only = argv[++i];
+	}
+	start_eal();
+	if (wanted("forward_clear") || wanted("forward_vs_hash"))
+		forward_clear();
+	if (wanted("forward_scale"))
+		forward_scale();
+	for (unsigned i = 0; i < RTE_DIM(sizes); i++)
+		if (wanted("forward_sealed"))
+			forward_sealed(sizes[i]);
+	if (wanted("sweep_cost"))
+		sweep_cost();
+	if (wanted("rule_bytes"))
+		rule_bytes();
+	if (wanted("latency")) {
+		latency(IDLE_POLL, "latency_added_poll", pairs < 31 ? 500 : 4000, 500);
+		latency(IDLE_ADAPTIVE, "latency_added_adaptive", pairs < 31 ? 500 : 4000, 500);
+	}
+	return 0;
+}

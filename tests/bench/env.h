@@ -1,0 +1,52 @@
+// A node in one process for the benches: one worker, ring devices, a hop whose peer is itself, and
+// a rule table whose rules form one random cycle, so that every packet that leaves comes back as a
+// fresh, valid packet for another random rule. Nothing is mocked: the worker's own turn runs.
+#pragma once
+
+#include "dataplane/hop/hop_table.h"
+#include "dataplane/io/encap.h"
+#include "dataplane/rule/rule_table.h"
+#include "dataplane/rule/sweeper.h"
+#include "dataplane/worker/worker.h"
+#include "lib/crypto/aead.h"
+#include "lib/shm/region.h"
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+enum { ENV_IN_FLIGHT = 512, ENV_RING = 1024, ENV_UDP = 7780 };
+
+struct env {
+	struct region region;
+	struct reclaim *reclaim;
+	struct rule_table *rules; // maybe another env's
+	bool own_rules;
+	struct adj_table *adjs;
+	struct hop_table *hops;
+	struct worker_set *set;
+	struct wctx *w;
+	struct rte_mempool *pool;
+	struct rte_ring *in, *out; // in == out: a loop
+	uint16_t port;
+	uint32_t hop, tp;
+	uint32_t n_rules;
+	enum idle_mode idle;
+};
+
+// Dies with a message when anything fails: a bench has no other use for an error.
+void env_die(const char *what, int err);
+
+// 2^bits slots with n_rules rules in one cycle, or the rules of `share`. loop: the port's output is
+// its input.
+struct env *env_new(unsigned bits, uint32_t n_rules, struct env *share, enum aead_cipher cipher,
+	bool loop, enum idle_mode idle);
+void env_free(struct env *e);
+uint32_t env_id(const struct env *e, uint32_t i); // route id of rule i
+
+// Seal n route packets with that payload into the device: a loop env has them in flight from then
+// on.
+void env_fill(struct env *e, unsigned n, uint32_t payload_len);
+// Put n plain frames of the same size into a ring device, for the bare loops.
+void env_fill_bare(struct env *e, unsigned n, uint32_t payload_len);
+// Take everything out of the ring again.
+void env_drain(struct env *e);
