@@ -22,9 +22,11 @@ static inline int vec_reserve_(void **v, size_t *cap, size_t n, size_t size)
 
 	if (n <= *cap)
 		return 0;
+	if (n > PTRDIFF_MAX / 2 / size)
+		return -ENOMEM;
 	while (want < n)
-		want = want > SIZE_MAX / 2 ? n : want * 2;
-	p = reallocarray(*v, want, size);
+		want *= 2;
+	p = realloc(*v, want * size);
 	if (p == NULL)
 		return -ENOMEM;
 	*v = p;
