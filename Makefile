@@ -26,10 +26,12 @@ lib_SRCS := \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
 	lib/wire/entry.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c
 dp_SRCS := \
-	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_sock.c dataplane/ctl/stats.c \
-	dataplane/dp_conf.c \
+	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_dump.c \
+	dataplane/ctl/ctl_event.c dataplane/ctl/ctl_sock.c dataplane/ctl/ctl_stats.c \
+	dataplane/dp_conf.c dataplane/dp_eal.c \
 	dataplane/hop/hop.c dataplane/hop/hop_rx.c dataplane/hop/hop_table.c dataplane/hop/hop_tx.c \
 	dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c \
+	dataplane/io/port_open.c dataplane/io/udp_claim.c \
 	dataplane/rule/reclaim.c dataplane/rule/rule_table.c dataplane/rule/sweeper.c \
 	dataplane/worker/forward.c dataplane/worker/handoff.c dataplane/worker/uplink.c \
 	dataplane/worker/worker.c

@@ -39,6 +39,9 @@ struct port_set;
 size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers);
 size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max);
 
+// MTU that a port will have, as far as that can be told before EAL starts.
+unsigned port_mtu_guess(const struct port_ask *ask);
+
 // Open and start all ports (n <= DPMSG_MAX_PORTS, TAPs included). sockets[i]: NUMA node of worker
 // i. NULL with errno set and one line of text in err, which names port and device. The caller owns
 // the result.

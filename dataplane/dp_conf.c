@@ -1,0 +1,259 @@
+// Table of the data plane's options and the checks that span several of them. Knows no EAL: what
+// becomes of the values is dp_eal.c's, io/port.c's and main.c's business.
+
+#include "dataplane/dp_conf.h"
+
+#include "dataplane/rule/rule_table.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+#include <ctype.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+static const char *const hugepage_names[] = {"auto", "yes", "no", NULL};
+static const char *const exception_names[] = {"auto", "kernel", "tap", "drop", NULL};
+static const char *const idle_names[] = {"poll", "adaptive", NULL};
+static const char *const level_names[] = {"err", "warn", "notice", "info", "debug", NULL};
+
+static const char *check_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len == 0 || len >= DPMSG_NAME_LEN)
+		return "a name has 1 to 31 characters";
+	for (size_t i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)text[i]) && strchr("-_.", text[i]) == NULL)
+			return "a name has letters, digits, '-', '_' and '.' only";
+	}
+	return NULL;
+}
+
+static const char *check_dir(const char *text)
+{
+	return text[0] == '/' ? NULL : "must be an absolute path";
+}
+
+static const char *check_if(const char *text)
+{
+	if (strlen(text) >= IFNAMSIZ)
+		return "an interface name has at most 15 characters";
+	return strpbrk(text, "/ \t") != NULL ? "not an interface name" : NULL;
+}
+
+static const char *check_device(const char *text)
+{
+	char name[DPMSG_TEXT_LEN];
+
+	if (strlen(text) >= DPMSG_TEXT_LEN)
+		return "a device has at most 63 characters";
+	return port_device_name(text, name, sizeof(name)) ? NULL : "not a device";
+}
+
+#define VALUE(field) CONF_FIELD(struct dp_values, field)
+#define PORT(field) CONF_FIELD(struct dp_port_values, field)
+
+static const struct conf_item items[] = {
+	{"node", "name", CONF_STR, .def = "skyrail", VALUE(name), .check = check_name,
+		.help = "name of this node: file prefix of EAL, shown by tools"},
+	{"node", "run_dir", CONF_STR, .def = "/run/skyrail", VALUE(run_dir), .check = check_dir,
+		.help = "directory of the socket at which the control plane attaches"},
+	{"node", "udp_port", CONF_UINT, .def = "7780", .min = 1, .max = 65535, VALUE(udp_port),
+		.help = "UDP port of rail transports"},
+	{"node", "control_user", CONF_STR, VALUE(control_user),
+		.help = "user as whom the control plane runs, besides root and our own user"},
+	{"eal", "cores", CONF_STR, VALUE(cores),
+		.help = "lcores as EAL's --lcores, main first (0@0,1@1); empty: chosen"},
+	{"eal", "workers", CONF_UINT, .def = "1", .min = 1, .max = DPMSG_MAX_WORKERS,
+		VALUE(workers), .help = "worker lcores, when cores is empty"},
+	{"eal", "hugepages", CONF_ENUM, .def = "auto", VALUE(hugepages), .names = hugepage_names,
+		.help = "auto: use them if enough are free"},
+	{"eal", "memory", CONF_UINT, .def = "0", .min = 0, .max = 1 << 20, VALUE(memory_mb),
+		.help = "megabytes for EAL; 0: computed from tables and ports"},
+	{"eal", "extra_args", CONF_STR, VALUE(extra_args),
+		.help = "more EAL arguments, separated by blanks"},
+	{"tables", "rules", CONF_UINT, .def = "65536", .min = 1 << RULE_BITS_MIN,
+		.max = 1 << RULE_BITS_MAX, VALUE(rules),
+		.help = "size of the rule table, rounded up to a power of two; 64 bytes each"},
+	{"tables", "hops", CONF_UINT, .def = "1024", .min = 2, .max = 1 << DPMSG_HANDLE_BITS,
+		VALUE(hops), .help = "most transport flows at a time"},
+	{"tables", "adjs", CONF_UINT, .def = "1024", .min = 2, .max = 1 << DPMSG_HANDLE_BITS,
+		VALUE(adjs), .help = "most next hops at a time"},
+	{"port", "device", CONF_STR, .flags = CONF_REQUIRED, PORT(device), .check = check_device,
+		.help = "vdev with its arguments (net_af_packet0,iface=eth1) or PCI address"},
+	{"port", "queues", CONF_UINT, .def = "0", .min = 0, .max = DPMSG_MAX_WORKERS, PORT(queues),
+		.help = "receive queues; 0: one per worker"},
+	{"port", "mtu", CONF_UINT, .def = "0", .min = 0, .max = PORT_MTU_MAX, PORT(mtu),
+		.help = "bytes of IP; 0: as the device has it"},
+	{"port", "exception", CONF_ENUM, .def = "auto", PORT(exception), .names = exception_names,
+		.help = "where frames that are not ours go; auto: kernel if it sees them, else tap"},
+	{"port", "kernel_if", CONF_STR, PORT(kernel_if), .check = check_if,
+		.help = "interface whose addresses and neighbours count; empty: found out"},
+	{"port", "tap", CONF_STR, PORT(tap), .check = check_if,
+		.help = "name of the exception TAP; empty: sk-<name of the port>"},
+	{"idle", "mode", CONF_ENUM, .def = "adaptive", VALUE(idle), .flags = CONF_LIVE,
+		.names = idle_names, .help = "poll: lowest latency, whole cores; adaptive: sleeps"},
+	{"log", "level", CONF_ENUM, .def = "info", VALUE(log_level), .flags = CONF_LIVE,
+		.names = level_names, .help = "least severe level that is printed"},
+};
+
+static const struct conf_class classes[] = {
+	{"port", offsetof(struct dp_values, ports), sizeof(struct dp_port_values),
+		offsetof(struct dp_port_values, name), DPMSG_MAX_PORTS},
+};
+
+static const struct conf_schema schema = {
+	items, ARRAY_LEN(items), classes, ARRAY_LEN(classes), sizeof(struct dp_values)};
+
+const struct conf_schema *dp_conf_schema(void)
+{
+	return &schema;
+}
+
+int dp_conf_load(struct dp_conf *c, const char *path, char err[CONF_ERR_MAX])
+{
+	memset(c, 0, sizeof(*c));
+	c->file = conf_load(&schema, path, err);
+	if (c->file == NULL)
+		return errno != 0 ? -errno : -EINVAL;
+	c->v = conf_values(c->file);
+	for (size_t i = 0; i < c->v->ports.n; i++) {
+		const struct dp_port_values *p = (const struct dp_port_values *)c->v->ports.v + i;
+
+		c->ports[c->n_ports++] = (struct port_ask){.name = p->name,
+			.device = p->device,
+			.kernel_if = p->kernel_if,
+			.tap = p->tap,
+			.queues = p->queues,
+			.mtu = p->mtu,
+			.exception = (enum port_exception)p->exception};
+	}
+	return 0;
+}
+
+static struct port_ask *port_find(struct dp_conf *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n_ports; i++) {
+		if (strcmp(c->ports[i].name, name) == 0)
+			return &c->ports[i];
+	}
+	return NULL;
+}
+
+int dp_conf_port_arg(struct dp_conf *c, const char *arg, char err[CONF_ERR_MAX])
+{
+	const char *eq = strchr(arg, '=');
+	struct port_ask *p;
+	const char *wrong;
+	char *name, *device;
+
+	if (eq == NULL || c->n_port_args == DPMSG_MAX_PORTS) {
+		snprintf(err, CONF_ERR_MAX, "-p %s: %s", arg,
+			eq == NULL ? "must be NAME=DEVICE" : "too many ports");
+		return -EINVAL;
+	}
+	name = strdup(arg);
+	if (name == NULL) {
+		snprintf(err, CONF_ERR_MAX, "-p %s: out of memory", arg);
+		return -ENOMEM;
+	}
+	c->port_args[c->n_port_args++] = name;
+	device = name + (eq - arg);
+	*device++ = '\0';
+	wrong = check_name(name);
+	if (wrong == NULL)
+		wrong = check_device(device);
+	p = port_find(c, name);
+	if (wrong == NULL && p == NULL && c->n_ports == DPMSG_MAX_PORTS)
+		wrong = "too many ports";
+	if (wrong != NULL) {
+		snprintf(err, CONF_ERR_MAX, "-p %s: %s", arg, wrong);
+		return -EINVAL;
+	}
+	if (p == NULL) {
+		p = &c->ports[c->n_ports++];
+		*p = (struct port_ask){.name = name, .kernel_if = "", .tap = ""};
+	}
+	p->device = device;
+	return 0;
+}
+
+static unsigned log2_up(uint32_t n)
+{
+	unsigned bits = 0;
+
+	while ((1u << bits) < n)
+		bits++;
+	return bits;
+}
+
+static int port_check(const struct dp_conf *c, unsigned i, char err[CONF_ERR_MAX])
+{
+	const struct port_ask *p = &c->ports[i];
+	const char *wrong = check_name(p->name);
+
+	if (wrong != NULL) {
+		snprintf(err, CONF_ERR_MAX, "port %s: %s", p->name, wrong);
+		return -EINVAL;
+	}
+	if (p->mtu != 0 && p->mtu < 1280) { // rail.md 5: the floor
+		snprintf(err, CONF_ERR_MAX, "port %s: mtu=%u: at least 1280, or 0 for the device's",
+			p->name, p->mtu);
+		return -EINVAL;
+	}
+	for (unsigned k = 0; k < i; k++) {
+		if (strcmp(c->ports[k].device, p->device) == 0) {
+			snprintf(err, CONF_ERR_MAX, "port %s: device %s is port %s already",
+				p->name, p->device, c->ports[k].name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int dp_conf_check(struct dp_conf *c, char err[CONF_ERR_MAX])
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int rc = dp_conf_socket_path(c, path, sizeof(path));
+
+	if (rc < 0) {
+		snprintf(err, CONF_ERR_MAX, "run_dir %s: too long for a socket's path",
+			c->v->run_dir);
+		return rc;
+	}
+	for (unsigned i = 0; i < c->n_ports && rc == 0; i++)
+		rc = port_check(c, i, err);
+	c->rule_bits = log2_up(c->v->rules);
+	// three keys per hop may live at a time; one slot in four used keeps collisions of the
+	// control plane's random choice rare
+	c->rx_index_bits = log2_up(c->v->hops) + 4;
+	if (c->rx_index_bits > 24)
+		c->rx_index_bits = 24;
+	return rc;
+}
+
+void dp_conf_free(struct dp_conf *c)
+{
+	for (unsigned i = 0; i < c->n_port_args; i++)
+		free(c->port_args[i]);
+	if (c->file != NULL)
+		conf_free(c->file);
+	memset(c, 0, sizeof(*c));
+}
+
+void dp_conf_print(const struct dp_conf *c, FILE *out)
+{
+	conf_print(c->file, out);
+	for (unsigned i = 0; i < c->n_port_args; i++)
+		fprintf(out, "# -p %s=%s\n", c->port_args[i],
+			c->port_args[i] + strlen(c->port_args[i]) + 1);
+}
+
+int dp_conf_socket_path(const struct dp_conf *c, char *out, size_t cap)
+{
+	int n = snprintf(out, cap, "%s/dataplane.sock", c->v->run_dir);
+
+	return n < 0 || (size_t)n >= cap ? -ENAMETOOLONG : 0;
+}

@@ -1,0 +1,307 @@
+// Devices as the node uses them: found by name, opened with what each can do, described for people
+// and for the control plane. Opening happens in two passes, since the pools' data room follows from
+// the MTUs that the devices turn out to have. Frames themselves are the workers' business.
+
+#include "dataplane/io/port_priv.h"
+
+#include "lib/base/err.h"
+
+#include <rte_ethdev.h>
+
+#include <ctype.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+// ---- what the kernel says about an interface ----
+
+// One ifreq question; 0 or -errno. The socket is of any kind: it only carries the ioctl.
+static int if_ask(const char *name, unsigned long request, struct ifreq *ifr)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	memset(ifr, 0, sizeof(*ifr));
+	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", name);
+	if (ioctl(fd, request, ifr) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+unsigned port_if_mtu(const char *name)
+{
+	struct ifreq ifr;
+
+	return if_ask(name, SIOCGIFMTU, &ifr) == 0 && ifr.ifr_mtu > 0 ? (unsigned)ifr.ifr_mtu : 0;
+}
+
+static bool if_running(const char *name)
+{
+	struct ifreq ifr;
+
+	return if_ask(name, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_UP) &&
+	       (ifr.ifr_flags & IFF_RUNNING);
+}
+
+// ---- device texts ----
+
+bool port_device_is_pci(const char *device)
+{
+	unsigned dom, bus, dev, fn;
+	char end;
+
+	return sscanf(device, "%x:%x:%x.%x%c", &dom, &bus, &dev, &fn, &end) == 4 ||
+	       (sscanf(device, "%x:%x.%x%c", &bus, &dev, &fn, &end) == 3 &&
+		       strchr(device, '_') == NULL);
+}
+
+bool port_device_name(const char *device, char *out, size_t cap)
+{
+	size_t len = strcspn(device, ",");
+
+	if (len == 0 || len >= cap)
+		return false;
+	memcpy(out, device, len);
+	out[len] = '\0';
+	return true;
+}
+
+bool port_device_arg(const char *device, const char *key, char *out, size_t cap)
+{
+	size_t key_len = strlen(key);
+	const char *p = strchr(device, ',');
+
+	while (p != NULL) {
+		p++;
+		if (strncmp(p, key, key_len) == 0 && p[key_len] == '=') {
+			size_t len = strcspn(p + key_len + 1, ",");
+
+			if (len >= cap)
+				return false;
+			memcpy(out, p + key_len + 1, len);
+			out[len] = '\0';
+			return true;
+		}
+		p = strchr(p, ',');
+	}
+	return false;
+}
+
+unsigned port_mtu_guess(const struct port_ask *ask)
+{
+	char ifname[IFNAMSIZ];
+	unsigned mtu = ask->mtu;
+
+	if (mtu == 0 && port_device_arg(ask->device, "iface", ifname, sizeof(ifname)))
+		mtu = port_if_mtu(ifname);
+	if (mtu == 0)
+		mtu = PORT_MTU_DEFAULT;
+	return mtu > PORT_MTU_MAX ? PORT_MTU_MAX : mtu;
+}
+
+// ---- sizes ----
+
+enum {
+	POOL_CACHE = 256,
+	// per worker: its cache, hand-off rings, joining buffers, bursts under way
+	POOL_PER_WORKER = 8192,
+	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
+};
+
+size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers)
+{
+	// each port may have a TAP with one queue pair beside it
+	size_t n = (size_t)n_ports * 2 * PORT_RING_LEN * (n_workers + 1) +
+		   (size_t)n_workers * POOL_PER_WORKER;
+	size_t p = 1;
+
+	while (p < n)
+		p <<= 1;
+	// 2^k - 1 is what a ring-backed pool stores without waste; below it take the exact number
+	return n > p - p / 4 ? p - 1 : n;
+}
+
+static unsigned data_room(unsigned mtu)
+{
+	// Ethernet, one VLAN tag and check sum, which some devices deliver; whole cache lines
+	unsigned frame = (mtu + 14 + 4 + 4 + 63) & ~63u;
+
+	return RTE_PKTMBUF_HEADROOM + (frame < 2048 ? 2048 : frame);
+}
+
+size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max)
+{
+	// the stock of free buffers is a ring of pointers, up to twice as long as the pool
+	return port_pool_mbufs(n_ports, n_workers) *
+	       (data_room(mtu_max) + MBUF_OVERHEAD + 2 * sizeof(void *));
+}
+
+static struct rte_mempool *pool_find(const struct port_set *s, int socket)
+{
+	for (unsigned i = 0; i < s->n_pools; i++) {
+		if (s->pool_socket[i] == socket)
+			return s->pool[i];
+	}
+	return NULL;
+}
+
+int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, const int *sockets)
+{
+	unsigned mtu = PORT_MTU_DEFAULT;
+	size_t n = port_pool_mbufs(n_asks, n_workers);
+
+	for (unsigned i = 0; i < s->n_all; i++) {
+		if (s->p[i].mtu > mtu)
+			mtu = s->p[i].mtu;
+	}
+	for (unsigned w = 0; w < n_workers; w++) {
+		int socket = sockets != NULL ? sockets[w] : SOCKET_ID_ANY;
+		struct rte_mempool *pool = pool_find(s, socket);
+		char name[32];
+
+		if (pool == NULL && s->n_pools < PORT_POOLS_MAX) {
+			snprintf(name, sizeof(name), "mbufs%u", s->n_pools);
+			pool = rte_pktmbuf_pool_create(
+				name, (unsigned)n, POOL_CACHE, 0, (uint16_t)data_room(mtu), socket);
+			if (pool == NULL)
+				return -rte_errno;
+			s->pool_socket[s->n_pools] = socket;
+			s->pool[s->n_pools++] = pool;
+		}
+		s->worker_pool[w] = pool != NULL ? pool : s->pool[0]; // far, but memory
+	}
+	return 0;
+}
+
+struct rte_mempool *port_set_pool(const struct port_set *s, int socket)
+{
+	struct rte_mempool *pool = pool_find(s, socket);
+
+	return pool != NULL ? pool : s->pool[0];
+}
+
+void port_set_mbufs(const struct port_set *s, uint64_t *total, uint64_t *free_now)
+{
+	*total = *free_now = 0;
+	for (unsigned i = 0; i < s->n_pools; i++) {
+		*total += s->pool[i]->size;
+		*free_now += rte_mempool_avail_count(s->pool[i]);
+	}
+}
+
+// ---- what others ask ----
+
+unsigned port_set_n(const struct port_set *s)
+{
+	return s->n;
+}
+
+const char *port_lacks(const struct port_set *s, unsigned i)
+{
+	return s->p[i].lacks;
+}
+
+bool port_known(const struct port_set *s, uint16_t dpdk_port)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		if (s->p[i].id == dpdk_port)
+			return true;
+	}
+	return false;
+}
+
+// Queue q of the port at place i belongs to worker (i + q) mod n: single-queue ports spread too.
+unsigned port_rx_worker(const struct port_set *s, unsigned i, unsigned q)
+{
+	return (i + q) % s->n_workers;
+}
+
+void port_set_bind(const struct port_set *s, struct wctx *w)
+{
+	w->pool = s->worker_pool[w->id];
+	w->n_rxq = 0;
+	for (unsigned i = 0; i < s->n_all; i++) {
+		const struct port *p = &s->p[i];
+		struct tx_array *tx = &w->tx[p->id];
+
+		for (unsigned q = 0; q < p->n_rxq; q++) {
+			if (port_rx_worker(s, i, q) == w->id && w->n_rxq < ARRAY_LEN(w->rxq))
+				w->rxq[w->n_rxq++] =
+					(struct rx_queue){.port = p->id, .queue = (uint16_t)q};
+		}
+		tx->queue = w->id < p->n_txq ? w->id : TX_NO_QUEUE;
+		tx->owner = (uint16_t)(w->id % p->n_txq);
+		tx->mtu = p->mtu;
+		w->exception[p->id] = p->exception;
+		w->exception_peer[p->id] = (uint8_t)p->peer;
+	}
+}
+
+void port_show(const struct port_set *s, unsigned i, struct evt_port *out)
+{
+	const struct port *p = &s->p[i];
+
+	memset(out, 0, sizeof(*out));
+	out->h.len = sizeof(*out);
+	out->h.type = EVT_PORT;
+	snprintf(out->name, sizeof(out->name), "%s", p->name);
+	snprintf(out->device, sizeof(out->device), "%s", p->device);
+	snprintf(out->kernel_if, sizeof(out->kernel_if), "%s", p->kernel_if);
+	snprintf(out->lacks, sizeof(out->lacks), "%s", p->lacks);
+	out->port = p->id;
+	out->mtu = p->mtu;
+	memcpy(out->mac, p->mac, sizeof(out->mac));
+	out->link_up = p->link_up;
+	out->exception = p->exception;
+	out->n_rxq = p->n_rxq;
+	out->n_txq = p->n_txq;
+	out->speed_mbps = p->speed_mbps;
+	out->socket = p->socket;
+}
+
+bool port_poll(struct port_set *s, unsigned i)
+{
+	struct port *p = &s->p[i];
+	struct rte_eth_link link;
+	bool up = false;
+	uint32_t speed = 0;
+
+	if (rte_eth_link_get_nowait(p->id, &link) == 0) {
+		up = link.link_status == RTE_ETH_LINK_UP;
+		if (link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
+			speed = link.link_speed;
+	}
+	// these drivers tell what they assume, the kernel knows
+	if (p->kernel_backed)
+		up = if_running(p->kernel_dev);
+	if (up == p->link_up && speed == p->speed_mbps)
+		return false;
+	p->link_up = up;
+	p->speed_mbps = speed;
+	return true;
+}
+
+void port_stats(const struct port_set *s, unsigned i, struct stats_port *out)
+{
+	struct rte_eth_stats st;
+
+	if (rte_eth_stats_get(s->p[i].id, &st) != 0)
+		return;
+#define PUT(k, v) atomic_store_explicit(&out->c[k], v, memory_order_relaxed)
+	PUT(P_port_rx_frames, st.ipackets);
+	PUT(P_port_tx_frames, st.opackets);
+	PUT(P_port_rx_bytes, st.ibytes);
+	PUT(P_port_tx_bytes, st.obytes);
+	PUT(P_port_rx_missed, st.imissed);
+	PUT(P_port_rx_errors, st.ierrors);
+	PUT(P_port_tx_errors, st.oerrors);
+	PUT(P_port_rx_nombuf, st.rx_nombuf);
+#undef PUT
+}

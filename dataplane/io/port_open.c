@@ -1,0 +1,382 @@
+// Opening of the devices: find or make each, ask what it can do, take the most of what was wanted,
+// and put a TAP beside those whose frames the kernel would not see otherwise. What a device lacks
+// ends up in one line of text; only a device that is not there, or that refuses to start, is an
+// error.
+
+#include "dataplane/io/port_priv.h"
+
+#include "lib/base/err.h"
+
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct port_driver drivers[] = {
+	{"net_af_packet", PORT_KERNEL_COPY, true, true, true, "qpairs"},
+	{"net_af_xdp", PORT_TAP, true, true, true, "queue_count"},
+	{"net_pcap", PORT_KERNEL_COPY, true, false, false, NULL},
+	{"net_tap", PORT_DROP, false, true, true, NULL},
+	{"net_memif", PORT_DROP, false, false, false, NULL},
+	{"net_null", PORT_DROP, false, false, false, NULL},
+	{"net_ring", PORT_DROP, false, false, false, NULL},
+	{"net_vhost", PORT_DROP, false, false, false, NULL},
+	{"net_virtio_user", PORT_DROP, false, false, false, NULL},
+};
+// whatever is not listed: a NIC that DPDK owns
+static const struct port_driver bound_nic = {"", PORT_TAP, false, false, false, NULL};
+
+struct opener {
+	struct port_set *s;
+	unsigned n_workers;
+	char *err;
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(
+	const struct opener *o, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(o->err, PORT_ERR_MAX, fmt, ap);
+	va_end(ap);
+	return err < 0 ? err : -EIO;
+}
+
+__attribute__((format(printf, 2, 3))) static void lacks(struct port *p, const char *fmt, ...)
+{
+	size_t at = strlen(p->lacks);
+	va_list ap;
+
+	if (at > 0 && at + 3 < sizeof(p->lacks))
+		at += (size_t)snprintf(p->lacks + at, sizeof(p->lacks) - at, ", ");
+	va_start(ap, fmt);
+	vsnprintf(p->lacks + at, sizeof(p->lacks) - at, fmt, ap);
+	va_end(ap);
+}
+
+static const struct port_driver *driver_of(const char *device)
+{
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+		if (strncmp(device, drivers[i].name, strlen(drivers[i].name)) == 0)
+			return &drivers[i];
+	}
+	return &bound_nic;
+}
+
+// ---- find or make the device ----
+
+// What rte_dev_probe() gets: the device as configured, and what follows from queues and MTU where
+// its driver wants that said beforehand.
+static void probe_args(
+	const struct port *p, const struct port_ask *ask, unsigned n_workers, char *out, size_t cap)
+{
+	unsigned queues = ask->queues != 0 ? ask->queues : n_workers;
+	char value[16];
+	size_t at = (size_t)snprintf(out, cap, "%s", ask->device);
+
+	if (p->driver->queues_arg != NULL && queues > 1 &&
+		!port_device_arg(ask->device, p->driver->queues_arg, value, sizeof(value)))
+		at += (size_t)snprintf(out + at, cap - at, ",%s=%u", p->driver->queues_arg, queues);
+	// af_packet drops frames longer than framesz; one block holds whole frames
+	if (strcmp(p->driver->name, "net_af_packet") == 0 && port_mtu_guess(ask) > 1900 &&
+		!port_device_arg(ask->device, "framesz", value, sizeof(value)))
+		snprintf(out + at, cap - at, ",framesz=16384,blocksz=16384,framecnt=1024");
+}
+
+static int find(struct opener *o, struct port *p, const struct port_ask *ask)
+{
+	char args[256], why[DPMSG_TEXT_LEN + 64] = "";
+	char ifname[IFNAMSIZ];
+	int rc;
+
+	p->driver = driver_of(ask->device);
+	snprintf(p->name, sizeof(p->name), "%s", ask->name);
+	snprintf(p->device, sizeof(p->device), "%s", ask->device);
+	if (!port_device_name(ask->device, p->dev_name, sizeof(p->dev_name)))
+		return fail(o, -EINVAL, "port %s: device %s: not a device", ask->name, ask->device);
+	if (rte_eth_dev_get_port_by_name(p->dev_name, &p->id) == 0)
+		return 0;
+	if (port_device_is_pci(ask->device))
+		return fail(o, -ENODEV,
+			"port %s: no device %s: is it bound to vfio-pci (dpdk-devbind.py -s)?",
+			ask->name, ask->device);
+	if (p->driver->kernel_backed &&
+		port_device_arg(ask->device, "iface", ifname, sizeof(ifname)) &&
+		if_nametoindex(ifname) == 0)
+		return fail(o, -ENODEV, "port %s: device %s: no interface %s here", ask->name,
+			ask->device, ifname);
+	probe_args(p, ask, o->n_workers, args, sizeof(args));
+	rc = rte_dev_probe(args);
+	if (rc < 0 || rte_eth_dev_get_port_by_name(p->dev_name, &p->id) != 0) {
+		if (p->driver == &bound_nic)
+			snprintf(why, sizeof(why), " (no driver of this name?)");
+		return fail(o, rc, "port %s: device %s does not start: %s%s", ask->name,
+			ask->device, rc < 0 ? strerror(-rc) : "made no port", why);
+	}
+	p->probed = true;
+	return 0;
+}
+
+// ---- what it can do ----
+
+// The largest MTU that the device admits, from the frame length if it names no MTU.
+static unsigned mtu_limit(const struct rte_eth_dev_info *info)
+{
+	unsigned overhead = 18; // Ethernet and check sum
+
+	if (info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu)
+		overhead = info->max_rx_pktlen - info->max_mtu;
+	if (info->max_rx_pktlen > overhead && info->max_rx_pktlen - overhead < info->max_mtu)
+		return info->max_rx_pktlen - overhead;
+	return info->max_mtu;
+}
+
+static void mtu_choose(struct port *p, const struct port_ask *ask, unsigned limit)
+{
+	unsigned mtu = port_mtu_guess(ask);
+	unsigned kernel = p->kernel_dev[0] != '\0' ? port_if_mtu(p->kernel_dev) : 0;
+
+	// the kernel's interface is the kernel's: its MTU is taken, not changed
+	if (kernel != 0)
+		limit = kernel;
+	if (mtu > limit) {
+		if (ask->mtu != 0)
+			lacks(p, "mtu %u of %u", limit, mtu);
+		mtu = limit;
+	}
+	p->mtu = (uint16_t)mtu;
+}
+
+static void queues_choose(struct port *p, const struct port_ask *ask,
+	const struct rte_eth_dev_info *info, unsigned n_workers)
+{
+	unsigned rx = ask->queues != 0 ? ask->queues : n_workers, tx = n_workers;
+
+	if (rx > info->max_rx_queues) {
+		lacks(p, "%u of %u rx queues", info->max_rx_queues, rx);
+		rx = info->max_rx_queues;
+	}
+	if (tx > info->max_tx_queues) {
+		lacks(p, "%u of %u tx queues", info->max_tx_queues, tx);
+		tx = info->max_tx_queues;
+	}
+	if (p->driver->pairs)
+		rx = tx = rx < tx ? rx : tx;
+	p->n_rxq = (uint16_t)rx;
+	p->n_txq = (uint16_t)tx;
+}
+
+static void exception_choose(struct port *p, const struct port_ask *ask)
+{
+	static const uint8_t by_ask[] = {[EXCEPTION_KERNEL] = PORT_KERNEL_COPY,
+		[EXCEPTION_TAP] = PORT_TAP,
+		[EXCEPTION_DROP] = PORT_DROP};
+
+	p->exception =
+		ask->exception == EXCEPTION_AUTO ? p->driver->exception : by_ask[ask->exception];
+	if (ask->kernel_if[0] != '\0')
+		snprintf(p->kernel_if, sizeof(p->kernel_if), "%s", ask->kernel_if);
+	else if (p->exception != PORT_TAP)
+		snprintf(p->kernel_if, sizeof(p->kernel_if), "%s", p->kernel_dev);
+}
+
+static void settings(struct port *p, const struct port_ask *ask,
+	const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
+{
+	uint64_t rss = info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
+	unsigned limit = mtu_limit(info);
+
+	memset(conf, 0, sizeof(*conf));
+	mtu_choose(p, ask, limit);
+	conf->rxmode.mtu = p->mtu < limit ? p->mtu : limit;
+	if (conf->rxmode.mtu < info->min_mtu)
+		conf->rxmode.mtu = info->min_mtu;
+	if (p->n_rxq > 1 && rss != 0) {
+		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf->rx_adv_conf.rss_conf.rss_hf = rss;
+	} else if (p->n_rxq > 1 && !p->driver->spreads) {
+		lacks(p, "RSS");
+	}
+}
+
+static int configure(struct opener *o, struct port *p, const struct port_ask *ask)
+{
+	struct rte_eth_dev_info info;
+	struct rte_ether_addr mac;
+	struct rte_eth_conf conf;
+	int rc = rte_eth_dev_info_get(p->id, &info);
+
+	if (rc < 0)
+		return fail(o, rc, "port %s: device %s tells nothing about itself: %s", p->name,
+			p->device, strerror(-rc));
+	if (p->id >= DPMSG_MAX_PORTS || info.max_rx_queues == 0 || info.max_tx_queues == 0)
+		return fail(o, -ENOTSUP, "port %s: device %s: %s", p->name, p->device,
+			p->id >= DPMSG_MAX_PORTS ? "too many devices" : "can't send and receive");
+	p->kernel_backed =
+		p->driver->kernel_backed &&
+		port_device_arg(p->device, "iface", p->kernel_dev, sizeof(p->kernel_dev));
+	exception_choose(p, ask);
+	queues_choose(p, ask, &info, o->n_workers);
+	settings(p, ask, &info, &conf);
+	rc = rte_eth_dev_configure(p->id, p->n_rxq, p->n_txq, &conf);
+	if (rc < 0)
+		return fail(o, rc, "port %s: device %s refuses %u+%u queues, mtu %u: %s", p->name,
+			p->device, p->n_rxq, p->n_txq, conf.rxmode.mtu, strerror(-rc));
+	if (rte_eth_macaddr_get(p->id, &mac) == 0)
+		memcpy(p->mac, mac.addr_bytes, sizeof(p->mac));
+	p->socket = rte_eth_dev_socket_id(p->id);
+	return 0;
+}
+
+static int start(struct opener *o, unsigned i)
+{
+	struct port *p = &o->s->p[i];
+	uint16_t n_rxd = PORT_RING_LEN, n_txd = PORT_RING_LEN;
+	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &n_rxd, &n_txd);
+
+	if (rc < 0)
+		n_rxd = n_txd = PORT_RING_LEN;
+	rc = 0;
+	for (unsigned q = 0; q < p->n_rxq && rc == 0; q++) {
+		// buffers near the worker that polls the queue
+		unsigned w = port_rx_worker(o->s, i, q);
+
+		rc = rte_eth_rx_queue_setup(
+			p->id, (uint16_t)q, n_rxd, (unsigned)p->socket, NULL, o->s->worker_pool[w]);
+	}
+	for (unsigned q = 0; q < p->n_txq && rc == 0; q++)
+		rc = rte_eth_tx_queue_setup(p->id, (uint16_t)q, n_txd, (unsigned)p->socket, NULL);
+	if (rc < 0)
+		return fail(o, rc, "port %s: device %s refuses its queues: %s", p->name, p->device,
+			strerror(-rc));
+	rc = rte_eth_dev_start(p->id);
+	if (rc < 0)
+		return fail(o, rc, "port %s: device %s does not start: %s", p->name, p->device,
+			strerror(-rc));
+	p->started = true;
+	return 0;
+}
+
+// ---- the TAP beside a device ----
+
+static int tap_find(struct opener *o, struct port *phys, const struct port_ask *ask)
+{
+	struct port *tap = &o->s->p[o->s->n_all];
+	struct rte_eth_conf conf = {.rxmode.mtu = phys->mtu};
+	const uint8_t *m = phys->mac;
+	char ifname[IFNAMSIZ], args[256];
+	int rc;
+
+	if (o->s->n_all == DPMSG_MAX_PORTS)
+		return fail(o, -E2BIG, "port %s: no room for its TAP: too many ports", phys->name);
+	snprintf(ifname, sizeof(ifname), "sk-%.12s", phys->name);
+	if (ask->tap[0] != '\0')
+		snprintf(ifname, sizeof(ifname), "%s", ask->tap);
+	snprintf(tap->dev_name, sizeof(tap->dev_name), "net_tap_sk%u", o->s->n_all);
+	snprintf(args, sizeof(args), "%s,iface=%s,mac=%02x:%02x:%02x:%02x:%02x:%02x", tap->dev_name,
+		ifname, m[0], m[1], m[2], m[3], m[4], m[5]);
+	rc = rte_dev_probe(args);
+	if (rc < 0 || rte_eth_dev_get_port_by_name(tap->dev_name, &tap->id) != 0)
+		return fail(o, rc < 0 ? rc : -ENODEV,
+			"port %s: can't make TAP %s for frames that are not ours: %s", phys->name,
+			ifname, rc < 0 ? strerror(-rc) : "no device");
+	o->s->n_all++;
+	tap->probed = true;
+	tap->driver = driver_of("net_tap");
+	snprintf(tap->name, sizeof(tap->name), "%.27s-tap", phys->name);
+	snprintf(tap->device, sizeof(tap->device), "net_tap,iface=%s", ifname);
+	tap->mtu = phys->mtu;
+	tap->n_rxq = tap->n_txq = 1;
+	tap->exception = PORT_IS_TAP;
+	tap->peer = phys->id;
+	tap->socket = phys->socket;
+	phys->peer = tap->id;
+	if (phys->kernel_if[0] == '\0')
+		snprintf(phys->kernel_if, sizeof(phys->kernel_if), "%s", ifname);
+	if (tap->id >= DPMSG_MAX_PORTS)
+		return fail(o, -E2BIG, "port %s: no room for its TAP: too many ports", phys->name);
+	rc = rte_eth_dev_configure(tap->id, 1, 1, &conf);
+	if (rc < 0)
+		return fail(o, rc, "port %s: TAP %s refuses mtu %u: %s", phys->name, ifname,
+			phys->mtu, strerror(-rc));
+	rte_eth_dev_set_mtu(tap->id, phys->mtu);
+	return 0;
+}
+
+// ---- all of them ----
+
+static int open_all(struct opener *o, const struct port_ask *asks, unsigned n, const int *sockets)
+{
+	struct port_set *s = o->s;
+	int rc = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		s->n = s->n_all = i + 1;
+		rc = find(o, &s->p[i], &asks[i]);
+		if (rc == 0)
+			rc = configure(o, &s->p[i], &asks[i]);
+		if (rc < 0)
+			return rc;
+	}
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		if (s->p[i].exception == PORT_TAP)
+			rc = tap_find(o, &s->p[i], &asks[i]);
+	}
+	if (rc < 0)
+		return rc;
+	rc = port_pools_make(s, n, o->n_workers, sockets);
+	if (rc < 0)
+		return fail(o, rc,
+			"no memory for %zu frame buffers: more hugepages, `hugepages = no`, or a "
+			"greater `memory`",
+			port_pool_mbufs(n, o->n_workers));
+	for (unsigned i = 0; i < s->n_all && rc == 0; i++)
+		rc = start(o, i);
+	for (unsigned i = 0; i < s->n && rc == 0; i++)
+		port_poll(s, i);
+	return rc;
+}
+
+struct port_set *port_set_open(const struct port_ask *asks, unsigned n, unsigned n_workers,
+	const int *sockets, char err[PORT_ERR_MAX])
+{
+	struct opener o = {.n_workers = n_workers, .err = err};
+	int rc;
+
+	if (n > DPMSG_MAX_PORTS || n_workers == 0 || n_workers > DPMSG_MAX_WORKERS) {
+		snprintf(err, PORT_ERR_MAX, "%u ports and %u workers: too many", n, n_workers);
+		return errno_null(EINVAL);
+	}
+	o.s = calloc(1, sizeof(*o.s));
+	if (o.s == NULL) {
+		snprintf(err, PORT_ERR_MAX, "out of memory");
+		return errno_null(ENOMEM);
+	}
+	o.s->n_workers = n_workers;
+	rc = open_all(&o, asks, n, sockets);
+	if (rc < 0) {
+		port_set_close(o.s);
+		return errno_null(rc);
+	}
+	return o.s;
+}
+
+void port_set_close(struct port_set *s)
+{
+	for (unsigned i = 0; i < s->n_all; i++) {
+		if (s->p[i].started)
+			rte_eth_dev_stop(s->p[i].id);
+	}
+	for (unsigned i = s->n_all; i-- > 0;) {
+		if (s->p[i].probed || s->p[i].started)
+			rte_eth_dev_close(s->p[i].id);
+	}
+	for (unsigned i = 0; i < s->n_pools; i++)
+		rte_mempool_free(s->pool[i]);
+	free(s);
+}

@@ -1,0 +1,63 @@
+// Inside of io/port: what port.c and port_open.c share.
+#pragma once
+
+#include "dataplane/io/port.h"
+
+#include <rte_ethdev.h>
+
+#include <net/if.h>
+
+enum { PORT_POOLS_MAX = 8 };
+
+// Traits of a driver that no query tells.
+struct port_driver {
+	const char *name; // prefix of the vdev's name
+	uint8_t exception; // PORT_* of `auto`
+	bool kernel_backed; // "iface=" names a kernel interface: MTU and link are the kernel's
+	bool spreads; // queues are filled by the kernel's flow hash, without RSS of DPDK
+	bool pairs; // wants as many rx as tx queues
+	const char *queues_arg; // devarg that sets the number of queues, or NULL
+};
+
+struct port {
+	char name[DPMSG_NAME_LEN];
+	char device[DPMSG_TEXT_LEN];
+	char dev_name[DPMSG_TEXT_LEN]; // DPDK's
+	char kernel_if[IFNAMSIZ]; // whose addresses count
+	char kernel_dev[IFNAMSIZ]; // under the device, "" if none
+	char lacks[DPMSG_TEXT_LEN];
+	const struct port_driver *driver;
+	uint16_t id;
+	uint16_t mtu;
+	uint16_t n_rxq;
+	uint16_t n_txq;
+	uint16_t peer; // TAP's port number, or the physical one's if this is a TAP
+	uint8_t mac[6];
+	uint8_t exception; // PORT_*, or PORT_IS_TAP
+	bool kernel_backed;
+	bool link_up;
+	bool started;
+	bool probed; // by us: to be removed at the end
+	uint32_t speed_mbps;
+	int socket;
+};
+
+struct port_set {
+	struct port p[DPMSG_MAX_PORTS]; // named ones first, then their TAPs
+	unsigned n;
+	unsigned n_all;
+	unsigned n_workers;
+	struct rte_mempool *pool[PORT_POOLS_MAX];
+	int pool_socket[PORT_POOLS_MAX];
+	unsigned n_pools;
+	struct rte_mempool *worker_pool[DPMSG_MAX_WORKERS];
+};
+
+// MTU of a kernel interface, 0 when there is none of that name.
+unsigned port_if_mtu(const char *name);
+// Value of key=... among the arguments of a vdev; false when it is not there.
+bool port_device_arg(const char *device, const char *key, char *out, size_t cap);
+// One pool for each NUMA node that a worker is on. 0 or -errno.
+int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, const int *sockets);
+// The worker that polls queue q of the port at place i.
+unsigned port_rx_worker(const struct port_set *s, unsigned i, unsigned q);
