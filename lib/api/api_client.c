@@ -163,7 +163,7 @@ int api_client_call(struct api_client *c, uint16_t type, const void *payload, si
 	api_client_cb cb, void *ctx)
 {
 	struct api_frame f = {.type = type, .id = ++c->next_id};
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	int rc;
 
 	if (len > API_FRAME_MAX - sizeof(f))

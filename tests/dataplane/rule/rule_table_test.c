@@ -1,3 +1,5 @@
+// The rule table with its grace periods and the sweeper, as the main lcore and a worker use them.
+
 #include "dataplane/rule/rule_table.h"
 #include "dataplane/rule/sweeper.h"
 #include "tests/support/eal.h"
@@ -23,6 +25,16 @@ static void on_gone(void *ctx, const struct evt_rule *final)
 	struct fixture *f = ctx;
 
 	f->gone[f->n_gone++ % ARRAY_LEN(f->gone)] = *final;
+}
+
+// A rule that must be there.
+static struct rule *live(struct fixture *f, uint32_t id)
+{
+	struct rule *r = rule_lookup(&f->t, id);
+
+	if (r == NULL)
+		abort();
+	return r;
 }
 
 static int setup(void **state)
@@ -167,8 +179,8 @@ static void gone_carries_the_final_counters_and_reason(void **state)
 	struct fixture *f = *state;
 
 	add(f, 17, 100);
-	rule_count(rule_lookup(&f->t, 17), 1000, 105);
-	rule_count(rule_lookup(&f->t, 17), 500, 106);
+	rule_count(live(f, 17), 1000, 105);
+	rule_count(live(f, 17), 500, 106);
 	rule_table_del(&f->t, 17, RULE_GONE_CLOSE);
 	grace(f);
 	assert_int_equal(f->n_gone, 1);
@@ -189,8 +201,8 @@ static void keep_alive_is_the_rules_own(void **state)
 		struct cmd_rule_add c = rule(100 + (uint32_t)i);
 		c.keep_alive_ms = ms[i];
 		assert_int_equal(rule_table_add(&f->t, &c, 1000), 0);
-		assert_false(rule_expired(rule_lookup(&f->t, c.id), 1000 + ms[i] / 100));
-		assert_true(rule_expired(rule_lookup(&f->t, c.id), 1001 + ms[i] / 100));
+		assert_false(rule_expired(live(f, c.id), 1000 + ms[i] / 100));
+		assert_true(rule_expired(live(f, c.id), 1001 + ms[i] / 100));
 	}
 }
 
@@ -200,12 +212,12 @@ static void activity_refreshes_and_the_clock_may_wrap(void **state)
 	uint32_t start = UINT32_MAX - 50;
 
 	add(f, 17, start);
-	assert_false(rule_expired(rule_lookup(&f->t, 17), start + 300));
-	assert_true(rule_expired(rule_lookup(&f->t, 17), start + 301));
-	rule_count(rule_lookup(&f->t, 17), 1, start + 200);
-	assert_false(rule_expired(rule_lookup(&f->t, 17), start + 500));
+	assert_false(rule_expired(live(f, 17), start + 300));
+	assert_true(rule_expired(live(f, 17), start + 301));
+	rule_count(live(f, 17), 1, start + 200);
+	assert_false(rule_expired(live(f, 17), start + 500));
 	// a sweeper whose clock is a tick behind the worker's sees a young rule, not an ancient one
-	assert_false(rule_expired(rule_lookup(&f->t, 17), start + 199));
+	assert_false(rule_expired(live(f, 17), start + 199));
 }
 
 static void static_rules_never_expire(void **state)
@@ -216,7 +228,7 @@ static void static_rules_never_expire(void **state)
 	c.flags = RULE_STATIC;
 	c.keep_alive_ms = 0;
 	assert_int_equal(rule_table_add(&f->t, &c, 0), 0);
-	assert_false(rule_expired(rule_lookup(&f->t, 17), 1u << 30));
+	assert_false(rule_expired(live(f, 17), 1u << 30));
 }
 
 static void sweeper_ends_exactly_the_expired(void **state)
