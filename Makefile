@@ -106,7 +106,7 @@ FUZZ_BINS  := $(patsubst %.c,$O/%,$(FUZZ))
 all: $(PROGRAMS) docs ## build the programs and man pages
 bench_OBJS := $(call obj,$(bench_SRCS))
 dp_OBJS := $(call obj,$(dp_SRCS) dataplane/main.c)
-$(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o: CPPFLAGS += $(DPDK_CFLAGS)
+$(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o $O/tests/fuzz/%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o $O/lib/crypto/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
 
@@ -142,8 +142,8 @@ $O/tests/dataplane/%: $O/tests/dataplane/%.o $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lcmocka)
 $O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS))
-$O/tests/fuzz/%: $O/tests/fuzz/%.o $(LIB)
-	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer))
+$O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(DP) $(LIB)
+	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer) $(CP_LIBS) $(DPDK_LIBS))
 .SECONDARY:
 -include $(shell [ -d $O ] && find $O -name '*.d')
 

@@ -1,10 +1,92 @@
 # Targets that are not the build itself; included by the Makefile.
+# Targets that first run `deps` call make again for the build: pkg-config is asked when a Makefile is read.
 
-.PHONY: deps demo check unit smoke bench install uninstall lint format asan tsan fuzz docs clean help
+FUZZ_TIME ?= 30
+MANPAGES  := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(sort $(wildcard docs/man/*.scd)))
+C_FILES    = $(shell find lib dataplane controlplane tools tests -name '*.[ch]' | sort)
+SCRIPTS    = $(shell grep -rlI '^\#!/bin/bash' tools tests .ci packaging) tests/smoke/_init.sh
+TSAN_SUPP := suppressions=$(CURDIR)/tests/support/tsan.supp
+export BUILD
+
+# Everything but these needs the libraries.
+FREE_GOALS := deps demo check bench clean help lint format uninstall
+ifneq ($(filter-out $(FREE_GOALS),$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell $(PKG) --exists libdpdk libsodium libsecp256k1 libuv libmnl jansson smartcols && echo ok),ok)
+$(error libraries are missing: run `make deps` (as root) and then make again)
+endif
+endif
+
+.PHONY: deps demo check bench install uninstall lint format asan tsan fuzz docs clean help
+deps: ## install the Debian packages that are missing
+	@tools/deps.sh
+demo: deps ## build, then run three nodes in network namespaces and real traffic through them
+	@$(MAKE) programs PROFILE=release
+	@tools/demo.sh $(BUILD)/release
+check: deps ## all tests: unit (plain and under ASan), corpora, smoke; last line: the sum
+	@tools/check/all
+bench: deps ## measure, with baselines: a table and build/bench/report.json
+	@$(MAKE) all bench-bins PROFILE=release
+	@tests/bench/run.py $(BUILD) $(BENCH_ARGS)
+lint: ## formatting, dependency rules, hot path, headers, comments, spelling, scripts
+	@tools/check/lint
+
+.PHONY: programs test-bins fuzz-bins bench-bins unit replay smoke
+programs: $(PROGRAMS)
+test-bins: $(TEST_BINS)
+fuzz-bins: $(FUZZ_BINS)
+bench-bins: $(BENCH_BINS)
 unit: $(TEST_BINS) ## run the unit tests of this PROFILE
-	tools/run-tests $(TEST_BINS)
+	@TSAN_OPTIONS="$(TSAN_SUPP)" tools/run-tests "unit tests ($(PROFILE))" $(TEST_BINS)
+replay: $(FUZZ_BINS) ## feed each decoder its corpus
+	@BUILD=$(BUILD) tools/fuzz.sh replay "$(PROFILE)" $(FUZZ_BINS)
+smoke: $(PROGRAMS) ## real processes in network namespaces (root)
+	@tools/run-tests -s "smoke tests" tests/smoke/run $O
+asan: ## unit tests and corpora under address and undefined behaviour sanitizers
+	@$(MAKE) unit replay PROFILE=asan
+tsan: ## unit tests under the thread sanitizer
+	@$(MAKE) unit PROFILE=tsan
+fuzz: ## run each fuzz target for FUZZ_TIME seconds
+	@$(MAKE) fuzz-bins PROFILE=fuzz
+	@tools/fuzz.sh run $(FUZZ_TIME) $(patsubst %.c,$(BUILD)/fuzz/%,$(FUZZ))
+format: ## format the C sources
+	@clang-format -i $(C_FILES)
+docs: $(MANPAGES) ## man pages
+$(BUILD)/man/%: docs/man/%.scd
+	@mkdir -p $(@D)
+	@$(if $(filter 1,$V),,echo "  MAN     $@")
+	$Q scdoc <$< >$@.tmp && mv $@.tmp $@
+
+# Written anew when the Makefile or the set of files changes: what make would run, as JSON.
+all: compile_commands.json
+compile_commands.json: Makefile tools/targets.mk $(sort $(dir $(call have,$(lib_SRCS) $(dp_SRCS) $(cp_SRCS) $(ctl_SRCS)) $(TESTS) $(FUZZ)))
+ifndef COMPDB
+	@$(MAKE) -kBn V=1 COMPDB=1 programs test-bins fuzz-bins bench-bins 2>/dev/null | tools/compile-commands >$@.tmp && mv $@.tmp $@
+endif
+
+D := $(DESTDIR)
+SUBST := sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g'
+install: all ## install below DESTDIR/PREFIX; existing configuration is kept
+	install -d $D$(PREFIX)/bin $D$(PREFIX)/sbin $D$(SYSCONFDIR)/skyrail
+	install -m 0755 $O/skyrail $D$(PREFIX)/bin
+	install -m 0755 $O/skyrail-dataplane $O/skyrail-controlplane $D$(PREFIX)/sbin
+	for s in 1 5 8; do install -d $D$(PREFIX)/share/man/man$$s && \
+		install -m 0644 $(BUILD)/man/*.$$s $D$(PREFIX)/share/man/man$$s || exit 1; done
+	install -d $D$(PREFIX)/share/doc/skyrail && \
+		install -m 0644 README.md CHANGELOG.md LICENSE config/*.ini $D$(PREFIX)/share/doc/skyrail
+	for f in config/*.ini; do t=$D$(SYSCONFDIR)/skyrail/$${f##*/}; \
+		[ -e $$t ] || install -m 0644 $$f $$t || exit 1; done
+	install -d $D$(PREFIX)/lib/systemd/system $D$(PREFIX)/lib/sysusers.d $D$(PREFIX)/lib/tmpfiles.d
+	for f in packaging/*.service.in; do t=$${f##*/}; \
+		$(SUBST) $$f >$D$(PREFIX)/lib/systemd/system/$${t%.in} || exit 1; done
+	$(SUBST) packaging/skyrail.sysusers.in >$D$(PREFIX)/lib/sysusers.d/skyrail.conf
+	$(SUBST) packaging/skyrail.tmpfiles.in >$D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
+uninstall: ## remove what install put there; configuration and keys stay
+	rm -f $D$(PREFIX)/bin/skyrail $D$(PREFIX)/sbin/skyrail-dataplane $D$(PREFIX)/sbin/skyrail-controlplane
+	for f in docs/man/*.scd; do p=$${f##*/}; p=$${p%.scd}; rm -f $D$(PREFIX)/share/man/man$${p##*.}/$$p; done
+	rm -rf $D$(PREFIX)/share/doc/skyrail
+	for f in packaging/*.service.in; do t=$${f##*/}; rm -f $D$(PREFIX)/lib/systemd/system/$${t%.in}; done
+	rm -f $D$(PREFIX)/lib/sysusers.d/skyrail.conf $D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
+clean: ## remove all that was built
+	rm -rf $(BUILD) compile_commands.json
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-docs:
-clean: ## remove build/
-	rm -rf $(BUILD)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
