@@ -1,7 +1,8 @@
 // Configuration files, driven by one table per program: section, key, type, range, default, where
 // the value goes, whether a change needs a restart, one line of help. A file is taken whole or not
 // at all: each load makes a fresh values struct, so a bad file changes nothing. Named sections
-// (`[port wan0]`) become elements of an array. Errors are texts with file:line. One thread at a time.
+// (`[port wan0]`) become elements of an array. Errors are texts with file:line. One thread at a
+// time.
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@ enum conf_type {
 	CONF_DURATION, // 250ms, 10s, 2m, 1h, 1d; us, ns too -> uint64_t in nanoseconds
 	CONF_SIZE, // 65536, 64k, 1M, 2G (powers of 1024) -> uint64_t in bytes
 	CONF_ENUM, // one of names -> int, the place in names
-	CONF_LIST, // words separated by commas or blanks -> struct conf_list; max bounds their number
+	CONF_LIST, // words separated by commas or blanks -> struct conf_list; at most max
 };
 
 enum { // flags of an item

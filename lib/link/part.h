@@ -41,7 +41,7 @@ struct part_joined {
 
 enum part_verdict {
 	PART_HELD = 0, // the handle is ours now
-	PART_WHOLE = 1, // *out has the packet; all its handles, this one too, are the caller's again
+	PART_WHOLE = 1, // *out has the packet; its handles and this one are the caller's again
 	PART_REFUSED = 2, // adds nothing or has no room: the handle stays the caller's
 };
 

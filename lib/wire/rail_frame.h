@@ -1,13 +1,13 @@
 // Frames inside a sealed rail datagram (rail 3): a type byte, then
 //
-//     0 PADDING  -                                        7 PROBE   -
-//     1 ROUTE    route packet                             8 REKEY   length 2, message
-//     2 SEQ      seq 4, distance 3, route packet          9 CLOSE   code 1, length 1, text
-//     3 PART     seq 4, distance 3, total 3, offset 3,   10 EMPTY   seq 4, route id 4
-//                length 2, bytes                         11 NOTICE  code 1, length 1, text
-//     4 ACK      highest 8, next seq 4, delay 2, first 2, n 1, n x (gap 2, run 2)
-//     5 PAUSE    seq 4, distance 3, route id 4, limit 2  12 GONE    seq 4, distance 3, id 4, reason 1
-//     6 RESUME   seq 4, distance 3, route id 4         64.. unknown length 2, bytes: skipped
+//   0 PADDING  -                                        7 PROBE   -
+//   1 ROUTE    route packet                             8 REKEY   length 2, message
+//   2 SEQ      seq 4, distance 3, route packet          9 CLOSE   code 1, length 1, text
+//   3 PART     seq 4, distance 3, total 3, offset 3,   10 EMPTY   seq 4, route id 4
+//              length 2, bytes                         11 NOTICE  code 1, length 1, text
+//   4 ACK      highest 8, next seq 4, delay 2, first 2, n 1, n x (gap 2, run 2)
+//   5 PAUSE    seq 4, distance 3, route id 4, limit 2  12 GONE    seq 4, distance 3, id 4, reason 1
+//   6 RESUME   seq 4, distance 3, route id 4         64.. unknown length 2, bytes: skipped
 //
 // Pure functions over borrowed bytes, any thread.
 #pragma once
@@ -86,7 +86,7 @@ struct rail_frame {
 	uint32_t total; // PART: 1..ROUTE_PACKET_MAX
 	uint32_t offset; // PART: offset + len <= total
 	uint32_t len; // of data
-	const uint8_t *data; // ROUTE, SEQ: route packet; PART: bytes; REKEY: message; CLOSE, NOTICE: text
+	const uint8_t *data; // ROUTE, SEQ: packet; PART: bytes; REKEY: message; CLOSE, NOTICE: text
 	struct rail_ack ack; // ACK
 };
 
@@ -128,5 +128,6 @@ static inline bool rail_frame_is_eliciting(uint8_t type, bool reliable)
 {
 	if (!reliable)
 		return type == RAIL_PROBE;
-	return type != RAIL_ACK && type != RAIL_PADDING && type != RAIL_NOTICE && type != RAIL_CLOSE;
+	return type != RAIL_ACK && type != RAIL_PADDING && type != RAIL_NOTICE &&
+	       type != RAIL_CLOSE;
 }

@@ -51,7 +51,8 @@ enum {
 	RAIL_WINDOW_LOG2_MAX = 23,
 	RAIL_WINDOW_LOG2_DEFAULT = 18,
 	RAIL_REFUSAL_TEXT_MAX = 255,
-	// 32 flows and everything that can be there at once (a refusal stands alone and is shorter).
+	// 32 flows and everything that can be there at once (a refusal stands alone and is
+	// shorter).
 	RAIL_PAYLOAD_LEN_MAX = 9 * 3 + 12 + 8 + 1 + 1 + 4 * 32 + 2 * 31 + 2 + 65 + 1,
 };
 
