@@ -155,6 +155,27 @@ err_close:
 	return err;
 }
 
+// The offsets come from the layout, not from the header: nothing there is believed.
+void region_repair(struct region *r, const struct region_conf *c)
+{
+	struct region_hdr h = {0};
+	uint8_t *map = (uint8_t *)r->hdr;
+
+	if (rings_layout(&h, c, NULL) != (int64_t)r->rings_len)
+		return;
+	header_fill(&h, c, r->epoch, r->rings_len);
+	memcpy(map, &h, offsetof(struct region_hdr, cp_sleeping));
+#define REPAIR(off, size) ring_shm_repair((struct ring_shm *)(void *)(map + (off)), size)
+	REPAIR(h.cmd_off, size_or(c->cmd_size, CMD_SIZE));
+	REPAIR(h.evt_off, size_or(c->evt_size, EVT_SIZE));
+	for (uint32_t w = 0; w < c->n_workers; w++) {
+		REPAIR(h.hs_off[w], size_or(c->hs_size, HS_SIZE));
+		REPAIR(h.up_off[w], size_or(c->up_size, UP_SIZE));
+		REPAIR(h.down_off[w], size_or(c->down_size, DOWN_SIZE));
+	}
+#undef REPAIR
+}
+
 void region_close(struct region *r)
 {
 	const int fds[] = {r->rings_fd, r->stats_fd, r->bell_cp, r->bell_dp, r->sock};

@@ -97,6 +97,9 @@ struct region {
 
 // Data plane. epoch comes from the caller (random). 0 or -errno.
 int region_create(struct region *r, const struct region_conf *conf, uint64_t epoch);
+// Data plane, before a control plane attaches: write again whatever the last one could have spoilt
+// (header, ring headers and positions). `conf` is the one of region_create().
+void region_repair(struct region *r, const struct region_conf *conf);
 // Listen on path (mode 0660; a stale socket of a dead process is replaced); descriptor or -errno.
 int region_listen(const char *path);
 // Answer one accepted connection's request. `control_busy`: a control plane is attached. `uid`:

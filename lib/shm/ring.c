@@ -40,6 +40,20 @@ int ring_shm_init(struct ring_shm *shm, uint32_t size)
 	return 0;
 }
 
+void ring_shm_repair(struct ring_shm *shm, uint32_t size)
+{
+	uint64_t head = atomic_load_explicit(&shm->head, memory_order_acquire);
+	uint64_t tail = atomic_load_explicit(&shm->tail, memory_order_acquire);
+
+	__atomic_store_n(&shm->magic, RING_MAGIC, __ATOMIC_RELAXED);
+	__atomic_store_n(&shm->size, size, __ATOMIC_RELAXED);
+	if (head - tail <= size && head % RING_ALIGN == 0 && tail % RING_ALIGN == 0)
+		return;
+	head &= ~(uint64_t)(RING_ALIGN - 1);
+	atomic_store_explicit(&shm->tail, head, memory_order_release);
+	atomic_store_explicit(&shm->head, head, memory_order_release);
+}
+
 // The header as it is at this moment: 0, and size, head and tail that go together.
 static int header_read(
 	struct ring_shm *shm, size_t max_len, uint32_t *size, uint64_t *head, uint64_t *tail)
@@ -116,6 +130,12 @@ refuse:
 		atomic_load_explicit(&w->shm->refused, memory_order_relaxed) + 1,
 		memory_order_relaxed);
 	return NULL;
+}
+
+uint32_t ring_w_room(struct ring_w *w)
+{
+	tail_refresh(w);
+	return w->size - (uint32_t)(w->head - w->tail);
 }
 
 void ring_w_publish(struct ring_w *w)
@@ -216,4 +236,14 @@ bool ring_r_empty(const struct ring_r *r)
 	// seq_cst: part of the sleep protocol (region.h), must not pass the store of the flag
 	return r->broken || (r->tail == r->head && atomic_load_explicit(&r->shm->head,
 							   memory_order_seq_cst) == r->tail);
+}
+
+void ring_r_resync(struct ring_r *r)
+{
+	uint64_t head = atomic_load_explicit(&r->shm->head, memory_order_acquire);
+
+	r->tail = r->head = head & ~(uint64_t)(RING_ALIGN - 1);
+	r->len = 0;
+	r->broken = false;
+	ring_r_release(r);
 }

@@ -51,6 +51,10 @@ size_t ring_shm_len(uint32_t size);
 // Creator only. size is a power of two >= 256, else -EINVAL.
 int ring_shm_init(struct ring_shm *shm, uint32_t size);
 
+// Creator only, while no stranger holds an end: header as ring_shm_init() left it, positions that
+// go together. An end of ours whose position was overwritten finds it broken at its next look.
+void ring_shm_repair(struct ring_shm *shm, uint32_t size);
+
 // Attach an end. `max_len` is the length of the mapping from shm on; -EPROTO when the header is not
 // what ring_shm_init() wrote or does not fit. Positions go on where the last holder published them.
 int ring_w_attach(struct ring_w *w, struct ring_shm *shm, size_t max_len);
@@ -61,6 +65,9 @@ int ring_r_attach(struct ring_r *r, struct ring_shm *shm, size_t max_len);
 // published at once.
 void *ring_w_reserve(struct ring_w *w, uint32_t len);
 void ring_w_publish(struct ring_w *w);
+// Bytes that are free at this moment; a record needs its length rounded up to RING_ALIGN, and up to
+// as much again for padding.
+uint32_t ring_w_room(struct ring_w *w);
 
 // The next record, still in shared memory, and its checked length; NULL when there is none. It
 // stays until ring_r_next(). The bytes may change under the reader: copy, then check, then use.
@@ -74,3 +81,5 @@ int ring_r_read(struct ring_r *r, void *buf, uint32_t cap);
 // Wipe the record last peeked, in the ring, before ring_r_next(): for keys.
 void ring_r_wipe(struct ring_r *r);
 bool ring_r_empty(const struct ring_r *r);
+// After `broken`: drop what is in the ring and go on where the writer says it is.
+void ring_r_resync(struct ring_r *r);

@@ -256,6 +256,28 @@ static void attach_refuses_a_header_of_another_kind(void **state)
 	server_fini(&s);
 }
 
+static void spoilt_region_is_repaired_for_the_next_control_plane(void **state)
+{
+	struct server s;
+	struct region c;
+	size_t len;
+
+	server_init(&s);
+	assert_int_equal(attach(&s, &c, REGION_ASK_CONTROL), 0);
+	// the first one scribbles over all that it can write, then dies
+	memset(c.hdr, 0xff, offsetof(struct region_hdr, cp_sleeping));
+	for (uint64_t off = 1024 * 4; off + 4096 < c.rings_len; off += 64)
+		memset((uint8_t *)c.hdr + off, 0xff, 32);
+	region_close(&c);
+	assert_int_equal(attach(&s, &c, REGION_ASK_CONTROL), -EPROTO);
+	region_repair(&s.r, &small);
+	assert_int_equal(attach(&s, &c, REGION_ASK_CONTROL), 0);
+	assert_int_equal(c.hdr->n_workers, 2);
+	assert_non_null(region_ring(&c, c.hdr->down_off[1], &len));
+	region_close(&c);
+	server_fini(&s);
+}
+
 static void stale_socket_is_replaced_and_a_living_one_is_not(void **state)
 {
 	struct server s;
@@ -315,6 +337,7 @@ int main(void)
 		cmocka_unit_test(malformed_requests_are_answered_with_an_error),
 		cmocka_unit_test(serving_never_blocks_on_a_silent_client),
 		cmocka_unit_test(attach_refuses_a_header_of_another_kind),
+		cmocka_unit_test(spoilt_region_is_repaired_for_the_next_control_plane),
 		cmocka_unit_test(stale_socket_is_replaced_and_a_living_one_is_not),
 		cmocka_unit_test(listen_leaves_files_that_are_no_sockets_alone),
 		cmocka_unit_test(create_refuses_impossible_sizes),

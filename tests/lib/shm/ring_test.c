@@ -329,6 +329,66 @@ static void wipe_leaves_no_byte_of_the_record(void **state)
 	free(p.shm);
 }
 
+static void room_is_what_can_still_be_reserved(void **state)
+{
+	struct pair p;
+	uint8_t buf[64];
+
+	pair_init(&p);
+	assert_int_equal(ring_w_room(&p.w), SIZE);
+	put(&p.w, 60, 1);
+	assert_int_equal(ring_w_room(&p.w), SIZE - 64);
+	ring_w_publish(&p.w);
+	ring_r_read(&p.r, buf, sizeof(buf));
+	assert_int_equal(ring_w_room(&p.w), SIZE - 64);
+	ring_r_release(&p.r);
+	assert_int_equal(ring_w_room(&p.w), SIZE);
+	free(p.shm);
+}
+
+static void repaired_ring_serves_a_new_writer(void **state)
+{
+	static const struct {
+		uint64_t head, tail;
+	} spoilt[] = {{1, 0}, {1 << 20, 8}, {8, 1 << 20}, {~0ull, ~0ull}, {64, 64}};
+
+	for (size_t i = 0; i < sizeof(spoilt) / sizeof(spoilt[0]); i++) {
+		struct pair p;
+		struct ring_w w2;
+		uint8_t buf[64];
+		uint32_t len;
+
+		pair_init(&p);
+		p.shm->magic = 5;
+		p.shm->size = 8;
+		atomic_store(&p.shm->head, spoilt[i].head);
+		atomic_store(&p.shm->tail, spoilt[i].tail);
+		ring_r_peek(&p.r, &len);
+		ring_shm_repair(p.shm, SIZE);
+		ring_r_resync(&p.r); // our end goes on where the repair left the ring
+		assert_int_equal(ring_w_attach(&w2, p.shm, ring_shm_len(SIZE)), 0);
+		assert_true(put(&w2, 40, 9));
+		ring_w_publish(&w2);
+		assert_int_equal(ring_r_read(&p.r, buf, sizeof(buf)), 40);
+		assert_int_equal(buf[39], 9);
+		assert_false(p.r.broken);
+		free(p.shm);
+	}
+}
+
+static void repair_keeps_a_sound_ring_as_it_is(void **state)
+{
+	struct pair p;
+	uint8_t buf[64];
+
+	pair_init(&p);
+	put(&p.w, 24, 1);
+	ring_w_publish(&p.w);
+	ring_shm_repair(p.shm, SIZE);
+	assert_int_equal(ring_r_read(&p.r, buf, sizeof(buf)), 24);
+	free(p.shm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +402,9 @@ int main(void)
 		cmocka_unit_test(reader_survives_a_hostile_writer),
 		cmocka_unit_test(writer_survives_a_hostile_reader),
 		cmocka_unit_test(length_in_the_copy_is_the_one_checked),
+		cmocka_unit_test(room_is_what_can_still_be_reserved),
+		cmocka_unit_test(repaired_ring_serves_a_new_writer),
+		cmocka_unit_test(repair_keeps_a_sound_ring_as_it_is),
 		cmocka_unit_test(wipe_leaves_no_byte_of_the_record),
 	};
 

@@ -1,0 +1,182 @@
+// The main lcore's loop. One turn: commands, notes of the workers, a slice of a dump, expiry and
+// grace periods, statistics; then everything written is published at once, and the door bell rings
+// if the control plane sleeps on something that waits for it, ours or a worker's: workers never
+// ring. It spins for a moment after work, then sleeps: the control plane's bell ends the sleep, for
+// the workers' sake it is short.
+
+#include "dataplane/ctl/ctl_priv.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum {
+	SPIN_NS = 200 * 1000, // after work: answers within a bulk come without a sleep between
+	SPIN_SOCK_EVERY = 16, // spins between two looks at the sockets
+	NAP_NS = 75 * 1000, // while packets go up: what their bell may be late by
+	NAP_WHILE_NS = 10 * 1000 * 1000,
+	SLEEP_NS = 1000 * 1000,
+	GONE_BATCH = 1024, // rules ended per turn
+	RECLAIM_BATCH = 64,
+};
+
+static int ring_of(struct ctl *c, uint64_t off, struct ring_shm **shm, size_t *max_len)
+{
+	*shm = region_ring(c->k.region, off, max_len);
+	return *shm != NULL ? 0 : -EPROTO;
+}
+
+// Before any control plane is attached the header is ours alone and can be read.
+static int rings_open(struct ctl *c)
+{
+	const struct region_hdr *h = c->k.region->hdr;
+	struct ring_shm *shm;
+	size_t len;
+	unsigned n = 0;
+	int err = ring_of(c, h->cmd_off, &shm, &len);
+
+	if (err == 0)
+		err = ring_r_attach(&c->cmd, shm, len);
+	if (err == 0)
+		err = ring_of(c, h->evt_off, &shm, &len);
+	if (err == 0)
+		err = ring_w_attach(&c->evt, shm, len);
+	if (err < 0)
+		return err;
+	c->up = calloc(1 + 2 * (size_t)h->n_workers, sizeof(*c->up));
+	c->up_head = calloc(1 + 2 * (size_t)h->n_workers, sizeof(*c->up_head));
+	if (c->up == NULL || c->up_head == NULL)
+		return -ENOMEM;
+	c->up[n++] = shm;
+	for (uint32_t w = 0; w < h->n_workers && err == 0; w++) {
+		err = ring_of(c, h->hs_off[w], &c->up[n++], &len);
+		if (err == 0)
+			err = ring_of(c, h->up_off[w], &c->up[n++], &len);
+	}
+	c->n_up = n;
+	return err;
+}
+
+struct ctl *ctl_new(const struct ctl_conf *conf)
+{
+	struct ctl *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (c == NULL)
+		return errno_null(ENOMEM);
+	c->k = *conf;
+	c->epoll_fd = c->control_fd = -1;
+	c->start_ns = c->now_ns = clock_mono_ns();
+	c->now_ds = (uint32_t)(c->now_ns / 100000000);
+	err = rings_open(c);
+	if (err == 0)
+		err = ctl_sock_open(c);
+	if (err < 0) {
+		ctl_free(c);
+		return errno_null(err);
+	}
+	sweeper_init(&c->sweeper, c->k.rules, c->now_ns);
+	c->k.rules->gone = ctl_on_rule_gone;
+	c->k.rules->gone_ctx = c;
+	ctl_stats_open(c);
+	return c;
+}
+
+void ctl_free(struct ctl *c)
+{
+	if (c->k.rules != NULL && c->k.rules->gone_ctx == c)
+		c->k.rules->gone = NULL;
+	ctl_sock_close(c);
+	free(c->up);
+	free(c->up_head);
+	free(c);
+}
+
+// Ring if the control plane sleeps and any ring towards it holds something. A ring that it emptied
+// between our two looks costs a bell in vain; one that was filled after them is seen next turn.
+static void bell(struct ctl *c)
+{
+	struct region_hdr *h = c->k.region->hdr;
+	uint64_t one = 1;
+	bool waits = false;
+
+	for (unsigned i = 0; i < c->n_up; i++) {
+		uint64_t head = atomic_load_explicit(&c->up[i]->head, memory_order_acquire);
+
+		if (head != c->up_head[i]) {
+			c->up_head[i] = head;
+			c->up_ns = c->now_ns;
+		}
+		if (head != atomic_load_explicit(&c->up[i]->tail, memory_order_relaxed))
+			waits = true;
+	}
+	if (!waits && atomic_load_explicit(&h->evt_overflow, memory_order_relaxed) == 0)
+		return;
+	if (atomic_load_explicit(&h->cp_sleeping, memory_order_seq_cst) == 0 || c->control_fd < 0)
+		return;
+	// pairs with the control plane's store of 1 and its second look at the rings
+	if (atomic_exchange_explicit(&h->cp_sleeping, 0, memory_order_seq_cst) != 0 &&
+		write(c->k.region->bell_cp, &one, sizeof(one)) < 0)
+		c->up_ns = c->now_ns; // full counter: it is readable as it is
+}
+
+bool ctl_turn(struct ctl *c, uint64_t now_ns)
+{
+	bool busy;
+
+	c->now_ns = now_ns;
+	c->now_ds = (uint32_t)(now_ns / 100000000);
+	busy = ctl_commands(c);
+	busy = ctl_notes(c) || busy;
+	busy = ctl_dump_turn(c) || busy;
+	sweeper_tick(&c->sweeper, now_ns, c->now_ds);
+	rule_table_poll(c->k.rules, GONE_BATCH);
+	reclaim_poll(c->k.reclaim, RECLAIM_BATCH);
+	adj_poll(c->k.adjs);
+	ctl_stats_turn(c);
+	if (c->evt_dirty) {
+		c->evt_dirty = false;
+		ring_w_publish(&c->evt);
+		busy = true;
+	}
+	bell(c);
+	return busy;
+}
+
+// The other half of the protocol in region.h: we say that we sleep, look once more, and sleep.
+static void nap(struct ctl *c)
+{
+	struct region_hdr *h = c->k.region->hdr;
+
+	atomic_store_explicit(&h->dp_sleeping, 1, memory_order_seq_cst);
+	if (ring_r_empty(&c->cmd)) {
+		uint64_t ns = c->now_ns - c->up_ns < NAP_WHILE_NS ? NAP_NS : SLEEP_NS;
+
+		ctl_sock_turn(c, ns);
+	}
+	atomic_store_explicit(&h->dp_sleeping, 0, memory_order_seq_cst);
+}
+
+void ctl_run(struct ctl *c, const _Atomic bool *stop)
+{
+	unsigned spins = 0;
+
+	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); // the default adds 50 us to each nap
+	while (!atomic_load_explicit(stop, memory_order_relaxed)) {
+		uint64_t now = clock_mono_ns();
+
+		if (ctl_turn(c, now))
+			c->busy_ns = now;
+		if (now - c->busy_ns >= SPIN_NS)
+			nap(c);
+		else if (++spins % SPIN_SOCK_EVERY == 0)
+			ctl_sock_turn(c, 0);
+		else
+			sched_yield(); // the control plane may share this core
+	}
+}

@@ -1,0 +1,79 @@
+// Inside of dataplane/ctl: the state that its files share. Owner: main lcore, all of it.
+#pragma once
+
+#include "dataplane/ctl/ctl.h"
+
+enum {
+	CTL_BATCH = 256, // commands per turn: the rest of the turn waits ~100 us at most
+	CTL_DUMP_BATCH = 512, // records and empty slots per turn, ditto
+	CTL_DUMPS_MAX = 8, // waiting
+	CTL_CONNS_MAX = 16, // connections that have not asked yet
+	CTL_NOTES = 64, // per worker and turn
+	CTL_CMD_MAX = 512, // longest command, and room to see that one is too long
+};
+
+struct dump {
+	uint64_t cookie;
+	uint32_t what; // DUMP_* still to do
+	uint32_t at; // next index in the lowest kind
+	uint32_t rule_first;
+	uint32_t rule_left; // rules still wanted; 0xffffffff: all
+};
+
+struct ctl {
+	struct ctl_conf k;
+	struct sweeper sweeper;
+	uint64_t now_ns;
+	uint32_t now_ds;
+
+	struct ring_r cmd;
+	struct ring_w evt;
+	bool hello; // the control plane that is attached has said it
+	bool evt_dirty; // something was written and not published
+
+	struct dump dumps[CTL_DUMPS_MAX]; // [0] is under way
+	unsigned n_dumps;
+
+	// sockets
+	int epoll_fd;
+	int control_fd; // the attached control plane's connection, or -1
+	int conns[CTL_CONNS_MAX]; // not asked yet, or -1
+	uint64_t conn_since_ns[CTL_CONNS_MAX];
+
+	// sleep
+	uint64_t busy_ns; // last command or event
+	uint64_t up_ns; // last time a ring to the control plane had something
+	unsigned n_up; // rings towards the control plane
+	struct ring_shm **up;
+	uint64_t *up_head; // as last seen
+
+	uint64_t next_ports_ns;
+	uint64_t next_pools_ns;
+	uint64_t start_ns;
+};
+
+// ctl_event.c: into the evt ring. False: no room, evt_overflow is set.
+bool ctl_emit(struct ctl *c, const void *rec, uint32_t len);
+// Room for n answers beyond what a dump may take.
+bool ctl_room_for_answer(struct ctl *c);
+void ctl_done(struct ctl *c, uint64_t cookie, int status, uint32_t aux);
+bool ctl_notes(struct ctl *c); // from the workers; true if there were any
+void ctl_on_rule_gone(void *ctx, const struct evt_rule *final);
+void ctl_port_event(struct ctl *c, unsigned port);
+
+// ctl_cmd.c
+bool ctl_commands(struct ctl *c);
+
+// ctl_dump.c
+int ctl_dump_begin(struct ctl *c, const struct cmd_dump *d);
+bool ctl_dump_turn(struct ctl *c);
+
+// ctl_sock.c
+int ctl_sock_open(struct ctl *c);
+void ctl_sock_close(struct ctl *c);
+// Wait up to timeout_ns for sockets and the door bell, and serve what came.
+bool ctl_sock_turn(struct ctl *c, uint64_t timeout_ns);
+
+// ctl_stats.c
+void ctl_stats_open(struct ctl *c);
+void ctl_stats_turn(struct ctl *c);

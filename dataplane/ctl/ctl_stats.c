@@ -1,0 +1,86 @@
+// The main lcore's part of the shared statistics: counters of the devices, gauges of pools and
+// rules, a heart beat. Link changes are noticed here too, since the same query tells them. Workers
+// and hops write their own blocks.
+
+#include "dataplane/ctl/ctl_priv.h"
+
+#include "lib/base/log.h"
+#include "lib/crypto/aead.h"
+
+#include <rte_cycles.h>
+#include <rte_version.h>
+
+#include <stdio.h>
+
+LOG_MODULE("port");
+
+enum {
+	PORTS_NS = 250 * 1000 * 1000,
+	POOLS_NS = 1000 * 1000 * 1000,
+};
+
+static void put(_Atomic uint64_t *to, uint64_t v)
+{
+	atomic_store_explicit(to, v, memory_order_relaxed);
+}
+
+void ctl_stats_open(struct ctl *c)
+{
+	const struct aead_backend *aead = aead_backend_select(AEAD_CHACHA20_POLY1305);
+	struct stats_hdr *s = c->k.region->stats;
+
+	s->tsc_hz = rte_get_tsc_hz();
+	snprintf(s->program, sizeof(s->program), "%s", SKYRAIL_VERSION);
+	snprintf(s->dpdk, sizeof(s->dpdk), "%s", rte_version());
+	snprintf(s->aead, sizeof(s->aead), "%s", aead != NULL ? aead->name : "none");
+	for (unsigned i = 0; i < port_set_n(c->k.ports) && i < s->n_ports; i++) {
+		struct evt_port e;
+
+		port_show(c->k.ports, i, &e);
+		snprintf(stats_port(s, i)->name, DPMSG_NAME_LEN, "%s", e.name);
+		atomic_store_explicit(&stats_port(s, i)->used, 1, memory_order_release);
+	}
+}
+
+static void ports(struct ctl *c)
+{
+	for (unsigned i = 0; i < port_set_n(c->k.ports); i++) {
+		struct evt_port e;
+
+		if (i < c->k.region->stats->n_ports)
+			port_stats(c->k.ports, i, stats_port(c->k.region->stats, i));
+		if (!port_poll(c->k.ports, i))
+			continue;
+		port_show(c->k.ports, i, &e);
+		log_notice("port=%s link=%s", e.name, e.link_up ? "up" : "down");
+		ctl_port_event(c, i);
+	}
+}
+
+static void pools(struct ctl *c)
+{
+	struct stats_hdr *s = c->k.region->stats;
+	uint64_t total, free_now;
+
+	port_set_mbufs(c->k.ports, &total, &free_now);
+	put(&s->mbufs_total, total);
+	put(&s->mbufs_free, free_now);
+	put(&s->beat, (c->now_ns - c->start_ns) / 1000000000);
+}
+
+void ctl_stats_turn(struct ctl *c)
+{
+	struct stats_hdr *s = c->k.region->stats;
+
+	put(&s->rules_live, c->k.rules->n_live);
+	put(&s->rules_expired, c->k.rules->n_gone[RULE_GONE_EXPIRED]);
+	put(&s->rules_closed, c->k.rules->n_gone[RULE_GONE_CLOSE]);
+	if (c->now_ns >= c->next_ports_ns) {
+		c->next_ports_ns = c->now_ns + PORTS_NS;
+		ports(c);
+	}
+	if (c->now_ns >= c->next_pools_ns) {
+		c->next_pools_ns = c->now_ns + POOLS_NS;
+		pools(c);
+	}
+}
