@@ -55,6 +55,16 @@ int adj_show(const struct adj_table *t, uint32_t index, struct evt_adj *out);
 // [worker] The template of a usable adj, or NULL. Valid until this worker's next quiescent state.
 const struct adj *adj_find(const struct adj_table *t, uint32_t adj);
 
+// [worker] Greatest UDP payload that goes this way as one frame; 0 when the port is not there.
+static inline uint32_t encap_payload_max(const struct wctx *w, const struct adj *a)
+{
+	uint32_t udp = a->ip6 ? ENCAP_UDP6 : ENCAP_UDP4;
+	uint32_t mtu = w->tx[a->port].mtu;
+	uint32_t port_max = mtu > udp ? mtu - udp : 0;
+
+	return a->payload_max < port_max ? a->payload_max : port_max;
+}
+
 // [worker] Put headers before n frames (mbuf data = UDP payload, one segment, ENCAP_HDR_MAX bytes
 // of headroom) and add them to w->tx[]. Takes the mbufs; counts tx_built and the drops of stage
 // send. a == NULL: no way, all are dropped (drop_adj). Ports in host order.
