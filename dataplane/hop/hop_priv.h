@@ -33,8 +33,9 @@ enum {
 	HOP_PROBE_REPEAT_NS = 1000 * 1000 * 1000,
 	HOP_ROAM_TRY_S = 3,
 	HOP_ACK_RANGES = 32,
-	HOP_PARTS = 64, // route packets being joined per hop
-	HOP_PART_SEGS = 1024,
+	HOP_SKIP_SPAN = 1 << 17, // so one counter in 2^16 on average
+	HOP_PARTS = 16, // route packets being joined per hop
+	HOP_PART_SEGS = 512,
 	HOP_PART_BYTES = 512 * 1024,
 	HOP_REKEY_BURST = 8, // re-key messages from a peer, then one per period
 	HOP_REKEY_PERIOD_NS = 250 * 1000 * 1000,
@@ -104,6 +105,7 @@ struct hop {
 	_Alignas(64) uint32_t handle;
 	uint32_t tp;
 	int8_t send; // key to seal with, -1 = none
+	uint8_t rx_key; // key of the last datagram: the first guess for the next
 	bool up; // packets may be pushed
 	bool dead; // silent for too long
 	bool closed; // by a CLOSE frame, theirs or ours
@@ -151,6 +153,7 @@ struct hop {
 	// Roaming: where the peer was seen, and the address we try now.
 	struct hop_addr seen;
 	uint64_t seen_bytes;
+	bool seen_noted;
 	struct hop_addr old_peer;
 	uint32_t old_adj;
 	bool trying; // peer/adj are not yet proven
@@ -194,6 +197,7 @@ struct hop_worker {
 	uint64_t next_sweep_ns;
 	uint32_t parts_held; // buffers
 	uint32_t part_mbufs; // most of them
+	uint64_t foreign_debt; // cycles spent beyond w->foreign_credit
 	struct hop *released; // let go, note not yet told
 	struct rte_ring *notes; // worker -> main
 	_Atomic uint32_t notes_lost; // main: exchange to 0
@@ -209,30 +213,59 @@ static inline void hop_count(struct hop *h, enum hop_counter k, uint64_t n)
 	stat_add(&h->st->c[k], n);
 }
 
-// ---- hop.c: life, keys, timers ----
+static inline bool hop_addr_equal(const struct hop_addr *a, const uint8_t ip[16], uint16_t port)
+{
+	return a->port == port && memcmp(a->ip, ip, 16) == 0;
+}
+
+static inline void hop_addr_from(struct hop_addr *a, const struct dpmsg_addr *from)
+{
+	memcpy(a->ip, from->ip, 16);
+	a->port = from->port;
+}
+
+// ---- hop.c: life, commands, timers ----
 void hop_set_up(
 	struct wctx *w, struct hop *h); // up = has a key, neither dead nor closed; publishes
 void hop_publish(struct hop *h);
-// First authentic datagram under keys[k].
-void hop_confirm(struct wctx *w, struct hop *h, unsigned k);
-void hop_note_simple(struct wctx *w, const struct hop *h, enum dp_note_kind kind, uint32_t value);
-// Down for good: wipes the keys; note CLOSED. we: by us.
-void hop_shut(struct wctx *w, struct hop *h, bool we, uint8_t code, const char *text, size_t len);
-void hop_drop_parts(struct wctx *w, struct hop *h); // frees what is being joined
-// An authentic datagram came: alive again.
-void hop_alive(struct wctx *w, struct hop *h);
+void hop_confirm(
+	struct wctx *w, struct hop *h, unsigned k); // first authentic datagram under keys[k]
+void hop_alive(struct wctx *w, struct hop *h); // something authentic came
+// Down until there is a new key: wipes those that are there, tells. we: it was our wish.
+void hop_shut(struct wctx *w, struct hop *h, bool we, uint8_t code, const void *text, size_t len);
+void hop_drop_parts(struct wctx *w, struct hop *h); // all that is being joined
+void hop_reap_parts(struct wctx *w, struct hop *h); // what is too old, or gave way
+void hop_draw_skip(struct hop *h); // the next counter to leave out
+// Notes; false when the ring is full.
+bool hop_note_simple(struct wctx *w, const struct hop *h, enum dp_note_kind kind, uint32_t value);
+bool hop_note_addr(struct wctx *w, const struct hop *h, const struct hop_addr *a);
+bool hop_note_text(struct wctx *w, const struct hop *h, enum dp_note_kind kind, uint8_t code,
+	const void *text, size_t len, bool we);
 
-// ---- hop_ctl.c: the frames that are not route packets ----
+// ---- hop_ctl.c: frames that are not route packets, and the path ----
 void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie);
 void hop_send_ack(struct wctx *w, struct hop *h);
+bool hop_send_text(struct wctx *w, struct hop *h, enum rail_frame_type type, uint8_t code,
+	const void *text, size_t len);
 // Says CLOSE to the peer, then shuts the hop.
-void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text, size_t len);
+void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text);
 // 0 or -EPROTO: names a counter that was never sent.
 int hop_on_ack(struct wctx *w, struct hop *h, const struct rail_ack *ack);
+void hop_on_rekey(struct wctx *w, struct hop *h, const struct rail_frame *f);
+void hop_on_notice(struct wctx *w, struct hop *h, const struct rail_frame *f);
 void hop_path(struct wctx *w, struct hop *h, const struct hop_cmd *c);
+void hop_path_timer(struct wctx *w, struct hop *h);
+// The newest authentic datagram so far came from another address than the peer's.
+void hop_roamed(struct wctx *w, struct hop *h, const struct rx_dgram *d);
+
+// ---- hop_join.c ----
+// One part, whose bytes are the data of *m (taken). 1: *m is a whole route packet now; 0: not yet,
+// or it was of no use; -EBADMSG: against the protocol.
+int hop_join(struct wctx *w, struct hop *h, const struct rail_frame *f, struct rte_mbuf **m);
 
 // ---- hop_tx.c ----
-// Seal n <= BURST frames (mbuf data = frame bytes, one segment, headroom for all headers) and send
-// them on. Takes the mbufs. Returns how many were sealed; the first of them under *first.
-unsigned hop_seal(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n, uint64_t *first);
+// Seal n <= BURST frames (mbuf data = frame bytes, one segment, room for headers and tag) and send
+// them. Takes the mbufs. There is a key, and hop_may_seal() said yes.
+void hop_seal(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
+bool hop_may_seal(const struct hop *h, unsigned n); // hard limit of the key
 void hop_flush(struct wctx *w, struct hop *h); // what is pending of one hop

@@ -1,0 +1,239 @@
+// What two hops say to each other besides route packets: probes and acks with the round trip they
+// measure, closes, notices, re-key messages; and the path: which address we send to, and how it
+// follows a peer that moved (rail.md 2 and 3). All of it is rare; nothing here is tuned.
+
+#include "dataplane/hop/hop.h"
+
+#include "dataplane/hop/hop_priv.h"
+
+#define ROAM_TRY_NS (HOP_ROAM_TRY_S * 1000000000ull)
+
+enum { CTL_ROOM = RAIL_HS_MAX + 3 };
+
+// A buffer for one frame, with room for headers before and the tag behind it; NULL is counted.
+static struct rte_mbuf *frame_begin(struct wctx *w, const struct hop *h, struct bytes_w *b)
+{
+	struct rte_mbuf *m;
+	uint32_t room;
+
+	if (h->send < 0 || !hop_may_seal(h, 1))
+		return NULL;
+	m = rte_pktmbuf_alloc(w->pool);
+	if (m == NULL) {
+		count(w, W_frames_no_mbuf, 1);
+		return NULL;
+	}
+	room = rte_pktmbuf_tailroom(m) - RAIL_TAG_LEN;
+	*b = bytes_w(rte_pktmbuf_mtod(m, uint8_t *), room < CTL_ROOM ? room : CTL_ROOM);
+	return m;
+}
+
+static bool frame_send(struct wctx *w, struct hop *h, struct rte_mbuf *m, const struct bytes_w *b)
+{
+	if (b->bad) {
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	m->data_len = (uint16_t)bytes_w_len(b);
+	m->pkt_len = m->data_len;
+	hop_seal(w, h, &m, 1);
+	return true;
+}
+
+static bool send_frame(struct wctx *w, struct hop *h, const struct rail_frame *f)
+{
+	struct bytes_w b;
+	struct rte_mbuf *m = frame_begin(w, h, &b);
+
+	if (m == NULL)
+		return false;
+	if (rail_frame_encode(&b, f) < 0)
+		b.bad = true;
+	return frame_send(w, h, m, &b);
+}
+
+// ---- probe and ack ----
+
+void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie)
+{
+	const struct rail_frame probe = {.type = RAIL_PROBE};
+	struct hop_probe *p = &h->probes[h->next_probe % HOP_PROBES];
+
+	// the time of the attempt counts: without a buffer it is repeated as if it were lost
+	h->probe_ns = w->now_ns;
+	if (!send_frame(w, h, &probe))
+		return;
+	p->counter = h->tx_counter - 1;
+	p->sent_ns = w->now_ns;
+	p->cookie = cookie;
+	h->next_probe++;
+	count(w, W_probes_tx, 1);
+	hop_count(h, H_hop_probes_tx, 1);
+}
+
+void hop_send_ack(struct wctx *w, struct hop *h)
+{
+	struct replay_range seen[HOP_ACK_RANGES];
+	struct rail_range ranges[HOP_ACK_RANGES];
+	unsigned n = replay_ranges(h->replay, 0, seen, HOP_ACK_RANGES);
+	struct bytes_w b;
+	struct rte_mbuf *m;
+
+	h->ack_due = false;
+	if (n == 0)
+		return;
+	m = frame_begin(w, h, &b);
+	if (m == NULL)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		ranges[i] = (struct rail_range){.hi = seen[i].hi, .lo = seen[i].lo};
+	// datagram mode: no sequences, and the answer is at once
+	if (rail_ack_build(&b, 0, 0, ranges, n) < 0)
+		b.bad = true;
+	if (frame_send(w, h, m, &b))
+		count(w, W_acks_tx, 1);
+}
+
+static void probe_acked(
+	struct wctx *w, struct hop *h, struct hop_probe *p, const struct rail_ack *ack)
+{
+	uint64_t us = (w->now_ns - p->sent_ns) / 1000;
+	uint64_t delay_us = (uint64_t)ack->delay * RAIL_ACK_DELAY_UNIT_US;
+	uint32_t rtt_us = (uint32_t)(us > delay_us ? us - delay_us : 1);
+
+	atomic_store_explicit(&h->pub.rtt_us, rtt_us, memory_order_relaxed);
+	atomic_store_explicit(&h->st->rtt_us, rtt_us, memory_order_relaxed);
+	if (p->cookie != 0) {
+		struct dp_note n = {.kind = NOTE_HOP_RTT,
+			.hop = h->handle,
+			.tp = h->tp,
+			.value = rtt_us,
+			.cookie = p->cookie};
+
+		hop_note(w, &n);
+	}
+	if (h->trying && p->counter >= h->try_counter)
+		h->trying = false; // the peer is there
+	p->sent_ns = 0;
+	h->probe_ns = 0;
+}
+
+int hop_on_ack(struct wctx *w, struct hop *h, const struct rail_ack *ack)
+{
+	struct rail_ack_iter it = {0};
+	struct rail_range r;
+
+	if (ack->highest >= h->tx_counter)
+		return -EPROTO;
+	while (rail_ack_next(ack, &it, &r)) {
+		for (unsigned i = 0; i < h->n_skips; i++)
+			if (h->skips[i] >= r.lo && h->skips[i] <= r.hi)
+				return -EPROTO;
+		for (unsigned i = 0; i < HOP_PROBES; i++) {
+			struct hop_probe *p = &h->probes[i];
+
+			if (p->sent_ns != 0 && p->counter >= r.lo && p->counter <= r.hi)
+				probe_acked(w, h, p, ack);
+		}
+	}
+	return 0;
+}
+
+// ---- texts and messages ----
+
+bool hop_send_text(struct wctx *w, struct hop *h, enum rail_frame_type type, uint8_t code,
+	const void *text, size_t len)
+{
+	const struct rail_frame f = {
+		.type = (uint8_t)type, .code = code, .len = (uint32_t)len, .data = text};
+
+	return send_frame(w, h, &f);
+}
+
+void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text)
+{
+	count(w, W_hops_closed, 1);
+	hop_send_text(w, h, RAIL_CLOSE, code, text, strlen(text));
+	hop_shut(w, h, true, code, text, strlen(text));
+}
+
+void hop_on_notice(struct wctx *w, struct hop *h, const struct rail_frame *f)
+{
+	hop_count(h, H_hop_notices, 1);
+	if (bucket_take(&h->notices, w->now_ns, HOP_NOTICE_PERIOD_NS, HOP_NOTICE_BURST))
+		hop_note_text(w, h, NOTE_HOP_NOTICE, f->code, f->data, f->len, false);
+}
+
+void hop_on_rekey(struct wctx *w, struct hop *h, const struct rail_frame *f)
+{
+	if (!bucket_take(&h->rekey_up, w->now_ns, HOP_REKEY_PERIOD_NS, HOP_REKEY_BURST) ||
+		!w->ops->uplink_rekey(w, h->handle, f->data, f->len))
+		count(w, W_rekeys_dropped, 1);
+}
+
+bool hop_tx_rekey(struct wctx *w, uint32_t hop, const uint8_t *msg, uint32_t len)
+{
+	struct hop *h = hop_by_handle(w, hop);
+	const struct rail_frame f = {.type = RAIL_REKEY, .data = msg, .len = len};
+
+	return h != NULL && send_frame(w, h, &f);
+}
+
+// ---- path ----
+
+void hop_roamed(struct wctx *w, struct hop *h, const struct rx_dgram *d)
+{
+	if (!hop_addr_equal(&h->seen, d->src_ip, d->src_port)) {
+		memcpy(h->seen.ip, d->src_ip, 16);
+		h->seen.port = d->src_port;
+		h->seen_bytes = 0;
+		h->seen_noted = false;
+	}
+	h->seen_bytes += d->udp_len;
+	if (!h->seen_noted && bucket_take(&h->roams, w->now_ns, HOP_ROAM_PERIOD_NS, HOP_ROAM_BURST))
+		h->seen_noted = hop_note_addr(w, h, &h->seen);
+}
+
+// The peer was seen there, by somebody who may have moved its datagrams: until a probe sent there
+// is acked, little goes there.
+static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
+{
+	if (!h->trying) {
+		h->old_peer = h->peer;
+		h->old_adj = h->adj;
+	}
+	h->trying = true;
+	h->try_until_ns = w->now_ns + ROAM_TRY_NS;
+	h->try_bytes = 3 * h->seen_bytes;
+	h->try_counter = h->tx_counter;
+	h->peer = c->peer;
+	h->adj = c->adj;
+	hop_send_probe(w, h, 0);
+}
+
+void hop_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
+{
+	if (c->payload_max != 0)
+		h->payload_max = c->payload_max;
+	if (c->peer.port != 0 && !hop_addr_equal(&h->peer, c->peer.ip, c->peer.port)) {
+		if (hop_addr_equal(&h->seen, c->peer.ip, c->peer.port)) {
+			try_path(w, h, c);
+			return;
+		}
+		h->peer = c->peer;
+		h->trying = false;
+	}
+	if (c->adj != 0)
+		h->adj = c->adj;
+}
+
+void hop_path_timer(struct wctx *w, struct hop *h)
+{
+	if (!h->trying || w->now_ns < h->try_until_ns)
+		return;
+	h->trying = false;
+	h->peer = h->old_peer;
+	h->adj = h->old_adj;
+	h->seen.port = 0;
+	hop_note_addr(w, h, &h->peer);
+}

@@ -1,0 +1,28 @@
+// Inside hop_table.c and hop_show.c only: what the main lcore knows of each hop.
+#pragma once
+
+#include "dataplane/hop/hop_priv.h"
+
+enum { HOP_IDX_MAX = 12 }; // receiver indices of one hop that may lie in the table
+
+// What main knows of one hop.
+struct hop_rec {
+	struct hop *hop; // the owner's, but for pub
+	struct cmd_hop_add add; // without keys; index of the dump record's constant part
+	uint16_t owner;
+	bool going; // told to let go
+	uint64_t cmds_sent;
+	unsigned n_idx;
+	struct {
+		uint32_t index;
+		uint64_t cmd; // number of the command that brought it
+	} idx[HOP_IDX_MAX];
+};
+
+struct hop_main {
+	struct hop_rec **recs; // hop_max
+	struct stats_hdr *stats;
+	uint32_t n_live;
+	uint32_t n_hops[DPMSG_MAX_WORKERS];
+	int socket[DPMSG_MAX_WORKERS];
+};

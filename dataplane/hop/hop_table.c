@@ -1,0 +1,592 @@
+// The main lcore's side of all hops: checks commands, makes hops and keys, sends both to their
+// owners, keeps the words by which workers find the owner, shows what owners publish, and frees
+// what they let go. It never touches a hop that a worker has, but for reading `pub`.
+//
+// A receiver index stays in the table until its word is needed again: an owner that wiped the key
+// drops what still comes for it, and whether a key still lives is seen in `pub` once the command
+// that brought it is known to have taken effect.
+
+#include "dataplane/hop/hop_table.h"
+
+#include "dataplane/hop/hop_main.h"
+
+#include <rte_malloc.h>
+#include <sodium.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	RX_BITS_MIN = 4,
+	RX_BITS_MAX = 24,
+	WINDOW_MIN = 6,
+	WINDOW_MAX = 20,
+	PART_MBUFS = 1024,
+	OWNER_ANY = 0xff,
+};
+
+static uint32_t handle_index(uint32_t handle)
+{
+	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
+}
+
+static size_t align64(size_t n)
+{
+	return (n + 63) & ~(size_t)63;
+}
+
+static const struct part_conf part_conf = {
+	.n_packets = HOP_PARTS,
+	.n_segs = HOP_PART_SEGS,
+	.max_bytes = HOP_PART_BYTES,
+};
+
+static void worker_free(struct hop_worker *hw)
+{
+	if (hw == NULL)
+		return;
+	if (hw->cmds != NULL)
+		sodium_memzero(hw->cmds, HOP_CMDS * sizeof(hw->cmds[0]));
+	rte_ring_free(hw->notes);
+	rte_free(hw->cmds);
+	rte_free(hw->by_index);
+	rte_free(hw->list);
+	rte_free(hw);
+}
+
+static struct hop_worker *worker_new(const struct hop_table_conf *c, unsigned i, int socket)
+{
+	static unsigned n_made; // ring names are global to the process
+	struct hop_worker *hw = rte_zmalloc_socket("hops", sizeof(*hw), 64, socket);
+	char name[RTE_RING_NAMESIZE];
+
+	if (hw == NULL)
+		return NULL;
+	snprintf(name, sizeof(name), "hop_notes_%u_%u", n_made++, i);
+	hw->part_mbufs = c->part_mbufs != 0 ? c->part_mbufs : PART_MBUFS;
+	hw->cmds = rte_zmalloc_socket("hop cmds", HOP_CMDS * sizeof(hw->cmds[0]), 64, socket);
+	hw->by_index = rte_zmalloc_socket("hops", c->hop_max * sizeof(hw->by_index[0]), 64, socket);
+	hw->list = rte_zmalloc_socket("hops", c->hop_max * sizeof(hw->list[0]), 64, socket);
+	hw->notes = rte_ring_create_elem(
+		name, sizeof(struct dp_note), HOP_NOTES, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (hw->cmds != NULL && hw->by_index != NULL && hw->list != NULL && hw->notes != NULL)
+		return hw;
+	worker_free(hw);
+	return NULL;
+}
+
+static struct hop_main *main_new(const struct hop_table_conf *c)
+{
+	struct hop_main *hm = calloc(1, sizeof(*hm));
+
+	if (hm == NULL)
+		return NULL;
+	hm->recs = calloc(c->hop_max, sizeof(struct hop_rec *));
+	if (hm->recs == NULL) {
+		free(hm);
+		return NULL;
+	}
+	hm->stats = c->stats;
+	for (unsigned i = 0; i < c->n_workers; i++)
+		hm->socket[i] = c->socket != NULL ? c->socket[i] : SOCKET_ID_ANY;
+	return hm;
+}
+
+static bool conf_is_valid(const struct hop_table_conf *c)
+{
+	return c->hop_max > 0 && c->hop_max <= 1u << DPMSG_HANDLE_BITS &&
+	       c->rx_index_bits >= RX_BITS_MIN && c->rx_index_bits <= RX_BITS_MAX &&
+	       c->n_workers > 0 && c->n_workers <= DPMSG_MAX_WORKERS &&
+	       (c->stats == NULL || c->stats->hop_max >= c->hop_max);
+}
+
+struct hop_table *hop_table_new(const struct hop_table_conf *c)
+{
+	struct hop_table *t;
+
+	if (!conf_is_valid(c))
+		return errno_null(EINVAL);
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->hop_max = c->hop_max;
+	t->n_workers = c->n_workers;
+	t->rx_mask = (1u << c->rx_index_bits) - 1;
+	t->main = main_new(c);
+	t->rx = rte_zmalloc("rx index", ((size_t)t->rx_mask + 1) * sizeof(t->rx[0]), 64);
+	t->dir = rte_zmalloc("hop dir", c->hop_max * sizeof(t->dir[0]), 64);
+	t->up = rte_zmalloc("hop up", c->hop_max, 64);
+	t->workers = calloc(c->n_workers, sizeof(struct hop_worker *));
+	if (t->main == NULL || t->rx == NULL || t->dir == NULL || t->up == NULL ||
+		t->workers == NULL)
+		goto err_parts;
+	for (unsigned i = 0; i < c->n_workers; i++) {
+		t->workers[i] = worker_new(c, i, t->main->socket[i]);
+		if (t->workers[i] == NULL)
+			goto err_parts;
+	}
+	return t;
+
+err_parts:
+	hop_table_free(t);
+	return errno_null(ENOMEM);
+}
+
+// The hop is main's again, or no worker runs.
+static void rec_free(struct hop_table *t, uint32_t i)
+{
+	struct hop_main *hm = t->main;
+	struct hop_rec *rec = hm->recs[i];
+
+	if (rec == NULL)
+		return;
+	if (hm->stats != NULL)
+		// pairs with the acquire of whoever shows statistics
+		atomic_store_explicit(&stats_hop(hm->stats, i)->hop, 0, memory_order_release);
+	sodium_memzero(rec->hop->keys, sizeof(rec->hop->keys));
+	rte_free(rec->hop);
+	free(rec);
+	hm->recs[i] = NULL;
+}
+
+// Packets that workers held when they stopped.
+static void drain_hop(struct hop *h)
+{
+	struct rte_mbuf *m;
+
+	rte_pktmbuf_free_bulk(h->pend, h->n_pend);
+	h->n_pend = 0;
+	part_flush(h->parts);
+	while ((m = part_reap(h->parts, 0)) != NULL)
+		rte_pktmbuf_free(m);
+}
+
+void hop_table_free(struct hop_table *t)
+{
+	if (t == NULL)
+		return;
+	for (uint32_t i = 0; t->main != NULL && i < t->hop_max; i++) {
+		if (t->main->recs[i] != NULL)
+			drain_hop(t->main->recs[i]->hop);
+		rec_free(t, i);
+	}
+	for (unsigned i = 0; t->workers != NULL && i < t->n_workers; i++)
+		worker_free(t->workers[i]);
+	if (t->main != NULL)
+		free(t->main->recs);
+	free(t->main);
+	free(t->workers);
+	rte_free(t->rx);
+	rte_free(t->dir);
+	rte_free(t->up);
+	free(t);
+}
+
+// ---- commands to owners ----
+
+// A zeroed slot of the owner's queue, or NULL when it is full.
+static struct hop_cmd *cmd_begin(struct hop_worker *hw)
+{
+	uint32_t tail = atomic_load_explicit(&hw->cmd_tail, memory_order_relaxed);
+	// pairs with the release in hop_commands()
+	uint32_t head = atomic_load_explicit(&hw->cmd_head, memory_order_acquire);
+	struct hop_cmd *c = &hw->cmds[tail & (HOP_CMDS - 1)];
+
+	if (tail - head == HOP_CMDS)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	return c;
+}
+
+static void cmd_end(struct hop_worker *hw)
+{
+	// pairs with the acquire in hop_commands()
+	atomic_store_explicit(&hw->cmd_tail,
+		atomic_load_explicit(&hw->cmd_tail, memory_order_relaxed) + 1,
+		memory_order_release);
+}
+
+static struct hop_rec *rec_find(const struct hop_table *t, uint32_t handle)
+{
+	struct hop_rec *rec;
+
+	if (handle == 0 || handle_index(handle) >= t->hop_max)
+		return NULL;
+	rec = t->main->recs[handle_index(handle)];
+	return rec != NULL && !rec->going && rec->add.hop == handle ? rec : NULL;
+}
+
+// A command slot for a live hop; 0, -ENOENT or -EAGAIN.
+static int cmd_for(struct hop_table *t, uint32_t handle, enum hop_cmd_kind kind,
+	struct hop_rec **rec, struct hop_cmd **c)
+{
+	*rec = rec_find(t, handle);
+	if (*rec == NULL)
+		return -ENOENT;
+	*c = cmd_begin(t->workers[(*rec)->owner]);
+	if (*c == NULL)
+		return -EAGAIN;
+	(*c)->kind = kind;
+	(*c)->handle = handle;
+	return 0;
+}
+
+static void cmd_send(struct hop_table *t, struct hop_rec *rec)
+{
+	rec->cmds_sent++;
+	cmd_end(t->workers[rec->owner]);
+}
+
+// ---- receiver indices ----
+
+static uint64_t rx_word(const struct hop_rec *rec, uint32_t index)
+{
+	return (uint64_t)index << 32 | (uint64_t)rec->owner << 24 | handle_index(rec->add.hop);
+}
+
+static void rx_clear(struct hop_table *t, uint32_t index)
+{
+	_Atomic uint64_t *word = &t->rx[index & t->rx_mask];
+
+	if (atomic_load_explicit(word, memory_order_relaxed) >> 32 == index)
+		atomic_store_explicit(word, 0, memory_order_release);
+}
+
+static bool index_lives(const struct hop_rec *rec, unsigned i)
+{
+	const struct hop_pub *pub = &rec->hop->pub;
+
+	// pairs with the release in hop_publish(): what the command did is seen
+	if (atomic_load_explicit(&pub->cmds_done, memory_order_acquire) < rec->idx[i].cmd)
+		return true;
+	for (unsigned k = 0; k < HOP_KEYS; k++)
+		if (atomic_load_explicit(&pub->rx_index[k], memory_order_relaxed) ==
+			rec->idx[i].index)
+			return true;
+	return false;
+}
+
+static void prune(struct hop_table *t, struct hop_rec *rec)
+{
+	for (unsigned i = 0; i < rec->n_idx;) {
+		if (index_lives(rec, i)) {
+			i++;
+			continue;
+		}
+		rx_clear(t, rec->idx[i].index);
+		rec->idx[i] = rec->idx[--rec->n_idx];
+	}
+}
+
+// The word for a new index is free, perhaps after a look at the hop that had it.
+static bool index_is_free(struct hop_table *t, uint32_t index)
+{
+	_Atomic uint64_t *word = &t->rx[index & t->rx_mask];
+	uint64_t v = atomic_load_explicit(word, memory_order_relaxed);
+	struct hop_rec *rec;
+
+	if (v == 0)
+		return true;
+	rec = t->main->recs[v & ((1u << DPMSG_HANDLE_BITS) - 1)];
+	if (rec != NULL)
+		prune(t, rec);
+	return atomic_load_explicit(word, memory_order_relaxed) == 0;
+}
+
+static void index_publish(struct hop_table *t, struct hop_rec *rec, uint32_t index)
+{
+	rec->idx[rec->n_idx].index = index;
+	rec->idx[rec->n_idx++].cmd = rec->cmds_sent;
+	// pairs with the acquire in hop_table_rx_word()
+	atomic_store_explicit(
+		&t->rx[index & t->rx_mask], rx_word(rec, index), memory_order_release);
+}
+
+// ---- keys ----
+
+static bool keys_are_valid(const struct dpmsg_keys *k)
+{
+	return k->rx_index != 0 && k->tx_index != 0 && k->cipher < AEAD_N_CIPHERS &&
+	       k->initiator <= 1;
+}
+
+static int key_make(struct hop_key *out, const struct dpmsg_keys *k, uint64_t now_ns)
+{
+	memset(out, 0, sizeof(*out));
+	out->aead = aead_backend_select(k->cipher);
+	if (out->aead == NULL)
+		return -ENOTSUP;
+	if (out->aead->key_init(&out->rx, k->cipher, k->rx_key) < 0 ||
+		out->aead->key_init(&out->tx, k->cipher, k->tx_key) < 0)
+		return -ENOTSUP;
+	out->rx_index = k->rx_index;
+	out->tx_index = k->tx_index;
+	out->cipher = k->cipher;
+	out->initiator = k->initiator;
+	out->born_ns = now_ns;
+	return 0;
+}
+
+// ---- HOP_ADD ----
+
+static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
+{
+	return c->hop != 0 && handle_index(c->hop) < t->hop_max && c->tp != 0 &&
+	       c->tp != RULE_IN_LOCAL && c->flow >= 1 && c->flow <= RAIL_FLOWS_MAX &&
+	       (c->owner < t->n_workers || c->owner == OWNER_ANY) &&
+	       (c->window_log2 == 0 ||
+		       (c->window_log2 >= WINDOW_MIN && c->window_log2 <= WINDOW_MAX)) &&
+	       c->peer.port != 0 && c->local_port != 0 && c->payload_max >= RAIL_PAYLOAD_FLOOR &&
+	       c->flags == 0 && memchr(c->name, 0, sizeof(c->name)) != NULL &&
+	       keys_are_valid(&c->keys);
+}
+
+static uint16_t choose_owner(const struct hop_table *t, uint8_t wanted)
+{
+	uint16_t best = 0;
+
+	if (wanted != OWNER_ANY)
+		return wanted;
+	for (uint16_t i = 1; i < t->n_workers; i++)
+		if (t->main->n_hops[i] < t->main->n_hops[best])
+			best = i;
+	return best;
+}
+
+static uint64_t ms_or(uint32_t ms, uint64_t default_s)
+{
+	return (ms != 0 ? ms : default_s * 1000) * 1000000;
+}
+
+static struct hop *hop_make(const struct cmd_hop_add *c, int socket, uint64_t now_ns)
+{
+	uint32_t bits = c->window_log2 != 0 ? 1u << c->window_log2 : RAIL_REPLAY_WINDOW;
+	size_t replay_off = align64(sizeof(struct hop));
+	size_t part_off = replay_off + align64(replay_size(bits));
+	uint8_t *mem = rte_zmalloc_socket("hop", part_off + part_mem_size(&part_conf), 64, socket);
+	struct hop *h = (struct hop *)mem;
+
+	if (mem == NULL)
+		return NULL;
+	h->handle = c->hop;
+	h->tp = c->tp;
+	h->send = -1;
+	h->mode = c->mode;
+	h->local_port = c->local_port;
+	h->payload_max = c->payload_max;
+	h->adj = c->adj;
+	hop_addr_from(&h->peer, &c->peer);
+	h->replay = (struct replay *)(mem + replay_off);
+	replay_init(h->replay, bits);
+	h->parts = part_init(mem + part_off, &part_conf);
+	h->keepalive_ns = ms_or(c->keepalive_ms, RAIL_KEEPALIVE_S);
+	h->dead_ns = ms_or(c->dead_ms, RAIL_DEAD_S);
+	h->rekey_ns = ms_or(c->rekey_ms, RAIL_REKEY_S);
+	h->last_rx_ns = now_ns;
+	h->last_tx_ns = now_ns;
+	randombytes_buf(&h->skip_rng, sizeof(h->skip_rng));
+	h->skip_rng |= 1; // xorshift must not start at 0
+	h->st = &h->own_stats;
+	return h;
+}
+
+static void stats_begin(struct hop_table *t, struct hop *h, const struct cmd_hop_add *c)
+{
+	struct stats_hop *st;
+
+	if (t->main->stats == NULL)
+		return;
+	st = stats_hop(t->main->stats, handle_index(c->hop));
+	for (unsigned i = 0; i < H_COUNT; i++)
+		atomic_store_explicit(&st->c[i], 0, memory_order_relaxed);
+	atomic_store_explicit(&st->rtt_us, 0, memory_order_relaxed);
+	memcpy(st->name, c->name, sizeof(st->name));
+	atomic_store_explicit(&st->hop, c->hop, memory_order_release);
+	h->st = st;
+}
+
+static struct hop_rec *rec_make(const struct cmd_hop_add *c, uint16_t owner)
+{
+	struct hop_rec *rec = calloc(1, sizeof(*rec));
+
+	if (rec == NULL)
+		return NULL;
+	rec->add = *c;
+	sodium_memzero(&rec->add.keys, sizeof(rec->add.keys));
+	rec->owner = owner;
+	return rec;
+}
+
+int hop_table_add(
+	struct hop_table *t, const struct cmd_hop_add *c, uint64_t now_ns, uint16_t *owner)
+{
+	struct hop_main *hm = t->main;
+	uint32_t i = handle_index(c->hop);
+	struct hop_rec *rec;
+	struct hop_cmd *cmd;
+	int rc;
+
+	if (!add_is_valid(t, c))
+		return -EINVAL;
+	if (c->mode != HOP_MODE_DATAGRAM)
+		return -ENOTSUP;
+	if (hm->recs[i] != NULL)
+		return hm->recs[i]->going ? -EAGAIN : -EEXIST;
+	if (!index_is_free(t, c->keys.rx_index))
+		return -EEXIST;
+	*owner = choose_owner(t, c->owner);
+	cmd = cmd_begin(t->workers[*owner]);
+	if (cmd == NULL)
+		return -EAGAIN;
+	rc = key_make(&cmd->key, &c->keys, now_ns);
+	if (rc < 0)
+		return rc;
+	cmd->key.instance_local = c->instance_local;
+	cmd->key.instance_remote = c->instance_remote;
+	cmd->key.handshake_ns = c->handshake_ns;
+	rec = rec_make(c, *owner);
+	cmd->hop = hop_make(c, hm->socket[*owner], now_ns);
+	if (rec == NULL || cmd->hop == NULL) {
+		sodium_memzero(&cmd->key, sizeof(cmd->key));
+		rte_free(cmd->hop);
+		free(rec);
+		return -ENOMEM;
+	}
+	stats_begin(t, cmd->hop, c);
+	cmd->kind = HOP_CMD_ADD;
+	cmd->handle = c->hop;
+	rec->hop = cmd->hop;
+	hm->recs[i] = rec;
+	hm->n_live++;
+	hm->n_hops[*owner]++;
+	cmd_send(t, rec);
+	atomic_store_explicit(&t->dir[i], (uint64_t)c->hop << 32 | (uint64_t)*owner << 24 | 1,
+		memory_order_release);
+	index_publish(t, rec, c->keys.rx_index);
+	return 0;
+}
+
+int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t now_ns)
+{
+	struct hop_rec *rec = rec_find(t, c->hop);
+	struct hop_cmd *cmd;
+	int rc;
+
+	if ((c->flags & ~(uint32_t)HOP_RESET) != 0 || !keys_are_valid(&c->keys))
+		return -EINVAL;
+	if (rec == NULL)
+		return -ENOENT;
+	prune(t, rec);
+	if (!index_is_free(t, c->keys.rx_index))
+		return -EEXIST;
+	if (rec->n_idx == HOP_IDX_MAX)
+		return -EAGAIN;
+	rc = cmd_for(t, c->hop, HOP_CMD_KEY, &rec, &cmd);
+	if (rc < 0)
+		return rc;
+	rc = key_make(&cmd->key, &c->keys, now_ns);
+	if (rc < 0)
+		return rc;
+	cmd->key.instance_local = c->instance_local;
+	cmd->key.instance_remote = c->instance_remote;
+	cmd->key.handshake_ns = c->handshake_ns;
+	cmd->key.reset = (c->flags & HOP_RESET) != 0;
+	cmd->key.adj = c->adj;
+	hop_addr_from(&cmd->key.peer, &c->peer);
+	cmd_send(t, rec);
+	index_publish(t, rec, c->keys.rx_index);
+	return 0;
+}
+
+int hop_table_path(struct hop_table *t, const struct cmd_hop_path *c)
+{
+	struct hop_rec *rec;
+	struct hop_cmd *cmd;
+	int rc;
+
+	if (c->payload_max != 0 && c->payload_max < RAIL_PAYLOAD_FLOOR)
+		return -EINVAL;
+	rc = cmd_for(t, c->hop, HOP_CMD_PATH, &rec, &cmd);
+	if (rc < 0)
+		return rc;
+	cmd->adj = c->adj;
+	cmd->payload_max = c->payload_max;
+	hop_addr_from(&cmd->peer, &c->peer);
+	cmd_send(t, rec);
+	return 0;
+}
+
+int hop_table_ping(struct hop_table *t, const struct cmd_hop_ping *c)
+{
+	struct hop_rec *rec;
+	struct hop_cmd *cmd;
+	int rc = cmd_for(t, c->hop, HOP_CMD_PING, &rec, &cmd);
+
+	if (rc < 0)
+		return rc;
+	cmd->cookie = c->h.cookie;
+	cmd_send(t, rec);
+	return 0;
+}
+
+int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c)
+{
+	struct hop_rec *rec;
+	struct hop_cmd *cmd;
+	int rc;
+
+	if (c->send_close > 1 || c->text_len > sizeof(c->text))
+		return -EINVAL;
+	rc = cmd_for(t, c->hop, HOP_CMD_DEL, &rec, &cmd);
+	if (rc < 0)
+		return rc;
+	cmd->send_close = c->send_close;
+	cmd->code = c->code;
+	cmd->text_len = c->text_len;
+	memcpy(cmd->text, c->text, c->text_len);
+	rec->going = true;
+	t->main->n_live--;
+	t->main->n_hops[rec->owner]--;
+	atomic_store_explicit(&t->dir[handle_index(c->hop)], 0, memory_order_release);
+	for (unsigned i = 0; i < rec->n_idx; i++)
+		rx_clear(t, rec->idx[i].index);
+	rec->n_idx = 0;
+	cmd_send(t, rec);
+	return 0;
+}
+
+// ---- what main learns ----
+
+unsigned hop_table_notes(
+	struct hop_table *t, unsigned worker, struct dp_note *out, unsigned max, bool *lost)
+{
+	struct hop_worker *hw = t->workers[worker];
+	unsigned n = 0;
+
+	while (n < max && rte_ring_sc_dequeue_elem(hw->notes, &out[n], sizeof(out[n])) == 0) {
+		if (out[n].kind == NOTE_HOP_RELEASED)
+			rec_free(t, handle_index(out[n].hop));
+		else
+			n++;
+	}
+	if (lost != NULL)
+		*lost = atomic_exchange_explicit(&hw->notes_lost, 0, memory_order_relaxed) != 0;
+	return n;
+}
+
+uint32_t hop_table_count(const struct hop_table *t)
+{
+	return t->main->n_live;
+}
+
+uint32_t hop_table_worker_hops(const struct hop_table *t, unsigned worker)
+{
+	return t->main->n_hops[worker];
+}
+
+uint32_t hop_table_tp(const struct hop_table *t, uint32_t hop)
+{
+	const struct hop_rec *rec = rec_find(t, hop);
+
+	return rec != NULL ? rec->add.tp : 0;
+}

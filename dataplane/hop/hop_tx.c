@@ -1,0 +1,359 @@
+// Route packets on their way out: queued per hop for the length of a turn, then cut to what the
+// path carries, numbered, sealed in bursts and given headers (rail.md 3). Frames of hop_ctl.c take
+// the same road from hop_seal() on. Which packets go where is not decided here.
+
+#include "dataplane/hop/hop.h"
+
+#include "dataplane/hop/hop_priv.h"
+
+enum {
+	HEADROOM = ENCAP_HDR_MAX + RAIL_DATA_HDR_LEN + 1, // what is put before a route packet
+	ROOM_MIN =
+		RAIL_PAYLOAD_FLOOR - RAIL_DATA_OVERHEAD, // bytes of frames that every path carries
+	PARTS_MAX = 64, // 65542 bytes in pieces of ROOM_MIN - 16: 56
+};
+
+// ---- numbers ----
+
+bool hop_may_seal(const struct hop *h, unsigned n)
+{
+	const struct hop_key *key = &h->keys[h->send];
+	uint64_t limit =
+		key->cipher == AEAD_AES_256_GCM ? RAIL_HARD_DATAGRAMS_GCM : RAIL_HARD_DATAGRAMS;
+
+	return h->tx_counter - key->first_counter + n + 1 <= limit;
+}
+
+static void skip_counter(struct hop *h)
+{
+	h->skips[h->next_skip++ % HOP_SKIPS] = h->tx_counter++;
+	if (h->n_skips < HOP_SKIPS)
+		h->n_skips++;
+	hop_draw_skip(h);
+}
+
+// ---- sealing ----
+
+// Header before, tag behind; returns the place of the tag.
+static inline uint8_t *wrap(struct rte_mbuf *m, uint32_t index, uint64_t counter)
+{
+	uint8_t *frames = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t *tag = frames + m->data_len;
+
+	rail_data_hdr_put(frames - RAIL_DATA_HDR_LEN, index, counter);
+	m->data_off -= RAIL_DATA_HDR_LEN;
+	m->data_len += RAIL_DATA_OVERHEAD;
+	m->pkt_len = m->data_len;
+	return tag;
+}
+
+static void seal_ops(struct hop_key *key, uint64_t counter, struct rte_mbuf **m, unsigned n)
+{
+	struct aead_op ops[BURST];
+
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t *frames = rte_pktmbuf_mtod(m[i], uint8_t *);
+		struct aead_op *op = &ops[i];
+
+		op->aad = frames - RAIL_DATA_HDR_LEN;
+		op->src = frames;
+		op->dst = frames;
+		op->len = m[i]->data_len;
+		aead_nonce_be(op->nonce, counter + i);
+		op->tag = wrap(m[i], key->tx_index, counter + i);
+	}
+	key->aead->seal(&key->tx, ops, n);
+}
+
+static void seal_none(const struct hop_key *key, uint64_t counter, struct rte_mbuf **m, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		memset(wrap(m[i], key->tx_index, counter + i), 0, RAIL_TAG_LEN);
+}
+
+// n numbers in a row, none of them to be left out.
+static void seal_run(
+	struct wctx *w, struct hop *h, const struct adj *a, struct rte_mbuf **m, unsigned n)
+{
+	struct hop_key *key = &h->keys[h->send];
+	uint64_t bytes = 0;
+
+	if (key->cipher == AEAD_NONE)
+		seal_none(key, h->tx_counter, m, n);
+	else
+		seal_ops(key, h->tx_counter, m, n);
+	h->tx_counter += n;
+	for (unsigned i = 0; i < n; i++)
+		bytes += m[i]->data_len;
+	hop_count(h, H_hop_tx_datagrams, n);
+	hop_count(h, H_hop_tx_bytes, bytes);
+	encap_burst(w, a, m, n, h->local_port, h->peer.port);
+}
+
+// An address that is not proven yet gets at most three times what came from it. Frees what is too
+// much, returns how many are left.
+static unsigned within_try(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+{
+	unsigned fit = 0;
+
+	for (; fit < n; fit++) {
+		uint64_t len = (uint64_t)m[fit]->data_len + RAIL_DATA_OVERHEAD;
+
+		if (len > h->try_bytes)
+			break;
+		h->try_bytes -= len;
+	}
+	count(w, W_tx_built, n - fit);
+	count(w, W_drop_unproven, n - fit);
+	rte_pktmbuf_free_bulk(m + fit, n - fit);
+	return fit;
+}
+
+void hop_seal(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+{
+	const struct adj *a = adj_find(w->adjs, h->adj);
+
+	if (unlikely(h->trying))
+		n = within_try(w, h, m, n);
+	if (n == 0)
+		return;
+	h->last_tx_ns = w->now_ns;
+	if (h->first_tx_ns == 0)
+		h->first_tx_ns = w->now_ns;
+	if (unlikely(a == NULL)) {
+		encap_burst(w, NULL, m, n, 0, 0); // counts and frees; a number is not spent on them
+		return;
+	}
+	while (n > 0) {
+		uint64_t until = h->skip_at - h->tx_counter;
+		unsigned run = until < n ? (unsigned)until : n;
+
+		if (unlikely(run == 0)) {
+			skip_counter(h);
+			continue;
+		}
+		seal_run(w, h, a, m, run);
+		m += run;
+		n -= run;
+	}
+}
+
+// ---- packets that do not fit as they are ----
+
+static void copy_out(uint8_t *to, const struct rte_mbuf *m, uint32_t off, uint32_t len)
+{
+	const void *p = rte_pktmbuf_read(m, off, len, to);
+
+	if (p != to)
+		memcpy(to, p, len);
+}
+
+// One PART frame in a fresh mbuf.
+static void part_fill(
+	struct rte_mbuf *to, const struct rte_mbuf *m, uint32_t number, uint32_t off, uint32_t len)
+{
+	uint8_t *p = rte_pktmbuf_mtod(to, uint8_t *);
+
+	p[0] = RAIL_PART;
+	be32_put(p + 1, number);
+	be32_put(
+		p + 4, m->pkt_len); // distance 0: three zero bytes, of which the number ate one ...
+	p[5] = 0;
+	p[6] = 0;
+	p[7] = 0;
+	p[8] = (uint8_t)(m->pkt_len >> 16);
+	be16_put(p + 9, (uint16_t)m->pkt_len);
+	p[11] = (uint8_t)(off >> 16);
+	be16_put(p + 12, (uint16_t)off);
+	be16_put(p + 14, (uint16_t)len);
+	copy_out(p + RAIL_PART_HDR_LEN, m, off, len);
+	to->data_len = (uint16_t)(RAIL_PART_HDR_LEN + len);
+	to->pkt_len = to->data_len;
+}
+
+// Cut to what `room` bytes of frames hold. Takes m.
+static void send_parts(struct wctx *w, struct hop *h, struct rte_mbuf *m, uint32_t room)
+{
+	struct rte_mbuf *parts[PARTS_MAX];
+	uint32_t chunk = (room > ROOM_MIN ? room : ROOM_MIN) - RAIL_PART_HDR_LEN;
+	uint32_t mbuf_room = rte_pktmbuf_data_room_size(w->pool) - RTE_PKTMBUF_HEADROOM -
+			     RAIL_PART_HDR_LEN - RAIL_TAG_LEN;
+	uint32_t number = h->part_seq;
+	unsigned n;
+
+	if (chunk > mbuf_room)
+		chunk = mbuf_room;
+	n = (m->pkt_len + chunk - 1) / chunk;
+	if (n > PARTS_MAX || rte_pktmbuf_alloc_bulk(w->pool, parts, n) != 0) {
+		drop(w, W_drop_no_mbuf, m);
+		return;
+	}
+	h->part_seq++;
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t off = i * chunk;
+		uint32_t left = m->pkt_len - off;
+
+		part_fill(parts[i], m, number, off, left < chunk ? left : chunk);
+	}
+	rte_pktmbuf_free(m);
+	for (unsigned i = 0; i < n; i += BURST)
+		hop_seal(w, h, &parts[i], n - i < BURST ? n - i : BURST);
+	count(w, W_seal_parted, 1);
+	hop_count(h, H_hop_tx_packets, 1);
+}
+
+// One contiguous ROUTE frame out of a chain, or out of a buffer without room. NULL: no buffer.
+static struct rte_mbuf *linearise(struct wctx *w, struct rte_mbuf *m)
+{
+	struct rte_mbuf *to = rte_pktmbuf_alloc(w->pool);
+	uint8_t *p;
+
+	if (to == NULL)
+		return NULL;
+	p = rte_pktmbuf_mtod(to, uint8_t *);
+	p[0] = RAIL_ROUTE;
+	copy_out(p + 1, m, 0, m->pkt_len);
+	to->data_len = (uint16_t)(m->pkt_len + 1);
+	to->pkt_len = to->data_len;
+	rte_pktmbuf_free(m);
+	return to;
+}
+
+// ---- the queue of a turn ----
+
+// A whole packet becomes a frame where it lies.
+static inline bool fits_in_place(const struct rte_mbuf *m, uint32_t room)
+{
+	return m->nb_segs == 1 && (uint32_t)m->data_len + 1 <= room && m->data_off >= HEADROOM &&
+	       (uint32_t)m->data_off + m->data_len + RAIL_TAG_LEN <= m->buf_len;
+}
+
+static inline void as_frame(struct rte_mbuf *m)
+{
+	m->data_off--;
+	m->data_len++;
+	*rte_pktmbuf_mtod(m, uint8_t *) = RAIL_ROUTE;
+}
+
+static void seal_whole(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+{
+	if (n == 0)
+		return;
+	count(w, W_seal_whole, n);
+	hop_count(h, H_hop_tx_packets, n);
+	hop_seal(w, h, m, n);
+}
+
+// A packet that fits_in_place() refused.
+static void seal_odd(struct wctx *w, struct hop *h, struct rte_mbuf *m, uint32_t room)
+{
+	uint32_t mbuf_room = rte_pktmbuf_data_room_size(w->pool) - RTE_PKTMBUF_HEADROOM;
+	struct rte_mbuf *frame;
+
+	if (m->pkt_len + 1 > room || m->pkt_len + 1 + RAIL_TAG_LEN > mbuf_room) {
+		send_parts(w, h, m, room);
+		return;
+	}
+	frame = linearise(w, m);
+	if (frame == NULL)
+		drop(w, W_drop_no_mbuf, m);
+	else
+		seal_whole(w, h, &frame, 1);
+}
+
+static void drop_pending(struct wctx *w, struct hop *h, enum worker_counter why)
+{
+	count(w, why, h->n_pend);
+	rte_pktmbuf_free_bulk(h->pend, h->n_pend);
+	h->n_pend = 0;
+}
+
+// Bytes of frames that one datagram of this hop holds.
+static uint32_t frame_room(const struct wctx *w, const struct hop *h)
+{
+	const struct adj *a = adj_find(w->adjs, h->adj);
+	uint32_t max = a != NULL ? encap_payload_max(w, a) : RAIL_PAYLOAD_FLOOR;
+
+	if (max > h->payload_max)
+		max = h->payload_max;
+	return max > RAIL_DATA_OVERHEAD ? max - RAIL_DATA_OVERHEAD : 0;
+}
+
+void hop_flush(struct wctx *w, struct hop *h)
+{
+	struct rte_mbuf *run[BURST];
+	unsigned n = 0;
+	uint32_t room;
+
+	if (h->n_pend == 0)
+		return;
+	if (unlikely(!h->up)) {
+		drop_pending(w, h, W_drop_seal_hop);
+		return;
+	}
+	// 64 parts is the most that one packet becomes
+	if (unlikely(!hop_may_seal(h, HOP_PEND * PARTS_MAX))) {
+		drop_pending(w, h, W_drop_seal_limit);
+		return;
+	}
+	room = frame_room(w, h);
+	for (unsigned i = 0; i < h->n_pend; i++) {
+		struct rte_mbuf *m = h->pend[i];
+
+		if (likely(fits_in_place(m, room))) {
+			as_frame(m);
+			run[n++] = m;
+			if (likely(n < BURST))
+				continue;
+			m = NULL;
+		}
+		seal_whole(w, h, run, n);
+		n = 0;
+		if (m != NULL)
+			seal_odd(w, h, m, room);
+	}
+	seal_whole(w, h, run, n);
+	h->n_pend = 0;
+}
+
+enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n)
+{
+	struct hop *h = hop_by_handle(w, hop);
+	uint32_t i = hop & ((1u << DPMSG_HANDLE_BITS) - 1);
+	uint64_t word;
+
+	if (likely(h != NULL)) {
+		if (unlikely(!h->up))
+			return HOP_GONE;
+		if (unlikely(h->n_pend + n > HOP_PEND))
+			hop_flush(w, h);
+		memcpy(&h->pend[h->n_pend], m, n * sizeof(m[0]));
+		h->n_pend = (uint16_t)(h->n_pend + n);
+		count(w, W_seal_in, n);
+		if (!h->pending) {
+			h->pending = true;
+			h->next_pending = w->tx_pending;
+			w->tx_pending = h;
+		}
+		return HOP_PUSHED;
+	}
+	if (i >= w->hops->hop_max)
+		return HOP_GONE;
+	// pairs with the release in hop_table.c
+	word = atomic_load_explicit(&w->hops->dir[i], memory_order_acquire);
+	if (word >> 32 != hop || hop_word_owner(word) == w->id ||
+		atomic_load_explicit(&w->hops->up[i], memory_order_relaxed) == 0)
+		return HOP_GONE;
+	return w->ops->handoff_tx(w, hop_word_owner(word), hop, m, n) ? HOP_HANDED : HOP_FULL;
+}
+
+void hop_tx_flush(struct wctx *w)
+{
+	while (w->tx_pending != NULL) {
+		struct hop *h = w->tx_pending;
+
+		w->tx_pending = h->next_pending;
+		h->pending = false;
+		hop_flush(w, h);
+	}
+}
