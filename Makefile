@@ -34,8 +34,8 @@ dp_SRCS := \
 	dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c \
 	dataplane/io/port_open.c dataplane/io/udp_claim.c \
 	dataplane/rule/reclaim.c dataplane/rule/rule_table.c dataplane/rule/sweeper.c \
-	dataplane/worker/forward.c dataplane/worker/handoff.c dataplane/worker/uplink.c \
-	dataplane/worker/worker.c
+	dataplane/worker/first_contact.c dataplane/worker/forward.c dataplane/worker/handoff.c \
+	dataplane/worker/idle.c dataplane/worker/uplink.c dataplane/worker/worker.c
 cp_SRCS := \
 	controlplane/app/edge.c \
 	controlplane/core/conn_unix.c controlplane/core/identity.c controlplane/core/loop.c \

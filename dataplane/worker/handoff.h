@@ -46,3 +46,5 @@ enum { HANDOFF_RX = 1, HANDOFF_TX, HANDOFF_RAW };
 
 // [worker] Up to max items out of the ring from worker `from`; 0 from itself.
 unsigned handoff_take(struct wctx *w, unsigned from, struct handoff_item *items, unsigned max);
+// [worker] Items on their way to this worker.
+uint32_t handoff_held(const struct wctx *w);

@@ -95,6 +95,7 @@ struct wctx {
 	int16_t socket;
 	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* or PORT_IS_TAP, by port
 	uint8_t exception_peer[DPMSG_MAX_PORTS]; // the TAP of a PORT_TAP port, and back
+	uint8_t mac[DPMSG_MAX_PORTS][6]; // by port; worker_prepare() asks the device
 	uint64_t foreign_credit; // cycles that may go into datagrams from foreign addresses
 	uint64_t mac_credit; // cycles that may go into mac1 checks
 	_Atomic(const uint8_t *) mac1_key; // 32 bytes, immutable; main publishes. NULL: none yet

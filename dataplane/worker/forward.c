@@ -1,0 +1,299 @@
+// The verdict on a burst of route packets, in three stages: read all headers and prefetch all
+// rules; judge each packet, gathering those that go on by egress hop; push the gathered ones. The
+// semantics are skywire-routing 2.5 and 3: which packet refreshes which rule, where keep-alives and
+// closes end. Every routed type goes on byte for byte with only its id replaced. Deliberately not
+// here: keys, frames, and the removal of rules, which is the main lcore's.
+
+#include "dataplane/worker/forward.h"
+
+#include "dataplane/hop/hop.h"
+#include "dataplane/rule/rule_table.h"
+#include "dataplane/worker/uplink.h"
+#include "lib/wire/route_hdr.h"
+
+#include <rte_prefetch.h>
+
+// Types that live on route id 0 (skywire-routing 1.2), as a mask; 8..16, 18 and 19.
+#define CONTROL_TYPES 0x000dff00u
+
+// Where packets of one burst come from.
+struct ingress {
+	struct hop *hop; // NULL: the control plane
+	uint32_t tp; // transport, or RULE_IN_LOCAL
+};
+
+// Packets for one egress hop, in order, and what their rules count once the hop took them.
+struct run {
+	uint32_t hop;
+	unsigned n;
+	struct rte_mbuf *m[BURST];
+	struct rule *rule[BURST];
+	uint16_t len[BURST]; // payload
+};
+
+static inline const uint8_t *header(const struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod(m, const uint8_t *);
+}
+
+static inline bool is_control(uint8_t type)
+{
+	return type < 32 && (CONTROL_TYPES >> type & 1) != 0;
+}
+
+static inline bool is_sound(const struct rte_mbuf *m)
+{
+	return m->data_len >= ROUTE_HDR_LEN && route_hdr_packet_len(header(m)) == m->pkt_len;
+}
+
+static inline void rule_stamp(struct rule *r, uint32_t now_ds)
+{
+	if (atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) != now_ds)
+		atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);
+}
+
+// Drop what is no route packet, fetch the rules of the rest. Returns how many are left.
+static inline unsigned header_stage(struct wctx *w, struct rte_mbuf **pkts, unsigned n)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+
+		if (unlikely(!is_sound(m))) {
+			drop(w, W_drop_packet_malformed, m);
+			continue;
+		}
+		// hides the load of the slot in rule_lookup()
+		rte_prefetch0(rule_slot(w->rules, route_hdr_id(header(m))));
+		pkts[kept++] = m;
+	}
+	return kept;
+}
+
+static inline void run_push(struct wctx *w, struct run *run)
+{
+	unsigned n = run->n;
+
+	run->n = 0;
+	if (unlikely(!hop_give(w, run->hop, run->m, n)))
+		return; // not refreshed, not counted (decision: only if the hop is up)
+	for (unsigned i = 0; i < n; i++)
+		rule_count(run->rule[i], run->len[i], w->now_ds);
+}
+
+static inline void run_add(struct wctx *w, struct run *run, struct rule *r, struct rte_mbuf *m)
+{
+	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+
+	if (run->hop != r->tx_hop && run->n != 0)
+		run_push(w, run);
+	run->hop = r->tx_hop;
+	run->m[run->n] = m;
+	run->rule[run->n] = r;
+	run->len[run->n] = route_hdr_len(p);
+	run->n++;
+	route_hdr_put_id(p, r->next_id);
+}
+
+// The rule ends: the main lcore takes it out of the table. When its note ring is full the rule ages
+// out instead.
+static void rule_close(struct wctx *w, const struct rule *r)
+{
+	struct dp_note note = {
+		.kind = NOTE_RULE_CLOSE,
+		.id = atomic_load_explicit(&r->id, memory_order_relaxed),
+	};
+
+	hop_note(w, &note);
+}
+
+static void on_miss(struct wctx *w, const struct ingress *in, struct rte_mbuf *m)
+{
+	struct dp_note note = {.kind = NOTE_RULE_MISS, .id = route_hdr_id(header(m)), .tp = in->tp};
+
+	if (in->hop == NULL) {
+		drop(w, W_drop_down_bad, m);
+		return;
+	}
+	bucket_take(&hop_guard(in->hop)->miss, w->now_ns, FWD_MISS_PERIOD_NS, FWD_MISS_BURST);
+	stat_add(&hop_counters(in->hop)[H_hop_rule_misses], 1);
+	if (bucket_take(&w->miss_notes, w->now_ns, FWD_NOTE_PERIOD_NS, FWD_NOTE_BURST))
+		hop_note(w, &note);
+	drop(w, W_drop_rule_unknown, m);
+}
+
+// The rule is not pinned to this ingress: pin it if that is allowed, else drop and count. True: go
+// on.
+static bool pin_or_drop(
+	struct wctx *w, const struct ingress *in, struct rule *r, struct rte_mbuf *m)
+{
+	struct bucket *miss = in->hop == NULL ? NULL : &hop_guard(in->hop)->miss;
+	bool may_pin =
+		miss == NULL || !bucket_empty(miss, w->now_ns, FWD_MISS_PERIOD_NS, FWD_MISS_BURST);
+	bool pinned = false;
+
+	if (rule_ingress_ok(r, in->tp, may_pin, &pinned)) {
+		if (pinned)
+			count(w, W_rule_pins, 1);
+		return true;
+	}
+	if (atomic_load_explicit(&r->in_tp, memory_order_relaxed) == RULE_IN_ANY) {
+		drop(w, W_drop_pin_limit, m);
+		return false;
+	}
+	if (miss != NULL)
+		bucket_take(miss, w->now_ns, FWD_MISS_PERIOD_NS, FWD_MISS_BURST);
+	drop(w, W_drop_rule_ingress, m);
+	return false;
+}
+
+// A transport ping goes back as a pong with the same 8 bytes, whatever they are.
+static void answer(struct wctx *w, struct hop *hop, struct rte_mbuf *m)
+{
+	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+
+	if (route_hdr_len(p) != ROUTE_TP_PING_LEN) {
+		drop(w, W_drop_packet_malformed, m);
+		return;
+	}
+	p[0] = ROUTE_TP_PONG;
+	switch (hop_tx_push(w, hop_handle(hop), &m, 1)) {
+	case HOP_PUSHED:
+		count(w, W_pkt_answered, 1);
+		break;
+	case HOP_HANDED: // the owner counts it
+		break;
+	case HOP_GONE:
+		drop(w, W_drop_hop_gone, m);
+		break;
+	case HOP_FULL:
+		drop(w, W_drop_handoff_tx, m);
+		break;
+	}
+}
+
+// Route id 0, from a hop: a packet of the transport itself.
+static void on_control(struct wctx *w, const struct ingress *in, struct rte_mbuf *m)
+{
+	uint8_t type = route_hdr_type(header(m));
+
+	if (in->hop == NULL) {
+		drop(w, W_drop_down_bad, m);
+		return;
+	}
+	if (type == ROUTE_TP_PING) {
+		answer(w, in->hop, m);
+		return;
+	}
+	if (!is_control(type)) {
+		drop(w, W_drop_type0, m);
+		return;
+	}
+	if (!bucket_take(&hop_guard(in->hop)->control, w->now_ns, FWD_CONTROL_PERIOD_NS,
+		    FWD_CONTROL_BURST)) {
+		drop(w, W_drop_type0_rate, m);
+		return;
+	}
+	if (!uplink_route(w, UP_CONTROL, 0, hop_handle(in->hop), m)) {
+		drop(w, W_drop_up_ring, m);
+		return;
+	}
+	count(w, W_pkt_control, 1);
+	rte_pktmbuf_free(m);
+}
+
+// A consume rule: the way ends here. Any packet refreshes it, delivered or not.
+static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r, struct rte_mbuf *m)
+{
+	uint8_t type = route_hdr_type(header(m));
+	uint16_t len = route_hdr_len(header(m));
+	uint32_t id = route_hdr_id(header(m));
+
+	if (type == ROUTE_KEEP_ALIVE) {
+		rule_count(r, len, w->now_ds);
+		count(w, W_pkt_ended, 1);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	rule_stamp(r, w->now_ds);
+	if (type == ROUTE_CLOSE)
+		rule_close(w, r);
+	if (!uplink_route(w, UP_ROUTE, id, hop_handle(in->hop), m)) {
+		drop(w, W_drop_up_ring, m);
+		return;
+	}
+	rule_count(r, len, w->now_ds);
+	count(w, W_pkt_consumed, 1);
+	rte_pktmbuf_free(m);
+}
+
+// Forward rules are for the control plane's packets; one that names no ingress, or a transport,
+// takes packets of the network too: data goes on, keep-alives and closes end here.
+static bool ends_at_forward(struct wctx *w, struct rule *r, struct rte_mbuf *m)
+{
+	uint8_t type = route_hdr_type(header(m));
+
+	if (likely(type != ROUTE_KEEP_ALIVE && type != ROUTE_CLOSE))
+		return false;
+	if (type == ROUTE_CLOSE)
+		rule_close(w, r);
+	count(w, W_pkt_ended, 1);
+	rte_pktmbuf_free(m);
+	return true;
+}
+
+static inline void judge(
+	struct wctx *w, const struct ingress *in, struct run *run, struct rte_mbuf *m)
+{
+	const uint8_t *p = header(m);
+	uint32_t id = route_hdr_id(p);
+	struct rule *r;
+
+	if (unlikely(id == 0)) {
+		on_control(w, in, m);
+		return;
+	}
+	r = rule_lookup(w->rules, id);
+	if (unlikely(r == NULL)) {
+		on_miss(w, in, m);
+		return;
+	}
+	if (unlikely(in->hop == NULL && r->type != RULE_FORWARD)) {
+		drop(w, W_drop_down_bad, m);
+		return;
+	}
+	if (unlikely(rule_expired(r, w->now_ds))) {
+		drop(w, W_drop_rule_expired, m);
+		return;
+	}
+	if (unlikely(atomic_load_explicit(&r->in_tp, memory_order_relaxed) != in->tp) &&
+		!pin_or_drop(w, in, r, m))
+		return;
+	if (r->type == RULE_INTERMEDIARY) {
+		// the rule ends even when forwarding fails
+		if (unlikely(route_hdr_type(p) == ROUTE_CLOSE))
+			rule_close(w, r);
+	} else if (r->type == RULE_CONSUME) {
+		on_consume(w, in, r, m);
+		return;
+	} else if (in->hop != NULL && ends_at_forward(w, r, m)) {
+		return;
+	}
+	run_add(w, run, r, m);
+}
+
+void forward_burst(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n)
+{
+	struct ingress from = {.hop = in, .tp = in == NULL ? RULE_IN_LOCAL : hop_tp(in)};
+	struct run run;
+
+	run.hop = 0;
+	run.n = 0;
+	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n);
+	n = header_stage(w, pkts, n);
+	for (unsigned i = 0; i < n; i++)
+		judge(w, &from, &run, pkts[i]);
+	if (run.n != 0)
+		run_push(w, &run);
+}

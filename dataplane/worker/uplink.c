@@ -1,0 +1,334 @@
+// Records <-> mbufs. Up: the bytes of a packet are copied behind a header into the ring, chains
+// joined on the way. Down: the fixed part of a record is copied out and checked, then its bytes are
+// copied into fresh mbufs; the control plane may scribble on the record meanwhile, so nothing is
+// read twice. A record that can't be worked off for want of buffers stays in the ring.
+// Deliberately not here: verdicts on packets (forward.c, which is the sink), frames, door bells.
+
+#include "dataplane/worker/uplink.h"
+
+#include "dataplane/io/encap.h"
+#include "lib/wire/rail.h"
+#include "lib/wire/route_hdr.h"
+
+#include <errno.h>
+#include <rte_malloc.h>
+#include <string.h>
+
+enum {
+	SEG_TAIL = RAIL_TAG_LEN, // left free behind a packet, for the seal
+	MEND_PERIOD_NS = 1000 * 1000 * 1000, // a broken ring is looked at again so often
+};
+
+struct uplink {
+	struct ring_w up;
+	struct ring_w hs;
+	struct ring_r down;
+	bool up_new; // something to publish
+	bool hs_new;
+	uint64_t mend_ns; // when a broken down ring is looked at again
+	struct ring_shm *down_shm;
+	size_t down_max;
+	// packets of the control plane on their way to the sink
+	unsigned n;
+	struct rte_mbuf *pkts[BURST];
+};
+
+static int attach_w(const struct region *region, uint64_t off, struct ring_w *w)
+{
+	size_t max;
+	struct ring_shm *shm = region_ring(region, off, &max);
+
+	return shm == NULL ? -EPROTO : ring_w_attach(w, shm, max);
+}
+
+struct uplink *uplink_new(const struct region *region, unsigned i)
+{
+	struct uplink *u = rte_zmalloc("uplink", sizeof(*u), 64);
+	int err;
+
+	if (u == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	err = attach_w(region, region->hdr->up_off[i], &u->up);
+	if (err == 0)
+		err = attach_w(region, region->hdr->hs_off[i], &u->hs);
+	if (err == 0) {
+		u->down_shm = region_ring(region, region->hdr->down_off[i], &u->down_max);
+		err = u->down_shm == NULL ? -EPROTO
+					  : ring_r_attach(&u->down, u->down_shm, u->down_max);
+	}
+	if (err < 0) {
+		rte_free(u);
+		errno = -err;
+		return NULL;
+	}
+	return u;
+}
+
+void uplink_free(struct uplink *u)
+{
+	rte_free(u);
+}
+
+// ---- up ----
+
+static void chain_copy(uint8_t *to, const struct rte_mbuf *m)
+{
+	for (; m != NULL; m = m->next) {
+		memcpy(to, rte_pktmbuf_mtod(m, const void *), m->data_len);
+		to += m->data_len;
+	}
+}
+
+bool uplink_route(
+	struct wctx *w, enum dpmsg_type type, uint32_t id, uint32_t hop, const struct rte_mbuf *m)
+{
+	uint32_t len = (uint32_t)sizeof(struct msg_route) + m->pkt_len;
+	struct msg_route *rec = ring_w_reserve(&w->uplink->up, len);
+
+	if (rec == NULL)
+		return false;
+	*rec = (struct msg_route){.h = {.len = len, .type = (uint16_t)type}, .id = id, .hop = hop};
+	chain_copy(rec->bytes, m);
+	w->uplink->up_new = true;
+	return true;
+}
+
+bool uplink_handshake(struct wctx *w, const struct dpmsg_addr *src, const struct dpmsg_addr *dst,
+	uint16_t port, const uint8_t *bytes, uint32_t len)
+{
+	uint32_t all = (uint32_t)sizeof(struct up_handshake) + len;
+	struct up_handshake *rec = ring_w_reserve(&w->uplink->hs, all);
+
+	if (rec == NULL)
+		return false;
+	*rec = (struct up_handshake){
+		.h = {.len = all, .type = UP_HANDSHAKE}, .src = *src, .dst = *dst, .port = port};
+	memcpy(rec->bytes, bytes, len);
+	w->uplink->hs_new = true;
+	return true;
+}
+
+bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t len)
+{
+	uint32_t all = (uint32_t)sizeof(struct msg_rekey) + len;
+	struct msg_rekey *rec = ring_w_reserve(&w->uplink->hs, all);
+
+	if (rec == NULL)
+		return false;
+	*rec = (struct msg_rekey){.h = {.len = all, .type = UP_REKEY}, .hop = hop};
+	memcpy(rec->bytes, bytes, len);
+	w->uplink->hs_new = true;
+	return true;
+}
+
+void uplink_publish(struct wctx *w)
+{
+	struct uplink *u = w->uplink;
+
+	if (u->up_new)
+		ring_w_publish(&u->up);
+	if (u->hs_new)
+		ring_w_publish(&u->hs);
+	u->up_new = false;
+	u->hs_new = false;
+}
+
+// ---- down ----
+
+static inline uint32_t seg_room(const struct rte_mbuf *m)
+{
+	uint32_t room = rte_pktmbuf_tailroom(m);
+
+	return room > SEG_TAIL ? room - SEG_TAIL : 0;
+}
+
+// Copy bytes into one mbuf, or a chain when they are many. NULL: no buffers.
+static struct rte_mbuf *mbuf_of(struct wctx *w, const uint8_t *bytes, uint32_t len)
+{
+	struct rte_mbuf *head = rte_pktmbuf_alloc(w->pool);
+	struct rte_mbuf *seg = head;
+
+	if (head == NULL)
+		return NULL;
+	for (;;) {
+		uint32_t part = RTE_MIN(len, seg_room(seg));
+
+		memcpy(rte_pktmbuf_mtod(seg, uint8_t *), bytes, part);
+		seg->data_len = (uint16_t)part;
+		head->pkt_len += part;
+		bytes += part;
+		len -= part;
+		if (len == 0)
+			return head;
+		seg->next = rte_pktmbuf_alloc(w->pool);
+		seg = seg->next;
+		if (seg == NULL || seg_room(seg) == 0) {
+			rte_pktmbuf_free(head);
+			return NULL;
+		}
+		head->nb_segs++;
+	}
+}
+
+static void sink_flush(struct wctx *w)
+{
+	struct uplink *u = w->uplink;
+	unsigned n = u->n;
+
+	u->n = 0;
+	if (n != 0)
+		w->sink(w, NULL, u->pkts, n);
+}
+
+// A record that is no good: it counts as a packet, so that the books balance.
+static bool bad(struct wctx *w)
+{
+	count(w, W_pkt_down, 1);
+	count(w, W_drop_down_bad, 1);
+	return true;
+}
+
+// Each takes a record of len bytes in shared memory; false: no buffers, try again later.
+
+static bool down_route(struct wctx *w, const void *shm, uint32_t len)
+{
+	struct uplink *u = w->uplink;
+	struct msg_route rec;
+	struct rte_mbuf *m;
+
+	if (len < sizeof(rec) + ROUTE_HDR_LEN || len > sizeof(rec) + ROUTE_PACKET_MAX)
+		return bad(w);
+	memcpy(&rec, shm, sizeof(rec));
+	if (rec.id == 0)
+		return bad(w);
+	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), len - (uint32_t)sizeof(rec));
+	if (m == NULL)
+		return false;
+	route_hdr_put_id(rte_pktmbuf_mtod(m, uint8_t *), rec.id);
+	u->pkts[u->n++] = m;
+	if (u->n == BURST)
+		sink_flush(w);
+	return true;
+}
+
+static bool down_control(struct wctx *w, const void *shm, uint32_t len)
+{
+	struct msg_route rec;
+	struct rte_mbuf *m;
+
+	if (len < sizeof(rec) + ROUTE_HDR_LEN || len > sizeof(rec) + ROUTE_PACKET_MAX)
+		return bad(w);
+	memcpy(&rec, shm, sizeof(rec));
+	if (rec.id != 0 || rec.hop == 0)
+		return bad(w);
+	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), len - (uint32_t)sizeof(rec));
+	if (m == NULL)
+		return false;
+	count(w, W_pkt_down, 1);
+	route_hdr_put_id(rte_pktmbuf_mtod(m, uint8_t *), 0);
+	if (route_hdr_packet_len(rte_pktmbuf_mtod(m, const uint8_t *)) == m->pkt_len)
+		hop_give(w, rec.hop, &m, 1);
+	else
+		drop(w, W_drop_packet_malformed, m);
+	return true;
+}
+
+static bool down_rekey(struct wctx *w, const void *shm, uint32_t len)
+{
+	uint8_t msg[RAIL_HS_MAX];
+	struct msg_rekey rec;
+	uint32_t msg_len = len - (uint32_t)sizeof(rec);
+
+	if (len <= sizeof(rec) || msg_len > sizeof(msg))
+		return bad(w);
+	memcpy(&rec, shm, sizeof(rec));
+	memcpy(msg, (const uint8_t *)shm + sizeof(rec), msg_len);
+	return hop_tx_rekey(w, rec.hop, msg, msg_len) || bad(w);
+}
+
+static bool down_datagram(struct wctx *w, const void *shm, uint32_t len)
+{
+	struct down_datagram rec;
+	uint32_t n = len - (uint32_t)sizeof(rec);
+	struct rte_mbuf *m;
+
+	if (len <= sizeof(rec) || n > RAIL_HS_MAX)
+		return bad(w);
+	memcpy(&rec, shm, sizeof(rec));
+	if (rec.adj == 0 || rec.src_port == 0 || rec.dst_port == 0)
+		return bad(w);
+	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), n);
+	if (m == NULL)
+		return false;
+	if (m->nb_segs != 1) { // buffers this small carry no handshake
+		rte_pktmbuf_free(m);
+		return bad(w);
+	}
+	encap(w, rec.adj, m, rec.src_port, rec.dst_port);
+	return true;
+}
+
+static bool down_record(struct wctx *w, const void *shm, uint32_t len)
+{
+	struct dpmsg_hdr h;
+
+	if (len < sizeof(h))
+		return bad(w);
+	memcpy(&h, shm, sizeof(h));
+	// the order of records is kept: what is gathered goes first
+	if (h.type != DOWN_ROUTE)
+		sink_flush(w);
+	switch (h.type) {
+	case DOWN_ROUTE:
+		return down_route(w, shm, len);
+	case DOWN_CONTROL:
+		return down_control(w, shm, len);
+	case DOWN_REKEY:
+		return down_rekey(w, shm, len);
+	case DOWN_DATAGRAM:
+		return down_datagram(w, shm, len);
+	default:
+		return bad(w);
+	}
+}
+
+// The control plane wrote nonsense, or died in the middle of a write. What is in the ring is given
+// up, so that its successor finds a ring that works.
+static void mend(struct wctx *w)
+{
+	struct uplink *u = w->uplink;
+	struct ring_r fresh;
+
+	if (w->now_ns < u->mend_ns)
+		return;
+	u->mend_ns = w->now_ns + MEND_PERIOD_NS;
+	if (ring_r_attach(&fresh, u->down_shm, u->down_max) < 0)
+		return;
+	fresh.tail = fresh.head;
+	u->down = fresh;
+	ring_r_release(&u->down);
+	bad(w);
+}
+
+unsigned uplink_down(struct wctx *w)
+{
+	struct uplink *u = w->uplink;
+	unsigned n;
+
+	for (n = 0; n < UPLINK_TURN_MAX; n++) {
+		uint32_t len;
+		const void *shm = ring_r_peek(&u->down, &len);
+
+		if (shm == NULL || !down_record(w, shm, len))
+			break;
+		ring_r_next(&u->down);
+	}
+	sink_flush(w);
+	if (n != 0)
+		ring_r_release(&u->down);
+	if (unlikely(u->down.broken))
+		mend(w);
+	return n;
+}
