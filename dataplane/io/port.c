@@ -52,14 +52,13 @@ static bool if_running(const char *name)
 
 // ---- device texts ----
 
+// [domain:]bus:device.function, in hexadecimal
 bool port_device_is_pci(const char *device)
 {
-	unsigned dom, bus, dev, fn;
-	char end;
+	const char *dot = strchr(device, '.');
 
-	return sscanf(device, "%x:%x:%x.%x%c", &dom, &bus, &dev, &fn, &end) == 4 ||
-	       (sscanf(device, "%x:%x.%x%c", &bus, &dev, &fn, &end) == 3 &&
-		       strchr(device, '_') == NULL);
+	return strspn(device, "0123456789abcdefABCDEF:.") == strlen(device) && dot != NULL &&
+	       dot[1] != '\0' && dot[2] == '\0' && strchr(device, ':') != NULL;
 }
 
 bool port_device_name(const char *device, char *out, size_t cap)

@@ -366,16 +366,28 @@ struct port_set *port_set_open(const struct port_ask *asks, unsigned n, unsigned
 	return o.s;
 }
 
+static void device_close(struct port *p)
+{
+	struct rte_eth_dev_info info;
+
+	if (!p->probed) {
+		if (p->started)
+			rte_eth_dev_close(p->id);
+		return;
+	}
+	// what we made we also remove, so that its name is free again
+	if (rte_eth_dev_info_get(p->id, &info) == 0 && info.device != NULL)
+		rte_dev_remove(info.device);
+}
+
 void port_set_close(struct port_set *s)
 {
 	for (unsigned i = 0; i < s->n_all; i++) {
 		if (s->p[i].started)
 			rte_eth_dev_stop(s->p[i].id);
 	}
-	for (unsigned i = s->n_all; i-- > 0;) {
-		if (s->p[i].probed || s->p[i].started)
-			rte_eth_dev_close(s->p[i].id);
-	}
+	for (unsigned i = s->n_all; i-- > 0;)
+		device_close(&s->p[i]);
 	for (unsigned i = 0; i < s->n_pools; i++)
 		rte_mempool_free(s->pool[i]);
 	free(s);

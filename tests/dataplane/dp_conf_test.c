@@ -1,0 +1,174 @@
+// Configuration of the data plane: defaults, files, ports of the command line, what is refused.
+
+#include "dataplane/dp_conf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int load(struct dp_conf *c, const char *text, char err[CONF_ERR_MAX])
+{
+	char path[] = "/tmp/skyrail-dp-conf-XXXXXX";
+	int fd = mkstemp(path), rc;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	rc = dp_conf_load(c, path, err);
+	unlink(path);
+	if (rc == 0)
+		rc = dp_conf_check(c, err);
+	return rc;
+}
+
+static void no_file_gives_defaults(void **state)
+{
+	char err[CONF_ERR_MAX] = "";
+	struct dp_conf c;
+
+	assert_int_equal(dp_conf_load(&c, "/nonexistent/dataplane.ini", err), 0);
+	assert_true(conf_is_missing(c.file));
+	assert_int_equal(dp_conf_check(&c, err), 0);
+	assert_string_equal(c.v->name, "skyrail");
+	assert_int_equal(c.v->udp_port, 7780);
+	assert_int_equal(c.v->workers, 1);
+	assert_int_equal(c.rule_bits, 16);
+	assert_int_equal(c.v->idle, IDLE_ADAPTIVE);
+	assert_int_equal(c.n_ports, 0);
+	dp_conf_free(&c);
+}
+
+static void sample_file_is_the_defaults(void **state)
+{
+	char err[CONF_ERR_MAX] = "";
+	struct dp_conf c, d;
+
+	assert_int_equal(dp_conf_load(&c, "config/dataplane.ini", err), 0);
+	assert_false(conf_is_missing(c.file));
+	assert_int_equal(dp_conf_load(&d, "/nonexistent/dataplane.ini", err), 0);
+	assert_string_equal(c.v->run_dir, d.v->run_dir);
+	assert_string_equal(c.v->cores, d.v->cores);
+	assert_int_equal(c.v->rules, d.v->rules);
+	assert_int_equal(c.v->hugepages, d.v->hugepages);
+	assert_int_equal(c.v->idle, d.v->idle);
+	assert_int_equal(c.v->log_level, d.v->log_level);
+	dp_conf_free(&c);
+	dp_conf_free(&d);
+}
+
+static void ports_come_from_file_and_command_line(void **state)
+{
+	char err[CONF_ERR_MAX] = "";
+	struct dp_conf c;
+
+	assert_int_equal(load(&c,
+				 "[port wan]\ndevice = net_af_packet0,iface=eth1\nmtu = 1400\n"
+				 "exception = drop\n[port lan]\ndevice = 0000:03:00.0\n",
+				 err),
+		0);
+	assert_int_equal(dp_conf_port_arg(&c, "lan=net_null0,copy=1", err), 0);
+	assert_int_equal(dp_conf_port_arg(&c, "third=net_ring0", err), 0);
+	assert_int_equal(dp_conf_check(&c, err), 0);
+	assert_int_equal(c.n_ports, 3);
+	assert_string_equal(c.ports[0].name, "wan");
+	assert_int_equal(c.ports[0].mtu, 1400);
+	assert_int_equal(c.ports[0].exception, EXCEPTION_DROP);
+	assert_string_equal(c.ports[1].device, "net_null0,copy=1");
+	assert_string_equal(c.ports[2].name, "third");
+	assert_string_equal(c.ports[2].kernel_if, "");
+	dp_conf_free(&c);
+}
+
+static void bad_port_arguments_are_refused(void **state)
+{
+	static const char *const bad[] = {"wan", "=net_null0", "wan=", "wa n=net_null0",
+		"a-name-of-more-than-thirty-one-characters=net_null0", "../x=net_null0", "w=,x"};
+	char err[CONF_ERR_MAX] = "";
+	struct dp_conf c;
+
+	assert_int_equal(load(&c, "", err), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err[0] = '\0';
+		assert_int_equal(dp_conf_port_arg(&c, bad[i], err), -EINVAL);
+		assert_non_null(strstr(err, bad[i]));
+	}
+	dp_conf_free(&c);
+}
+
+static void bad_files_are_refused_with_a_reason(void **state)
+{
+	static const struct {
+		const char *text, *reason;
+	} cases[] = {
+		{"[node]\nname = a/b\n", "name"},
+		{"[node]\nudp_port = 0\n", "udp_port"},
+		{"[node]\nudp_port = 65536\n", "udp_port"},
+		{"[node]\nrun_dir = run\n", "absolute"},
+		{"[node]\ncolour = red\n", "colour"},
+		{"[eal]\nworkers = 65\n", "workers"},
+		{"[eal]\nhugepages = maybe\n", "hugepages"},
+		{"[tables]\nrules = 4194305\n", "rules"},
+		{"[port wan]\nqueues = 1\n", "device"},
+		{"[port wan]\ndevice = x0\nmtu = 1279\n", "mtu"},
+		{"[port wan]\ndevice = x0\nmtu = 9601\n", "mtu"},
+		{"[port wan]\ndevice = x0\n[port lan]\ndevice = x0\n", "already"},
+		{"[port wan]\ndevice = x0\ntap = a-name-too-long-for-it\n", "15"},
+		{"[port a b]\ndevice = x0\n", "name"},
+		{"[node]\nrun_dir = "
+		 "/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/"
+		 "0123456789/0123456789\n",
+			"too long"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char err[CONF_ERR_MAX] = "";
+		struct dp_conf c;
+
+		if (load(&c, cases[i].text, err) == 0)
+			fail_msg("accepted: %s", cases[i].text);
+		if (strstr(err, cases[i].reason) == NULL)
+			fail_msg("%s: no '%s' in: %s", cases[i].text, cases[i].reason, err);
+		dp_conf_free(&c);
+	}
+}
+
+static void table_sizes_are_rounded_up(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned rule_bits, rx_index_bits;
+	} cases[] = {
+		{"[tables]\nrules = 65537\nhops = 1000\n", 17, 14},
+		{"[tables]\nrules = 16\nhops = 2\n", 4, 5},
+		{"[tables]\nrules = 4194304\nhops = 1048576\n", 22, 24},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char err[CONF_ERR_MAX] = "";
+		struct dp_conf c;
+
+		assert_int_equal(load(&c, cases[i].text, err), 0);
+		assert_int_equal(c.rule_bits, cases[i].rule_bits);
+		assert_int_equal(c.rx_index_bits, cases[i].rx_index_bits);
+		dp_conf_free(&c);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_file_gives_defaults),
+		cmocka_unit_test(sample_file_is_the_defaults),
+		cmocka_unit_test(ports_come_from_file_and_command_line),
+		cmocka_unit_test(bad_port_arguments_are_refused),
+		cmocka_unit_test(bad_files_are_refused_with_a_reason),
+		cmocka_unit_test(table_sizes_are_rounded_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,156 @@
+// Ports on devices that need neither root nor hardware: what is taken, what is lacking, what is
+// refused, how queues are dealt out.
+
+#include "dataplane/io/port.h"
+#include "tests/support/eal.h"
+
+#include <rte_ethdev.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct port_ask ask(const char *name, const char *device)
+{
+	return (struct port_ask){.name = name, .device = device, .kernel_if = "", .tap = ""};
+}
+
+static struct wctx *bound(const struct port_set *s, uint16_t id)
+{
+	struct wctx *w = aligned_alloc(64, (sizeof(*w) + 63) & ~63ul);
+
+	assert_non_null(w);
+	memset(w, 0, sizeof(*w));
+	w->id = id;
+	port_set_bind(s, w);
+	return w;
+}
+
+static void ports_open_by_name_and_describe_themselves(void **state)
+{
+	struct port_ask asks[] = {ask("wan", "net_null_a,copy=1"), ask("lan", "net_ring_a")};
+	char err[PORT_ERR_MAX] = "";
+	struct port_set *s = port_set_open(asks, 2, 1, NULL, err);
+	struct evt_port e;
+	uint64_t total, free_now;
+
+	if (s == NULL)
+		fail_msg("%s", err);
+	assert_int_equal(port_set_n(s), 2);
+	port_show(s, 0, &e);
+	assert_string_equal(e.name, "wan");
+	assert_string_equal(e.device, "net_null_a,copy=1");
+	assert_int_equal(e.mtu, 1500);
+	assert_int_equal(e.exception, PORT_DROP);
+	assert_int_equal(e.n_rxq, 1);
+	assert_int_equal(e.link_up, 1);
+	assert_true(port_known(s, e.port));
+	assert_false(port_known(s, 31));
+	port_set_mbufs(s, &total, &free_now);
+	assert_true(total >= 8192 && free_now <= total);
+	port_set_close(s);
+	// all is given back: the same again
+	s = port_set_open(asks, 2, 1, NULL, err);
+	if (s == NULL)
+		fail_msg("%s", err);
+	port_set_close(s);
+}
+
+static void queues_are_dealt_out_and_lacks_are_named(void **state)
+{
+	struct port_ask asks[] = {ask("one", "net_ring_b"), ask("two", "net_ring_c")};
+	char err[PORT_ERR_MAX] = "";
+	struct port_set *s = port_set_open(asks, 2, 3, NULL, err);
+	struct wctx *w[3];
+	unsigned rx = 0;
+	struct evt_port e;
+
+	if (s == NULL)
+		fail_msg("%s", err);
+	for (uint16_t i = 0; i < 3; i++)
+		w[i] = bound(s, i);
+	for (unsigned p = 0; p < 2; p++) {
+		port_show(s, p, &e);
+		rx += e.n_rxq;
+		for (unsigned i = 0; i < 3; i++) {
+			const struct tx_array *tx = &w[i]->tx[e.port];
+
+			// whoever has no queue is told who has one
+			assert_true(tx->queue == TX_NO_QUEUE || tx->queue < e.n_txq);
+			assert_true(w[tx->owner]->tx[e.port].queue != TX_NO_QUEUE);
+			assert_int_equal(tx->mtu, 1500);
+		}
+		if (e.n_txq < 3)
+			assert_non_null(strstr(port_lacks(s, p), "tx queues"));
+	}
+	assert_int_equal(w[0]->n_rxq + w[1]->n_rxq + w[2]->n_rxq, rx);
+	assert_non_null(w[2]->pool);
+	for (unsigned i = 0; i < 3; i++)
+		free(w[i]);
+	port_set_close(s);
+}
+
+static void missing_devices_are_named_with_their_port(void **state)
+{
+	static const struct {
+		const char *device, *reason;
+	} cases[] = {
+		{"0000:ff:1f.7", "vfio-pci"},
+		{"net_nosuchdriver0", "does not start"},
+		{"net_af_packet9,iface=nosuchif0", "no interface nosuchif0"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct port_ask asks[] = {ask("fine", "net_null_d"), ask("wan7", cases[i].device)};
+		char err[PORT_ERR_MAX] = "";
+
+		assert_null(port_set_open(asks, 2, 1, NULL, err));
+		assert_non_null(strstr(err, "wan7"));
+		assert_non_null(strstr(err, cases[i].device));
+		if (strstr(err, cases[i].reason) == NULL)
+			fail_msg("no '%s' in: %s", cases[i].reason, err);
+	}
+	assert_int_equal(rte_eth_dev_count_avail(), 0);
+}
+
+static void jumbo_frames_fit_one_buffer(void **state)
+{
+	struct port_ask a = ask("jumbo", "net_null_e");
+	char err[PORT_ERR_MAX] = "";
+	struct port_set *s;
+
+	a.mtu = 9000;
+	s = port_set_open(&a, 1, 1, NULL, err);
+	if (s == NULL)
+		fail_msg("%s", err);
+	assert_true(rte_pktmbuf_data_room_size(port_set_pool(s, SOCKET_ID_ANY)) >=
+		    9000 + 14 + RTE_PKTMBUF_HEADROOM);
+	port_set_close(s);
+}
+
+static void pci_addresses_are_told_from_vdevs(void **state)
+{
+	assert_true(port_device_is_pci("0000:03:00.0"));
+	assert_true(port_device_is_pci("03:00.1"));
+	assert_false(port_device_is_pci("net_null0"));
+	assert_false(port_device_is_pci("net_af_packet0,iface=a"));
+	assert_false(port_device_is_pci("0000:03:00.0x"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ports_open_by_name_and_describe_themselves),
+		cmocka_unit_test(queues_are_dealt_out_and_lacks_are_named),
+		cmocka_unit_test(missing_devices_are_named_with_their_port),
+		cmocka_unit_test(jumbo_frames_fit_one_buffer),
+		cmocka_unit_test(pci_addresses_are_told_from_vdevs),
+	};
+
+	test_eal_init(NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
