@@ -1,0 +1,34 @@
+#!/bin/bash
+# One node, one port, nobody else: it starts, shows all its tables, and stops without a trace.
+#
+#   [A] a0 ---- b0 [B: nothing runs]
+. "$(dirname "$0")/_init.sh"
+
+for p in skyrail skyrail-dataplane skyrail-controlplane; do
+	expect "$p --version" grep -qE '^[^ ]+ [0-9]+\.[0-9]+' <("$BIN/$p" --version)
+	expect "$p --help" grep -qi usage <("$BIN/$p" --help)
+done
+
+net_add A B
+net_link A a0 10.1.1.1/24 B b0 10.1.1.2/24
+node_new A a0
+same "rights of the key file" "$(stat -c %a "$T/A/node.key")" 600
+node_start A
+
+for what in node ports workers transports rules drops rings memory edges neighbours counters; do
+	sk A show $what >"$T/$what.txt" || fail "show $what"
+	sk A -j show $what >"$T/$what.json" || fail "show $what -j"
+	expect "JSON of $what" jq -e . "$T/$what.json"
+done
+same "public key" "$(jq -r .pk "$T/node.json")" "${PK[A]}"
+same "ports" "$(jq -r '.[0] | "\(.name) \(.kernel_if) \(.link_up)"' "$T/ports.json")" "p0 a0 true"
+expect "port in the table" grep -q p0 "$T/ports.txt"
+sk A config show | grep -q udp_port || sk A config show | grep -q key_file || fail "config show"
+
+# the kernel keeps its interface, and never answers for our port
+expect "kernel's ping" in_ns B ping -q -c 2 -i 0.2 10.1.1.1
+in_ns B bash -c 'echo hello >/dev/udp/10.1.1.1/7780; sleep 0.2; echo again >/dev/udp/10.1.1.1/7780'
+wait_for 5 "junk counted" test "$(counter A drop_frame_type drop_frame_malformed)" -ge 0
+same "unreachables sent" "$(in_ns A nstat -asz IcmpOutDestUnreachs | awk '/Icmp/{print $2}')" 0
+wait_for 5 "books" books A
+nodes_end A

@@ -1,0 +1,33 @@
+#!/bin/bash
+# A vanishes without a word; B finds out, keeps its rules, and A's return brings traffic back.
+#
+#   [A, both processes are killed] ---- [B] ---- [C]
+. "$(dirname "$0")/_init.sh"
+
+chain_net 4
+chain_nodes
+node_start A B C
+wait_for 20 "all transports up" chain_up
+chain_rules
+chain_edges
+expect "ping" chain_ping
+
+node_kill A.cp KILL || true
+node_kill A.dp KILL || true
+wait_for 50 "transport a known dead" tp_not_up B a
+say "B says: $(tp B a state), $(tp B a note)"
+same "transport c goes on" "$(tp B c state)" up
+# what comes for A now is dropped with a reason
+before=$(counter B drop_hop_gone drop_seal_hop)
+in_ns C ping -q -c 3 -i 0.2 -W 1 10.9.0.1 >/dev/null || true
+expect "drops named" test "$(counter B drop_hop_gone drop_seal_hop)" -gt "$before"
+
+node_start A
+wait_for 70 "transport a up again" tp_up B a
+sk A rule add consume id=102 in=b --static
+sk A rule add forward id=101 next=201 transport=b --static
+sk A edge add sky0 address=10.9.0.1/24 2>/dev/null || true # the device outlived its maker
+sk A edge attach sky0 forward=101 consume=102
+wait_for 10 "ping again" chain_ping -c 1
+for n in A B C; do wait_for 5 "books of $n" books $n; done
+nodes_end A B C

@@ -1,0 +1,117 @@
+#!/bin/bash
+# Wrong configuration, missing devices, wrong commands: one line that names the fix, the right exit
+# code, and nothing changed.
+. "$(dirname "$0")/_init.sh"
+
+net_add A B
+net_link A a0 10.1.1.1/24 B b0 10.1.1.2/24
+
+# refused CODE PATTERN COMMAND...: must end with the code and say what the pattern says, in few lines
+refused() {
+	local code=$1 pattern=$2 rc=0
+	shift 2
+	timeout 20 "$@" >"$T/out.log" 2>&1 </dev/null || rc=$?
+	[ $rc -eq "$code" ] || fail "exit $rc instead of $code: $* ($(tail -n 3 "$T/out.log"))"
+	grep -qE -- "$pattern" "$T/out.log" || fail "no '$pattern' from $*: $(tail -n 3 "$T/out.log")"
+}
+dp_file() {
+	printf '[node]\nname = A\nrun_dir = %s\n[eal]\nhugepages = no\n[tables]\nrules = 1024\n' "$T" >"$T/dp.ini"
+	printf '%b\n' "$1" >>"$T/dp.ini"
+}
+cp_file() {
+	printf '[node]\nname = A\nrun_dir = %s\nkey_file = %s/node.key\n' "$T" "$T" >"$T/cp.ini"
+	printf '%b\n' "$1" >>"$T/cp.ini"
+}
+dp=(in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/dp.ini")
+cp=(in_ns_a "$BIN/skyrail-controlplane" -c "$T/cp.ini")
+cat >"$T/in_ns_a" <<'END'
+#!/bin/sh
+exec ip netns exec A "$@"
+END
+chmod +x "$T/in_ns_a"
+PATH=$T:$PATH
+
+say "data plane: configuration"
+dp_file '[port p0]\ndevice = net_null0\ncolour = red'
+refused 1 'dp.ini:[0-9]+: .*colour' "${dp[@]}"
+dp_file '[port p0]\ndevice = net_null0\nqueues = many'
+refused 1 'dp.ini:[0-9]+: .*queues' "${dp[@]}"
+dp_file '[port p0]\ndevice = net_null0\nmtu = 70000'
+refused 1 'dp.ini:[0-9]+: .*mtu' "${dp[@]}"
+dp_file '[port p0]\ndevice = net_null0\n[port p0]\ndevice = net_null1'
+refused 1 'dp.ini:[0-9]+: .*p0' "${dp[@]}"
+dp_file '[warp]\nspeed = 9'
+refused 1 'dp.ini:[0-9]+: .*warp' "${dp[@]}"
+dp_file '[port p0]'
+refused 1 'device' "${dp[@]}"
+say "data plane: devices"
+dp_file '[port p0]\ndevice = net_af_packet0,iface=nosuch0'
+refused 1 'p0.*nosuch0' "${dp[@]}"
+dp_file '[port p0]\ndevice = net_nosuch0'
+refused 1 'p0.*net_nosuch0' "${dp[@]}"
+dp_file '[port p0]\ndevice = 0000:ff:1f.7'
+refused 1 'p0.*0000:ff:1f.7' "${dp[@]}"
+refused 1 'absent.ini|no such file|port' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/absent.ini" -p bad
+refused 2 'usage|help|option' in_ns_a "$BIN/skyrail-dataplane" -- --frobnicate
+[ ! -e "$T/dataplane.sock" ] || fail "a data plane that never ran left its socket"
+
+say "control plane: configuration"
+cp_file '[transport x]\npeer = 1234\naddress = 10.1.1.2:7780'
+refused 1 'cp.ini:[0-9]+: .*peer' "${cp[@]}"
+cp_file "[transport x]\npeer = $(printf '02%064d' 0)\naddress = 10.1.1.2:7780"
+refused 1 'peer|key' "${cp[@]}"
+cp_file '[node]\nname = twice'
+refused 1 'cp.ini:[0-9]+: ' "${cp[@]}"
+cp_file '[transport x]\npear = 1234'
+refused 1 'cp.ini:[0-9]+: .*pear' "${cp[@]}"
+cp_file '[edge e0]\nmtu = 100'
+refused 1 'cp.ini:[0-9]+: .*mtu' "${cp[@]}"
+cp_file '[rule r]\ntype = teleport'
+refused 1 'cp.ini:[0-9]+: .*teleport' "${cp[@]}"
+refused 1 'cp.ini:[0-9]+: .*teleport' "$BIN/skyrail" config check -c "$T/cp.ini"
+cp_file ''
+"$BIN/skyrail" key gen "$T/node.key" >/dev/null
+chmod 644 "$T/node.key"
+refused 1 'node.key.*(0?600|others|chmod)' "${cp[@]}"
+chmod 600 "$T/node.key"
+echo rubbish >"$T/node.key"
+refused 1 'node.key' "${cp[@]}"
+rm "$T/node.key"
+
+say "CLI without a node"
+refused 1 "$T/control.sock" "$BIN/skyrail" -s "$T/control.sock" show node
+refused 2 'warp' "$BIN/skyrail" warp
+refused 2 'sho|usage|help' "$BIN/skyrail" show
+refused 2 'colours' "$BIN/skyrail" show colours
+refused 2 '.' "$BIN/skyrail" rule add teleport
+
+say "CLI against a node"
+node_new A a0
+node_start A
+ask=("$BIN/skyrail" -s "$T/A/run/control.sock")
+refused 1 'nosuch' "${ask[@]}" transport del nosuch
+refused 1 'nosuch' "${ask[@]}" ping nosuch
+refused 1 '77' "${ask[@]}" rule del 77
+refused 1 'nosuch' "${ask[@]}" rule add forward id=5 next=6 transport=nosuch
+refused 1 'nosuch' "${ask[@]}" edge detach nosuch
+"${ask[@]}" rule add consume id=9 --static
+refused 1 '9' "${ask[@]}" rule add consume id=9 --static
+"${ask[@]}" transport add x "peer=$(printf '02%s' "$(head -c 32 /dev/zero | tr '\0' '\1' | od -An -tx1 | tr -d ' \n')")"
+refused 1 'x' "${ask[@]}" transport add x "peer=${PK[A]}" address=10.1.1.2:7780
+same "rules" "$(sk A -j show rules | jq length)" 1
+
+say "a second control plane and a second data plane are refused"
+refused 1 '.' in_ns_a "$BIN/skyrail-controlplane" -c "$T/A/controlplane.ini"
+refused 1 '.' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/A/dataplane.ini"
+expect "the first ones live" cp_ready A
+
+say "rubbish at the API socket"
+for i in 1 2 3 4 5; do
+	head -c $((i * i * 1000)) /dev/urandom |
+		timeout 3 python3 -c 'import socket,sys
+s = socket.socket(socket.AF_UNIX); s.settimeout(1); s.connect(sys.argv[1])
+try: s.sendall(sys.stdin.buffer.read()); s.recv(4096)
+except OSError: pass' "$T/A/run/control.sock"
+done
+expect "it lives" cp_ready A
+nodes_end A

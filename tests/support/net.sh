@@ -1,0 +1,292 @@
+# Nodes in network namespaces, for smoke tests, the demo and the bench. Sourced, never run.
+#
+# net_isolate re-executes the script in mount, network and process namespaces of its own, so that
+# nothing outlives it: whatever way it ends, the kernel removes processes, namespaces and links.
+# Needs root (or a user namespace in which one may be root). Every node has a directory $T/NAME with
+# its two configuration files, its run_dir, its key and its logs.
+# shellcheck shell=bash
+
+BIN=${SKYRAIL_BIN:-build/release} # where the three programs are
+NODE_RULES=4096                   # rule slots of a node
+NODE_IDLE=adaptive
+NODE_LOG=info
+NODE_HUGE=no
+NODE_WORKERS=1
+declare -A PID PK NODE_CPU
+
+# net_isolate "$0" "$@"
+net_isolate() {
+	[ "${SKYRAIL_ISOLATED:-}" = $$ ] && return
+	if [ -n "${SKYRAIL_ISOLATED:-}" ] && [ $$ -eq 1 ]; then
+		mount -t tmpfs tmpfs /run
+		mkdir -p /run/netns /run/lock
+		export SKYRAIL_ISOLATED=$$
+		ip link set lo up
+		return
+	fi
+	local own=()
+	[ "$(id -u)" -eq 0 ] || own=(--user --map-root-user)
+	if ! unshare "${own[@]}" -mnp --fork true 2>/dev/null || [ ! -c /dev/net/tun ]; then
+		echo "$(basename "$1"): skipped: needs root, namespaces and /dev/net/tun" >&2
+		exit 125
+	fi
+	SKYRAIL_ISOLATED=yes exec unshare "${own[@]}" -mnp --fork --kill-child --mount-proc \
+		--propagation private bash "$@"
+}
+
+# net_temp: $T, kept by net_keep
+net_temp() {
+	T=$(mktemp -d "${TMPDIR:-/tmp}/skyrail.XXXXXX")
+}
+
+# say TEXT...: what happens now, for the log of a test
+say() { printf '%s %s\n' "$(date +%T.%1N)" "$*"; }
+
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds; false when time is over
+wait_for() {
+	local end=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		if [ $SECONDS -ge $end ]; then
+			say "waited in vain for: $what"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# ---- namespaces and links ----
+
+net_add() {
+	local ns
+	for ns in "$@"; do
+		ip netns add "$ns"
+		ip -n "$ns" link set lo up
+	done
+}
+
+in_ns() { ip netns exec "$@"; }
+
+# net_link NS IF ADDR[,ADDR] NS IF ADDR[,ADDR]: a veth pair with addresses
+net_link() {
+	ip link add "$2" netns "$1" type veth peer name "$5" netns "$4"
+	net_up "$1" "$2" "$3"
+	net_up "$4" "$5" "$6"
+}
+
+# net_up NS IF ADDR[,ADDR]
+net_up() {
+	local a
+	ip netns exec "$1" sysctl -qw "net.ipv6.conf.$2.accept_dad=0" "net.ipv6.conf.$2.router_solicitations=0" \
+		2>/dev/null || true
+	for a in ${3//,/ }; do
+		case $a in
+		*:*) ip -n "$1" addr add "$a" dev "$2" nodad ;;
+		*) ip -n "$1" addr add "$a" dev "$2" ;;
+		esac
+	done
+	ip -n "$1" link set "$2" up
+}
+
+# ---- nodes ----
+
+# cpus: the processors that we may use, one per word
+cpus() {
+	local part
+	for part in $(taskset -pc $$ | sed 's/.*: //; s/,/ /g'); do
+		seq -s ' ' "${part%-*}" "${part#*-}"
+	done
+}
+
+# node_new NAME [IFACE...]: configuration with one port for each interface, and a key; not started
+node_new() {
+	local name=$1 dir=$T/$1 iface n=0 list
+	shift
+	mkdir -p "$dir/run"
+	read -ra list <<<"$(cpus | tr '\n' ' ')"
+	# main and worker of a node on different processors where there are two; nodes take turns
+	local at=${NODE_CPU[$name]:-$((${#PK[@]} % ${#list[@]}))} cores i
+	cores="0@${list[(at + 1) % ${#list[@]}]}"
+	for ((i = 1; i <= NODE_WORKERS; i++)); do
+		cores+=",$i@${list[(at + i - 1) % ${#list[@]}]}"
+	done
+	{
+		printf '[node]\nname = %s\nrun_dir = %s\n\n' "$name" "$dir/run"
+		printf '[eal]\ncores = %s\nhugepages = %s\n\n' "$cores" "$NODE_HUGE"
+		printf '[tables]\nrules = %s\nhops = 64\nadjs = 64\n\n' "$NODE_RULES"
+		printf '[idle]\nmode = %s\n\n[log]\nlevel = %s\n\n' "$NODE_IDLE" "$NODE_LOG"
+		for iface in "$@"; do
+			printf '[port p%d]\ndevice = net_af_packet%d,iface=%s\n\n' $n $n "$iface"
+			n=$((n + 1))
+		done
+	} >"$dir/dataplane.ini"
+	{
+		printf '[node]\nname = %s\nrun_dir = %s\nkey_file = %s\n\n' "$name" "$dir/run" "$dir/node.key"
+		printf '[log]\nlevel = %s\n\n' "$NODE_LOG"
+	} >"$dir/controlplane.ini"
+	PK[$name]=$(node_key "$dir/node.key")
+	[ -n "${PK[$name]}" ]
+}
+
+# node_key FILE: makes a key, prints the public one
+node_key() {
+	"$BIN/skyrail" key gen "$1" >/dev/null
+	"$BIN/skyrail" key show "$1" | grep -oE '0[23][0-9a-f]{64}' | head -n1
+}
+
+# node_peer NODE NAME PEER_NODE [ADDRESS] [KEY=VALUE...]: a transport in the configuration
+node_peer() {
+	local file=$T/$1/controlplane.ini name=$2 peer=$3 kv
+	shift 3
+	printf '[transport %s]\npeer = %s\n' "$name" "${PK[$peer]}" >>"$file"
+	for kv in "$@"; do
+		case $kv in
+		*=*) printf '%s = %s\n' "${kv%%=*}" "${kv#*=}" >>"$file" ;;
+		*) printf 'address = %s\n' "$kv" >>"$file" ;;
+		esac
+	done
+	echo >>"$file"
+}
+
+dp_start() {
+	local dir=$T/$1
+	ip netns exec "$1" "$BIN/skyrail-dataplane" -- -c "$dir/dataplane.ini" >>"$dir/dataplane.log" 2>&1 &
+	PID[$1.dp]=$!
+	wait_for 20 "data plane of $1" dp_ready "$1"
+}
+dp_ready() { [ -S "$T/$1/run/dataplane.sock" ] && alive "$1.dp"; }
+
+cp_start() {
+	local dir=$T/$1
+	ip netns exec "$1" "$BIN/skyrail-controlplane" -c "$dir/controlplane.ini" >>"$dir/controlplane.log" 2>&1 &
+	PID[$1.cp]=$!
+	wait_for 20 "control plane of $1" cp_ready "$1"
+}
+cp_ready() {
+	alive "$1.cp" && [ "$(sk "$1" -j show node | jq -r '.cp_pid, .dp_attached' | tr '\n' ' ')" = "${PID[$1.cp]} true " ]
+}
+
+node_start() {
+	local n
+	for n in "$@"; do
+		dp_start "$n" && cp_start "$n" || return
+	done
+}
+
+# alive NODE.dp|NODE.cp
+alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
+
+# node_kill NODE.dp|NODE.cp [SIGNAL]: and wait for its end; the exit status is the process's
+node_kill() {
+	local pid=${PID[$1]} rc=0
+	kill "-${2:-KILL}" "$pid" 2>/dev/null || true
+	wait "$pid" 2>/dev/null || rc=$?
+	unset "PID[$1]"
+	return $rc
+}
+
+# node_stop NODE...: orderly; false when a process did not end well
+node_stop() {
+	local n rc=0
+	for n in "$@"; do
+		node_kill "$n.cp" TERM || rc=$?
+		node_kill "$n.dp" TERM || rc=$?
+	done
+	return $rc
+}
+
+# sk NODE ARGUMENTS...: the CLI
+sk() {
+	local n=$1
+	shift
+	"$BIN/skyrail" -s "$T/$n/run/control.sock" "$@"
+}
+
+# ---- what nodes say ----
+
+# tp NODE TRANSPORT FIELD
+tp() { sk "$1" -j show transports | jq -r --arg n "$2" ".[] | select(.name == \$n) | .$3"; }
+tp_up() { [ "$(tp "$1" "$2" state)" = up ]; }
+tp_not_up() { [ "$(tp "$1" "$2" state)" != up ]; }
+
+# rule NODE ID FIELD: nothing when there is no such rule
+rule() { sk "$1" -j show rules | jq -r --argjson n "$2" ".[] | select(.id == \$n) | .$3"; }
+rule_gone() { [ -z "$(rule "$1" "$2" id)" ]; }
+
+# counter NODE NAME...: sum over workers
+counter() {
+	local n=$1
+	shift
+	sk "$n" -j show counters | jq --arg names " $* " \
+		'[.[] | select(.scope == "worker" and (.name as $c | $names | contains(" " + $c + " "))) | .value] | add // 0'
+}
+
+# drops NODE: sum of all drops; drops_text NODE: those that are not zero
+drops() { sk "$1" -j show counters | jq '[.[] | select(.role == "drop") | .value] | add // 0'; }
+drops_text() {
+	sk "$1" -j show counters | jq -r '.[] | select(.role == "drop" and .value > 0) | "\(.of) \(.name) \(.value)"'
+}
+
+# books NODE: for each stage in = out + drop, of all workers together; prints what differs. Packets
+# held for a moment make a difference, so ask at rest.
+books() {
+	local diff
+	diff=$(sk "$1" -j show counters | jq -r '
+		[.[] | select(.scope == "worker" and .stage != "" and .stage != "-" and .role != "info")] | group_by(.stage)[] |
+		{stage: .[0].stage, in: ([.[] | select(.role == "in") | .value] | add // 0),
+		 out: ([.[] | select(.role != "in") | .value] | add // 0)} |
+		select(.in != .out) | "\(.stage): \(.in) in, \(.out) out or dropped"')
+	[ -z "$diff" ] || { say "the books of $1 do not balance: $diff" && return 1; }
+}
+
+# ---- the chain A - B - C ----
+
+# chain_net 4|6: namespaces and links; END[A->B side] addresses of the underlay
+chain_net() {
+	net_add A B C
+	if [ "$1" = 4 ]; then
+		IP_A=10.1.1.1 IP_BA=10.1.1.2 IP_BC=10.1.2.1 IP_C=10.1.2.2
+		net_link A a0 $IP_A/24 B b0 $IP_BA/24
+		net_link B b1 $IP_BC/24 C c0 $IP_C/24
+	else
+		IP_A='[fd01::1]' IP_BA='[fd01::2]' IP_BC='[fd02::1]' IP_C='[fd02::2]'
+		net_link A a0 fd01::1/64 B b0 fd01::2/64
+		net_link B b1 fd02::1/64 C c0 fd02::2/64
+	fi
+}
+
+# chain_nodes [KEY=VALUE...]: three nodes that dial each other; the arguments go to each transport
+chain_nodes() {
+	node_new A a0
+	node_new B b0 b1
+	node_new C c0
+	node_peer A b B "$IP_BA:7780" "$@"
+	node_peer B a A "$IP_A:7780" "$@"
+	node_peer B c C "$IP_C:7780" "$@"
+	node_peer C b B "$IP_BC:7780" "$@"
+}
+
+chain_up() { tp_up A b && tp_up B a && tp_up B c && tp_up C b; }
+
+# chain_rules [KEEP_ALIVE]: a route each way by CLI; without a keep-alive they are static
+chain_rules() {
+	local life=--static
+	[ $# -eq 0 ] || life=keep-alive=$1
+	sk B rule add intermediary id=201 next=301 transport=c in=a "$life"
+	sk B rule add intermediary id=202 next=102 transport=a in=c "$life"
+	sk C rule add consume id=301 in=b "$life"
+	sk A rule add consume id=102 in=b "$life"
+	sk C rule add forward id=302 next=202 transport=b "$life"
+	sk A rule add forward id=101 next=201 transport=b "$life"
+}
+
+# chain_edges [MTU]: TUN devices in A and C, bound to the rules above
+chain_edges() {
+	sk A edge add sky0 address=10.9.0.1/24,fd09::1/64 ${1:+mtu=$1}
+	sk C edge add sky0 address=10.9.0.2/24,fd09::2/64 ${1:+mtu=$1}
+	sk A edge attach sky0 forward=101 consume=102
+	sk C edge attach sky0 forward=302 consume=301
+}
+
+# chain_ping [PING ARGUMENTS...]: a few packets from A's edge to C's
+chain_ping() { in_ns A ping -n -q -c 3 -i 0.2 -W 2 "$@" 10.9.0.2; }
