@@ -1,14 +1,14 @@
 #!/bin/bash
 # The demo: a route from A to C through B, carried by three nodes on this machine, with real programs.
 #
-#   tools/demo.sh [BUILD_DIR]          `make demo` builds first
+#   tools/demo.sh [DIRECTORY OF THE PROGRAMS]          `make demo` builds first
 #
 # Everything lives in namespaces of its own and goes with them, whatever way this ends. Exits non-zero
 # if anything failed. SKYRAIL_DEMO_MB sets the size of the file (100).
 set -eEuo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-SKYRAIL_BIN=${SKYRAIL_BIN:-${1:-build}/release}
+SKYRAIL_BIN=${1:-build/release}
 # shellcheck source=tests/support/net.sh
 . tests/support/net.sh
 net_isolate tools/demo.sh "$@"

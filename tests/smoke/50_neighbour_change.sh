@@ -6,7 +6,7 @@
 . "$(dirname "$0")/_init.sh"
 
 chain_net 4
-in_ns C sysctl -qw net.ipv4.conf.c0.arp_notify=1
+in_ns C sh -c 'echo 1 >/proc/sys/net/ipv4/conf/c0/arp_notify'
 chain_nodes
 node_start A B C
 wait_for 20 "all transports up" chain_up

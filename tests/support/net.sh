@@ -77,8 +77,6 @@ net_link() {
 # net_up NS IF ADDR[,ADDR]
 net_up() {
 	local a
-	ip netns exec "$1" sysctl -qw "net.ipv6.conf.$2.accept_dad=0" "net.ipv6.conf.$2.router_solicitations=0" \
-		2>/dev/null || true
 	for a in ${3//,/ }; do
 		case $a in
 		*:*) ip -n "$1" addr add "$a" dev "$2" nodad ;;
