@@ -71,6 +71,7 @@ static void prepare(struct ctl *c)
 		ring_w_publish(&c->evt); // answers that nobody reads may fill up: then it ends too
 	region_repair(c->k.region, c->k.region_conf);
 	ring_r_resync(&c->cmd);
+	ring_w_attach(&c->evt, c->evt.shm, ring_shm_len(c->evt.size));
 }
 
 static void attached(struct ctl *c, int fd)
