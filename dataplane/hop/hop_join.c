@@ -46,7 +46,7 @@ static struct rte_mbuf *pull_up(struct wctx *w, struct rte_mbuf *m)
 	head = rte_pktmbuf_alloc(w->pool);
 	if (head == NULL) {
 		rte_pktmbuf_free(m);
-		count(w, W_frames_no_mbuf, 1);
+		hop_no_buffer(w, true);
 		return NULL;
 	}
 	p = rte_pktmbuf_read(m, 0, want, buf);
@@ -99,7 +99,7 @@ static struct rte_mbuf *chain(struct wctx *w, const struct part_joined *j)
 	if (!failed)
 		return head != NULL ? pull_up(w, head) : NULL;
 	rte_pktmbuf_free(head);
-	count(w, W_frames_no_mbuf, 1);
+	hop_no_buffer(w, true);
 	return NULL;
 }
 

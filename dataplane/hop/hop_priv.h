@@ -224,6 +224,14 @@ static inline void hop_addr_from(struct hop_addr *a, const struct dpmsg_addr *fr
 	a->port = from->port;
 }
 
+// No buffer for a frame that came; a route packet is entered in the books as received and dropped.
+static inline void hop_no_buffer(struct wctx *w, bool is_packet)
+{
+	count(w, W_frames_no_mbuf, 1);
+	count(w, W_pkt_rx, is_packet);
+	count(w, W_drop_rx_nombuf, is_packet);
+}
+
 // ---- hop.c: life, commands, timers ----
 void hop_set_up(
 	struct wctx *w, struct hop *h); // up = has a key, neither dead nor closed; publishes

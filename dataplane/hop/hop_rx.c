@@ -325,7 +325,7 @@ static struct rte_mbuf *copy_frame(struct wctx *w, const struct rail_frame *f)
 
 	if (to == NULL) {
 		rte_pktmbuf_free(m);
-		count(w, W_frames_no_mbuf, 1);
+		hop_no_buffer(w, f->type == RAIL_ROUTE);
 		return NULL;
 	}
 	memcpy(to, f->data, f->len);
