@@ -43,7 +43,8 @@ cp_SRCS := \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c controlplane/dp/neigh.c controlplane/dp/neigh_nl.c \
 	controlplane/route/route_id.c controlplane/route/rule_mgr.c \
 	controlplane/rpc/api_handlers.c controlplane/rpc/api_server.c \
-	controlplane/transport/transport_hs.c \
+	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/rx_index.c \
+	controlplane/transport/transport_dp.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
 	controlplane/transport/transport_mgr.c
 ctl_SRCS := \
 	tools/ctl/cmd_key.c tools/ctl/cmd_rule.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c \

@@ -547,13 +547,20 @@ void dp_client_start(struct dp_client *c)
 	try_attach(c);
 }
 
+void dp_client_stop(struct dp_client *c)
+{
+	c->stopping = true;
+	dp_client_flush(c);
+	detach(c, 0);
+	loop_timer_stop(c->retry);
+}
+
 void dp_client_free(struct dp_client *c)
 {
 	if (c == NULL)
 		return;
-	c->stopping = true;
-	dp_client_flush(c);
-	detach(c, 0);
+	if (c->retry != NULL)
+		dp_client_stop(c);
 	loop_set_hook(c->loop, NULL, NULL, NULL);
 	loop_timer_free(c->retry);
 	loop_timer_free(c->room);

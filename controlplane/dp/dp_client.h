@@ -59,7 +59,10 @@ enum {
 struct dp_client *dp_client_new(struct loop *l, const char *path, const uint8_t mac1_key[32]);
 // Begins to attach. Handlers are registered before.
 void dp_client_start(struct dp_client *c);
-// Detaches; on_detach and completions are called. NULL is allowed.
+// Detaches for good: completions and on_detach are called. To be done before the modules that use c
+// are freed; c itself is freed after them. The data plane goes on.
+void dp_client_stop(struct dp_client *c);
+// NULL is allowed.
 void dp_client_free(struct dp_client *c);
 
 // h is the caller's and lives as long as c, or until dp_client_unregister().

@@ -55,8 +55,10 @@ struct path {
 	int ifindex; // of the way, 0: none
 	uint16_t nud;
 	uint64_t used_ns; // when the kernel was last asked to use the neighbour
-	bool dirty; // the data plane or the references don't know yet
+	bool dirty; // the data plane doesn't know yet
 	bool in_dp;
+	uint32_t n_pending; // ADJ_SETs without an answer
+	struct neigh_path sent, told; // what they say; what the references may count on
 };
 
 struct neigh_ref {
@@ -172,25 +174,62 @@ static uint32_t adopted_take(struct neigh *n, const struct path *p)
 	return 0;
 }
 
-// 0, or -EAGAIN when it has to wait for the data plane.
-static int adj_send(struct neigh *n, struct path *p)
+static void tell(struct path *p)
 {
-	struct cmd_adj_set c = {.h.type = CMD_ADJ_SET};
-	int rc;
+	struct neigh_ref *r, *next;
 
-	if (!n->ready)
-		return -EAGAIN;
+	p->told = p->sent;
+	for (r = p->refs; r != NULL; r = next) {
+		next = r->next;
+		r->fn(r->arg, &p->told);
+	}
+}
+
+// Only now may others name the adj: their commands and packets go by other rings.
+static void on_adj_done(void *arg, int status, uint32_t aux)
+{
+	struct path *p = arg;
+
+	(void)aux;
+	p->n_pending--;
+	if (status == -ECONNRESET)
+		return;
+	if (status != 0) {
+		log_limited(LOG_ERR, "the data plane refused an adjacency on %s: %s",
+			p->sent.ifname, strerror(-status));
+		p->dirty = true; // again at the next tick
+	} else if (p->n_pending == 0) {
+		tell(p);
+	}
+	if (p->refs == NULL)
+		loop_timer_start(p->owner->soon, 0, 0);
+}
+
+// The handle of the path; false: none to be had now.
+static bool adj_choose(struct neigh *n, struct path *p)
+{
 	if (p->pub.adj == 0)
 		p->pub.adj = adopted_take(n, p);
 	if (p->pub.adj == 0)
 		p->pub.adj = handles_take(n->handles);
-	if (p->pub.adj == 0) {
+	if (p->pub.adj == 0)
 		log_limited(LOG_ERR, "the data plane's adjacency table is full");
-		return -EAGAIN;
-	}
+	return p->pub.adj != 0;
+}
+
+// True when it was sent, or nothing needs to be.
+static bool adj_send(struct neigh *n, struct path *p)
+{
+	struct cmd_adj_set c = {.h.type = CMD_ADJ_SET};
+
+	if (!n->ready || !adj_choose(n, p))
+		return false;
+	p->sent = p->pub;
 	// Without an interface there is nothing to say about an adj that was never set.
-	if (p->ifindex == 0 && !p->in_dp)
-		return 0;
+	if (p->ifindex == 0 && !p->in_dp) {
+		tell(p);
+		return true;
+	}
 	c.adj = p->pub.adj;
 	c.port = p->pub.port;
 	c.mtu = p->pub.mtu;
@@ -199,10 +238,11 @@ static int adj_send(struct neigh *n, struct path *p)
 	memcpy(c.dst_mac, p->pub.dst_mac, 6);
 	memcpy(c.src_ip, p->pub.src_ip, 16);
 	memcpy(c.dst_ip, p->pub.dst_ip, 16);
-	rc = dp_client_send(n->dp, &c, sizeof(c), NULL, NULL);
-	if (rc == 0)
-		p->in_dp = true;
-	return rc;
+	if (dp_client_send(n->dp, &c, sizeof(c), on_adj_done, p) != 0)
+		return false;
+	p->in_dp = true;
+	p->n_pending++;
+	return true;
 }
 
 static void path_free(struct path *p);
@@ -214,19 +254,12 @@ static void flush(void *arg)
 	struct path *p, *next;
 
 	for (p = n->paths; p != NULL; p = p->next) {
-		struct neigh_ref *r, *r_next;
-
-		if (!p->dirty || p->refs == NULL || adj_send(n, p) != 0)
-			continue;
-		p->dirty = false;
-		for (r = p->refs; r != NULL; r = r_next) {
-			r_next = r->next;
-			r->fn(r->arg, &p->pub);
-		}
+		if (p->dirty && p->refs != NULL)
+			p->dirty = !adj_send(n, p);
 	}
 	for (p = n->paths; p != NULL; p = next) {
 		next = p->next;
-		if (p->refs == NULL)
+		if (p->refs == NULL && p->n_pending == 0)
 			path_free(p);
 	}
 }
@@ -335,7 +368,7 @@ static void path_ask(struct neigh *n, struct path *p)
 		if (p->pub.state != NEIGH_USABLE && p->used_ns == 0)
 			neighbour_use(n, p);
 	}
-	if (p->pub.adj == 0 || !p->in_dp || memcmp(&was, &p->pub, sizeof(was)) != 0)
+	if (p->pub.adj == 0 || memcmp(&was, &p->pub, sizeof(was)) != 0)
 		path_changed(p);
 }
 
@@ -383,8 +416,11 @@ static void on_tick(void *arg)
 	struct neigh *n = arg;
 	uint64_t now = clock_mono_ns();
 
-	for (struct path *p = n->paths; p != NULL; p = p->next)
+	for (struct path *p = n->paths; p != NULL; p = p->next) {
 		path_tick(n, p, now);
+		if (p->dirty)
+			loop_timer_start(n->soon, 0, 0);
+	}
 }
 
 // ---- what the kernel tells ----
@@ -553,8 +589,10 @@ static void on_synced(void *arg, enum dp_sync why)
 	loop_timer_start(n->adopt_end, ADOPT_KEEP_MS, 0);
 	for (struct path *p = n->paths; p != NULL; p = p->next) {
 		p->in_dp = false;
+		p->dirty = true;
 		path_ask(n, p);
 	}
+	loop_timer_start(n->soon, 0, 0);
 }
 
 static void on_detach(void *arg)
@@ -571,6 +609,8 @@ static void on_detach(void *arg)
 		p->in_dp = false;
 		p->pub.adj = 0;
 		no_way(p, NEIGH_NO_ROUTE);
+		p->sent = p->pub;
+		tell(p);
 	}
 	memset(n->ports, 0, sizeof(n->ports));
 }
@@ -612,6 +652,7 @@ struct neigh_ref *neigh_resolve(
 		p->owner = n;
 		p->key = key;
 		memcpy(p->pub.dst_ip, dst, 16);
+		p->told = p->pub;
 		p->next = n->paths;
 		n->paths = p;
 		path_ask(n, p);
@@ -660,7 +701,7 @@ void neigh_put(struct neigh_ref *ref)
 
 const struct neigh_path *neigh_path(const struct neigh_ref *ref)
 {
-	return &ref->path->pub;
+	return &ref->path->told;
 }
 
 const char *neigh_port_ifname(const struct neigh *n, uint16_t port)

@@ -29,7 +29,8 @@ struct neigh_path {
 	uint32_t n_refs;
 };
 
-// The path changed. Called from the loop, never from within neigh_resolve().
+// The path changed and the data plane confirmed it. Called from the loop, never from within
+// neigh_resolve(); may be called without a difference.
 typedef void (*neigh_fn)(void *arg, const struct neigh_path *path);
 
 // Opens netlink sockets and dumps. NULL and errno (EPERM: CAP_NET_ADMIN is missing for probes: it
@@ -43,7 +44,8 @@ void neigh_free(struct neigh *n);
 struct neigh_ref *neigh_resolve(
 	struct neigh *n, const uint8_t dst[16], const char *scope_if, neigh_fn fn, void *arg);
 void neigh_put(struct neigh_ref *ref); // NULL is allowed
-// As it is now, borrowed until the next turn.
+// As the data plane knows it, borrowed until the next turn. Only when the state here is
+// NEIGH_USABLE may adj be named in commands and packets.
 const struct neigh_path *neigh_path(const struct neigh_ref *ref);
 
 // Name of the kernel interface of a port, or NULL.
