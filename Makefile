@@ -40,7 +40,8 @@ cp_SRCS := \
 	controlplane/app/edge.c \
 	controlplane/core/conn_unix.c controlplane/core/identity.c controlplane/core/loop.c \
 	controlplane/cp_conf.c \
-	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c controlplane/dp/neigh.c controlplane/dp/neigh_nl.c \
+	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
+	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/route/route_id.c controlplane/route/rule_mgr.c \
 	controlplane/rpc/api_handlers.c controlplane/rpc/api_server.c \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/rx_index.c \

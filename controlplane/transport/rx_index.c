@@ -63,9 +63,12 @@ int rx_index_take_exact(struct rx_index *x, uint32_t index, void *owner)
 
 void rx_index_put(struct rx_index *x, uint32_t index)
 {
-	struct slot *s = &x->slots[index & x->mask];
+	struct slot *s;
 
-	if (index == 0 || s->index != index)
+	if (x == NULL || index == 0)
+		return;
+	s = &x->slots[index & x->mask];
+	if (s->index != index)
 		return;
 	*s = (struct slot){0};
 	x->n_live--;

@@ -16,5 +16,5 @@ void rx_index_free(struct rx_index *x);
 uint32_t rx_index_take(struct rx_index *x, void *owner); // 0: more than half are taken
 // One that lives in the data plane already. -EEXIST, -EINVAL (0).
 int rx_index_take_exact(struct rx_index *x, uint32_t index, void *owner);
-void rx_index_put(struct rx_index *x, uint32_t index); // 0 and strangers are ignored
+void rx_index_put(struct rx_index *x, uint32_t index); // NULL, 0, strangers: nothing
 void *rx_index_owner(const struct rx_index *x, uint32_t index); // NULL

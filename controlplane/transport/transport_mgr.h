@@ -74,6 +74,22 @@ struct transport_info {
 	char why[DPMSG_TEXT_LEN]; // last reason why it is not up, "" if none
 };
 
+// Refusals and accidents, since the start.
+struct transport_mgr_stats {
+	uint64_t inits_sent, inits_taken, responses_taken;
+	uint64_t limited; // inits over the limit of their source, or of all
+	uint64_t cookies_sent, cookies_taken;
+	uint64_t not_authentic; // init, response or re-key that failed
+	uint64_t replayed; // time not later than the last
+	uint64_t crossed; // peer's init ignored: ours counts
+	uint64_t not_allowed; // key that no transport names
+	uint64_t too_many;
+	uint64_t refused; // by us, mode or cipher
+	uint64_t unwanted; // response or cookie to nothing we sent
+	uint64_t outbox_full;
+	uint64_t rekeys, rekeys_bad;
+};
+
 // NULL and errno.
 struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);
 // Transports stay in the data plane: a control plane that ends takes nothing down.
@@ -92,6 +108,8 @@ struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp);
 struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop);
 void transport_mgr_each(
 	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg);
+
+void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr_stats *out);
 
 const char *transport_name(const struct transport *t);
 uint32_t transport_tp(const struct transport *t);

@@ -1,0 +1,585 @@
+// First contact over datagrams (rail 2): our inits with their retries, and the inits of others with
+// everything that stands between a stranger and our memory: limits per source, cookies, allowed
+// keys, time, crossing. An init only makes pending keys; transport_dp.c is told when they are used.
+//
+//   ours:   way usable -> init -> (1, 2, 4 .. 60 s: a fresh one) -> response -> keys to the data
+//   plane theirs: init -> limits -> authentic -> allowed -> later -> settled -> keys to the data
+//   plane
+//           -> response
+#include "controlplane/transport/transport_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+LOG_MODULE("handshake");
+
+enum { PK_SHORT = 8, PK_SHORT_LEN = PK_SHORT + 1 };
+
+static const char *pk_short(const struct key_pk *pk, char out[KEY_PK_TEXT_LEN + 1])
+{
+	key_pk_to_text(pk, out);
+	out[PK_SHORT] = '\0';
+	return out;
+}
+
+// ---- datagrams that wait for a way ----
+
+static void out_free(struct tp_out *o)
+{
+	struct transport_mgr *m = o->m;
+
+	for (struct tp_out **p = &m->outbox; *p != NULL; p = &(*p)->next) {
+		if (*p == o) {
+			*p = o->next;
+			m->n_outbox--;
+			break;
+		}
+	}
+	neigh_put(o->ref);
+	free(o);
+}
+
+static void on_out_path(void *arg, const struct neigh_path *path)
+{
+	struct tp_out *o = arg;
+	const struct region_hdr *info = dp_client_info(o->m->conf.dp);
+
+	if (o->len == 0 || path->state != NEIGH_USABLE || info == NULL)
+		return;
+	dp_client_send_datagram(o->m->conf.dp, o->worker, path->adj, (uint16_t)info->udp_port,
+		o->dst.port, o->bytes, o->len);
+	o->len = 0; // freed at the next tick, which keeps the way warm for a retry
+}
+
+void tp_outbox_tick(struct transport_mgr *m, uint64_t now_ns, bool all)
+{
+	struct tp_out *o, *next;
+
+	for (o = m->outbox; o != NULL; o = next) {
+		next = o->next;
+		if (all || now_ns - o->since_ns > TP_OUTBOX_S * CLOCK_NS_PER_S)
+			out_free(o);
+	}
+}
+
+static const char *scope_of(struct transport_mgr *m, uint16_t port)
+{
+	const char *name = neigh_port_ifname(m->conf.neigh, port);
+
+	return name != NULL ? name : "";
+}
+
+// For those whom no transport stands for yet: cookies and refusals.
+static void send_stray(struct transport_mgr *m, unsigned worker, const struct up_handshake *in,
+	const uint8_t *bytes, size_t len)
+{
+	struct tp_out *o;
+
+	if (m->n_outbox >= TP_OUTBOX_MAX || (o = calloc(1, sizeof(*o))) == NULL) {
+		m->stats.outbox_full++;
+		return;
+	}
+	o->m = m;
+	o->dst = in->src;
+	o->worker = worker;
+	o->since_ns = clock_mono_ns();
+	o->len = (uint16_t)len;
+	memcpy(o->bytes, bytes, len);
+	o->next = m->outbox;
+	m->outbox = o;
+	m->n_outbox++;
+	o->ref = neigh_resolve(m->conf.neigh, in->src.ip, scope_of(m, in->port), on_out_path, o);
+	if (o->ref == NULL)
+		out_free(o);
+}
+
+// ---- our inits ----
+
+static uint16_t payload_max_of(const struct neigh_path *path)
+{
+	bool v4 = path->dst_ip[10] == 0xff && path->dst_ip[0] == 0;
+	unsigned overhead = v4 ? 28 : 48;
+
+	return path->mtu > RAIL_PAYLOAD_FLOOR + overhead ? (uint16_t)(path->mtu - overhead)
+							 : (uint16_t)RAIL_PAYLOAD_FLOOR;
+}
+
+struct rail_hs_offer tp_offer(const struct transport *t, uint32_t rx_index)
+{
+	struct rail_hs_offer o = {
+		.instance = t->instance_local,
+		.rx_index = rx_index,
+		.payload_max = RAIL_PAYLOAD_FLOOR,
+		.mode = t->conf.mode,
+		.ciphers = t->conf.ciphers,
+		.window_log2 = RAIL_WINDOW_LOG2_DEFAULT,
+	};
+	const struct neigh_path *path = t->ref != NULL ? neigh_path(t->ref) : NULL;
+
+	if (path != NULL && path->state == NEIGH_USABLE)
+		o.payload_max = payload_max_of(path);
+	return o;
+}
+
+void tp_hs_stop(struct transport *t)
+{
+	if (!t->first.on)
+		return;
+	loop_timer_stop(t->timer);
+	rail_hs_fini(&t->first.side);
+	rx_index_put(t->m->rx, t->first.rx_index);
+	t->first = (struct tp_try){0};
+}
+
+static uint32_t retry_ms(unsigned tries)
+{
+	uint32_t ms = TP_RETRY_MIN_MS;
+
+	for (unsigned i = 1; i < tries && ms < TP_RETRY_MAX_MS; i++)
+		ms *= 2;
+	return tp_jitter(ms < TP_RETRY_MAX_MS ? ms : TP_RETRY_MAX_MS);
+}
+
+// A fresh init: new ephemeral key, new index, later time.
+static void init_send(struct transport *t)
+{
+	struct transport_mgr *m = t->m;
+	const struct neigh_path *path = neigh_path(t->ref);
+	const struct region_hdr *info = dp_client_info(m->conf.dp);
+	uint64_t now = clock_mono_ns();
+	struct rail_hs_offer offer;
+	uint8_t msg[RAIL_HS_MAX];
+	bool cookie = t->cookie_ns != 0 && now - t->cookie_ns < RAIL_COOKIE_S * CLOCK_NS_PER_S;
+	ssize_t n;
+
+	rail_hs_fini(&t->first.side);
+	rx_index_put(m->rx, t->first.rx_index);
+	t->first.rx_index = rx_index_take(m->rx, t);
+	offer = tp_offer(t, t->first.rx_index);
+	n = t->first.rx_index == 0 ? -ENOSPC
+				   : rail_hs_init_make(&t->first.side, &m->self, &t->conf.peer,
+					     &offer, init_time_next(m->init_time), false,
+					     cookie ? t->cookie : NULL, msg, sizeof(msg));
+	if (n < 0) {
+		log_limited(
+			LOG_ERR, "no init for transport %s: %s", t->conf.name, strerror((int)-n));
+		return;
+	}
+	t->first.sent_ns = now;
+	m->stats.inits_sent++;
+	// Lost like any datagram when there is no room.
+	dp_client_send_datagram(m->conf.dp, transport_worker(t), path->adj,
+		(uint16_t)info->udp_port, t->peer.port, msg, (size_t)n);
+}
+
+void tp_hs_on_timer(void *arg)
+{
+	struct transport *t = arg;
+	const struct neigh_path *path = t->ref != NULL ? neigh_path(t->ref) : NULL;
+
+	if (!t->m->ready || t->removed)
+		return;
+	if (!t->first.on) {
+		tp_dial(t);
+		return;
+	}
+	if (t->first.tries > 0 && t->first.tries % 4 == 0) {
+		t->n_failures++;
+		tp_state_set(t, t->state, "the peer does not answer");
+	}
+	if (path != NULL && path->state == NEIGH_USABLE) {
+		init_send(t);
+		t->first.tries++;
+	}
+	loop_timer_start(t->timer, retry_ms(t->first.tries), 0);
+}
+
+void tp_hs_start(struct transport *t)
+{
+	if (t->first.on || t->answer.on || !t->m->ready)
+		return;
+	t->first.on = true;
+	t->first.tries = 0;
+	if (t->state != TRANSPORT_UP)
+		tp_state_set(t, TRANSPORT_HANDSHAKE, NULL);
+	tp_hs_on_timer(t);
+}
+
+// Refused, or not what we can do: not at once again.
+static void init_failed(struct transport *t, const char *why)
+{
+	unsigned tries = t->first.tries < 4 ? 4 : t->first.tries;
+
+	t->n_failures++;
+	rail_hs_fini(&t->first.side);
+	t->first.tries = tries;
+	loop_timer_start(t->timer, retry_ms(tries), 0);
+	tp_state_set(t, t->state, why);
+	log_limited(LOG_WARN, "transport %s: %s", t->conf.name, why);
+}
+
+// The keys of our own init are in the data plane.
+static void on_initiated(struct transport *t, int status, uint32_t rx_index)
+{
+	(void)rx_index;
+	if (status != 0) {
+		char why[DPMSG_TEXT_LEN];
+
+		snprintf(why, sizeof(why), "the data plane refused the hop: %s", strerror(-status));
+		tp_state_set(t, TRANSPORT_DOWN, why);
+		log_limited(LOG_ERR, "transport %s: %s", t->conf.name, why);
+		loop_timer_start(t->timer, tp_jitter(TP_RETRY_MIN_MS * 5), 0);
+		return;
+	}
+	t->n_handshakes++;
+	t->handshake_mono_ns = clock_mono_ns();
+	log_info("transport %s: handshake done, cipher=%s", t->conf.name,
+		aead_cipher_name(t->cipher));
+	tp_state_set(t, TRANSPORT_UP, NULL);
+}
+
+static void response_use(
+	struct transport *t, const struct rail_hs_terms *terms, const struct rail_hs_keys *keys)
+{
+	bool known = t->in_dp && t->instance_remote == terms->instance;
+	struct tp_keys_for k = {
+		.keys = keys,
+		.peer = &t->peer,
+		.adj = neigh_path(t->ref)->adj,
+		.instance_remote = terms->instance,
+		.handshake_ns = clock_wall_ns(),
+		.payload_max = terms->payload_max,
+		.reset = t->in_dp && !known,
+		.done = on_initiated,
+	};
+	int rc;
+
+	// At the initiator a handshake takes effect at the response. What was pending the other way
+	// round is replaced in the data plane too.
+	tp_hs_answer_drop(t);
+	rc = tp_dp_keys(t, &k);
+	if (rc != 0) {
+		init_failed(t, "the data plane is busy");
+		return;
+	}
+	rx_index_put(t->m->rx, t->rx_old);
+	t->rx_old = t->rx_index;
+	t->rx_old_ns = clock_mono_ns();
+	t->rx_index = keys->rx_index;
+	t->initiator = true;
+	t->cipher = keys->cipher;
+	t->payload_max = terms->payload_max;
+	t->dp_peer = t->peer;
+	t->dp_adj = k.adj;
+	t->instance_remote = terms->instance;
+	t->first.rx_index = 0; // the key's now
+	tp_hs_stop(t);
+	tp_rekey_stop(t);
+}
+
+static void on_response(struct transport_mgr *m, const uint8_t *p, size_t len)
+{
+	struct rail_hs_terms terms;
+	struct rail_hs_keys keys;
+	struct transport *t;
+	struct rail_hs msg;
+	char why[DPMSG_TEXT_LEN + 64];
+	int rc;
+
+	if (rail_hs_decode(p, len, false, &msg) != 0)
+		return;
+	t = rx_index_owner(m->rx, msg.receiver);
+	if (t == NULL || !t->first.on || t->first.rx_index != msg.receiver || t->ref == NULL ||
+		neigh_path(t->ref)->state != NEIGH_USABLE) {
+		m->stats.unwanted++;
+		return;
+	}
+	rc = rail_hs_response_take(&t->first.side, &m->self, p, len, &terms, &keys);
+	if (rc == -EPROTO) {
+		init_failed(t, "the peer's answer is not what we offered");
+	} else if (rc != 0) {
+		m->stats.not_authentic++;
+	} else if (terms.refusal != 0) {
+		snprintf(why, sizeof(why), "the peer refuses: %s%s%s",
+			rail_refusal_name(terms.refusal), terms.refusal_text[0] != '\0' ? ", " : "",
+			terms.refusal_text);
+		init_failed(t, why);
+	} else {
+		m->stats.responses_taken++;
+		response_use(t, &terms, &keys);
+	}
+	rail_hs_keys_wipe(&keys);
+}
+
+static void on_cookie(struct transport_mgr *m, const uint8_t *p, size_t len)
+{
+	struct rail_cookie c;
+	struct transport *t;
+
+	if (rail_cookie_decode(p, len, &c) != 0)
+		return;
+	t = rx_index_owner(m->rx, c.receiver);
+	if (t == NULL || !t->first.on || t->first.rx_index != c.receiver ||
+		rail_hs_cookie_take(&t->first.side, p, len, t->cookie) != 0) {
+		m->stats.unwanted++;
+		return;
+	}
+	m->stats.cookies_taken++;
+	t->cookie_ns = clock_mono_ns();
+}
+
+// ---- inits of others ----
+
+void tp_hs_answer_drop(struct transport *t)
+{
+	if (t->answer.on)
+		rail_hs_keys_wipe(&t->answer.keys);
+	t->answer.on = false;
+	if (t->pending.rx_index == 0)
+		return;
+	neigh_put(t->pending.ref);
+	rx_index_put(t->m->rx, t->pending.rx_index);
+	t->pending = (struct tp_pending){0};
+}
+
+static bool passes_limits(
+	struct transport_mgr *m, unsigned worker, const struct up_handshake *in, size_t len)
+{
+	uint8_t cookies[2][HS_LIMIT_COOKIE_LEN], out[RAIL_COOKIE_LEN];
+	uint8_t nonce[RAIL_COOKIE_NONCE_LEN];
+	uint64_t now = clock_mono_ns();
+	bool right;
+
+	hs_limit_cookies(m->limit, in->src.ip, in->src.port, now, cookies);
+	right = rail_hs_mac2_is_right(in->bytes, len, cookies[0]) ||
+		rail_hs_mac2_is_right(in->bytes, len, cookies[1]);
+	switch (hs_limit_take(m->limit, in->src.ip, right, now)) {
+	case HS_LIMIT_PASS:
+		return true;
+	case HS_LIMIT_COOKIE:
+		if (getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce) &&
+			rail_hs_cookie_make(out, m->self.pk, in->bytes, len, nonce, cookies[0]) ==
+				0) {
+			m->stats.cookies_sent++;
+			send_stray(m, worker, in, out, sizeof(out));
+		}
+		return false;
+	default:
+		m->stats.limited++;
+		return false;
+	}
+}
+
+static void refuse(struct transport_mgr *m, unsigned worker, const struct up_handshake *in,
+	struct rail_hs_side *side, const struct rail_hs_terms *terms, uint8_t code,
+	const char *text)
+{
+	uint8_t out[RAIL_HS_MAX];
+	char pk[KEY_PK_TEXT_LEN + 1];
+	ssize_t n = rail_hs_refusal_make(side, terms, code, text, out, sizeof(out));
+
+	log_limited(LOG_NOTICE, "refused a handshake of %s: %s", pk_short(&terms->peer, pk),
+		rail_refusal_name(code));
+	if (n > 0)
+		send_stray(m, worker, in, out, (size_t)n);
+}
+
+// The transport that an authentic init is for; made for it where any key may come. NULL: refused.
+static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
+	const struct up_handshake *in, struct rail_hs_side *side, const struct rail_hs_terms *terms)
+{
+	struct transport *t = tp_find_pk(m, &terms->peer);
+	struct transport_conf conf = {.mode = HOP_MODE_DATAGRAM,
+		.ciphers = TRANSPORT_AUTO,
+		.origin = TRANSPORT_ACCEPTED,
+		.peer = terms->peer};
+	char pk[KEY_PK_TEXT_LEN + 1];
+
+	if (t != NULL)
+		return t;
+	if (!m->conf.allow_any) {
+		m->stats.not_allowed++;
+		refuse(m, worker, in, side, terms, RAIL_REFUSAL_NOT_ALLOWED,
+			"no transport names this key");
+		return NULL;
+	}
+	snprintf(
+		conf.name, sizeof(conf.name), "peer-%.12s", (key_pk_to_text(&terms->peer, pk), pk));
+	if (m->n_accepted < m->conf.accepted_max)
+		t = tp_new(m, &conf);
+	if (t == NULL) {
+		m->stats.too_many++;
+		refuse(m, worker, in, side, terms, RAIL_REFUSAL_TOO_MANY, "");
+	}
+	return t;
+}
+
+// Not a replay, and not one that ours has precedence over.
+static bool init_counts(struct transport *t, const struct rail_hs_terms *terms)
+{
+	uint64_t now = clock_mono_ns();
+	bool young = t->pending.rx_index != 0 && !t->pending.inside;
+
+	if (terms->time_ns <= t->last_time_ns || (young && terms->time_ns <= t->pending.time_ns)) {
+		t->m->stats.replayed++;
+		log_limited(LOG_NOTICE,
+			"transport %s: an init that is not later than the last was ignored",
+			t->conf.name);
+		return false;
+	}
+	if (t->first.on && t->first.sent_ns != 0 && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
+		now - t->first.sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
+		t->m->stats.crossed++;
+		return false;
+	}
+	return true;
+}
+
+// The pending keys are in the data plane: now the peer may know.
+static void on_answered(struct transport *t, int status, uint32_t rx_index)
+{
+	const struct neigh_path *path = t->pending.ref != NULL ? neigh_path(t->pending.ref) : NULL;
+	const struct region_hdr *info = dp_client_info(t->m->conf.dp);
+
+	if (!t->answer.on || t->pending.rx_index != rx_index)
+		return; // replaced meanwhile
+	rail_hs_keys_wipe(&t->answer.keys);
+	t->answer.on = false;
+	if (status != 0 || path == NULL || info == NULL) {
+		log_limited(LOG_ERR, "transport %s: the data plane refused the hop: %s",
+			t->conf.name, strerror(-status));
+		tp_hs_answer_drop(t);
+		return;
+	}
+	dp_client_send_datagram(t->m->conf.dp, t->answer.worker, path->adj,
+		(uint16_t)info->udp_port, t->pending.peer.port, t->answer.bytes, t->answer.len);
+}
+
+// The way to the peer's address is known: keys to the data plane.
+static void on_answer_path(void *arg, const struct neigh_path *path)
+{
+	struct transport *t = arg;
+	struct tp_keys_for k = {
+		.keys = &t->answer.keys,
+		.peer = &t->pending.peer,
+		.adj = path->adj,
+		.instance_remote = t->pending.instance_remote,
+		.handshake_ns = t->pending.time_ns,
+		.payload_max = t->answer.payload_max,
+		.reset = t->pending.reset,
+		.done = on_answered,
+	};
+
+	if (!t->answer.on || t->answer.sent_keys || path->state != NEIGH_USABLE)
+		return;
+	if (path->mtu < TP_MTU_MIN) {
+		tp_state_set(t, t->state, "the path carries less than 1280 bytes of IP");
+		tp_hs_answer_drop(t);
+		return;
+	}
+	t->answer.sent_keys = true;
+	if (tp_dp_keys(t, &k) != 0)
+		tp_hs_answer_drop(t); // the peer tries again
+}
+
+// Answer an init that counts: the response waits until the data plane has the keys.
+static void answer(struct transport *t, unsigned worker, const struct up_handshake *in,
+	struct rail_hs_side *side, const struct rail_hs_terms *terms)
+{
+	struct tp_answer *a = &t->answer;
+	struct rail_hs_offer offer;
+	ssize_t n;
+
+	tp_hs_answer_drop(t);
+	t->pending.rx_index = rx_index_take(t->m->rx, t);
+	if (t->pending.rx_index == 0)
+		return;
+	offer = tp_offer(t, t->pending.rx_index);
+	n = rail_hs_response_make(
+		side, &t->m->self, &offer, terms, a->bytes, sizeof(a->bytes), &a->keys);
+	if (n < 0) {
+		tp_hs_answer_drop(t);
+		return;
+	}
+	a->on = true;
+	a->sent_keys = false;
+	a->worker = worker;
+	a->len = (uint16_t)n;
+	a->payload_max = terms->payload_max;
+	t->pending.inside = false;
+	t->pending.reset = t->in_dp && t->instance_remote != terms->instance;
+	t->pending.cipher = a->keys.cipher;
+	t->pending.instance_remote = terms->instance;
+	t->pending.time_ns = terms->time_ns;
+	t->pending.since_ns = clock_mono_ns();
+	t->pending.peer = in->src;
+	snprintf(t->pending.scope_if, sizeof(t->pending.scope_if), "%s", scope_of(t->m, in->port));
+	t->pending.ref =
+		neigh_resolve(t->m->conf.neigh, in->src.ip, t->pending.scope_if, on_answer_path, t);
+	if (t->pending.ref == NULL) {
+		tp_hs_answer_drop(t);
+		return;
+	}
+	// The peer's init counts, so ours does not.
+	if (t->first.on) {
+		tp_hs_stop(t);
+		loop_timer_start(t->timer, tp_jitter(TP_PENDING_S * 1000), 0);
+	}
+}
+
+static void on_init(
+	struct transport_mgr *m, unsigned worker, const struct up_handshake *in, size_t len)
+{
+	struct rail_hs_side side;
+	struct rail_hs_terms terms;
+	struct rail_hs_offer offer;
+	struct transport *t;
+	uint8_t bit, code;
+
+	if (!passes_limits(m, worker, in, len))
+		return;
+	if (rail_hs_init_take(&side, &m->self, in->bytes, len, false, &terms) != 0) {
+		m->stats.not_authentic++;
+		return;
+	}
+	t = transport_for(m, worker, in, &side, &terms);
+	if (t != NULL && init_counts(t, &terms)) {
+		m->stats.inits_taken++;
+		offer = tp_offer(t, 0);
+		code = rail_hs_settle(&offer, &terms, &bit);
+		if (code != 0) {
+			m->stats.refused++;
+			refuse(m, worker, in, &side, &terms, code, "");
+		} else {
+			answer(t, worker, in, &side, &terms);
+		}
+	}
+	rail_hs_fini(&side);
+}
+
+void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *in, size_t len)
+{
+	struct transport_mgr *m = arg;
+
+	if (!m->ready || m->rx == NULL || in->src.port == 0)
+		return;
+	switch (rail_classify(in->bytes, len)) {
+	case RAIL_INIT:
+		on_init(m, worker, in, len);
+		break;
+	case RAIL_RESPONSE:
+		on_response(m, in->bytes, len);
+		break;
+	case RAIL_COOKIE:
+		on_cookie(m, in->bytes, len);
+		break;
+	default:
+		m->stats.not_authentic++;
+	}
+}

@@ -1,0 +1,620 @@
+// The list of transports, their states and who is told of them: adding, dialing, ending, pinging,
+// and the second-by-second housekeeping. It makes no handshake message (transport_hs.c,
+// transport_rekey.c) and no command but pings (transport_dp.c).
+#include "controlplane/transport/transport_mgr.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "controlplane/dp/handles.h"
+#include "controlplane/transport/transport_priv.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/wire/entry.h"
+#include "lib/wire/rail_frame.h"
+
+LOG_MODULE("transport");
+
+enum { TICK_MS = 1000, REKEY_SLACK_S = 10 };
+
+uint64_t tp_random64(void)
+{
+	uint64_t v = 0;
+
+	while (v == 0 && getrandom(&v, sizeof(v), 0) != sizeof(v))
+		v = 0;
+	return v;
+}
+
+// 3/4 to 5/4 of it, so that nodes that lost each other at once don't come back at once.
+uint32_t tp_jitter(uint32_t ms)
+{
+	return ms - ms / 4 + (uint32_t)(tp_random64() % (ms / 2 + 1));
+}
+
+static uint32_t age_ms(uint64_t since_ns)
+{
+	uint64_t ms = (clock_mono_ns() - since_ns) / CLOCK_NS_PER_MS;
+
+	return ms < 0xffffffff ? (uint32_t)ms : 0xfffffffe;
+}
+
+// ---- states ----
+
+void tp_tell(struct transport *t, enum transport_change what)
+{
+	for (struct transport_watch *w = t->m->watches; w != NULL; w = w->next)
+		w->fn(w->arg, t, what);
+}
+
+void tp_state_set(struct transport *t, enum transport_state s, const char *why)
+{
+	bool was_up = t->state == TRANSPORT_UP, is_up = s == TRANSPORT_UP;
+
+	snprintf(t->why, sizeof(t->why), "%s", why != NULL ? why : "");
+	if (t->state == s)
+		return;
+	t->state = s;
+	t->state_ns = clock_mono_ns();
+	if (is_up)
+		log_notice("transport %s: up, %s cipher=%s", t->conf.name,
+			t->initiator ? "dialed" : "accepted", aead_cipher_name(t->cipher));
+	else if (was_up)
+		log_notice("transport %s: %s%s%s", t->conf.name, transport_state_name(s),
+			t->why[0] != '\0' ? ", " : "", t->why);
+	if (is_up != was_up)
+		tp_tell(t, is_up ? TRANSPORT_CHANGE_UP : TRANSPORT_CHANGE_DOWN);
+}
+
+const char *transport_state_name(enum transport_state s)
+{
+	static const char *const names[] = {"down", "resolving", "handshake", "up", "dead"};
+
+	return (size_t)s < ARRAY_LEN(names) ? names[s] : "?";
+}
+
+// ---- the way to the peer ----
+
+static const char *why_no_way(const struct neigh_path *path)
+{
+	switch (path->state) {
+	case NEIGH_NO_ROUTE:
+		return "no route to the peer by a port of the data plane";
+	case NEIGH_LINK_DOWN:
+		return "the link of its port is down";
+	case NEIGH_FAILED:
+		return "the next hop does not answer";
+	case NEIGH_RESOLVING:
+		return "looking for the next hop";
+	default:
+		return path->mtu < TP_MTU_MIN ? "the path carries less than 1280 bytes of IP"
+					      : NULL;
+	}
+}
+
+static void on_path(void *arg, const struct neigh_path *path)
+{
+	struct transport *t = arg;
+	const char *why = why_no_way(path);
+
+	if (!t->m->ready || t->removed)
+		return;
+	if (t->state == TRANSPORT_RESOLVING && why == NULL) {
+		tp_hs_start(t);
+		return;
+	}
+	if (t->state != TRANSPORT_UP)
+		tp_state_set(t, t->state, why != NULL ? why : t->why);
+	else if (t->in_dp && why == NULL &&
+		 (t->dp_adj != path->adj || memcmp(&t->dp_peer, &t->peer, sizeof(t->peer)) != 0))
+		tp_dp_path(t);
+}
+
+int tp_path_want(struct transport *t)
+{
+	struct neigh_ref *ref =
+		neigh_resolve(t->m->conf.neigh, t->peer.ip, t->scope_if, on_path, t);
+
+	if (ref == NULL)
+		return -errno;
+	neigh_put(t->ref);
+	t->ref = ref;
+	return 0;
+}
+
+void tp_dial(struct transport *t)
+{
+	int rc;
+
+	if (!t->m->ready || t->removed || t->hop == 0 || !t->conf.dial || t->first.on ||
+		t->state == TRANSPORT_UP)
+		return;
+	if (t->conf.addr.port != 0) {
+		t->peer = t->conf.addr;
+		memcpy(t->scope_if, t->conf.scope_if, sizeof(t->scope_if));
+	}
+	if (t->peer.port == 0)
+		return; // passive
+	tp_state_set(t, TRANSPORT_RESOLVING, "looking for the next hop");
+	rc = tp_path_want(t);
+	if (rc != 0) {
+		tp_state_set(t, TRANSPORT_DOWN, "its address is not usable");
+		log_limited(LOG_WARN, "transport %s: its address is not usable: %s", t->conf.name,
+			strerror(-rc));
+		loop_timer_start(t->timer, tp_jitter(TP_RETRY_MAX_MS), 0);
+	}
+}
+
+// ---- housekeeping ----
+
+static bool rekey_is_overdue(const struct transport *t, uint64_t now)
+{
+	uint64_t ms = t->m->conf.rekey_ms != 0 ? t->m->conf.rekey_ms : RAIL_REKEY_S * 1000;
+
+	// The data plane tells when it is due; events can get lost.
+	if (!t->initiator)
+		ms += (RAIL_REKEY_RESPONDER_S - RAIL_REKEY_S) * 1000;
+	return t->state == TRANSPORT_UP && t->handshake_mono_ns != 0 &&
+	       now - t->handshake_mono_ns > ms * CLOCK_NS_PER_MS + REKEY_SLACK_S * CLOCK_NS_PER_S;
+}
+
+static void tick_one(struct transport *t, uint64_t now)
+{
+	if (t->rx_old != 0 && now - t->rx_old_ns > TP_OLD_INDEX_S * CLOCK_NS_PER_S) {
+		rx_index_put(t->m->rx, t->rx_old);
+		t->rx_old = 0;
+	}
+	if (t->pending.rx_index != 0 && now - t->pending.since_ns > TP_PENDING_S * CLOCK_NS_PER_S) {
+		tp_hs_answer_drop(t);
+		if (t->state != TRANSPORT_UP && t->conf.origin != TRANSPORT_ACCEPTED)
+			tp_dial(t);
+	}
+	if (!t->rekey.on && rekey_is_overdue(t, now))
+		tp_rekey_start(t);
+	// One that its peer made: never came up, or was silent for long.
+	if (t->conf.origin == TRANSPORT_ACCEPTED && t->state != TRANSPORT_UP &&
+		t->pending.rx_index == 0 &&
+		(t->state != TRANSPORT_DEAD ||
+			now - t->state_ns > TP_ACCEPTED_DEAD_S * CLOCK_NS_PER_S)) {
+		tp_dp_del(t, RAIL_CLOSE_REQUESTED, "silent");
+		tp_remove(t);
+	}
+}
+
+static void on_tick(void *arg)
+{
+	struct transport_mgr *m = arg;
+	uint64_t now = clock_mono_ns();
+	struct transport *t, *next;
+
+	tp_outbox_tick(m, now, false);
+	if (!m->ready)
+		return;
+	for (t = m->first; t != NULL; t = next) {
+		next = t->next;
+		tick_one(t, now);
+	}
+}
+
+// ---- list ----
+
+struct transport *transport_mgr_find(struct transport_mgr *m, const char *name)
+{
+	for (struct transport *t = m->first; t != NULL; t = t->next) {
+		if (strcmp(t->conf.name, name) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk)
+{
+	return htab_find(m->by_pk, pk->b);
+}
+
+static uint32_t index_of(uint32_t handle)
+{
+	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
+}
+
+struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp)
+{
+	struct transport *t = m->by_tp[index_of(tp)];
+
+	return t != NULL && t->tp == tp ? t : NULL;
+}
+
+struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop)
+{
+	struct transport *t = m->by_hop[index_of(hop)];
+
+	return t != NULL && t->hop == hop ? t : NULL;
+}
+
+void transport_mgr_each(
+	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg)
+{
+	struct transport *t, *next;
+
+	for (t = m->first; t != NULL; t = next) {
+		next = t->next;
+		fn(arg, t);
+	}
+}
+
+static void transport_free(struct transport *t)
+{
+	rail_hs_fini(&t->first.side);
+	rail_hs_fini(&t->rekey.side);
+	rail_hs_keys_wipe(&t->answer.keys);
+	loop_timer_free(t->timer);
+	loop_timer_free(t->rekey_timer);
+	free(t);
+}
+
+void tp_cmd_done(struct transport *t)
+{
+	if (--t->n_cmds == 0 && t->removed)
+		transport_free(t);
+}
+
+struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *conf)
+{
+	struct transport *t = calloc(1, sizeof(*t));
+	int rc = -ENOMEM;
+
+	if (t == NULL)
+		return NULL;
+	t->m = m;
+	t->conf = *conf;
+	// A name that somebody has already is no reason to lose a hop that lives.
+	if (t->conf.name[0] == '\0' || transport_mgr_find(m, t->conf.name) != NULL)
+		snprintf(t->conf.name, sizeof(t->conf.name), "peer-%02x%02x%02x%02x%02x%02x",
+			conf->peer.b[0], conf->peer.b[1], conf->peer.b[2], conf->peer.b[3],
+			conf->peer.b[4], conf->peer.b[5]);
+	t->owner = 0xff;
+	t->state_ns = clock_mono_ns();
+	t->instance_local = tp_random64();
+	entry_transport_id(t->tp_id, m->self.pk->b, conf->peer.b, ENTRY_TYPE_RAIL);
+	t->timer = loop_timer_new(m->conf.loop, tp_hs_on_timer, t);
+	t->rekey_timer = loop_timer_new(m->conf.loop, tp_rekey_on_timer, t);
+	if (t->timer == NULL || t->rekey_timer == NULL)
+		goto err_transport;
+	rc = htab_put(m->by_pk, conf->peer.b, t);
+	if (rc != 0)
+		goto err_transport;
+	for (struct transport **p = &m->first;; p = &(*p)->next) { // in the order they came
+		if (*p == NULL) {
+			*p = t;
+			break;
+		}
+	}
+	m->n++;
+	if (conf->origin == TRANSPORT_ACCEPTED)
+		m->n_accepted++;
+	if (m->ready)
+		tp_handles_want(t);
+	tp_tell(t, TRANSPORT_CHANGE_ADDED);
+	return t;
+
+err_transport:
+	transport_free(t);
+	return errno_null(rc);
+}
+
+void tp_remove(struct transport *t)
+{
+	struct transport_mgr *m = t->m;
+
+	tp_hs_stop(t);
+	tp_rekey_stop(t);
+	tp_hs_answer_drop(t);
+	tp_state_set(t, TRANSPORT_DOWN, "removed");
+	tp_tell(t, TRANSPORT_CHANGE_REMOVED);
+	for (struct tp_ping *p = m->pings, *n; p != NULL; p = n) {
+		n = p->next;
+		if (p->t == t)
+			tp_ping_end(p, -ENOTCONN, 0);
+	}
+	t->removed = true;
+	htab_del(m->by_pk, t->conf.peer.b);
+	tp_handles_drop(t);
+	neigh_put(t->ref);
+	neigh_put(t->roam_ref);
+	t->ref = t->roam_ref = NULL;
+	for (struct transport **p = &m->first; *p != NULL; p = &(*p)->next) {
+		if (*p == t) {
+			*p = t->next;
+			break;
+		}
+	}
+	m->n--;
+	if (t->conf.origin == TRANSPORT_ACCEPTED)
+		m->n_accepted--;
+	if (t->n_cmds == 0)
+		transport_free(t);
+}
+
+// ---- interface ----
+
+static int say(char *err, size_t err_len, int rc, const char *text)
+{
+	if (err != NULL && err_len > 0)
+		snprintf(err, err_len, "%s", text);
+	return rc;
+}
+
+static int conf_check(
+	struct transport_mgr *m, const struct transport_conf *c, char *err, size_t err_len)
+{
+	size_t n = strnlen(c->name, sizeof(c->name));
+
+	if (n == 0 || n == sizeof(c->name))
+		return say(err, err_len, -EINVAL, "a transport's name has 1 to 31 characters");
+	if (!key_pk_is_valid(&c->peer))
+		return say(err, err_len, -EINVAL, "peer is not a public key");
+	if (key_pk_cmp(&c->peer, m->self.pk) == 0)
+		return say(err, err_len, -EINVAL, "peer is this node's own key");
+	if (c->mode != HOP_MODE_DATAGRAM)
+		return say(err, err_len, -EINVAL, "only mode = datagram is available");
+	if ((c->ciphers & (TRANSPORT_CHACHA | TRANSPORT_NONE)) == 0)
+		return say(err, err_len, -EINVAL, "no cipher is left to offer");
+	return 0;
+}
+
+// One that came by itself gets a name and an owner.
+static void take_over(struct transport *t, const struct transport_conf *conf)
+{
+	if (t->conf.origin == TRANSPORT_ACCEPTED)
+		t->m->n_accepted--;
+	t->conf = *conf;
+	if (t->state != TRANSPORT_UP)
+		tp_dial(t);
+}
+
+int transport_mgr_add(
+	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len)
+{
+	struct transport *t, *named;
+	int rc = conf_check(m, conf, err, err_len);
+
+	if (rc != 0)
+		return rc;
+	t = tp_find_pk(m, &conf->peer);
+	named = transport_mgr_find(m, conf->name);
+	if (named != NULL && named != t)
+		return say(err, err_len, -EEXIST, "a transport with this name exists already");
+	if (t != NULL &&
+		(t->conf.origin == TRANSPORT_ACCEPTED || t->conf.origin == TRANSPORT_ADOPTED)) {
+		take_over(t, conf);
+		return 0;
+	}
+	if (t != NULL)
+		return say(err, err_len, -EEXIST, "a transport to this peer exists already");
+	t = tp_new(m, conf);
+	if (t == NULL)
+		return say(err, err_len, -errno, "too many transports, or no memory");
+	tp_dial(t);
+	return 0;
+}
+
+int transport_mgr_del(struct transport_mgr *m, const char *name)
+{
+	struct transport *t = transport_mgr_find(m, name);
+
+	if (t == NULL)
+		return -ENOENT;
+	if (m->ready)
+		tp_dp_del(t, RAIL_CLOSE_REQUESTED, "removed by its operator");
+	tp_remove(t);
+	return 0;
+}
+
+void transport_mgr_allow_any(struct transport_mgr *m, bool allow)
+{
+	m->conf.allow_any = allow;
+}
+
+void transport_mgr_watch(struct transport_mgr *m, struct transport_watch *w)
+{
+	struct transport_watch **p = &m->watches;
+
+	while (*p != NULL)
+		p = &(*p)->next;
+	w->next = NULL;
+	*p = w;
+}
+
+void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr_stats *out)
+{
+	*out = m->stats;
+}
+
+const char *transport_name(const struct transport *t)
+{
+	return t->conf.name;
+}
+
+uint32_t transport_tp(const struct transport *t)
+{
+	return t->tp;
+}
+
+uint32_t transport_hop(const struct transport *t, uint32_t next_id)
+{
+	(void)next_id; // one flow
+	return t->hop;
+}
+
+unsigned transport_worker(const struct transport *t)
+{
+	return t->owner != 0xff ? t->owner : 0;
+}
+
+bool transport_is_up(const struct transport *t)
+{
+	return t->state == TRANSPORT_UP;
+}
+
+bool transport_in_dp(const struct transport *t)
+{
+	return t->in_dp;
+}
+
+void transport_info_get(const struct transport *t, struct transport_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->conf = t->conf;
+	out->state = t->state;
+	out->tp = t->tp;
+	out->hop = t->hop;
+	memcpy(out->tp_id, t->tp_id, sizeof(out->tp_id));
+	out->peer = t->peer;
+	if (t->ref != NULL) {
+		memcpy(out->local_ip, neigh_path(t->ref)->src_ip, sizeof(out->local_ip));
+		out->adj = neigh_path(t->ref)->adj;
+	}
+	out->owner = t->owner;
+	out->cipher = (uint8_t)t->cipher;
+	out->initiator = t->initiator;
+	out->in_dp = t->in_dp;
+	out->age_ms = age_ms(t->state_ns);
+	out->handshake_ms = t->handshake_mono_ns != 0 ? age_ms(t->handshake_mono_ns) : 0xffffffff;
+	out->rtt_us = t->rtt_us;
+	out->n_handshakes = t->n_handshakes;
+	out->n_rekeys = t->n_rekeys;
+	out->n_failures = t->n_failures;
+	memcpy(out->why, t->why, sizeof(out->why));
+}
+
+// ---- ping ----
+
+void tp_ping_end(struct tp_ping *p, int status, uint32_t rtt_us)
+{
+	struct transport_mgr *m = p->m;
+
+	for (struct tp_ping **q = &m->pings; *q != NULL; q = &(*q)->next) {
+		if (*q == p) {
+			*q = p->next;
+			m->n_pings--;
+			break;
+		}
+	}
+	loop_timer_free(p->timer);
+	p->cb(p->arg, status, rtt_us);
+	free(p);
+}
+
+static void on_ping_timeout(void *arg)
+{
+	tp_ping_end(arg, -ETIMEDOUT, 0);
+}
+
+int transport_mgr_ping(
+	struct transport_mgr *m, struct transport *t, transport_ping_fn cb, void *arg)
+{
+	struct cmd_hop_ping c = {.h.type = CMD_HOP_PING, .hop = t->hop};
+	struct tp_ping *p;
+	int rc;
+
+	if (!m->ready || t->state != TRANSPORT_UP)
+		return -ENOTCONN;
+	if (m->n_pings >= TP_PINGS_MAX)
+		return -EAGAIN;
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return -ENOMEM;
+	*p = (struct tp_ping){.m = m, .t = t, .cb = cb, .arg = arg};
+	p->timer = loop_timer_new(m->conf.loop, on_ping_timeout, p);
+	rc = p->timer == NULL ? -ENOMEM
+			      : dp_client_send_cookie(
+					m->conf.dp, &c, sizeof(c), tp_on_plain_done, t, &p->cookie);
+	if (rc != 0) {
+		loop_timer_free(p->timer);
+		free(p);
+		return rc;
+	}
+	t->n_cmds++;
+	p->next = m->pings;
+	m->pings = p;
+	m->n_pings++;
+	loop_timer_start(p->timer, TP_PING_TIMEOUT_MS, 0);
+	return 0;
+}
+
+// ---- life ----
+
+static int mgr_init(struct transport_mgr *m)
+{
+	uint8_t secret[HTAB_SECRET_LEN];
+	int err;
+
+	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+		return -EIO;
+	m->by_pk = htab_new(KEY_PK_LEN, TP_MAX, secret);
+	m->tps = handles_new();
+	m->hops = handles_new();
+	m->by_hop = calloc(1u << DPMSG_HANDLE_BITS, sizeof(*m->by_hop));
+	m->by_tp = calloc(1u << DPMSG_HANDLE_BITS, sizeof(*m->by_tp));
+	m->limit = hs_limit_new(clock_mono_ns());
+	m->init_time = init_time_open(m->conf.state_dir, &err);
+	m->tick = loop_timer_new(m->conf.loop, on_tick, m);
+	if (m->by_pk == NULL || m->tps == NULL || m->hops == NULL || m->by_hop == NULL ||
+		m->by_tp == NULL || m->limit == NULL || m->init_time == NULL || m->tick == NULL)
+		return -ENOMEM;
+	if (err != 0)
+		log_warn("%s/last_init can't be used (%s): after a restart with the clock set "
+			 "back, peers will not believe our handshakes until it caught up",
+			m->conf.state_dir, strerror(-err));
+	return 0;
+}
+
+struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf)
+{
+	struct transport_mgr *m = calloc(1, sizeof(*m));
+	int rc;
+
+	if (m == NULL)
+		return NULL;
+	m->conf = *conf;
+	if (m->conf.accepted_max == 0)
+		m->conf.accepted_max = TP_ACCEPTED_MAX;
+	m->self = (struct rail_hs_self){.pk = identity_pk(conf->id), .sk = identity_sk(conf->id)};
+	rc = mgr_init(m);
+	if (rc != 0) {
+		transport_mgr_free(m);
+		return errno_null(rc);
+	}
+	m->conf.state_dir = NULL; // was borrowed
+	tp_dp_handlers(m);
+	loop_timer_start(m->tick, TICK_MS, TICK_MS);
+	return m;
+}
+
+void transport_mgr_free(struct transport_mgr *m)
+{
+	if (m == NULL)
+		return;
+	if (m->handler.arg != NULL)
+		dp_client_unregister(m->conf.dp, &m->handler);
+	m->watches = NULL;
+	m->ready = false;
+	while (m->pings != NULL)
+		tp_ping_end(m->pings, -ENOTCONN, 0);
+	tp_outbox_tick(m, 0, true);
+	while (m->first != NULL)
+		tp_remove(m->first);
+	loop_timer_free(m->tick);
+	init_time_close(m->init_time);
+	hs_limit_free(m->limit);
+	rx_index_free(m->rx);
+	handles_free(m->tps);
+	handles_free(m->hops);
+	free(m->by_hop);
+	free(m->by_tp);
+	htab_free(m->by_pk);
+	free(m);
+}

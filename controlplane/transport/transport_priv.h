@@ -1,0 +1,202 @@
+// Inside of transports, shared by transport_mgr.c (life and states), transport_hs.c (first
+// contact), transport_rekey.c (re-keys in the link) and transport_dp.c (the data plane's side).
+// Nobody else includes it.
+#pragma once
+
+#include "controlplane/transport/hs_limit.h"
+#include "controlplane/transport/init_time.h"
+#include "controlplane/transport/rx_index.h"
+#include "controlplane/transport/transport_mgr.h"
+#include "lib/base/htab.h"
+#include "lib/link/rail_hs.h"
+
+enum {
+	TP_RETRY_MIN_MS = 1000,
+	TP_RETRY_MAX_MS = RAIL_RETRY_MAX_S * 1000,
+	TP_PENDING_S = 15, // a pending key that nothing came under is forgotten
+	TP_OLD_INDEX_S = RAIL_KEY_OLD_S + 5, // the data plane wipes the key after RAIL_KEY_OLD_S
+	TP_OUTBOX_MAX = 256, // answers that wait for a way to their address
+	TP_OUTBOX_S = 2,
+	TP_ACCEPTED_MAX = 1024,
+	TP_ACCEPTED_DEAD_S = 300, // then one made by its peer ends
+	TP_PINGS_MAX = 1024,
+	TP_PING_TIMEOUT_MS = 2000,
+	TP_MTU_MIN = 1280, // bytes of IP: the floor of rail 5
+	TP_MAX = 65536,
+	TP_REKEY_GAP_MS = 500, // a peer's re-keys that come faster are ignored: each costs us DHs
+};
+
+// A handshake that we began and that nobody answered yet.
+struct tp_try {
+	bool on;
+	struct rail_hs_side side;
+	uint32_t rx_index;
+	uint64_t sent_ns; // monotonic
+	unsigned tries; // sent since it began
+};
+
+// Keys made as responder that wait for the first datagram under them; what the init would change
+// takes effect then.
+struct tp_pending {
+	uint32_t rx_index; // 0: none
+	bool inside;
+	bool reset;
+	enum aead_cipher cipher;
+	uint64_t instance_remote, time_ns;
+	uint64_t since_ns;
+	struct dpmsg_addr peer;
+	char scope_if[16];
+	struct neigh_ref *ref; // way to peer
+};
+
+// An answer being prepared: keys on their way to the data plane, then the message to the peer.
+struct tp_answer {
+	bool on; // waiting for the way to src, or for the data plane
+	bool sent_keys;
+	struct rail_hs_keys keys;
+	unsigned worker;
+	uint16_t payload_max;
+	uint16_t len;
+	uint8_t bytes[RAIL_HS_MAX];
+};
+
+struct transport {
+	struct transport_mgr *m;
+	struct transport *next;
+	struct transport_conf conf;
+	uint8_t tp_id[16];
+	uint32_t tp, hop; // handles, 0 while the data plane was never there
+	enum transport_state state;
+	uint64_t state_ns;
+	char why[DPMSG_TEXT_LEN];
+
+	// the link as it is in effect
+	bool in_dp, adding, removed, seen;
+	bool initiator;
+	uint8_t owner;
+	enum aead_cipher cipher;
+	uint16_t payload_max;
+	uint64_t instance_local, instance_remote; // remote 0: none known
+	uint64_t last_time_ns; // of the peer's inits
+	uint64_t handshake_mono_ns; // 0: never
+	uint32_t rtt_us;
+	struct dpmsg_addr peer; // where it is; port 0: not known
+	char scope_if[16];
+	struct neigh_ref *ref; // way to `peer`
+	struct dpmsg_addr roamed; // new address whose way is being looked for; port 0: none
+	struct neigh_ref *roam_ref;
+	uint32_t dp_adj; // what the data plane was told about `peer`
+	struct dpmsg_addr dp_peer;
+	uint32_t rx_index, rx_old; // of the key in use, of the one before
+	uint64_t rx_old_ns;
+
+	struct tp_try first, rekey;
+	uint64_t rekey_taken_ns; // last re-key of the peer's that was answered
+	struct tp_pending pending;
+	struct tp_answer answer;
+	uint8_t cookie[RAIL_COOKIE_VALUE_LEN];
+	uint64_t cookie_ns; // 0: none
+	struct loop_timer *timer, *rekey_timer;
+	uint32_t n_cmds; // under way in the data plane: t is freed after their answers
+	uint32_t n_handshakes, n_rekeys, n_failures;
+};
+
+// A datagram that waits for the way to its address.
+struct tp_out {
+	struct transport_mgr *m;
+	struct tp_out *next;
+	struct neigh_ref *ref;
+	struct dpmsg_addr dst;
+	unsigned worker;
+	uint64_t since_ns;
+	uint16_t len;
+	uint8_t bytes[RAIL_HS_MAX];
+};
+
+struct tp_ping {
+	struct transport_mgr *m;
+	struct tp_ping *next;
+	struct transport *t;
+	struct loop_timer *timer;
+	uint64_t cookie;
+	transport_ping_fn cb;
+	void *arg;
+};
+
+struct transport_mgr {
+	struct transport_mgr_conf conf;
+	struct dp_handler handler;
+	struct rail_hs_self self;
+	struct htab *by_pk;
+	struct transport *first;
+	struct transport_watch *watches;
+	struct handles *tps, *hops;
+	struct transport **by_hop, **by_tp; // by index of the handle
+	struct rx_index *rx; // NULL: no data plane
+	struct hs_limit *limit;
+	struct init_time *init_time;
+	struct loop_timer *tick;
+	struct tp_out *outbox;
+	struct tp_ping *pings;
+	uint32_t n, n_accepted, n_outbox, n_pings;
+	bool ready, stopping;
+	struct transport_mgr_stats stats;
+};
+
+// ---- transport_mgr.c ----
+void tp_state_set(struct transport *t, enum transport_state s, const char *why);
+void tp_tell(struct transport *t, enum transport_change what);
+struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk);
+// Make one for a peer that came by itself, or that was found in the data plane. NULL and errno.
+struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *conf);
+// Unlinks t, frees it when no command is under way. Says REMOVED.
+void tp_remove(struct transport *t);
+void tp_on_plain_done(void *arg, int status, uint32_t aux); // of a command nobody waits for
+void tp_cmd_done(struct transport *t); // one answer came; t may be gone after it
+// Begin to bring it up, if it may dial and there is something to dial.
+void tp_dial(struct transport *t);
+// The way to t->peer is wanted (or wanted anew): tp_on_path() is called with it.
+int tp_path_want(struct transport *t);
+void tp_ping_end(struct tp_ping *p, int status, uint32_t rtt_us);
+uint32_t tp_jitter(uint32_t ms);
+uint64_t tp_random64(void);
+
+// ---- transport_hs.c ----
+void tp_hs_start(struct transport *t); // the way is usable: send an init, then retry
+void tp_hs_stop(struct transport *t); // forget our own init
+void tp_hs_on_timer(void *arg); // struct transport
+void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *m, size_t len);
+void tp_hs_answer_drop(struct transport *t); // and the pending key
+void tp_outbox_tick(struct transport_mgr *m, uint64_t now_ns, bool all);
+struct rail_hs_offer tp_offer(const struct transport *t, uint32_t rx_index);
+
+// ---- transport_rekey.c ----
+void tp_rekey_start(struct transport *t);
+void tp_rekey_stop(struct transport *t);
+void tp_rekey_on_timer(void *arg);
+void tp_rekey_on_message(void *arg, unsigned worker, const struct msg_rekey *m, size_t len);
+
+// ---- transport_dp.c ----
+// Hand keys over: HOP_ADD, or HOP_REKEY when the hop is there. done is told when the data plane has
+// them. `pending` fields of t say what they are for when keys->initiator is false.
+typedef void (*tp_keys_fn)(struct transport *t, int status, uint32_t rx_index);
+struct tp_keys_for {
+	const struct rail_hs_keys *keys;
+	const struct dpmsg_addr *peer; // NULL: unchanged (re-key in the link)
+	uint32_t adj;
+	uint64_t instance_remote;
+	uint64_t handshake_ns;
+	uint16_t payload_max;
+	bool reset;
+	tp_keys_fn done;
+};
+int tp_dp_keys(struct transport *t, const struct tp_keys_for *k);
+int tp_dp_path(struct transport *t);
+void tp_dp_del(struct transport *t, uint8_t code, const char *text);
+void tp_dp_handlers(struct transport_mgr *m);
+// The key with this index is in use now.
+void tp_dp_keyed(struct transport *t, uint32_t rx_index);
+// All that hangs on one life of the data plane ends.
+void tp_dp_forget(struct transport *t);
+void tp_handles_want(struct transport *t);
+void tp_handles_drop(struct transport *t);

@@ -1,0 +1,227 @@
+// Re-keys inside the sealed link (rail 2): the same handshake without macs, time and signature, in
+// REKEY frames of the present keys. What it says must be what the link is, else the transport ends
+// with CLOSE `rekey`. A message that isn't authentic is ignored: the one who sent it tries again.
+#include "controlplane/transport/transport_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/wire/rail_frame.h"
+
+LOG_MODULE("rekey");
+
+void tp_rekey_stop(struct transport *t)
+{
+	if (!t->rekey.on)
+		return;
+	loop_timer_stop(t->rekey_timer);
+	rail_hs_fini(&t->rekey.side);
+	rx_index_put(t->m->rx, t->rekey.rx_index);
+	t->rekey = (struct tp_try){0};
+}
+
+// What the link is, as an offer that leaves no choice.
+static struct rail_hs_offer link_offer(const struct transport *t, uint32_t rx_index)
+{
+	struct rail_hs_offer o = tp_offer(t, rx_index);
+
+	o.ciphers = (uint8_t)(1u << t->cipher);
+	return o;
+}
+
+void tp_rekey_on_timer(void *arg)
+{
+	struct transport *t = arg;
+	struct rail_hs_offer offer;
+	uint8_t msg[RAIL_HS_MAX];
+	uint32_t wait_ms = TP_RETRY_MIN_MS;
+	ssize_t n;
+
+	if (!t->m->ready || t->removed || !t->rekey.on)
+		return;
+	rail_hs_fini(&t->rekey.side);
+	rx_index_put(t->m->rx, t->rekey.rx_index);
+	t->rekey.rx_index = rx_index_take(t->m->rx, t);
+	offer = link_offer(t, t->rekey.rx_index);
+	n = t->rekey.rx_index == 0 ? -1
+				   : rail_hs_init_make(&t->rekey.side, &t->m->self, &t->conf.peer,
+					     &offer, 0, true, NULL, msg, sizeof(msg));
+	if (n > 0) {
+		t->rekey.sent_ns = clock_mono_ns();
+		dp_client_send_rekey(t->m->conf.dp, transport_worker(t), t->hop, msg, (size_t)n);
+	}
+	for (unsigned i = 0; i < t->rekey.tries && wait_ms < TP_RETRY_MAX_MS; i++)
+		wait_ms *= 2;
+	t->rekey.tries++;
+	loop_timer_start(t->rekey_timer,
+		tp_jitter(wait_ms < TP_RETRY_MAX_MS ? wait_ms : TP_RETRY_MAX_MS), 0);
+}
+
+void tp_rekey_start(struct transport *t)
+{
+	if (t->rekey.on || !t->in_dp || t->state != TRANSPORT_UP || !t->m->ready)
+		return;
+	t->rekey.on = true;
+	t->rekey.tries = 0;
+	tp_rekey_on_timer(t);
+}
+
+// The peer breaks what was agreed: the transport ends, and begins anew.
+static void not_this_link(struct transport *t)
+{
+	log_limited(
+		LOG_WARN, "transport %s: a re-key that is not this link's: closing", t->conf.name);
+	t->m->stats.rekeys_bad++;
+	t->n_failures++;
+	tp_dp_del(t, RAIL_CLOSE_REKEY, "re-key is not this link's");
+	tp_state_set(t, TRANSPORT_DOWN, "closed: the peer's re-key was not this link's");
+	loop_timer_start(t->timer, tp_jitter(TP_RETRY_MIN_MS * 2), 0);
+}
+
+static bool is_this_link(const struct transport *t, const struct rail_hs_terms *terms)
+{
+	return key_pk_cmp(&terms->peer, &t->conf.peer) == 0 &&
+	       terms->instance == t->instance_remote && terms->mode == t->conf.mode &&
+	       (terms->ciphers & 1u << t->cipher) != 0;
+}
+
+static void on_initiated(struct transport *t, int status, uint32_t rx_index)
+{
+	(void)rx_index;
+	if (status != 0) {
+		log_limited(LOG_ERR, "transport %s: the data plane refused a new key: %s",
+			t->conf.name, strerror(-status));
+		return;
+	}
+	t->n_rekeys++;
+	t->m->stats.rekeys++;
+	log_debug("transport %s: re-keyed as initiator", t->conf.name);
+}
+
+static void on_response(struct transport *t, const uint8_t *msg, size_t len)
+{
+	struct rail_hs_terms terms;
+	struct rail_hs_keys keys;
+	struct tp_keys_for k = {.keys = &keys, .done = on_initiated};
+	int rc;
+
+	if (!t->rekey.on) {
+		t->m->stats.unwanted++;
+		return;
+	}
+	rc = rail_hs_response_take(&t->rekey.side, &t->m->self, msg, len, &terms, &keys);
+	if (rc == -EBADMSG) {
+		t->m->stats.rekeys_bad++;
+	} else if (rc != 0 || terms.refusal != 0 || !is_this_link(t, &terms)) {
+		not_this_link(t);
+	} else {
+		k.instance_remote = t->instance_remote;
+		k.handshake_ns = clock_wall_ns();
+		if (tp_dp_keys(t, &k) == 0) {
+			tp_hs_answer_drop(t);
+			rx_index_put(t->m->rx, t->rx_old);
+			t->rx_old = t->rx_index;
+			t->rx_old_ns = clock_mono_ns();
+			t->rx_index = keys.rx_index;
+			t->initiator = true;
+			t->handshake_mono_ns = clock_mono_ns();
+			t->rekey.rx_index = 0; // the key's now
+			tp_rekey_stop(t);
+		}
+	}
+	rail_hs_keys_wipe(&keys);
+}
+
+// The pending key is in the data plane: the peer may use it.
+static void on_answered(struct transport *t, int status, uint32_t rx_index)
+{
+	if (!t->answer.on || t->pending.rx_index != rx_index)
+		return; // replaced meanwhile
+	rail_hs_keys_wipe(&t->answer.keys);
+	t->answer.on = false;
+	if (status != 0) {
+		log_limited(LOG_ERR, "transport %s: the data plane refused a new key: %s",
+			t->conf.name, strerror(-status));
+		tp_hs_answer_drop(t);
+		return;
+	}
+	dp_client_send_rekey(
+		t->m->conf.dp, transport_worker(t), t->hop, t->answer.bytes, t->answer.len);
+}
+
+static void answer(
+	struct transport *t, struct rail_hs_side *side, const struct rail_hs_terms *terms)
+{
+	struct tp_answer *a = &t->answer;
+	struct tp_keys_for k = {.keys = &a->keys,
+		.instance_remote = t->instance_remote,
+		.handshake_ns = t->last_time_ns,
+		.done = on_answered};
+	struct rail_hs_offer offer;
+	ssize_t n;
+
+	tp_hs_answer_drop(t);
+	t->pending.rx_index = rx_index_take(t->m->rx, t);
+	if (t->pending.rx_index == 0)
+		return;
+	offer = link_offer(t, t->pending.rx_index);
+	n = rail_hs_response_make(
+		side, &t->m->self, &offer, terms, a->bytes, sizeof(a->bytes), &a->keys);
+	if (n < 0) {
+		tp_hs_answer_drop(t);
+		return;
+	}
+	a->on = a->sent_keys = true;
+	a->len = (uint16_t)n;
+	t->pending.inside = true;
+	t->pending.reset = false;
+	t->pending.cipher = a->keys.cipher;
+	t->pending.since_ns = t->rekey_taken_ns = clock_mono_ns();
+	if (tp_dp_keys(t, &k) != 0)
+		tp_hs_answer_drop(t);
+}
+
+static void on_init(struct transport *t, const uint8_t *msg, size_t len)
+{
+	uint64_t now = clock_mono_ns();
+	struct rail_hs_side side;
+	struct rail_hs_terms terms;
+
+	if (t->rekey_taken_ns != 0 && now - t->rekey_taken_ns < TP_REKEY_GAP_MS * CLOCK_NS_PER_MS) {
+		t->m->stats.limited++;
+		return;
+	}
+	if (t->rekey.on && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
+		now - t->rekey.sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
+		t->m->stats.crossed++;
+		return;
+	}
+	if (rail_hs_init_take(&side, &t->m->self, msg, len, true, &terms) != 0) {
+		t->rekey_taken_ns = now; // it cost as much as a good one
+		t->m->stats.rekeys_bad++;
+		return;
+	}
+	if (!is_this_link(t, &terms)) {
+		not_this_link(t);
+	} else {
+		tp_rekey_stop(t);
+		answer(t, &side, &terms);
+	}
+	rail_hs_fini(&side);
+}
+
+void tp_rekey_on_message(void *arg, unsigned worker, const struct msg_rekey *m, size_t len)
+{
+	struct transport_mgr *mgr = arg;
+	struct transport *t = transport_mgr_find_hop(mgr, m->hop);
+
+	(void)worker;
+	if (!mgr->ready || t == NULL || !t->in_dp || len < 4)
+		return;
+	if (m->bytes[0] == RAIL_INIT)
+		on_init(t, m->bytes, len);
+	else
+		on_response(t, m->bytes, len);
+}
