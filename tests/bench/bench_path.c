@@ -115,7 +115,8 @@ static double run_aead(void *ctx)
 
 	do {
 		for (unsigned i = 0; i < 32; i++) {
-			uint8_t *p = rte_pktmbuf_mtod(a->m[at++ % ENV_IN_FLIGHT], uint8_t *);
+			uint8_t *p = rte_pktmbuf_mtod(a->m[(at + i) % ENV_IN_FLIGHT], uint8_t *);
+
 			ops[i] = (struct aead_op){.aad = p,
 				.src = p + 16,
 				.dst = p + 16,
@@ -127,6 +128,7 @@ static double run_aead(void *ctx)
 		if (a->backend->open(&a->key, ops, 32) != 32)
 			env_die("open", EBADMSG);
 		n += 32;
+		at += 32;
 		now = rte_get_tsc_cycles();
 	} while (now < end);
 	return (double)n * (double)rte_get_tsc_hz() / (double)(now - start);
@@ -368,7 +370,7 @@ static void latency(enum idle_mode idle, const char *name, unsigned n, unsigned 
 	struct rte_mbuf **m = calloc(n, sizeof(*m));
 	double *us = calloc(n, sizeof(*us)), hz = (double)rte_get_tsc_hz();
 	unsigned lcore = rte_get_next_lcore(-1, 1, 0), got = 0;
-	void *out;
+	void *out = NULL;
 
 	for (unsigned i = 0; i < n; i++) { // sealed beforehand, kept aside
 		env_fill(e, 1, 64);

@@ -280,6 +280,8 @@ void env_fill_bare(struct env *e, unsigned n, uint32_t payload_len)
 			route_packet(e, env_id(e, (uint32_t)random() % e->n_rules), payload_len);
 		uint8_t *p = (uint8_t *)rte_pktmbuf_prepend(m, OFF_ROUTE);
 
+		if (p == NULL)
+			env_die("no headroom", ENOSPC);
 		memset(p, 0, OFF_ROUTE);
 		memcpy(p, head, sizeof(head));
 		rte_pktmbuf_append(m, 16); // the tag's place
