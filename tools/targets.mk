@@ -74,7 +74,7 @@ install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	install -d $D$(PREFIX)/share/doc/skyrail && \
 		install -m 0644 README.md CHANGELOG.md LICENSE config/*.ini $D$(PREFIX)/share/doc/skyrail
 	for f in config/*.ini; do t=$D$(SYSCONFDIR)/skyrail/$${f##*/}; \
-		[ -e $$t ] || install -m 0644 $$f $$t || exit 1; done
+		[ -e $$t ] || { sed 's/^control_user =$$/control_user = skyrail/' $$f >$$t && chmod 0644 $$t; } || exit 1; done
 	install -d $D$(PREFIX)/lib/systemd/system $D$(PREFIX)/lib/sysusers.d $D$(PREFIX)/lib/tmpfiles.d
 	for f in packaging/*.service.in; do t=$${f##*/}; \
 		$(SUBST) $$f >$D$(PREFIX)/lib/systemd/system/$${t%.in} || exit 1; done
