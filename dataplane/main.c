@@ -277,7 +277,7 @@ static int ports_open(struct app *app)
 		log_notice("port=%s device=%s mtu=%u rx_queues=%u tx_queues=%u link=%s%s%s", e.name,
 			e.device, e.mtu, e.n_rxq, e.n_txq, e.link_up ? "up" : "down",
 			e.lacks[0] != '\0' ? " does without: " : "", e.lacks);
-		kernel_copy = kernel_copy || e.exception == PORT_KERNEL_COPY;
+		kernel_copy = kernel_copy || port_kernel_sees(app->ports, i);
 	}
 	if (!kernel_copy)
 		return 0;

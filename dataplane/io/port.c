@@ -207,6 +207,11 @@ const char *port_lacks(const struct port_set *s, unsigned i)
 	return s->p[i].lacks;
 }
 
+bool port_kernel_sees(const struct port_set *s, unsigned i)
+{
+	return s->p[i].driver->exception == PORT_KERNEL_COPY;
+}
+
 bool port_known(const struct port_set *s, uint16_t dpdk_port)
 {
 	for (unsigned i = 0; i < s->n; i++) {

@@ -62,6 +62,8 @@ void port_set_mbufs(const struct port_set *s, uint64_t *total, uint64_t *free_no
 // Port i < port_set_n() as a dump record, link state as last polled.
 void port_show(const struct port_set *s, unsigned i, struct evt_port *out);
 const char *port_lacks(const struct port_set *s, unsigned i); // "" if nothing
+// Does the kernel see every frame of port i too, whatever we do with it (af_packet)?
+bool port_kernel_sees(const struct port_set *s, unsigned i);
 // Look at link state and MTU of port i; true when something that EVT_PORT tells has changed.
 bool port_poll(struct port_set *s, unsigned i);
 // The device's own counters into the statistics block of port i.
