@@ -96,7 +96,8 @@ cpus() {
 	done
 }
 
-# node_new NAME [IFACE...]: configuration with one port for each interface, and a key; not started
+# node_new NAME [IFACE|DEVICE...]: configuration with one port for each interface (by af_packet) or
+# DPDK device, and a key; not started
 node_new() {
 	local name=$1 dir=$T/$1 iface n=0 list
 	shift
@@ -114,7 +115,10 @@ node_new() {
 		printf '[tables]\nrules = %s\nhops = 64\nadjs = 64\n\n' "$NODE_RULES"
 		printf '[idle]\nmode = %s\n\n[log]\nlevel = %s\n\n' "$NODE_IDLE" "$NODE_LOG"
 		for iface in "$@"; do
-			printf '[port p%d]\ndevice = net_af_packet%d,iface=%s\n\n' $n $n "$iface"
+			case $iface in
+			net_*) printf '[port p%d]\ndevice = %s\n\n' $n "$iface" ;;
+			*) printf '[port p%d]\ndevice = net_af_packet%d,iface=%s\n\n' $n $n "$iface" ;;
+			esac
 			n=$((n + 1))
 		done
 	} >"$dir/dataplane.ini"

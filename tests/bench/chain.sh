@@ -1,0 +1,219 @@
+#!/bin/bash
+# Figures of real nodes, as JSON lines; tests/bench/run.py calls it and makes the report.
+#
+#   tests/bench/chain.sh BUILD_DIR ctl|chain [--quick]
+#
+# ctl:   rules through the rings (a data plane of its own) and through the API (a whole node)
+# chain: three nodes over veth against the kernel forwarding over the same kind of chain, packets lost
+#        while B's control plane is killed, CPU of an idle node, latency
+#
+# veth moves packets by the kernel on the sender's processor: these are figures of the whole machine, and
+# say little about a NIC. Segmentation offloads are off in the kernel's chain too, for a packet of
+# ours is a packet; what the kernel does with 64 KB super-frames is told apart.
+set -eEuo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+BUILD=$1 PART=$2 QUICK=${3:-}
+SKYRAIL_BIN=$BUILD/release
+# shellcheck source=tests/support/net.sh
+. tests/support/net.sh
+net_isolate tests/bench/chain.sh "$@"
+net_temp
+NODE_LOG=warn
+
+bench_end() {
+	local rc=$? log
+	trap - EXIT ERR
+	if [ $rc -ne 0 ]; then
+		for log in "$T"/*/*.log; do
+			[ -s "$log" ] && echo "---- ${log#"$T"/}" && tail -n 10 "$log"
+		done >&2
+	fi
+	rm -rf "$T"
+	exit $rc
+}
+trap bench_end EXIT
+trap 'echo "chain.sh: line $LINENO: $BASH_COMMAND" >&2' ERR
+
+rounds=5 secs=3 pings=3000
+if [ "$QUICK" = --quick ]; then
+	rounds=1 secs=2 pings=300
+fi
+
+# figure NAME UNIT VALUES BASELINES: medians of words; ratio of the medians, least and greatest of pairs
+figure() {
+	jq -cn --arg name "$1" --arg unit "$2" --arg v "$3" --arg b "${4:-}" '
+		def words: [splits(" +") | select(. != "") | tonumber];
+		def median: sort | .[length / 2 | floor];
+		($v | words) as $v | ($b | words) as $b |
+		{name: $name, unit: $unit, value: ($v | median), min: ($v | min), max: ($v | max)} +
+		if ($b | length) > 0 then
+			{baseline: ($b | median), ratio: (($v | median) / ($b | median)), min: ([$v, $b] | transpose | map(.[0] / .[1]) | min),
+			 max: ([$v, $b] | transpose | map(.[0] / .[1]) | max)}
+		else {} end'
+}
+
+# ---- ctl ----
+
+part_ctl() {
+	local rules=200000
+	[ -z "$QUICK" ] || rules=50000
+	NODE_RULES=1048576 NODE_HUGE=auto
+	net_add A
+	node_new A net_null0,no-rx=1
+	dp_start A
+	"$BIN/tests/bench/bench_ctl" "$T/A/run/dataplane.sock"
+	node_kill A.dp TERM
+	printf '[transport x]\npeer = %s\ndial = no\n' "$("$BIN/skyrail" key gen "$T/x.key" >/dev/null && "$BIN/skyrail" key show "$T/x.key" | grep -oE '0[23][0-9a-f]{64}' | head -n1)" \
+		>>"$T/A/controlplane.ini"
+	node_start A
+	"$BIN/tests/bench/bench_api" "$T/A/run/control.sock" x $rules
+	node_stop A
+}
+
+# ---- chain ----
+
+# kernel_chain: KA - KB - KC, KB forwards
+kernel_chain() {
+	net_add KA KB KC
+	net_link KA ka0 10.2.1.1/24 KB kb0 10.2.1.2/24
+	net_link KB kb1 10.2.2.1/24 KC kc0 10.2.2.2/24
+	in_ns KB sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+	ip -n KA route add 10.2.2.0/24 via 10.2.1.2
+	ip -n KC route add 10.2.1.0/24 via 10.2.2.1
+	in_ns KC iperf3 -s -D
+}
+kernel_offloads() {
+	local end
+	for end in "KA ka0" "KB kb0" "KB kb1" "KC kc0"; do
+		# shellcheck disable=SC2086
+		in_ns ${end% *} ethtool -K ${end#* } tx "$1" tso "$1" gso "$1" gro "$1" >/dev/null 2>&1
+	done
+}
+
+# tcp NS ADDRESS: Gbit/s received; pps NS ADDRESS: small packets a second that arrived
+tcp() { in_ns "$1" iperf3 -c "$2" -t $secs -O 0.5 -J | jq '.end.sum_received.bits_per_second / 1e9'; }
+pps() {
+	in_ns "$1" iperf3 -c "$2" -u -l 64 -b 0 -t $secs -J |
+		jq '.end.sum | (.packets - .lost_packets) / .seconds'
+}
+
+# rtts NS ADDRESS COUNT FILE: round trips in us, one a line, sorted
+rtts() {
+	in_ns "$1" ping -n -i 0.005 -c "$3" "$2" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' |
+		awk '{ print $1 * 1000 }' | sort -n >"$4"
+}
+percentile() { awk -v p="$2" '{ v[NR] = $1 } END { i = int(NR * p / 100) + 1; print v[i > NR ? NR : i] }' "$1"; }
+
+# cpu_ticks PID...
+cpu_ticks() {
+	local pid t=0 s
+	for pid in "$@"; do
+		read -r s <"/proc/$pid/stat"
+		# shellcheck disable=SC2086
+		set -- ${s##*) }
+		t=$((t + ${12} + ${13}))
+	done
+	echo $t
+}
+
+part_chain() {
+	local i ours='' theirs='' before after
+	chain_net 4
+	chain_nodes
+	node_start A B C
+	wait_for 20 "transports" chain_up
+	chain_rules
+	chain_edges
+	in_ns C iperf3 -s -D
+	kernel_chain
+	wait_for 5 "chain" chain_ping
+	wait_for 5 "kernel's chain" in_ns KA ping -q -c 1 10.2.2.2
+
+	# the node B with nothing to do
+	sleep 2
+	ours=
+	for ((i = 0; i < rounds; i++)); do
+		before=$(cpu_ticks "${PID[B.dp]}" "${PID[B.cp]}")
+		sleep $((secs + 2))
+		after=$(cpu_ticks "${PID[B.dp]}" "${PID[B.cp]}")
+		ours+=" $(jq -n "($after - $before) * 100 / $(getconf CLK_TCK) / ($secs + 2)")"
+	done
+	figure idle_cpu "% of a core, both processes" "$ours"
+
+		rtts A 10.9.0.2 $pings "$T/ours"
+	rtts KA 10.2.2.2 $pings "$T/kernel"
+	for i in 50 99 99.9; do
+		before=$(percentile "$T/kernel" $i) after=$(percentile "$T/ours" $i)
+		jq -cn --arg p "${i/./}" --argjson o "$after" --argjson k "$before" '{name: "latency_added_p\($p)",
+			unit: "us round trip, idle mode", value: ($o - $k), baseline: $k, min: ($o - $k), max: ($o - $k)}'
+	done
+
+	kernel_offloads off
+	ours='' theirs=''
+	for ((i = 0; i < rounds; i++)); do
+		ours+=" $(tcp A 10.9.0.2)"
+		theirs+=" $(tcp KA 10.2.2.2)"
+	done
+	figure chain_veth_tcp "Gbit/s TCP through three nodes" "$ours" "$theirs"
+	ours='' theirs=''
+	for ((i = 0; i < rounds; i++)); do
+		ours+=" $(pps A 10.9.0.2)"
+		theirs+=" $(pps KA 10.2.2.2)"
+	done
+	figure chain_veth_pps "packets/s of 64 bytes" "$ours" "$theirs"
+	kernel_offloads on
+	figure kernel_veth_tcp_gso "Gbit/s TCP, kernel with GSO" "$(tcp KA 10.2.2.2)"
+	restart_loss
+	node_stop A B C
+	part_latency_poll
+}
+
+# Packets that did not arrive while B's control plane was killed and started again.
+restart_loss() {
+	local i lost='' client drops
+	for ((i = 0; i < rounds; i++)); do
+		drops=$(drops B)
+		in_ns A iperf3 -c 10.9.0.2 -u -b 20M -l 1000 -t 5 -J >"$T/iperf.json" &
+		client=$!
+		sleep 1.5
+		node_kill B.cp KILL || true
+		sleep 1
+		cp_start B
+		wait $client
+		lost+=" $(($(jq .end.sum.lost_packets "$T/iperf.json") + $(drops B) - drops))"
+	done
+	figure restart_loss "packets lost" "$lost" | jq -c '. + {target: 0, met: (.max == 0)}'
+}
+
+# The same chain with workers that never sleep needs a processor for each of them, and one for the rest.
+part_latency_poll() {
+	local i list
+	read -ra list <<<"$(cpus | tr '\n' ' ')"
+	if [ ${#list[@]} -lt 4 ]; then
+		echo "latency with polling workers: left out, it takes 4 processors and there are ${#list[@]}"
+		return 0
+	fi
+	sed -i 's/^mode = .*/mode = poll/' "$T"/[ABC]/dataplane.ini
+	for i in 0 1 2; do
+		sed -i "s/^cores = .*/cores = 0@${list[3]},1@${list[i]}/" "$T/$(cut -c $((i + 1)) <<<ABC)/dataplane.ini"
+	done
+	ip -n A link del sky0 2>/dev/null || true
+	ip -n C link del sky0 2>/dev/null || true
+	node_start A B C
+	wait_for 20 "transports" chain_up
+	chain_rules
+	chain_edges
+	rtts A 10.9.0.2 $pings "$T/ours"
+	for i in 50 99 99.9; do
+		jq -cn --arg p "${i/./}" --argjson o "$(percentile "$T/ours" $i)" --argjson k "$(percentile "$T/kernel" $i)" \
+			'{name: "latency_added_poll_p\($p)", unit: "us round trip, polling", value: ($o - $k), baseline: $k, min: ($o - $k), max: ($o - $k)}'
+	done
+	node_stop A B C
+}
+
+case $PART in
+ctl) part_ctl ;;
+chain) part_chain ;;
+*) echo "chain.sh: no part '$PART': ctl or chain" >&2 && exit 2 ;;
+esac
