@@ -12,7 +12,7 @@ NODE_IDLE=adaptive
 NODE_LOG=info
 NODE_HUGE=no
 NODE_WORKERS=1
-declare -A PID PK NODE_CPU
+declare -A PID=() PK=() NODE_CPU=()
 
 # net_isolate "$0" "$@"
 net_isolate() {
