@@ -65,6 +65,9 @@ endif
 
 D := $(DESTDIR)
 SUBST := sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g'
+# What the systemd units and the packages' user are called, in the configuration that is installed.
+UNIT_USER := -e 's/^control_user =$$/control_user = skyrail/' -e 's/^api_group =$$/api_group = skyrail/' \
+	-e 's|^state_dir =$$|state_dir = /var/lib/skyrail|'
 install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	install -d $D$(PREFIX)/bin $D$(PREFIX)/sbin $D$(SYSCONFDIR)/skyrail
 	install -m 0755 $O/skyrail $D$(PREFIX)/bin
@@ -74,7 +77,7 @@ install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	install -d $D$(PREFIX)/share/doc/skyrail && \
 		install -m 0644 README.md CHANGELOG.md LICENSE config/*.ini $D$(PREFIX)/share/doc/skyrail
 	for f in config/*.ini; do t=$D$(SYSCONFDIR)/skyrail/$${f##*/}; \
-		[ -e $$t ] || { sed 's/^control_user =$$/control_user = skyrail/' $$f >$$t && chmod 0644 $$t; } || exit 1; done
+		[ -e $$t ] || { sed $(UNIT_USER) $$f >$$t && chmod 0644 $$t; } || exit 1; done
 	install -d $D$(PREFIX)/lib/systemd/system $D$(PREFIX)/lib/sysusers.d $D$(PREFIX)/lib/tmpfiles.d
 	for f in packaging/*.service.in; do t=$${f##*/}; \
 		$(SUBST) $$f >$D$(PREFIX)/lib/systemd/system/$${t%.in} || exit 1; done
