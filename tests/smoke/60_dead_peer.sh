@@ -6,6 +6,7 @@
 
 chain_net 4
 chain_nodes
+for n in A B C; do node_conf $n controlplane link keepalive=2s dead=6s; done
 node_start A B C
 wait_for 20 "all transports up" chain_up
 chain_rules
@@ -14,7 +15,7 @@ expect "ping" chain_ping
 
 node_kill A.cp KILL || true
 node_kill A.dp KILL || true
-wait_for 50 "transport a known dead" tp_not_up B a
+wait_for 15 "transport a known dead" tp_not_up B a
 say "B says: $(tp B a state), $(tp B a note)"
 same "transport c goes on" "$(tp B c state)" up
 # what comes for A now is dropped with a reason

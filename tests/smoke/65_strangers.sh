@@ -8,7 +8,7 @@ chain_net 4
 node_new A a0
 node_new B b0 b1
 node_new C c0
-printf '[peers]\nallow = listed\n\n' >>"$T/B/controlplane.ini"
+for n in A B C; do node_conf $n controlplane link keepalive=2s dead=6s; done
 node_peer A b B "$IP_BA:7780"
 node_peer B c C "$IP_C:7780"
 node_peer C b B "$IP_BC:7780"

@@ -138,15 +138,21 @@ node_key() {
 
 # node_peer NODE NAME PEER_NODE [ADDRESS] [KEY=VALUE...]: a transport in the configuration
 node_peer() {
-	local file=$T/$1/controlplane.ini name=$2 peer=$3 kv
+	local node=$1 name=$2 pk=${PK[$3]}
 	shift 3
-	printf '[transport %s]\npeer = %s\n' "$name" "${PK[$peer]}" >>"$file"
-	for kv in "$@"; do
-		case $kv in
-		*=*) printf '%s = %s\n' "${kv%%=*}" "${kv#*=}" >>"$file" ;;
-		*) printf 'address = %s\n' "$kv" >>"$file" ;;
-		esac
-	done
+	case ${1:-} in
+	*=* | '') ;;
+	*) set -- "address=$1" "${@:2}" ;;
+	esac
+	node_conf "$node" controlplane "transport $name" "peer=$pk" "$@"
+}
+
+# node_conf NODE dataplane|controlplane SECTION KEY=VALUE...: one more section
+node_conf() {
+	local file=$T/$1/$2.ini section=$3 kv
+	shift 3
+	printf '[%s]\n' "$section" >>"$file"
+	for kv in "$@"; do printf '%s = %s\n' "${kv%%=*}" "${kv#*=}" >>"$file"; done
 	echo >>"$file"
 }
 

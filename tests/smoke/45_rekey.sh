@@ -1,0 +1,29 @@
+#!/bin/bash
+# Keys change every two seconds under load, inside the sealed links: not a packet is lost for it.
+#
+#   iperf3 -c [A] ---- [B] ---- [C] iperf3 -s
+. "$(dirname "$0")/_init.sh"
+
+chain_net 4
+chain_nodes
+for n in A B C; do node_conf $n controlplane link rekey=2s; done
+node_start A B C
+wait_for 20 "all transports up" chain_up
+chain_rules
+chain_edges
+expect "ping" chain_ping
+
+in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &
+wait_for 5 "iperf3" in_ns C bash -c 'ss -ltn | grep -q :5201'
+in_ns A iperf3 -c 10.9.0.2 -u -b 20M -l 1000 -t 9 -J >"$T/iperf.json"
+same "packets lost" "$(jq .end.sum.lost_packets "$T/iperf.json")" 0
+for t in "A b" "B a" "B c" "C b"; do
+	read -r n name <<<"$t"
+	say "$n: transport $name had $(tp "$n" "$name" rekeys) keys, $(tp "$n" "$name" handshakes) handshakes"
+	expect "$n re-keyed $name" test "$(tp "$n" "$name" rekeys)" -ge 3
+	same "lost on $name of $n" "$(tp "$n" "$name" lost)" 0
+	same "failed tags on $name of $n" "$(tp "$n" "$name" bad_tag)" 0
+done
+for n in A B C; do wait_for 5 "books of $n" books $n; done
+logs_clean A B C
+nodes_end A B C
