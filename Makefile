@@ -141,6 +141,7 @@ $O/tests/controlplane/%: $O/tests/controlplane/%.o $(CP) $(SUP) $(LIB)
 	$(call link,$(CP_LIBS) -lcmocka)
 $O/tests/tools/%: $O/tests/tools/%.o $(SUP) $(LIB)
 	$(call link,$(CTL_LIBS) -lcmocka)
+$(patsubst %.c,$O/%,$(filter tests/dataplane/worker/%,$(TESTS))): $O/tests/dataplane/worker/node.o
 $O/tests/dataplane/%: $O/tests/dataplane/%.o $(SUP) $(DP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lrte_net_ring -lcmocka)
 $O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(DP) $(SUP) $(LIB)
