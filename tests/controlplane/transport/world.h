@@ -1,0 +1,747 @@
+// Two nodes' transport managers in one process, with the edges replaced at link time: loop timers
+// on a clock that stands still unless moved, a data plane that keeps hops and keys in a table, a
+// neighbour service that finds everything, and a wire that a test can cut. Included by one test.
+#pragma once
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+// after the standard headers, as cmocka wants it
+#include <cmocka.h>
+
+#include "controlplane/transport/transport_mgr.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/link/rail_hs.h"
+#include "lib/wire/rail.h"
+
+enum { N_NODES = 3, KEYS = 8, HOPS = 64, RX_BITS = 10, PORT = 7780 };
+
+struct w_key {
+	bool live, confirmed;
+	struct dpmsg_keys k;
+};
+
+struct w_hop {
+	bool live;
+	struct cmd_hop_add add;
+	struct w_key keys[KEYS];
+	unsigned n_adds, n_rekeys, n_resets, n_paths;
+	uint64_t instance_local, instance_remote;
+};
+
+struct dp_client {
+	unsigned node;
+	struct dp_handler *handlers;
+	struct region_hdr info;
+	bool attached;
+	int refuse; // status of the next HOP_ADD
+	struct w_hop hops[HOPS];
+	uint64_t cookie;
+};
+
+struct neigh {
+	unsigned node;
+};
+
+struct w_node {
+	struct key_pk pk;
+	struct identity *id;
+	struct dp_client dp;
+	struct neigh neigh;
+	struct transport_mgr *m;
+	struct transport_watch watch;
+	unsigned n_up, n_down, n_removed, n_in_dp;
+	char dir[64];
+};
+
+static struct w_node nodes[N_NODES];
+static uint64_t w_now = 1000ull * CLOCK_NS_PER_S;
+static int64_t w_wall_off = 1700000000ll * 1000000000;
+// Datagrams, re-keys and probes that match are lost; NULL: none.
+static bool (*w_lose)(unsigned from, unsigned to, const uint8_t *bytes, size_t len);
+static uint8_t w_last_init[N_NODES][RAIL_HS_MAX];
+static size_t w_last_init_len[N_NODES];
+static unsigned w_n_inits[N_NODES], w_n_responses[N_NODES], w_n_cookies[N_NODES];
+static unsigned w_n_dgrams;
+static bool w_no_path;
+
+static uint64_t w_mono(void)
+{
+	return w_now;
+}
+
+static uint64_t w_wall(void)
+{
+	return (uint64_t)((int64_t)w_now + w_wall_off);
+}
+
+// ---- things to do, now or later ----
+
+struct w_job {
+	struct w_job *next;
+	void (*fn)(struct w_job *j);
+	unsigned from, to;
+	int kind;
+	void *arg;
+	dp_done_fn done;
+	int status;
+	uint32_t aux, index, hop;
+	uint8_t key[32];
+	size_t len;
+	uint8_t bytes[RAIL_HS_MAX];
+};
+
+static struct w_job *w_jobs, **w_tail = &w_jobs;
+
+static struct w_job *w_post(void (*fn)(struct w_job *j))
+{
+	struct w_job *j = calloc(1, sizeof(*j));
+
+	assert_non_null(j);
+	j->fn = fn;
+	*w_tail = j;
+	w_tail = &j->next;
+	return j;
+}
+
+static void w_settle(void)
+{
+	for (unsigned n = 0; w_jobs != NULL; n++) {
+		struct w_job *j = w_jobs;
+
+		assert_true(n < 100000);
+		w_jobs = j->next;
+		if (w_jobs == NULL)
+			w_tail = &w_jobs;
+		j->fn(j);
+		free(j);
+	}
+}
+
+// ---- loop ----
+
+struct loop_timer {
+	struct loop_timer *next;
+	loop_fn fn;
+	void *arg;
+	uint64_t at_ns, repeat_ns;
+	bool on, dead;
+};
+
+static struct loop_timer *w_timers;
+
+struct loop_timer *loop_timer_new(struct loop *l, loop_fn fn, void *arg)
+{
+	struct loop_timer *t = calloc(1, sizeof(*t));
+
+	(void)l;
+	t->fn = fn;
+	t->arg = arg;
+	t->next = w_timers;
+	w_timers = t;
+	return t;
+}
+
+void loop_timer_start(struct loop_timer *t, uint64_t delay_ms, uint64_t repeat_ms)
+{
+	t->on = true;
+	t->at_ns = w_now + delay_ms * CLOCK_NS_PER_MS;
+	t->repeat_ns = repeat_ms * CLOCK_NS_PER_MS;
+}
+
+void loop_timer_stop(struct loop_timer *t)
+{
+	t->on = false;
+}
+
+bool loop_timer_is_on(const struct loop_timer *t)
+{
+	return t->on;
+}
+
+void loop_timer_free(struct loop_timer *t)
+{
+	if (t != NULL)
+		t->dead = true;
+}
+
+static void w_reap_timers(void)
+{
+	for (struct loop_timer **p = &w_timers; *p != NULL;) {
+		struct loop_timer *t = *p;
+
+		if (!t->dead) {
+			p = &t->next;
+			continue;
+		}
+		*p = t->next;
+		free(t);
+	}
+}
+
+// Let `ms` pass, with everything that happens meanwhile.
+static void w_run(uint64_t ms)
+{
+	uint64_t end = w_now + ms * CLOCK_NS_PER_MS;
+
+	w_settle();
+	for (;;) {
+		struct loop_timer *first = NULL;
+
+		w_reap_timers();
+		for (struct loop_timer *t = w_timers; t != NULL; t = t->next) {
+			if (t->on && t->at_ns <= end && (first == NULL || t->at_ns < first->at_ns))
+				first = t;
+		}
+		if (first == NULL)
+			break;
+		if (first->at_ns > w_now)
+			w_now = first->at_ns;
+		if (first->repeat_ns != 0)
+			first->at_ns = w_now + first->repeat_ns;
+		else
+			first->on = false;
+		first->fn(first->arg);
+		w_settle();
+	}
+	w_now = end;
+}
+
+// ---- neighbours: 10.0.0.N is node N, everything is on one link ----
+
+struct neigh_ref {
+	struct neigh *n;
+	struct neigh_path path;
+	neigh_fn fn;
+	void *arg;
+	bool dead;
+};
+
+static void w_tell_path(struct w_job *j)
+{
+	struct neigh_ref *r = j->arg;
+
+	if (r->dead) {
+		free(r);
+		return;
+	}
+	r->fn(r->arg, &r->path);
+}
+
+struct neigh_ref *neigh_resolve(
+	struct neigh *n, const uint8_t dst[16], const char *scope_if, neigh_fn fn, void *arg)
+{
+	struct neigh_ref *r = calloc(1, sizeof(*r));
+
+	(void)scope_if;
+	r->n = n;
+	r->fn = fn;
+	r->arg = arg;
+	r->path.adj = (1u << DPMSG_HANDLE_BITS) | dst[15];
+	r->path.state = w_no_path ? NEIGH_RESOLVING : NEIGH_USABLE;
+	r->path.mtu = 1500;
+	memcpy(r->path.dst_ip, dst, 16);
+	w_post(w_tell_path)->arg = r;
+	return r;
+}
+
+static void w_free_ref(struct w_job *j)
+{
+	free(j->arg);
+}
+
+void neigh_put(struct neigh_ref *ref)
+{
+	if (ref == NULL || ref->dead)
+		return;
+	ref->dead = true;
+	// After what may still be told.
+	bool told = true;
+
+	for (struct w_job *j = w_jobs; j != NULL; j = j->next)
+		told = told && !(j->fn == w_tell_path && j->arg == ref);
+	if (told)
+		w_post(w_free_ref)->arg = ref;
+}
+
+const struct neigh_path *neigh_path(const struct neigh_ref *ref)
+{
+	return &ref->path;
+}
+
+const char *neigh_port_ifname(const struct neigh *n, uint16_t port)
+{
+	(void)n;
+	(void)port;
+	return "eth0";
+}
+
+// ---- data plane ----
+
+#define W_EACH(c, hook, ...)                                                                       \
+	do {                                                                                       \
+		for (struct dp_handler *h_ = (c)->handlers; h_ != NULL; h_ = h_->next)             \
+			if (h_->hook != NULL)                                                      \
+				h_->hook(h_->arg, __VA_ARGS__);                                    \
+	} while (0)
+
+static struct dpmsg_addr w_addr(unsigned node)
+{
+	struct dpmsg_addr a = {.ip = {[10] = 0xff, 0xff, 10, 0, 0, (uint8_t)node}, .port = PORT};
+
+	return a;
+}
+
+void dp_client_register(struct dp_client *c, struct dp_handler *h)
+{
+	h->next = c->handlers;
+	c->handlers = h;
+}
+
+void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
+{
+	if (c->handlers == h)
+		c->handlers = h->next;
+}
+
+const struct region_hdr *dp_client_info(const struct dp_client *c)
+{
+	return c->attached ? &c->info : NULL;
+}
+
+static struct w_hop *w_hop_find(struct dp_client *c, uint32_t handle)
+{
+	for (unsigned i = 0; i < HOPS; i++) {
+		if (c->hops[i].live && c->hops[i].add.hop == handle)
+			return &c->hops[i];
+	}
+	return NULL;
+}
+
+static void w_note(
+	struct dp_client *c, uint16_t type, uint32_t hop, uint32_t value, uint64_t cookie)
+{
+	struct evt_hop_note e = {.h.type = type, .h.cookie = cookie, .hop = hop, .value = value};
+
+	W_EACH(c, on_hop_note, &e);
+}
+
+// A sealed datagram of any kind arrives: the first one under a key is told.
+static struct w_hop *w_open(struct dp_client *c, uint32_t index, const uint8_t key[32])
+{
+	for (unsigned i = 0; i < HOPS; i++) {
+		for (unsigned k = 0; c->hops[i].live && k < KEYS; k++) {
+			struct w_key *w = &c->hops[i].keys[k];
+
+			if (!w->live || w->k.rx_index != index || memcmp(w->k.rx_key, key, 32) != 0)
+				continue;
+			if (!w->confirmed) {
+				w->confirmed = true;
+				w_note(c, EVT_HOP_KEYED, c->hops[i].add.hop, index, 0);
+			}
+			return &c->hops[i];
+		}
+	}
+	return NULL;
+}
+
+static const struct w_key *w_send_key(const struct w_hop *h)
+{
+	const struct w_key *best = NULL;
+
+	for (unsigned k = 0; k < KEYS; k++) {
+		if (h->keys[k].live && (h->keys[k].k.initiator || h->keys[k].confirmed))
+			best = &h->keys[k];
+	}
+	return best;
+}
+
+enum { SEALED_PROBE, SEALED_ACK, SEALED_REKEY };
+
+static void w_sealed_arrives(struct w_job *j);
+
+static void w_send_sealed(
+	struct dp_client *c, struct w_hop *h, int kind, const uint8_t *bytes, size_t len)
+{
+	const struct w_key *k = w_send_key(h);
+	unsigned to = h->add.peer.ip[15];
+	struct w_job *j;
+
+	if (k == NULL || (w_lose != NULL && w_lose(c->node, to, bytes, len)))
+		return;
+	j = w_post(w_sealed_arrives);
+	j->from = c->node;
+	j->to = to;
+	j->kind = kind;
+	j->index = k->k.tx_index;
+	memcpy(j->key, k->k.tx_key, 32);
+	j->len = len;
+	if (len > 0)
+		memcpy(j->bytes, bytes, len);
+}
+
+static void w_sealed_arrives(struct w_job *j)
+{
+	struct dp_client *c = &nodes[j->to].dp;
+	struct w_hop *h = c->attached ? w_open(c, j->index, j->key) : NULL;
+	uint8_t buf[sizeof(struct msg_rekey) + RAIL_HS_MAX] __attribute__((aligned(8)));
+	struct msg_rekey *m = (struct msg_rekey *)buf;
+
+	if (h == NULL)
+		return;
+	if (j->kind == SEALED_PROBE) {
+		w_send_sealed(c, h, SEALED_ACK, NULL, 0);
+	} else if (j->kind == SEALED_REKEY) {
+		memset(m, 0, sizeof(*m));
+		m->h.type = UP_REKEY;
+		m->hop = h->add.hop;
+		memcpy(m->bytes, j->bytes, j->len);
+		W_EACH(c, on_rekey, 0, m, j->len);
+	}
+}
+
+static int w_key_add(struct dp_client *c, struct w_hop *h, const struct dpmsg_keys *k)
+{
+	struct w_key *slot = NULL;
+
+	for (unsigned i = 0; i < KEYS; i++) {
+		if (h->keys[i].live && !k->initiator && !h->keys[i].k.initiator &&
+			!h->keys[i].confirmed)
+			h->keys[i].live = false; // pending, replaced
+	}
+	memmove(&h->keys[0], &h->keys[1], sizeof(h->keys) - sizeof(h->keys[0]));
+	slot = &h->keys[KEYS - 1];
+	*slot = (struct w_key){.live = true, .k = *k};
+	if (k->initiator)
+		w_send_sealed(c, h, SEALED_PROBE, NULL, 0);
+	return 0;
+}
+
+static int w_cmd_add(struct dp_client *c, const struct cmd_hop_add *a)
+{
+	int refuse = c->refuse;
+
+	c->refuse = 0;
+	if (refuse != 0)
+		return refuse;
+	if (w_hop_find(c, a->hop) != NULL)
+		return -EEXIST;
+	for (unsigned i = 0; i < HOPS; i++) {
+		struct w_hop *h = &c->hops[i];
+
+		if (h->live)
+			continue;
+		*h = (struct w_hop){.live = true, .add = *a, .n_adds = h->n_adds + 1};
+		h->instance_local = a->instance_local;
+		h->instance_remote = a->instance_remote;
+		return w_key_add(c, h, &a->keys);
+	}
+	return -ENOSPC;
+}
+
+static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
+{
+	struct w_hop *h = w_hop_find(c, r->hop);
+
+	if (h == NULL)
+		return -ENOENT;
+	h->n_rekeys++;
+	h->n_resets += r->flags == HOP_RESET;
+	h->instance_local = r->instance_local;
+	h->instance_remote = r->instance_remote;
+	if (r->peer.port != 0)
+		h->add.peer = r->peer;
+	return w_key_add(c, h, &r->keys);
+}
+
+static void w_command(struct w_job *j)
+{
+	j->done(j->arg, j->status, j->aux);
+}
+
+static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
+{
+	const struct dpmsg_hdr *hdr = cmd;
+	const struct cmd_hop_del *del = cmd;
+	struct w_hop *h;
+
+	switch (hdr->type) {
+	case CMD_HOP_ADD:
+		return w_cmd_add(c, cmd);
+	case CMD_HOP_REKEY:
+		return w_cmd_rekey(c, cmd);
+	default:
+		break;
+	}
+	h = w_hop_find(c, del->hop); // the same place in all of these
+	if (h == NULL)
+		return -ENOENT;
+	if (hdr->type == CMD_HOP_DEL)
+		h->live = false;
+	if (hdr->type == CMD_HOP_PATH)
+		h->add.peer = ((const struct cmd_hop_path *)cmd)->peer, h->n_paths++;
+	if (hdr->type == CMD_HOP_PING)
+		w_note(c, EVT_HOP_RTT, del->hop, 123, cookie);
+	return 0;
+}
+
+int dp_client_send_cookie(
+	struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done, void *arg, uint64_t *cookie)
+{
+	struct w_job *j;
+
+	if (!c->attached)
+		return -ENOTCONN;
+	*cookie = ++c->cookie;
+	(void)len;
+	j = w_post(w_command);
+	j->done = done;
+	j->arg = arg;
+	j->status = w_apply(c, cmd, *cookie);
+	j->aux = 0;
+	return 0;
+}
+
+int dp_client_send(struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done, void *arg)
+{
+	uint64_t cookie;
+
+	return dp_client_send_cookie(c, cmd, len, done, arg, &cookie);
+}
+
+int dp_client_send_rekey(
+	struct dp_client *c, unsigned worker, uint32_t hop, const void *msg, size_t len)
+{
+	struct w_hop *h = w_hop_find(c, hop);
+
+	(void)worker;
+	if (h != NULL)
+		w_send_sealed(c, h, SEALED_REKEY, msg, len);
+	return 0;
+}
+
+static void w_deliver(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	uint8_t buf[sizeof(struct up_handshake) + RAIL_HS_MAX] __attribute__((aligned(8)));
+	struct up_handshake *m = (struct up_handshake *)buf;
+
+	if (to >= N_NODES || !nodes[to].dp.attached)
+		return;
+	memset(m, 0, sizeof(*m));
+	m->h.type = UP_HANDSHAKE;
+	m->src = w_addr(from);
+	m->dst = w_addr(to);
+	memcpy(m->bytes, bytes, len);
+	W_EACH(&nodes[to].dp, on_handshake, 0, m, len);
+}
+
+static void w_dgram_arrives(struct w_job *j)
+{
+	w_deliver(j->from, j->to, j->bytes, j->len);
+}
+
+int dp_client_send_datagram(struct dp_client *c, unsigned worker, uint32_t adj, uint16_t src_port,
+	uint16_t dst_port, const void *msg, size_t len)
+{
+	const uint8_t *p = msg;
+	unsigned to = adj & 0xff;
+	struct w_job *j;
+
+	(void)worker;
+	assert_int_equal(src_port, PORT);
+	assert_int_equal(dst_port, PORT);
+	assert_true(c->attached && len <= RAIL_HS_MAX);
+	w_n_dgrams++;
+	w_n_inits[c->node] += p[0] == RAIL_INIT;
+	w_n_responses[c->node] += p[0] == RAIL_RESPONSE;
+	w_n_cookies[c->node] += p[0] == RAIL_COOKIE;
+	if (p[0] == RAIL_INIT) {
+		memcpy(w_last_init[c->node], p, len);
+		w_last_init_len[c->node] = len;
+	}
+	if (w_lose != NULL && w_lose(c->node, to, p, len))
+		return 0;
+	j = w_post(w_dgram_arrives);
+	j->from = c->node;
+	j->to = to;
+	j->len = len;
+	memcpy(j->bytes, p, len);
+	return 0;
+}
+
+// ---- nodes ----
+
+static void w_on_change(void *arg, struct transport *t, enum transport_change what)
+{
+	struct w_node *n = arg;
+
+	(void)t;
+	n->n_up += what == TRANSPORT_CHANGE_UP;
+	n->n_down += what == TRANSPORT_CHANGE_DOWN;
+	n->n_removed += what == TRANSPORT_CHANGE_REMOVED;
+	n->n_in_dp += what == TRANSPORT_CHANGE_IN_DP;
+}
+
+static void w_mgr_start(unsigned i)
+{
+	struct w_node *n = &nodes[i];
+	struct transport_mgr_conf conf = {
+		.dp = &n->dp, .neigh = &n->neigh, .id = n->id, .state_dir = n->dir};
+
+	n->m = transport_mgr_new(&conf);
+	assert_non_null(n->m);
+	n->watch = (struct transport_watch){.fn = w_on_change, .arg = n};
+	transport_mgr_watch(n->m, &n->watch);
+}
+
+static void w_mgr_stop(unsigned i)
+{
+	w_settle(); // completions
+	transport_mgr_free(nodes[i].m);
+	nodes[i].m = NULL;
+	nodes[i].dp.handlers = NULL;
+	w_settle();
+	w_reap_timers();
+}
+
+static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
+{
+	const struct w_key *k = w_send_key(h);
+	struct evt_hop e = {.hop = h->add.hop,
+		.tp = h->add.tp,
+		.flow = 1,
+		.owner = 0,
+		.instance_local = h->instance_local,
+		.instance_remote = h->instance_remote,
+		.handshake_ns = h->add.handshake_ns,
+		.peer = h->add.peer,
+		.adj = h->add.adj,
+		.up = k != NULL && k->confirmed};
+
+	memcpy(e.peer_pk, h->add.peer_pk, sizeof(e.peer_pk));
+	memcpy(e.name, h->add.name, sizeof(e.name));
+	if (k != NULL) {
+		e.cipher = k->k.cipher;
+		e.initiator = k->k.initiator;
+		e.rx_index[0] = k->k.rx_index;
+	}
+	W_EACH(c, on_hop, &e);
+}
+
+static void w_attach(unsigned i, enum dp_sync why)
+{
+	struct dp_client *c = &nodes[i].dp;
+
+	c->attached = true;
+	W_EACH(c, on_sync_begin, why);
+	for (unsigned h = 0; h < HOPS; h++) {
+		if (c->hops[h].live)
+			w_evt_hop(c, &c->hops[h]);
+	}
+	W_EACH(c, on_synced, why);
+}
+
+// The data plane dies; with `wipe`, all its hops too.
+static void w_detach(unsigned i, bool wipe)
+{
+	struct dp_client *c = &nodes[i].dp;
+
+	w_settle();
+	c->attached = false;
+	for (struct dp_handler *h = c->handlers; h != NULL; h = h->next) {
+		if (h->on_detach != NULL)
+			h->on_detach(h->arg);
+	}
+	if (wipe)
+		memset(c->hops, 0, sizeof(c->hops));
+}
+
+static void w_quiet(void *arg, enum log_level level, const char *module, const char *text)
+{
+	(void)arg;
+	if (getenv("WORLD_LOG") != NULL)
+		fprintf(stderr, "%10.3f %d %s: %s\n", (double)w_now / 1e9, level, module, text);
+}
+
+static int w_setup(void **state)
+{
+	static const struct clock_source src = {.mono_ns = w_mono, .wall_ns = w_wall};
+
+	(void)state;
+	clock_source_set(&src);
+	log_sink_set(w_quiet, NULL);
+	w_lose = NULL;
+	w_no_path = false;
+	w_n_dgrams = 0;
+	w_now += 1000ull * CLOCK_NS_PER_S;
+	memset(w_n_inits, 0, sizeof(w_n_inits));
+	memset(w_n_responses, 0, sizeof(w_n_responses));
+	memset(w_n_cookies, 0, sizeof(w_n_cookies));
+	for (unsigned i = 0; i < N_NODES; i++) {
+		struct w_node *n = &nodes[i];
+		struct key_sk sk;
+
+		memset(n, 0, sizeof(*n));
+		memset(sk.b, (int)i + 1, sizeof(sk.b));
+		n->id = identity_from_sk(&sk);
+		assert_non_null(n->id);
+		n->pk = *identity_pk(n->id);
+		n->dp.node = n->neigh.node = i;
+		n->dp.info.udp_port = PORT;
+		n->dp.info.hop_max = 256;
+		n->dp.info.rx_index_bits = RX_BITS;
+		n->dp.info.n_workers = 1;
+		snprintf(n->dir, sizeof(n->dir), "/tmp/skyrail-world-XXXXXX");
+		assert_non_null(mkdtemp(n->dir));
+		w_mgr_start(i);
+		w_attach(i, DP_SYNC_FRESH);
+	}
+	return 0;
+}
+
+static int w_teardown(void **state)
+{
+	char path[96];
+
+	(void)state;
+	for (unsigned i = 0; i < N_NODES; i++) {
+		if (nodes[i].m != NULL)
+			w_mgr_stop(i);
+		identity_free(nodes[i].id);
+		snprintf(path, sizeof(path), "%s/last_init", nodes[i].dir);
+		unlink(path);
+		rmdir(nodes[i].dir);
+	}
+	w_settle();
+	w_reap_timers();
+	clock_source_set(NULL);
+	log_sink_set(NULL, NULL);
+	return 0;
+}
+
+// A transport of node i to node j.
+static struct transport *w_add(unsigned i, unsigned j, bool dial)
+{
+	struct transport_conf c = {.mode = HOP_MODE_DATAGRAM,
+		.ciphers = TRANSPORT_AUTO,
+		.dial = dial,
+		.peer = nodes[j].pk};
+	char err[128] = "";
+
+	snprintf(c.name, sizeof(c.name), "to-%u", j);
+	if (dial)
+		c.addr = w_addr(j);
+	assert_int_equal(transport_mgr_add(nodes[i].m, &c, err, sizeof(err)), 0);
+	return transport_mgr_find(nodes[i].m, c.name);
+}
+
+static struct w_hop *w_hop_of(unsigned i, struct transport *t)
+{
+	return w_hop_find(&nodes[i].dp, transport_hop(t, 1));
+}
