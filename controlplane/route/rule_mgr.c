@@ -1,0 +1,718 @@
+// What rules there shall be and what becomes of them: turns requests into commands (names into
+// handles, `auto` into ids), keeps the lasting rules installed across new data planes and new
+// transports, and follows the data plane's word on what lives. Sending in bulk is rule_job's,
+// listing rule_list's, the set of lasting rules rule_keep's.
+#include "controlplane/route/rule_mgr.h"
+
+#include "controlplane/route/rule_job.h"
+#include "controlplane/route/rule_keep.h"
+#include "controlplane/route/rule_list.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+LOG_MODULE("route");
+
+enum { INSTALL_BATCH = 4096 };
+
+struct rule_mgr {
+	struct dp_client *dp;
+	struct route_id *ids;
+	struct rule_transports tr;
+	struct rule_jobs *jobs;
+	struct rule_lists *lists;
+	struct rule_keep *keep; // NULL until a data plane told its size
+	struct dp_handler handler;
+	struct transport_watch watch;
+	struct api_rule_add *conf; // wanted by the configuration
+	size_t n_conf;
+	unsigned bits;
+	bool syncing;
+};
+
+// ---- requests into commands ----
+
+static int resolve_tx(struct rule_mgr *m, const char *name, uint32_t next_id, uint32_t *hop)
+{
+	struct transport *t = m->tr.find(m->tr.arg, name);
+
+	if (t == NULL)
+		return -ENODEV;
+	// the data plane takes rules over hops that are not there yet: handles are stable
+	*hop = m->tr.hop(t, next_id);
+	return *hop != 0 ? 0 : -ENETDOWN;
+}
+
+static int resolve_in(struct rule_mgr *m, const struct api_rule_add *r, uint32_t *in_tp)
+{
+	struct transport *t;
+
+	switch (r->in) {
+	case API_IN_DEFAULT:
+		*in_tp = r->type == API_RULE_FORWARD ? RULE_IN_LOCAL : RULE_IN_ANY;
+		return 0;
+	case API_IN_ANY:
+		*in_tp = RULE_IN_ANY;
+		return 0;
+	case API_IN_LOCAL:
+		*in_tp = RULE_IN_LOCAL;
+		return 0;
+	case API_IN_TRANSPORT:
+		t = m->tr.find(m->tr.arg, r->in_transport);
+		if (t == NULL)
+			return -ENODEV;
+		*in_tp = m->tr.tp(t);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int check(const struct api_rule_add *r)
+{
+	if (r->type > API_RULE_INTERMEDIARY || r->in > API_IN_TRANSPORT)
+		return -EINVAL;
+	if (memchr(r->transport, '\0', sizeof(r->transport)) == NULL ||
+		memchr(r->in_transport, '\0', sizeof(r->in_transport)) == NULL)
+		return -EINVAL;
+	if (r->keep_alive_ms != 0 && r->keep_alive_ms < RULE_KEEP_ALIVE_MIN_MS)
+		return -ERANGE;
+	if (r->type != API_RULE_CONSUME && (r->next_id == 0 || r->transport[0] == '\0'))
+		return -EDESTADDRREQ;
+	return 0;
+}
+
+// 0, -ENETDOWN (all is right, but the transport is not there yet) or what is wrong.
+static int to_cmd(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c)
+{
+	int rc = check(r);
+
+	*c = (struct cmd_rule_add){.h.type = CMD_RULE_ADD,
+		.id = r->id,
+		.type = r->type,
+		.keep_alive_ms = r->keep_alive_ms,
+		.flags = r->keep_alive_ms == 0 ? RULE_STATIC : 0};
+	if (rc < 0)
+		return rc;
+	rc = resolve_in(m, r, &c->in_tp);
+	if (rc < 0 || r->type == API_RULE_CONSUME)
+		return rc;
+	c->next_id = r->next_id;
+	return resolve_tx(m, r->transport, r->next_id, &c->tx_hop);
+}
+
+static int keep_put(struct rule_mgr *m, const struct api_rule_add *r, const struct cmd_rule_add *c,
+	enum rule_keep_origin origin)
+{
+	struct rule_kept k = {.id = c->id,
+		.next_id = r->next_id,
+		.keep_alive_ms = r->keep_alive_ms,
+		.tx_hop = c->tx_hop,
+		.in_tp = c->in_tp,
+		.type = r->type,
+		.flags = c->flags,
+		.origin = (uint8_t)origin};
+
+	if (r->type != API_RULE_CONSUME)
+		k.tx_name = rule_keep_intern(m->keep, r->transport);
+	if (r->in == API_IN_TRANSPORT)
+		k.in_name = rule_keep_intern(m->keep, r->in_transport);
+	return rule_keep_put(m->keep, &k) == NULL ? -errno : 0;
+}
+
+// ---- lasting rules ----
+
+// The command that installs a kept rule now, with the handles of today.
+static int kept_cmd(struct rule_mgr *m, const struct rule_kept *k, struct cmd_rule_add *c)
+{
+	struct api_rule_add r = {.id = k->id,
+		.next_id = k->next_id,
+		.type = k->type,
+		.keep_alive_ms = k->keep_alive_ms,
+		.in = API_IN_ANY};
+
+	snprintf(r.transport, sizeof(r.transport), "%s", rule_keep_name(m->keep, k->tx_name));
+	if (k->in_name != 0) {
+		r.in = API_IN_TRANSPORT;
+		snprintf(r.in_transport, sizeof(r.in_transport), "%s",
+			rule_keep_name(m->keep, k->in_name));
+	} else if (k->in_tp == RULE_IN_LOCAL) {
+		r.in = API_IN_LOCAL;
+	}
+	return to_cmd(m, &r, c);
+}
+
+static void install_kept(struct rule_mgr *m);
+
+static void on_installed(void *arg, const struct api_rule_done *done, size_t n)
+{
+	struct rule_mgr *m = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		struct rule_kept *k = m->keep != NULL ? rule_keep_find(m->keep, done[i].id) : NULL;
+
+		if (k == NULL)
+			continue;
+		k->busy = false;
+		k->seen = done[i].status == 0;
+		if (done[i].status == 0 || done[i].status == -ECONNRESET ||
+			done[i].status == -ENOTCONN)
+			continue;
+		if (done[i].status == -EAGAIN) { // its former life isn't over: RULE_GONE comes
+			k->again = true;
+			continue;
+		}
+		k->spent = true;
+		log_warn("rule=%u not installed: %s", done[i].id, strerror(-done[i].status));
+	}
+	install_kept(m);
+}
+
+// Send what is wanted, not there, and possible now: a batch at a time, the answer starts the next.
+static void install_kept(struct rule_mgr *m)
+{
+	struct cmd_rule_add *cmds = NULL;
+	size_t n = 0;
+
+	if (m->keep == NULL || m->syncing || rule_keep_count(m->keep) == 0 ||
+		!dp_client_is_ready(m->dp))
+		return;
+	cmds = calloc(INSTALL_BATCH, sizeof(*cmds));
+	if (cmds == NULL)
+		return;
+	for (size_t i = 0; i < rule_keep_count(m->keep) && n < INSTALL_BATCH; i++) {
+		struct rule_kept *k = rule_keep_at(m->keep, i);
+
+		if (k->seen || k->busy || k->again || k->spent || kept_cmd(m, k, &cmds[n]) != 0)
+			continue;
+		route_id_take(m->ids, k->id);
+		k->tx_hop = cmds[n].tx_hop;
+		k->in_tp = cmds[n].in_tp;
+		k->busy = true;
+		n++;
+	}
+	if (n > 0 && rule_jobs_add(m->jobs, cmds, NULL, n, on_installed, m, NULL, NULL) == NULL) {
+		log_err("rules not installed: %s", strerror(errno));
+		for (size_t i = 0; i < n; i++)
+			rule_keep_find(m->keep, cmds[i].id)->busy = false;
+	}
+	free(cmds);
+}
+
+static bool same_rule(const struct rule_kept *k, const struct evt_rule *e,
+	const struct cmd_rule_add *want, int rc)
+{
+	if (e->type != k->type || e->keep_alive_ms != k->keep_alive_ms)
+		return false;
+	if (k->type == RULE_CONSUME)
+		return true;
+	// a transport that is not there yet can't prove the rule wrong
+	return e->next_id == k->next_id && (rc == -ENODEV || e->tx_hop == want->tx_hop);
+}
+
+// A rule that lasts and is installed otherwise than wanted goes first; RULE_GONE brings it back.
+static void replace_kept(struct rule_mgr *m, struct rule_kept *k)
+{
+	uint32_t id = k->id;
+
+	k->again = true;
+	k->seen = false;
+	if (rule_jobs_del(m->jobs, &id, NULL, 1, NULL, NULL) == NULL)
+		log_err("rule=%u not replaced: %s", id, strerror(errno));
+}
+
+static void adopt(struct rule_mgr *m, const struct evt_rule *e)
+{
+	struct rule_kept *k = rule_keep_find(m->keep, e->id);
+	struct cmd_rule_add want;
+	struct transport *t;
+
+	if (k != NULL) {
+		int rc = kept_cmd(m, k, &want);
+
+		if (same_rule(k, e, &want, rc)) {
+			k->seen = true;
+			k->tx_hop = e->tx_hop;
+		} else if (!k->again) {
+			replace_kept(m, k);
+		}
+		return;
+	}
+	if (!(e->flags & RULE_STATIC) || e->type > RULE_INTERMEDIARY)
+		return;
+	struct rule_kept fresh = {.id = e->id,
+		.next_id = e->next_id,
+		.type = e->type,
+		.flags = RULE_STATIC,
+		.tx_hop = e->tx_hop,
+		.in_tp = e->in_tp,
+		.seen = true,
+		.origin = RULE_KEEP_ADOPTED};
+
+	t = e->tx_hop != 0 ? m->tr.find_hop(m->tr.arg, e->tx_hop) : NULL;
+	if (t != NULL)
+		fresh.tx_name = rule_keep_intern(m->keep, m->tr.name(t));
+	t = e->in_tp != RULE_IN_ANY && e->in_tp != RULE_IN_LOCAL
+		    ? m->tr.find_tp(m->tr.arg, e->in_tp)
+		    : NULL;
+	if (t != NULL)
+		fresh.in_name = rule_keep_intern(m->keep, m->tr.name(t));
+	if (rule_keep_put(m->keep, &fresh) == NULL)
+		log_warn("rule=%u of the data plane not adopted: %s", e->id, strerror(errno));
+}
+
+static bool same_kept(const struct rule_kept *a, const struct rule_kept *b)
+{
+	return a->next_id == b->next_id && a->keep_alive_ms == b->keep_alive_ms &&
+	       a->type == b->type && a->tx_name == b->tx_name && a->in_name == b->in_name &&
+	       (a->in_name != 0 || (a->in_tp == RULE_IN_LOCAL) == (b->in_tp == RULE_IN_LOCAL));
+}
+
+static void keep_config(struct rule_mgr *m)
+{
+	for (size_t i = 0; i < m->n_conf; i++) {
+		const struct api_rule_add *r = &m->conf[i];
+		struct rule_kept *k = rule_keep_find(m->keep, r->id);
+		struct rule_kept old = {0};
+		struct cmd_rule_add c;
+
+		if (k != NULL)
+			old = *k;
+		to_cmd(m, r, &c);
+		if (keep_put(m, r, &c, RULE_KEEP_CONFIG) < 0) {
+			log_warn(
+				"rule=%u of the configuration: its slot belongs to another", r->id);
+			continue;
+		}
+		k = rule_keep_find(m->keep, r->id);
+		if (old.id != 0 && same_kept(&old, k)) {
+			*k = old;
+			k->origin = RULE_KEEP_CONFIG;
+		} else if (old.seen) {
+			replace_kept(m, k);
+		}
+		k->marked = true;
+	}
+}
+
+static void drop_unmarked(struct rule_mgr *m)
+{
+	for (size_t i = rule_keep_count(m->keep); i > 0; i--) {
+		struct rule_kept *k = rule_keep_at(m->keep, i - 1);
+		uint32_t id = k->id;
+
+		if (k->origin == RULE_KEEP_CONFIG && !k->marked) {
+			if (k->seen)
+				rule_jobs_del(m->jobs, &id, NULL, 1, NULL, NULL);
+			rule_keep_drop(m->keep, id);
+		} else {
+			k->marked = false;
+		}
+	}
+}
+
+static bool conf_same(const struct rule_mgr *m, const struct api_rule_add *rules, size_t n)
+{
+	return n == m->n_conf && (n == 0 || memcmp(rules, m->conf, n * sizeof(*rules)) == 0);
+}
+
+int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t n)
+{
+	struct api_rule_add *copy;
+
+	if (conf_same(m, rules, n))
+		return 0;
+	copy = calloc(n + 1, sizeof(*copy));
+	if (copy == NULL)
+		return -ENOMEM;
+	if (n > 0)
+		memcpy(copy, rules, n * sizeof(*copy));
+	free(m->conf);
+	m->conf = copy;
+	m->n_conf = n;
+	if (m->keep != NULL) {
+		keep_config(m);
+		drop_unmarked(m);
+		install_kept(m);
+	}
+	return 0;
+}
+
+// ---- what the data plane says ----
+
+static int new_life(struct rule_mgr *m)
+{
+	unsigned bits = dp_client_info(m->dp)->rule_bits;
+	struct rule_keep *keep;
+	int rc = route_id_reset(m->ids, bits);
+
+	if (rc < 0)
+		return rc;
+	rule_jobs_retake(m->jobs);
+	if (m->keep != NULL && m->bits == bits)
+		return 0;
+	keep = rule_keep_new(bits);
+	if (keep == NULL)
+		return -errno;
+	if (m->keep != NULL)
+		log_notice(
+			"rules=%zu of the former table forgotten: its size changed from 2^%u to 2^%u",
+			rule_keep_count(m->keep), m->bits, bits);
+	rule_keep_free(m->keep);
+	m->keep = keep;
+	m->bits = bits;
+	keep_config(m);
+	drop_unmarked(m); // all are marked: only takes the marks off
+	return 0;
+}
+
+static void on_sync_begin(void *arg, enum dp_sync why)
+{
+	struct rule_mgr *m = arg;
+	int rc = new_life(m);
+
+	m->syncing = true;
+	if (rc < 0) {
+		log_err("no room for route ids: %s", strerror(-rc));
+		return;
+	}
+	for (size_t i = 0; i < rule_keep_count(m->keep); i++) {
+		struct rule_kept *k = rule_keep_at(m->keep, i);
+
+		k->seen = false;
+		k->busy = false;
+		k->again = false;
+		if (why == DP_SYNC_FRESH)
+			k->spent = false;
+		route_id_take(m->ids, k->id);
+	}
+	rule_jobs_lost(m->jobs);
+}
+
+static void on_synced(void *arg, enum dp_sync why)
+{
+	struct rule_mgr *m = arg;
+
+	m->syncing = false;
+	log_notice("rules=%u kept=%zu slots=%u", route_id_n_live(m->ids), rule_mgr_n_kept(m, NULL),
+		1u << m->bits);
+	install_kept(m);
+	rule_jobs_pump(m->jobs);
+}
+
+static void on_rule(void *arg, const struct evt_rule *e)
+{
+	struct rule_mgr *m = arg;
+
+	if (!m->syncing) {
+		rule_lists_record(m->lists, e);
+		return;
+	}
+	if (m->keep == NULL || e->id == 0)
+		return;
+	route_id_take(m->ids, e->id);
+	adopt(m, e);
+}
+
+static void on_rule_gone(void *arg, const struct evt_rule *e)
+{
+	struct rule_mgr *m = arg;
+	struct rule_kept *k = m->keep != NULL ? rule_keep_find(m->keep, e->id) : NULL;
+
+	route_id_release(m->ids, e->id);
+	rule_jobs_gone(m->jobs);
+	if (k == NULL)
+		return;
+	k = rule_keep_find(m->keep, e->id);
+	if (k == NULL)
+		return;
+	k->seen = false;
+	if (e->reason == RULE_GONE_CLOSE || e->reason == RULE_GONE_EXPIRED) {
+		log_notice("rule=%u ended: %s", e->id,
+			e->reason == RULE_GONE_CLOSE ? "closed" : "expired");
+		k->spent = true;
+		if (k->origin != RULE_KEEP_CONFIG)
+			rule_keep_drop(m->keep, e->id);
+		return;
+	}
+	k->again = false;
+	install_kept(m);
+}
+
+static void on_detach(void *arg)
+{
+	struct rule_mgr *m = arg;
+
+	m->syncing = false;
+	rule_jobs_lost(m->jobs);
+}
+
+static void on_room(void *arg)
+{
+	struct rule_mgr *m = arg;
+
+	rule_jobs_pump(m->jobs);
+}
+
+static void on_transport(void *arg, struct transport *t, enum transport_change what)
+{
+	struct rule_mgr *m = arg;
+
+	if (what != TRANSPORT_CHANGE_IN_DP || m->keep == NULL || m->syncing)
+		return;
+	for (size_t i = 0; i < rule_keep_count(m->keep); i++) {
+		struct rule_kept *k = rule_keep_at(m->keep, i);
+		const char *name = m->tr.name(t);
+		bool tx = k->tx_name != 0 && strcmp(rule_keep_name(m->keep, k->tx_name), name) == 0;
+		bool in = k->in_name != 0 && strcmp(rule_keep_name(m->keep, k->in_name), name) == 0;
+
+		if (!k->seen || k->again)
+			continue;
+		// the same name, but another transport than the rule was made for
+		if ((tx && k->tx_hop != m->tr.hop(t, k->next_id)) ||
+			(in && k->in_tp != m->tr.tp(t)))
+			replace_kept(m, k);
+	}
+	install_kept(m);
+}
+
+// ---- verbs ----
+
+struct rule_mgr *rule_mgr_new(struct loop *loop, struct dp_client *dp, struct route_id *ids,
+	const struct rule_transports *transports, struct transport_mgr *tm)
+{
+	struct rule_mgr *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->dp = dp;
+	m->ids = ids;
+	m->tr = *transports;
+	m->jobs = rule_jobs_new(loop, dp, ids);
+	m->lists = rule_lists_new(loop, dp);
+	if (m->jobs == NULL || m->lists == NULL) {
+		rule_jobs_free(m->jobs);
+		rule_lists_free(m->lists);
+		free(m);
+		return errno_null(ENOMEM);
+	}
+	m->handler = (struct dp_handler){.on_detach = on_detach,
+		.on_sync_begin = on_sync_begin,
+		.on_synced = on_synced,
+		.on_rule = on_rule,
+		.on_rule_gone = on_rule_gone,
+		.on_room = on_room,
+		.arg = m};
+	dp_client_register(dp, &m->handler);
+	m->watch = (struct transport_watch){.fn = on_transport, .arg = m};
+	if (tm != NULL)
+		transport_mgr_watch(tm, &m->watch);
+	return m;
+}
+
+void rule_mgr_free(struct rule_mgr *m)
+{
+	if (m == NULL)
+		return;
+	dp_client_unregister(m->dp, &m->handler);
+	rule_jobs_free(m->jobs);
+	rule_lists_free(m->lists);
+	rule_keep_free(m->keep);
+	free(m->conf);
+	free(m);
+}
+
+// Take the id asked for, or one of ours.
+static int take_id(struct rule_mgr *m, uint32_t *id)
+{
+	if (*id != 0)
+		return route_id_take(m->ids, *id);
+	*id = route_id_reserve(m->ids);
+	return *id != 0 ? 0 : -ENOSPC;
+}
+
+// Static rules last from the moment they were asked for; a refusal drops them again.
+static void keep_static(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c,
+	int32_t *status, bool waits)
+{
+	int rc = keep_put(m, r, c, RULE_KEEP_API);
+
+	if (rc < 0) {
+		route_id_release(m->ids, c->id);
+		*status = rc;
+		return;
+	}
+	rule_keep_find(m->keep, c->id)->busy = !waits;
+}
+
+static void on_added(void *arg, const struct api_rule_done *done, size_t n)
+{
+	struct rule_mgr *m = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		struct rule_kept *k = m->keep != NULL && done[i].id != 0
+					      ? rule_keep_find(m->keep, done[i].id)
+					      : NULL;
+
+		if (k == NULL || !k->busy || k->origin != RULE_KEEP_API)
+			continue;
+		k->busy = false;
+		k->seen = done[i].status == 0;
+		if (!k->seen)
+			rule_keep_drop(m->keep, done[i].id);
+	}
+}
+
+static int prepare(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c,
+	int32_t *status, bool *waits)
+{
+	int rc = to_cmd(m, r, c);
+
+	*waits = rc == -ENETDOWN && r->keep_alive_ms == 0;
+	if (*waits)
+		rc = 0;
+	if (rc == 0)
+		rc = take_id(m, &c->id);
+	*status = rc;
+	if (rc == 0 && r->keep_alive_ms == 0)
+		keep_static(m, r, c, status, *waits);
+	return *status;
+}
+
+// Undo prepare() for all of them: the job could not be made.
+static void unprepare(
+	struct rule_mgr *m, const struct cmd_rule_add *cmds, const int32_t *status, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (status[i] != 0 && status[i] != -EINPROGRESS)
+			continue;
+		route_id_release(m->ids, cmds[i].id);
+		rule_keep_drop(m->keep, cmds[i].id);
+	}
+}
+
+struct rule_job *rule_mgr_add(struct rule_mgr *m, const struct api_rule_add *rules, size_t n,
+	rule_done_fn done, void *arg)
+{
+	struct cmd_rule_add *cmds;
+	struct rule_job *job = NULL;
+	int32_t *status;
+
+	if (m->keep == NULL || !dp_client_is_ready(m->dp))
+		return errno_null(ENOTCONN);
+	cmds = calloc(n + 1, sizeof(*cmds));
+	status = calloc(n + 1, sizeof(*status));
+	if (cmds == NULL || status == NULL) {
+		errno = ENOMEM;
+		goto out;
+	}
+	for (size_t i = 0; i < n; i++) {
+		bool waits;
+
+		if (prepare(m, &rules[i], &cmds[i], &status[i], &waits) == 0 && waits)
+			status[i] = -EINPROGRESS;
+	}
+	job = rule_jobs_add(m->jobs, cmds, status, n, on_added, m, done, arg);
+	if (job == NULL)
+		unprepare(m, cmds, status, n);
+out:
+	free(cmds);
+	free(status);
+	return job;
+}
+
+struct rule_job *rule_mgr_del(
+	struct rule_mgr *m, const uint32_t *ids, size_t n, rule_done_fn done, void *arg)
+{
+	struct rule_job *job;
+	bool *local;
+
+	if (m->keep == NULL || !dp_client_is_ready(m->dp))
+		return errno_null(ENOTCONN);
+	local = calloc(n + 1, sizeof(*local));
+	if (local == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct rule_kept *k = rule_keep_find(m->keep, ids[i]);
+
+		local[i] = k != NULL && !k->seen && !k->busy && !k->again;
+	}
+	job = rule_jobs_del(m->jobs, ids, local, n, done, arg);
+	for (size_t i = 0; job != NULL && i < n; i++)
+		rule_keep_drop(m->keep, ids[i]);
+	free(local);
+	return job;
+}
+
+struct rule_list *rule_mgr_list(struct rule_mgr *m, uint32_t first, uint32_t max, rule_each_fn fn,
+	rule_end_fn done, void *arg)
+{
+	return rule_lists_add(m->lists, first, max, fn, done, arg);
+}
+
+unsigned rule_mgr_bits(const struct rule_mgr *m)
+{
+	return m->bits;
+}
+
+uint32_t rule_mgr_n_live(const struct rule_mgr *m)
+{
+	return route_id_n_live(m->ids);
+}
+
+size_t rule_mgr_n_kept(const struct rule_mgr *m, const char *transport)
+{
+	uint16_t name;
+	size_t count = 0;
+
+	if (m->keep == NULL)
+		return 0;
+	if (transport == NULL)
+		return rule_keep_count(m->keep);
+	name = rule_keep_intern(m->keep, transport);
+	for (size_t i = 0; i < rule_keep_count(m->keep); i++)
+		count += rule_keep_at(m->keep, i)->tx_name == name;
+	return count;
+}
+
+void rule_error_text(int status, uint32_t id, const char *transport, char *buf, size_t cap)
+{
+	switch (status) {
+	case -ENODEV:
+		snprintf(buf, cap, "no transport '%s': see `skyrail show transports`", transport);
+		break;
+	case -ENETDOWN:
+		snprintf(buf, cap,
+			"transport '%s' has not come up yet: wait for it, or add the rule as static",
+			transport);
+		break;
+	case -EEXIST:
+		snprintf(buf, cap,
+			"rule %u: its slot is in use by this or another rule: use id=auto, or delete that",
+			id);
+		break;
+	case -ENOENT:
+		snprintf(buf, cap, "no rule %u: see `skyrail show rules`", id);
+		break;
+	case -ENOSPC:
+		snprintf(buf, cap, "the rule table is full: raise [tables] rules in dataplane.ini");
+		break;
+	case -ERANGE:
+		snprintf(buf, cap, "keep-alive is shorter than %d ms (0 = static)",
+			RULE_KEEP_ALIVE_MIN_MS);
+		break;
+	case -EDESTADDRREQ:
+		snprintf(buf, cap, "this rule type needs next=ID and transport=NAME");
+		break;
+	case -ENOTCONN:
+	case -ECONNRESET:
+		snprintf(buf, cap, "the data plane is not running: start skyrail-dataplane");
+		break;
+	default:
+		snprintf(buf, cap, "rule %u: %s", id, strerror(-status));
+	}
+}
