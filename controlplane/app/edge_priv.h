@@ -1,0 +1,51 @@
+// The inside of an edge, for edge.c (its life) and edge_io.c (its packets) only.
+#pragma once
+
+#include "controlplane/app/edge.h"
+#include "lib/wire/route_hdr.h"
+
+struct edge {
+	struct edge_mgr *m;
+	struct edge *next;
+	struct api_edge_add spec;
+	enum edge_origin origin;
+	enum edge_state state;
+	bool made; // the device is ours to remove
+	int fd;
+	struct loop_poll *poll;
+	struct loop_timer *keep_alive;
+	uint32_t forward_id;
+	uint32_t consume_id;
+	unsigned worker;
+	uint32_t tx_hop; // of the forward rule
+	uint32_t keep_alive_ms; // of the forward rule; 0: static
+	bool sent; // something went out since the last tick of keep_alive
+	bool flowing; // the device is being read
+
+	// looking whether the rules are there
+	struct rule_list *look;
+	bool saw_forward, saw_consume, wrong_type;
+	edge_done_fn done;
+	void *done_arg;
+
+	struct api_edge count; // only its counters are used
+	size_t pending; // bytes of route packet in buf that found no room
+	uint8_t buf[ROUTE_PACKET_MAX];
+};
+
+struct edge_mgr {
+	struct edge_mgr_conf conf;
+	struct dp_handler handler;
+	struct loop_timer *retry;
+	struct edge *edges;
+	size_t n;
+	char *state_path;
+	bool restoring;
+};
+
+void edge_io_readable(void *arg, bool readable, bool writable);
+void edge_io_route(struct edge_mgr *m, const struct msg_route *msg, size_t n);
+void edge_io_room(struct edge *e);
+void edge_io_keep_alive(void *arg);
+void edge_io_close(struct edge *e); // send Close(requested)
+void edge_gone(struct edge *e, const char *why);
