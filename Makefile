@@ -37,19 +37,20 @@ dp_SRCS := \
 	dataplane/worker/first_contact.c dataplane/worker/forward.c dataplane/worker/handoff.c \
 	dataplane/worker/idle.c dataplane/worker/uplink.c dataplane/worker/worker.c
 cp_SRCS := \
-	controlplane/app/edge.c \
-	controlplane/core/conn_unix.c controlplane/core/identity.c controlplane/core/loop.c \
+	controlplane/app/edge.c controlplane/app/edge_io.c controlplane/app/tun.c \
+	controlplane/core/identity.c controlplane/core/loop.c \
 	controlplane/cp_conf.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
-	controlplane/route/route_id.c controlplane/route/rule_mgr.c \
-	controlplane/rpc/api_handlers.c controlplane/rpc/api_server.c \
+	controlplane/route/route_id.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
+	controlplane/route/rule_list.c controlplane/route/rule_mgr.c \
+	controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_dp.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
 	controlplane/transport/transport_mgr.c
 ctl_SRCS := \
-	tools/ctl/cmd_key.c tools/ctl/cmd_rule.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c \
-	tools/ctl/main.c tools/ctl/print.c
+	tools/ctl/args.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
+	tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c tools/ctl/print.c
 BENCH := $(sort $(wildcard tests/bench/bench_*.c))
 bench_SRCS := $(filter-out $(BENCH),$(sort $(wildcard tests/bench/*.c)))
 TESTS := $(sort $(wildcard tests/lib/*/*_test.c tests/lib/*_test.c tests/dataplane/*/*_test.c \
@@ -99,6 +100,7 @@ obj = $(patsubst %.c,$O/%.o,$(call have,$1))
 LIB := $O/libskyrail.a
 DP  := $O/libdataplane.a
 CP  := $O/libcontrolplane.a
+CTL := $O/libctl.a
 SUP := $O/libsupport.a
 PROGRAMS := $O/skyrail-dataplane $O/skyrail-controlplane $O/skyrail
 TEST_BINS  := $(patsubst %.c,$O/%,$(TESTS))
@@ -126,6 +128,7 @@ endef
 $(eval $(call archive,$(LIB),$(call obj,$(lib_SRCS))))
 $(eval $(call archive,$(DP),$(call obj,$(dp_SRCS))))
 $(eval $(call archive,$(CP),$(call obj,$(cp_SRCS))))
+$(eval $(call archive,$(CTL),$(call obj,$(ctl_SRCS))))
 $(eval $(call archive,$(SUP),$(call obj,$(support_SRCS))))
 link = @mkdir -p $(@D); $(if $(filter 1,$V),,echo "  LINK    $@";) \
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $1 $(LIB_LIBS)
@@ -133,13 +136,13 @@ $O/skyrail-dataplane: $O/dataplane/main.o $(DP) $(LIB)
 	$(call link,$(DPDK_LIBS))
 $O/skyrail-controlplane: $O/controlplane/main.o $(CP) $(LIB)
 	$(call link,$(CP_LIBS))
-$O/skyrail: $(call obj,$(ctl_SRCS)) $(LIB)
+$O/skyrail: $O/tools/ctl/main.o $(CTL) $(LIB)
 	$(call link,$(CTL_LIBS))
 $O/tests/lib/%: $O/tests/lib/%.o $(SUP) $(LIB)
 	$(call link,-lcmocka)
 $O/tests/controlplane/%: $O/tests/controlplane/%.o $(CP) $(SUP) $(LIB)
 	$(call link,$(CP_LIBS) -lcmocka)
-$O/tests/tools/%: $O/tests/tools/%.o $(SUP) $(LIB)
+$O/tests/tools/%: $O/tests/tools/%.o $(CTL) $(SUP) $(LIB)
 	$(call link,$(CTL_LIBS) -lcmocka)
 $(patsubst %.c,$O/%,$(filter tests/dataplane/worker/%,$(TESTS))): $O/tests/dataplane/worker/node.o
 $O/tests/dataplane/%: $O/tests/dataplane/%.o $(SUP) $(DP) $(LIB)

@@ -99,7 +99,12 @@ struct api_counters_ask {
 };
 static_assert(sizeof(struct api_counters_ask) == 8, "api_counters_ask");
 
-enum api_cipher { API_CIPHER_AUTO = 0, API_CIPHER_CHACHA20 = 1, API_CIPHER_NONE = 2 };
+enum api_cipher {
+	API_CIPHER_AUTO = 0,
+	API_CIPHER_CHACHA20 = 1,
+	API_CIPHER_NONE = 2,
+	API_CIPHER_AES = 3
+};
 enum api_mode { API_MODE_DATAGRAM = 0, API_MODE_RELIABLE = 1 };
 
 struct api_transport_add {
@@ -152,7 +157,7 @@ static_assert(sizeof(struct api_bulk_done) == 272, "api_bulk_done");
 
 struct api_rule_done {
 	uint32_t id;
-	int32_t status;
+	int32_t status; // 0, -EINPROGRESS (static, waits for its transport), or why not
 };
 static_assert(sizeof(struct api_rule_done) == 8, "api_rule_done");
 

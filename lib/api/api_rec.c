@@ -23,7 +23,7 @@ static const char *const exceptions[] = {"drop", "kernel", "tap"};
 static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
 static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted"};
 static const char *const modes[] = {"datagram", "reliable"};
-static const char *const ciphers[] = {"-", "chacha20-poly1305", "none"};
+static const char *const ciphers[] = {"-", "chacha20-poly1305", "none", "aes-256-gcm"};
 static const char *const rule_types[] = {"consume", "forward", "intermediary"};
 static const char *const rule_ins[] = {"-", "any", "local", "transport"};
 static const char *const roles[] = {"in", "out", "drop", "info"};
@@ -120,7 +120,6 @@ static const struct api_field transport_fields[] = {
 	F(rekeys, UINT, "KEYS", 0),
 	F(mtu, UINT, "MTU", D),
 	F(owner, UINT, "WORKER", W),
-	F(rules, UINT, "STATIC RULES", W),
 	F(rx_packets, UINT, "RX PACKETS", 0),
 	F(tx_packets, UINT, "TX PACKETS", 0),
 	F(rx_bytes, BYTES, "RX BYTES", 0),

@@ -90,8 +90,7 @@ struct api_transport {
 	uint32_t mtu;
 	uint32_t rtt_us;
 	uint32_t owner; // worker
-	uint32_t rules; // static rules that leave by it
-	uint32_t pad2;
+	uint64_t pad2;
 	uint64_t up_ms; // since it came up
 	uint64_t silent_ms; // since something authentic arrived
 	uint64_t key_age_ms;

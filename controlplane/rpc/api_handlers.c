@@ -1,0 +1,539 @@
+// The actions of the API and the one table of everything it serves. A handler copies its request
+// out of the payload, checks what the table can't (names, enums), and calls a module; whatever
+// takes longer holds a small struct that outlives neither the request nor its client. Lists are in
+// api_list.c.
+#include "controlplane/rpc/api_handlers.h"
+
+#include "controlplane/rpc/api_priv.h"
+#include "lib/api/api_field.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+LOG_MODULE("api");
+
+// ---- transports ----
+
+static void on_transport_add(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	static const uint8_t ciphers[] = {TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_NONE};
+	struct api *a = ctx;
+	struct api_transport_add m;
+	struct transport_conf c = {.mode = HOP_MODE_DATAGRAM, .origin = TRANSPORT_ADDED};
+	char err[API_TEXT_MAX] = "out of memory";
+	int rc;
+
+	memcpy(&m, payload, sizeof(m));
+	if (api_name_check(m.name, sizeof(m.name)) < 0) {
+		api_req_fail(
+			r, -EINVAL, "a transport's name has 1 to 31 characters, no blanks, no '/'");
+		return;
+	}
+	if (m.cipher >= ARRAY_LEN(ciphers) || m.mode != API_MODE_DATAGRAM) {
+		api_req_fail(
+			r, -EINVAL, "cipher is auto, chacha20-poly1305 or none; mode is datagram");
+		return;
+	}
+	memcpy(c.name, m.name, sizeof(c.name));
+	memcpy(c.peer.b, m.peer, sizeof(c.peer.b));
+	if (!key_pk_is_valid(&c.peer)) {
+		api_req_fail(r, -EINVAL,
+			"peer is no public key: take what `skyrail key show` prints there");
+		return;
+	}
+	memcpy(c.addr.ip, m.addr.ip, sizeof(c.addr.ip));
+	c.addr.port = m.addr.port;
+	c.ciphers = ciphers[m.cipher];
+	c.dial = m.dial && m.addr.port != 0;
+	rc = transport_mgr_add(a->d.transports, &c, err, sizeof(err));
+	if (rc < 0)
+		api_req_fail(r, rc, "%s", err);
+	else
+		api_req_end(r, NULL, 0);
+}
+
+static bool take_name(struct api_req *r, char name[API_NAME_LEN], const void *payload)
+{
+	memcpy(name, payload, API_NAME_LEN);
+	if (api_name_check(name, API_NAME_LEN) == 0)
+		return true;
+	api_req_fail(r, -EINVAL, "a name has 1 to 31 characters, no blanks, no '/'");
+	return false;
+}
+
+static void on_transport_del(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	char name[API_NAME_LEN];
+	int rc;
+
+	if (!take_name(r, name, payload))
+		return;
+	rc = transport_mgr_del(a->d.transports, name);
+	if (rc < 0)
+		api_req_fail(r, rc, "no transport '%s': see `skyrail show transports`", name);
+	else
+		api_req_end(r, NULL, 0);
+}
+
+struct ping {
+	struct api_req *r; // NULL: the client went away
+};
+
+static void on_pong(void *arg, int status, uint32_t rtt_us)
+{
+	struct ping *p = arg;
+	struct api_pong pong = {.rtt_us = rtt_us};
+
+	if (p->r != NULL && status == 0)
+		api_req_end(p->r, &pong, sizeof(pong));
+	else if (p->r != NULL && status == -ETIMEDOUT)
+		api_req_fail(p->r, status, "no answer");
+	else if (p->r != NULL)
+		api_req_fail(
+			p->r, status, "the transport is not up: see `skyrail show transports`");
+	free(p);
+}
+
+static void ping_cancel(void *arg)
+{
+	((struct ping *)arg)->r = NULL;
+}
+
+static void on_ping(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct transport *t;
+	struct ping *p;
+	char name[API_NAME_LEN];
+	int rc;
+
+	if (!take_name(r, name, payload))
+		return;
+	t = transport_mgr_find(a->d.transports, name);
+	if (t == NULL) {
+		api_req_fail(r, -ENODEV, "no transport '%s': see `skyrail show transports`", name);
+		return;
+	}
+	p = calloc(1, sizeof(*p));
+	if (p == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return;
+	}
+	p->r = r;
+	api_req_pend(r, NULL, ping_cancel, p);
+	rc = transport_mgr_ping(a->d.transports, t, on_pong, p);
+	if (rc < 0)
+		on_pong(p, rc, 0);
+}
+
+// ---- rules ----
+
+struct bulk {
+	struct api_req *r; // NULL: the client went away
+	struct rule_job *job;
+	char (*names)[API_NAME_LEN]; // egress transports, for texts; NULL for removals
+};
+
+static void bulk_free(struct bulk *b)
+{
+	free(b->names);
+	free(b);
+}
+
+static void on_bulk_done(void *arg, const struct api_rule_done *done, size_t n)
+{
+	struct bulk *b = arg;
+	size_t len = sizeof(struct api_bulk_done) + n * sizeof(*done);
+	uint8_t *out = calloc(1, len);
+	struct api_bulk_done head = {0};
+
+	if (out == NULL) {
+		api_req_fail(
+			b->r, -ENOMEM, "out of memory; see `skyrail show rules` for what was done");
+		bulk_free(b);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (done[i].status == 0 || done[i].status == -EINPROGRESS) {
+			head.n_ok++;
+			continue;
+		}
+		if (head.n_failed++ > 0)
+			continue;
+		head.first_failed = (uint32_t)i;
+		head.first_status = done[i].status;
+		rule_error_text(done[i].status, done[i].id, b->names != NULL ? b->names[i] : "",
+			head.text, sizeof(head.text));
+	}
+	memcpy(out, &head, sizeof(head));
+	memcpy(out + sizeof(head), done, n * sizeof(*done));
+	api_req_end(b->r, out, len);
+	free(out);
+	bulk_free(b);
+}
+
+static void bulk_cancel(void *arg)
+{
+	struct bulk *b = arg;
+
+	rule_job_cancel(b->job);
+	bulk_free(b);
+}
+
+// The array behind struct api_bulk, copied to aligned memory; NULL after failing the request.
+static void *bulk_take(struct api_req *r, const void *payload, size_t len, size_t elem, uint32_t *n)
+{
+	struct api_bulk head;
+	void *v;
+
+	memcpy(&head, payload, sizeof(head));
+	if (head.n == 0 || head.n > API_BULK_MAX || len != sizeof(head) + head.n * elem) {
+		api_req_fail(r, -EBADMSG, "%u rules in %zu bytes: 1 to %d are possible", head.n,
+			len, API_BULK_MAX);
+		return NULL;
+	}
+	v = malloc(head.n * elem);
+	if (v == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	memcpy(v, (const uint8_t *)payload + sizeof(head), head.n * elem);
+	*n = head.n;
+	return v;
+}
+
+static void bulk_started(struct api_req *r, struct bulk *b)
+{
+	char text[API_TEXT_MAX];
+	int err = errno;
+
+	if (b->job != NULL) {
+		api_req_pend(r, NULL, bulk_cancel, b);
+		return;
+	}
+	rule_error_text(-err, 0, "", text, sizeof(text));
+	api_req_fail(r, -err, "%s",
+		err == EBUSY ? "too many requests about rules at once: try again" : text);
+	bulk_free(b);
+}
+
+static void on_rule_add(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	uint32_t n;
+	struct api_rule_add *rules = bulk_take(r, payload, len, sizeof(*rules), &n);
+	struct bulk *b;
+
+	if (rules == NULL)
+		return;
+	b = calloc(1, sizeof(*b));
+	if (b != NULL)
+		b->names = calloc(n, sizeof(*b->names));
+	if (b == NULL || b->names == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		free(b);
+		free(rules);
+		return;
+	}
+	b->r = r;
+	for (uint32_t i = 0; i < n; i++)
+		snprintf(b->names[i], sizeof(b->names[i]), "%.*s", API_NAME_LEN - 1,
+			rules[i].transport[0] != '\0' ? rules[i].transport : rules[i].in_transport);
+	b->job = rule_mgr_add(a->d.rules, rules, n, on_bulk_done, b);
+	bulk_started(r, b);
+	free(rules);
+}
+
+static void on_rule_del(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	uint32_t n;
+	uint32_t *ids = bulk_take(r, payload, len, sizeof(*ids), &n);
+	struct bulk *b;
+
+	if (ids == NULL)
+		return;
+	b = calloc(1, sizeof(*b));
+	if (b == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+	} else {
+		b->r = r;
+		b->job = rule_mgr_del(a->d.rules, ids, n, on_bulk_done, b);
+		bulk_started(r, b);
+	}
+	free(ids);
+}
+
+// ---- edges ----
+
+static void answer(struct api_req *r, int rc, const char *err)
+{
+	if (rc < 0)
+		api_req_fail(r, rc, "%s", err);
+	else
+		api_req_end(r, NULL, 0);
+}
+
+static void on_edge_add(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_edge_add m;
+	char err[API_TEXT_MAX] = "";
+
+	memcpy(&m, payload, sizeof(m));
+	answer(r, edge_add(a->d.edges, &m, EDGE_ADDED, err, sizeof(err)), err);
+}
+
+static bool take_edge(struct api_req *r, struct api_edge_attach *m, const void *payload)
+{
+	memcpy(m, payload, sizeof(*m));
+	if (api_name_check(m->name, sizeof(m->name)) == 0)
+		return true;
+	api_req_fail(r, -EINVAL, "an edge's name has 1 to 15 characters, no blanks, no '/'");
+	return false;
+}
+
+struct attach {
+	struct api *a;
+	struct api_req *r;
+};
+
+static void on_attached(void *arg, int status, const char *text)
+{
+	struct attach *t = arg;
+
+	answer(t->r, status, text);
+	free(t);
+}
+
+static void attach_cancel(void *arg)
+{
+	struct attach *t = arg;
+
+	edge_attach_cancel(t->a->d.edges, t);
+	free(t);
+}
+
+static void on_edge_attach(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_edge_attach m;
+	struct attach *t;
+	char err[API_TEXT_MAX] = "";
+	int rc;
+
+	if (!take_edge(r, &m, payload))
+		return;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return;
+	}
+	*t = (struct attach){a, r};
+	api_req_pend(r, NULL, attach_cancel, t);
+	rc = edge_attach(
+		a->d.edges, m.name, m.forward_id, m.consume_id, on_attached, t, err, sizeof(err));
+	if (rc < 0)
+		on_attached(t, rc, err);
+}
+
+static void on_edge_detach(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_edge_attach m;
+	char err[API_TEXT_MAX] = "";
+
+	if (take_edge(r, &m, payload))
+		answer(r, edge_detach(a->d.edges, m.name, m.close != 0, err, sizeof(err)), err);
+}
+
+static void on_edge_del(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	char name[API_NAME_LEN], err[API_TEXT_MAX] = "";
+
+	if (take_name(r, name, payload))
+		answer(r, edge_del(a->d.edges, name, err, sizeof(err)), err);
+}
+
+// ---- logs ----
+
+struct log_set {
+	struct api_req *r; // NULL: the client went away
+	bool known_here;
+	char module[API_NAME_LEN];
+};
+
+static void log_answer(struct log_set *s, int status)
+{
+	if (s->r != NULL && !s->known_here && status < 0)
+		api_req_fail(s->r, -ENOENT, "no log module '%s' here%s", s->module,
+			status == -ENOTCONN || status == -ECONNRESET
+				? ", and the data plane is not running"
+				: " or in the data plane");
+	else if (s->r != NULL)
+		api_req_end(s->r, NULL, 0);
+	free(s);
+}
+
+static void on_log_done(void *arg, int status, uint32_t aux)
+{
+	log_answer(arg, status);
+}
+
+static void log_cancel(void *arg)
+{
+	((struct log_set *)arg)->r = NULL;
+}
+
+static void on_log_level(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct cmd_conf_set cmd = {.h.type = CMD_CONF_SET, .key = CONF_LOG_LEVEL};
+	struct api *a = ctx;
+	struct api_log_level m;
+	struct log_set *s;
+	int level, rc;
+
+	memcpy(&m, payload, sizeof(m));
+	if (api_name_check(m.module, sizeof(m.module)) < 0 ||
+		api_name_check(m.level, sizeof(m.level)) < 0 ||
+		(level = log_level_parse(m.level)) < 0) {
+		api_req_fail(r, -EINVAL, "levels are err, warn, notice, info and debug");
+		return;
+	}
+	s = calloc(1, sizeof(*s));
+	if (s == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return;
+	}
+	s->r = r;
+	snprintf(s->module, sizeof(s->module), "%s", m.module);
+	s->known_here = log_level_set(m.module, level) == 0;
+	cmd.value = (uint32_t)level;
+	memcpy(cmd.name, m.module, sizeof(cmd.name));
+	api_req_pend(r, NULL, log_cancel, s);
+	rc = dp_client_send(a->d.dp, &cmd, sizeof(cmd), on_log_done, s);
+	if (rc < 0)
+		log_answer(s, rc);
+}
+
+// ---- the table ----
+
+#define LIST(type, name, fn)                                                                       \
+	{                                                                                          \
+		type, API_RIGHT_SHOW, name, 0, 0, fn                                               \
+	}
+#define LIST_ASK(type, name, fn, ask)                                                              \
+	{                                                                                          \
+		type, API_RIGHT_SHOW, name, 0, sizeof(ask), fn                                     \
+	}
+#define ACT(type, name, fn, arg)                                                                   \
+	{                                                                                          \
+		type, API_RIGHT_CHANGE, name, sizeof(arg), sizeof(arg), fn                         \
+	}
+#define BULK(type, name, fn, elem)                                                                 \
+	{                                                                                          \
+		type, API_RIGHT_CHANGE, name, sizeof(struct api_bulk) + sizeof(elem),              \
+			sizeof(struct api_bulk) + API_BULK_MAX * sizeof(elem), fn                  \
+	}
+
+static const struct api_method methods[] = {
+	LIST(API_NODE, "show node", api_list_node),
+	LIST(API_PORTS, "show ports", api_list_ports),
+	LIST(API_WORKERS, "show workers", api_list_workers),
+	LIST(API_TRANSPORTS, "show transports", api_list_transports),
+	LIST_ASK(API_RULES, "show rules", api_list_rules, struct api_rules_ask),
+	LIST_ASK(API_COUNTERS, "show counters", api_list_counters, struct api_counters_ask),
+	LIST(API_RINGS, "show rings", api_list_rings),
+	LIST(API_MEMORY, "show memory", api_list_memory),
+	LIST(API_EDGES, "show edges", api_list_edges),
+	LIST(API_NEIGHBOURS, "show neighbours", api_list_neighbours),
+	LIST(API_CONFIG, "config show", api_list_config),
+	ACT(API_TRANSPORT_ADD, "transport add", on_transport_add, struct api_transport_add),
+	ACT(API_TRANSPORT_DEL, "transport del", on_transport_del, struct api_name_ask),
+	BULK(API_RULE_ADD, "rule add", on_rule_add, struct api_rule_add),
+	BULK(API_RULE_DEL, "rule del", on_rule_del, uint32_t),
+	ACT(API_EDGE_ADD, "edge add", on_edge_add, struct api_edge_add),
+	ACT(API_EDGE_ATTACH, "edge attach", on_edge_attach, struct api_edge_attach),
+	ACT(API_EDGE_DETACH, "edge detach", on_edge_detach, struct api_edge_attach),
+	ACT(API_EDGE_DEL, "edge del", on_edge_del, struct api_name_ask),
+	{API_PING, API_RIGHT_SHOW, "ping", sizeof(struct api_ping), sizeof(struct api_ping),
+		on_ping},
+	ACT(API_LOG_LEVEL, "log level", on_log_level, struct api_log_level),
+};
+
+const struct api_method *api_methods(size_t *n)
+{
+	*n = ARRAY_LEN(methods);
+	return methods;
+}
+
+// ---- what the data plane told ----
+
+static void on_sync_begin(void *arg, enum dp_sync why)
+{
+	struct api *a = arg;
+
+	a->n_ports = 0;
+	a->n_workers = 0;
+}
+
+static void on_port(void *arg, const struct evt_port *e)
+{
+	struct api *a = arg;
+	unsigned i = 0;
+
+	while (i < a->n_ports && a->ports[i].port != e->port)
+		i++;
+	if (i == ARRAY_LEN(a->ports))
+		return;
+	if (i == a->n_ports)
+		a->n_ports++;
+	else if (a->ports[i].link_up != e->link_up)
+		log_notice("port=%s link=%s", e->name, e->link_up ? "up" : "down");
+	a->ports[i] = *e;
+}
+
+static void on_worker(void *arg, const struct evt_worker *e)
+{
+	struct api *a = arg;
+	unsigned i = 0;
+
+	while (i < a->n_workers && a->workers[i].worker != e->worker)
+		i++;
+	if (i == ARRAY_LEN(a->workers))
+		return;
+	if (i == a->n_workers)
+		a->n_workers++;
+	a->workers[i] = *e;
+}
+
+struct api *api_new(const struct api_deps *deps)
+{
+	struct api *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->d = *deps;
+	a->start_ns = clock_mono_ns();
+	a->handler = (struct dp_handler){.on_sync_begin = on_sync_begin,
+		.on_port = on_port,
+		.on_worker = on_worker,
+		.arg = a};
+	dp_client_register(deps->dp, &a->handler);
+	return a;
+}
+
+void api_free(struct api *a)
+{
+	if (a == NULL)
+		return;
+	dp_client_unregister(a->d.dp, &a->handler);
+	free(a);
+}

@@ -1,0 +1,34 @@
+// What the API's requests do: one static table, request -> function, rights and sizes. No sockets
+// and no frames here (api_server has those), no printing (the CLI does that). One thread: the
+// loop's.
+#pragma once
+
+#include "controlplane/app/edge.h"
+#include "controlplane/core/identity.h"
+#include "controlplane/dp/neigh.h"
+#include "controlplane/route/rule_mgr.h"
+#include "controlplane/rpc/api_server.h"
+#include "controlplane/transport/transport_mgr.h"
+#include "lib/conf/conf.h"
+
+struct api;
+
+// All borrowed, alive longer than the API.
+struct api_deps {
+	struct loop *loop;
+	struct dp_client *dp;
+	struct neigh *neigh;
+	struct identity *identity;
+	struct transport_mgr *transports;
+	struct rule_mgr *rules;
+	struct route_id *ids;
+	struct edge_mgr *edges;
+	const struct conf *(*conf)(void *arg); // the configuration in force
+	void *conf_arg;
+	const char *node; // name
+};
+
+// Registers with the data plane's client to know ports and workers. NULL and errno. Owner: main.
+struct api *api_new(const struct api_deps *deps);
+void api_free(struct api *a); // after the server; NULL is allowed
+const struct api_method *api_methods(size_t *n);

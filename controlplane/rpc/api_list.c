@@ -1,0 +1,658 @@
+// The lists of the API: what modules and the statistics segment know, turned into records. Values
+// of the segment are read while workers write them; each is whole, together they are of nearly one
+// moment. Rules come page by page from the data plane, as fast as the client takes them.
+#include "controlplane/rpc/api_priv.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/crypto/aead.h"
+#include "lib/shm/stats.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RULE_PAGE = 1024, NEVER_MS = 0xffffffff };
+
+#define COPY(dst, src) snprintf((dst), sizeof(dst), "%.*s", (int)sizeof(dst) - 1, (src))
+
+static const struct stats_hdr *stats_of(const struct api *a)
+{
+	const struct region *r = dp_client_region(a->d.dp);
+
+	return r != NULL ? r->stats : NULL;
+}
+
+// ---- node, ports, workers ----
+
+static void count_up(void *arg, struct transport *t)
+{
+	struct api_node *n = arg;
+
+	n->transports++;
+	n->transports_up += transport_is_up(t);
+}
+
+void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	const struct region_hdr *info = dp_client_info(a->d.dp);
+	const struct stats_hdr *s = stats_of(a);
+	struct api_node n = {
+		.cp_pid = (uint32_t)getpid(), .workers = a->n_workers, .ports = a->n_ports};
+
+	COPY(n.name, a->d.node);
+	COPY(n.version, SKYRAIL_VERSION);
+	memcpy(n.pk, identity_pk(a->d.identity)->b, sizeof(n.pk));
+	n.cp_up_ms = (clock_mono_ns() - a->start_ns) / CLOCK_NS_PER_MS;
+	transport_mgr_each(a->d.transports, count_up, &n);
+	if (info != NULL && s != NULL) {
+		n.dp_attached = 1;
+		COPY(n.dp_version, s->program);
+		COPY(n.dpdk, s->dpdk);
+		COPY(n.aead, s->aead);
+		n.udp_port = info->udp_port;
+		n.epoch = info->epoch;
+		n.dp_pid = info->pid;
+		n.dp_up_ms = stat_get(&s->beat) * 1000;
+		n.rules = stat_get(&s->rules_live);
+		n.rule_slots = 1ull << info->rule_bits;
+		n.rules_expired = stat_get(&s->rules_expired);
+		n.rules_closed = stat_get(&s->rules_closed);
+	}
+	api_req_record(r, &n, sizeof(n));
+	api_req_end(r, NULL, 0);
+}
+
+static const struct stats_port *find_stats_port(const struct stats_hdr *s, const char *name)
+{
+	for (uint32_t i = 0; s != NULL && i < s->n_ports; i++) {
+		const struct stats_port *p = stats_port(s, i);
+
+		if (atomic_load_explicit(&p->used, memory_order_acquire) &&
+			strncmp(p->name, name, DPMSG_NAME_LEN) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static void port_record(const struct evt_port *e, const struct stats_port *s, struct api_port *p)
+{
+	COPY(p->name, e->name);
+	COPY(p->device, e->device);
+	COPY(p->kernel_if, e->kernel_if);
+	COPY(p->lacks, e->lacks);
+	memcpy(p->mac, e->mac, sizeof(p->mac));
+	p->link_up = e->link_up;
+	p->exception = e->exception;
+	p->mtu = e->mtu;
+	p->rx_queues = e->n_rxq;
+	p->tx_queues = e->n_txq;
+	p->number = e->port;
+	p->speed_mbps = e->speed_mbps;
+	p->numa = e->socket;
+	if (s == NULL)
+		return;
+	p->rx_frames = stat_get(&s->c[P_port_rx_frames]);
+	p->tx_frames = stat_get(&s->c[P_port_tx_frames]);
+	p->rx_bytes = stat_get(&s->c[P_port_rx_bytes]);
+	p->tx_bytes = stat_get(&s->c[P_port_tx_bytes]);
+	p->rx_missed = stat_get(&s->c[P_port_rx_missed]);
+	p->rx_errors = stat_get(&s->c[P_port_rx_errors]);
+	p->tx_errors = stat_get(&s->c[P_port_tx_errors]);
+	p->rx_nombuf = stat_get(&s->c[P_port_rx_nombuf]);
+}
+
+void api_list_ports(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	for (unsigned i = 0; i < a->n_ports; i++) {
+		struct api_port p = {0};
+
+		port_record(&a->ports[i], find_stats_port(stats_of(a), a->ports[i].name), &p);
+		api_req_record(r, &p, sizeof(p));
+	}
+	api_req_end(r, NULL, 0);
+}
+
+static uint64_t sum_drops(const struct stats_worker *w)
+{
+	size_t n;
+	const struct counter_desc *d = stats_desc(SCOPE_WORKER, &n);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (d[i].role == ROLE_DROP)
+			sum += stat_get(&w->c[i]);
+	return sum;
+}
+
+void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	const struct stats_hdr *s = stats_of(a);
+
+	for (unsigned i = 0; i < a->n_workers; i++) {
+		const struct evt_worker *e = &a->workers[i];
+		struct api_worker w = {.worker = e->worker,
+			.lcore = e->lcore,
+			.cpu = e->cpu,
+			.numa = e->socket,
+			.hops = e->n_hops,
+			.queues = e->n_queues};
+		const struct stats_worker *c;
+		uint64_t busy, all;
+
+		if (s != NULL && e->worker < s->n_workers) {
+			c = stats_worker(s, e->worker);
+			w.asleep = atomic_load_explicit(&c->asleep, memory_order_relaxed) != 0;
+			w.held = atomic_load_explicit(&c->held, memory_order_relaxed);
+			w.rx_frames = stat_get(&c->c[W_rx_frames]);
+			w.tx_frames = stat_get(&c->c[W_tx_frames]);
+			w.rx_packets = stat_get(&c->c[W_pkt_rx]);
+			w.forwarded = stat_get(&c->c[W_pkt_forwarded]);
+			w.drops = sum_drops(c);
+			w.sleeps = stat_get(&c->c[W_sleeps]);
+			busy = stat_get(&c->c[W_cycles_busy]);
+			all = busy + stat_get(&c->c[W_cycles_idle]);
+			w.busy_ppm = all > 0 ? (uint32_t)((double)busy / (double)all * 1e6) : 0;
+		}
+		api_req_record(r, &w, sizeof(w));
+	}
+	api_req_end(r, NULL, 0);
+}
+
+// ---- transports ----
+
+struct tp_list {
+	struct api *a;
+	struct api_req *r;
+	uint16_t *mtu; // by index of the adjacency; may be NULL
+	uint32_t n_mtu;
+};
+
+static const struct stats_hop *find_stats_hop(const struct stats_hdr *s, uint32_t hop)
+{
+	uint32_t i = hop & ((1u << DPMSG_HANDLE_BITS) - 1);
+	const struct stats_hop *h;
+
+	if (s == NULL || hop == 0 || i >= s->hop_max)
+		return NULL;
+	h = stats_hop(s, i);
+	return atomic_load_explicit(&h->hop, memory_order_acquire) == hop ? h : NULL;
+}
+
+static uint8_t cipher_word(const struct transport_info *i)
+{
+	if (i->state != TRANSPORT_UP)
+		return 0;
+	switch (i->cipher) {
+	case AEAD_CHACHA20_POLY1305:
+		return API_CIPHER_CHACHA20;
+	case AEAD_AES_256_GCM:
+		return API_CIPHER_AES;
+	default:
+		return API_CIPHER_NONE;
+	}
+}
+
+static void tp_counters(const struct stats_hop *h, struct api_transport *t)
+{
+	t->rx_packets = stat_get(&h->c[H_hop_rx_packets]);
+	t->tx_packets = stat_get(&h->c[H_hop_tx_packets]);
+	t->rx_bytes = stat_get(&h->c[H_hop_rx_bytes]);
+	t->tx_bytes = stat_get(&h->c[H_hop_tx_bytes]);
+	t->lost = stat_get(&h->c[H_hop_lost]);
+	t->replayed = stat_get(&h->c[H_hop_replayed]);
+	t->bad_tag = stat_get(&h->c[H_hop_bad_tag]);
+	t->rekeys = stat_get(&h->c[H_hop_rekeys]);
+	t->rtt_us = atomic_load_explicit(&h->rtt_us, memory_order_relaxed);
+}
+
+static void note_mtu(void *arg, const struct neigh_path *p)
+{
+	struct tp_list *l = arg;
+	uint32_t i = p->adj & ((1u << DPMSG_HANDLE_BITS) - 1);
+
+	if (i < l->n_mtu && p->state == NEIGH_USABLE)
+		l->mtu[i] = p->mtu;
+}
+
+static void tp_record(void *arg, struct transport *tp)
+{
+	struct tp_list *l = arg;
+	struct api *a = l->a;
+	struct transport_info i;
+	struct api_transport t = {0};
+	const struct stats_hop *h;
+	uint32_t adj;
+
+	transport_info_get(tp, &i);
+	COPY(t.name, i.conf.name);
+	memcpy(t.peer, i.conf.peer.b, sizeof(t.peer));
+	t.state = (uint8_t)i.state;
+	t.origin = (uint8_t)i.conf.origin;
+	t.mode = i.conf.mode;
+	t.cipher = cipher_word(&i);
+	t.initiator = i.initiator;
+	t.dial = i.conf.dial;
+	memcpy(t.tp_id, i.tp_id, sizeof(t.tp_id));
+	memcpy(t.remote.ip, i.peer.ip, sizeof(t.remote.ip));
+	t.remote.port = i.peer.port;
+	t.owner = i.owner;
+	t.up_ms = i.state == TRANSPORT_UP ? i.age_ms : 0;
+	t.silent_ms = i.state == TRANSPORT_UP ? 0 : i.age_ms;
+	t.key_age_ms = i.handshake_ms == NEVER_MS ? 0 : i.handshake_ms;
+	if (i.handshake_ms != NEVER_MS)
+		t.handshake_ns = clock_wall_ns() - i.handshake_ms * CLOCK_NS_PER_MS;
+	t.handshakes = i.n_handshakes;
+	COPY(t.note, i.why);
+	h = find_stats_hop(stats_of(a), i.hop);
+	if (h != NULL)
+		tp_counters(h, &t);
+	if (i.rtt_us != 0)
+		t.rtt_us = i.rtt_us;
+	adj = i.adj & ((1u << DPMSG_HANDLE_BITS) - 1);
+	if (l->mtu != NULL && i.adj != 0 && adj < l->n_mtu)
+		t.mtu = l->mtu[adj];
+	api_req_record(l->r, &t, sizeof(t));
+}
+
+void api_list_transports(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct tp_list l = {.a = ctx, .r = r};
+	const struct region_hdr *info = dp_client_info(l.a->d.dp);
+
+	if (info != NULL && l.a->d.neigh != NULL) {
+		l.n_mtu = info->adj_max;
+		l.mtu = calloc(l.n_mtu + 1, sizeof(*l.mtu));
+		if (l.mtu != NULL)
+			neigh_each(l.a->d.neigh, note_mtu, &l);
+	}
+	transport_mgr_each(l.a->d.transports, tp_record, &l);
+	free(l.mtu);
+	api_req_end(r, NULL, 0);
+}
+
+// ---- rules, page by page ----
+
+struct rules_list {
+	struct api *a;
+	struct api_req *r; // NULL: the client went away
+	struct rule_list *page;
+	uint32_t next; // index
+	uint32_t left;
+	uint32_t asked; // in this page
+	uint32_t got;
+	uint64_t dp_epoch;
+};
+
+static uint64_t orphan_ms(const struct transport *t, const struct evt_rule *e)
+{
+	struct transport_info i;
+
+	if (t == NULL)
+		return e->age_ms;
+	if (transport_is_up(t))
+		return 0;
+	transport_info_get(t, &i);
+	return i.age_ms != NEVER_MS ? i.age_ms : e->age_ms;
+}
+
+static void rule_record(const struct rules_list *l, const struct evt_rule *e, struct api_rule *out)
+{
+	const struct api *a = l->a;
+	bool has_tx = e->type != RULE_CONSUME;
+	bool has_in = e->in_tp != RULE_IN_ANY && e->in_tp != RULE_IN_LOCAL;
+	struct transport *tx = has_tx ? transport_mgr_find_hop(a->d.transports, e->tx_hop) : NULL;
+	struct transport *in = has_in ? transport_mgr_find_tp(a->d.transports, e->in_tp) : NULL;
+	uint64_t in_orphan = has_in ? orphan_ms(in, e) : 0;
+
+	*out = (struct api_rule){.id = e->id,
+		.next_id = e->next_id,
+		.type = e->type,
+		.fixed = (e->flags & RULE_STATIC) != 0,
+		.owner = e->owner,
+		.keep_alive_ms = e->keep_alive_ms,
+		.idle_ms = e->age_ms,
+		.packets = e->packets,
+		.bytes = e->bytes};
+	out->in =
+		has_in ? API_IN_TRANSPORT : (e->in_tp == RULE_IN_LOCAL ? API_IN_LOCAL : API_IN_ANY);
+	if (tx != NULL)
+		COPY(out->transport, transport_name(tx));
+	else if (has_tx)
+		COPY(out->transport, "(gone)");
+	if (in != NULL)
+		COPY(out->in_transport, transport_name(in));
+	else if (has_in)
+		COPY(out->in_transport, "(gone)");
+	if (!out->fixed && e->keep_alive_ms > e->age_ms)
+		out->expires_ms = e->keep_alive_ms - e->age_ms;
+	out->orphan_ms = has_tx ? orphan_ms(tx, e) : 0;
+	if (in_orphan > out->orphan_ms)
+		out->orphan_ms = in_orphan;
+}
+
+static void on_rule(void *arg, const struct evt_rule *e)
+{
+	struct rules_list *l = arg;
+	unsigned bits = rule_mgr_bits(l->a->d.rules);
+	struct api_rule rule;
+
+	l->got++;
+	l->next = (e->id & ((1u << bits) - 1)) + 1;
+	if (l->left > 0)
+		l->left--;
+	rule_record(l, e, &rule);
+	api_req_record(l->r, &rule, sizeof(rule));
+}
+
+static void next_page(void *arg);
+
+static void rules_end(struct rules_list *l, int status)
+{
+	struct api_req *r = l->r;
+
+	free(l);
+	if (status == 0)
+		api_req_end(r, NULL, 0);
+	else
+		api_req_fail(r, status, "the data plane went away: start skyrail-dataplane");
+}
+
+static void on_page(void *arg, int status)
+{
+	struct rules_list *l = arg;
+
+	l->page = NULL;
+	if (status != 0)
+		rules_end(l, status);
+	else if (l->got < l->asked || l->left == 0 ||
+		 l->next >= 1ull << rule_mgr_bits(l->a->d.rules))
+		rules_end(l, 0);
+	else if (!api_req_is_full(l->r))
+		next_page(l);
+}
+
+static void next_page(void *arg)
+{
+	struct rules_list *l = arg;
+
+	if (l->page != NULL)
+		return;
+	l->got = 0;
+	l->asked = l->left < RULE_PAGE ? l->left : RULE_PAGE;
+	l->page = rule_mgr_list(l->a->d.rules, l->next, l->asked, on_rule, on_page, l);
+	if (l->page == NULL)
+		rules_end(l, -errno);
+}
+
+static void rules_cancel(void *arg)
+{
+	struct rules_list *l = arg;
+
+	if (l->page != NULL)
+		rule_list_cancel(l->page);
+	free(l);
+}
+
+void api_list_rules(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_rules_ask ask = {0};
+	struct rules_list *l;
+
+	if (len == sizeof(ask))
+		memcpy(&ask, payload, sizeof(ask));
+	if (rule_mgr_bits(a->d.rules) == 0 || dp_client_info(a->d.dp) == NULL) {
+		api_req_fail(
+			r, -ENOTCONN, "the data plane is not running: start skyrail-dataplane");
+		return;
+	}
+	l = calloc(1, sizeof(*l));
+	if (l == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return;
+	}
+	*l = (struct rules_list){.a = a,
+		.r = r,
+		.next = ask.first_index,
+		.left = ask.max != 0 ? ask.max : UINT32_MAX};
+	api_req_pend(r, next_page, rules_cancel, l);
+	next_page(l);
+}
+
+// ---- counters, rings, memory ----
+
+static void put_counters(struct api_req *r, const char *of, unsigned scope, enum counter_scope from,
+	const _Atomic uint64_t *c)
+{
+	static const char *const stages[] = {"frame", "dgram", "packet", "seal", "send", ""};
+	size_t n;
+	const struct counter_desc *d = stats_desc(from, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct api_counter rec = {.scope = (uint8_t)scope, .value = stat_get(&c[i])};
+
+		COPY(rec.of, of);
+		COPY(rec.name, d[i].name);
+		COPY(rec.unit, d[i].unit);
+		COPY(rec.help, d[i].help);
+		rec.role = from == SCOPE_WORKER ? d[i].role : API_ROLE_INFO;
+		if (from == SCOPE_WORKER && d[i].stage < ARRAY_LEN(stages))
+			COPY(rec.stage, stages[d[i].stage]);
+		api_req_record(r, &rec, sizeof(rec));
+	}
+}
+
+static void tp_counter_records(void *arg, struct transport *t)
+{
+	struct tp_list *l = arg;
+	struct transport_info i;
+	const struct stats_hop *h;
+
+	transport_info_get(t, &i);
+	h = find_stats_hop(stats_of(l->a), i.hop);
+	if (h != NULL)
+		put_counters(l->r, i.conf.name, API_SCOPE_TRANSPORT, SCOPE_HOP, h->c);
+}
+
+void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct tp_list l = {.a = ctx, .r = r};
+	const struct stats_hdr *s = stats_of(l.a);
+	struct api_counters_ask ask = {0};
+	char name[API_NAME_LEN];
+
+	if (len == sizeof(ask))
+		memcpy(&ask, payload, sizeof(ask));
+	if (ask.scopes == 0)
+		ask.scopes = API_SCOPE_WORKER | API_SCOPE_PORT | API_SCOPE_TRANSPORT;
+	if (s == NULL) {
+		api_req_fail(
+			r, -ENOTCONN, "the data plane is not running: start skyrail-dataplane");
+		return;
+	}
+	for (uint32_t i = 0; (ask.scopes & API_SCOPE_WORKER) && i < s->n_workers; i++) {
+		snprintf(name, sizeof(name), "worker%u", i);
+		put_counters(r, name, API_SCOPE_WORKER, SCOPE_WORKER, stats_worker(s, i)->c);
+	}
+	for (uint32_t i = 0; (ask.scopes & API_SCOPE_PORT) && i < s->n_ports; i++) {
+		const struct stats_port *p = stats_port(s, i);
+
+		COPY(name, p->name);
+		if (atomic_load_explicit(&p->used, memory_order_acquire))
+			put_counters(r, name, API_SCOPE_PORT, SCOPE_PORT, p->c);
+	}
+	if (ask.scopes & API_SCOPE_TRANSPORT)
+		transport_mgr_each(l.a->d.transports, tp_counter_records, &l);
+	api_req_end(r, NULL, 0);
+}
+
+static void ring_record(
+	struct api_req *r, const struct region *reg, uint64_t off, const char *name, int worker)
+{
+	struct api_ring rec = {0};
+	struct ring_shm *shm;
+	size_t max;
+	uint64_t head, tail;
+
+	shm = region_ring(reg, off, &max);
+	if (shm == NULL)
+		return;
+	if (worker < 0)
+		COPY(rec.name, name);
+	else
+		snprintf(rec.name, sizeof(rec.name), "%s%d", name, worker);
+	tail = atomic_load_explicit(&shm->tail, memory_order_acquire);
+	head = atomic_load_explicit(&shm->head, memory_order_acquire);
+	rec.size = shm->size;
+	rec.used = (uint32_t)(head - tail <= shm->size ? head - tail : shm->size);
+	rec.refused = atomic_load_explicit(&shm->refused, memory_order_relaxed);
+	rec.passed = tail;
+	api_req_record(r, &rec, sizeof(rec));
+}
+
+void api_list_rings(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	const struct region *reg = dp_client_region(a->d.dp);
+	const struct region_hdr *info = dp_client_info(a->d.dp);
+
+	if (reg == NULL || info == NULL) {
+		api_req_fail(
+			r, -ENOTCONN, "the data plane is not running: start skyrail-dataplane");
+		return;
+	}
+	ring_record(r, reg, info->cmd_off, "cmd", -1);
+	ring_record(r, reg, info->evt_off, "evt", -1);
+	for (uint32_t i = 0; i < info->n_workers && i < DPMSG_MAX_WORKERS; i++) {
+		ring_record(r, reg, info->hs_off[i], "hs", (int)i);
+		ring_record(r, reg, info->up_off[i], "up", (int)i);
+		ring_record(r, reg, info->down_off[i], "down", (int)i);
+	}
+	api_req_end(r, NULL, 0);
+}
+
+// Resident bytes of a process, 0 when it can't be read.
+static uint64_t resident(uint32_t pid)
+{
+	char path[64];
+	unsigned long long pages = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/statm", pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void memory_record(struct api_req *r, const char *name, uint64_t bytes, uint64_t used,
+	uint64_t total, const char *note)
+{
+	struct api_memory m = {.bytes = bytes, .used = used, .total = total};
+
+	COPY(m.name, name);
+	COPY(m.note, note);
+	api_req_record(r, &m, sizeof(m));
+}
+
+void api_list_memory(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	const struct region *reg = dp_client_region(a->d.dp);
+	const struct region_hdr *info = dp_client_info(a->d.dp);
+	uint64_t slots, free_mbufs, mbufs;
+
+	if (info != NULL && reg != NULL && reg->stats != NULL) {
+		slots = 1ull << info->rule_bits;
+		mbufs = stat_get(&reg->stats->mbufs_total);
+		free_mbufs = stat_get(&reg->stats->mbufs_free);
+		memory_record(r, "rule table", slots * 64, stat_get(&reg->stats->rules_live), slots,
+			"64 bytes a slot");
+		memory_record(r, "packet buffers", 0, mbufs > free_mbufs ? mbufs - free_mbufs : 0,
+			mbufs, "all pools");
+		memory_record(r, "rings", reg->rings_len, 0, 0, "shared with the data plane");
+		memory_record(r, "statistics", reg->stats_len, 0, 0, "read-only for others");
+		memory_record(r, "data plane", resident(info->pid), 0, 0, "resident");
+	}
+	memory_record(r, "route ids", 8ull << route_id_bits(a->d.ids), route_id_n_live(a->d.ids),
+		1ull << route_id_bits(a->d.ids), "8 bytes an index");
+	memory_record(r, "lasting rules", 40ull * rule_mgr_n_kept(a->d.rules, NULL),
+		rule_mgr_n_kept(a->d.rules, NULL), 0, "configured and static");
+	memory_record(r, "control plane", resident((uint32_t)getpid()), 0, 0, "resident");
+	api_req_end(r, NULL, 0);
+}
+
+// ---- edges, neighbours, configuration ----
+
+static void edge_record(void *arg, const struct api_edge *e)
+{
+	api_req_record(arg, e, sizeof(*e));
+}
+
+void api_list_edges(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	edge_each(a->d.edges, edge_record, r);
+	api_req_end(r, NULL, 0);
+}
+
+static void neighbour_record(void *arg, const struct neigh_path *p)
+{
+	static const char *const states[] = {
+		"no route", "resolving", "usable", "failed", "link down"};
+	struct tp_list *l = arg;
+	struct api_neighbour n = {.mtu = p->mtu, .refs = p->n_refs};
+
+	memcpy(n.dst.ip, p->dst_ip, sizeof(n.dst.ip));
+	memcpy(n.next_hop.ip, p->via_ip, sizeof(n.next_hop.ip));
+	memcpy(n.src.ip, p->src_ip, sizeof(n.src.ip));
+	memcpy(n.mac, p->dst_mac, sizeof(n.mac));
+	n.usable = p->state == NEIGH_USABLE;
+	if ((unsigned)p->state < ARRAY_LEN(states))
+		COPY(n.state, states[p->state]);
+	for (unsigned i = 0; p->state != NEIGH_NO_ROUTE && i < l->a->n_ports; i++)
+		if (l->a->ports[i].port == p->port)
+			COPY(n.port, l->a->ports[i].name);
+	api_req_record(l->r, &n, sizeof(n));
+}
+
+void api_list_neighbours(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct tp_list l = {.a = ctx, .r = r};
+
+	if (l.a->d.neigh != NULL)
+		neigh_each(l.a->d.neigh, neighbour_record, &l);
+	api_req_end(r, NULL, 0);
+}
+
+static void conf_record(void *arg, const struct conf_entry *e)
+{
+	struct api_conf c = {0};
+
+	snprintf(c.section, sizeof(c.section), e->instance != NULL ? "%.15s %.31s" : "%.31s",
+		e->item->section, e->instance);
+	COPY(c.key, e->item->key);
+	COPY(c.value, e->value);
+	COPY(c.standard, e->item->def != NULL ? e->item->def : "");
+	COPY(c.origin, e->origin);
+	api_req_record(arg, &c, sizeof(c));
+}
+
+void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	conf_walk(a->d.conf(a->d.conf_arg), conf_record, r);
+	api_req_end(r, NULL, 0);
+}

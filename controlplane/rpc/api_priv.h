@@ -1,0 +1,27 @@
+// Between api_handlers.c (actions) and api_list.c (lists) only.
+#pragma once
+
+#include "controlplane/rpc/api_handlers.h"
+#include "lib/api/api_rec.h"
+
+struct api {
+	struct api_deps d;
+	struct dp_handler handler;
+	uint64_t start_ns;
+	struct evt_port ports[DPMSG_MAX_PORTS];
+	unsigned n_ports;
+	struct evt_worker workers[DPMSG_MAX_WORKERS];
+	unsigned n_workers;
+};
+
+void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_ports(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_transports(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_rules(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_rings(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_memory(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_edges(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_neighbours(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len);

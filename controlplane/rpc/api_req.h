@@ -1,0 +1,47 @@
+// One request of the API in work, apart from where it came from: the socket server and later the
+// HTTP API give the same handlers a sink to answer into. One thread: the loop's.
+//
+// A handler answers with records and exactly one end (or failure), at once or later. A later one
+// first calls api_req_pend(): `cancel` tells it that the client went away (the request must not be
+// touched again), `resume` that a full sink has room again. After the end the request is gone. A
+// client that takes too little may go away within api_req_record(), `cancel` included; what follows
+// is then ignored.
+#pragma once
+
+#include "lib/api/api.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct api_req;
+
+struct api_sink {
+	void (*record)(struct api_req *r, const void *rec, size_t len);
+	void (*end)(struct api_req *r, int status, const void *payload, size_t len);
+	bool (*is_full)(const struct api_req *r);
+};
+
+// Open: sinks embed it.
+struct api_req {
+	const struct api_sink *sink;
+	uint32_t rights; // enum api_rights of the client
+	bool busy; // between the request and its end
+	void (*resume)(void *arg);
+	void (*cancel)(void *arg);
+	void *arg;
+};
+
+void api_req_record(struct api_req *r, const void *rec, size_t len);
+void api_req_end(struct api_req *r, const void *payload, size_t len);
+// err is negative; the text names the fix.
+void api_req_fail(struct api_req *r, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+// Stop making records until `resume`.
+bool api_req_is_full(const struct api_req *r);
+void api_req_pend(
+	struct api_req *r, void (*resume)(void *arg), void (*cancel)(void *arg), void *arg);
+
+// For sinks: the client went away, or there is room again.
+void api_req_cancelled(struct api_req *r);
+void api_req_resumed(struct api_req *r);
