@@ -1,0 +1,515 @@
+// Table of the control plane's options and the checks that span several of them: that names of
+// transports are known, addresses can be read, route ids are not given twice. What becomes of it is
+// main.c's.
+#include "controlplane/cp_conf.h"
+
+#include "controlplane/app/edge.h"
+#include "controlplane/route/rule_mgr.h"
+#include "lib/api/api_field.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const mode_names[] = {"datagram", NULL};
+static const char *const cipher_names[] = {"auto", "chacha20-poly1305", "none", NULL};
+static const char *const type_names[] = {"consume", "forward", "intermediary", NULL};
+static const char *const allow_names[] = {"listed", "any", NULL};
+static const char *const level_names[] = {"err", "warn", "notice", "info", "debug", NULL};
+static const char *const rights_names[] = {"all", "show", "none", NULL};
+
+static const char *check_name(const char *text)
+{
+	return api_name_check(text, DPMSG_NAME_LEN) < 0
+		       ? "a name has 1 to 31 characters, no blanks and no '/'"
+		       : NULL;
+}
+
+static const char *check_dir(const char *text)
+{
+	return text[0] == '/' ? NULL : "must be an absolute path";
+}
+
+static const char *check_pk(const char *text)
+{
+	struct key_pk pk;
+
+	if (key_pk_from_text(&pk, text, strlen(text)) < 0 || key_pk_is_null(&pk))
+		return "not a public key: 66 hex digits as `skyrail key show` prints them";
+	return NULL;
+}
+
+static const char *check_addr(const char *text)
+{
+	struct api_addr a;
+
+	return text[0] != '\0' && api_addr_parse(text, &a) < 0
+		       ? "must be IP:PORT, IPv6 in brackets: 192.0.2.1:7780, [2001:db8::1]:7780"
+		       : NULL;
+}
+
+static const char *check_if(const char *text)
+{
+	return strlen(text) >= IFNAMSIZ ? "an interface name has at most 15 characters" : NULL;
+}
+
+#define VALUE(field) CONF_FIELD(struct cp_values, field)
+#define TP(field) CONF_FIELD(struct cp_transport_values, field)
+#define RULE(field) CONF_FIELD(struct cp_rule_values, field)
+#define EDGE(field) CONF_FIELD(struct cp_edge_values, field)
+
+static const struct conf_item items[] = {
+	{"node", "name", CONF_STR, .def = "skyrail", VALUE(name), .check = check_name,
+		.help = "name of this node, shown by tools"},
+	{"node", "run_dir", CONF_STR, .def = "/run/skyrail", VALUE(run_dir), .check = check_dir,
+		.help = "directory of the sockets of both processes; as in dataplane.ini"},
+	{"node", "state_dir", CONF_STR, VALUE(state_dir),
+		.help = "directory of what must survive a reboot; empty: run_dir"},
+	{"node", "key_file", CONF_STR, .def = SKYRAIL_SYSCONFDIR "/node.key", VALUE(key_file),
+		.check = check_dir, .help = "secret key, mode 0600; made on the first start"},
+	{"node", "api_group", CONF_STR, .def = "skyrail", VALUE(api_group),
+		.help = "group whose members may use the API; empty: root and our own user only"},
+	{"node", "api_rights", CONF_ENUM, .def = "all", VALUE(api_rights), .names = rights_names,
+		.help = "what members of api_group may do: all, show or none"},
+	{"peers", "allow", CONF_ENUM, .def = "listed", VALUE(allow), .flags = CONF_LIVE,
+		.names = allow_names,
+		.help = "who may make a transport to us: listed keys, or any"},
+	{"peers", "accepted_max", CONF_UINT, .def = "1024", .min = 1, .max = 1 << 20,
+		VALUE(accepted_max), .help = "most transports made by peers that are not listed"},
+	{"link", "keepalive", CONF_DURATION, .def = "10s", .min = CONF_MS(100), .max = CONF_S(3600),
+		VALUE(keepalive_ns), .help = "a probe is sent when nothing was for so long"},
+	{"link", "dead", CONF_DURATION, .def = "25s", .min = CONF_MS(300), .max = CONF_S(7200),
+		VALUE(dead_ns), .help = "a peer silent for so long is dead"},
+	{"link", "rekey", CONF_DURATION, .def = "120s", .min = CONF_S(1), .max = CONF_S(86400),
+		VALUE(rekey_ns), .help = "age at which keys are changed"},
+	{"log", "level", CONF_ENUM, .def = "info", VALUE(log_level), .flags = CONF_LIVE,
+		.names = level_names, .help = "least severe level that is printed"},
+	{"transport", "peer", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, TP(peer),
+		.check = check_pk, .help = "public key of the node at the other end"},
+	{"transport", "address", CONF_STR, .flags = CONF_LIVE, TP(address), .check = check_addr,
+		.help = "IP:PORT of the peer; empty: wait for it"},
+	{"transport", "interface", CONF_STR, .flags = CONF_LIVE, TP(interface), .check = check_if,
+		.help = "interface of a link-local address"},
+	{"transport", "mode", CONF_ENUM, .def = "datagram", .flags = CONF_LIVE, TP(mode),
+		.names = mode_names, .help = "datagram: packets may get lost, as in IP"},
+	{"transport", "cipher", CONF_ENUM, .def = "auto", .flags = CONF_LIVE, TP(cipher),
+		.names = cipher_names, .help = "none: no secrecy, if the peer's says none too"},
+	{"transport", "dial", CONF_BOOL, .def = "yes", .flags = CONF_LIVE, TP(dial),
+		.help = "make the connection; no: only accept it"},
+	{"rule", "type", CONF_ENUM, .flags = CONF_REQUIRED | CONF_LIVE, RULE(type),
+		.names = type_names, .help = "what to do with packets of this route id"},
+	{"rule", "id", CONF_UINT, .flags = CONF_REQUIRED | CONF_LIVE, .min = 1, .max = 0xffffffff,
+		RULE(id), .help = "key route id, as packets carry it when they arrive"},
+	{"rule", "next", CONF_UINT, .def = "0", .flags = CONF_LIVE, .min = 0, .max = 0xffffffff,
+		RULE(next), .help = "route id at the next node (forward, intermediary)"},
+	{"rule", "transport", CONF_STR, .flags = CONF_LIVE, RULE(transport),
+		.help = "transport by which packets leave (forward, intermediary)"},
+	{"rule", "in", CONF_STR, .flags = CONF_LIVE, RULE(in),
+		.help = "transport by which packets come, any, or local; empty: as the type needs"},
+	{"rule", "keep_alive", CONF_DURATION, .def = "0s", .flags = CONF_LIVE, .min = 0,
+		.max = CONF_S(86400), RULE(keep_alive_ns),
+		.help = "lifetime without packets; 0: never ends"},
+	{"rule", "edge", CONF_STR, .flags = CONF_LIVE, RULE(edge),
+		.help = "section name of the edge that this rule is for (consume, forward)"},
+	{"edge", "device", CONF_STR, EDGE(device),
+		.help = "name of the TUN device; empty: the section's name"},
+	{"edge", "mtu", CONF_UINT, .def = "1280", .min = EDGE_MTU_MIN, .max = EDGE_MTU_MAX,
+		EDGE(mtu), .help = "of the TUN device"},
+	{"edge", "address", CONF_LIST, .max = API_EDGE_ADDRS, EDGE(address),
+		.help = "addresses with prefix length: 10.9.0.1/24, fd00::1/64"},
+	{"edge", "forward", CONF_UINT, .def = "0", .flags = CONF_LIVE, .min = 0, .max = 0xffffffff,
+		EDGE(forward), .help = "forward rule that takes the device's packets"},
+	{"edge", "consume", CONF_UINT, .def = "0", .flags = CONF_LIVE, .min = 0, .max = 0xffffffff,
+		EDGE(consume), .help = "consume rule whose packets go to the device"},
+};
+
+#define CLASS(name_, field, type_, max_)                                                           \
+	{                                                                                          \
+		name_, offsetof(struct cp_values, field), sizeof(type_), offsetof(type_, name),    \
+			max_                                                                       \
+	}
+static const struct conf_class classes[] = {
+	CLASS("transport", transports, struct cp_transport_values, CP_TRANSPORTS_MAX),
+	CLASS("rule", rules, struct cp_rule_values, CP_RULES_MAX),
+	CLASS("edge", edges, struct cp_edge_values, EDGES_MAX),
+};
+
+static const struct conf_schema schema = {
+	items, ARRAY_LEN(items), classes, ARRAY_LEN(classes), sizeof(struct cp_values)};
+
+const struct conf_schema *cp_conf_schema(void)
+{
+	return &schema;
+}
+
+static int bad(char *err, const char *section, const char *name, const char *what)
+{
+	snprintf(err, CONF_ERR_MAX, "[%s %s]: %s", section, name, what);
+	return -EINVAL;
+}
+
+// ---- transports ----
+
+static int load_transport(const struct cp_transport_values *v, struct transport_conf *t, char *err)
+{
+	static const uint8_t ciphers[] = {TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_NONE};
+	struct api_addr a = {0};
+
+	if (check_name(v->name) != NULL)
+		return bad(err, "transport", v->name, check_name(v->name));
+	snprintf(t->name, sizeof(t->name), "%s", v->name);
+	key_pk_from_text(&t->peer, v->peer, strlen(v->peer)); // the table checked it
+	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
+		return bad(err, "transport", v->name, check_addr(v->address));
+	memcpy(t->addr.ip, a.ip, sizeof(t->addr.ip));
+	t->addr.port = a.port;
+	snprintf(t->scope_if, sizeof(t->scope_if), "%s", v->interface);
+	t->mode = HOP_MODE_DATAGRAM;
+	t->ciphers = ciphers[v->cipher];
+	t->dial = v->dial && a.port != 0;
+	t->origin = TRANSPORT_CONFIGURED;
+	return 0;
+}
+
+static int load_transports(struct cp_conf *c, char *err)
+{
+	const struct cp_transport_values *v = c->v->transports.v;
+
+	for (size_t i = 0; i < c->v->transports.n; i++) {
+		struct transport_conf *t = &c->transports[i];
+		int rc = load_transport(&v[i], t, err);
+
+		if (rc < 0)
+			return rc;
+		for (size_t k = 0; k < i; k++)
+			if (key_pk_cmp(&c->transports[k].peer, &t->peer) == 0)
+				return bad(err, "transport", v[i].name,
+					"its peer has a transport already: one per pair of nodes");
+		c->n_transports++;
+	}
+	return 0;
+}
+
+static bool has_transport(const struct cp_conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_transports; i++)
+		if (strcmp(c->transports[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+// ---- rules ----
+
+static int rule_in(
+	const struct cp_conf *c, const struct cp_rule_values *v, struct api_rule_add *r, char *err)
+{
+	if (v->in[0] == '\0') {
+		r->in = API_IN_DEFAULT;
+	} else if (strcmp(v->in, "any") == 0) {
+		r->in = API_IN_ANY;
+	} else if (strcmp(v->in, "local") == 0) {
+		r->in = API_IN_LOCAL;
+	} else if (has_transport(c, v->in)) {
+		r->in = API_IN_TRANSPORT;
+		snprintf(r->in_transport, sizeof(r->in_transport), "%s", v->in);
+	} else {
+		return bad(
+			err, "rule", v->name, "in = any, local or the name of a [transport NAME]");
+	}
+	return 0;
+}
+
+static int load_rule(
+	const struct cp_conf *c, const struct cp_rule_values *v, struct api_rule_add *r, char *err)
+{
+	int rc;
+
+	r->type = (uint8_t)v->type;
+	r->id = v->id;
+	r->keep_alive_ms = (uint32_t)(v->keep_alive_ns / CLOCK_NS_PER_MS);
+	if (v->keep_alive_ns != 0 && r->keep_alive_ms < RULE_KEEP_ALIVE_MIN_MS)
+		return bad(err, "rule", v->name, "keep_alive must be 0 (static) or at least 100ms");
+	rc = rule_in(c, v, r, err);
+	if (rc < 0)
+		return rc;
+	if (r->type == API_RULE_CONSUME) {
+		if (v->next != 0 || v->transport[0] != '\0')
+			return bad(err, "rule", v->name,
+				"a consume rule has neither next nor transport");
+		return 0;
+	}
+	if (v->next == 0)
+		return bad(err, "rule", v->name, "next = the route id at the next node is missing");
+	if (!has_transport(c, v->transport))
+		return bad(err, "rule", v->name,
+			"transport = the name of a [transport NAME] is missing");
+	r->next_id = v->next;
+	snprintf(r->transport, sizeof(r->transport), "%s", v->transport);
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int load_rules(struct cp_conf *c, char *err)
+{
+	const struct cp_rule_values *v = c->v->rules.v;
+	size_t n = c->v->rules.n;
+	uint32_t *ids = calloc(n + 1, sizeof(*ids));
+	int rc = ids != NULL ? 0 : -ENOMEM;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = load_rule(c, &v[i], &c->rules[i], err);
+		ids[i] = v[i].id;
+		c->n_rules++;
+	}
+	if (rc == 0)
+		qsort(ids, n, sizeof(*ids), by_id);
+	for (size_t i = 1; rc == 0 && i < n; i++)
+		if (ids[i] == ids[i - 1]) {
+			snprintf(
+				err, CONF_ERR_MAX, "two [rule NAME] sections have id = %u", ids[i]);
+			rc = -EINVAL;
+		}
+	free(ids);
+	return rc;
+}
+
+// ---- edges ----
+
+int cp_conf_edge_addr(struct api_edge_add *e, const char *text)
+{
+	const char *slash = strchr(text, '/');
+	char ip[INET6_ADDRSTRLEN], *end;
+	size_t i = e->n_addrs, len;
+	unsigned long prefix;
+	bool v4;
+
+	if (i == API_EDGE_ADDRS || slash == NULL || slash[1] < '0' || slash[1] > '9')
+		return -EINVAL;
+	len = (size_t)(slash - text);
+	if (len >= sizeof(ip))
+		return -EINVAL;
+	memcpy(ip, text, len);
+	ip[len] = '\0';
+	memset(&e->addrs[i], 0, sizeof(e->addrs[i]));
+	v4 = inet_pton(AF_INET, ip, e->addrs[i].ip + 12) == 1;
+	if (v4)
+		memset(e->addrs[i].ip + 10, 0xff, 2);
+	else if (inet_pton(AF_INET6, ip, e->addrs[i].ip) != 1)
+		return -EINVAL;
+	prefix = strtoul(slash + 1, &end, 10);
+	if (*end != '\0' || prefix > (v4 ? 32 : 128))
+		return -EINVAL;
+	e->addrs[i].prefix = (uint8_t)prefix;
+	e->n_addrs++;
+	return 0;
+}
+
+static int load_edge(const struct cp_edge_values *v, struct api_edge_add *e,
+	struct api_edge_attach *a, char *err)
+{
+	const char *device = v->device[0] != '\0' ? v->device : v->name;
+
+	if (api_name_check(device, sizeof(e->name)) < 0 || strlen(device) >= sizeof(e->name))
+		return bad(err, "edge", v->name,
+			"a device's name has 1 to 15 characters, no blanks, no '/'");
+	snprintf(e->name, sizeof(e->name), "%s", device);
+	snprintf(a->name, sizeof(a->name), "%s", device);
+	e->mtu = v->mtu;
+	a->forward_id = v->forward;
+	a->consume_id = v->consume;
+	for (size_t k = 0; k < v->address.n; k++)
+		if (cp_conf_edge_addr(e, v->address.v[k]) < 0)
+			return bad(err, "edge", v->name,
+				"address = IP/PREFIX, several with commas: 10.9.0.1/24");
+	return 0;
+}
+
+// `edge = NAME` in a rule is the same as forward or consume there.
+static int rules_of_edges(struct cp_conf *c, char *err)
+{
+	const struct cp_rule_values *r = c->v->rules.v;
+	const struct cp_edge_values *e = c->v->edges.v;
+
+	for (size_t i = 0; i < c->n_rules; i++) {
+		size_t k = 0;
+		uint32_t *id;
+
+		if (r[i].edge[0] == '\0')
+			continue;
+		while (k < c->n_edges && strcmp(e[k].name, r[i].edge) != 0)
+			k++;
+		if (k == c->n_edges || r[i].type == API_RULE_INTERMEDIARY)
+			return bad(err, "rule", r[i].name,
+				"edge = the name of an [edge NAME], in forward and consume rules only");
+		id = r[i].type == API_RULE_FORWARD ? &c->attach[k].forward_id
+						   : &c->attach[k].consume_id;
+		if (*id != 0 && *id != r[i].id)
+			return bad(
+				err, "rule", r[i].name, "its edge has another rule of this type");
+		*id = r[i].id;
+	}
+	return 0;
+}
+
+static int load_edges(struct cp_conf *c, char *err)
+{
+	const struct cp_edge_values *v = c->v->edges.v;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->v->edges.n; i++, c->n_edges++) {
+		rc = load_edge(&v[i], &c->edges[i], &c->attach[i], err);
+		for (size_t k = 0; rc == 0 && k < i; k++)
+			if (strcmp(c->edges[k].name, c->edges[i].name) == 0)
+				rc = bad(
+					err, "edge", v[i].name, "another edge has the same device");
+	}
+	if (rc == 0)
+		rc = rules_of_edges(c, err);
+	for (size_t i = 0; rc == 0 && i < c->n_edges; i++)
+		if ((c->attach[i].forward_id == 0) != (c->attach[i].consume_id == 0) ||
+			(c->attach[i].forward_id != 0 &&
+				c->attach[i].forward_id == c->attach[i].consume_id))
+			rc = bad(err, "edge", v[i].name,
+				"forward and consume go together and name two rules");
+	return rc;
+}
+
+// ---- the whole ----
+
+static int cross_check(const struct cp_conf *c, char *err)
+{
+	if (c->v->dead_ns <= c->v->keepalive_ns) {
+		snprintf(err, CONF_ERR_MAX, "[link]: dead must be longer than keepalive");
+		return -EINVAL;
+	}
+	if (c->v->state_dir[0] != '\0' && c->v->state_dir[0] != '/') {
+		snprintf(err, CONF_ERR_MAX, "[node]: state_dir must be an absolute path");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int take(struct cp_conf *c, struct conf *file, char *err)
+{
+	int rc = -ENOMEM;
+
+	memset(c, 0, sizeof(*c));
+	if (file == NULL)
+		return errno != 0 ? -errno : -EINVAL;
+	c->file = file;
+	c->v = conf_values(file);
+	c->transports = calloc(c->v->transports.n + 1, sizeof(*c->transports));
+	c->rules = calloc(c->v->rules.n + 1, sizeof(*c->rules));
+	c->edges = calloc(c->v->edges.n + 1, sizeof(*c->edges));
+	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
+	snprintf(err, CONF_ERR_MAX, "out of memory");
+	if (c->transports != NULL && c->rules != NULL && c->edges != NULL && c->attach != NULL)
+		rc = cross_check(c, err);
+	if (rc == 0)
+		rc = load_transports(c, err);
+	if (rc == 0)
+		rc = load_rules(c, err);
+	if (rc == 0)
+		rc = load_edges(c, err);
+	if (rc < 0)
+		cp_conf_free(c);
+	return rc;
+}
+
+int cp_conf_load(struct cp_conf *c, const char *path, char err[CONF_ERR_MAX])
+{
+	errno = 0;
+	return take(c, conf_load(&schema, path, err), err);
+}
+
+int cp_conf_parse(struct cp_conf *c, const char *text, size_t len, char err[CONF_ERR_MAX])
+{
+	errno = 0;
+	return take(c, conf_parse(&schema, "controlplane.ini", text, len, err), err);
+}
+
+void cp_conf_free(struct cp_conf *c)
+{
+	if (c->file != NULL)
+		conf_free(c->file);
+	free(c->transports);
+	free(c->rules);
+	free(c->edges);
+	free(c->attach);
+	memset(c, 0, sizeof(*c));
+}
+
+const char *cp_conf_log_level(const struct cp_conf *c)
+{
+	return level_names[c->v->log_level];
+}
+
+static int join(const char *dir, const char *file, char *out, size_t cap)
+{
+	int n = snprintf(out, cap, "%s/%s", dir, file);
+
+	return n < 0 || (size_t)n >= cap ? -ENAMETOOLONG : 0;
+}
+
+int cp_conf_run_path(const struct cp_conf *c, const char *file, char *out, size_t cap)
+{
+	return join(c->v->run_dir, file, out, cap);
+}
+
+int cp_conf_state_path(const struct cp_conf *c, const char *file, char *out, size_t cap)
+{
+	return join(c->v->state_dir[0] != '\0' ? c->v->state_dir : c->v->run_dir, file, out, cap);
+}
+
+struct find {
+	const struct conf_item *item;
+	const char *instance;
+	const char *value;
+	bool other; // there is one with another value
+	const struct cp_conf *in;
+	const char *changed;
+};
+
+static void on_next_entry(void *arg, const struct conf_entry *e)
+{
+	struct find *f = arg;
+	const char *inst = e->instance != NULL ? e->instance : "";
+
+	if (e->item == f->item && strcmp(inst, f->instance) == 0 && strcmp(e->value, f->value) != 0)
+		f->other = true;
+}
+
+static void on_now_entry(void *arg, const struct conf_entry *e)
+{
+	struct find *f = arg;
+
+	if (f->changed != NULL || (e->item->flags & CONF_LIVE))
+		return;
+	f->item = e->item;
+	f->instance = e->instance != NULL ? e->instance : "";
+	f->value = e->value;
+	f->other = false;
+	conf_walk(f->in->file, on_next_entry, f);
+	if (f->other)
+		f->changed = e->item->key;
+}
+
+const char *cp_conf_needs_restart(const struct cp_conf *now, const struct cp_conf *next)
+{
+	struct find f = {.in = next};
+
+	conf_walk(now->file, on_now_entry, &f);
+	return f.changed;
+}

@@ -1,0 +1,86 @@
+// The control plane's configuration: the table of its keys, the values, and what several of them
+// mean together. Read at start-up and again on SIGHUP; only keys marked live are then taken. One
+// thread.
+#pragma once
+
+#include "controlplane/transport/transport_mgr.h"
+#include "lib/api/api.h"
+#include "lib/conf/conf.h"
+
+enum { CP_TRANSPORTS_MAX = 16384, CP_RULES_MAX = 65536 };
+
+struct cp_transport_values {
+	char *name;
+	char *peer;
+	char *address;
+	char *interface;
+	int mode;
+	int cipher;
+	bool dial;
+};
+
+struct cp_rule_values {
+	char *name;
+	int type;
+	uint32_t id;
+	uint32_t next;
+	char *transport;
+	char *in;
+	char *edge;
+	uint64_t keep_alive_ns;
+};
+
+struct cp_edge_values {
+	char *name;
+	char *device;
+	uint16_t mtu;
+	struct conf_list address;
+	uint32_t forward;
+	uint32_t consume;
+};
+
+struct cp_values {
+	char *name;
+	char *run_dir;
+	char *state_dir;
+	char *key_file;
+	char *api_group;
+	int api_rights;
+	int allow;
+	uint32_t accepted_max;
+	uint64_t keepalive_ns;
+	uint64_t dead_ns;
+	uint64_t rekey_ns;
+	int log_level;
+	struct conf_array transports; // struct cp_transport_values
+	struct conf_array rules; // struct cp_rule_values
+	struct conf_array edges; // struct cp_edge_values
+};
+
+struct cp_conf {
+	struct conf *file; // owner
+	const struct cp_values *v; // of file
+	// what the sections say, checked
+	struct transport_conf *transports;
+	struct api_rule_add *rules;
+	struct api_edge_add *edges; // named as their devices
+	struct api_edge_attach *attach; // one an edge; ids 0 = none
+	size_t n_transports, n_rules, n_edges;
+};
+
+const struct conf_schema *cp_conf_schema(void);
+
+// Read path, or the text when it is not NULL (tests). 0 or -errno; err is one line with file:line
+// or the section's name, and the fix. On failure *c is empty.
+int cp_conf_load(struct cp_conf *c, const char *path, char err[CONF_ERR_MAX]);
+int cp_conf_parse(struct cp_conf *c, const char *text, size_t len, char err[CONF_ERR_MAX]);
+void cp_conf_free(struct cp_conf *c);
+const char *cp_conf_log_level(const struct cp_conf *c);
+// Path of a file in run_dir or state_dir: 0 or -ENAMETOOLONG.
+int cp_conf_run_path(const struct cp_conf *c, const char *file, char *out, size_t cap);
+int cp_conf_state_path(const struct cp_conf *c, const char *file, char *out, size_t cap);
+// A key that is not live and differs between both, or NULL: its change waits for a restart.
+const char *cp_conf_needs_restart(const struct cp_conf *now, const struct cp_conf *next);
+
+// Words shared with the API: "10.9.0.1/24" into an edge's address list; 0 or -EINVAL.
+int cp_conf_edge_addr(struct api_edge_add *e, const char *text);

@@ -1,0 +1,558 @@
+// The control plane: builds all modules in order, runs the loop, takes a changed configuration on
+// SIGHUP, ends on SIGTERM. An end takes nothing down: transports and rules live on in the data
+// plane, and the next start adopts them. Every decision about a packet's way is in the modules,
+// none is here.
+#include "controlplane/app/edge.h"
+#include "controlplane/core/identity.h"
+#include "controlplane/core/loop.h"
+#include "controlplane/cp_conf.h"
+#include "controlplane/dp/dp_client.h"
+#include "controlplane/dp/neigh.h"
+#include "controlplane/route/rule_mgr.h"
+#include "controlplane/rpc/api_handlers.h"
+#include "controlplane/transport/transport_mgr.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/crypto/hash.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+LOG_MODULE("main");
+
+struct app {
+	const char *conf_path;
+	struct cp_conf conf;
+	char node[DPMSG_NAME_LEN]; // the configuration may be replaced under those who show it
+	struct loop *loop;
+	struct identity *id;
+	struct dp_client *dp;
+	struct neigh *neigh;
+	struct transport_mgr *transports;
+	struct route_id *ids;
+	struct rule_mgr *rules;
+	struct edge_mgr *edges;
+	struct api *api;
+	struct api_server *server;
+};
+
+static int die(const char *what, const char *why)
+{
+	log_err("%s: %s", what, why);
+	return -1;
+}
+
+// ---- paths and rights ----
+
+static int make_dir(const char *path)
+{
+	char buf[PATH_MAX];
+	size_t n = strlen(path);
+
+	if (n >= sizeof(buf))
+		return -ENAMETOOLONG;
+	memcpy(buf, path, n + 1);
+	for (char *p = buf + 1; *p != '\0'; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(buf, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	return mkdir(buf, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_dirs(const struct app *a)
+{
+	const struct cp_values *v = a->conf.v;
+	const char *dirs[] = {v->run_dir, v->state_dir};
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		int rc = dirs[i][0] != '\0' ? make_dir(dirs[i]) : 0;
+
+		if (rc < 0) {
+			log_err("directory=%s: %s: make it, or set [node] %s", dirs[i],
+				strerror(-rc), i == 0 ? "run_dir" : "state_dir");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+// One line that names what won't work, instead of many later.
+static void check_caps(void)
+{
+	unsigned long long eff = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "CapEff: %llx", &eff) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	if (!(eff >> CAP_NET_ADMIN & 1))
+		log_warn("CAP_NET_ADMIN is missing: no TUN edges, and neighbours are not probed");
+}
+
+static int group_of(const struct cp_values *v, gid_t *gid)
+{
+	struct group *g;
+
+	*gid = (gid_t)-1;
+	if (v->api_group[0] == '\0')
+		return 0;
+	g = getgrnam(v->api_group);
+	if (g == NULL && strcmp(v->api_group, "skyrail") == 0) {
+		log_info("no group skyrail: the API is for root and this user only");
+		return 0;
+	}
+	if (g == NULL) {
+		log_err("group %s does not exist: make it (groupadd --system %s), or change [node] api_group",
+			v->api_group, v->api_group);
+		return -1;
+	}
+	*gid = g->gr_gid;
+	return 0;
+}
+
+// ---- what modules need of each other ----
+
+static struct transport *tr_find(void *arg, const char *name)
+{
+	return transport_mgr_find(arg, name);
+}
+
+static struct transport *tr_find_hop(void *arg, uint32_t hop)
+{
+	return transport_mgr_find_hop(arg, hop);
+}
+
+static struct transport *tr_find_tp(void *arg, uint32_t tp)
+{
+	return transport_mgr_find_tp(arg, tp);
+}
+
+static unsigned worker_of_hop(void *arg, uint32_t hop)
+{
+	struct app *a = arg;
+	struct transport *t = transport_mgr_find_hop(a->transports, hop);
+
+	return t != NULL ? transport_worker(t) : 0;
+}
+
+static const struct conf *conf_of(void *arg)
+{
+	return ((struct app *)arg)->conf.file;
+}
+
+// ---- configuration into modules ----
+
+static void add_transport(struct app *a, const struct transport_conf *t)
+{
+	char err[API_TEXT_MAX] = "out of memory";
+
+	if (transport_mgr_add(a->transports, t, err, sizeof(err)) < 0)
+		log_err("transport=%s: %s", t->name, err);
+}
+
+static void add_edge(struct app *a, const struct api_edge_add *e)
+{
+	char err[API_TEXT_MAX] = "out of memory";
+
+	if (edge_add(a->edges, e, EDGE_CONFIGURED, err, sizeof(err)) < 0)
+		log_err("edge=%s: %s", e->name, err);
+}
+
+static void attach_edges(struct app *a)
+{
+	char err[API_TEXT_MAX] = "";
+
+	for (size_t i = 0; i < a->conf.n_edges; i++) {
+		const struct api_edge_attach *t = &a->conf.attach[i];
+
+		if (t->forward_id != 0 && edge_attach(a->edges, t->name, t->forward_id,
+						  t->consume_id, NULL, NULL, err, sizeof(err)) < 0)
+			log_err("edge=%s: %s", t->name, err);
+	}
+}
+
+static const struct transport_conf *conf_transport(const struct cp_conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_transports; i++)
+		if (strcmp(c->transports[i].name, name) == 0)
+			return &c->transports[i];
+	return NULL;
+}
+
+static bool same_transport(const struct transport_conf *x, const struct transport_conf *y)
+{
+	return key_pk_cmp(&x->peer, &y->peer) == 0 &&
+	       memcmp(&x->addr, &y->addr, sizeof(x->addr)) == 0 &&
+	       strcmp(x->scope_if, y->scope_if) == 0 && x->mode == y->mode &&
+	       x->ciphers == y->ciphers && x->dial == y->dial;
+}
+
+// Those that changed end and begin anew; those that stay the same notice nothing.
+static void reload_transports(struct app *a, const struct cp_conf *next)
+{
+	for (size_t i = 0; i < a->conf.n_transports; i++) {
+		const struct transport_conf *old = &a->conf.transports[i];
+		const struct transport_conf *new = conf_transport(next, old->name);
+
+		if (new == NULL || !same_transport(old, new))
+			transport_mgr_del(a->transports, old->name);
+	}
+	for (size_t i = 0; i < next->n_transports; i++) {
+		const struct transport_conf *new = &next->transports[i];
+		const struct transport_conf *old = conf_transport(&a->conf, new->name);
+
+		if (old == NULL || !same_transport(old, new))
+			add_transport(a, new);
+	}
+}
+
+static void reload_edges(struct app *a, const struct cp_conf *next)
+{
+	char err[API_TEXT_MAX];
+
+	for (size_t i = 0; i < a->conf.n_edges; i++) {
+		bool stays = false;
+
+		for (size_t k = 0; k < next->n_edges; k++)
+			stays |= strcmp(next->edges[k].name, a->conf.edges[i].name) == 0;
+		if (!stays)
+			edge_del(a->edges, a->conf.edges[i].name, err, sizeof(err));
+	}
+	for (size_t i = 0; i < next->n_edges; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < a->conf.n_edges; k++)
+			known |= strcmp(a->conf.edges[k].name, next->edges[i].name) == 0;
+		if (!known)
+			add_edge(a, &next->edges[i]);
+	}
+}
+
+static bool edges_moved(const struct cp_conf *x, const struct cp_conf *y)
+{
+	return x->n_edges != y->n_edges ||
+	       memcmp(x->attach, y->attach, x->n_edges * sizeof(*x->attach)) != 0;
+}
+
+static void on_hup(void *arg)
+{
+	struct app *a = arg;
+	struct cp_conf next, old;
+	char err[CONF_ERR_MAX];
+	const char *key;
+	bool moved;
+
+	if (cp_conf_load(&next, a->conf_path, err) < 0) {
+		log_err("configuration not taken, nothing changed: %s", err);
+		return;
+	}
+	key = cp_conf_needs_restart(&a->conf, &next);
+	if (key != NULL)
+		log_warn("key=%s changed: takes effect at the next start", key);
+	log_level_set("all", next.v->log_level);
+	transport_mgr_allow_any(a->transports, next.v->allow == 1);
+	reload_transports(a, &next);
+	if (rule_mgr_config(a->rules, next.rules, next.n_rules) < 0)
+		log_err("rules of the configuration not taken: out of memory");
+	reload_edges(a, &next);
+	moved = edges_moved(&a->conf, &next);
+	old = a->conf;
+	a->conf = next;
+	cp_conf_free(&old);
+	if (moved)
+		attach_edges(a);
+	log_notice("configuration=%s taken", a->conf_path);
+}
+
+static void on_term(void *arg)
+{
+	struct app *a = arg;
+
+	log_notice("ending; transports and rules live on in the data plane");
+	loop_stop(a->loop);
+}
+
+// ---- start, in order ----
+
+static int start_dp(struct app *a)
+{
+	struct neigh *n;
+	char path[PATH_MAX], err[CONF_ERR_MAX] = "";
+	uint8_t mac1_key[32];
+	bool made = false;
+
+	a->loop = loop_new();
+	if (a->loop == NULL)
+		return die("event loop", strerror(errno));
+	a->id = identity_open(a->conf.v->key_file, &made, err, sizeof(err));
+	if (a->id == NULL)
+		return die("identity", err);
+	if (made)
+		log_notice("file=%s new identity made", a->conf.v->key_file);
+	hash_label256(mac1_key, "rail1 mac1", identity_pk(a->id)->b, KEY_PK_LEN);
+	if (cp_conf_run_path(&a->conf, "dataplane.sock", path, sizeof(path)) < 0)
+		return die("run_dir", "too long");
+	a->dp = dp_client_new(a->loop, path, mac1_key);
+	if (a->dp == NULL)
+		return die("data plane's client", strerror(errno));
+	n = neigh_new(a->loop, a->dp);
+	if (n == NULL)
+		return die("netlink", strerror(errno));
+	a->neigh = n;
+	return 0;
+}
+
+static int start_transports(struct app *a)
+{
+	const struct cp_values *v = a->conf.v;
+	struct transport_mgr_conf c = {.loop = a->loop,
+		.dp = a->dp,
+		.neigh = a->neigh,
+		.id = a->id,
+		.state_dir = v->state_dir[0] != '\0' ? v->state_dir : v->run_dir,
+		.allow_any = v->allow == 1,
+		.accepted_max = v->accepted_max,
+		.keepalive_ms = (uint32_t)(v->keepalive_ns / CLOCK_NS_PER_MS),
+		.dead_ms = (uint32_t)(v->dead_ns / CLOCK_NS_PER_MS),
+		.rekey_ms = (uint32_t)(v->rekey_ns / CLOCK_NS_PER_MS)};
+
+	a->transports = transport_mgr_new(&c);
+	if (a->transports == NULL)
+		return die("transports", strerror(errno));
+	for (size_t i = 0; i < a->conf.n_transports; i++)
+		add_transport(a, &a->conf.transports[i]);
+	return 0;
+}
+
+static int start_rules(struct app *a)
+{
+	struct rule_transports tr = {.find = tr_find,
+		.find_hop = tr_find_hop,
+		.find_tp = tr_find_tp,
+		.tp = transport_tp,
+		.hop = transport_hop,
+		.name = transport_name,
+		.arg = a->transports};
+	char path[PATH_MAX];
+	uint8_t secret[32];
+
+	if (cp_conf_state_path(&a->conf, "route.life", path, sizeof(path)) < 0)
+		return die("state_dir", "too long");
+	hash_mac256(secret, identity_sk(a->id)->b, KEY_SK_LEN, "route ids", 9);
+	a->ids = route_id_new(secret, path);
+	key_wipe(secret, sizeof(secret));
+	if (a->ids == NULL)
+		return die("route ids", strerror(errno));
+	a->rules = rule_mgr_new(a->loop, a->dp, a->ids, &tr, a->transports);
+	if (a->rules == NULL || rule_mgr_config(a->rules, a->conf.rules, a->conf.n_rules) < 0)
+		return die("rules", strerror(errno));
+	return 0;
+}
+
+static int start_edges(struct app *a)
+{
+	struct edge_mgr_conf c = {.loop = a->loop,
+		.dp = a->dp,
+		.rules = a->rules,
+		.ids = a->ids,
+		.worker = worker_of_hop,
+		.worker_arg = a};
+	char path[PATH_MAX];
+
+	if (cp_conf_run_path(&a->conf, "edges", path, sizeof(path)) < 0)
+		return die("run_dir", "too long");
+	c.state_path = path;
+	a->edges = edge_mgr_new(&c);
+	return a->edges != NULL ? 0 : die("edges", strerror(errno));
+}
+
+static void fill_edges(struct app *a)
+{
+	for (size_t i = 0; i < a->conf.n_edges; i++)
+		add_edge(a, &a->conf.edges[i]);
+	attach_edges(a);
+	edge_mgr_restore(a->edges);
+}
+
+static int start_api(struct app *a)
+{
+	static const uint32_t rights[] = {API_RIGHT_SHOW | API_RIGHT_CHANGE, API_RIGHT_SHOW, 0};
+	struct api_deps d = {.loop = a->loop,
+		.dp = a->dp,
+		.neigh = a->neigh,
+		.identity = a->id,
+		.transports = a->transports,
+		.rules = a->rules,
+		.ids = a->ids,
+		.edges = a->edges,
+		.conf = conf_of,
+		.conf_arg = a,
+		.node = a->node};
+	struct api_server_conf c = {.loop = a->loop, .node = a->node};
+	char path[PATH_MAX], err[CONF_ERR_MAX] = "";
+
+	if (group_of(a->conf.v, &c.group) < 0)
+		return -1;
+	if (cp_conf_run_path(&a->conf, "control.sock", path, sizeof(path)) < 0)
+		return die("run_dir", "too long");
+	a->api = api_new(&d);
+	if (a->api == NULL)
+		return die("API", strerror(errno));
+	c.path = path;
+	c.group_rights = rights[a->conf.v->api_rights];
+	c.methods = api_methods(&c.n_methods);
+	c.ctx = a->api;
+	a->server = api_server_new(&c, err, sizeof(err));
+	return a->server != NULL ? 0 : die("API", err);
+}
+
+static void stop(struct app *a)
+{
+	api_server_free(a->server);
+	api_free(a->api);
+	edge_mgr_free(a->edges);
+	rule_mgr_free(a->rules);
+	if (a->transports != NULL)
+		transport_mgr_free(a->transports);
+	if (a->neigh != NULL)
+		neigh_free(a->neigh);
+	dp_client_free(a->dp);
+	route_id_free(a->ids); // commands that ended with the client gave their ids back
+	identity_free(a->id);
+	loop_free(a->loop);
+	cp_conf_free(&a->conf);
+}
+
+static int run(struct app *a)
+{
+	int rc = make_dirs(a);
+
+	check_caps();
+	snprintf(a->node, sizeof(a->node), "%s", a->conf.v->name);
+	if (rc == 0)
+		rc = start_dp(a);
+	if (rc == 0)
+		rc = start_transports(a);
+	if (rc == 0)
+		rc = start_rules(a);
+	if (rc == 0)
+		rc = start_edges(a);
+	if (rc == 0)
+		rc = start_api(a);
+	if (rc == 0 && (loop_on_signal(a->loop, SIGTERM, on_term, a) < 0 ||
+			       loop_on_signal(a->loop, SIGINT, on_term, a) < 0 ||
+			       loop_on_signal(a->loop, SIGHUP, on_hup, a) < 0))
+		rc = die("signals", strerror(errno));
+	if (rc == 0) {
+		fill_edges(a); // now that no other control plane holds the API's socket
+		log_notice("node=%s version=%s ready", a->node, SKYRAIL_VERSION);
+		dp_client_start(a->dp);
+		loop_run(a->loop);
+	}
+	stop(a);
+	return rc == 0 ? 0 : 1;
+}
+
+// ---- command line ----
+
+static void usage(FILE *out)
+{
+	fputs("usage: skyrail-controlplane [-c FILE] [--check-config | --print-config | --version]\n"
+	      "  -c FILE         configuration (" SKYRAIL_SYSCONFDIR "/controlplane.ini)\n"
+	      "  --check-config  read it, say what is wrong, end\n"
+	      "  --print-config  print every key with value, default and origin, end\n"
+	      "  --version       version and what is spoken\n"
+	      "SIGHUP reads the configuration again, SIGTERM ends.\n",
+		out);
+}
+
+enum { OPT_CHECK = 256, OPT_PRINT, OPT_VERSION };
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"check-config", no_argument, NULL, OPT_CHECK},
+	{"print-config", no_argument, NULL, OPT_PRINT},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static int load(struct app *a, int mode)
+{
+	char err[CONF_ERR_MAX] = "";
+
+	if (cp_conf_load(&a->conf, a->conf_path, err) < 0) {
+		fprintf(stderr, "skyrail-controlplane: %s\n", err);
+		return -1;
+	}
+	if (mode == OPT_PRINT)
+		conf_print(a->conf.file, stdout);
+	else if (mode == OPT_CHECK)
+		printf("%s: %s\n", a->conf_path,
+			conf_is_missing(a->conf.file) ? "not there, defaults are used" : "good");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct app a = {.conf_path = SKYRAIL_SYSCONFDIR "/controlplane.ini"};
+	int opt, mode = 0;
+
+	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			a.conf_path = optarg;
+			break;
+		case OPT_CHECK:
+		case OPT_PRINT:
+			mode = opt;
+			break;
+		case OPT_VERSION:
+			printf("skyrail-controlplane %s\nSkywire: route packets of the 2024 and 2026 "
+			       "generations; transports: rail 1\n",
+				SKYRAIL_VERSION);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		return 2;
+	}
+	if (load(&a, mode) < 0)
+		return 1;
+	if (mode != 0) {
+		cp_conf_free(&a.conf);
+		return 0;
+	}
+	// keys are in memory: no core file, no ptrace by others of the same user
+	prctl(PR_SET_DUMPABLE, 0);
+	signal(SIGPIPE, SIG_IGN);
+	log_level_set("all", a.conf.v->log_level);
+	if (conf_is_missing(a.conf.file))
+		log_notice("no configuration at %s: defaults", a.conf_path);
+	return run(&a);
+}
