@@ -1,0 +1,237 @@
+// Arguments of commands: positional words, key=value, --flags, driven by a small table per command.
+// Pure but for the strings it points into; texts name what was expected.
+#include "lib/base/err.h"
+#include "lib/crypto/key.h"
+#include "tools/ctl/cli.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int args_u32(const char *text, uint32_t *out)
+{
+	unsigned long long v;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(text, &end, text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10);
+	if (*end != '\0' || errno != 0 || v > UINT32_MAX)
+		return -EINVAL;
+	*out = (uint32_t)v;
+	return 0;
+}
+
+int args_duration(const char *text, uint32_t *ms)
+{
+	static const struct {
+		const char *unit;
+		double ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+	double v;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	v = strtod(text, &end);
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (strcmp(end, units[i].unit) != 0)
+			continue;
+		v *= units[i].ms;
+		if (v >= (double)UINT32_MAX)
+			return -EINVAL;
+		*ms = (uint32_t)(v + 0.5);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int args_net(struct api_edge_add *e, const char *text)
+{
+	const char *slash = strchr(text, '/');
+	char ip[INET6_ADDRSTRLEN];
+	size_t i = e->n_addrs, len;
+	uint32_t prefix;
+	bool v4;
+
+	if (i == API_EDGE_ADDRS || slash == NULL || args_u32(slash + 1, &prefix) < 0)
+		return -EINVAL;
+	len = (size_t)(slash - text);
+	if (len >= sizeof(ip))
+		return -EINVAL;
+	memcpy(ip, text, len);
+	ip[len] = '\0';
+	v4 = inet_pton(AF_INET, ip, e->addrs[i].ip + 12) == 1;
+	if (v4)
+		memset(e->addrs[i].ip + 10, 0xff, 2);
+	else if (inet_pton(AF_INET6, ip, e->addrs[i].ip) != 1)
+		return -EINVAL;
+	if (prefix > (v4 ? 32u : 128u))
+		return -EINVAL;
+	e->addrs[i].prefix = (uint8_t)prefix;
+	e->n_addrs++;
+	return 0;
+}
+
+static int parse_nets(struct api_edge_add *e, const char *text)
+{
+	char buf[512], *save = NULL;
+
+	if (strlen(text) >= sizeof(buf))
+		return -EINVAL;
+	strcpy(buf, text);
+	for (char *w = strtok_r(buf, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
+		if (args_net(e, w) < 0)
+			return -EINVAL;
+	return e->n_addrs > 0 ? 0 : -EINVAL;
+}
+
+static int parse_word(const struct arg *a, const char *text)
+{
+	for (uint8_t i = 0; a->words[i] != NULL; i++)
+		if (strcmp(a->words[i], text) == 0) {
+			*(uint8_t *)a->out = i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int parse_value(const struct arg *a, const char *text)
+{
+	struct key_pk pk;
+	uint32_t v;
+
+	switch (a->kind) {
+	case ARG_U32:
+		if (strcmp(text, "auto") == 0) {
+			*(uint32_t *)a->out = 0;
+			return 0;
+		}
+		return args_u32(text, a->out) < 0 || *(uint32_t *)a->out == 0 ? -EINVAL : 0;
+	case ARG_U16:
+		if (args_u32(text, &v) < 0 || v > UINT16_MAX)
+			return -EINVAL;
+		*(uint16_t *)a->out = (uint16_t)v;
+		return 0;
+	case ARG_NAME:
+		if (strlen(text) >= a->cap || api_name_check(text, a->cap) < 0)
+			return -EINVAL;
+		strcpy(a->out, text);
+		return 0;
+	case ARG_PK:
+		if (key_pk_from_text(&pk, text, strlen(text)) < 0 || key_pk_is_null(&pk))
+			return -EINVAL;
+		memcpy(a->out, pk.b, sizeof(pk.b));
+		return 0;
+	case ARG_ADDR:
+		return api_addr_parse(text, a->out);
+	case ARG_MS:
+		return args_duration(text, a->out);
+	case ARG_WORD:
+		return parse_word(a, text);
+	case ARG_NETS:
+		return parse_nets(a->out, text);
+	default:
+		return -EINVAL;
+	}
+}
+
+static void expected(const struct arg *a, char *buf, size_t cap)
+{
+	static const char *const texts[] = {
+		[ARG_U32] = "a number from 1 to 4294967295, decimal or 0x..., or auto",
+		[ARG_U16] = "a number up to 65535",
+		[ARG_NAME] = "a name without blanks and '/', not too long",
+		[ARG_PK] = "a public key of 66 hex digits",
+		[ARG_ADDR] = "IP:PORT, IPv6 in brackets",
+		[ARG_MS] = "a duration: 250ms, 30s, 2m, 1h",
+		[ARG_NETS] = "IP/PREFIX, several with commas, at most 4",
+		[ARG_FLAG] = "no value",
+	};
+	size_t o = 0;
+
+	if (a->kind != ARG_WORD) {
+		snprintf(buf, cap, "%s", texts[a->kind]);
+		return;
+	}
+	for (size_t i = 0; a->words[i] != NULL && o < cap; i++)
+		o += (size_t)snprintf(buf + o, cap - o, "%s%s", i > 0 ? ", " : "", a->words[i]);
+}
+
+static struct arg *find(struct arg *args, size_t n, const char *name, size_t len, bool flag)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strlen(args[i].name) == len && memcmp(args[i].name, name, len) == 0 &&
+			(args[i].kind == ARG_FLAG) == flag)
+			return &args[i];
+	return NULL;
+}
+
+static int parse_one(struct arg *args, size_t n, const char *word, char *err, size_t err_len)
+{
+	bool flag = word[0] == '-' && word[1] == '-';
+	const char *name = flag ? word + 2 : word;
+	const char *eq = flag ? NULL : strchr(word, '=');
+	struct arg *a;
+	char want[200];
+
+	if (!flag && eq == NULL) {
+		snprintf(err, err_len, "'%s' is not key=value", word);
+		return -EINVAL;
+	}
+	a = find(args, n, name, flag ? strlen(name) : (size_t)(eq - word), flag);
+	if (a == NULL) {
+		snprintf(err, err_len, "unknown argument '%s'", word);
+		return -EINVAL;
+	}
+	if (a->seen) {
+		snprintf(err, err_len, "'%s' stands twice", a->name);
+		return -EINVAL;
+	}
+	a->seen = true;
+	if (flag) {
+		*(bool *)a->out = true;
+		return 0;
+	}
+	if (parse_value(a, eq + 1) == 0)
+		return 0;
+	expected(a, want, sizeof(want));
+	snprintf(err, err_len, "%s: expected %s", word, want);
+	return -EINVAL;
+}
+
+int args_parse(int argc, char **argv, const char **pos, int n_pos, struct arg *args, size_t n,
+	char *err, size_t err_len)
+{
+	if (argc < n_pos) {
+		snprintf(err, err_len, "arguments are missing");
+		return -EINVAL;
+	}
+	for (int i = 0; i < n_pos; i++) {
+		if (argv[i][0] == '-' || strchr(argv[i], '=') != NULL) {
+			snprintf(err, err_len, "a name is expected before '%s'", argv[i]);
+			return -EINVAL;
+		}
+		pos[i] = argv[i];
+	}
+	for (int i = n_pos; i < argc; i++)
+		if (parse_one(args, n, argv[i], err, err_len) < 0)
+			return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (args[i].required && !args[i].seen) {
+			snprintf(err, err_len, "%s=... is missing", args[i].name);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_t n)
+{
+	char err[300];
+
+	if (args_parse(c->argc, c->argv, pos, n_pos, args, n, err, sizeof(err)) == 0)
+		return CLI_OK;
+	return cli_error(CLI_USAGE, "%s (see `skyrail help`)", err);
+}

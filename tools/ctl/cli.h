@@ -1,0 +1,114 @@
+// What the commands of `skyrail` share: the parsed global options, the connection, arguments of the
+// form key=value, and output. Exit codes: 0 done, 1 failed, 2 wrong usage.
+#pragma once
+
+#include "lib/api/api_client.h"
+#include "lib/api/api_field.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2 };
+
+struct cli {
+	const char *socket;
+	bool json;
+	bool all; // -a
+	double watch_s; // -w; 0 = once
+	struct api_client *client; // NULL for commands that need no node
+	int argc; // what follows the command's words
+	char **argv;
+};
+
+struct command {
+	const char *words[2]; // the second may be NULL
+	const char *args; // for the help
+	const char *help;
+	int (*fn)(struct cli *c);
+	bool offline; // needs no node
+};
+
+const struct command *cli_commands(size_t *n);
+// The command that begins with these words, each an unambiguous prefix. Returns how many words it
+// took, or -ENOENT, or -EEXIST when several fit; err has a text then.
+int cli_find(int argc, char **argv, const struct command **out, char *err, size_t err_len);
+
+// One line on standard error: "skyrail: ...". Returns code.
+int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// The text of the client's last failure as such a line; CLI_FAIL.
+int cli_failed(const struct cli *c);
+
+// ---- arguments (args.c) ----
+
+enum arg_kind {
+	ARG_U32, // decimal or 0x hex, 1..2^32-1; "auto" = 0 -> uint32_t
+	ARG_U16, // -> uint16_t
+	ARG_NAME, // -> char[cap]
+	ARG_PK, // -> uint8_t[33]
+	ARG_ADDR, // IP:PORT -> struct api_addr
+	ARG_MS, // 30s, 250ms, 2m -> uint32_t
+	ARG_WORD, // one of words -> uint8_t, the place
+	ARG_NETS, // IP/PREFIX,... -> struct api_edge_add, its addresses
+	ARG_FLAG, // --name -> bool
+};
+
+struct arg {
+	const char *name;
+	enum arg_kind kind;
+	void *out;
+	size_t cap; // ARG_NAME
+	const char *const *words; // ARG_WORD, ends in NULL
+	bool required;
+	bool seen; // set by args_parse()
+};
+
+// Parse argv: first n_pos positional words into pos[], then key=value and --flags in any order. 0,
+// or -EINVAL and a text.
+int args_parse(int argc, char **argv, const char **pos, int n_pos, struct arg *args, size_t n,
+	char *err, size_t err_len);
+int args_duration(const char *text, uint32_t *ms);
+int args_net(struct api_edge_add *e, const char *text);
+int args_u32(const char *text, uint32_t *out);
+// The same and the error printed: CLI_OK or CLI_USAGE.
+int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_t n);
+
+// ---- output (print.c) ----
+
+struct print;
+
+// A table, or JSON, of one record kind on standard output. all: also the wide columns.
+struct print *print_new(const struct api_record *kind, bool json, bool all);
+int print_add(struct print *p, const void *rec); // 0 or -ENOMEM
+// Writes what is left and frees. CLI_OK or CLI_FAIL (standard output can't be written).
+int print_end(struct print *p);
+size_t print_count(const struct print *p);
+
+// ---- commands ----
+
+int cmd_show_node(struct cli *c);
+int cmd_show_ports(struct cli *c);
+int cmd_show_workers(struct cli *c);
+int cmd_show_transports(struct cli *c);
+int cmd_show_rules(struct cli *c);
+int cmd_show_drops(struct cli *c);
+int cmd_show_rings(struct cli *c);
+int cmd_show_memory(struct cli *c);
+int cmd_show_edges(struct cli *c);
+int cmd_show_neighbours(struct cli *c);
+int cmd_show_counters(struct cli *c);
+int cmd_transport_add(struct cli *c);
+int cmd_transport_del(struct cli *c);
+int cmd_ping(struct cli *c);
+int cmd_rule_add(struct cli *c);
+int cmd_rule_del(struct cli *c);
+int cmd_edge_add(struct cli *c);
+int cmd_edge_attach(struct cli *c);
+int cmd_edge_detach(struct cli *c);
+int cmd_edge_del(struct cli *c);
+int cmd_config_show(struct cli *c);
+int cmd_config_check(struct cli *c);
+int cmd_key_gen(struct cli *c);
+int cmd_key_show(struct cli *c);
+int cmd_log_level(struct cli *c);

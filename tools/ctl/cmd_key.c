@@ -1,0 +1,143 @@
+// `skyrail key gen|show`: identity keys in files, as the control plane reads them: 64 hex digits
+// and a newline, mode 0600. The secret key is never printed.
+#include "lib/api/api_rec.h"
+#include "lib/base/err.h"
+#include "lib/crypto/key.h"
+#include "tools/ctl/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void print_pk(const struct cli *c, const struct key_pk *pk)
+{
+	char text[KEY_PK_TEXT_LEN + 1];
+
+	key_pk_to_text(pk, text);
+	printf(c->json ? "{\"pk\":\"%s\"}\n" : "%s\n", text);
+}
+
+static int file_arg(struct cli *c, const char **path)
+{
+	if (c->argc > 1)
+		return cli_error(CLI_USAGE, "one FILE at most");
+	*path = c->argc == 1 ? c->argv[0] : SKYRAIL_SYSCONFDIR "/node.key";
+	return CLI_OK;
+}
+
+static int write_key(const char *path, const struct key_sk *sk)
+{
+	char text[KEY_SK_TEXT_LEN + 2];
+	int fd, rc = 0;
+
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	key_sk_to_text(sk, text);
+	text[KEY_SK_TEXT_LEN] = '\n';
+	if (write(fd, text, KEY_SK_TEXT_LEN + 1) != KEY_SK_TEXT_LEN + 1 || fsync(fd) < 0)
+		rc = errno != 0 ? -errno : -EIO;
+	key_wipe(text, sizeof(text));
+	close(fd);
+	if (rc < 0)
+		unlink(path);
+	return rc;
+}
+
+int cmd_key_gen(struct cli *c)
+{
+	struct key_sk sk;
+	struct key_pk pk;
+	const char *path;
+	int rc = file_arg(c, &path);
+
+	if (rc != CLI_OK)
+		return rc;
+	if (key_sk_generate(&sk) < 0 || key_pk_from_sk(&pk, &sk) < 0)
+		return cli_error(CLI_FAIL, "no random numbers from the system");
+	rc = write_key(path, &sk);
+	key_wipe(&sk, sizeof(sk));
+	if (rc == -EEXIST)
+		return cli_error(CLI_FAIL,
+			"%s is there already and is not overwritten: move it away first", path);
+	if (rc < 0)
+		return cli_error(CLI_FAIL, "%s: %s", path, strerror(-rc));
+	print_pk(c, &pk);
+	return CLI_OK;
+}
+
+static int read_key(const char *path, struct key_sk *sk)
+{
+	char text[KEY_SK_TEXT_LEN + 1];
+	struct stat st;
+	ssize_t n;
+	int fd, rc;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return cli_error(CLI_FAIL, "%s: %s", path, strerror(errno));
+	n = read(fd, text, sizeof(text));
+	rc = fstat(fd, &st);
+	close(fd);
+	if (rc == 0 && (st.st_mode & 077) != 0)
+		fprintf(stderr,
+			"skyrail: %s can be read by others: chmod 600 it, or make a new key\n",
+			path);
+	rc = n >= KEY_SK_TEXT_LEN ? key_sk_from_text(sk, text, KEY_SK_TEXT_LEN) : -EINVAL;
+	key_wipe(text, sizeof(text));
+	return rc < 0 ? cli_error(CLI_FAIL, "%s holds no key: 64 hex digits are expected", path)
+		      : CLI_OK;
+}
+
+static int on_node(void *ctx, int more, const void *payload, size_t len)
+{
+	struct api_node n;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(n))
+		return -EPROTO;
+	memcpy(&n, payload, sizeof(n));
+	memcpy(((struct key_pk *)ctx)->b, n.pk, sizeof(n.pk));
+	return 0;
+}
+
+// Without a file: the key of the node that runs.
+static int show_node_key(struct cli *c)
+{
+	char err[API_TEXT_MAX];
+	struct key_pk pk;
+	int rc;
+
+	if (api_client_open(&c->client, c->socket, 0, err) < 0)
+		return cli_error(CLI_FAIL, "%s; or name a key file", err);
+	rc = api_client_call(c->client, API_NODE, NULL, 0, on_node, &pk);
+	if (rc < 0)
+		return cli_failed(c);
+	print_pk(c, &pk);
+	return CLI_OK;
+}
+
+int cmd_key_show(struct cli *c)
+{
+	struct key_sk sk;
+	struct key_pk pk;
+	const char *path;
+	int rc = file_arg(c, &path);
+
+	if (rc != CLI_OK)
+		return rc;
+	if (c->argc == 0)
+		return show_node_key(c);
+	rc = read_key(path, &sk);
+	if (rc != CLI_OK)
+		return rc;
+	rc = key_pk_from_sk(&pk, &sk);
+	key_wipe(&sk, sizeof(sk));
+	if (rc < 0)
+		return cli_error(CLI_FAIL, "%s holds no valid key", path);
+	print_pk(c, &pk);
+	return CLI_OK;
+}

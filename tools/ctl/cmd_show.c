@@ -1,0 +1,278 @@
+// `skyrail show ...`: lists as they come, and the two that are computed here: drops (summed over
+// workers, with the books of each stage) and the non-zero counters.
+#include "lib/api/api_rec.h"
+#include "lib/base/err.h"
+#include "tools/ctl/cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TABLE_RULES = 10000 }; // rules in a table, without -a
+
+struct show {
+	struct print *p;
+	const struct api_record *kind;
+	bool (*wanted)(const void *rec);
+};
+
+static int on_record(void *ctx, int more, const void *payload, size_t len)
+{
+	struct show *s = ctx;
+	uint64_t rec[512]; // aligned; the longest record is far shorter
+
+	if (!more)
+		return 0;
+	if (len < s->kind->size || s->kind->size > sizeof(rec))
+		return -EPROTO;
+	memcpy(rec, payload, s->kind->size);
+	if (s->wanted != NULL && !s->wanted(rec))
+		return 0;
+	return print_add(s->p, rec);
+}
+
+static int list(struct cli *c, const struct api_record *kind, bool (*wanted)(const void *rec),
+	const void *ask, size_t ask_len, size_t *n)
+{
+	struct show s = {.kind = kind, .wanted = wanted};
+	int rc, end;
+
+	s.p = print_new(kind, c->json, c->all);
+	if (s.p == NULL)
+		return cli_error(CLI_FAIL, "out of memory");
+	rc = api_client_call(c->client, kind->type, ask, ask_len, on_record, &s);
+	*n = print_count(s.p);
+	end = print_end(s.p);
+	return rc < 0 ? cli_failed(c) : end;
+}
+
+static int no_args(struct cli *c)
+{
+	if (c->argc > 0)
+		return cli_error(
+			CLI_USAGE, "unknown argument '%s' (see `skyrail help`)", c->argv[0]);
+	return CLI_OK;
+}
+
+static int show(struct cli *c, uint16_t type)
+{
+	size_t n;
+	int rc = no_args(c);
+
+	return rc != CLI_OK ? rc : list(c, api_record_find(type), NULL, NULL, 0, &n);
+}
+
+int cmd_show_node(struct cli *c)
+{
+	return show(c, API_NODE);
+}
+
+int cmd_show_ports(struct cli *c)
+{
+	return show(c, API_PORTS);
+}
+
+int cmd_show_workers(struct cli *c)
+{
+	return show(c, API_WORKERS);
+}
+
+int cmd_show_transports(struct cli *c)
+{
+	return show(c, API_TRANSPORTS);
+}
+
+int cmd_show_rings(struct cli *c)
+{
+	return show(c, API_RINGS);
+}
+
+int cmd_show_memory(struct cli *c)
+{
+	return show(c, API_MEMORY);
+}
+
+int cmd_show_edges(struct cli *c)
+{
+	return show(c, API_EDGES);
+}
+
+int cmd_show_neighbours(struct cli *c)
+{
+	return show(c, API_NEIGHBOURS);
+}
+
+int cmd_config_show(struct cli *c)
+{
+	return show(c, API_CONFIG);
+}
+
+int cmd_show_rules(struct cli *c)
+{
+	struct api_rules_ask ask = {.max = c->json || c->all ? 0 : TABLE_RULES};
+	size_t n;
+	int rc = no_args(c);
+
+	if (rc == CLI_OK)
+		rc = list(c, api_record_find(API_RULES), NULL, &ask, sizeof(ask), &n);
+	if (rc == CLI_OK && ask.max != 0 && n >= ask.max)
+		fprintf(stderr, "skyrail: the first %zu rules; -a shows all\n", n);
+	return rc;
+}
+
+static bool is_not_zero(const void *rec)
+{
+	return ((const struct api_counter *)rec)->value != 0;
+}
+
+int cmd_show_counters(struct cli *c)
+{
+	size_t n;
+	int rc = no_args(c);
+
+	if (rc != CLI_OK)
+		return rc;
+	return list(c, api_record_find(API_COUNTERS), c->json || c->all ? NULL : is_not_zero, NULL,
+		0, &n);
+}
+
+// ---- drops ----
+
+struct drops {
+	struct api_counter *v; // one a counter name, summed over workers
+	size_t n, cap;
+};
+
+static int on_counter(void *ctx, int more, const void *payload, size_t len)
+{
+	struct drops *d = ctx;
+	struct api_counter rec;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(rec))
+		return -EPROTO;
+	memcpy(&rec, payload, sizeof(rec));
+	for (size_t i = 0; i < d->n; i++)
+		if (strncmp(d->v[i].name, rec.name, sizeof(rec.name)) == 0) {
+			d->v[i].value += rec.value;
+			return 0;
+		}
+	if (d->n == d->cap) {
+		size_t cap = d->cap == 0 ? 64 : 2 * d->cap;
+		void *v = realloc(d->v, cap * sizeof(*d->v));
+
+		if (v == NULL)
+			return -ENOMEM;
+		d->v = v;
+		d->cap = cap;
+	}
+	memset(rec.of, 0, sizeof(rec.of));
+	memcpy(rec.of, "workers", sizeof("workers"));
+	d->v[d->n++] = rec;
+	return 0;
+}
+
+struct stage {
+	char name[8];
+	uint64_t sum[4]; // by enum api_role
+};
+
+static size_t stages_of(const struct drops *d, struct stage *st, size_t cap)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		size_t k = 0;
+
+		if (d->v[i].role > API_ROLE_DROP || d->v[i].stage[0] == '\0')
+			continue;
+		while (k < n && strncmp(st[k].name, d->v[i].stage, sizeof(st[k].name)) != 0)
+			k++;
+		if (k == cap)
+			continue;
+		if (k == n) {
+			memset(&st[n], 0, sizeof(st[n]));
+			memcpy(st[n++].name, d->v[i].stage, sizeof(st[k].name) - 1);
+		}
+		st[k].sum[d->v[i].role] += d->v[i].value;
+	}
+	return n;
+}
+
+static int64_t open_of(const struct stage *s)
+{
+	return (int64_t)(s->sum[API_ROLE_IN] - s->sum[API_ROLE_OUT] - s->sum[API_ROLE_DROP]);
+}
+
+static void drops_json(const struct drops *d, const struct stage *st, size_t n_st)
+{
+	char help[512];
+	bool first = true;
+
+	printf("{\"drops\":[");
+	for (size_t i = 0; i < d->n; i++) {
+		const struct api_counter *c = &d->v[i];
+
+		if (c->role != API_ROLE_DROP)
+			continue;
+		if (api_json_string(c->help, sizeof(c->help), help, sizeof(help)) < 0)
+			strcpy(help, "\"\"");
+		printf("%s\n{\"name\":\"%.32s\",\"value\":%" PRIu64
+		       ",\"unit\":\"%.16s\",\"stage\":\"%.8s\",\"help\":%s}",
+			first ? "" : ",", c->name, c->value, c->unit, c->stage, help);
+		first = false;
+	}
+	printf("],\n\"stages\":[");
+	for (size_t i = 0; i < n_st; i++)
+		printf("%s\n{\"stage\":\"%s\",\"in\":%" PRIu64 ",\"out\":%" PRIu64
+		       ",\"dropped\":%" PRIu64 ",\"open\":%" PRId64 "}",
+			i > 0 ? "," : "", st[i].name, st[i].sum[0], st[i].sum[1], st[i].sum[2],
+			open_of(&st[i]));
+	printf("]}\n");
+}
+
+static void drops_text(
+	const struct cli *c, const struct drops *d, const struct stage *st, size_t n_st)
+{
+	size_t shown = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct api_counter *r = &d->v[i];
+
+		if (r->role != API_ROLE_DROP || (r->value == 0 && !c->all))
+			continue;
+		printf("%12" PRIu64 "  %-22.32s %.112s\n", r->value, r->name, r->help);
+		shown++;
+	}
+	if (shown == 0)
+		printf("nothing was dropped\n");
+	printf("\n%-8s %14s %14s %12s %8s\n", "STAGE", "IN", "OUT", "DROPPED", "OPEN");
+	for (size_t i = 0; i < n_st; i++)
+		printf("%-8s %14" PRIu64 " %14" PRIu64 " %12" PRIu64 " %8" PRId64 "\n", st[i].name,
+			st[i].sum[0], st[i].sum[1], st[i].sum[2], open_of(&st[i]));
+}
+
+int cmd_show_drops(struct cli *c)
+{
+	struct api_counters_ask ask = {.scopes = API_SCOPE_WORKER};
+	struct stage st[8];
+	struct drops d = {0};
+	size_t n_st;
+	int rc = no_args(c);
+
+	if (rc != CLI_OK)
+		return rc;
+	if (api_client_call(c->client, API_COUNTERS, &ask, sizeof(ask), on_counter, &d) < 0) {
+		free(d.v);
+		return cli_failed(c);
+	}
+	n_st = stages_of(&d, st, ARRAY_LEN(st));
+	if (c->json)
+		drops_json(&d, st, n_st);
+	else
+		drops_text(c, &d, st, n_st);
+	free(d.v);
+	return CLI_OK;
+}

@@ -1,0 +1,147 @@
+// `skyrail transport add|del` and `skyrail ping`.
+#include "lib/base/err.h"
+#include "tools/ctl/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int call(struct cli *c, uint16_t type, const void *payload, size_t len)
+{
+	return api_client_call(c->client, type, payload, len, NULL, NULL) < 0 ? cli_failed(c)
+									      : CLI_OK;
+}
+
+static int take_name(char *dst, size_t cap, const char *name)
+{
+	if (strlen(name) >= cap || api_name_check(name, cap) < 0)
+		return cli_error(CLI_USAGE,
+			"'%s': a name has 1 to %zu characters, no blanks, no '/'", name, cap - 1);
+	strcpy(dst, name);
+	return CLI_OK;
+}
+
+int cmd_transport_add(struct cli *c)
+{
+	static const char *const ciphers[] = {"auto", "chacha20-poly1305", "none", NULL};
+	static const char *const modes[] = {"datagram", NULL};
+	static const char *const yes_no[] = {"no", "yes", NULL};
+	struct api_transport_add m = {.dial = 1};
+	struct arg args[] = {
+		{"peer", ARG_PK, m.peer, 0, NULL, true, false},
+		{"address", ARG_ADDR, &m.addr, 0, NULL, false, false},
+		{"cipher", ARG_WORD, &m.cipher, 0, ciphers, false, false},
+		{"mode", ARG_WORD, &m.mode, 0, modes, false, false},
+		{"dial", ARG_WORD, &m.dial, 0, yes_no, false, false},
+	};
+	const char *name;
+	int rc = cli_args(c, &name, 1, args, ARRAY_LEN(args));
+
+	if (rc == CLI_OK)
+		rc = take_name(m.name, sizeof(m.name), name);
+	return rc != CLI_OK ? rc : call(c, API_TRANSPORT_ADD, &m, sizeof(m));
+}
+
+int cmd_transport_del(struct cli *c)
+{
+	struct api_name_ask m = {0};
+	const char *name;
+	int rc = cli_args(c, &name, 1, NULL, 0);
+
+	if (rc == CLI_OK)
+		rc = take_name(m.name, sizeof(m.name), name);
+	return rc != CLI_OK ? rc : call(c, API_TRANSPORT_DEL, &m, sizeof(m));
+}
+
+struct pings {
+	unsigned sent, got;
+	uint32_t min_us, max_us;
+	uint64_t sum_us;
+};
+
+static int ping_one(struct cli *c, const struct api_ping *m, struct pings *p)
+{
+	struct api_pong pong;
+	int rc;
+
+	p->sent++;
+	rc = api_client_get(c->client, API_PING, m, sizeof(*m), &pong, sizeof(pong));
+	if (rc == -ETIMEDOUT) {
+		if (!c->json)
+			printf("%s: no answer\n", m->name);
+		return CLI_OK;
+	}
+	if (rc < 0)
+		return cli_failed(c);
+	p->min_us = p->got == 0 || pong.rtt_us < p->min_us ? pong.rtt_us : p->min_us;
+	p->max_us = pong.rtt_us > p->max_us ? pong.rtt_us : p->max_us;
+	p->sum_us += pong.rtt_us;
+	p->got++;
+	if (!c->json)
+		printf("%s: seq=%u time=%.3f ms\n", m->name, p->sent, pong.rtt_us / 1000.0);
+	fflush(stdout);
+	return CLI_OK;
+}
+
+static void ping_sum(const struct cli *c, const char *name, const struct pings *p)
+{
+	double avg = p->got > 0 ? (double)p->sum_us / p->got : 0;
+
+	if (c->json)
+		printf("{\"transport\":\"%s\",\"sent\":%u,\"received\":%u,\"min_us\":%u,"
+		       "\"avg_us\":%.0f,\"max_us\":%u}\n",
+			name, p->sent, p->got, p->min_us, avg, p->max_us);
+	else
+		printf("%u sent, %u answered, min/avg/max %.3f/%.3f/%.3f ms\n", p->sent, p->got,
+			p->min_us / 1000.0, avg / 1000.0, p->max_us / 1000.0);
+}
+
+static void pause_s(double s)
+{
+	struct timespec ts = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
+
+	nanosleep(&ts, NULL);
+}
+
+int cmd_ping(struct cli *c)
+{
+	struct api_ping m = {.timeout_ms = 2000};
+	struct pings p = {0};
+	unsigned long count = 4;
+	double interval = 1;
+	char *argv[32] = {(char *)"ping"};
+	int argc = 1, opt, rc;
+
+	for (int i = 0; i < c->argc && argc < 31; i++)
+		argv[argc++] = c->argv[i];
+	optind = 0;
+	while ((opt = getopt(argc, argv, "c:i:")) != -1) {
+		char *end;
+
+		if (opt == 'c')
+			count = strtoul(optarg, &end, 10);
+		else if (opt == 'i')
+			interval = strtod(optarg, &end);
+		else
+			return cli_error(
+				CLI_USAGE, "usage: skyrail ping TRANSPORT [-c COUNT] [-i SECONDS]");
+		if (*end != '\0' || count == 0 || !(interval >= 0.001 && interval <= 3600))
+			return cli_error(CLI_USAGE, "-c is a count, -i seconds from 0.001 to 3600");
+	}
+	if (optind != argc - 1)
+		return cli_error(
+			CLI_USAGE, "usage: skyrail ping TRANSPORT [-c COUNT] [-i SECONDS]");
+	rc = take_name(m.name, sizeof(m.name), argv[optind]);
+	for (unsigned long i = 0; rc == CLI_OK && i < count; i++) {
+		if (i > 0)
+			pause_s(interval);
+		rc = ping_one(c, &m, &p);
+	}
+	if (rc != CLI_OK)
+		return rc;
+	ping_sum(c, m.name, &p);
+	return p.got > 0 ? CLI_OK : CLI_FAIL;
+}

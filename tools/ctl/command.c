@@ -1,0 +1,164 @@
+// The table of commands and how words find their row: each word may be shortened as long as it fits
+// only one.
+#include "lib/base/err.h"
+#include "tools/ctl/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{{"show", "node"}, "", "this node: key, versions, life, totals", cmd_show_node, false},
+	{{"show", "ports"}, "", "devices and what they carried", cmd_show_ports, false},
+	{{"show", "workers"}, "", "poll-mode workers and their load", cmd_show_workers, false},
+	{{"show", "transports"}, "", "links to peers", cmd_show_transports, false},
+	{{"show", "rules"}, "", "the rule table", cmd_show_rules, false},
+	{{"show", "drops"}, "", "what was dropped and why; the books of each stage", cmd_show_drops,
+		false},
+	{{"show", "rings"}, "", "shared-memory rings", cmd_show_rings, false},
+	{{"show", "memory"}, "", "where memory went", cmd_show_memory, false},
+	{{"show", "edges"}, "", "TUN devices at the ends of routes", cmd_show_edges, false},
+	{{"show", "neighbours"}, "", "next hops of peers", cmd_show_neighbours, false},
+	{{"show", "counters"}, "", "every counter that is not zero", cmd_show_counters, false},
+	{{"transport", "add"},
+		"NAME peer=KEY [address=IP:PORT] [cipher=auto|chacha20-poly1305|none] [mode=datagram] [dial=yes|no]",
+		"make a transport", cmd_transport_add, false},
+	{{"transport", "del"}, "NAME", "end a transport", cmd_transport_del, false},
+	{{"rule", "add"},
+		"consume|forward|intermediary [id=ID|auto] [next=ID] [transport=NAME] [in=NAME|any|local] [keep-alive=30s] [--static]",
+		"install a rule; prints its id", cmd_rule_add, false},
+	{{"rule", "del"}, "ID...", "remove rules", cmd_rule_del, false},
+	{{"edge", "add"}, "NAME [address=IP/PREFIX,...] [mtu=1280]", "make a TUN device",
+		cmd_edge_add, false},
+	{{"edge", "attach"}, "NAME forward=ID consume=ID", "bind it to a route", cmd_edge_attach,
+		false},
+	{{"edge", "detach"}, "NAME [--close]", "let the route go, or close it", cmd_edge_detach,
+		false},
+	{{"edge", "del"}, "NAME", "remove a TUN device", cmd_edge_del, false},
+	{{"ping", NULL}, "TRANSPORT [-c COUNT] [-i SECONDS]", "round trips to a peer", cmd_ping,
+		false},
+	{{"config", "show"}, "", "every key with value, default and origin", cmd_config_show,
+		false},
+	{{"config", "check"}, "[-c FILE]", "read configuration files and say what is wrong",
+		cmd_config_check, true},
+	{{"key", "gen"}, "[FILE]", "make an identity key; prints the public key", cmd_key_gen,
+		true},
+	{{"key", "show"}, "[FILE]", "public key of a file, or of the running node", cmd_key_show,
+		true},
+	{{"log", "level"}, "[MODULE] err|warn|notice|info|debug", "change what is logged",
+		cmd_log_level, false},
+};
+
+const struct command *cli_commands(size_t *n)
+{
+	*n = ARRAY_LEN(commands);
+	return commands;
+}
+
+int cli_error(int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("skyrail: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+int cli_failed(const struct cli *c)
+{
+	return cli_error(CLI_FAIL, "%s", api_client_error(c->client));
+}
+
+static bool fits(const char *name, const char *word)
+{
+	return word[0] != '\0' && strncmp(name, word, strlen(word)) == 0;
+}
+
+// The full word that `word` stands for at this place, given the first one; -ENOENT, -EEXIST.
+static int expand(const char *first, const char *word, const char **full)
+{
+	*full = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const char *name = first == NULL ? commands[i].words[0] : commands[i].words[1];
+
+		if (first != NULL && strcmp(commands[i].words[0], first) != 0)
+			continue;
+		if (name == NULL || !fits(name, word))
+			continue;
+		if (strcmp(name, word) == 0) {
+			*full = name;
+			return 0;
+		}
+		if (*full != NULL && strcmp(*full, name) != 0)
+			return -EEXIST;
+		*full = name;
+	}
+	return *full != NULL ? 0 : -ENOENT;
+}
+
+// "node, ports, ...": what may follow.
+static void choices(const char *first, const char *prefix, char *buf, size_t cap)
+{
+	const char *last = "";
+	size_t o = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(commands) && o < cap; i++) {
+		const char *name = first == NULL ? commands[i].words[0] : commands[i].words[1];
+
+		if (name == NULL || (first != NULL && strcmp(commands[i].words[0], first) != 0) ||
+			strcmp(name, last) == 0 || strncmp(name, prefix, strlen(prefix)) != 0)
+			continue;
+		o += (size_t)snprintf(buf + o, cap - o, "%s%s", o > 0 ? ", " : "", name);
+		last = name;
+	}
+}
+
+static int complain(int rc, const char *first, const char *word, char *err, size_t err_len)
+{
+	char list[200];
+
+	choices(first, rc == -EEXIST ? word : "", list, sizeof(list));
+	if (rc == -EEXIST)
+		snprintf(err, err_len, "'%s' may be %s: write more of it", word, list);
+	else
+		snprintf(err, err_len, "unknown command '%s%s%s': expected one of %s",
+			first != NULL ? first : "", first != NULL ? " " : "", word, list);
+	return rc;
+}
+
+int cli_find(int argc, char **argv, const struct command **out, char *err, size_t err_len)
+{
+	const char *first, *second = NULL;
+	char list[200];
+	int rc;
+
+	if (argc < 1) {
+		snprintf(err, err_len, "a command is missing");
+		return -ENOENT;
+	}
+	rc = expand(NULL, argv[0], &first);
+	if (rc < 0)
+		return complain(rc, NULL, argv[0], err, err_len);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (commands[i].words[1] == NULL && strcmp(commands[i].words[0], first) == 0) {
+			*out = &commands[i];
+			return 1;
+		}
+	if (argc < 2) {
+		choices(first, "", list, sizeof(list));
+		snprintf(err, err_len, "'%s' needs one of %s", first, list);
+		return -ENOENT;
+	}
+	rc = expand(first, argv[1], &second);
+	if (rc < 0)
+		return complain(rc, first, argv[1], err, err_len);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(commands[i].words[0], first) == 0 &&
+			strcmp(commands[i].words[1], second) == 0)
+			*out = &commands[i];
+	return 2;
+}
