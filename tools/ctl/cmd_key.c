@@ -50,7 +50,7 @@ int cmd_key_gen(struct cli *c)
 {
 	struct key_sk sk;
 	struct key_pk pk;
-	const char *path;
+	const char *path = NULL;
 	int rc = file_arg(c, &path);
 
 	if (rc != CLI_OK)
@@ -124,7 +124,7 @@ int cmd_key_show(struct cli *c)
 {
 	struct key_sk sk;
 	struct key_pk pk;
-	const char *path;
+	const char *path = NULL;
 	int rc = file_arg(c, &path);
 
 	if (rc != CLI_OK)
