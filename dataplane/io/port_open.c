@@ -82,10 +82,14 @@ static void probe_args(
 	if (p->driver->queues_arg != NULL && queues > 1 &&
 		!port_device_arg(ask->device, p->driver->queues_arg, value, sizeof(value)))
 		at += (size_t)snprintf(out + at, cap - at, ",%s=%u", p->driver->queues_arg, queues);
-	// af_packet drops frames longer than framesz; one block holds whole frames
-	if (strcmp(p->driver->name, "net_af_packet") == 0 && port_mtu_guess(ask) > 1900 &&
-		!port_device_arg(ask->device, "framesz", value, sizeof(value)))
-		snprintf(out + at, cap - at, ",framesz=16384,blocksz=16384,framecnt=1024");
+	// af_packet drops frames longer than framesz; one block holds whole frames. Its 512 frames
+	// are too few for a worker that slept, or had its processor taken, while a burst came.
+	if (strcmp(p->driver->name, "net_af_packet") == 0 &&
+		!port_device_arg(ask->device, "framesz", value, sizeof(value)) &&
+		!port_device_arg(ask->device, "framecnt", value, sizeof(value)))
+		snprintf(out + at, cap - at, "%s",
+			port_mtu_guess(ask) > 1900 ? ",framesz=16384,blocksz=16384,framecnt=1024"
+						   : ",framecnt=4096");
 }
 
 static int find(struct opener *o, struct port *p, const struct port_ask *ask)
