@@ -156,11 +156,7 @@ static void part_fill(
 
 	p[0] = RAIL_PART;
 	be32_put(p + 1, number);
-	be32_put(
-		p + 4, m->pkt_len); // distance 0: three zero bytes, of which the number ate one ...
-	p[5] = 0;
-	p[6] = 0;
-	p[7] = 0;
+	memset(p + 5, 0, 3); // distance
 	p[8] = (uint8_t)(m->pkt_len >> 16);
 	be16_put(p + 9, (uint16_t)m->pkt_len);
 	p[11] = (uint8_t)(off >> 16);
