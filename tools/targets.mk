@@ -66,7 +66,7 @@ endif
 D := $(DESTDIR)
 SUBST := sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g'
 # What the systemd units and the packages' user are called, in the configuration that is installed.
-UNIT_USER := -e 's/^control_user =$$/control_user = skyrail/' -e 's/^api_group =$$/api_group = skyrail/' \
+UNIT_USER := -e 's/^control_user =$$/control_user = skyrail/' \
 	-e 's|^state_dir =$$|state_dir = /var/lib/skyrail|'
 install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	install -d $D$(PREFIX)/bin $D$(PREFIX)/sbin $D$(SYSCONFDIR)/skyrail
