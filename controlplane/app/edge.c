@@ -282,6 +282,16 @@ static void on_retry(void *arg)
 		look(e);
 }
 
+static void on_reap(void *arg)
+{
+	struct edge_mgr *m = arg;
+
+	if (m->n_closing > 0 &&
+		rule_mgr_del(m->conf.rules, m->closing, m->n_closing, NULL, NULL) == NULL)
+		log_warn("rules=%zu closed but not removed: %s", m->n_closing, strerror(errno));
+	m->n_closing = 0;
+}
+
 static void on_synced(void *arg, enum dp_sync why)
 {
 	on_retry(arg);
@@ -331,10 +341,13 @@ struct edge_mgr *edge_mgr_new(const struct edge_mgr_conf *conf)
 	if (m->conf.dev == NULL)
 		m->conf.dev = &tun_dev;
 	m->retry = loop_timer_new(conf->loop, on_retry, m);
+	m->reap = loop_timer_new(conf->loop, on_reap, m);
 	if (conf->state_path != NULL)
 		m->state_path = strdup(conf->state_path);
-	if (m->retry == NULL || (conf->state_path != NULL && m->state_path == NULL)) {
+	if (m->retry == NULL || m->reap == NULL ||
+		(conf->state_path != NULL && m->state_path == NULL)) {
 		loop_timer_free(m->retry);
+		loop_timer_free(m->reap);
 		free(m->state_path);
 		free(m);
 		return errno_null(ENOMEM);
@@ -374,6 +387,7 @@ void edge_mgr_free(struct edge_mgr *m)
 		edge_free(e);
 	}
 	loop_timer_free(m->retry);
+	loop_timer_free(m->reap);
 	free(m->state_path);
 	free(m);
 }

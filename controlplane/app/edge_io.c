@@ -104,6 +104,7 @@ void edge_io_route(struct edge_mgr *m, const struct msg_route *msg, size_t n)
 		to_device(e, p + ROUTE_HDR_LEN, n - ROUTE_HDR_LEN);
 		break;
 	case ROUTE_CLOSE:
+		edge_io_close(e); // a Close travels one way: the far edge answers with its own
 		edge_gone(e, "the far end closed the route");
 		break;
 	default:
@@ -128,11 +129,17 @@ void edge_io_keep_alive(void *arg)
 	e->sent = false;
 }
 
+// A forward rule is not closed by its own packets (skywire-routing 3): it is removed as well.
 void edge_io_close(struct edge *e)
 {
 	uint8_t pkt[ROUTE_HDR_LEN + ROUTE_CLOSE_LEN];
 	ptrdiff_t n = route_close_encode(pkt, sizeof(pkt), e->forward_id, ROUTE_CLOSE_REQUESTED);
+	struct edge_mgr *m = e->m;
 
 	if (n > 0)
-		dp_client_send_route(e->m->conf.dp, e->worker, e->forward_id, pkt, (size_t)n);
+		dp_client_send_route(m->conf.dp, e->worker, e->forward_id, pkt, (size_t)n);
+	if (m->n_closing == EDGES_MAX)
+		return;
+	m->closing[m->n_closing++] = e->forward_id;
+	loop_timer_start(m->reap, EDGE_CLOSE_MS, 0);
 }

@@ -41,11 +41,16 @@ struct edge_mgr {
 	size_t n;
 	char *state_path;
 	bool restoring;
+	// forward rules whose Close is on its way; removed when it had time to leave, since
+	// commands and packets take different rings
+	struct loop_timer *reap;
+	uint32_t closing[EDGES_MAX];
+	size_t n_closing;
 };
 
 void edge_io_readable(void *arg, bool readable, bool writable);
 void edge_io_route(struct edge_mgr *m, const struct msg_route *msg, size_t n);
 void edge_io_room(struct edge *e);
 void edge_io_keep_alive(void *arg);
-void edge_io_close(struct edge *e); // send Close(requested)
+void edge_io_close(struct edge *e); // send Close(requested) by the forward rule, which then ends
 void edge_gone(struct edge *e, const char *why);

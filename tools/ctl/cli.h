@@ -17,7 +17,8 @@ struct cli {
 	bool json;
 	bool all; // -a
 	double watch_s; // -w; 0 = once
-	struct api_client *client; // NULL for commands that need no node
+	struct api_client *client; // NULL before the first call
+	char error[API_TEXT_MAX]; // why there is no client
 	int argc; // what follows the command's words
 	char **argv;
 };
@@ -27,7 +28,6 @@ struct command {
 	const char *args; // for the help
 	const char *help;
 	int (*fn)(struct cli *c);
-	bool offline; // needs no node
 };
 
 const struct command *cli_commands(size_t *n);
@@ -39,6 +39,12 @@ int cli_find(int argc, char **argv, const struct command **out, char *err, size_
 int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // The text of the client's last failure as such a line; CLI_FAIL.
 int cli_failed(const struct cli *c);
+
+// As api_client_call() and api_client_get(); the first one connects, so wrong usage is told without
+// a node.
+int cli_call(
+	struct cli *c, uint16_t type, const void *payload, size_t len, api_client_cb cb, void *ctx);
+int cli_get(struct cli *c, uint16_t type, const void *payload, size_t len, void *out, size_t cap);
 
 // ---- arguments (args.c) ----
 
@@ -84,6 +90,7 @@ int print_add(struct print *p, const void *rec); // 0 or -ENOMEM
 // Writes what is left and frees. CLI_OK or CLI_FAIL (standard output can't be written).
 int print_end(struct print *p);
 size_t print_count(const struct print *p);
+void print_drop(struct print *p); // frees, writes nothing
 
 // ---- commands ----
 

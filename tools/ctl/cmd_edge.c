@@ -16,8 +16,7 @@ static int take_name(char *dst, size_t cap, const char *name)
 
 static int call(struct cli *c, uint16_t type, const void *payload, size_t len)
 {
-	return api_client_call(c->client, type, payload, len, NULL, NULL) < 0 ? cli_failed(c)
-									      : CLI_OK;
+	return cli_call(c, type, payload, len, NULL, NULL) < 0 ? cli_failed(c) : CLI_OK;
 }
 
 int cmd_edge_add(struct cli *c)

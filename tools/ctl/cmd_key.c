@@ -107,13 +107,10 @@ static int on_node(void *ctx, int more, const void *payload, size_t len)
 // Without a file: the key of the node that runs.
 static int show_node_key(struct cli *c)
 {
-	char err[API_TEXT_MAX];
 	struct key_pk pk;
 	int rc;
 
-	if (api_client_open(&c->client, c->socket, 0, err) < 0)
-		return cli_error(CLI_FAIL, "%s; or name a key file", err);
-	rc = api_client_call(c->client, API_NODE, NULL, 0, on_node, &pk);
+	rc = cli_call(c, API_NODE, NULL, 0, on_node, &pk);
 	if (rc < 0)
 		return cli_failed(c);
 	print_pk(c, &pk);

@@ -33,7 +33,7 @@ int cmd_log_level(struct cli *c)
 		rc = take_word(m.level, sizeof(m.level), c->argv[c->argc - 1]);
 	if (rc != CLI_OK)
 		return rc;
-	if (api_client_call(c->client, API_LOG_LEVEL, &m, sizeof(m), NULL, NULL) < 0)
+	if (cli_call(c, API_LOG_LEVEL, &m, sizeof(m), NULL, NULL) < 0)
 		return cli_failed(c);
 	return CLI_OK;
 }

@@ -110,7 +110,7 @@ int cmd_rule_add(struct cli *c)
 		return rc;
 	if (is_static)
 		m.rule.keep_alive_ms = 0;
-	rc = finish(c, api_client_call(c->client, API_RULE_ADD, &m, sizeof(m), on_result, &r), &r);
+	rc = finish(c, cli_call(c, API_RULE_ADD, &m, sizeof(m), on_result, &r), &r);
 	if (rc != CLI_OK)
 		return rc;
 	if (c->json)
@@ -140,8 +140,8 @@ int cmd_rule_del(struct cli *c)
 			free(buf);
 			return cli_error(CLI_USAGE, "'%s' is no route id", c->argv[i]);
 		}
-	rc = api_client_call(c->client, API_RULE_DEL, buf,
-		sizeof(head) + (size_t)c->argc * sizeof(*buf), on_result, &r);
+	rc = cli_call(
+		c, API_RULE_DEL, buf, sizeof(head) + (size_t)c->argc * sizeof(*buf), on_result, &r);
 	free(buf);
 	return finish(c, rc, &r);
 }

@@ -41,8 +41,12 @@ static int list(struct cli *c, const struct api_record *kind, bool (*wanted)(con
 	s.p = print_new(kind, c->json, c->all);
 	if (s.p == NULL)
 		return cli_error(CLI_FAIL, "out of memory");
-	rc = api_client_call(c->client, kind->type, ask, ask_len, on_record, &s);
+	rc = cli_call(c, kind->type, ask, ask_len, on_record, &s);
 	*n = print_count(s.p);
+	if (rc < 0 && *n == 0) {
+		print_drop(s.p);
+		return cli_failed(c);
+	}
 	end = print_end(s.p);
 	return rc < 0 ? cli_failed(c) : end;
 }
@@ -264,7 +268,7 @@ int cmd_show_drops(struct cli *c)
 
 	if (rc != CLI_OK)
 		return rc;
-	if (api_client_call(c->client, API_COUNTERS, &ask, sizeof(ask), on_counter, &d) < 0) {
+	if (cli_call(c, API_COUNTERS, &ask, sizeof(ask), on_counter, &d) < 0) {
 		free(d.v);
 		return cli_failed(c);
 	}

@@ -11,8 +11,7 @@
 
 static int call(struct cli *c, uint16_t type, const void *payload, size_t len)
 {
-	return api_client_call(c->client, type, payload, len, NULL, NULL) < 0 ? cli_failed(c)
-									      : CLI_OK;
+	return cli_call(c, type, payload, len, NULL, NULL) < 0 ? cli_failed(c) : CLI_OK;
 }
 
 static int take_name(char *dst, size_t cap, const char *name)
@@ -68,7 +67,7 @@ static int ping_one(struct cli *c, const struct api_ping *m, struct pings *p)
 	int rc;
 
 	p->sent++;
-	rc = api_client_get(c->client, API_PING, m, sizeof(*m), &pong, sizeof(pong));
+	rc = cli_get(c, API_PING, m, sizeof(*m), &pong, sizeof(pong));
 	if (rc == -ETIMEDOUT) {
 		if (!c->json)
 			printf("%s: no answer\n", m->name);

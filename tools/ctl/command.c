@@ -8,45 +8,39 @@
 #include <string.h>
 
 static const struct command commands[] = {
-	{{"show", "node"}, "", "this node: key, versions, life, totals", cmd_show_node, false},
-	{{"show", "ports"}, "", "devices and what they carried", cmd_show_ports, false},
-	{{"show", "workers"}, "", "poll-mode workers and their load", cmd_show_workers, false},
-	{{"show", "transports"}, "", "links to peers", cmd_show_transports, false},
-	{{"show", "rules"}, "", "the rule table", cmd_show_rules, false},
-	{{"show", "drops"}, "", "what was dropped and why; the books of each stage", cmd_show_drops,
-		false},
-	{{"show", "rings"}, "", "shared-memory rings", cmd_show_rings, false},
-	{{"show", "memory"}, "", "where memory went", cmd_show_memory, false},
-	{{"show", "edges"}, "", "TUN devices at the ends of routes", cmd_show_edges, false},
-	{{"show", "neighbours"}, "", "next hops of peers", cmd_show_neighbours, false},
-	{{"show", "counters"}, "", "every counter that is not zero", cmd_show_counters, false},
+	{{"show", "node"}, "", "this node: key, versions, life, totals", cmd_show_node},
+	{{"show", "ports"}, "", "devices and what they carried", cmd_show_ports},
+	{{"show", "workers"}, "", "poll-mode workers and their load", cmd_show_workers},
+	{{"show", "transports"}, "", "links to peers", cmd_show_transports},
+	{{"show", "rules"}, "", "the rule table", cmd_show_rules},
+	{{"show", "drops"}, "", "what was dropped and why; the books of each stage",
+		cmd_show_drops},
+	{{"show", "rings"}, "", "shared-memory rings", cmd_show_rings},
+	{{"show", "memory"}, "", "where memory went", cmd_show_memory},
+	{{"show", "edges"}, "", "TUN devices at the ends of routes", cmd_show_edges},
+	{{"show", "neighbours"}, "", "next hops of peers", cmd_show_neighbours},
+	{{"show", "counters"}, "", "every counter that is not zero", cmd_show_counters},
 	{{"transport", "add"},
 		"NAME peer=KEY [address=IP:PORT] [cipher=auto|chacha20-poly1305|none] [mode=datagram] [dial=yes|no]",
-		"make a transport", cmd_transport_add, false},
-	{{"transport", "del"}, "NAME", "end a transport", cmd_transport_del, false},
+		"make a transport", cmd_transport_add},
+	{{"transport", "del"}, "NAME", "end a transport", cmd_transport_del},
 	{{"rule", "add"},
 		"consume|forward|intermediary [id=ID|auto] [next=ID] [transport=NAME] [in=NAME|any|local] [keep-alive=30s] [--static]",
-		"install a rule; prints its id", cmd_rule_add, false},
-	{{"rule", "del"}, "ID...", "remove rules", cmd_rule_del, false},
+		"install a rule; prints its id", cmd_rule_add},
+	{{"rule", "del"}, "ID...", "remove rules", cmd_rule_del},
 	{{"edge", "add"}, "NAME [address=IP/PREFIX,...] [mtu=1280]", "make a TUN device",
-		cmd_edge_add, false},
-	{{"edge", "attach"}, "NAME forward=ID consume=ID", "bind it to a route", cmd_edge_attach,
-		false},
-	{{"edge", "detach"}, "NAME [--close]", "let the route go, or close it", cmd_edge_detach,
-		false},
-	{{"edge", "del"}, "NAME", "remove a TUN device", cmd_edge_del, false},
-	{{"ping", NULL}, "TRANSPORT [-c COUNT] [-i SECONDS]", "round trips to a peer", cmd_ping,
-		false},
-	{{"config", "show"}, "", "every key with value, default and origin", cmd_config_show,
-		false},
+		cmd_edge_add},
+	{{"edge", "attach"}, "NAME forward=ID consume=ID", "bind it to a route", cmd_edge_attach},
+	{{"edge", "detach"}, "NAME [--close]", "let the route go, or close it", cmd_edge_detach},
+	{{"edge", "del"}, "NAME", "remove a TUN device", cmd_edge_del},
+	{{"ping", NULL}, "TRANSPORT [-c COUNT] [-i SECONDS]", "round trips to a peer", cmd_ping},
+	{{"config", "show"}, "", "every key with value, default and origin", cmd_config_show},
 	{{"config", "check"}, "[-c FILE]", "read configuration files and say what is wrong",
-		cmd_config_check, true},
-	{{"key", "gen"}, "[FILE]", "make an identity key; prints the public key", cmd_key_gen,
-		true},
-	{{"key", "show"}, "[FILE]", "public key of a file, or of the running node", cmd_key_show,
-		true},
+		cmd_config_check},
+	{{"key", "gen"}, "[FILE]", "make an identity key; prints the public key", cmd_key_gen},
+	{{"key", "show"}, "[FILE]", "public key of a file, or of the running node", cmd_key_show},
 	{{"log", "level"}, "[MODULE] err|warn|notice|info|debug", "change what is logged",
-		cmd_log_level, false},
+		cmd_log_level},
 };
 
 const struct command *cli_commands(size_t *n)
@@ -69,7 +63,28 @@ int cli_error(int code, const char *fmt, ...)
 
 int cli_failed(const struct cli *c)
 {
-	return cli_error(CLI_FAIL, "%s", api_client_error(c->client));
+	return cli_error(
+		CLI_FAIL, "%s", c->client != NULL ? api_client_error(c->client) : c->error);
+}
+
+static int connected(struct cli *c)
+{
+	return c->client != NULL ? 0 : api_client_open(&c->client, c->socket, 0, c->error);
+}
+
+int cli_call(
+	struct cli *c, uint16_t type, const void *payload, size_t len, api_client_cb cb, void *ctx)
+{
+	int rc = connected(c);
+
+	return rc < 0 ? rc : api_client_call(c->client, type, payload, len, cb, ctx);
+}
+
+int cli_get(struct cli *c, uint16_t type, const void *payload, size_t len, void *out, size_t cap)
+{
+	int rc = connected(c);
+
+	return rc < 0 ? rc : api_client_get(c->client, type, payload, len, out, cap);
 }
 
 static bool fits(const char *name, const char *word)

@@ -69,21 +69,10 @@ static int version(struct cli *c)
 	return CLI_OK;
 }
 
-static int connect_node(struct cli *c)
-{
-	char err[API_TEXT_MAX];
-
-	if (api_client_open(&c->client, c->socket, 0, err) == 0)
-		return CLI_OK;
-	return cli_error(CLI_FAIL, "%s", err);
-}
-
 static int run_once(struct cli *c, const struct command *cmd)
 {
-	int rc = cmd->offline ? CLI_OK : connect_node(c);
+	int rc = cmd->fn(c);
 
-	if (rc == CLI_OK)
-		rc = cmd->fn(c);
 	api_client_free(c->client);
 	c->client = NULL;
 	return rc;

@@ -134,6 +134,13 @@ size_t print_count(const struct print *p)
 	return p->n;
 }
 
+void print_drop(struct print *p)
+{
+	if (p->table != NULL)
+		scols_unref_table(p->table);
+	free(p);
+}
+
 int print_end(struct print *p)
 {
 	if (p->json && !p->kind->single)
