@@ -14,7 +14,7 @@
 
 enum {
 	BASE_MB = 48, // rings, registries, alignment losses
-	HOP_LEN = 24 << 10, // a hop with its replay window and joining buffers, rounded up
+	HOP_LEN = 32 << 10, // a hop with its replay window and joining buffers, rounded up
 	ADJ_LEN = 512,
 };
 

@@ -246,7 +246,8 @@ static int eal_open(struct app *app, const struct args *a)
 	for (int i = 1; i < eal.argc; i++)
 		log_debug("eal: %s", eal.argv[i]);
 	if (rte_eal_init(eal.argc, eal.argv) < 0) {
-		log_err("EAL does not start: %s", rte_strerror(rte_errno));
+		log_err("EAL does not start: %s%s", rte_strerror(rte_errno),
+			eal.no_huge ? "" : "; without free hugepages set hugepages = no");
 		return -EIO;
 	}
 	app->eal_up = true;
