@@ -246,8 +246,10 @@ static int eal_open(struct app *app, const struct args *a)
 	for (int i = 1; i < eal.argc; i++)
 		log_debug("eal: %s", eal.argv[i]);
 	if (rte_eal_init(eal.argc, eal.argv) < 0) {
-		log_err("EAL does not start: %s%s", rte_strerror(rte_errno),
-			eal.no_huge ? "" : "; without free hugepages set hugepages = no");
+		// EAL's own line on stderr says more; these are what it usually means
+		log_err("EAL does not start: %s",
+			eal.no_huge ? "does another program have this name or file prefix?"
+				    : "without free hugepages set hugepages = no");
 		return -EIO;
 	}
 	app->eal_up = true;
@@ -362,18 +364,10 @@ static int workers_open(struct app *app)
 
 // ---- the control plane's door ----
 
-static int ctl_open(struct app *app)
+// Before EAL starts: this is where a second data plane finds the first one. Who connects meanwhile
+// waits until the loop runs.
+static int door_open(struct app *app)
 {
-	struct ctl_conf conf = {.region = &app->region,
-		.region_conf = &app->region_conf,
-		.rules = &app->rules,
-		.reclaim = app->reclaim,
-		.adjs = app->adjs,
-		.hops = app->hops,
-		.ports = app->ports,
-		.workers = app->workers,
-		.lcores = app->lcores,
-		.control_uid = app->control_uid};
 	char path[128];
 	int rc = dp_conf_socket_path(&app->conf, path, sizeof(path));
 
@@ -391,11 +385,25 @@ static int ctl_open(struct app *app)
 	if (app->control_gid != (gid_t)-1 && chown(path, (uid_t)-1, app->control_gid) < 0)
 		log_warn("%s: can't give it to the group of %s: %s", path,
 			app->conf.v->control_user, strerror(errno));
-	conf.listen_fd = app->listen_fd;
-	app->ctl = ctl_new(&conf);
-	if (app->ctl == NULL)
-		return fail_memory("the main loop", -errno);
 	return 0;
+}
+
+static int ctl_open(struct app *app)
+{
+	const struct ctl_conf conf = {.region = &app->region,
+		.region_conf = &app->region_conf,
+		.rules = &app->rules,
+		.reclaim = app->reclaim,
+		.adjs = app->adjs,
+		.hops = app->hops,
+		.ports = app->ports,
+		.workers = app->workers,
+		.lcores = app->lcores,
+		.listen_fd = app->listen_fd,
+		.control_uid = app->control_uid};
+
+	app->ctl = ctl_new(&conf);
+	return app->ctl == NULL ? fail_memory("the main loop", -errno) : 0;
 }
 
 static int launch(struct app *app)
@@ -418,6 +426,8 @@ static int app_open(struct app *app, const struct args *a)
 {
 	int rc = control_user_find(app);
 
+	if (rc == 0)
+		rc = door_open(app);
 	if (rc == 0)
 		rc = eal_open(app, a);
 	if (rc == 0)
