@@ -60,9 +60,10 @@ static bool has_u32(const struct nlattr *a)
 	return mnl_attr_get_payload_len(a) == sizeof(uint32_t);
 }
 
+// libmnl walks attributes up to the aligned end, which must be the message's own.
 static bool body_is_there(const struct nlmsghdr *h, size_t n)
 {
-	return mnl_nlmsg_get_payload_len(h) >= n;
+	return h->nlmsg_len % MNL_ALIGNTO == 0 && mnl_nlmsg_get_payload_len(h) >= n;
 }
 
 int neigh_nl_link_decode(const struct nlmsghdr *h, struct neigh_nl_link *out)
