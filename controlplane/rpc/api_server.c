@@ -524,9 +524,7 @@ struct api_server *api_server_new(const struct api_server_conf *conf, char *err,
 		errno = -rc;
 		return NULL;
 	}
-	if (s->conf.tick_ms == 0)
-		s->conf.tick_ms = TICK_MS;
-	loop_timer_start(s->tick, s->conf.tick_ms, s->conf.tick_ms);
+	loop_timer_start(s->tick, TICK_MS, TICK_MS);
 	return s;
 }
 

@@ -4,6 +4,7 @@
 // dataplane/hop/hop_priv.h.
 #pragma once
 
+#include "dataplane/io/expect.h"
 #include "dataplane/worker/notes.h"
 #include "dataplane/worker/wctx.h"
 
@@ -35,9 +36,22 @@ struct rx_dgram {
 // dgram_in.
 void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n);
 
+// [worker] The short road for the first frames of a burst, as long as they are what `e` expects of
+// a hop of this worker. Returns how many it took, counted up to dgram_opened. *routes: the hop
+// whose route packets m[] now holds; NULL: they were dealt with. The rest of the burst is
+// untouched.
+unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf **m, unsigned n,
+	struct hop **routes);
+// [worker] Expect frames of the hop that has this receiver index, or nothing if that is not for us.
+void hop_expect(const struct wctx *w, struct expect *e, uint16_t port, uint32_t rx_index);
+
 // [worker: any] Queue n <= BURST route packets for a hop by handle: all or none, in order. On
 // HOP_PUSHED and HOP_HANDED the mbufs are taken.
 enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n);
+// [worker] The hop if it is up and this worker's, else NULL: hop_tx_push() says more.
+struct hop *hop_tx_local(const struct wctx *w, uint32_t hop);
+// [worker: owner] Queue n <= BURST route packets of a hop that hop_tx_local() found in this turn.
+void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
 // [worker: owner] Send a handshake message inside the link as a REKEY frame. false: no such hop
 // here, or it cannot send.
 bool hop_tx_rekey(struct wctx *w, uint32_t hop, const uint8_t *msg, uint32_t len);

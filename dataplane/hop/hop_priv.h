@@ -224,6 +224,13 @@ static inline void hop_addr_from(struct hop_addr *a, const struct dpmsg_addr *fr
 	a->port = from->port;
 }
 
+static inline void hop_strip(struct rte_mbuf *m, uint32_t off, uint32_t len)
+{
+	m->data_off = (uint16_t)(m->data_off + off);
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+}
+
 // No buffer for a frame that came; a route packet is entered in the books as received and dropped.
 static inline void hop_no_buffer(struct wctx *w, bool is_packet)
 {
@@ -249,6 +256,14 @@ bool hop_note_simple(struct wctx *w, const struct hop *h, enum dp_note_kind kind
 bool hop_note_addr(struct wctx *w, const struct hop *h, const struct hop_addr *a);
 bool hop_note_text(struct wctx *w, const struct hop *h, enum dp_note_kind kind, uint8_t code,
 	const void *text, size_t len, bool we);
+
+// ---- hop_rx.c ----
+// n <= BURST authentic datagrams of one route packet each, with the numbers that come next: into
+// the window and the books.
+void hop_take_run(struct wctx *w, struct hop *h, unsigned n, uint64_t bytes);
+// Open n <= BURST datagrams under the present key, from the peer, with the numbers that come next.
+// True: each d[i].m is a route packet now; false: they were dealt with.
+bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n);
 
 // ---- hop_ctl.c: frames that are not route packets, and the path ----
 void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie);

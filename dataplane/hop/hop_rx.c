@@ -83,18 +83,26 @@ static inline void commit_run(struct hop *h, unsigned n)
 {
 	struct replay *r = h->replay;
 	uint64_t first = r->top + 1;
-	unsigned off = first & 63;
-	uint64_t mask = (~0ull >> (64 - n)) << off;
-	uint64_t *word = &r->bits[(first & r->mask) >> 6];
+	unsigned lost = 0;
 
-	if (unlikely(off + n > 64 || first < r->n_bits)) {
+	if (unlikely(first < r->n_bits)) {
 		for (unsigned i = 0; i < n; i++)
 			commit(h, first + i);
 		return;
 	}
-	if (unlikely((*word & mask) != mask))
-		hop_count(h, H_hop_lost, n - (unsigned)__builtin_popcountll(*word & mask));
-	*word |= mask;
+	for (unsigned done = 0, k; done < n; done += k) {
+		unsigned off = (first + done) & 63;
+		uint64_t *word = &r->bits[((first + done) & r->mask) >> 6];
+		uint64_t mask;
+
+		k = n - done < 64 - off ? n - done : 64 - off;
+		mask = (~0ull >> (64 - k)) << off;
+		if (unlikely((*word & mask) != mask))
+			lost += k - (unsigned)__builtin_popcountll(*word & mask);
+		*word |= mask;
+	}
+	if (unlikely(lost != 0))
+		hop_count(h, H_hop_lost, lost);
 	r->top += n;
 }
 
@@ -155,30 +163,34 @@ static inline bool are_routes_only(const struct rx_dgram *d, unsigned n)
 	return diff == 0;
 }
 
-static inline void strip(struct rte_mbuf *m, uint32_t off, uint32_t len)
+void hop_take_run(struct wctx *w, struct hop *h, unsigned n, uint64_t bytes)
 {
-	m->data_off = (uint16_t)(m->data_off + off);
-	m->data_len = (uint16_t)len;
-	m->pkt_len = len;
-}
-
-// All n are authentic, in order, and hold one route packet each.
-static inline void pass_on(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
-{
-	struct rte_mbuf *pkts[BURST];
-	uint64_t bytes = 0;
-
 	commit_run(h, n);
-	for (unsigned i = 0; i < n; i++) {
-		bytes += d[i].udp_len;
-		strip(d[i].m, RAIL_DATA_HDR_LEN + 1, d[i].udp_len - ROUTE_WRAP);
-		pkts[i] = d[i].m;
-	}
 	count(w, W_dgram_opened, n);
 	hop_count(h, H_hop_rx_datagrams, n);
 	hop_count(h, H_hop_rx_bytes, bytes);
 	hop_count(h, H_hop_rx_packets, n);
 	hop_alive(w, h);
+}
+
+// All n are authentic, in order, and hold one route packet each, which they become.
+static inline void unwrap(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		bytes += d[i].udp_len;
+		hop_strip(d[i].m, RAIL_DATA_HDR_LEN + 1, d[i].udp_len - ROUTE_WRAP);
+	}
+	hop_take_run(w, h, n, bytes);
+}
+
+static void sink_dgrams(struct wctx *w, struct hop *h, const struct rx_dgram *d, unsigned n)
+{
+	struct rte_mbuf *pkts[BURST];
+
+	for (unsigned i = 0; i < n; i++)
+		pkts[i] = d[i].m;
 	w->sink(w, h, pkts, n);
 }
 
@@ -409,7 +421,7 @@ static void on_frames(
 			break;
 	}
 	if (held.f.type != RAIL_PADDING && !h->closed) {
-		strip(m, RAIL_DATA_HDR_LEN + (uint32_t)(held.f.data - p), held.f.len);
+		hop_strip(m, RAIL_DATA_HDR_LEN + (uint32_t)(held.f.data - p), held.f.len);
 		if (deliver(w, h, &held.f, m, out) < 0)
 			rc = -EBADMSG;
 	} else {
@@ -477,7 +489,7 @@ static void long_road(struct wctx *w, struct hop *h, struct opened *o, unsigned 
 }
 
 // In order, but ciphered: all are opened at once, then it is seen which road they may go.
-static void open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
+bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
 {
 	struct opened o[BURST];
 	bool all = true;
@@ -491,10 +503,13 @@ static void open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, uns
 	open_run(h, o, n);
 	for (unsigned i = 0; i < n; i++)
 		all &= o[i].ok;
-	if (likely(all && are_routes_only(d, n)))
-		pass_on(w, h, d, n);
-	else
-		long_road(w, h, o, n);
+	if (likely(all && are_routes_only(d, n))) {
+		unwrap(w, h, d, n);
+		return true;
+	}
+	w->sink(w, h, NULL, 0); // what came before them is judged before them
+	long_road(w, h, o, n);
+	return false;
 }
 
 void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
@@ -503,11 +518,13 @@ void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
 
 	if (likely(is_in_order(h, d, n))) {
 		if (h->keys[h->rx_key].cipher != AEAD_NONE) {
-			open_in_order(w, h, d, n);
+			if (likely(hop_open_in_order(w, h, d, n)))
+				sink_dgrams(w, h, d, n);
 			return;
 		}
 		if (likely(tags_are_zero(d, n) && are_routes_only(d, n))) {
-			pass_on(w, h, d, n);
+			unwrap(w, h, d, n);
+			sink_dgrams(w, h, d, n);
 			return;
 		}
 	}

@@ -257,6 +257,80 @@ static void seal_odd(struct wctx *w, struct hop *h, struct rte_mbuf *m, uint32_t
 		seal_whole(w, h, &frame, 1);
 }
 
+// ---- a clear link over IPv4: one step ----
+
+enum { HEAD4 = ENCAP_HDR4_LEN + RAIL_DATA_HDR_LEN + 1 }; // all that goes before a route packet
+
+// The bytes of HEAD4 that the packets of a burst share: all but lengths, checksum and number.
+static void head4(const struct hop *h, const struct adj *a, uint8_t head[64])
+{
+	encap_head4(a, head, h->local_port, h->peer.port);
+	rail_data_hdr_put(head + ENCAP_HDR4_LEN, h->keys[h->send].tx_index, 0);
+	head[HEAD4 - 1] = RAIL_ROUTE;
+}
+
+static inline void put_head4(
+	const struct adj *a, const uint8_t head[64], uint64_t counter, struct rte_mbuf *m)
+{
+	uint8_t *packet = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t *p = packet - HEAD4;
+	uint32_t len = m->data_len;
+
+	// 59 bytes as four overlapping vector moves
+	memcpy(p, head, 16);
+	memcpy(p + 16, head + 16, 16);
+	memcpy(p + 32, head + 32, 16);
+	memcpy(p + HEAD4 - 16, head + HEAD4 - 16, 16);
+	encap_lengths4(a, p, len + 1 + RAIL_DATA_OVERHEAD);
+	be64_put(p + ENCAP_HDR4_LEN + 8, counter);
+	memset(packet + len, 0, RAIL_TAG_LEN);
+	m->data_off = (uint16_t)(m->data_off - HEAD4);
+	m->data_len = (uint16_t)(len + HEAD4 + RAIL_TAG_LEN);
+	m->pkt_len = len + HEAD4 + RAIL_TAG_LEN;
+}
+
+// What hop_seal() and encap_burst() do, for the first packets of m that fit in place. Returns how
+// many were sent; the numbers up to the next one that is left out are used.
+static unsigned send_clear4(struct wctx *w, struct hop *h, const struct adj *a, struct rte_mbuf **m,
+	unsigned n, uint32_t room)
+{
+	struct tx_array *t = &w->tx[a->port];
+	uint64_t until = h->skip_at - h->tx_counter;
+	unsigned max = TX_ARRAY - t->n, i;
+	uint64_t bytes = 0;
+	uint8_t head[64];
+
+	max = max < n ? max : n;
+	max = until < max ? (unsigned)until : max;
+	head4(h, a, head);
+	for (i = 0; i < max && fits_in_place(m[i], room); i++) {
+		bytes += m[i]->data_len;
+		put_head4(a, head, h->tx_counter + i, m[i]);
+		t->m[t->n + i] = m[i];
+	}
+	if (i == 0)
+		return 0;
+	h->tx_counter += i;
+	h->last_tx_ns = w->now_ns;
+	if (h->first_tx_ns == 0)
+		h->first_tx_ns = w->now_ns;
+	count(w, W_seal_whole, i);
+	count(w, W_tx_built, i);
+	hop_count(h, H_hop_tx_packets, i);
+	hop_count(h, H_hop_tx_datagrams, i);
+	hop_count(h, H_hop_tx_bytes, bytes + i * (1 + RAIL_DATA_OVERHEAD));
+	t->n = (uint16_t)(t->n + i);
+	if (t->n == TX_ARRAY)
+		tx_flush(w, a->port);
+	return i;
+}
+
+static inline bool is_clear4(const struct wctx *w, const struct hop *h, const struct adj *a)
+{
+	return a != NULL && !a->ip6 && w->tx[a->port].mtu != 0 && !h->trying &&
+	       h->keys[h->send].cipher == AEAD_NONE;
+}
+
 static void drop_pending(struct wctx *w, struct hop *h, enum worker_counter why)
 {
 	count(w, why, h->n_pend);
@@ -265,9 +339,8 @@ static void drop_pending(struct wctx *w, struct hop *h, enum worker_counter why)
 }
 
 // Bytes of frames that one datagram of this hop holds.
-static uint32_t frame_room(const struct wctx *w, const struct hop *h)
+static uint32_t frame_room(const struct wctx *w, const struct hop *h, const struct adj *a)
 {
-	const struct adj *a = adj_find(w->adjs, h->adj);
 	uint32_t max = a != NULL ? encap_payload_max(w, a) : RAIL_PAYLOAD_FLOOR;
 
 	if (max > h->payload_max)
@@ -275,26 +348,15 @@ static uint32_t frame_room(const struct wctx *w, const struct hop *h)
 	return max > RAIL_DATA_OVERHEAD ? max - RAIL_DATA_OVERHEAD : 0;
 }
 
-void hop_flush(struct wctx *w, struct hop *h)
+// The general way out: any cipher, any way, any size.
+static void send_all(
+	struct wctx *w, struct hop *h, struct rte_mbuf **pkts, unsigned n_pkts, uint32_t room)
 {
 	struct rte_mbuf *run[BURST];
 	unsigned n = 0;
-	uint32_t room;
 
-	if (h->n_pend == 0)
-		return;
-	if (unlikely(!h->up)) {
-		drop_pending(w, h, W_drop_seal_hop);
-		return;
-	}
-	// 64 parts is the most that one packet becomes
-	if (unlikely(!hop_may_seal(h, HOP_PEND * PARTS_MAX))) {
-		drop_pending(w, h, W_drop_seal_limit);
-		return;
-	}
-	room = frame_room(w, h);
-	for (unsigned i = 0; i < h->n_pend; i++) {
-		struct rte_mbuf *m = h->pend[i];
+	for (unsigned i = 0; i < n_pkts; i++) {
+		struct rte_mbuf *m = pkts[i];
 
 		if (likely(fits_in_place(m, room))) {
 			as_frame(m);
@@ -309,7 +371,59 @@ void hop_flush(struct wctx *w, struct hop *h)
 			seal_odd(w, h, m, room);
 	}
 	seal_whole(w, h, run, n);
+}
+
+void hop_flush(struct wctx *w, struct hop *h)
+{
+	const struct adj *a;
+	uint32_t room;
+
+	if (h->n_pend == 0)
+		return;
+	if (unlikely(!h->up)) {
+		drop_pending(w, h, W_drop_seal_hop);
+		return;
+	}
+	// 64 parts is the most that one packet becomes
+	if (unlikely(!hop_may_seal(h, HOP_PEND * PARTS_MAX))) {
+		drop_pending(w, h, W_drop_seal_limit);
+		return;
+	}
+	a = adj_find(w->adjs, h->adj);
+	room = frame_room(w, h, a);
+	if (is_clear4(w, h, a)) {
+		for (unsigned i = 0, k; i < h->n_pend; i += k) {
+			k = send_clear4(w, h, a, &h->pend[i], h->n_pend - i, room);
+			if (unlikely(k == 0)) {
+				k = 1;
+				send_all(w, h, &h->pend[i], 1, room);
+			}
+		}
+	} else {
+		send_all(w, h, h->pend, h->n_pend, room);
+	}
 	h->n_pend = 0;
+}
+
+struct hop *hop_tx_local(const struct wctx *w, uint32_t hop)
+{
+	struct hop *h = hop_by_handle(w, hop);
+
+	return h != NULL && h->up ? h : NULL;
+}
+
+void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+{
+	if (unlikely(h->n_pend + n > HOP_PEND))
+		hop_flush(w, h);
+	memcpy(&h->pend[h->n_pend], m, n * sizeof(m[0]));
+	h->n_pend = (uint16_t)(h->n_pend + n);
+	count(w, W_seal_in, n);
+	if (!h->pending) {
+		h->pending = true;
+		h->next_pending = w->tx_pending;
+		w->tx_pending = h;
+	}
 }
 
 enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n)
@@ -321,16 +435,7 @@ enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, uns
 	if (likely(h != NULL)) {
 		if (unlikely(!h->up))
 			return HOP_GONE;
-		if (unlikely(h->n_pend + n > HOP_PEND))
-			hop_flush(w, h);
-		memcpy(&h->pend[h->n_pend], m, n * sizeof(m[0]));
-		h->n_pend = (uint16_t)(h->n_pend + n);
-		count(w, W_seal_in, n);
-		if (!h->pending) {
-			h->pending = true;
-			h->next_pending = w->tx_pending;
-			w->tx_pending = h;
-		}
+		hop_tx_queue(w, h, m, n);
 		return HOP_PUSHED;
 	}
 	if (i >= w->hops->hop_max)

@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { OFF_IP = 14, OFF_UDP4 = OFF_IP + 20, OFF_UDP6 = OFF_IP + 40, MTU_MIN = 1280 };
+enum { OFF_IP = 14, OFF_UDP6 = OFF_IP + 40, MTU_MIN = 1280 };
 
 struct adj_table {
 	// owner: main | workers: acquire
@@ -43,13 +43,6 @@ static uint32_t sum_words(const uint8_t *p, size_t len)
 	return sum;
 }
 
-static inline uint16_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
 static void make_ip4(struct adj *a, const struct cmd_adj_set *c)
 {
 	uint8_t *ip = a->tmpl + OFF_IP;
@@ -62,7 +55,7 @@ static void make_ip4(struct adj *a, const struct cmd_adj_set *c)
 	memcpy(ip + 12, c->src_ip + 12, 4);
 	memcpy(ip + 16, c->dst_ip + 12, 4);
 	a->sum = sum_words(ip, 20);
-	a->hdr_len = OFF_UDP4 + 8;
+	a->hdr_len = ENCAP_HDR4_LEN;
 }
 
 static void make_ip6(struct adj *a, const struct cmd_adj_set *c)
@@ -231,19 +224,15 @@ const struct adj *adj_find(const struct adj_table *t, uint32_t adj)
 
 static inline void put_ip4(const struct adj *a, const uint8_t *tmpl, struct rte_mbuf *m)
 {
-	uint16_t udp_len = (uint16_t)(m->data_len + 8);
-	uint16_t ip_len = (uint16_t)(udp_len + 20);
-	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *) - (OFF_UDP4 + 8);
+	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *) - ENCAP_HDR4_LEN;
 
 	// 42 bytes as three overlapping vector moves
 	memcpy(p, tmpl, 16);
 	memcpy(p + 16, tmpl + 16, 16);
 	memcpy(p + 26, tmpl + 26, 16);
-	be16_put(p + OFF_IP + 2, ip_len);
-	be16_put(p + OFF_IP + 10, (uint16_t)~fold(a->sum + ip_len));
-	be16_put(p + OFF_UDP4 + 4, udp_len);
-	m->data_off -= OFF_UDP4 + 8;
-	m->data_len += OFF_UDP4 + 8;
+	encap_lengths4(a, p, m->data_len);
+	m->data_off -= ENCAP_HDR4_LEN;
+	m->data_len += ENCAP_HDR4_LEN;
 	m->pkt_len = m->data_len;
 }
 
@@ -255,7 +244,7 @@ static inline void put_ip6(const struct adj *a, const uint8_t *tmpl, struct rte_
 	uint32_t sum = a->sum + 2 * udp_len + be16_get(tmpl + OFF_UDP6) +
 		       be16_get(tmpl + OFF_UDP6 + 2) +
 		       rte_bswap16(rte_raw_cksum(payload, m->data_len));
-	uint16_t csum = (uint16_t)~fold(sum);
+	uint16_t csum = (uint16_t)~encap_fold(sum);
 
 	memcpy(p, tmpl, OFF_UDP6 + 8);
 	be16_put(p + OFF_IP + 4, udp_len);

@@ -10,6 +10,7 @@
 
 #include "dataplane/rule/reclaim.h"
 #include "dataplane/worker/wctx.h"
+#include "lib/base/bytes.h"
 #include "lib/shm/dpmsg.h"
 
 #include <stdatomic.h>
@@ -17,6 +18,7 @@
 
 enum {
 	ENCAP_HDR_MAX = 14 + 40 + 8,
+	ENCAP_HDR4_LEN = 14 + 20 + 8,
 	ENCAP_UDP4 = 20 + 8, // bytes of IP that are not UDP payload
 	ENCAP_UDP6 = 40 + 8,
 };
@@ -63,6 +65,33 @@ static inline uint32_t encap_payload_max(const struct wctx *w, const struct adj 
 	uint32_t port_max = mtu > udp ? mtu - udp : 0;
 
 	return a->payload_max < port_max ? a->payload_max : port_max;
+}
+
+static inline uint16_t encap_fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+// [worker] The ENCAP_HDR4_LEN bytes before a UDP payload over IPv4, but for lengths and checksum.
+// Ports in host order.
+static inline void encap_head4(
+	const struct adj *a, uint8_t *head, uint16_t src_port, uint16_t dst_port)
+{
+	memcpy(head, a->tmpl, ENCAP_HDR4_LEN);
+	be16_put(head + ENCAP_HDR4_LEN - 8, src_port);
+	be16_put(head + ENCAP_HDR4_LEN - 6, dst_port);
+}
+
+// [worker] ... and these, for udp_len bytes of payload. p: where the frame begins.
+static inline void encap_lengths4(const struct adj *a, uint8_t *p, uint32_t udp_len)
+{
+	uint16_t ip_len = (uint16_t)(udp_len + ENCAP_UDP4);
+
+	be16_put(p + 16, ip_len);
+	be16_put(p + 24, (uint16_t)~encap_fold(a->sum + ip_len));
+	be16_put(p + 38, (uint16_t)(udp_len + 8));
 }
 
 // [worker] Put headers before n frames (mbuf data = UDP payload, one segment, ENCAP_HDR_MAX bytes

@@ -22,13 +22,15 @@ struct ingress {
 	uint32_t tp; // transport, or RULE_IN_LOCAL
 };
 
-// Packets for one egress hop, in order, and what their rules count once the hop took them.
+// Packets for one egress hop, in order. One that is ours and up takes them for sure, so their rules
+// count at once; else they count once the other worker's ring took them.
 struct run {
-	uint32_t hop;
+	uint32_t hop; // handle, 0 = none yet
 	unsigned n;
+	struct hop *local;
 	struct rte_mbuf *m[BURST];
-	struct rule *rule[BURST];
-	uint16_t len[BURST]; // payload
+	struct rule *rule[BURST]; // not local
+	uint16_t len[BURST]; // payload, not local
 };
 
 static inline const uint8_t *header(const struct rte_mbuf *m)
@@ -52,6 +54,12 @@ static inline void rule_stamp(struct rule *r, uint32_t now_ds)
 		atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);
 }
 
+// hides the load of the slot in rule_lookup()
+static inline void fetch_rule(const struct wctx *w, const struct rte_mbuf *m)
+{
+	rte_prefetch0(rule_slot(w->rules, route_hdr_id(header(m))));
+}
+
 // Drop what is no route packet, fetch the rules of the rest. Returns how many are left.
 static inline unsigned header_stage(struct wctx *w, struct rte_mbuf **pkts, unsigned n)
 {
@@ -64,35 +72,50 @@ static inline unsigned header_stage(struct wctx *w, struct rte_mbuf **pkts, unsi
 			drop(w, W_drop_packet_malformed, m);
 			continue;
 		}
-		// hides the load of the slot in rule_lookup()
-		rte_prefetch0(rule_slot(w->rules, route_hdr_id(header(m))));
+		fetch_rule(w, m);
 		pkts[kept++] = m;
 	}
 	return kept;
 }
 
-static inline void run_push(struct wctx *w, struct run *run)
+static void run_push(struct wctx *w, struct run *run)
 {
 	unsigned n = run->n;
 
 	run->n = 0;
+	if (likely(run->local != NULL)) {
+		hop_tx_queue(w, run->local, run->m, n);
+		count(w, W_pkt_forwarded, n);
+		return;
+	}
 	if (unlikely(!hop_give(w, run->hop, run->m, n)))
 		return; // not refreshed, not counted (decision: only if the hop is up)
 	for (unsigned i = 0; i < n; i++)
 		rule_count(run->rule[i], run->len[i], w->now_ds);
 }
 
+static void run_begin(struct wctx *w, struct run *run, uint32_t hop)
+{
+	if (run->n != 0)
+		run_push(w, run);
+	run->hop = hop;
+	run->local = hop_tx_local(w, hop);
+}
+
 static inline void run_add(struct wctx *w, struct run *run, struct rule *r, struct rte_mbuf *m)
 {
 	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+	uint16_t len = route_hdr_len(p);
 
-	if (run->hop != r->tx_hop && run->n != 0)
-		run_push(w, run);
-	run->hop = r->tx_hop;
-	run->m[run->n] = m;
-	run->rule[run->n] = r;
-	run->len[run->n] = route_hdr_len(p);
-	run->n++;
+	if (unlikely(run->hop != r->tx_hop))
+		run_begin(w, run, r->tx_hop);
+	if (likely(run->local != NULL)) {
+		rule_count(r, len, w->now_ds);
+	} else {
+		run->rule[run->n] = r;
+		run->len[run->n] = len;
+	}
+	run->m[run->n++] = m;
 	route_hdr_put_id(p, r->next_id);
 }
 
@@ -283,17 +306,61 @@ static inline void judge(
 	run_add(w, run, r, m);
 }
 
-void forward_burst(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n)
+// Judge one burst, and fetch the rules of the next one on the way, one for each packet judged: more
+// at once than the core can have outstanding would only make it wait.
+static void judge_all(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n,
+	struct rte_mbuf **next, unsigned n_next)
 {
 	struct ingress from = {.hop = in, .tp = in == NULL ? RULE_IN_LOCAL : hop_tp(in)};
 	struct run run;
+	unsigned i;
 
 	run.hop = 0;
 	run.n = 0;
+	run.local = NULL;
 	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n);
-	n = header_stage(w, pkts, n);
-	for (unsigned i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		if (i < n_next)
+			fetch_rule(w, next[i]);
 		judge(w, &from, &run, pkts[i]);
+	}
+	for (; i < n_next; i++)
+		fetch_rule(w, next[i]);
 	if (run.n != 0)
 		run_push(w, &run);
+}
+
+void forward_flush(struct wctx *w)
+{
+	unsigned n = w->ahead.n;
+
+	w->ahead.n = 0;
+	if (n != 0)
+		judge_all(w, w->ahead.in, w->ahead.m, n, NULL, 0);
+}
+
+void forward_burst(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n)
+{
+	unsigned whole;
+
+	forward_flush(w);
+	if (n == 0)
+		return;
+	whole = header_stage(w, pkts, n);
+	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n - whole);
+	judge_all(w, in, pkts, whole, NULL, 0);
+}
+
+void forward_ahead(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n)
+{
+	struct held_burst *held = &w->ahead;
+
+	if (held->n != 0)
+		judge_all(w, held->in, held->m, held->n, pkts, n);
+	else
+		for (unsigned i = 0; i < n; i++)
+			fetch_rule(w, pkts[i]);
+	held->in = in;
+	held->n = n;
+	memcpy(held->m, pkts, n * sizeof(pkts[0]));
 }

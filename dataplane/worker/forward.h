@@ -21,4 +21,12 @@ enum {
 
 // [worker: owner of `in`] The sink of hop_rx; in == NULL: packets of the control plane, which only
 // forward rules take. n <= BURST; takes the mbufs, each a route packet or garbage, maybe a chain.
+// What is held is judged first; n may be 0.
 void forward_burst(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
+
+// [worker: owner of `in`] The same for packets that are known to be whole and in one segment, but
+// later: their rules are fetched, and judged is what was held before. They are judged at the next
+// call of any of these functions, at the latest of forward_flush(), in the order of the calls.
+void forward_ahead(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
+// [worker] Judge what is held; each turn does it before anything but receiving.
+void forward_flush(struct wctx *w);

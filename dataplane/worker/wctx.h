@@ -6,6 +6,7 @@
 // locks.
 #pragma once
 
+#include "dataplane/io/expect.h"
 #include "lib/base/err.h"
 #include "lib/shm/dpmsg.h"
 #include "lib/shm/stats.h"
@@ -32,7 +33,7 @@ struct uplink;
 
 // Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that
 // came out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST. The
-// sink counts them (pkt_rx, pkt_down).
+// sink counts them (pkt_rx, pkt_down). n == 0: nothing is given, only judge what is held.
 typedef void (*wctx_sink)(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
 
 // What hop/ and io/ need from the layers above: never per packet. worker.c sets it to the functions
@@ -63,6 +64,14 @@ struct bucket {
 struct rx_queue {
 	uint16_t port;
 	uint16_t queue;
+	struct expect expect; // of its next frames; all zero = nothing
+};
+
+// A burst of route packets between two stages of a turn.
+struct held_burst {
+	unsigned n;
+	struct hop *in;
+	struct rte_mbuf *m[BURST];
 };
 
 struct wctx {
@@ -84,6 +93,9 @@ struct wctx {
 
 	// -- hops with packets waiting to be sealed in this turn --
 	struct hop *tx_pending;
+
+	// -- route packets whose rules are on their way to the cache (forward_ahead()) --
+	struct held_burst ahead;
 
 	struct tx_array tx[DPMSG_MAX_PORTS];
 

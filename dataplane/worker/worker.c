@@ -32,6 +32,7 @@
 
 enum {
 	CLOCK_TICKS_HZ = 1000, // the monotonic clock is read so often, the TSC between
+	RX_BURSTS = 4, // of one queue in a turn
 	BUDGET_PCT = 1, // of the cycles, for foreign addresses and for handshakes each
 	BUDGET_CAP_HZ = 1000, // credit saved up at most: a millisecond of work
 	DS_NS = 100 * 1000 * 1000,
@@ -180,9 +181,6 @@ static inline void sort_stage(
 
 	s->n_data = 0;
 	s->n_other = 0;
-	for (unsigned i = 0; i < n; i++)
-		// hides the load of the headers in parse_frame()
-		rte_prefetch0(rte_pktmbuf_mtod(m[i], const void *));
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *p = rte_pktmbuf_mtod(m[i], const uint8_t *);
 		struct parsed o;
@@ -204,11 +202,32 @@ static inline void sort_stage(
 	count(w, W_rx_bytes, bytes);
 }
 
-static inline unsigned rx_stage(struct wctx *w, const struct rx_queue *q)
+// What the short road did not take.
+static void rx_general(struct wctx *w, struct rx_queue *q, struct rte_mbuf **m, unsigned n)
+{
+	struct sorted s;
+
+	forward_flush(w);
+	sort_stage(w, q->port, m, n, &s);
+	if (likely(s.n_data != 0)) {
+		struct rte_mbuf *last = s.data[s.n_data - 1].m;
+		uint32_t index = rail_data_receiver(rte_pktmbuf_mtod(last, const uint8_t *));
+
+		count(w, W_rx_data, s.n_data);
+		count(w, W_dgram_in, s.n_data);
+		dgram_stage(w, s.data, s.n_data);
+		hop_expect(w, &q->expect, q->port, index);
+	}
+	if (unlikely(s.n_other != 0))
+		exception_rx(w, q->port, s.other, s.n_other);
+}
+
+static inline unsigned rx_stage(struct wctx *w, struct rx_queue *q)
 {
 	struct rte_mbuf *m[BURST];
-	struct sorted s;
 	unsigned n = rte_eth_rx_burst(q->port, q->queue, m, BURST);
+	struct hop *routes;
+	unsigned k;
 
 	if (n == 0)
 		return 0;
@@ -216,15 +235,30 @@ static inline unsigned rx_stage(struct wctx *w, const struct rx_queue *q)
 		exception_tap_rx(w, q->port, m, n);
 		return n;
 	}
-	sort_stage(w, q->port, m, n, &s);
-	if (likely(s.n_data != 0)) {
-		count(w, W_rx_data, s.n_data);
-		count(w, W_dgram_in, s.n_data);
-		dgram_stage(w, s.data, s.n_data);
-	}
-	if (unlikely(s.n_other != 0))
-		exception_rx(w, q->port, s.other, s.n_other);
+	for (unsigned i = 0; i < n; i++)
+		// hides the load of the headers in hop_rx_expected() or parse_frame()
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], const void *));
+	k = hop_rx_expected(w, &q->expect, m, n, &routes);
+	if (likely(routes != NULL))
+		forward_ahead(w, routes, m, k);
+	if (unlikely(k < n))
+		rx_general(w, q, m + k, n - k);
 	return n;
+}
+
+// A queue that fills its bursts is asked again: what is done once per turn is shared by more
+// packets, and the rules of one burst come into the cache while the next one is received.
+static inline unsigned rx_queue_stage(struct wctx *w, struct rx_queue *q)
+{
+	unsigned all = 0, n;
+
+	for (unsigned i = 0; i < RX_BURSTS; i++) {
+		n = rx_stage(w, q);
+		all += n;
+		if (n < BURST)
+			break;
+	}
+	return all;
 }
 
 // ---- from other workers ----
@@ -326,7 +360,8 @@ bool worker_turn(struct wctx *w)
 	clock_stage(k);
 	work = hop_commands(w);
 	for (uint16_t i = 0; i < w->n_rxq; i++)
-		work += rx_stage(w, &w->rxq[i]);
+		work += rx_queue_stage(w, &w->rxq[i]);
+	forward_flush(w);
 	if (w->n_workers > 1)
 		work += handoff_stage(w);
 	work += uplink_down(w);
