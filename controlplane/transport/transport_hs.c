@@ -404,9 +404,10 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 	if (t != NULL)
 		return t;
 	if (!m->conf.allow_any) {
+		// Silence: any key is quickly made, and a node is not to be found by asking.
 		m->stats.not_allowed++;
-		refuse(m, worker, in, side, terms, RAIL_REFUSAL_NOT_ALLOWED,
-			"no transport names this key");
+		log_limited(LOG_NOTICE, "a handshake of a key that no transport names: %s",
+			pk_short(&terms->peer, pk));
 		return NULL;
 	}
 	snprintf(
