@@ -237,8 +237,8 @@ static void adopt(struct rule_mgr *m, const struct evt_rule *e)
 		if (same_rule(k, e, &want, rc)) {
 			k->seen = true;
 			k->tx_hop = e->tx_hop;
-		} else if (!k->again) {
-			replace_kept(m, k);
+		} else {
+			k->again = true; // on_synced() sees to it
 		}
 		return;
 	}
@@ -380,7 +380,7 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 		log_err("no room for route ids: %s", strerror(-rc));
 		return;
 	}
-	for (size_t i = 0; i < rule_keep_count(m->keep); i++) {
+	for (size_t i = 0; m->keep != NULL && i < rule_keep_count(m->keep); i++) {
 		struct rule_kept *k = rule_keep_at(m->keep, i);
 
 		k->seen = false;
@@ -398,8 +398,13 @@ static void on_synced(void *arg, enum dp_sync why)
 	struct rule_mgr *m = arg;
 
 	m->syncing = false;
+	if (m->keep == NULL)
+		return;
 	log_notice("rules=%u kept=%zu slots=%u", route_id_n_live(m->ids), rule_mgr_n_kept(m, NULL),
 		1u << m->bits);
+	for (size_t i = 0; i < rule_keep_count(m->keep); i++)
+		if (rule_keep_at(m->keep, i)->again)
+			replace_kept(m, rule_keep_at(m->keep, i));
 	install_kept(m);
 	rule_jobs_pump(m->jobs);
 }

@@ -524,7 +524,9 @@ struct api_server *api_server_new(const struct api_server_conf *conf, char *err,
 		errno = -rc;
 		return NULL;
 	}
-	loop_timer_start(s->tick, TICK_MS, TICK_MS);
+	if (s->conf.tick_ms == 0)
+		s->conf.tick_ms = TICK_MS;
+	loop_timer_start(s->tick, s->conf.tick_ms, s->conf.tick_ms);
 	return s;
 }
 

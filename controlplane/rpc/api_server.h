@@ -39,6 +39,7 @@ struct api_server_conf {
 	const struct api_method *methods; // static
 	size_t n_methods;
 	void *ctx; // of the handlers
+	uint32_t tick_ms; // how often deadlines are looked at; 0 = 1000
 };
 
 struct api_server_stats {

@@ -96,7 +96,7 @@ refused 1 'nosuch' "${ask[@]}" rule add forward id=5 next=6 transport=nosuch
 refused 1 'nosuch' "${ask[@]}" edge detach nosuch
 "${ask[@]}" rule add consume id=9 --static
 refused 1 '9' "${ask[@]}" rule add consume id=9 --static
-"${ask[@]}" transport add x "peer=$(printf '02%s' "$(head -c 32 /dev/zero | tr '\0' '\1' | od -An -tx1 | tr -d ' \n')")"
+"${ask[@]}" transport add x "peer=$(printf '02%s' "$(head -c 32 /dev/zero | tr '\0' '\1' | od -v -An -tx1 | tr -d ' \n')")"
 refused 1 'x' "${ask[@]}" transport add x "peer=${PK[A]}" address=10.1.1.2:7780
 same "rules" "$(sk A -j show rules | jq length)" 1
 

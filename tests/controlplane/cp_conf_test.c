@@ -1,0 +1,212 @@
+// The control plane's option table: the sample agrees with it, each kind of mistake has its
+// message.
+#include "controlplane/cp_conf.h"
+
+#include "lib/base/err.h"
+#include "lib/crypto/key.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PK                                                                                         \
+	"02"                                                                                       \
+	"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+#define PK2                                                                                        \
+	"02"                                                                                       \
+	"c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
+#define TP "[transport b]\npeer = " PK "\naddress = 10.0.0.2:7780\n"
+
+static char err[CONF_ERR_MAX];
+
+static int parse(struct cp_conf *c, const char *text)
+{
+	return cp_conf_parse(c, text, strlen(text), err);
+}
+
+static void takes_transports_rules_and_edges(void **state)
+{
+	struct cp_conf c;
+
+	assert_int_equal(
+		parse(&c, TP "cipher = none\n"
+			     "[rule out]\ntype = forward\nid = 101\nnext = 0x201\n"
+			     "transport = b\nedge = e\n"
+			     "[rule in]\ntype = consume\nid = 102\nin = b\nkeep_alive = 30s\n"
+			     "[edge e]\ndevice = sky0\nconsume = 102\n"
+			     "address = 10.9.0.1/24, fd00::1/64\n"),
+		0);
+	assert_int_equal(c.n_transports, 1);
+	assert_int_equal(c.transports[0].ciphers, TRANSPORT_NONE);
+	assert_int_equal(c.transports[0].addr.port, 7780);
+	assert_true(c.transports[0].dial);
+	assert_int_equal(c.n_rules, 2);
+	assert_int_equal(c.rules[0].next_id, 0x201);
+	assert_int_equal(c.rules[0].in, API_IN_DEFAULT);
+	assert_int_equal(c.rules[1].keep_alive_ms, 30000);
+	assert_int_equal(c.rules[1].in, API_IN_TRANSPORT);
+	assert_string_equal(c.edges[0].name, "sky0");
+	assert_int_equal(c.edges[0].mtu, 1280);
+	assert_int_equal(c.edges[0].n_addrs, 2);
+	assert_int_equal(c.edges[0].addrs[1].prefix, 64);
+	assert_int_equal(c.attach[0].forward_id, 101);
+	assert_int_equal(c.attach[0].consume_id, 102);
+	cp_conf_free(&c);
+}
+
+static void without_an_address_a_transport_waits(void **state)
+{
+	struct cp_conf c;
+
+	assert_int_equal(parse(&c, "[transport b]\npeer = " PK "\n"), 0);
+	assert_false(c.transports[0].dial);
+	cp_conf_free(&c);
+}
+
+static void each_mistake_has_its_message(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *says;
+	} cases[] = {
+		{"[node]\nnaem = x\n", "naem"},
+		{"[nodes]\nname = x\n", "nodes"},
+		{"[node]\nrun_dir = run\n", "absolute"},
+		{"[node]\nstate_dir = x\n", "state_dir"},
+		{"[transport b]\naddress = 10.0.0.2:7780\n", "peer"},
+		{"[transport b]\npeer = 1234\n", "66 hex"},
+		{"[transport b]\npeer = " PK "\naddress = 10.0.0.2\n", "IP:PORT"},
+		{"[transport b]\npeer = " PK "\ncipher = rot13\n", "rot13"},
+		{TP "[transport c]\npeer = " PK "\n", "already"},
+		{TP "[rule r]\nid = 1\n", "type"},
+		{TP "[rule r]\ntype = consume\nid = 0\n", "id"},
+		{TP "[rule r]\ntype = consume\nid = 4294967296\n", "id"},
+		{TP "[rule r]\ntype = consume\nid = 1\nnext = 2\n", "neither"},
+		{TP "[rule r]\ntype = forward\nid = 1\ntransport = b\n", "next"},
+		{TP "[rule r]\ntype = forward\nid = 1\nnext = 2\n", "transport"},
+		{TP "[rule r]\ntype = forward\nid = 1\nnext = 2\ntransport = x\n", "transport"},
+		{TP "[rule r]\ntype = consume\nid = 1\nin = x\n", "in ="},
+		{TP "[rule r]\ntype = consume\nid = 1\nkeep_alive = 5ms\n", "100ms"},
+		{TP "[rule r]\ntype = consume\nid = 1\n[rule s]\ntype = consume\nid = 1\n",
+			"id = 1"},
+		{"[edge a_name_too_long_for_it]\n", "15"},
+		{"[edge e]\nmtu = 100\n", "mtu"},
+		{"[edge e]\naddress = 10.0.0.1\n", "PREFIX"},
+		{"[edge e]\naddress = 10.0.0.1/33\n", "PREFIX"},
+		{"[edge e]\nforward = 1\n", "together"},
+		{"[edge e]\nforward = 1\nconsume = 1\n", "two rules"},
+		{"[edge e]\n[edge f]\ndevice = e\n", "same device"},
+		{"[edge e]\nforward = 5\nconsume = 6\n[rule r]\ntype = consume\nid = 1\nedge = e\n",
+			"another rule"},
+		{"[rule r]\ntype = consume\nid = 1\nedge = e\n", "[edge NAME]"},
+		{"[link]\nkeepalive = 10s\ndead = 5s\n", "dead"},
+		{"[log]\nlevel = loud\n", "loud"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cp_conf c;
+
+		err[0] = '\0';
+		if (parse(&c, cases[i].text) == 0)
+			fail_msg("taken: %s", cases[i].text);
+		if (strstr(err, cases[i].says) == NULL)
+			fail_msg("%s: '%s' is not in '%s'", cases[i].text, cases[i].says, err);
+		assert_null(c.file);
+	}
+}
+
+// The sample with every comment sign of a key or section removed must name each key of the table,
+// with the default of the table.
+static char *sample_uncommented(void)
+{
+	FILE *f = fopen("config/controlplane.ini", "r");
+	char *text = calloc(1, 32768), line[512];
+
+	assert_non_null(f);
+	assert_non_null(text);
+	while (fgets(line, sizeof(line), f) != NULL)
+		strcat(text, line[0] == ';' && line[1] != ' ' ? line + 1 : line);
+	fclose(f);
+	return text;
+}
+
+static void the_sample_is_good_and_says_the_defaults(void **state)
+{
+	struct cp_conf c, defaults;
+	FILE *f = fopen("config/controlplane.ini", "r");
+
+	assert_non_null(f);
+	fclose(f);
+	assert_int_equal(cp_conf_load(&c, "config/controlplane.ini", err), 0);
+	assert_int_equal(parse(&defaults, ""), 0);
+	assert_null(cp_conf_needs_restart(&defaults, &c));
+	assert_int_equal(c.v->log_level, defaults.v->log_level);
+	assert_int_equal(c.v->allow, defaults.v->allow);
+	cp_conf_free(&defaults);
+	cp_conf_free(&c);
+}
+
+static void the_sample_names_every_key(void **state)
+{
+	const struct conf_schema *s = cp_conf_schema();
+	char *text = sample_uncommented(), want[64];
+
+	for (size_t i = 0; i < s->n_items; i++) {
+		snprintf(want, sizeof(want), "\n%s =", s->items[i].key);
+		if (strstr(text, want) == NULL)
+			fail_msg("the sample lacks [%s] %s", s->items[i].section, s->items[i].key);
+		assert_non_null(s->items[i].help);
+	}
+	free(text);
+}
+
+static void a_change_of_a_fixed_key_is_noticed(void **state)
+{
+	struct cp_conf a, b;
+
+	assert_int_equal(parse(&a, "[node]\nname = a\n" TP), 0);
+	assert_int_equal(parse(&b, "[node]\nname = b\n" TP), 0);
+	assert_string_equal(cp_conf_needs_restart(&a, &b), "name");
+	cp_conf_free(&b);
+	assert_int_equal(
+		parse(&b,
+			"[node]\nname = a\n[log]\nlevel = debug\n[transport c]\npeer = " PK2 "\n"),
+		0);
+	assert_null(cp_conf_needs_restart(&a, &b));
+	cp_conf_free(&b);
+	cp_conf_free(&a);
+}
+
+static void paths_are_bounded(void **state)
+{
+	struct cp_conf c;
+	char out[20];
+
+	assert_int_equal(parse(&c, "[node]\nrun_dir = /run/x\nstate_dir = /var/x\n"), 0);
+	assert_int_equal(cp_conf_run_path(&c, "a", out, sizeof(out)), 0);
+	assert_string_equal(out, "/run/x/a");
+	assert_int_equal(cp_conf_state_path(&c, "a", out, sizeof(out)), 0);
+	assert_string_equal(out, "/var/x/a");
+	assert_int_equal(
+		cp_conf_run_path(&c, "much too long a name", out, sizeof(out)), -ENAMETOOLONG);
+	cp_conf_free(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_transports_rules_and_edges),
+		cmocka_unit_test(without_an_address_a_transport_waits),
+		cmocka_unit_test(each_mistake_has_its_message),
+		cmocka_unit_test(the_sample_is_good_and_says_the_defaults),
+		cmocka_unit_test(the_sample_names_every_key),
+		cmocka_unit_test(a_change_of_a_fixed_key_is_noticed),
+		cmocka_unit_test(paths_are_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,518 @@
+// rule_mgr with its jobs, lists and kept rules against a data plane of a table (fake_dp.h).
+#include "controlplane/route/rule_mgr.h"
+
+#include "lib/base/log.h"
+#include "tests/controlplane/route/fake_dp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+struct transport {
+	const char *name;
+	uint32_t tp, hop;
+};
+
+static struct transport transports[2];
+static struct transport_watch *watching;
+static struct loop *loop;
+static struct route_id *ids;
+static struct rule_mgr *m;
+static struct api_rule_done results[600];
+static size_t n_results;
+static unsigned n_calls;
+
+void transport_mgr_watch(struct transport_mgr *tm, struct transport_watch *w)
+{
+	watching = w;
+}
+
+static struct transport *find(void *arg, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+		if (transports[i].name != NULL && strcmp(transports[i].name, name) == 0)
+			return &transports[i];
+	return NULL;
+}
+
+static struct transport *find_hop(void *arg, uint32_t hop)
+{
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+		if (transports[i].hop == hop)
+			return &transports[i];
+	return NULL;
+}
+
+static struct transport *find_tp(void *arg, uint32_t tp)
+{
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+		if (transports[i].tp == tp)
+			return &transports[i];
+	return NULL;
+}
+
+static uint32_t tp_of(const struct transport *t)
+{
+	return t->tp;
+}
+
+static uint32_t hop_of(const struct transport *t, uint32_t next_id)
+{
+	return t->hop;
+}
+
+static const char *name_of(const struct transport *t)
+{
+	return t->name;
+}
+
+static const struct rule_transports tr = {find, find_hop, find_tp, tp_of, hop_of, name_of, NULL};
+
+static void no_log(void *arg, enum log_level level, const char *module, const char *text)
+{
+}
+
+static void on_done(void *arg, const struct api_rule_done *done, size_t n)
+{
+	assert_true(n <= ARRAY_LEN(results));
+	memcpy(results, done, n * sizeof(*done));
+	n_results = n;
+	n_calls++;
+}
+
+static struct rule_mgr *mgr_new(void)
+{
+	static int dummy;
+	uint8_t secret[32] = {1};
+
+	ids = route_id_new(secret, NULL);
+	// the manager is only handed on to transport_mgr_watch(), which is ours here
+	m = rule_mgr_new(loop, &fake, ids, &tr, (struct transport_mgr *)&dummy);
+	return m;
+}
+
+static int setup(void **state)
+{
+	log_sink_set(no_log, NULL);
+	memset(&fake, 0, sizeof(fake));
+	transports[0] = (struct transport){"a", 11, 21};
+	transports[1] = (struct transport){"b", 12, 22};
+	n_calls = 0;
+	n_results = 0;
+	loop = loop_new();
+	return loop == NULL || mgr_new() == NULL;
+}
+
+static int teardown(void **state)
+{
+	rule_mgr_free(m);
+	fake_detach(); // as dp_client_free() completes what is under way
+	route_id_free(ids);
+	loop_free(loop);
+	return 0;
+}
+
+static struct api_rule_add forward(uint32_t id, const char *tp, uint32_t keep_alive_ms)
+{
+	struct api_rule_add r = {
+		.id = id, .next_id = 99, .type = API_RULE_FORWARD, .keep_alive_ms = keep_alive_ms};
+
+	snprintf(r.transport, sizeof(r.transport), "%s", tp);
+	return r;
+}
+
+static struct api_rule_add consume(uint32_t id, uint32_t keep_alive_ms)
+{
+	return (struct api_rule_add){
+		.id = id, .type = API_RULE_CONSUME, .keep_alive_ms = keep_alive_ms};
+}
+
+static const struct evt_rule *in_dp(uint32_t id)
+{
+	const struct evt_rule *e = &fake.rules[id % FAKE_SLOTS];
+
+	return e->id == id ? e : NULL;
+}
+
+static void add_now(const struct api_rule_add *r)
+{
+	assert_non_null(rule_mgr_add(m, r, 1, on_done, NULL));
+	fake_answer();
+	assert_int_equal(results[0].status, 0);
+}
+
+static void adds_after_the_data_planes_word(void **state)
+{
+	struct api_rule_add r[3] = {forward(0, "b", 30000), consume(5, 30000), consume(0, 0)};
+
+	fake_attach(DP_SYNC_FRESH);
+	r[1].in = API_IN_TRANSPORT;
+	strcpy(r[1].in_transport, "a");
+	assert_non_null(rule_mgr_add(m, r, 3, on_done, NULL));
+	loop_turn(loop);
+	assert_int_equal(n_calls, 0);
+	fake_answer();
+	assert_int_equal(n_calls, 1);
+	assert_int_equal(n_results, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(results[i].status, 0);
+		assert_non_null(in_dp(results[i].id));
+	}
+	assert_int_equal(results[1].id, 5);
+	assert_int_equal(in_dp(results[0].id)->tx_hop, 22);
+	assert_int_equal(in_dp(results[0].id)->in_tp, RULE_IN_LOCAL);
+	assert_int_equal(in_dp(5)->in_tp, 11);
+	assert_int_equal(in_dp(results[2].id)->flags, RULE_STATIC);
+	assert_int_equal(rule_mgr_n_live(m), 3);
+	assert_int_equal(rule_mgr_n_kept(m, NULL), 1);
+}
+
+static void refuses_what_makes_no_sense(void **state)
+{
+	static const int want[] = {-ENODEV, -EINVAL, -ERANGE, -EDESTADDRREQ, -EINVAL, -EEXIST};
+	struct api_rule_add r[6];
+
+	fake_attach(DP_SYNC_FRESH);
+	r[0] = consume(7, 1000);
+	add_now(r);
+	r[0] = forward(0, "nosuch", 1000);
+	r[1] = consume(0, 1000);
+	r[1].type = 3;
+	r[2] = consume(0, 99);
+	r[3] = forward(0, "", 1000);
+	r[4] = consume(0, 1000);
+	r[4].in = 9;
+	r[5] = consume(7, 1000);
+	assert_non_null(rule_mgr_add(m, r, 6, on_done, NULL));
+	assert_int_equal(n_calls, 1); // never from within
+	loop_turn(loop);
+	assert_int_equal(n_calls, 2);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(results[i].status, want[i]);
+	assert_int_equal(rule_mgr_n_live(m), 1);
+}
+
+static void errors_have_texts_that_name_the_fix(void **state)
+{
+	char buf[200];
+
+	rule_error_text(-ENODEV, 0, "paris", buf, sizeof(buf));
+	assert_non_null(strstr(buf, "paris"));
+	rule_error_text(-ENOSPC, 0, "", buf, sizeof(buf));
+	assert_non_null(strstr(buf, "[tables] rules"));
+	rule_error_text(-EEXIST, 77, "", buf, sizeof(buf));
+	assert_non_null(strstr(buf, "77"));
+}
+
+static void goes_on_when_the_ring_has_room_again(void **state)
+{
+	struct api_rule_add r[100];
+
+	fake_attach(DP_SYNC_FRESH);
+	for (int i = 0; i < 100; i++)
+		r[i] = consume(0, 1000);
+	fake.room = 40;
+	assert_non_null(rule_mgr_add(m, r, 100, on_done, NULL));
+	assert_int_equal(fake.n_queue, 40);
+	for (int turns = 0; n_calls == 0 && turns < 5; turns++) {
+		fake_answer();
+		FAKE_EACH(on_room);
+	}
+	assert_int_equal(n_calls, 1);
+	assert_int_equal(rule_mgr_n_live(m), 100);
+	for (int i = 0; i < 100; i++)
+		assert_non_null(in_dp(results[i].id));
+}
+
+static void a_full_table_is_told_per_rule(void **state)
+{
+	static struct api_rule_add r[FAKE_SLOTS + 10];
+
+	fake_attach(DP_SYNC_FRESH);
+	for (size_t i = 0; i < ARRAY_LEN(r); i++)
+		r[i] = consume(0, 1000);
+	assert_non_null(rule_mgr_add(m, r, ARRAY_LEN(r), on_done, NULL));
+	fake_answer();
+	assert_int_equal(results[FAKE_SLOTS - 1].status, 0);
+	assert_int_equal(results[FAKE_SLOTS].status, -ENOSPC);
+	assert_int_equal(rule_mgr_n_live(m), FAKE_SLOTS);
+}
+
+static void removing_ends_with_the_last_word(void **state)
+{
+	struct api_rule_add r = consume(9, 1000);
+	uint32_t id = 9;
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&r);
+	assert_non_null(rule_mgr_del(m, &id, 1, on_done, NULL));
+	fake_answer();
+	assert_int_equal(n_calls, 1); // that of add: the slot is still in its grace period
+	fake_tell_gone();
+	assert_int_equal(n_calls, 2);
+	assert_int_equal(results[0].status, 0);
+	add_now(&r); // the same id again
+}
+
+static void removing_an_unknown_rule_fails(void **state)
+{
+	uint32_t id = 1234;
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_del(m, &id, 1, on_done, NULL));
+	fake_answer();
+	assert_int_equal(results[0].status, -ENOENT);
+}
+
+static void a_cancelled_job_is_silent_and_settled(void **state)
+{
+	struct api_rule_add r = consume(9, 0);
+	struct rule_job *j;
+
+	fake_attach(DP_SYNC_FRESH);
+	j = rule_mgr_add(m, &r, 1, on_done, NULL);
+	rule_job_cancel(j);
+	fake_answer();
+	assert_int_equal(n_calls, 0);
+	assert_non_null(in_dp(9));
+	fake_attach(DP_SYNC_FRESH); // it is static and installed: it must come back
+	fake_answer();
+	assert_non_null(in_dp(9));
+}
+
+static void without_a_data_plane_nothing_is_promised(void **state)
+{
+	struct api_rule_add r = consume(9, 1000);
+	uint32_t id = 9;
+
+	assert_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+	assert_int_equal(errno, ENOTCONN);
+	assert_null(rule_mgr_del(m, &id, 1, on_done, NULL));
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+	fake_detach();
+	assert_int_equal(n_calls, 1);
+	assert_int_equal(results[0].status, -ECONNRESET);
+	assert_int_equal(rule_mgr_n_live(m), 0);
+}
+
+static void static_rules_return_to_a_new_data_plane(void **state)
+{
+	struct api_rule_add r[2] = {forward(3, "a", 0), consume(4, 30000)};
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, r, 2, on_done, NULL));
+	fake_answer();
+	fake_detach();
+	transports[0].hop = 0x100021; // new handles with the new epoch
+	fake_attach(DP_SYNC_FRESH);
+	fake_answer();
+	assert_non_null(in_dp(3));
+	assert_int_equal(in_dp(3)->tx_hop, 0x100021);
+	assert_null(in_dp(4));
+	assert_int_equal(rule_mgr_n_live(m), 1);
+}
+
+static void a_new_control_plane_adopts_what_lives(void **state)
+{
+	struct api_rule_add r[2] = {forward(3, "a", 0), consume(4, 30000)};
+	struct api_rule_add again = consume(4, 30000);
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, r, 2, on_done, NULL));
+	fake_answer();
+	rule_mgr_free(m);
+	route_id_free(ids);
+	assert_non_null(mgr_new());
+	fake_attach(DP_SYNC_ADOPT);
+	assert_int_equal(fake.n_queue, 0); // nothing to be mended
+	assert_int_equal(rule_mgr_n_live(m), 2);
+	assert_int_equal(rule_mgr_n_kept(m, "a"), 1);
+	assert_non_null(rule_mgr_add(m, &again, 1, on_done, NULL));
+	loop_turn(loop);
+	assert_int_equal(results[0].status, -EEXIST);
+	fake_attach(DP_SYNC_FRESH); // the adopted static one is ours now
+	fake_answer();
+	assert_non_null(in_dp(3));
+}
+
+static void lost_events_are_mended_by_a_resync(void **state)
+{
+	struct api_rule_add r[2] = {consume(3, 0), consume(4, 30000)};
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, r, 2, on_done, NULL));
+	fake_answer();
+	fake.rules[3].id = 0; // gone, and nobody said so
+	fake.rules[4].id = 0;
+	fake_attach(DP_SYNC_OVERFLOW);
+	fake_answer();
+	assert_int_equal(rule_mgr_n_live(m), 1);
+	assert_non_null(in_dp(3));
+	add_now(&r[1]);
+}
+
+static void a_resync_keeps_ids_of_commands_under_way(void **state)
+{
+	struct api_rule_add r = consume(6, 30000);
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+	fake_attach(DP_SYNC_OVERFLOW); // the command is still in the ring
+	assert_true(route_id_is_live(ids, 6));
+	fake_answer();
+	assert_int_equal(results[0].status, 0);
+	assert_true(route_id_is_live(ids, 6));
+}
+
+static void configured_rules_follow_their_configuration(void **state)
+{
+	struct api_rule_add conf[2] = {forward(3, "a", 0), consume(4, 0)};
+
+	assert_int_equal(rule_mgr_config(m, conf, 2), 0);
+	fake_attach(DP_SYNC_FRESH);
+	fake_answer();
+	assert_non_null(in_dp(3));
+	assert_non_null(in_dp(4));
+	assert_int_equal(rule_mgr_config(m, conf, 2), 0);
+	assert_int_equal(fake.n_queue, 0); // nothing changed
+	strcpy(conf[0].transport, "b");
+	assert_int_equal(rule_mgr_config(m, conf, 1), 0);
+	for (int i = 0; i < 3; i++) {
+		fake_answer();
+		fake_tell_gone();
+	}
+	assert_non_null(in_dp(3));
+	assert_int_equal(in_dp(3)->tx_hop, 22);
+	assert_null(in_dp(4));
+}
+
+static void a_configured_rule_replaces_another_one_found(void **state)
+{
+	struct api_rule_add old = consume(3, 30000), conf = forward(3, "a", 0);
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&old);
+	rule_mgr_free(m);
+	route_id_free(ids);
+	assert_non_null(mgr_new());
+	assert_int_equal(rule_mgr_config(m, &conf, 1), 0);
+	fake_attach(DP_SYNC_ADOPT);
+	for (int i = 0; i < 3; i++) {
+		fake_answer();
+		fake_tell_gone();
+	}
+	assert_int_equal(in_dp(3)->type, RULE_FORWARD);
+}
+
+static void kept_rules_follow_their_transport(void **state)
+{
+	struct api_rule_add r = forward(3, "a", 0);
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&r);
+	transports[0] = (struct transport){"a", 13, 23}; // deleted and made again
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
+	for (int i = 0; i < 3; i++) {
+		fake_answer();
+		fake_tell_gone();
+	}
+	assert_int_equal(in_dp(3)->tx_hop, 23);
+}
+
+static void a_closed_static_rule_stays_closed(void **state)
+{
+	struct api_rule_add r = consume(3, 0);
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&r);
+	fake_del(3, RULE_GONE_CLOSE);
+	fake_tell_gone();
+	fake_answer();
+	assert_null(in_dp(3));
+	assert_int_equal(rule_mgr_n_kept(m, NULL), 0);
+	assert_int_equal(rule_mgr_n_live(m), 0);
+}
+
+static uint32_t listed[FAKE_SLOTS];
+static unsigned n_listed, n_ends;
+
+static void on_each(void *arg, const struct evt_rule *e)
+{
+	listed[n_listed++] = e->id;
+}
+
+static void on_end(void *arg, int status)
+{
+	n_ends++;
+}
+
+static void lists_are_served_one_after_another(void **state)
+{
+	struct rule_list *second;
+
+	fake_attach(DP_SYNC_FRESH);
+	for (uint32_t i = 1; i <= 10; i++) {
+		struct api_rule_add r = consume(i, 1000);
+
+		add_now(&r);
+	}
+	n_listed = n_ends = 0;
+	assert_non_null(rule_mgr_list(m, 3, 4, on_each, on_end, NULL));
+	second = rule_mgr_list(m, 0, 0, on_each, on_end, NULL);
+	assert_non_null(rule_mgr_list(m, 10, 0, on_each, on_end, NULL));
+	rule_list_cancel(second);
+	for (int i = 0; i < 6; i++) {
+		loop_turn(loop);
+		fake_answer();
+	}
+	assert_int_equal(n_ends, 2);
+	assert_int_equal(n_listed, 5);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(listed[i], 3 + i);
+	assert_int_equal(listed[4], 10);
+}
+
+static void too_many_jobs_are_refused(void **state)
+{
+	struct api_rule_add r = consume(0, 1000);
+	int n = 0;
+
+	fake_attach(DP_SYNC_FRESH);
+	fake.room = 0;
+	while (n <= RULE_JOBS_MAX && rule_mgr_add(m, &r, 1, on_done, NULL) != NULL)
+		n++;
+	assert_int_equal(n, RULE_JOBS_MAX);
+	assert_int_equal(errno, EBUSY);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(adds_after_the_data_planes_word),
+		T(refuses_what_makes_no_sense),
+		T(errors_have_texts_that_name_the_fix),
+		T(goes_on_when_the_ring_has_room_again),
+		T(a_full_table_is_told_per_rule),
+		T(removing_ends_with_the_last_word),
+		T(removing_an_unknown_rule_fails),
+		T(a_cancelled_job_is_silent_and_settled),
+		T(without_a_data_plane_nothing_is_promised),
+		T(static_rules_return_to_a_new_data_plane),
+		T(a_new_control_plane_adopts_what_lives),
+		T(lost_events_are_mended_by_a_resync),
+		T(a_resync_keeps_ids_of_commands_under_way),
+		T(configured_rules_follow_their_configuration),
+		T(a_configured_rule_replaces_another_one_found),
+		T(kept_rules_follow_their_transport),
+		T(a_closed_static_rule_stays_closed),
+		T(lists_are_served_one_after_another),
+		T(too_many_jobs_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,210 @@
+// Words into commands and arguments into requests.
+#include "lib/base/err.h"
+#include "tools/ctl/cli.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PK "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+
+static char err[300];
+
+static int find(const char *words, const struct command **cmd)
+{
+	char buf[100], *argv[8], *save = NULL;
+	int argc = 0;
+
+	strcpy(buf, words);
+	for (char *w = strtok_r(buf, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	*cmd = NULL;
+	return cli_find(argc, argv, cmd, err, sizeof(err));
+}
+
+static void words_may_be_shortened(void **state)
+{
+	static const struct {
+		const char *words;
+		int (*fn)(struct cli *c);
+		int used;
+	} cases[] = {
+		{"show transports", cmd_show_transports, 2},
+		{"sh t", cmd_show_transports, 2},
+		{"s rul", cmd_show_rules, 2},
+		{"t a", cmd_transport_add, 2},
+		{"r d", cmd_rule_del, 2},
+		{"e at", cmd_edge_attach, 2},
+		{"p b", cmd_ping, 1},
+		{"ping x -c 1", cmd_ping, 1},
+		{"c s", cmd_config_show, 2},
+		{"k g", cmd_key_gen, 2},
+		{"l l", cmd_log_level, 2},
+		{"edge del", cmd_edge_del, 2},
+		{"show ports x y", cmd_show_ports, 2},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct command *cmd;
+
+		assert_int_equal(find(cases[i].words, &cmd), cases[i].used);
+		assert_ptr_equal(cmd->fn, cases[i].fn);
+	}
+}
+
+static void ambiguous_and_unknown_words_name_the_choices(void **state)
+{
+	static const struct {
+		const char *words;
+		int rc;
+		const char *says;
+	} cases[] = {
+		{"show n", -EEXIST, "node, neighbours"},
+		{"show r", -EEXIST, "rules, rings"},
+		{"edge d", -EEXIST, "detach, del"},
+		{"edge a", -EEXIST, "add, attach"},
+		{"show colours", -ENOENT, "colours"},
+		{"warp", -ENOENT, "warp"},
+		{"show", -ENOENT, "ports"},
+		{"", -ENOENT, "missing"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct command *cmd;
+
+		assert_int_equal(find(cases[i].words, &cmd), cases[i].rc);
+		assert_non_null(strstr(err, cases[i].says));
+	}
+}
+
+static void every_command_is_reachable_and_explained(void **state)
+{
+	size_t n;
+	const struct command *c = cli_commands(&n), *cmd;
+	char words[80];
+
+	for (size_t i = 0; i < n; i++) {
+		snprintf(words, sizeof(words), "%s %s", c[i].words[0],
+			c[i].words[1] != NULL ? c[i].words[1] : "");
+		assert_true(find(words, &cmd) > 0);
+		assert_ptr_equal(cmd, &c[i]);
+		assert_true(strlen(c[i].help) > 5);
+	}
+}
+
+struct values {
+	uint32_t id;
+	uint16_t mtu;
+	char name[8];
+	uint8_t pk[33];
+	struct api_addr addr;
+	uint32_t ms;
+	uint8_t word;
+	struct api_edge_add nets;
+	bool flag;
+};
+
+static int parse(struct values *v, char **argv, int argc, bool required)
+{
+	static const char *const words[] = {"red", "green", NULL};
+	const char *pos[1];
+	struct arg args[] = {
+		{"id", ARG_U32, &v->id, 0, NULL, required, false},
+		{"mtu", ARG_U16, &v->mtu, 0, NULL, false, false},
+		{"name", ARG_NAME, v->name, sizeof(v->name), NULL, false, false},
+		{"pk", ARG_PK, v->pk, 0, NULL, false, false},
+		{"addr", ARG_ADDR, &v->addr, 0, NULL, false, false},
+		{"ms", ARG_MS, &v->ms, 0, NULL, false, false},
+		{"word", ARG_WORD, &v->word, 0, words, false, false},
+		{"nets", ARG_NETS, &v->nets, 0, NULL, false, false},
+		{"flag", ARG_FLAG, &v->flag, 0, NULL, false, false},
+	};
+
+	memset(v, 0, sizeof(*v));
+	return args_parse(argc, argv, pos, 1, args, ARRAY_LEN(args), err, sizeof(err));
+}
+
+static void takes_every_kind(void **state)
+{
+	char *argv[] = {(char *)"x", (char *)"id=0x10", (char *)"mtu=1400", (char *)"name=abc",
+		(char *)"pk=" PK, (char *)"addr=[::1]:7", (char *)"ms=1.5s", (char *)"word=green",
+		(char *)"nets=10.0.0.1/8,::1/128", (char *)"--flag"};
+	struct values v;
+
+	assert_int_equal(parse(&v, argv, ARRAY_LEN(argv), true), 0);
+	assert_int_equal(v.id, 16);
+	assert_int_equal(v.mtu, 1400);
+	assert_string_equal(v.name, "abc");
+	assert_int_equal(v.pk[0], 2);
+	assert_int_equal(v.addr.port, 7);
+	assert_int_equal(v.ms, 1500);
+	assert_int_equal(v.word, 1);
+	assert_int_equal(v.nets.n_addrs, 2);
+	assert_int_equal(v.nets.addrs[0].prefix, 8);
+	assert_true(v.flag);
+}
+
+static void refuses_every_kind_of_nonsense(void **state)
+{
+	static const char *const bad[] = {"id=", "id=0", "id=-1", "id=4294967296", "id=1x", "id=0x",
+		"mtu=65536", "name=", "name=a/b", "name=a b", "name=12345678", "pk=02", "pk=0",
+		"pk=0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+		"addr=1.2.3.4", "addr=::1:7", "ms=5", "ms=s", "ms=-1s", "ms=5y", "ms=99999d",
+		"word=blue", "nets=", "nets=10.0.0.1", "nets=10.0.0.1/33", "nets=::1/129",
+		"nets=x/8", "nets=1.1.1.1/8,1.1.1.2/8,1.1.1.3/8,1.1.1.4/8,1.1.1.5/8", "flag=1",
+		"--nosuch", "nosuch=1", "--id", "word", "="};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		char *argv[] = {(char *)"x", (char *)bad[i]};
+		struct values v;
+
+		if (parse(&v, argv, 2, false) != -EINVAL)
+			fail_msg("taken: %s", bad[i]);
+		assert_true(strlen(err) > 5);
+	}
+}
+
+static void misses_what_is_required_and_sees_doubles(void **state)
+{
+	char *none[] = {(char *)"x"}, *twice[] = {(char *)"x", (char *)"id=1", (char *)"id=2"};
+	char *no_name[] = {(char *)"id=1"};
+	struct values v;
+
+	assert_int_equal(parse(&v, none, 1, true), -EINVAL);
+	assert_non_null(strstr(err, "id="));
+	assert_int_equal(parse(&v, twice, 3, true), -EINVAL);
+	assert_non_null(strstr(err, "twice"));
+	assert_int_equal(parse(&v, no_name, 1, true), -EINVAL);
+	assert_int_equal(parse(&v, none, 0, false), -EINVAL);
+}
+
+static void wrong_usage_is_told_without_a_node(void **state)
+{
+	char *argv[] = {(char *)"teleport"};
+	struct cli c = {.socket = "/nonexistent", .argc = 1, .argv = argv};
+
+	assert_int_equal(cmd_rule_add(&c), CLI_USAGE);
+	assert_int_equal(cmd_show_rules(&c), CLI_USAGE);
+	c.argc = 0;
+	assert_int_equal(cmd_show_rules(&c), CLI_FAIL);
+	assert_null(c.client);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(words_may_be_shortened),
+		cmocka_unit_test(ambiguous_and_unknown_words_name_the_choices),
+		cmocka_unit_test(every_command_is_reachable_and_explained),
+		cmocka_unit_test(takes_every_kind),
+		cmocka_unit_test(refuses_every_kind_of_nonsense),
+		cmocka_unit_test(misses_what_is_required_and_sees_doubles),
+		cmocka_unit_test(wrong_usage_is_told_without_a_node),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
