@@ -57,8 +57,6 @@ TESTS := $(sort $(wildcard tests/lib/*/*_test.c tests/lib/*_test.c tests/datapla
 	tests/dataplane/*_test.c tests/controlplane/*/*_test.c tests/controlplane/*_test.c tests/tools/*_test.c))
 FUZZ  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 support_SRCS := $(sort $(wildcard tests/support/*.c))
-# While the tree grows, listed files that are not there yet are passed over.
-have = $(wildcard $1)
 
 # ---- flags ----
 PKG := pkg-config
@@ -96,7 +94,7 @@ CP_LIBS  := -luv -lmnl
 CTL_LIBS := -lsmartcols
 
 # ---- objects ----
-obj = $(patsubst %.c,$O/%.o,$(call have,$1))
+obj = $(patsubst %.c,$O/%.o,$1)
 LIB := $O/libskyrail.a
 DP  := $O/libdataplane.a
 CP  := $O/libcontrolplane.a

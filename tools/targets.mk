@@ -58,7 +58,7 @@ $(BUILD)/man/%: docs/man/%.scd
 
 # Written anew when the Makefile or the set of files changes: what make would run, as JSON.
 all: compile_commands.json
-compile_commands.json: Makefile tools/targets.mk $(sort $(dir $(call have,$(lib_SRCS) $(dp_SRCS) $(cp_SRCS) $(ctl_SRCS)) $(TESTS) $(FUZZ)))
+compile_commands.json: Makefile tools/targets.mk $(sort $(dir $(lib_SRCS) $(dp_SRCS) $(cp_SRCS) $(ctl_SRCS) $(TESTS) $(FUZZ)))
 ifndef COMPDB
 	@$(MAKE) -kBn V=1 COMPDB=1 programs test-bins fuzz-bins bench-bins 2>/dev/null | tools/compile-commands >$@.tmp && mv $@.tmp $@
 endif
