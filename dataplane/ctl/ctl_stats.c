@@ -45,14 +45,20 @@ void ctl_stats_open(struct ctl *c)
 static void ports(struct ctl *c)
 {
 	for (unsigned i = 0; i < port_set_n(c->k.ports); i++) {
-		struct evt_port e;
+		struct evt_port e, was;
 
+		port_show(c->k.ports, i, &was);
 		if (i < c->k.region->stats->n_ports)
 			port_stats(c->k.ports, i, stats_port(c->k.region->stats, i));
 		if (!port_poll(c->k.ports, i))
 			continue;
 		port_show(c->k.ports, i, &e);
-		log_notice("port=%s link=%s", e.name, e.link_up ? "up" : "down");
+		if (memcmp(was.mac, e.mac, sizeof(e.mac)) != 0) {
+			worker_set_mac(c->k.workers, e.port, e.mac);
+			log_notice("port=%s has another mac", e.name);
+		}
+		if (was.link_up != e.link_up)
+			log_notice("port=%s link=%s", e.name, e.link_up ? "up" : "down");
 		ctl_port_event(c, i);
 	}
 }

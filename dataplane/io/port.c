@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,17 @@ static bool if_running(const char *name)
 
 	return if_ask(name, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_UP) &&
 	       (ifr.ifr_flags & IFF_RUNNING);
+}
+
+// False when it has none or is gone.
+static bool if_mac(const char *name, uint8_t mac[6])
+{
+	struct ifreq ifr;
+
+	if (if_ask(name, SIOCGIFHWADDR, &ifr) != 0 || ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+		return false;
+	memcpy(mac, ifr.ifr_hwaddr.sa_data, 6);
+	return true;
 }
 
 // ---- device texts ----
@@ -276,7 +288,9 @@ bool port_poll(struct port_set *s, unsigned i)
 	struct rte_eth_link link;
 	bool up = false;
 	uint32_t speed = 0;
+	uint8_t mac[6];
 
+	memcpy(mac, p->mac, sizeof(mac));
 	if (rte_eth_link_get_nowait(p->id, &link) == 0) {
 		up = link.link_status == RTE_ETH_LINK_UP;
 		if (link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
@@ -285,8 +299,11 @@ bool port_poll(struct port_set *s, unsigned i)
 	// these drivers tell what they assume, the kernel knows
 	if (p->kernel_backed)
 		up = if_running(p->kernel_dev);
-	if (up == p->link_up && speed == p->speed_mbps)
+	if (p->kernel_backed && p->exception == PORT_KERNEL_COPY)
+		if_mac(p->kernel_dev, mac);
+	if (up == p->link_up && speed == p->speed_mbps && memcmp(mac, p->mac, sizeof(mac)) == 0)
 		return false;
+	memcpy(p->mac, mac, sizeof(mac));
 	p->link_up = up;
 	p->speed_mbps = speed;
 	return true;

@@ -64,7 +64,8 @@ void port_show(const struct port_set *s, unsigned i, struct evt_port *out);
 const char *port_lacks(const struct port_set *s, unsigned i); // "" if nothing
 // Does the kernel see every frame of port i too, whatever we do with it (af_packet)?
 bool port_kernel_sees(const struct port_set *s, unsigned i);
-// Look at link state and MTU of port i; true when something that EVT_PORT tells has changed.
+// Look at link state and, where the kernel owns the interface, at the address of port i; true when
+// something that EVT_PORT tells has changed.
 bool port_poll(struct port_set *s, unsigned i);
 // The device's own counters into the statistics block of port i.
 void port_stats(const struct port_set *s, unsigned i, struct stats_port *out);

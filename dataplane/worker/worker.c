@@ -42,6 +42,8 @@ struct worker {
 	struct wctx w; // first: a wctx of ours is a worker
 	struct idle idle;
 	_Atomic bool stop;
+	_Atomic bool macs_new; // owner: main sets, worker clears
+	_Atomic uint64_t mac_new[DPMSG_MAX_PORTS]; // owner: main; MAC_SET | the address
 	bool prepared;
 	uint16_t n_ports; // tx[] entries in use lie below
 	unsigned lcore; // launched on
@@ -60,6 +62,8 @@ struct worker_set {
 	struct worker *worker[DPMSG_MAX_WORKERS];
 };
 
+#define MAC_SET (1ull << 48)
+
 static const struct wctx_ops ops = {
 	.handoff_tx = handoff_tx,
 	.handoff_raw = handoff_raw,
@@ -67,6 +71,19 @@ static const struct wctx_ops ops = {
 };
 
 // ---- clock and budgets ----
+
+// Addresses that ports got while we ran: the kernel owns the interface of an af_packet port.
+static void macs_take(struct worker *k)
+{
+	if (!atomic_exchange_explicit(&k->macs_new, false, memory_order_acquire))
+		return; // pairs with worker_set_mac()
+	for (unsigned port = 0; port < DPMSG_MAX_PORTS; port++) {
+		uint64_t mac = atomic_load_explicit(&k->mac_new[port], memory_order_relaxed);
+
+		for (unsigned i = 0; (mac & MAC_SET) != 0 && i < 6; i++)
+			k->w.mac[port][i] = (uint8_t)(mac >> (40 - 8 * i));
+	}
+}
 
 static void clock_tick(struct worker *k, uint64_t tsc)
 {
@@ -76,6 +93,8 @@ static void clock_tick(struct worker *k, uint64_t tsc)
 	k->base_tsc = tsc;
 	k->base_ns = ns > w->now_ns ? ns : w->now_ns; // never back
 	w->now_ds = (uint32_t)(k->base_ns / DS_NS);
+	if (unlikely(atomic_load_explicit(&k->macs_new, memory_order_relaxed)))
+		macs_take(k);
 	atomic_store_explicit(&w->stats->held, handoff_held(w), memory_order_relaxed);
 }
 
@@ -526,6 +545,19 @@ int worker_set_mac1_key(struct worker_set *s, const uint8_t key[32])
 	if (old != NULL)
 		reclaim_defer(s->reclaim, key_free, old, 0);
 	return 0;
+}
+
+void worker_set_mac(struct worker_set *s, uint16_t port, const uint8_t mac[6])
+{
+	uint64_t word = MAC_SET;
+
+	for (unsigned i = 0; i < 6; i++)
+		word |= (uint64_t)mac[i] << (40 - 8 * i);
+	for (unsigned i = 0; port < DPMSG_MAX_PORTS && i < s->n; i++) {
+		atomic_store_explicit(&s->worker[i]->mac_new[port], word, memory_order_relaxed);
+		// pairs with the exchange in macs_take()
+		atomic_store_explicit(&s->worker[i]->macs_new, true, memory_order_release);
+	}
 }
 
 void worker_set_idle(struct worker_set *s, enum idle_mode mode)

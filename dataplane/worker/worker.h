@@ -41,6 +41,8 @@ void worker_stop(struct worker_set *s);
 
 // [main, while they run] The key of the mac1 check (CMD_HELLO); 0 or -errno (old one stays).
 int worker_set_mac1_key(struct worker_set *s, const uint8_t key[32]);
+// [main, while they run] The address that frames for this port must have, from the next tick on.
+void worker_set_mac(struct worker_set *s, uint16_t port, const uint8_t mac[6]);
 void worker_set_idle(struct worker_set *s, enum idle_mode mode);
 
 // [worker] The loop until worker_stop(); for tests that bring their own threads. Returns 0.
