@@ -49,7 +49,7 @@ void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len
 	n.cp_up_ms = (clock_mono_ns() - a->start_ns) / CLOCK_NS_PER_MS;
 	transport_mgr_each(a->d.transports, count_up, &n);
 	if (info != NULL && s != NULL) {
-		n.dp_attached = 1;
+		n.dp_attached = dp_client_is_ready(a->d.dp);
 		COPY(n.dp_version, s->program);
 		COPY(n.dpdk, s->dpdk);
 		COPY(n.aead, s->aead);
