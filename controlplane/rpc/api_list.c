@@ -130,39 +130,74 @@ static uint64_t sum_drops(const struct stats_worker *w)
 	return sum;
 }
 
+static void worker_record(
+	const struct stats_hdr *s, const struct evt_worker *e, struct api_worker *w)
+{
+	const struct stats_worker *c;
+	uint64_t busy, all;
+
+	*w = (struct api_worker){.worker = e->worker,
+		.lcore = e->lcore,
+		.cpu = e->cpu,
+		.numa = e->socket,
+		.hops = e->n_hops,
+		.queues = e->n_queues};
+	if (s == NULL || e->worker >= s->n_workers)
+		return;
+	c = stats_worker(s, e->worker);
+	w->asleep = atomic_load_explicit(&c->asleep, memory_order_relaxed) != 0;
+	w->held = atomic_load_explicit(&c->held, memory_order_relaxed);
+	w->rx_frames = stat_get(&c->c[W_rx_frames]);
+	w->tx_frames = stat_get(&c->c[W_tx_frames]);
+	w->rx_packets = stat_get(&c->c[W_pkt_rx]);
+	w->forwarded = stat_get(&c->c[W_pkt_forwarded]);
+	w->drops = sum_drops(c);
+	w->sleeps = stat_get(&c->c[W_sleeps]);
+	busy = stat_get(&c->c[W_cycles_busy]);
+	all = busy + stat_get(&c->c[W_cycles_idle]);
+	w->busy_ppm = all > 0 ? (uint32_t)((double)busy / (double)all * 1e6) : 0;
+}
+
+struct workers_list {
+	struct api *a;
+	struct api_req *r; // NULL: the client went away
+};
+
+static void on_workers(void *arg, int status, uint32_t aux)
+{
+	struct workers_list *l = arg;
+	struct api *a = l->a;
+
+	for (unsigned i = 0; l->r != NULL && i < a->n_workers; i++) {
+		struct api_worker w;
+
+		worker_record(stats_of(a), &a->workers[i], &w);
+		api_req_record(l->r, &w, sizeof(w));
+	}
+	if (l->r != NULL)
+		api_req_end(l->r, NULL, 0);
+	free(l);
+}
+
+static void workers_cancel(void *arg)
+{
+	((struct workers_list *)arg)->r = NULL;
+}
+
+// How many hops a worker owns changes: it is asked again. When it can't be asked, the last word
+// counts.
 void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct api *a = ctx;
-	const struct stats_hdr *s = stats_of(a);
+	struct workers_list *l = calloc(1, sizeof(*l));
 
-	for (unsigned i = 0; i < a->n_workers; i++) {
-		const struct evt_worker *e = &a->workers[i];
-		struct api_worker w = {.worker = e->worker,
-			.lcore = e->lcore,
-			.cpu = e->cpu,
-			.numa = e->socket,
-			.hops = e->n_hops,
-			.queues = e->n_queues};
-		const struct stats_worker *c;
-		uint64_t busy, all;
-
-		if (s != NULL && e->worker < s->n_workers) {
-			c = stats_worker(s, e->worker);
-			w.asleep = atomic_load_explicit(&c->asleep, memory_order_relaxed) != 0;
-			w.held = atomic_load_explicit(&c->held, memory_order_relaxed);
-			w.rx_frames = stat_get(&c->c[W_rx_frames]);
-			w.tx_frames = stat_get(&c->c[W_tx_frames]);
-			w.rx_packets = stat_get(&c->c[W_pkt_rx]);
-			w.forwarded = stat_get(&c->c[W_pkt_forwarded]);
-			w.drops = sum_drops(c);
-			w.sleeps = stat_get(&c->c[W_sleeps]);
-			busy = stat_get(&c->c[W_cycles_busy]);
-			all = busy + stat_get(&c->c[W_cycles_idle]);
-			w.busy_ppm = all > 0 ? (uint32_t)((double)busy / (double)all * 1e6) : 0;
-		}
-		api_req_record(r, &w, sizeof(w));
+	if (l == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return;
 	}
-	api_req_end(r, NULL, 0);
+	*l = (struct workers_list){ctx, r};
+	api_req_pend(r, NULL, workers_cancel, l);
+	if (dp_client_dump(l->a->d.dp, DUMP_WORKERS, 0, 0, on_workers, l) < 0)
+		on_workers(l, 0, 0);
 }
 
 // ---- transports ----
