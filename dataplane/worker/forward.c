@@ -1,6 +1,6 @@
 // The verdict on a burst of route packets, in three stages: read all headers and prefetch all
 // rules; judge each packet, gathering those that go on by egress hop; push the gathered ones. The
-// semantics are skywire-routing 2.5 and 3: which packet refreshes which rule, where keep-alives and
+// semantics are skywire-routing 2.5 and 3: which packet refreshes which rule, where keep-alive packets and
 // closes end. Every routed type goes on byte for byte with only its id replaced. Deliberately not
 // here: keys, frames, and the removal of rules, which is the main lcore's.
 
@@ -252,7 +252,7 @@ static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r,
 }
 
 // Forward rules are for the control plane's packets; one that names no ingress, or a transport,
-// takes packets of the network too: data goes on, keep-alives and closes end here.
+// takes packets of the network too: data goes on, keep-alive packets and closes end here.
 static bool ends_at_forward(struct wctx *w, struct rule *r, struct rte_mbuf *m)
 {
 	uint8_t type = route_hdr_type(header(m));
