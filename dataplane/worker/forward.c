@@ -1,7 +1,7 @@
 // The verdict on a burst of route packets, in three stages: read all headers and prefetch all
 // rules; judge each packet, gathering those that go on by egress hop; push the gathered ones. The
-// semantics are skywire-routing 2.5 and 3: which packet refreshes which rule, where keep-alive packets and
-// closes end. Every routed type goes on byte for byte with only its id replaced. Deliberately not
+// semantics are skywire-routing 2.5 and 3: which packet refreshes which rule, where a keep-alive or
+// a close ends. Every routed type goes on byte for byte with only its id replaced. Deliberately not
 // here: keys, frames, and the removal of rules, which is the main lcore's.
 
 #include "dataplane/worker/forward.h"
