@@ -32,31 +32,6 @@ static bool wanted(const char *name)
 	return only == NULL || strncmp(only, name, strlen(only)) == 0;
 }
 
-static bool have_hugepages(void)
-{
-	FILE *f = fopen("/proc/meminfo", "r");
-	char line[128];
-	unsigned long n = 0;
-
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		sscanf(line, "HugePages_Free: %lu", &n);
-	if (f != NULL)
-		fclose(f);
-	return n * 2 > 1500;
-}
-
-static void start_eal(void)
-{
-	const char *huge[] = {"bench", "--in-memory", "-m", "1500", "--no-pci", "--no-telemetry",
-		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1"};
-	const char *small[] = {"bench", "--no-huge", "-m", "1500", "--no-pci", "--no-telemetry",
-		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1", "--no-shconf"};
-	bool h = have_hugepages();
-
-	if (rte_eal_init(h ? 9 : 10, (char **)(uintptr_t)(h ? huge : small)) < 0)
-		env_die("EAL", EIO);
-}
-
 // ---- runs: packets per second of one slice ----
 
 // Time that this thread had a core. Where others compute on the same machine, the wall clock would
@@ -431,7 +406,7 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
 			only = argv[++i];
 	}
-	start_eal();
+	env_start_eal();
 	if (wanted("forward_clear") || wanted("forward_vs_hash"))
 		forward_clear();
 	if (wanted("forward_scale"))

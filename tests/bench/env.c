@@ -6,6 +6,7 @@
 #include "tests/bench/loops.h"
 
 #include <rte_cycles.h>
+#include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
@@ -18,6 +19,31 @@ void env_die(const char *what, int err)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, strerror(err < 0 ? -err : err));
 	exit(1);
+}
+
+static bool have_hugepages(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[128];
+	unsigned long n = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		sscanf(line, "HugePages_Free: %lu", &n);
+	if (f != NULL)
+		fclose(f);
+	return n * 2 > 1500;
+}
+
+void env_start_eal(void)
+{
+	const char *huge[] = {"bench", "--in-memory", "-m", "1500", "--no-pci", "--no-telemetry",
+		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1"};
+	const char *small[] = {"bench", "--no-huge", "-m", "1500", "--no-pci", "--no-telemetry",
+		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1", "--no-shconf"};
+	bool h = have_hugepages();
+
+	if (rte_eal_init(h ? 9 : 10, (char **)(uintptr_t)(h ? huge : small)) < 0)
+		env_die("EAL", EIO);
 }
 
 uint32_t env_id(const struct env *e, uint32_t i)
@@ -116,8 +142,8 @@ static void make_hop(struct env *e, enum aead_cipher cipher)
 		.local_port = ENV_UDP,
 		.payload_max = 9000,
 		.name = "loop",
-		.keys = {.rx_index = 0x55550001,
-			.tx_index = 0x55550001,
+		.keys = {.rx_index = ENV_RX_INDEX,
+			.tx_index = ENV_RX_INDEX,
 			.cipher = cipher,
 			.initiator = 1},
 	};

@@ -14,7 +14,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-enum { ENV_IN_FLIGHT = 512, ENV_RING = 1024, ENV_UDP = 7780 };
+enum { ENV_IN_FLIGHT = 512, ENV_RING = 1024, ENV_UDP = 7780, ENV_RX_INDEX = 0x55550001 };
 
 struct env {
 	struct region region;
@@ -35,6 +35,9 @@ struct env {
 
 // Dies with a message when anything fails: a bench has no other use for an error.
 void env_die(const char *what, int err);
+
+// EAL with two lcores, on hugepages when there are enough.
+void env_start_eal(void);
 
 // 2^bits slots with n_rules rules in one cycle, or the rules of `share`. loop: the port's output is
 // its input.

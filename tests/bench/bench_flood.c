@@ -1,0 +1,182 @@
+// What a flood costs those who behave: as many hostile frames as good ones reach the worker, which
+// forwards over a sealed link all the while. Only the worker's own turns are timed, not the
+// generator.
+//
+//   bench_flood [--quick]
+
+#include "lib/wire/rail.h"
+#include "tests/bench/env.h"
+#include "tests/bench/figures.h"
+#include "tests/bench/loops.h"
+
+#include <rte_ethdev.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RULES = 100000, BITS = 17, PAYLOAD = 64, SLICE_MS = 60, PEER_HOST = 1, OTHER_HOST = 66 };
+
+struct flood {
+	struct env *e;
+	uint8_t frame[OFF_ROUTE + 7 + PAYLOAD + RAIL_TAG_LEN];
+	uint32_t index; // receiver index that the hostile frames name
+	uint8_t host; // last byte of their source address
+	uint64_t counter;
+	const struct aead_backend *backend;
+	struct aead_key key;
+};
+
+static void make_frame(struct flood *f)
+{
+	uint8_t *p = f->frame;
+
+	rte_eth_macaddr_get(f->e->port, (struct rte_ether_addr *)p);
+	memcpy(p + 6, p, 6);
+	be16_put(p + 12, 0x0800);
+	p[14] = 0x45;
+	be16_put(p + 16, (uint16_t)(sizeof(f->frame) - 14));
+	p[22] = 64;
+	p[23] = 17;
+	p[26] = 10;
+	p[29] = f->host;
+	p[30] = 10;
+	p[33] = PEER_HOST;
+	be16_put(p + 34, ENV_UDP);
+	be16_put(p + 36, ENV_UDP);
+	be16_put(p + 38, (uint16_t)(sizeof(f->frame) - 34));
+	memset(p + OFF_RAIL + RAIL_DATA_HDR_LEN, 0xe5,
+		sizeof(f->frame) - OFF_RAIL - RAIL_DATA_HDR_LEN);
+}
+
+// Put n frames with fresh counters and wrong tags before the worker.
+static void inject(struct flood *f, unsigned n)
+{
+	struct rte_mbuf *m[64];
+
+	n = RTE_MIN(n, (unsigned)RTE_DIM(m));
+	if (n == 0 || rte_pktmbuf_alloc_bulk(f->e->pool, m, n) != 0)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t *p = (uint8_t *)rte_pktmbuf_append(m[i], sizeof(f->frame));
+
+		memcpy(p, f->frame, sizeof(f->frame));
+		rail_data_hdr_put(p + OFF_RAIL, f->index, f->counter++);
+	}
+	for (unsigned sent = rte_ring_enqueue_burst(f->e->in, (void **)m, n, NULL); sent < n;
+		sent++)
+		rte_pktmbuf_free(m[sent]);
+}
+
+// Time that this thread had a core: others compute on the same machine.
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double run(struct flood *f, bool flooded)
+{
+	struct env *e = f->e;
+	uint64_t first = stat_get(&e->w->c[W_tx_frames]), last = first;
+	uint64_t bad = stat_get(&e->w->c[W_rx_frames]);
+	double spent = 0;
+
+	while (spent < SLICE_MS * 1e-3) {
+		double start;
+		uint64_t now;
+
+		// as many hostile frames as good ones were forwarded since
+		if (flooded) {
+			now = stat_get(&e->w->c[W_tx_frames]);
+			inject(f, (unsigned)(now - last) + (now == last));
+			last = now;
+		}
+		start = cpu_s();
+		worker_turn(e->w);
+		spent += cpu_s() - start;
+	}
+	last = stat_get(&e->w->c[W_tx_frames]);
+	bad = stat_get(&e->w->c[W_rx_frames]) - bad - (last - first);
+	if (flooded && bad < (last - first) / 4)
+		env_die("the flood did not come", EIO);
+	return (double)(last - first) / spent;
+}
+
+static double run_flooded(void *ctx)
+{
+	return run(ctx, true);
+}
+
+static double run_quiet(void *ctx)
+{
+	return run(ctx, false);
+}
+
+// Opening alone, of wrong tags.
+static double run_open(struct flood *f)
+{
+	static uint8_t buf[32][256];
+	struct aead_op ops[32];
+	double start = cpu_s(), passed;
+	uint64_t n = 0;
+
+	do {
+		for (unsigned i = 0; i < 32; i++) {
+			ops[i] = (struct aead_op){.aad = buf[i],
+				.src = buf[i] + 16,
+				.dst = buf[i] + 16,
+				.len = 8 + PAYLOAD,
+				.tag = buf[i] + 16 + 8 + PAYLOAD};
+			aead_nonce_be(ops[i].nonce, f->counter + n + i);
+		}
+		f->backend->open(&f->key, ops, 32);
+		n += 32;
+		passed = cpu_s() - start;
+	} while (passed < SLICE_MS * 1e-3);
+	return (double)n / passed;
+}
+
+// The rate that is left when each good packet comes with one wrong tag that must be opened.
+static double run_share(void *ctx)
+{
+	return 1 / (1 / run_quiet(ctx) + 1 / run_open(ctx));
+}
+
+static void figure(struct env *e, const char *name, uint32_t index, uint8_t host,
+	figure_run baseline, unsigned pairs)
+{
+	struct flood f = {
+		.e = e,
+		.index = index,
+		.host = host,
+		.backend = aead_backend_select(AEAD_CHACHA20_POLY1305),
+	};
+	struct figure fig = {.name = name, .unit = "good packets/s", .target = 0.95};
+	uint8_t key[32] = {1};
+
+	make_frame(&f);
+	// fresh for the window for as long as the bench runs, and never committed
+	f.counter = 1ull << 40;
+	f.backend->key_init(&f.key, AEAD_CHACHA20_POLY1305, key);
+	figure_pairs(&fig, run_flooded, &f, baseline, &f, pairs);
+	figure_print(&fig);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned pairs = argc > 1 && strcmp(argv[1], "--quick") == 0 ? 7 : 31;
+	struct env *e;
+
+	env_start_eal();
+	e = env_new(BITS, RULES, NULL, AEAD_CHACHA20_POLY1305, true, IDLE_POLL);
+	env_fill(e, ENV_IN_FLIGHT / 2, PAYLOAD);
+	figure(e, "flood_unknown_index", ENV_RX_INDEX + 77, OTHER_HOST, run_quiet, pairs);
+	figure(e, "flood_foreign", ENV_RX_INDEX, OTHER_HOST, run_quiet, pairs);
+	figure(e, "flood_own_address", ENV_RX_INDEX, PEER_HOST, run_share, pairs);
+	env_free(e);
+	return 0;
+}
