@@ -8,7 +8,7 @@
 
 enum {
 	EVT_BUDGET = 2048, // records of the event ring per turn
-	HS_BUDGET = 64, // of each handshake ring: each may cost a Diffie-Hellman
+	HS_BUDGET = 8, // of each handshake ring: each may cost half a millisecond of curves
 	UP_BUDGET = 256, // of each packet ring
 };
 
