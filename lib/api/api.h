@@ -37,7 +37,6 @@ struct api_frame {
 	int32_t status; // requests: 0
 };
 static_assert(sizeof(struct api_frame) == 16, "api_frame");
-
 enum api_type {
 	API_HELLO = 1,
 	// lists: no payload unless said otherwise; the answer's records are those of api_rec.h
@@ -76,7 +75,6 @@ struct api_welcome {
 	char node[API_NAME_LEN];
 };
 static_assert(sizeof(struct api_welcome) == 40, "api_welcome");
-
 enum api_rights { API_RIGHT_SHOW = 1, API_RIGHT_CHANGE = 2 };
 
 // A UDP end point; IPv4 is mapped, the address bytes are in network order. All zeros = none.
@@ -98,7 +96,6 @@ struct api_counters_ask {
 	uint32_t pad;
 };
 static_assert(sizeof(struct api_counters_ask) == 8, "api_counters_ask");
-
 enum api_cipher {
 	API_CIPHER_AUTO = 0,
 	API_CIPHER_CHACHA20 = 1,
@@ -196,7 +193,6 @@ struct api_pong {
 	uint32_t pad;
 };
 static_assert(sizeof(struct api_pong) == 8, "api_pong");
-
 struct api_log_level {
 	char module[API_NAME_LEN]; // or "all"
 	char level[16]; // err, warn, notice, info, debug

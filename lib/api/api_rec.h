@@ -167,8 +167,7 @@ struct api_edge {
 	uint8_t pad[2];
 	uint64_t out_packets; // from the device into the route
 	uint64_t out_bytes;
-	uint64_t in_packets; // from the route to the device
-	uint64_t in_bytes;
+	uint64_t in_packets, in_bytes; // from the route to the device
 	uint64_t drop_detached; // out: no route attached
 	uint64_t drop_in_full; // in: the device took no more
 	uint64_t drop_in_bad; // in: not an IP packet, or of no known kind
