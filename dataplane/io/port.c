@@ -139,12 +139,16 @@ size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers)
 	return n > p - p / 4 ? p - 1 : n;
 }
 
+unsigned port_frame_room(unsigned mtu)
+{
+	unsigned frame = (mtu + PORT_PACKET_SLOT + 255) & ~255u;
+
+	return frame < 2048 ? 2048 : frame;
+}
+
 static unsigned data_room(unsigned mtu)
 {
-	// Ethernet, one VLAN tag and check sum, which some devices deliver; whole cache lines
-	unsigned frame = (mtu + 14 + 4 + 4 + 63) & ~63u;
-
-	return RTE_PKTMBUF_HEADROOM + (frame < 2048 ? 2048 : frame);
+	return RTE_PKTMBUF_HEADROOM + port_frame_room(mtu);
 }
 
 size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max)

@@ -70,6 +70,18 @@ static const struct port_driver *driver_of(const char *device)
 
 // ---- find or make the device ----
 
+// af_packet drops frames longer than its slots, which hold the kernel's header too, wants buffers
+// (data_room() in port.c) of their size, and whole slots in whole pages. Its 512 slots are too few
+// for a worker that slept, or had its processor taken, while a burst came.
+static void packet_ring_args(unsigned mtu, char *out, size_t cap)
+{
+	if (mtu <= 1900)
+		snprintf(out, cap, ",framecnt=4096");
+	else
+		snprintf(out, cap, ",framesz=%u,blocksz=%u,framecnt=1024", port_frame_room(mtu),
+			port_frame_room(mtu) * 16);
+}
+
 // What rte_dev_probe() gets: the device as configured, and what follows from queues and MTU where
 // its driver wants that said beforehand.
 static void probe_args(
@@ -82,14 +94,10 @@ static void probe_args(
 	if (p->driver->queues_arg != NULL && queues > 1 &&
 		!port_device_arg(ask->device, p->driver->queues_arg, value, sizeof(value)))
 		at += (size_t)snprintf(out + at, cap - at, ",%s=%u", p->driver->queues_arg, queues);
-	// af_packet drops frames longer than framesz; one block holds whole frames. Its 512 frames
-	// are too few for a worker that slept, or had its processor taken, while a burst came.
 	if (strcmp(p->driver->name, "net_af_packet") == 0 &&
 		!port_device_arg(ask->device, "framesz", value, sizeof(value)) &&
 		!port_device_arg(ask->device, "framecnt", value, sizeof(value)))
-		snprintf(out + at, cap - at, "%s",
-			port_mtu_guess(ask) > 1900 ? ",framesz=16384,blocksz=16384,framecnt=1024"
-						   : ",framecnt=4096");
+		packet_ring_args(port_mtu_guess(ask), out + at, cap - at);
 }
 
 static int find(struct opener *o, struct port *p, const struct port_ask *ask)

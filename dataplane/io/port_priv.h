@@ -7,7 +7,12 @@
 
 #include <net/if.h>
 
-enum { PORT_POOLS_MAX = 8 };
+enum {
+	PORT_POOLS_MAX = 8,
+	// a slot of af_packet's ring beside the bytes of IP: TPACKET_V2's header and addresses, and
+	// Ethernet with a VLAN tag
+	PORT_PACKET_SLOT = 96,
+};
 
 // Traits of a driver that no query tells.
 struct port_driver {
@@ -58,6 +63,9 @@ unsigned port_if_mtu(const char *name);
 // Value of key=... among the arguments of a vdev; false when it is not there.
 bool port_device_arg(const char *device, const char *key, char *out, size_t cap);
 // One pool for each NUMA node that a worker is on. 0 or -errno.
+// Bytes for a frame of that many bytes of IP, with what devices deliver around it. A multiple of
+// 256.
+unsigned port_frame_room(unsigned mtu);
 int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, const int *sockets);
 // The worker that polls queue q of the port at place i.
 unsigned port_rx_worker(const struct port_set *s, unsigned i, unsigned q);
