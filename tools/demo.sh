@@ -40,7 +40,7 @@ demo_end() {
 }
 trap demo_end EXIT
 trap 'exit 130' INT TERM
-trap 'printf "  line %d: %s\n" $LINENO "$BASH_COMMAND"' ERR
+trap 'printf "  line %d: %s\n" $LINENO "$BASH_COMMAND" >&2' ERR
 
 # tables: what B's node says now
 tables() {
@@ -53,9 +53,10 @@ tables() {
 
 # watch_while PID: B's tables for as long as the process runs; redrawn on a terminal
 watch_while() {
-	local drawn=0 text next=0
+	local drawn=0 text next=0 end=$((SECONDS + 90))
 	COLUMNS=$(tput cols 2>/dev/null || echo 150)
 	while kill -0 "$1" 2>/dev/null; do
+		[ $SECONDS -lt $end ] || { kill "$1" && fail "no end in 90 s"; }
 		if [ $SECONDS -ge $next ]; then
 			text=$(tables)
 			[ "$drawn" -eq 0 ] || printf '\e[%dA\e[J' "$drawn"
@@ -101,7 +102,7 @@ sk B show transports | sed 's/^/  /'
 good "both are up, sealed with $(tp B a cipher)"
 
 title "3. Rules by the CLI, edges in A and C"
-chain_rules 6s
+chain_rules 10s >/dev/null
 chain_edges
 sk B show rules | sed 's/^/  /'
 good "one route each way: A 101 -> B 201 -> C 301, C 302 -> B 202 -> A 102"
@@ -118,7 +119,7 @@ in_ns C python3 -m http.server --bind 10.9.0.2 --directory "$T/www" 8080 >"$T/ht
 wait_for 5 "web server" in_ns A curl -sfI http://10.9.0.2:8080/file || fail "no web server"
 wait_for 5 "counters" same_route || fail "the counters of the nodes differ before"
 lost0=$(lost) drops0=$(drops B) packets0=$(rule B 202 packets) cp0=${PID[B.cp]}
-in_ns A curl -sf --limit-rate $((MB / 10 + 1))M -o "$T/copy" http://10.9.0.2:8080/file &
+in_ns A curl -sf --max-time 80 --limit-rate $((MB / 10 + 1))M -o "$T/copy" http://10.9.0.2:8080/file &
 transfer=$!
 (sleep 3 && kill -KILL "$cp0") &
 watch_while $! # B's tables, until the kill
@@ -155,7 +156,7 @@ title "7. The edges let go: nobody keeps the routes alive, the sweeper takes the
 sk A edge detach sky0
 sk C edge detach sky0
 routes_gone() { for n in A B C; do [ "$(sk $n -j show rules | jq length)" = 0 ] || return; done; }
-(wait_for 20 "sweeper" routes_gone) &
+(wait_for 30 "sweeper" routes_gone) &
 watch_while $! || fail "rules were not swept"
 good "all rules are gone; B: $(sk B -j show node | jq .rules_expired) expired"
 

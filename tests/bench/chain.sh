@@ -123,7 +123,7 @@ part_chain() {
 	chain_nodes
 	node_start A B C
 	wait_for 20 "transports" chain_up
-	chain_rules
+	chain_rules >/dev/null
 	chain_edges
 	in_ns C iperf3 -s -D
 	kernel_chain
@@ -202,7 +202,7 @@ part_latency_poll() {
 	ip -n C link del sky0 2>/dev/null || true
 	node_start A B C
 	wait_for 20 "transports" chain_up
-	chain_rules
+	chain_rules >/dev/null
 	chain_edges
 	rtts A 10.9.0.2 $pings "$T/ours"
 	for i in 50 99 99.9; do

@@ -1,35 +1,37 @@
 #!/bin/bash
-# C's interface gets another MAC address and tells so by ARP; B's frames follow. Frames to the old
-# address are dropped on their way, as a switch would.
+# The next hop of B towards C gets another MAC address and tells so by ARP; then the route goes by
+# another address. B's frames follow both.
 #
-#   [A] a0 ---- b0 [B] b1 ---- c0 [C, MAC changes]
+#   [A] a0 ---- b0 [B] b1 ---- r0 [R, a router, the kernel's] r1 ---- c0 [C]
 . "$(dirname "$0")/_init.sh"
 
-chain_net 4
-in_ns C sh -c 'echo 1 >/proc/sys/net/ipv4/conf/c0/arp_notify'
+net_add A B R C
+net_link A a0 10.1.1.1/24 B b0 10.1.1.2/24
+net_link B b1 10.1.2.1/24 R r0 10.1.2.254/24,10.1.2.253/24
+net_link R r1 10.1.3.254/24 C c0 10.1.3.2/24
+in_ns R sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv4/conf/r0/arp_notify'
+ip -n B route add 10.1.3.0/24 via 10.1.2.254
+ip -n C route add 10.1.2.0/24 via 10.1.3.254
+IP_A=10.1.1.1 IP_BA=10.1.1.2 IP_BC=10.1.2.1 IP_C=10.1.3.2
 chain_nodes
 node_start A B C
 wait_for 20 "all transports up" chain_up
-chain_rules
+chain_rules >/dev/null
 chain_edges
 expect "ping" chain_ping
 
-old=$(ip -n C -j link show c0 | jq -r '.[0].address')
-new=02:00:00:00:0c:0c
-known() { sk B -j show neighbours | jq -e --arg m "$1" 'any(.[]; .mac == $m and .usable)'; }
-expect "old address known" known "$old"
-in_ns B nft -f - <<END || { say "no nftables with an egress hook" && exit 125; }
-table netdev t {
-	chain c {
-		type filter hook egress device "b1" priority 0;
-		ether daddr $old counter drop
-	}
-}
-END
-ip -n C link set c0 address $new
-wait_for 10 "new address known" known $new
+# next_hop ADDRESS MAC: what B sends to C by
+next_hop() { sk B -j show neighbours | jq -e --arg a "$1" --arg m "$2" 'any(.[]; .dst == "10.1.3.2" and .next_hop == $a and .mac == $m and .usable)'; }
+mac=$(ip -n R -j link show r0 | jq -r '.[0].address')
+expect "router known" next_hop 10.1.2.254 "$mac" >/dev/null
+ip -n R link set r0 address 02:00:00:00:0c:0c
+wait_for 10 "new MAC known" next_hop 10.1.2.254 02:00:00:00:0c:0c
 wait_for 10 "ping" chain_ping -c 1
-expect "ping" chain_ping
-expect "both processes live" alive B.dp
+say "frames go to the new MAC"
 
+ip -n B route replace 10.1.3.0/24 via 10.1.2.253
+wait_for 10 "new route known" next_hop 10.1.2.253 02:00:00:00:0c:0c
+wait_for 10 "ping" chain_ping -c 1
+say "frames go by the new route"
+wait_for 5 "books" books B
 nodes_end A B C

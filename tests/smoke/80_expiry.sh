@@ -9,7 +9,7 @@ chain_net 4
 chain_nodes
 node_start A B C
 wait_for 20 "all transports up" chain_up
-chain_rules 3s
+chain_rules 3s >/dev/null
 chain_edges
 expect "ping" chain_ping
 same "keep-alive" "$(rule B 201 keep_alive_ms)" 3000
@@ -36,7 +36,7 @@ done
 same "expired in B" "$(sk B -j show node | jq .rules_expired)" 2
 
 say "ids may come again; Close takes the route down at once"
-chain_rules 60s
+chain_rules 60s >/dev/null
 sk A edge attach sky0 forward=101 consume=102
 sk C edge attach sky0 forward=302 consume=301
 expect "ping" chain_ping

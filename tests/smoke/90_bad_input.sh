@@ -94,10 +94,11 @@ refused 1 'nosuch' "${ask[@]}" ping nosuch
 refused 1 '77' "${ask[@]}" rule del 77
 refused 1 'nosuch' "${ask[@]}" rule add forward id=5 next=6 transport=nosuch
 refused 1 'nosuch' "${ask[@]}" edge detach nosuch
-"${ask[@]}" rule add consume id=9 --static
+"${ask[@]}" rule add consume id=9 --static >/dev/null
 refused 1 '9' "${ask[@]}" rule add consume id=9 --static
-"${ask[@]}" transport add x "peer=$(printf '02%s' "$(head -c 32 /dev/zero | tr '\0' '\1' | od -v -An -tx1 | tr -d ' \n')")"
-refused 1 'x' "${ask[@]}" transport add x "peer=${PK[A]}" address=10.1.1.2:7780
+"${ask[@]}" transport add x "peer=$(node_key "$T/x.key")"
+refused 1 'own key' "${ask[@]}" transport add y "peer=${PK[A]}" address=10.1.1.2:7780
+refused 1 'x' "${ask[@]}" transport add x "peer=$(node_key "$T/y.key")" address=10.1.1.2:7780
 same "rules" "$(sk A -j show rules | jq length)" 1
 
 say "a second control plane and a second data plane are refused"

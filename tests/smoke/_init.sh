@@ -59,7 +59,7 @@ smoke_end() {
 }
 trap smoke_end EXIT
 trap 'exit 143' TERM INT
-trap 'say "line $LINENO: $BASH_COMMAND"' ERR
+trap 'say "line $LINENO: $BASH_COMMAND" >&2' ERR
 
 # Orderly end of all nodes: each process must end with 0, and leave nothing behind.
 nodes_end() {
