@@ -158,7 +158,8 @@ node_conf() {
 
 dp_start() {
 	local dir=$T/$1
-	ip netns exec "$1" "$BIN/skyrail-dataplane" -- -c "$dir/dataplane.ini" >>"$dir/dataplane.log" 2>&1 &
+	# on a busy machine with few processors, a worker would else wait for its turn
+	ip netns exec "$1" nice -n -10 "$BIN/skyrail-dataplane" -- -c "$dir/dataplane.ini" >>"$dir/dataplane.log" 2>&1 &
 	PID[$1.dp]=$!
 	wait_for 20 "data plane of $1" dp_ready "$1"
 }
