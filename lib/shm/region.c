@@ -29,7 +29,7 @@ enum {
 	CMD_SIZE = 1 << 20,
 	EVT_SIZE = 4 << 20,
 	HS_SIZE = 256 << 10,
-	UP_SIZE = 1 << 20, // a power of two well above twice DPMSG_ROUTE_MAX
+	UP_SIZE = 4 << 20, // a power of two well above twice DPMSG_ROUTE_MAX
 	DOWN_SIZE = 1 << 20,
 };
 

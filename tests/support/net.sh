@@ -158,7 +158,7 @@ node_conf() {
 
 dp_start() {
 	local dir=$T/$1
-	# on a busy machine with few processors, a worker would else wait for its turn
+	# on a busy machine with few processors, a worker would else wait too long for its turn
 	ip netns exec "$1" nice -n -10 "$BIN/skyrail-dataplane" -- -c "$dir/dataplane.ini" >>"$dir/dataplane.log" 2>&1 &
 	PID[$1.dp]=$!
 	wait_for 20 "data plane of $1" dp_ready "$1"
@@ -167,7 +167,7 @@ dp_ready() { [ -S "$T/$1/run/dataplane.sock" ] && alive "$1.dp"; }
 
 cp_start() {
 	local dir=$T/$1
-	ip netns exec "$1" "$BIN/skyrail-controlplane" -c "$dir/controlplane.ini" >>"$dir/controlplane.log" 2>&1 &
+	ip netns exec "$1" nice -n -5 "$BIN/skyrail-controlplane" -c "$dir/controlplane.ini" >>"$dir/controlplane.log" 2>&1 &
 	PID[$1.cp]=$!
 	wait_for 20 "control plane of $1" cp_ready "$1"
 }
