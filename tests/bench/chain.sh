@@ -169,11 +169,12 @@ part_chain() {
 	part_latency_poll
 }
 
-# Packets that did not arrive while B's control plane was killed and started again.
+# Packets that the nodes lost while B's control plane was killed and started again: what one end of a
+# link sent and the other did not receive, and B's drops.
 restart_loss() {
-	local i lost='' client drops
+	local i lost='' client drops before
 	for ((i = 0; i < rounds; i++)); do
-		drops=$(drops B)
+		drops=$(drops B) before=$(links_lost)
 		in_ns A iperf3 -c 10.9.0.2 -u -b 20M -l 1000 -t 5 -J >"$T/iperf.json" &
 		client=$!
 		sleep 1.5
@@ -181,10 +182,12 @@ restart_loss() {
 		sleep 1
 		cp_start B
 		wait $client
-		lost+=" $(($(jq .end.sum.lost_packets "$T/iperf.json") + $(drops B) - drops))"
+		sleep 0.5
+		lost+=" $(($(links_lost) - before + $(drops B) - drops))"
 	done
 	figure restart_loss "packets lost" "$lost" | jq -c '. + {target: 0, met: (.max == 0)}'
 }
+links_lost() { chain_links | tr ' =' '\n-' | jq -Rn '[inputs | split("-") | (.[0] | tonumber) - (.[1] | tonumber)] | add'; }
 
 # The same chain with workers that never sleep needs a processor for each of them, and one for the rest.
 part_latency_poll() {

