@@ -419,6 +419,10 @@ void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 	memcpy(&h->pend[h->n_pend], m, n * sizeof(m[0]));
 	h->n_pend = (uint16_t)(h->n_pend + n);
 	count(w, W_seal_in, n);
+	if (h->n_pend >= BURST) {
+		hop_flush(w, h);
+		return;
+	}
 	if (!h->pending) {
 		h->pending = true;
 		h->next_pending = w->tx_pending;

@@ -32,7 +32,8 @@
 
 enum {
 	CLOCK_TICKS_HZ = 1000, // the monotonic clock is read so often, the TSC between
-	RX_BURSTS = 4, // of one queue in a turn
+	RX_BURSTS = 8, // of one queue in a turn, if it takes no longer than
+	RX_HZ = 20000, // 50 us
 	BUDGET_PCT = 1, // of the cycles, for foreign addresses and for handshakes each
 	BUDGET_CAP_HZ = 1000, // credit saved up at most: a millisecond of work
 	DS_NS = 100 * 1000 * 1000,
@@ -51,6 +52,7 @@ struct worker {
 	uint64_t base_tsc; // where the clock was read
 	uint64_t base_ns;
 	uint64_t tick_tsc; // cycles per look at the clock
+	uint64_t rx_tsc; // cycles for the bursts of one queue
 	double ns_per_tsc;
 };
 
@@ -267,14 +269,16 @@ static inline unsigned rx_stage(struct wctx *w, struct rx_queue *q)
 
 // A queue that fills its bursts is asked again: what is done once per turn is shared by more
 // packets, and the rules of one burst come into the cache while the next one is received.
-static inline unsigned rx_queue_stage(struct wctx *w, struct rx_queue *q)
+static inline unsigned rx_queue_stage(struct worker *k, struct rx_queue *q)
 {
+	struct wctx *w = &k->w;
+	uint64_t begin = rte_rdtsc();
 	unsigned all = 0, n;
 
 	for (unsigned i = 0; i < RX_BURSTS; i++) {
 		n = rx_stage(w, q);
 		all += n;
-		if (n < BURST)
+		if (n < BURST || rte_rdtsc() - begin > k->rx_tsc)
 			break;
 	}
 	return all;
@@ -379,7 +383,7 @@ bool worker_turn(struct wctx *w)
 	clock_stage(k);
 	work = hop_commands(w);
 	for (uint16_t i = 0; i < w->n_rxq; i++)
-		work += rx_queue_stage(w, &w->rxq[i]);
+		work += rx_queue_stage(k, &w->rxq[i]);
 	forward_flush(w);
 	if (w->n_workers > 1)
 		work += handoff_stage(w);
@@ -435,6 +439,7 @@ static struct worker *worker_new(const struct worker_conf *c, struct worker_set 
 	w->socket = (int16_t)socket;
 	w->rng = rte_rdtsc() | 1;
 	k->tick_tsc = w->tsc_hz / CLOCK_TICKS_HZ;
+	k->rx_tsc = w->tsc_hz / RX_HZ;
 	k->ns_per_tsc = 1e9 / (double)w->tsc_hz;
 	atomic_init(&k->idle.mode, c->idle);
 	w->uplink = uplink_new(c->region, i);
