@@ -52,7 +52,7 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 	c.dial = m.dial && m.addr.port != 0;
 	rc = transport_mgr_add(a->d.transports, &c, err, sizeof(err));
 	if (rc < 0)
-		api_req_fail(r, rc, "%s", err);
+		api_req_fail(r, rc, "transport %s: %s", c.name, err);
 	else
 		api_req_end(r, NULL, 0);
 }
