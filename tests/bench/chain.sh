@@ -103,7 +103,7 @@ rtts() {
 	in_ns "$1" ping -n -i 0.005 -c "$3" "$2" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' |
 		awk '{ print $1 * 1000 }' | sort -n >"$4"
 }
-percentile() { awk -v p="$2" '{ v[NR] = $1 } END { i = int(NR * p / 100) + 1; print v[i > NR ? NR : i] }' "$1"; }
+percentile() { awk -v p="$2" '{ v[NR] = $1 } END { i = int(NR * p / 100) + 1; if (i > NR) i = NR; print v[i] }' "$1"; }
 
 # cpu_ticks PID...
 cpu_ticks() {
