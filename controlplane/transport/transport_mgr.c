@@ -605,8 +605,10 @@ void transport_mgr_free(struct transport_mgr *m)
 	while (m->pings != NULL)
 		tp_ping_end(m->pings, -ENOTCONN, 0);
 	tp_outbox_tick(m, 0, true);
-	while (m->first != NULL)
+	while (m->first != NULL) {
+		m->first->state = TRANSPORT_DOWN; // unsaid: it lives on in the data plane
 		tp_remove(m->first);
+	}
 	loop_timer_free(m->tick);
 	init_time_close(m->init_time);
 	hs_limit_free(m->limit);
