@@ -199,6 +199,7 @@ void tp_dp_del(struct transport *t, uint8_t code, const char *text)
 	c.text_len = (uint8_t)snprintf(c.text, sizeof(c.text), "%s", text);
 	if (dp_client_send(t->m->conf.dp, &c, sizeof(c), tp_on_plain_done, t) == 0)
 		t->n_cmds++;
+	tp_outbox_linger(t);
 }
 
 void tp_dp_forget(struct transport *t)

@@ -75,28 +75,49 @@ static const char *scope_of(struct transport_mgr *m, uint16_t port)
 	return name != NULL ? name : "";
 }
 
-// For those whom no transport stands for yet: cookies and refusals.
-static void send_stray(struct transport_mgr *m, unsigned worker, const struct up_handshake *in,
-	const uint8_t *bytes, size_t len)
+// Strangers may not take all of the data plane's adjacencies.
+static bool outbox_has_room(const struct transport_mgr *m)
 {
-	struct tp_out *o;
+	const struct region_hdr *info = dp_client_info(m->conf.dp);
 
-	if (m->n_outbox >= TP_OUTBOX_MAX || (o = calloc(1, sizeof(*o))) == NULL) {
+	return m->n_outbox < TP_OUTBOX_MAX && info != NULL && m->n_outbox < info->adj_max / 4;
+}
+
+static void out_new(struct transport_mgr *m, unsigned worker, const struct dpmsg_addr *dst,
+	const char *scope_if, const uint8_t *bytes, size_t len)
+{
+	struct tp_out *o = outbox_has_room(m) ? calloc(1, sizeof(*o)) : NULL;
+
+	if (o == NULL) {
 		m->stats.outbox_full++;
 		return;
 	}
 	o->m = m;
-	o->dst = in->src;
+	o->dst = *dst;
 	o->worker = worker;
 	o->since_ns = clock_mono_ns();
 	o->len = (uint16_t)len;
-	memcpy(o->bytes, bytes, len);
+	if (len > 0)
+		memcpy(o->bytes, bytes, len);
 	o->next = m->outbox;
 	m->outbox = o;
 	m->n_outbox++;
-	o->ref = neigh_resolve(m->conf.neigh, in->src.ip, scope_of(m, in->port), on_out_path, o);
+	o->ref = neigh_resolve(m->conf.neigh, dst->ip, scope_if, on_out_path, o);
 	if (o->ref == NULL)
 		out_free(o);
+}
+
+// For those whom no transport stands for yet: cookies and refusals.
+static void send_stray(struct transport_mgr *m, unsigned worker, const struct up_handshake *in,
+	const uint8_t *bytes, size_t len)
+{
+	out_new(m, worker, &in->src, scope_of(m, in->port), bytes, len);
+}
+
+void tp_outbox_linger(struct transport *t)
+{
+	if (t->ref != NULL)
+		out_new(t->m, 0, &t->peer, t->scope_if, NULL, 0);
 }
 
 // ---- our inits ----

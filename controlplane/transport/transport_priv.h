@@ -167,6 +167,8 @@ void tp_hs_stop(struct transport *t); // forget our own init
 void tp_hs_on_timer(void *arg); // struct transport
 void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *m, size_t len);
 void tp_hs_answer_drop(struct transport *t); // and the pending key
+// Keep the way to t's peer a little longer than t: a CLOSE is on its way through the data plane.
+void tp_outbox_linger(struct transport *t);
 void tp_outbox_tick(struct transport_mgr *m, uint64_t now_ns, bool all);
 struct rail_hs_offer tp_offer(const struct transport *t, uint32_t rx_index);
 

@@ -523,6 +523,7 @@ static void deleting_tells_the_peer_and_frees_the_handles(void **state)
 	w_run(10);
 	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
 	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), -ENOENT);
+	assert_int_equal(w_refs[1], 1); // until the CLOSE has gone out
 	w_run(10);
 	assert_int_equal(nodes[0].n_removed, 1);
 	assert_null(transport_mgr_find_hop(nodes[0].m, hop));
@@ -531,6 +532,9 @@ static void deleting_tells_the_peer_and_frees_the_handles(void **state)
 	assert_int_not_equal(transport_hop(a, 1), hop);
 	w_run(10);
 	assert_true(transport_is_up(a));
+	transport_mgr_del(nodes[0].m, "to-1");
+	w_run(5000);
+	assert_int_equal(w_refs[1], 0);
 }
 
 static void a_peer_that_moves_is_followed(void **state)

@@ -70,6 +70,7 @@ static size_t w_last_init_len[N_NODES];
 static unsigned w_n_inits[N_NODES], w_n_responses[N_NODES], w_n_cookies[N_NODES];
 static unsigned w_n_dgrams;
 static bool w_no_path;
+static unsigned w_refs[256]; // live references to 10.0.0.N, of all nodes
 
 static uint64_t w_mono(void)
 {
@@ -247,6 +248,7 @@ struct neigh_ref *neigh_resolve(
 	r->path.state = w_no_path ? NEIGH_RESOLVING : NEIGH_USABLE;
 	r->path.mtu = 1500;
 	memcpy(r->path.dst_ip, dst, 16);
+	w_refs[dst[15]]++;
 	w_post(w_tell_path)->arg = r;
 	return r;
 }
@@ -261,6 +263,7 @@ void neigh_put(struct neigh_ref *ref)
 	if (ref == NULL || ref->dead)
 		return;
 	ref->dead = true;
+	w_refs[ref->path.dst_ip[15]]--;
 	// After what may still be told.
 	bool told = true;
 
@@ -678,6 +681,7 @@ static int w_setup(void **state)
 	log_sink_set(w_quiet, NULL);
 	w_lose = NULL;
 	w_no_path = false;
+	memset(w_refs, 0, sizeof(w_refs));
 	w_n_dgrams = 0;
 	w_now += 1000ull * CLOCK_NS_PER_S;
 	memset(w_n_inits, 0, sizeof(w_n_inits));
@@ -695,6 +699,7 @@ static int w_setup(void **state)
 		n->dp.node = n->neigh.node = i;
 		n->dp.info.udp_port = PORT;
 		n->dp.info.hop_max = 256;
+		n->dp.info.adj_max = 256;
 		n->dp.info.rx_index_bits = RX_BITS;
 		n->dp.info.n_workers = 1;
 		snprintf(n->dir, sizeof(n->dir), "/tmp/skyrail-world-XXXXXX");
