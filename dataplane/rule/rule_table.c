@@ -4,28 +4,58 @@
 
 #include "dataplane/rule/rule_table.h"
 
+#include <rte_eal.h>
 #include <rte_malloc.h>
 
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 * 1024 * 1024 };
+
+// Zeroed slots. Where EAL has no hugepages the kernel is asked for transparent ones: with pages of
+// 4 kB nearly every packet pays for a walk of the page tables.
+static int slots_new(struct rule_table *t, size_t len, int socket)
+{
+	uintptr_t at;
+
+	if (rte_eal_has_hugepages() != 0 || len < HUGE_PAGE) {
+		t->slots = rte_zmalloc_socket("rules", len, 64, socket);
+		return t->slots != NULL ? 0 : -ENOMEM;
+	}
+	t->map_len = len + HUGE_PAGE;
+	t->map = mmap(NULL, t->map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (t->map == MAP_FAILED) {
+		t->map = NULL;
+		return -ENOMEM;
+	}
+	at = ((uintptr_t)t->map + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+	t->slots = (struct rule *)at;
+	madvise(t->slots, len, MADV_HUGEPAGE); // a wish: the table works without
+	memset(t->slots, 0, len); // so that no worker takes the page faults
+	return 0;
+}
 
 int rule_table_init(struct rule_table *t, unsigned bits, int socket, struct reclaim *reclaim)
 {
 	if (bits < RULE_BITS_MIN || bits > RULE_BITS_MAX)
 		return -EINVAL;
 	*t = (struct rule_table){
-		.slots = rte_zmalloc_socket("rules", sizeof(struct rule) << bits, 64, socket),
 		.mask = (1u << bits) - 1,
 		.bits = bits,
 		.batch = RULE_NONE,
 		.waiting = RULE_NONE,
 		.reclaim = reclaim,
 	};
-	return t->slots == NULL ? -ENOMEM : 0;
+	return slots_new(t, sizeof(struct rule) << bits, socket);
 }
 
 void rule_table_fini(struct rule_table *t)
 {
-	rte_free(t->slots);
+	if (t->map != NULL)
+		munmap(t->map, t->map_len);
+	else
+		rte_free(t->slots);
+	t->map = NULL;
 	t->slots = NULL;
 }
 

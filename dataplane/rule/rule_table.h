@@ -64,6 +64,8 @@ struct rule_table {
 	uint64_t token;
 	uint64_t n_gone[RULE_GONE_RESET + 1]; // by reason, since start
 	struct reclaim *reclaim;
+	void *map; // pages of our own that hold the slots; NULL: they are EAL's
+	size_t map_len;
 	void (*gone)(void *ctx, const struct evt_rule *final); // after the grace period
 	void *gone_ctx;
 };
