@@ -19,7 +19,7 @@ SKYRAIL_BIN=$BUILD/release
 . tests/support/net.sh
 net_isolate tests/bench/chain.sh "$@"
 net_temp
-NODE_LOG=warn
+NODE_LOG=notice
 
 bench_end() {
 	local rc=$? log

@@ -9,7 +9,7 @@
 BIN=${SKYRAIL_BIN:-build/release} # where the three programs are
 NODE_RULES=4096                   # rule slots of a node
 NODE_IDLE=adaptive
-NODE_LOG=info
+NODE_LOG=info                     # at least notice: the data plane says when it is ready
 NODE_HUGE=no
 NODE_WORKERS=1
 declare -A PID=() PK=() NODE_CPU=()
@@ -157,13 +157,18 @@ node_conf() {
 }
 
 dp_start() {
-	local dir=$T/$1
+	local dir=$T/$1 seen=0
+	[ ! -e "$dir/dataplane.log" ] || seen=$(wc -l <"$dir/dataplane.log")
 	# on a busy machine with few processors, a worker would else wait too long for its turn
 	ip netns exec "$1" nice -n -10 "$BIN/skyrail-dataplane" -- -c "$dir/dataplane.ini" >>"$dir/dataplane.log" 2>&1 &
 	PID[$1.dp]=$!
-	wait_for 20 "data plane of $1" dp_ready "$1"
+	wait_for 20 "data plane of $1" dp_ready "$1" "$seen"
 }
-dp_ready() { [ -S "$T/$1/run/dataplane.sock" ] && alive "$1.dp"; }
+# dp_ready NODE LINES: it said that it forwards, after so many lines of its log
+dp_ready() {
+	[ -S "$T/$1/run/dataplane.sock" ] && alive "$1.dp" &&
+		tail -n "+$(($2 + 1))" "$T/$1/dataplane.log" | grep -q forwarding:
+}
 
 cp_start() {
 	local dir=$T/$1
@@ -309,4 +314,4 @@ chain_whole() {
 }
 
 # chain_ping [PING ARGUMENTS...]: a few packets from A's edge to C's
-chain_ping() { in_ns A ping -n -q -c 3 -i 0.2 -W 2 "$@" 10.9.0.2; }
+chain_ping() { in_ns A ping -n -q -c 3 -i 0.2 -W 5 "$@" 10.9.0.2; }
