@@ -29,6 +29,8 @@ struct key_cmd {
 	tp_keys_fn done;
 };
 
+static void send_del(struct transport *t, const struct cmd_hop_del *c);
+
 static void on_keys_done(void *arg, int status, uint32_t aux)
 {
 	struct key_cmd c = *(struct key_cmd *)arg;
@@ -39,10 +41,15 @@ static void on_keys_done(void *arg, int status, uint32_t aux)
 		if (c.add)
 			t->adding = false;
 		if (c.add && status == 0) {
-			t->in_dp = true;
+			// A dump under way may have passed its place already.
+			t->in_dp = t->seen = true;
 			t->owner = aux < DPMSG_MAX_WORKERS ? (uint8_t)aux : 0xff;
 			tp_tell(t, TRANSPORT_CHANGE_IN_DP);
 		}
+		// One that we believed gone still holds our handle: away with it, the next try
+		// finds the place free.
+		if (c.add && status == -EEXIST)
+			send_del(t, &(struct cmd_hop_del){.hop = t->hop});
 		c.done(t, status, c.rx_index);
 	}
 	tp_cmd_done(t);
@@ -187,18 +194,25 @@ static void link_forget(struct transport *t)
 	t->dp_adj = 0;
 }
 
+static void send_del(struct transport *t, const struct cmd_hop_del *c)
+{
+	struct cmd_hop_del del = *c;
+
+	del.h.type = CMD_HOP_DEL;
+	if (dp_client_send(t->m->conf.dp, &del, sizeof(del), tp_on_plain_done, t) == 0)
+		t->n_cmds++;
+}
+
 void tp_dp_del(struct transport *t, uint8_t code, const char *text)
 {
-	struct cmd_hop_del c = {
-		.h.type = CMD_HOP_DEL, .hop = t->hop, .send_close = 1, .code = code};
+	struct cmd_hop_del c = {.hop = t->hop, .send_close = 1, .code = code};
 	bool there = t->in_dp || t->adding;
 
 	link_forget(t);
 	if (!there)
 		return;
 	c.text_len = (uint8_t)snprintf(c.text, sizeof(c.text), "%s", text);
-	if (dp_client_send(t->m->conf.dp, &c, sizeof(c), tp_on_plain_done, t) == 0)
-		t->n_cmds++;
+	send_del(t, &c);
 	tp_outbox_linger(t);
 }
 

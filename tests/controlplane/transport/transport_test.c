@@ -698,6 +698,38 @@ static void a_full_data_plane_is_told_and_tried_again(void **state)
 	assert_true(transport_is_up(a));
 }
 
+static void a_hop_added_during_a_resync_is_not_lost(void **state)
+{
+	struct dp_client *c = &nodes[0].dp;
+	struct transport *a;
+
+	(void)state;
+	w_add(1, 0, false);
+	W_EACH(c, on_sync_begin, DP_SYNC_OVERFLOW); // the hops were dumped: none
+	a = w_add(0, 1, true);
+	w_run(10);
+	assert_true(transport_is_up(a));
+	W_EACH(c, on_synced, DP_SYNC_OVERFLOW); // the rules took longer
+	assert_true(transport_is_up(a));
+	assert_true(transport_in_dp(a));
+}
+
+static void a_hop_that_we_believed_gone_makes_room(void **state)
+{
+	struct dp_client *c = &nodes[0].dp;
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	W_EACH(c, on_sync_begin, DP_SYNC_OVERFLOW);
+	W_EACH(c, on_synced, DP_SYNC_OVERFLOW); // without a record of it
+	assert_false(transport_in_dp(a));
+	w_run(30000);
+	both_up(a, b);
+	assert_true(transport_in_dp(a));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -732,6 +764,8 @@ int main(void)
 		T(a_flood_from_many_addresses_needs_cookies),
 		T(garbage_is_counted_and_ignored),
 		T(a_full_data_plane_is_told_and_tried_again),
+		T(a_hop_added_during_a_resync_is_not_lost),
+		T(a_hop_that_we_believed_gone_makes_room),
 #undef T
 	};
 
