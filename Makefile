@@ -79,6 +79,8 @@ OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-re
 LDFLAGS += -fsanitize=address,undefined
 else ifeq ($(PROFILE),tsan)
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=thread
+# rings by C11 atomics, which the sanitizer understands, instead of x86 barriers, which it does not
+CPPFLAGS += -DRTE_USE_C11_MEM_MODEL
 LDFLAGS += -fsanitize=thread
 else ifeq ($(PROFILE),fuzz)
 CC := clang
