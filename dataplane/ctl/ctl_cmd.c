@@ -165,12 +165,10 @@ static bool has_keys(uint16_t type)
 	return type == CMD_HOP_ADD || type == CMD_HOP_REKEY;
 }
 
-int ctl_cmd(struct ctl *c, void *rec, uint32_t len, uint32_t *aux)
+static int dispatch(struct ctl *c, void *rec, uint32_t len, uint32_t *aux)
 {
 	struct dpmsg_hdr h;
-	int status;
 
-	*aux = 0;
 	if (len < sizeof(h))
 		return -EINVAL;
 	memcpy(&h, rec, sizeof(h));
@@ -180,9 +178,19 @@ int ctl_cmd(struct ctl *c, void *rec, uint32_t len, uint32_t *aux)
 		return -EINVAL;
 	if (!c->hello && h.type != CMD_HELLO)
 		return -EPROTO;
-	status = table[h.type].fn(c, rec, aux);
+	return table[h.type].fn(c, rec, aux);
+}
+
+int ctl_cmd(struct ctl *c, void *rec, uint32_t len, uint32_t *aux)
+{
+	struct dpmsg_hdr h = {0};
+	int status;
+
+	*aux = 0;
+	memcpy(&h, rec, len < sizeof(h) ? len : sizeof(h));
+	status = dispatch(c, rec, len, aux);
 	if (has_keys(h.type))
-		explicit_bzero(rec, len);
+		explicit_bzero(rec, len); // refused or not
 	return status;
 }
 

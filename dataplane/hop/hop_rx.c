@@ -262,15 +262,19 @@ static bool is_foreign(const struct hop *h, const struct hop_key *key, const str
 {
 	if (hop_addr_equal(&h->peer, d->src_ip, d->src_port))
 		return false;
+	// until the new address is proven, the old one is as good
+	if (h->trying && hop_addr_equal(&h->old_peer, d->src_ip, d->src_port))
+		return false;
 	// a pending key may bring an address with it
 	return key->confirmed || key->peer.port == 0 ||
 	       !hop_addr_equal(&key->peer, d->src_ip, d->src_port);
 }
 
-// Counters under a key that begins a new instance have nothing to do with the window.
+// Counters under a key that begins a new instance have nothing to do with the window. No sender may
+// come near the end of the counter's range, where the window would begin anew.
 static bool is_fresh(const struct hop *h, const struct hop_key *key, uint64_t counter)
 {
-	return key->reset || replay_check(h->replay, counter);
+	return counter < RAIL_HARD_DATAGRAMS && (key->reset || replay_check(h->replay, counter));
 }
 
 static void drop_replayed(struct wctx *w, struct hop *h, struct rte_mbuf *m)

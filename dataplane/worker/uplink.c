@@ -98,9 +98,14 @@ bool uplink_route(
 bool uplink_handshake(struct wctx *w, const struct dpmsg_addr *src, const struct dpmsg_addr *dst,
 	uint16_t port, const uint8_t *bytes, uint32_t len)
 {
+	struct ring_w *hs = &w->uplink->hs;
 	uint32_t all = (uint32_t)sizeof(struct up_handshake) + len;
-	struct up_handshake *rec = ring_w_reserve(&w->uplink->hs, all);
+	struct up_handshake *rec;
 
+	// the last quarter is for re-keys: no flood of first contacts starves them (rail 2)
+	if (ring_w_room(hs) < hs->size / 4)
+		return false;
+	rec = ring_w_reserve(hs, all);
 	if (rec == NULL)
 		return false;
 	*rec = (struct up_handshake){

@@ -398,11 +398,15 @@ static void *segment_map(int fd, uint64_t len, int prot)
 
 static int header_check(const struct region *r)
 {
-	const struct region_hdr *h = r->hdr;
+	struct region_hdr copy, *h = &copy;
 	uint64_t offs[2 + 3 * DPMSG_MAX_WORKERS];
 	size_t n = 0;
 
-	if (r->rings_len < sizeof(*h) || h->magic != REGION_MAGIC || h->version != REGION_VERSION ||
+	if (r->rings_len < sizeof(copy))
+		return -EPROTO;
+	// checked and used is one copy: the other side may write meanwhile
+	memcpy(&copy, r->hdr, sizeof(copy));
+	if (h->magic != REGION_MAGIC || h->version != REGION_VERSION ||
 		h->dpmsg_version != DPMSG_VERSION || h->epoch != r->epoch || h->len != r->rings_len)
 		return -EPROTO;
 	if (h->n_workers == 0 || h->n_workers > DPMSG_MAX_WORKERS ||
