@@ -336,6 +336,21 @@ static void stops_at_the_hard_limit_of_a_key(void **state)
 	pair_fini(&p);
 }
 
+static void refuses_counters_near_the_end_of_their_range(void **state)
+{
+	struct pair p;
+	struct hop *a;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	a = hop_of(&p.a);
+	a->tx_counter = a->keys[a->send].first_counter = RAIL_HARD_DATAGRAMS;
+	assert_int_equal(send_packet(&p, &p.a, 0, 1, 1), HOP_PUSHED);
+	settle(&p);
+	assert_int_equal(counter(&p.b, W_drop_replay), 1);
+	assert_true(hop_of(&p.b)->replay->top < 100);
+	pair_fini(&p);
+}
+
 static void keeps_alive_when_nothing_is_sent(void **state)
 {
 	struct pair p;
@@ -403,6 +418,7 @@ int main(void)
 		cmocka_unit_test(initiator_repeats_its_probe_until_it_is_answered),
 		cmocka_unit_test(rekeys_without_loss),
 		cmocka_unit_test(counters_go_on_across_a_rekey),
+		cmocka_unit_test(refuses_counters_near_the_end_of_their_range),
 		cmocka_unit_test(previous_key_is_wiped_ten_seconds_later),
 		cmocka_unit_test(a_pending_key_that_was_not_used_is_replaced),
 		cmocka_unit_test(rekeys_that_cross_lose_nothing),

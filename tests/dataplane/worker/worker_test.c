@@ -8,6 +8,7 @@
 #include "dataplane/worker/uplink.h"
 #include "lib/crypto/hash.h"
 #include "lib/wire/rail.h"
+#include "lib/wire/rail_frame.h"
 #include "tests/support/eal.h"
 
 #include <rte_eal.h>
@@ -442,6 +443,34 @@ static void rekeys_travel_inside_the_link(void **state)
 	node_close(&n);
 }
 
+static void floods_of_first_contacts_leave_room_for_rekeys(void **state)
+{
+	uint8_t frame[NODE_FRAME_MAX], f[3 + 60] = {RAIL_REKEY, 0, 60}, buf[RAIL_HS_MAX + 128];
+	unsigned len, rekeys = 0;
+	struct node n;
+	int got;
+
+	node_open(&n, &sealed);
+	worker_set_mac1_key(n.set, mac1_key);
+	len = handshake(&n, RAIL_INIT, RAIL_INIT_MIN, frame);
+	for (unsigned i = 0; i < 10000 && node_counter(&n, W_drop_hs_ring) == 0; i++) {
+		n.w[0]->mac_credit = UINT32_MAX;
+		node_inject(&n, 0, 0, frame, len);
+		worker_turn(n.w[0]);
+	}
+	assert_true(node_counter(&n, W_drop_hs_ring) > 0); // no room for another stranger
+	node_inject(&n, n.peer[0].port, 0, frame, peer_frame(&n, &n.peer[0], f, sizeof(f), frame));
+	node_settle(&n);
+	while ((got = node_hs(&n, buf, sizeof(buf))) > 0) {
+		struct dpmsg_hdr h;
+
+		memcpy(&h, buf, sizeof(h));
+		rekeys += h.type == UP_REKEY;
+	}
+	assert_int_equal(rekeys, 1);
+	node_close(&n);
+}
+
 static void control_packets_of_ours_leave_by_their_hop(void **state)
 {
 	uint8_t rec[sizeof(struct msg_route) + 15], frame[NODE_FRAME_MAX], f[NODE_FRAME_MAX];
@@ -665,6 +694,7 @@ int main(void)
 		cmocka_unit_test(a_new_key_replaces_the_old_one),
 		cmocka_unit_test(datagrams_of_the_control_plane_leave_as_they_are),
 		cmocka_unit_test(rekeys_travel_inside_the_link),
+		cmocka_unit_test(floods_of_first_contacts_leave_room_for_rekeys),
 		cmocka_unit_test(control_packets_of_ours_leave_by_their_hop),
 		cmocka_unit_test(records_of_any_kind_and_length_do_no_harm),
 		cmocka_unit_test(a_ring_full_of_nonsense_is_given_up_and_works_again),
