@@ -298,12 +298,14 @@ struct rule_job *rule_jobs_add(struct rule_jobs *js, const struct cmd_rule_add *
 }
 
 struct rule_job *rule_jobs_del(struct rule_jobs *js, const uint32_t *ids, const bool *local,
-	size_t n, rule_done_fn done, void *arg)
+	size_t n, rule_settle_fn settle, void *settle_arg, rule_done_fn done, void *arg)
 {
 	struct rule_job *j = job_new(js, JOB_DEL, n, done, arg);
 
 	if (j == NULL)
 		return NULL;
+	j->settle = settle;
+	j->settle_arg = settle_arg;
 	for (size_t i = 0; i < n; i++) {
 		j->results[i].id = ids[i];
 		if (local == NULL || !local[i])

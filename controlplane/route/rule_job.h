@@ -20,7 +20,7 @@ struct rule_job *rule_jobs_add(struct rule_jobs *js, const struct cmd_rule_add *
 	void *arg);
 // local[i]: the data plane never had it; only the id is released (NULL: send all).
 struct rule_job *rule_jobs_del(struct rule_jobs *js, const uint32_t *ids, const bool *local,
-	size_t n, rule_done_fn done, void *arg);
+	size_t n, rule_settle_fn settle, void *settle_arg, rule_done_fn done, void *arg);
 
 void rule_jobs_pump(struct rule_jobs *js); // there is room
 void rule_jobs_gone(struct rule_jobs *js); // an id was released

@@ -29,6 +29,8 @@ struct rule_kept {
 	bool seen; // the data plane has it, just as it is here
 	bool busy; // a command about it is under way
 	bool again; // it goes from the data plane to come back changed
+	bool due; // `again`, and the command for it is not made yet
+	bool unwanted; // the configuration has it no more: it goes for good
 	bool spent; // expired or closed: not again before a new data plane
 	bool marked; // by rule_mgr_config()
 };

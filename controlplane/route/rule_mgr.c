@@ -17,7 +17,7 @@
 
 LOG_MODULE("route");
 
-enum { INSTALL_BATCH = 4096 };
+enum { INSTALL_BATCH = 4096, RETRY_MS = 100 };
 
 struct rule_mgr {
 	struct dp_client *dp;
@@ -26,12 +26,14 @@ struct rule_mgr {
 	struct rule_jobs *jobs;
 	struct rule_lists *lists;
 	struct rule_keep *keep; // NULL until a data plane told its size
+	struct loop_timer *work; // what is wanted and not there, once for many events
 	struct dp_handler handler;
 	struct transport_watch watch;
 	struct api_rule_add *conf; // wanted by the configuration
 	size_t n_conf;
 	unsigned bits;
 	bool syncing;
+	bool stalled; // there was no job left for `work`: the end of another one starts it
 };
 
 // ---- requests into commands ----
@@ -148,6 +150,25 @@ static int kept_cmd(struct rule_mgr *m, const struct rule_kept *k, struct cmd_ru
 
 static void install_kept(struct rule_mgr *m);
 
+static void work_later(struct rule_mgr *m, uint64_t ms)
+{
+	if (!loop_timer_is_on(m->work))
+		loop_timer_start(m->work, ms, 0);
+}
+
+static void work_stalled(struct rule_mgr *m)
+{
+	m->stalled = true;
+	work_later(m, RETRY_MS);
+}
+
+static void work_resume(struct rule_mgr *m)
+{
+	if (m->stalled)
+		loop_timer_start(m->work, 0, 0);
+	m->stalled = false;
+}
+
 static void on_installed(void *arg, const struct api_rule_done *done, size_t n)
 {
 	struct rule_mgr *m = arg;
@@ -187,7 +208,8 @@ static void install_kept(struct rule_mgr *m)
 	for (size_t i = 0; i < rule_keep_count(m->keep) && n < INSTALL_BATCH; i++) {
 		struct rule_kept *k = rule_keep_at(m->keep, i);
 
-		if (k->seen || k->busy || k->again || k->spent || kept_cmd(m, k, &cmds[n]) != 0)
+		if (k->seen || k->busy || k->again || k->spent || k->unwanted ||
+			kept_cmd(m, k, &cmds[n]) != 0)
 			continue;
 		route_id_take(m->ids, k->id);
 		k->tx_hop = cmds[n].tx_hop;
@@ -196,9 +218,10 @@ static void install_kept(struct rule_mgr *m)
 		n++;
 	}
 	if (n > 0 && rule_jobs_add(m->jobs, cmds, NULL, n, on_installed, m, NULL, NULL) == NULL) {
-		log_err("rules not installed: %s", strerror(errno));
+		log_limited(LOG_WARN, "rules not installed yet: %s", strerror(errno));
 		for (size_t i = 0; i < n; i++)
 			rule_keep_find(m->keep, cmds[i].id)->busy = false;
+		work_stalled(m);
 	}
 	free(cmds);
 }
@@ -215,14 +238,75 @@ static bool same_rule(const struct rule_kept *k, const struct evt_rule *e,
 }
 
 // A rule that lasts and is installed otherwise than wanted goes first; RULE_GONE brings it back.
-static void replace_kept(struct rule_mgr *m, struct rule_kept *k)
+// remove_due() sends the command.
+static void replace_kept(struct rule_kept *k)
 {
-	uint32_t id = k->id;
-
 	k->again = true;
+	k->due = true;
 	k->seen = false;
-	if (rule_jobs_del(m->jobs, &id, NULL, 1, NULL, NULL) == NULL)
-		log_err("rule=%u not replaced: %s", id, strerror(errno));
+}
+
+static void on_removed(void *arg, const struct api_rule_done *done, size_t n)
+{
+	struct rule_mgr *m = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		struct rule_kept *k = m->keep != NULL ? rule_keep_find(m->keep, done[i].id) : NULL;
+
+		// after success RULE_GONE comes, or has come; detached, the next dump tells
+		if (k == NULL || !k->again || k->due || done[i].status == 0 ||
+			done[i].status == -ECONNRESET || done[i].status == -ENOTCONN)
+			continue;
+		if (done[i].status != -ENOENT)
+			log_warn("rule=%u not replaced: %s", k->id, strerror(-done[i].status));
+		k->again = false;
+		work_later(m, 0);
+	}
+	work_resume(m);
+}
+
+static bool is_due(const struct rule_kept *k)
+{
+	return k->due || k->unwanted;
+}
+
+// Take what is due away from the data plane: one job for all of them, since jobs are few.
+static void remove_due(struct rule_mgr *m)
+{
+	size_t count = m->keep != NULL ? rule_keep_count(m->keep) : 0, n = 0;
+	uint32_t *ids;
+
+	if (m->syncing || !dp_client_is_ready(m->dp))
+		return;
+	for (size_t i = 0; i < count; i++)
+		n += is_due(rule_keep_at(m->keep, i));
+	if (n == 0)
+		return;
+	ids = calloc(n, sizeof(*ids));
+	n = 0;
+	for (size_t i = 0; ids != NULL && i < count; i++)
+		if (is_due(rule_keep_at(m->keep, i)))
+			ids[n++] = rule_keep_at(m->keep, i)->id;
+	if (ids == NULL ||
+		rule_jobs_del(m->jobs, ids, NULL, n, on_removed, m, NULL, NULL) == NULL) {
+		log_limited(LOG_WARN, "rules not replaced yet: %s", strerror(errno));
+		work_stalled(m);
+		n = 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct rule_kept *k = rule_keep_find(m->keep, ids[i]);
+
+		k->due = false;
+		if (k->unwanted)
+			rule_keep_drop(m->keep, ids[i]);
+	}
+	free(ids);
+}
+
+static void on_work(void *arg)
+{
+	remove_due(arg);
+	install_kept(arg);
 }
 
 static void adopt(struct rule_mgr *m, const struct evt_rule *e)
@@ -292,8 +376,9 @@ static void keep_config(struct rule_mgr *m)
 		if (old.id != 0 && same_kept(&old, k)) {
 			*k = old;
 			k->origin = RULE_KEEP_CONFIG;
-		} else if (old.seen) {
-			replace_kept(m, k);
+			k->unwanted = false;
+		} else if (old.seen || old.busy) {
+			replace_kept(k);
 		}
 		k->marked = true;
 	}
@@ -303,15 +388,13 @@ static void drop_unmarked(struct rule_mgr *m)
 {
 	for (size_t i = rule_keep_count(m->keep); i > 0; i--) {
 		struct rule_kept *k = rule_keep_at(m->keep, i - 1);
-		uint32_t id = k->id;
 
-		if (k->origin == RULE_KEEP_CONFIG && !k->marked) {
-			if (k->seen)
-				rule_jobs_del(m->jobs, &id, NULL, 1, NULL, NULL);
-			rule_keep_drop(m->keep, id);
-		} else {
+		if (k->origin != RULE_KEEP_CONFIG || k->marked)
 			k->marked = false;
-		}
+		else if (k->seen || k->busy || k->due)
+			k->unwanted = true;
+		else
+			rule_keep_drop(m->keep, k->id);
 	}
 }
 
@@ -337,7 +420,7 @@ int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t
 	if (m->keep != NULL) {
 		keep_config(m);
 		drop_unmarked(m);
-		install_kept(m);
+		on_work(m);
 	}
 	return 0;
 }
@@ -386,6 +469,7 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 		k->seen = false;
 		k->busy = false;
 		k->again = false;
+		k->due = false;
 		if (why == DP_SYNC_FRESH)
 			k->spent = false;
 		route_id_take(m->ids, k->id);
@@ -402,10 +486,15 @@ static void on_synced(void *arg, enum dp_sync why)
 		return;
 	log_notice("rules=%u kept=%zu slots=%u", route_id_n_live(m->ids), rule_mgr_n_kept(m, NULL),
 		1u << m->bits);
-	for (size_t i = 0; i < rule_keep_count(m->keep); i++)
-		if (rule_keep_at(m->keep, i)->again)
-			replace_kept(m, rule_keep_at(m->keep, i));
-	install_kept(m);
+	for (size_t i = rule_keep_count(m->keep); i > 0; i--) {
+		struct rule_kept *k = rule_keep_at(m->keep, i - 1);
+
+		if (k->unwanted && !k->seen && !k->again)
+			rule_keep_drop(m->keep, k->id); // went by itself
+		else if (k->again)
+			replace_kept(k);
+	}
+	on_work(m);
 	rule_jobs_pump(m->jobs);
 }
 
@@ -445,7 +534,8 @@ static void on_rule_gone(void *arg, const struct evt_rule *e)
 		return;
 	}
 	k->again = false;
-	install_kept(m);
+	k->due = false;
+	work_later(m, 0);
 }
 
 static void on_detach(void *arg)
@@ -480,9 +570,9 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 		// the same name, but another transport than the rule was made for
 		if ((tx && k->tx_hop != m->tr.hop(t, k->next_id)) ||
 			(in && k->in_tp != m->tr.tp(t)))
-			replace_kept(m, k);
+			replace_kept(k);
 	}
-	install_kept(m);
+	on_work(m);
 }
 
 // ---- verbs ----
@@ -499,7 +589,9 @@ struct rule_mgr *rule_mgr_new(struct loop *loop, struct dp_client *dp, struct ro
 	m->tr = *transports;
 	m->jobs = rule_jobs_new(loop, dp, ids);
 	m->lists = rule_lists_new(loop, dp);
-	if (m->jobs == NULL || m->lists == NULL) {
+	m->work = loop_timer_new(loop, on_work, m);
+	if (m->jobs == NULL || m->lists == NULL || m->work == NULL) {
+		loop_timer_free(m->work);
 		rule_jobs_free(m->jobs);
 		rule_lists_free(m->lists);
 		free(m);
@@ -524,6 +616,7 @@ void rule_mgr_free(struct rule_mgr *m)
 	if (m == NULL)
 		return;
 	dp_client_unregister(m->dp, &m->handler);
+	loop_timer_free(m->work);
 	rule_jobs_free(m->jobs);
 	rule_lists_free(m->lists);
 	rule_keep_free(m->keep);
@@ -570,6 +663,7 @@ static void on_added(void *arg, const struct api_rule_done *done, size_t n)
 		if (!k->seen)
 			rule_keep_drop(m->keep, done[i].id);
 	}
+	work_resume(m);
 }
 
 static int prepare(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c,
@@ -646,7 +740,7 @@ struct rule_job *rule_mgr_del(
 
 		local[i] = k != NULL && !k->seen && !k->busy && !k->again;
 	}
-	job = rule_jobs_del(m->jobs, ids, local, n, done, arg);
+	job = rule_jobs_del(m->jobs, ids, local, n, on_removed, m, done, arg);
 	for (size_t i = 0; job != NULL && i < n; i++)
 		rule_keep_drop(m->keep, ids[i]);
 	free(local);
@@ -682,42 +776,4 @@ size_t rule_mgr_n_kept(const struct rule_mgr *m, const char *transport)
 	for (size_t i = 0; i < rule_keep_count(m->keep); i++)
 		count += rule_keep_at(m->keep, i)->tx_name == name;
 	return count;
-}
-
-void rule_error_text(int status, uint32_t id, const char *transport, char *buf, size_t cap)
-{
-	switch (status) {
-	case -ENODEV:
-		snprintf(buf, cap, "no transport '%s': see `skyrail show transports`", transport);
-		break;
-	case -ENETDOWN:
-		snprintf(buf, cap,
-			"transport '%s' has not come up yet: wait for it, or add the rule as static",
-			transport);
-		break;
-	case -EEXIST:
-		snprintf(buf, cap,
-			"rule %u: its slot is in use by this or another rule: use id=auto, or delete that",
-			id);
-		break;
-	case -ENOENT:
-		snprintf(buf, cap, "no rule %u: see `skyrail show rules`", id);
-		break;
-	case -ENOSPC:
-		snprintf(buf, cap, "the rule table is full: raise [tables] rules in dataplane.ini");
-		break;
-	case -ERANGE:
-		snprintf(buf, cap, "keep-alive is shorter than %d ms (0 = static)",
-			RULE_KEEP_ALIVE_MIN_MS);
-		break;
-	case -EDESTADDRREQ:
-		snprintf(buf, cap, "this rule type needs next=ID and transport=NAME");
-		break;
-	case -ENOTCONN:
-	case -ECONNRESET:
-		snprintf(buf, cap, "the data plane is not running: start skyrail-dataplane");
-		break;
-	default:
-		snprintf(buf, cap, "rule %u: %s", id, strerror(-status));
-	}
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAKE_BITS = 8, FAKE_SLOTS = 1 << FAKE_BITS, FAKE_QUEUE = 4096 };
+enum { FAKE_BITS = 10, FAKE_SLOTS = 1 << FAKE_BITS, FAKE_QUEUE = 4096 };
 
 struct fake_cmd {
 	union {

@@ -20,7 +20,7 @@ static struct transport_watch *watching;
 static struct loop *loop;
 static struct route_id *ids;
 static struct rule_mgr *m;
-static struct api_rule_done results[600];
+static struct api_rule_done results[FAKE_SLOTS + 10];
 static size_t n_results;
 static unsigned n_calls;
 
@@ -141,6 +141,14 @@ static void add_now(const struct api_rule_add *r)
 	assert_non_null(rule_mgr_add(m, r, 1, on_done, NULL));
 	fake_answer();
 	assert_int_equal(results[0].status, 0);
+}
+
+// All that was sent is answered, and what follows of it is sent.
+static void settle(void)
+{
+	fake_answer();
+	fake_tell_gone();
+	loop_turn(loop);
 }
 
 static void adds_after_the_data_planes_word(void **state)
@@ -381,8 +389,7 @@ static void configured_rules_follow_their_configuration(void **state)
 	strcpy(conf[0].transport, "b");
 	assert_int_equal(rule_mgr_config(m, conf, 1), 0);
 	for (int i = 0; i < 3; i++) {
-		fake_answer();
-		fake_tell_gone();
+		settle();
 	}
 	assert_non_null(in_dp(3));
 	assert_int_equal(in_dp(3)->tx_hop, 22);
@@ -401,8 +408,7 @@ static void a_configured_rule_replaces_another_one_found(void **state)
 	assert_int_equal(rule_mgr_config(m, &conf, 1), 0);
 	fake_attach(DP_SYNC_ADOPT);
 	for (int i = 0; i < 3; i++) {
-		fake_answer();
-		fake_tell_gone();
+		settle();
 	}
 	assert_int_equal(in_dp(3)->type, RULE_FORWARD);
 }
@@ -416,10 +422,84 @@ static void kept_rules_follow_their_transport(void **state)
 	transports[0] = (struct transport){"a", 13, 23}; // deleted and made again
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	for (int i = 0; i < 3; i++) {
-		fake_answer();
-		fake_tell_gone();
+		settle();
 	}
 	assert_int_equal(in_dp(3)->tx_hop, 23);
+}
+
+static unsigned n_over(uint32_t n, uint32_t hop)
+{
+	unsigned ok = 0;
+
+	for (uint32_t id = 1; id <= n; id++)
+		ok += in_dp(id) != NULL && in_dp(id)->tx_hop == hop;
+	return ok;
+}
+
+static void more_rules_than_jobs_follow_their_transport(void **state)
+{
+	enum { N = 2 * RULE_JOBS_MAX + 88 };
+
+	fake_attach(DP_SYNC_FRESH);
+	for (uint32_t id = 1; id <= N; id++) {
+		struct api_rule_add r = forward(id, "a", 0);
+
+		add_now(&r);
+	}
+	transports[0] = (struct transport){"a", 13, 23};
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
+	for (int i = 0; i < 4; i++)
+		settle();
+	assert_int_equal(n_over(N, 23), N);
+}
+
+static void more_rules_than_jobs_leave_with_their_configuration(void **state)
+{
+	enum { N = 2 * RULE_JOBS_MAX + 88 };
+	static struct api_rule_add conf[N];
+
+	for (uint32_t i = 0; i < N; i++)
+		conf[i] = forward(i + 1, "a", 0);
+	assert_int_equal(rule_mgr_config(m, conf, N), 0);
+	fake_attach(DP_SYNC_FRESH);
+	fake_answer();
+	assert_int_equal(n_over(N, 21), N);
+	assert_int_equal(rule_mgr_config(m, conf, 1), 0);
+	settle();
+	assert_int_equal(n_over(N, 21), 1);
+	assert_int_equal(rule_mgr_n_live(m), 1);
+}
+
+static void a_rule_that_went_meanwhile_follows_too(void **state)
+{
+	struct api_rule_add r = forward(3, "a", 0);
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&r);
+	fake.rules[3].id = 0; // so the removal is answered with -ENOENT
+	transports[0] = (struct transport){"a", 13, 23};
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
+	for (int i = 0; i < 3; i++)
+		settle();
+	assert_int_equal(n_over(3, 23), 1);
+}
+
+static void busy_jobs_only_delay_a_replacement(void **state)
+{
+	struct api_rule_add kept = forward(3, "a", 0), r = consume(0, 1000);
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&kept);
+	fake.room = 0;
+	for (int i = 0; i < RULE_JOBS_MAX; i++)
+		assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+	transports[0] = (struct transport){"a", 13, 23};
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
+	fake.room = FAKE_QUEUE;
+	FAKE_EACH(on_room);
+	for (int i = 0; i < 4; i++)
+		settle();
+	assert_int_equal(n_over(3, 23), 1);
 }
 
 static void a_closed_static_rule_stays_closed(void **state)
@@ -509,6 +589,10 @@ int main(void)
 		T(configured_rules_follow_their_configuration),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),
+		T(more_rules_than_jobs_follow_their_transport),
+		T(more_rules_than_jobs_leave_with_their_configuration),
+		T(a_rule_that_went_meanwhile_follows_too),
+		T(busy_jobs_only_delay_a_replacement),
 		T(a_closed_static_rule_stays_closed),
 		T(lists_are_served_one_after_another),
 		T(too_many_jobs_are_refused),

@@ -1,0 +1,45 @@
+// What went wrong with a rule, in words that name the fix. Declared in rule_mgr.h; knows nothing of
+// the manager's state.
+#include "controlplane/route/rule_mgr.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void rule_error_text(int status, uint32_t id, const char *transport, char *buf, size_t cap)
+{
+	switch (status) {
+	case -ENODEV:
+		snprintf(buf, cap, "no transport '%s': see `skyrail show transports`", transport);
+		break;
+	case -ENETDOWN:
+		snprintf(buf, cap,
+			"transport '%s' has not come up yet: wait for it, or add the rule as static",
+			transport);
+		break;
+	case -EEXIST:
+		snprintf(buf, cap,
+			"rule %u: its slot is in use by this or another rule: use id=auto, or delete that",
+			id);
+		break;
+	case -ENOENT:
+		snprintf(buf, cap, "no rule %u: see `skyrail show rules`", id);
+		break;
+	case -ENOSPC:
+		snprintf(buf, cap, "the rule table is full: raise [tables] rules in dataplane.ini");
+		break;
+	case -ERANGE:
+		snprintf(buf, cap, "keep-alive is shorter than %d ms (0 = static)",
+			RULE_KEEP_ALIVE_MIN_MS);
+		break;
+	case -EDESTADDRREQ:
+		snprintf(buf, cap, "this rule type needs next=ID and transport=NAME");
+		break;
+	case -ENOTCONN:
+	case -ECONNRESET:
+		snprintf(buf, cap, "the data plane is not running: start skyrail-dataplane");
+		break;
+	default:
+		snprintf(buf, cap, "rule %u: %s", id, strerror(-status));
+	}
+}
