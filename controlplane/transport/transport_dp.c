@@ -24,7 +24,7 @@ static uint32_t hop_index(uint32_t handle)
 
 struct key_cmd {
 	struct transport *t;
-	uint32_t rx_index;
+	uint32_t rx_index, life;
 	bool add;
 	tp_keys_fn done;
 };
@@ -37,7 +37,8 @@ static void on_keys_done(void *arg, int status, uint32_t aux)
 	struct transport *t = c.t;
 
 	free(arg);
-	if (!t->removed && status != -ECONNRESET) {
+	// A link that was ended meanwhile has nothing to do with it.
+	if (!t->removed && status != -ECONNRESET && c.life == t->life) {
 		if (c.add)
 			t->adding = false;
 		if (c.add && status == 0) {
@@ -130,8 +131,14 @@ int tp_dp_keys(struct transport *t, const struct tp_keys_for *k)
 
 	if (cmd == NULL)
 		return -ENOMEM;
-	*cmd = (struct key_cmd){.t = t, .rx_index = k->keys->rx_index, .add = add, .done = k->done};
-	if (add && k->peer == NULL)
+	*cmd = (struct key_cmd){.t = t,
+		.rx_index = k->keys->rx_index,
+		.life = t->life,
+		.add = add,
+		.done = k->done};
+	if (t->del_due)
+		rc = -EAGAIN; // it would be told before the end of the one before
+	else if (add && k->peer == NULL)
 		rc = -ENOENT; // a re-key of a link that is gone
 	else
 		rc = add ? send_add(t, k, cmd) : send_rekey(t, k, cmd);
@@ -192,15 +199,22 @@ static void link_forget(struct transport *t)
 	t->instance_remote = 0;
 	t->in_dp = t->adding = false;
 	t->dp_adj = 0;
+	t->life++;
 }
 
 static void send_del(struct transport *t, const struct cmd_hop_del *c)
 {
-	struct cmd_hop_del del = *c;
+	int rc;
 
-	del.h.type = CMD_HOP_DEL;
-	if (dp_client_send(t->m->conf.dp, &del, sizeof(del), tp_on_plain_done, t) == 0)
+	t->del = *c;
+	t->del.h.type = CMD_HOP_DEL;
+	rc = dp_client_send(t->m->conf.dp, &t->del, sizeof(t->del), tp_on_plain_done, t);
+	if (rc == 0) {
 		t->n_cmds++;
+		tp_outbox_linger(t);
+	}
+	t->del_due = rc == -EAGAIN; // on_room() is told when to try again
+	t->m->del_due |= t->del_due;
 }
 
 void tp_dp_del(struct transport *t, uint8_t code, const char *text)
@@ -213,7 +227,6 @@ void tp_dp_del(struct transport *t, uint8_t code, const char *text)
 		return;
 	c.text_len = (uint8_t)snprintf(c.text, sizeof(c.text), "%s", text);
 	send_del(t, &c);
-	tp_outbox_linger(t);
 }
 
 void tp_dp_forget(struct transport *t)
@@ -386,12 +399,17 @@ void tp_handles_want(struct transport *t)
 		handles_map(t);
 }
 
-void tp_handles_drop(struct transport *t)
+void tp_handles_unmap(struct transport *t)
 {
 	if (t->hop != 0 && t->m->by_hop[hop_index(t->hop)] == t)
 		t->m->by_hop[hop_index(t->hop)] = NULL;
 	if (t->tp != 0 && t->m->by_tp[hop_index(t->tp)] == t)
 		t->m->by_tp[hop_index(t->tp)] = NULL;
+}
+
+void tp_handles_drop(struct transport *t)
+{
+	tp_handles_unmap(t);
 	handles_put(t->m->hops, t->hop);
 	handles_put(t->m->tps, t->tp);
 	t->hop = t->tp = 0;
@@ -521,11 +539,11 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 static void on_synced(void *arg, enum dp_sync why)
 {
 	struct transport_mgr *m = arg;
-	struct transport *t, *next;
+	struct transport *t;
+	struct tp_iter it;
 
 	m->ready = m->rx != NULL;
-	for (t = m->first; t != NULL; t = next) {
-		next = t->next;
+	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it)) {
 		if (t->in_dp && !t->seen && why == DP_SYNC_OVERFLOW) {
 			tp_dp_forget(t);
 			tp_state_set(t, TRANSPORT_DOWN, "the data plane lost it");
@@ -539,19 +557,56 @@ static void on_synced(void *arg, enum dp_sync why)
 static void on_detach(void *arg)
 {
 	struct transport_mgr *m = arg;
+	struct transport *t;
+	struct tp_iter it;
 
 	m->ready = false;
-	for (struct tp_ping *p = m->pings, *n; p != NULL; p = n) {
-		n = p->next;
-		tp_ping_end(p, -ENOTCONN, 0);
-	}
+	while (m->pings != NULL) // none begins while we are not ready
+		tp_ping_end(m->pings, -ENOTCONN, 0);
 	tp_outbox_tick(m, 0, true);
-	for (struct transport *t = m->first; t != NULL; t = t->next) {
+	// What was not told yet is found when we attach again.
+	tp_dels_drop(m);
+	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it)) {
 		tp_dp_forget(t);
 		tp_state_set(t, TRANSPORT_DOWN, "no data plane");
 	}
 	rx_index_free(m->rx);
 	m->rx = NULL;
+}
+
+// The ends that found no room.
+static void on_room(void *arg)
+{
+	struct transport_mgr *m = arg;
+	struct transport *t, *next;
+
+	if (!m->del_due || !m->ready)
+		return;
+	m->del_due = false;
+	for (t = m->first; t != NULL && !m->del_due; t = t->next) {
+		if (t->del_due)
+			send_del(t, &t->del);
+	}
+	for (t = m->dying; t != NULL && !m->del_due; t = next) {
+		next = t->next;
+		if (t->del_due)
+			send_del(t, &t->del);
+		tp_settle(t);
+	}
+}
+
+void tp_dels_drop(struct transport_mgr *m)
+{
+	struct transport *t, *next;
+
+	m->del_due = false;
+	for (t = m->first; t != NULL; t = t->next)
+		t->del_due = false;
+	for (t = m->dying; t != NULL; t = next) {
+		next = t->next;
+		t->del_due = false;
+		tp_settle(t);
+	}
 }
 
 void tp_dp_handlers(struct transport_mgr *m)
@@ -561,6 +616,7 @@ void tp_dp_handlers(struct transport_mgr *m)
 		.on_sync_begin = on_sync_begin,
 		.on_synced = on_synced,
 		.on_hop = on_hop,
+		.on_room = on_room,
 		.on_hop_note = on_hop_note,
 		.on_handshake = tp_hs_on_datagram,
 		.on_rekey = tp_rekey_on_message};

@@ -188,18 +188,35 @@ static void on_tick(void *arg)
 {
 	struct transport_mgr *m = arg;
 	uint64_t now = clock_mono_ns();
-	struct transport *t, *next;
+	struct transport *t;
+	struct tp_iter it;
 
 	tp_outbox_tick(m, now, false);
 	if (!m->ready)
 		return;
-	for (t = m->first; t != NULL; t = next) {
-		next = t->next;
+	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it))
 		tick_one(t, now);
-	}
 }
 
 // ---- list ----
+
+struct transport *tp_iter_next(struct transport_mgr *m, struct tp_iter *it)
+{
+	struct transport *t = it->next;
+
+	if (t != NULL)
+		it->next = t->next;
+	else
+		m->iters = it->outer; // walks nest
+	return t;
+}
+
+struct transport *tp_iter_first(struct transport_mgr *m, struct tp_iter *it)
+{
+	*it = (struct tp_iter){.next = m->first, .outer = m->iters};
+	m->iters = it;
+	return tp_iter_next(m, it);
+}
 
 struct transport *transport_mgr_find(struct transport_mgr *m, const char *name)
 {
@@ -237,16 +254,17 @@ struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop)
 void transport_mgr_each(
 	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg)
 {
-	struct transport *t, *next;
+	struct transport *t;
+	struct tp_iter it;
 
-	for (t = m->first; t != NULL; t = next) {
-		next = t->next;
+	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it))
 		fn(arg, t);
-	}
 }
 
 static void transport_free(struct transport *t)
 {
+	tp_handles_drop(t);
+	neigh_put(t->ref);
 	rail_hs_fini(&t->first.side);
 	rail_hs_fini(&t->rekey.side);
 	rail_hs_keys_wipe(&t->answer.keys);
@@ -255,10 +273,29 @@ static void transport_free(struct transport *t)
 	free(t);
 }
 
+static bool unlink_from(struct transport **p, struct transport *t)
+{
+	while (*p != NULL && *p != t)
+		p = &(*p)->next;
+	if (*p == NULL)
+		return false;
+	*p = t->next;
+	t->next = NULL;
+	return true;
+}
+
+void tp_settle(struct transport *t)
+{
+	if (t->n_cmds != 0 || t->del_due || !t->removed)
+		return;
+	unlink_from(&t->m->dying, t);
+	transport_free(t);
+}
+
 void tp_cmd_done(struct transport *t)
 {
-	if (--t->n_cmds == 0 && t->removed)
-		transport_free(t);
+	t->n_cmds--;
+	tp_settle(t);
 }
 
 struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *conf)
@@ -305,37 +342,49 @@ err_transport:
 	return errno_null(rc);
 }
 
+static struct tp_ping *ping_of(const struct transport *t)
+{
+	struct tp_ping *p = t->m->pings;
+
+	while (p != NULL && p->t != t)
+		p = p->next;
+	return p;
+}
+
+// Whoever is told of it may call us: t is out of everybody's reach before, and freed after.
 void tp_remove(struct transport *t)
 {
 	struct transport_mgr *m = t->m;
+	struct tp_ping *p;
 
-	tp_hs_stop(t);
-	tp_rekey_stop(t);
-	tp_hs_answer_drop(t);
-	tp_state_set(t, TRANSPORT_DOWN, "removed");
-	tp_tell(t, TRANSPORT_CHANGE_REMOVED);
-	for (struct tp_ping *p = m->pings, *n; p != NULL; p = n) {
-		n = p->next;
-		if (p->t == t)
-			tp_ping_end(p, -ENOTCONN, 0);
-	}
 	t->removed = true;
-	htab_del(m->by_pk, t->conf.peer.b);
-	tp_handles_drop(t);
-	neigh_put(t->ref);
-	neigh_put(t->roam_ref);
-	t->ref = t->roam_ref = NULL;
-	for (struct transport **p = &m->first; *p != NULL; p = &(*p)->next) {
-		if (*p == t) {
-			*p = t->next;
-			break;
-		}
+	t->n_cmds++; // ours
+	for (struct tp_iter *it = m->iters; it != NULL; it = it->outer) {
+		if (it->next == t)
+			it->next = t->next;
 	}
+	unlink_from(&m->first, t);
+	htab_del(m->by_pk, t->conf.peer.b);
+	tp_handles_unmap(t);
 	m->n--;
 	if (t->conf.origin == TRANSPORT_ACCEPTED)
 		m->n_accepted--;
-	if (t->n_cmds == 0)
-		transport_free(t);
+	t->next = m->dying;
+	m->dying = t;
+	tp_hs_stop(t);
+	tp_rekey_stop(t);
+	tp_hs_answer_drop(t);
+	neigh_put(t->roam_ref);
+	t->roam_ref = NULL;
+	if (!t->del_due) { // else its CLOSE needs the way
+		neigh_put(t->ref);
+		t->ref = NULL;
+	}
+	tp_state_set(t, TRANSPORT_DOWN, "removed");
+	tp_tell(t, TRANSPORT_CHANGE_REMOVED);
+	while ((p = ping_of(t)) != NULL)
+		tp_ping_end(p, -ENOTCONN, 0);
+	tp_cmd_done(t);
 }
 
 // ---- interface ----
@@ -609,6 +658,7 @@ void transport_mgr_free(struct transport_mgr *m)
 		m->first->state = TRANSPORT_DOWN; // unsaid: it lives on in the data plane
 		tp_remove(m->first);
 	}
+	tp_dels_drop(m);
 	loop_timer_free(m->tick);
 	init_time_close(m->init_time);
 	hs_limit_free(m->limit);

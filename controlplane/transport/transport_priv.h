@@ -98,6 +98,9 @@ struct transport {
 	uint64_t cookie_ns; // 0: none
 	struct loop_timer *timer, *rekey_timer;
 	uint32_t n_cmds; // under way in the data plane: t is freed after their answers
+	uint32_t life; // of the link; answers of one that was ended count for nothing
+	bool del_due; // `del` found no room yet
+	struct cmd_hop_del del;
 	uint32_t n_handshakes, n_rekeys, n_failures;
 };
 
@@ -123,12 +126,21 @@ struct tp_ping {
 	void *arg;
 };
 
+// A walk over the list, whatever is removed meanwhile. It is always walked to the end.
+struct tp_iter {
+	struct transport *next;
+	struct tp_iter *outer;
+};
+
 struct transport_mgr {
 	struct transport_mgr_conf conf;
 	struct dp_handler handler;
 	struct rail_hs_self self;
 	struct htab *by_pk;
 	struct transport *first;
+	struct transport *dying; // removed; the data plane has not said its last word yet
+	struct tp_iter *iters;
+	bool del_due; // somebody's
 	struct transport_watch *watches;
 	struct handles *tps, *hops;
 	struct transport **by_hop, **by_tp; // by index of the handle
@@ -149,8 +161,11 @@ void tp_tell(struct transport *t, enum transport_change what);
 struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk);
 // Make one for a peer that came by itself, or that was found in the data plane. NULL and errno.
 struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *conf);
-// Unlinks t, frees it when no command is under way. Says REMOVED.
+// Unlinks t, frees it (and its handles) when no command is under way or due. Says REMOVED.
 void tp_remove(struct transport *t);
+void tp_settle(struct transport *t); // free t if it is removed and nothing is awaited
+struct transport *tp_iter_first(struct transport_mgr *m, struct tp_iter *it);
+struct transport *tp_iter_next(struct transport_mgr *m, struct tp_iter *it);
 void tp_on_plain_done(void *arg, int status, uint32_t aux); // of a command nobody waits for
 void tp_cmd_done(struct transport *t); // one answer came; t may be gone after it
 // Begin to bring it up, if it may dial and there is something to dial.
@@ -201,4 +216,6 @@ void tp_dp_keyed(struct transport *t, uint32_t rx_index);
 // All that hangs on one life of the data plane ends.
 void tp_dp_forget(struct transport *t);
 void tp_handles_want(struct transport *t);
+void tp_handles_unmap(struct transport *t); // events that name them are not for t any more
 void tp_handles_drop(struct transport *t);
+void tp_dels_drop(struct transport_mgr *m); // no data plane to tell the ends to

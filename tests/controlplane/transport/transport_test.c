@@ -730,6 +730,80 @@ static void a_hop_that_we_believed_gone_makes_room(void **state)
 	assert_true(transport_in_dp(a));
 }
 
+static void an_end_that_finds_no_room_is_told_later(void **state)
+{
+	struct dp_client *c = &nodes[0].dp;
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	uint32_t hop = transport_hop(a, 1);
+
+	w_run(10);
+	both_up(a, b);
+	c->full = true;
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	a = w_add(0, 1, true); // the old hop lives: another handle
+	assert_int_not_equal(transport_hop(a, 1), hop);
+	w_run(10);
+	assert_non_null(w_hop_find(c, hop));
+	w_room(0);
+	w_run(60000);
+	assert_null(w_hop_find(c, hop));
+	both_up(a, b);
+	// Nothing is left behind by one that nobody ever told.
+	c->full = true;
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	(void)state;
+}
+
+static void delete_all(void *arg, int status, uint32_t rtt_us)
+{
+	unsigned *n = arg;
+
+	(void)rtt_us;
+	assert_int_equal(status, -ENOTCONN);
+	++*n;
+	transport_mgr_del(nodes[0].m, "to-1");
+	transport_mgr_del(nodes[0].m, "to-2");
+}
+
+static void who_waits_for_a_ping_may_delete(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(0, 2, true);
+	unsigned n = 0;
+
+	(void)state;
+	w_add(1, 0, false);
+	w_add(2, 0, false);
+	w_run(10);
+	both_up(a, b);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(transport_mgr_ping(nodes[0].m, a, delete_all, &n), 0);
+		assert_int_equal(transport_mgr_ping(nodes[0].m, b, delete_all, &n), 0);
+	}
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	assert_int_equal(n, 6);
+	assert_null(transport_mgr_find(nodes[0].m, "to-2"));
+	assert_int_equal(nodes[0].n_removed, 2);
+}
+
+static void who_waits_for_a_ping_may_delete_when_detached(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(0, 2, true);
+	unsigned n = 0;
+
+	(void)state;
+	w_add(1, 0, false);
+	w_add(2, 0, false);
+	w_run(10);
+	both_up(a, b);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(transport_mgr_ping(nodes[0].m, a, delete_all, &n), 0);
+		assert_int_equal(transport_mgr_ping(nodes[0].m, b, delete_all, &n), 0);
+	}
+	w_detach(0, true);
+	assert_int_equal(n, 6);
+	assert_int_equal(nodes[0].n_removed, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -766,6 +840,9 @@ int main(void)
 		T(a_full_data_plane_is_told_and_tried_again),
 		T(a_hop_added_during_a_resync_is_not_lost),
 		T(a_hop_that_we_believed_gone_makes_room),
+		T(an_end_that_finds_no_room_is_told_later),
+		T(who_waits_for_a_ping_may_delete),
+		T(who_waits_for_a_ping_may_delete_when_detached),
 #undef T
 	};
 

@@ -40,6 +40,7 @@ struct dp_client {
 	struct dp_handler *handlers;
 	struct region_hdr info;
 	bool attached;
+	bool full; // commands find no room
 	int refuse; // status of the next HOP_ADD
 	struct w_hop hops[HOPS];
 	uint64_t cookie;
@@ -501,6 +502,8 @@ int dp_client_send_cookie(
 
 	if (!c->attached)
 		return -ENOTCONN;
+	if (c->full)
+		return -EAGAIN;
 	*cookie = ++c->cookie;
 	(void)len;
 	j = w_post(w_command);
@@ -576,6 +579,15 @@ int dp_client_send_datagram(struct dp_client *c, unsigned worker, uint32_t adj, 
 	j->len = len;
 	memcpy(j->bytes, p, len);
 	return 0;
+}
+
+static void w_room(unsigned i)
+{
+	nodes[i].dp.full = false;
+	for (struct dp_handler *h = nodes[i].dp.handlers; h != NULL; h = h->next) {
+		if (h->on_room != NULL)
+			h->on_room(h->arg);
+	}
 }
 
 // ---- nodes ----
