@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// The kernel's queue before us: at 10 000 packets/s it bridges 0.2 s in which this process has no CPU.
+// The kernel's queue before us: at 10 000 packets/s it bridges 0.2 s in which we have no CPU.
 enum { MSG_LEN = 512, ADDR_GEN_NONE = 1, TX_QUEUE = 2000 };
 
 int tun_open(const char *name, bool *made, char *err, size_t err_len)

@@ -245,13 +245,13 @@ static struct api_edge info(void)
 
 static void in_route(uint32_t id, const void *packet, size_t len)
 {
-	struct {
-		struct msg_route h;
-		uint8_t bytes[256];
-	} r = {.h.h.type = UP_ROUTE, .h.id = id};
+	_Alignas(struct msg_route) uint8_t record[sizeof(struct msg_route) + 256] = {0};
+	struct msg_route *r = (struct msg_route *)record;
 
-	memcpy(r.h.bytes, packet, len);
-	dp.handler->on_route(dp.handler->arg, 0, &r.h, len);
+	r->h.type = UP_ROUTE;
+	r->id = id;
+	memcpy(r->bytes, packet, len);
+	dp.handler->on_route(dp.handler->arg, 0, r, len);
 }
 
 static void ip_packets_become_route_packets(void **state)
