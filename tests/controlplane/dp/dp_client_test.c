@@ -348,17 +348,16 @@ static void takes_over_when_it_is_not_the_first(void **state)
 static void drops_what_lies_there_from_an_earlier_life(void **state)
 {
 	struct evt_rule gone = {.h.type = EVT_RULE_GONE, .id = 5};
-	struct {
-		struct msg_route m;
-		uint8_t b[8];
-	} route = {.m.h.type = UP_ROUTE, .m.id = 9};
+	_Alignas(struct msg_route) uint8_t route[sizeof(struct msg_route) + 8] = {0};
 	uint64_t cookie;
 
 	(void)state;
+	((struct msg_route *)route)->h.type = UP_ROUTE;
+	((struct msg_route *)route)->id = 9;
 	dp_put(&evt, &gone, sizeof(gone));
 	dp_done(77, 0);
 	dp_done(1, -EINVAL);
-	dp_put(&up[1], &route, sizeof(route));
+	dp_put(&up[1], route, sizeof(route));
 	attach(2);
 	turns(2);
 	assert_int_equal(n_gone + n_routes + n_done, 0);
