@@ -231,18 +231,28 @@ static void on_dumped(void *arg, int status, uint32_t aux)
 	DP_EACH(c, on_synced, c->why);
 }
 
-static void sync_begin(struct dp_client *c, enum dp_sync why)
+// May detach.
+static void ask_dump(struct dp_client *c)
 {
 	int rc;
 
+	// whatever was lost before the dump is in it: an old flag must not ask for a second one
+	atomic_store_explicit(&c->r.hdr->evt_overflow, 0, memory_order_seq_cst);
+	rc = dp_client_dump(c, DUMP_ALL, 0, 0, on_dumped, c);
+	c->dump_due = rc == -EAGAIN; // the ring is full of other commands: on_room_timer() asks
+	if (rc != 0 && rc != -EAGAIN) {
+		log_err("cannot ask the data plane for a dump: %s", strerror(-rc));
+		detach(c, BROKEN_RETRY_MS);
+	}
+}
+
+static void sync_begin(struct dp_client *c, enum dp_sync why)
+{
 	c->syncing = true;
 	c->why = why;
 	DP_EACH(c, on_sync_begin, why);
-	rc = dp_client_dump(c, DUMP_ALL, 0, 0, on_dumped, c);
-	if (rc == -EAGAIN) { // full of other commands: overflow is looked at again each turn
-		c->syncing = false;
-		atomic_store_explicit(&c->r.hdr->evt_overflow, 1, memory_order_relaxed);
-	}
+	if (c->attached)
+		ask_dump(c);
 }
 
 static void on_hello(void *arg, int status, uint32_t aux)
@@ -272,7 +282,6 @@ static void look_at_overflow(struct dp_client *c)
 	if (!c->ready || c->syncing ||
 		atomic_load_explicit(&c->r.hdr->evt_overflow, memory_order_relaxed) == 0)
 		return;
-	atomic_store_explicit(&c->r.hdr->evt_overflow, 0, memory_order_seq_cst);
 	c->stats.overflows++;
 	log_limited(LOG_WARN, "events were lost: asking the data plane for everything");
 	sync_begin(c, DP_SYNC_OVERFLOW);
@@ -356,6 +365,8 @@ static void on_room_timer(void *arg)
 {
 	struct dp_client *c = arg;
 
+	if (c->dump_due)
+		ask_dump(c);
 	if (c->hello_done)
 		DP_EACH(c, on_room);
 }
@@ -495,7 +506,7 @@ static void detach(struct dp_client *c, uint64_t retry_ms)
 
 	if (!c->attached)
 		return;
-	c->attached = c->hello_done = c->ready = c->syncing = false;
+	c->attached = c->hello_done = c->ready = c->syncing = c->dump_due = false;
 	loop_timer_stop(c->room);
 	watch_close(c);
 	for (uint32_t i = 0; c->n_pending > 0 && i < DP_CLIENT_PENDING_MAX; i++) {

@@ -22,6 +22,7 @@ struct dp_client {
 	struct dp_handler *handlers;
 
 	bool attached, hello_done, ready, syncing, stopping;
+	bool dump_due; // syncing, but there was no room to ask for the dump
 	bool cmd_dirty, down_dirty[DPMSG_MAX_WORKERS];
 	int last_err; // of attaching: said once
 	enum dp_sync why;

@@ -549,6 +549,53 @@ static void lost_events_are_mended_by_a_dump(void **state)
 	assert_int_equal(n_synced, 3);
 }
 
+static void a_flag_of_former_losses_asks_for_no_second_dump(void **state)
+{
+	(void)state;
+	atomic_store(&r.hdr->evt_overflow, 1); // nobody was attached
+	attach_and_sync();
+	turns(2);
+	assert_int_equal(n_begin, 1);
+	assert_int_equal(n_synced, 1);
+}
+
+static unsigned n_filled;
+
+// As modules do that want much in a new data plane.
+static void fill_ring(void *arg, enum dp_sync w)
+{
+	struct cmd_rule_del d = {.h.type = CMD_RULE_DEL, .id = 1};
+
+	on_sync_begin(arg, w);
+	while (dp_client_send(c, &d, sizeof(d), on_done, NULL) == 0)
+		n_filled++;
+}
+
+static void a_first_dump_without_room_is_asked_for_later(void **state)
+{
+	(void)state;
+	n_filled = 0;
+	handler.on_sync_begin = fill_ring;
+	attach(1);
+	dp_done(dp_expect(CMD_HELLO), 0);
+	turns(2);
+	assert_true(n_filled > 0);
+	for (unsigned i = 0; i < n_filled; i++) {
+		dp_done(dp_expect(CMD_RULE_DEL), 0);
+		if (i % 16 == 0)
+			turns(1);
+	}
+	for (int i = 0; ring_r_empty(&cmd) && i < 1000; i++) {
+		usleep(1000); // a real timer
+		turns(2);
+	}
+	dp_done(dp_expect(CMD_DUMP), 0);
+	turns(2);
+	assert_true(dp_client_is_ready(c));
+	assert_int_equal(n_begin, 1);
+	assert_int_equal(n_synced, 1);
+}
+
 static void the_end_of_the_data_plane_completes_everything_and_the_next_one_is_found(void **state)
 {
 	struct cmd_rule_del d = {.h.type = CMD_RULE_DEL, .id = 1};
@@ -650,6 +697,8 @@ int main(void)
 		T(sleeps_only_when_the_rings_are_empty),
 		T(rings_the_bell_of_a_sleeping_data_plane_once),
 		T(lost_events_are_mended_by_a_dump),
+		T(a_flag_of_former_losses_asks_for_no_second_dump),
+		T(a_first_dump_without_room_is_asked_for_later),
 		T(the_end_of_the_data_plane_completes_everything_and_the_next_one_is_found),
 		T(a_data_plane_of_another_version_is_left),
 		T(nonsense_in_the_rings_is_counted),
