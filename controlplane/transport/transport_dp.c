@@ -202,6 +202,21 @@ static void link_forget(struct transport *t)
 	t->life++;
 }
 
+bool tp_link_fits(const struct transport *t)
+{
+	if (t->handshake_mono_ns != 0 && (t->conf.ciphers & 1u << t->cipher) == 0)
+		return false;
+	return t->pending.rx_index == 0 || (t->conf.ciphers & 1u << t->pending.cipher) != 0;
+}
+
+void tp_link_unfit(struct transport *t)
+{
+	log_notice(
+		"transport %s: its link is not what the configuration says: closing", t->conf.name);
+	tp_dp_del(t, RAIL_CLOSE_REQUESTED, "the configuration changed");
+	tp_state_set(t, TRANSPORT_DOWN, "closed: not what the configuration says");
+}
+
 static void send_del(struct transport *t, const struct cmd_hop_del *c)
 {
 	int rc;
@@ -475,6 +490,10 @@ static void adopt(struct transport *t, const struct evt_hop *e)
 	tp_path_want(t);
 	log_info("transport %s: taken over from the data plane, %s", t->conf.name,
 		e->up ? "up" : "down");
+	if (e->mode != t->conf.mode || !tp_link_fits(t)) {
+		tp_link_unfit(t); // on_synced() dials
+		return;
+	}
 	tp_tell(t, TRANSPORT_CHANGE_IN_DP);
 	tp_state_set(t, e->up ? TRANSPORT_UP : TRANSPORT_DEAD, e->up ? NULL : "silent");
 }

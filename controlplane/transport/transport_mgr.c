@@ -417,9 +417,15 @@ static int conf_check(
 // One that came by itself gets a name and an owner.
 static void take_over(struct transport *t, const struct transport_conf *conf)
 {
+	bool mode_fits = t->conf.mode == conf->mode;
+
 	if (t->conf.origin == TRANSPORT_ACCEPTED)
 		t->m->n_accepted--;
 	t->conf = *conf;
+	if ((t->in_dp || t->adding) && (!mode_fits || !tp_link_fits(t)))
+		tp_link_unfit(t);
+	else if (t->in_dp)
+		tp_tell(t, TRANSPORT_CHANGE_IN_DP); // rules may wait for the name
 	if (t->state != TRANSPORT_UP)
 		tp_dial(t);
 }

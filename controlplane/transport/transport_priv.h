@@ -210,6 +210,9 @@ struct tp_keys_for {
 int tp_dp_keys(struct transport *t, const struct tp_keys_for *k);
 int tp_dp_path(struct transport *t);
 void tp_dp_del(struct transport *t, uint8_t code, const char *text);
+// What the link is, or would be with the pending key, is what the configuration allows.
+bool tp_link_fits(const struct transport *t);
+void tp_link_unfit(struct transport *t); // end it; the caller dials
 void tp_dp_handlers(struct transport_mgr *m);
 // The key with this index is in use now.
 void tp_dp_keyed(struct transport *t, uint32_t rx_index);

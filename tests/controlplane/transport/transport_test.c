@@ -804,6 +804,58 @@ static void who_waits_for_a_ping_may_delete_when_detached(void **state)
 	assert_int_equal(nodes[0].n_removed, 2);
 }
 
+static void a_link_without_a_cipher_ends_when_one_is_demanded(void **state)
+{
+	struct transport *a, *b;
+
+	(void)state;
+	w_add_with(0, 1, true, TRANSPORT_NONE);
+	b = w_add_with(1, 0, false, TRANSPORT_NONE | TRANSPORT_CHACHA);
+	w_run(10);
+	assert_int_equal(info_of(b).cipher, AEAD_NONE);
+	w_mgr_stop(0);
+	w_mgr_start(0);
+	a = w_add(0, 1, true); // before the hop is found
+	w_attach(0, DP_SYNC_ADOPT);
+	assert_false(transport_is_up(a));
+	w_run(60000);
+	both_up(a, b);
+	assert_int_equal(info_of(a).cipher, AEAD_CHACHA20_POLY1305);
+	assert_int_equal(info_of(b).cipher, AEAD_CHACHA20_POLY1305);
+}
+
+static void a_link_without_a_cipher_is_not_taken_over_either(void **state)
+{
+	struct transport *a, *b;
+
+	(void)state;
+	w_add_with(0, 1, true, TRANSPORT_NONE);
+	b = w_add_with(1, 0, false, TRANSPORT_NONE | TRANSPORT_CHACHA);
+	w_run(10);
+	w_mgr_stop(0);
+	w_mgr_start(0);
+	w_attach(0, DP_SYNC_ADOPT);
+	a = w_add(0, 1, true); // named after it was found
+	assert_false(transport_is_up(a));
+	w_run(60000);
+	both_up(a, b);
+	assert_int_equal(info_of(b).cipher, AEAD_CHACHA20_POLY1305);
+}
+
+static void rules_hear_of_a_hop_that_gets_a_name(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b;
+	unsigned before;
+
+	(void)state;
+	transport_mgr_allow_any(nodes[1].m, true);
+	w_run(10);
+	before = nodes[1].n_in_dp;
+	b = w_add(1, 0, false);
+	both_up(a, b);
+	assert_int_equal(nodes[1].n_in_dp, before + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -841,6 +893,9 @@ int main(void)
 		T(a_hop_added_during_a_resync_is_not_lost),
 		T(a_hop_that_we_believed_gone_makes_room),
 		T(an_end_that_finds_no_room_is_told_later),
+		T(a_link_without_a_cipher_ends_when_one_is_demanded),
+		T(a_link_without_a_cipher_is_not_taken_over_either),
+		T(rules_hear_of_a_hop_that_gets_a_name),
 		T(who_waits_for_a_ping_may_delete),
 		T(who_waits_for_a_ping_may_delete_when_detached),
 #undef T

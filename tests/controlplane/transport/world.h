@@ -742,13 +742,10 @@ static int w_teardown(void **state)
 	return 0;
 }
 
-// A transport of node i to node j.
-static struct transport *w_add(unsigned i, unsigned j, bool dial)
+static struct transport *w_add_with(unsigned i, unsigned j, bool dial, uint8_t ciphers)
 {
-	struct transport_conf c = {.mode = HOP_MODE_DATAGRAM,
-		.ciphers = TRANSPORT_AUTO,
-		.dial = dial,
-		.peer = nodes[j].pk};
+	struct transport_conf c = {
+		.mode = HOP_MODE_DATAGRAM, .ciphers = ciphers, .dial = dial, .peer = nodes[j].pk};
 	char err[128] = "";
 
 	snprintf(c.name, sizeof(c.name), "to-%u", j);
@@ -756,6 +753,12 @@ static struct transport *w_add(unsigned i, unsigned j, bool dial)
 		c.addr = w_addr(j);
 	assert_int_equal(transport_mgr_add(nodes[i].m, &c, err, sizeof(err)), 0);
 	return transport_mgr_find(nodes[i].m, c.name);
+}
+
+// A transport of node i to node j.
+static struct transport *w_add(unsigned i, unsigned j, bool dial)
+{
+	return w_add_with(i, j, dial, TRANSPORT_AUTO);
 }
 
 static struct w_hop *w_hop_of(unsigned i, struct transport *t)
