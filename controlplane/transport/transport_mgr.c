@@ -211,7 +211,9 @@ struct transport *tp_iter_next(struct transport_mgr *m, struct tp_iter *it)
 	return t;
 }
 
-struct transport *tp_iter_first(struct transport_mgr *m, struct tp_iter *it)
+// Not inlined: gcc 12 would take the walker's place on the caller's stack for one that outlives it.
+__attribute__((noinline)) struct transport *tp_iter_first(
+	struct transport_mgr *m, struct tp_iter *it)
 {
 	*it = (struct tp_iter){.next = m->first, .outer = m->iters};
 	m->iters = it;
