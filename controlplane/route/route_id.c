@@ -24,6 +24,7 @@ struct route_id {
 	char *path;
 	uint32_t entropy[64]; // bulk reservations would pay a system call each
 	unsigned n_entropy;
+	uint8_t *held; // during a recount: a bit per index
 };
 
 static uint32_t random_u32(void)
@@ -121,6 +122,7 @@ void route_id_free(struct route_id *r)
 	if (r == NULL)
 		return;
 	idpool_free_pool(r->pool);
+	free(r->held);
 	free(r->path);
 	free(r);
 }
@@ -139,17 +141,75 @@ int route_id_reset(struct route_id *r, unsigned bits)
 	idpool_free_pool(r->pool);
 	r->pool = pool;
 	r->bits = bits;
+	free(r->held);
+	r->held = NULL;
 	return 0;
+}
+
+// ---- recount ----
+
+int route_id_recount_begin(struct route_id *r)
+{
+	if (r->pool == NULL)
+		return 0;
+	free(r->held);
+	r->held = calloc(((size_t)1 << r->bits) / 8 + 1, 1);
+	return r->held != NULL ? 0 : -ENOMEM;
+}
+
+static void hold(struct route_id *r, uint32_t id)
+{
+	uint32_t index;
+
+	if (r->held == NULL || !idpool_is_live(r->pool, id))
+		return;
+	index = idpool_index(r->pool, id);
+	r->held[index / 8] |= (uint8_t)(1u << index % 8);
+}
+
+void route_id_recount_end(struct route_id *r)
+{
+	if (r->held == NULL)
+		return;
+	for (uint32_t i = 0; i < 1u << r->bits; i++) {
+		uint32_t id = idpool_at(r->pool, i);
+
+		if (id != 0 && !(r->held[i / 8] & 1u << i % 8))
+			idpool_free(r->pool, id);
+	}
+	free(r->held);
+	r->held = NULL;
+}
+
+int route_id_found(struct route_id *r, uint32_t id)
+{
+	uint32_t other;
+	int rc;
+
+	if (r->pool == NULL)
+		return -ENOTCONN;
+	other = idpool_at(r->pool, idpool_index(r->pool, id));
+	if (id != 0 && other != 0 && other != id)
+		idpool_free(r->pool, other);
+	rc = idpool_take_exact(r->pool, id);
+	hold(r, id);
+	return rc == -EEXIST ? 0 : rc;
 }
 
 uint32_t route_id_reserve(struct route_id *r)
 {
-	return r->pool != NULL ? idpool_take(r->pool) : 0;
+	uint32_t id = r->pool != NULL ? idpool_take(r->pool) : 0;
+
+	hold(r, id);
+	return id;
 }
 
 int route_id_take(struct route_id *r, uint32_t id)
 {
-	return r->pool != NULL ? idpool_take_exact(r->pool, id) : -ENOTCONN;
+	int rc = r->pool != NULL ? idpool_take_exact(r->pool, id) : -ENOTCONN;
+
+	hold(r, id);
+	return rc;
 }
 
 int route_id_release(struct route_id *r, uint32_t id)

@@ -427,11 +427,14 @@ int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t
 
 // ---- what the data plane says ----
 
-static int new_life(struct rule_mgr *m)
+// What of our ids is still held gets known by the dump. When only events were lost the ids stay as
+// they are, and on_synced() releases those that nobody named.
+static int recount(struct rule_mgr *m, enum dp_sync why)
 {
 	unsigned bits = dp_client_info(m->dp)->rule_bits;
 	struct rule_keep *keep;
-	int rc = route_id_reset(m->ids, bits);
+	bool same = why == DP_SYNC_OVERFLOW && m->keep != NULL && m->bits == bits;
+	int rc = same ? route_id_recount_begin(m->ids) : route_id_reset(m->ids, bits);
 
 	if (rc < 0)
 		return rc;
@@ -456,7 +459,7 @@ static int new_life(struct rule_mgr *m)
 static void on_sync_begin(void *arg, enum dp_sync why)
 {
 	struct rule_mgr *m = arg;
-	int rc = new_life(m);
+	int rc = recount(m, why);
 
 	m->syncing = true;
 	if (rc < 0) {
@@ -467,7 +470,7 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 		struct rule_kept *k = rule_keep_at(m->keep, i);
 
 		k->seen = false;
-		k->busy = false;
+		k->busy = k->busy && why == DP_SYNC_OVERFLOW; // its answer still comes
 		k->again = false;
 		k->due = false;
 		if (why == DP_SYNC_FRESH)
@@ -484,6 +487,7 @@ static void on_synced(void *arg, enum dp_sync why)
 	m->syncing = false;
 	if (m->keep == NULL)
 		return;
+	route_id_recount_end(m->ids);
 	log_notice("rules=%u kept=%zu slots=%u", route_id_n_live(m->ids), rule_mgr_n_kept(m, NULL),
 		1u << m->bits);
 	for (size_t i = rule_keep_count(m->keep); i > 0; i--) {
@@ -508,7 +512,7 @@ static void on_rule(void *arg, const struct evt_rule *e)
 	}
 	if (m->keep == NULL || e->id == 0)
 		return;
-	route_id_take(m->ids, e->id);
+	route_id_found(m->ids, e->id);
 	adopt(m, e);
 }
 

@@ -147,6 +147,12 @@ uint32_t idpool_n_live(const struct idpool *p)
 	return p->mask + 1 - p->n_free;
 }
 
+uint32_t idpool_at(const struct idpool *p, uint32_t index)
+{
+	index &= p->mask;
+	return place_of(p, index) >= p->n_free ? id_of(p, index) : 0;
+}
+
 uint32_t idpool_index(const struct idpool *p, uint32_t id)
 {
 	return id & p->mask;

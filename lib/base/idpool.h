@@ -40,4 +40,6 @@ int idpool_free(struct idpool *p, uint32_t id);
 
 bool idpool_is_live(const struct idpool *p, uint32_t id);
 uint32_t idpool_n_live(const struct idpool *p);
+// The live id with this index, 0 when the index is free. Indices run up to 2^index_bits - 1.
+uint32_t idpool_at(const struct idpool *p, uint32_t index);
 uint32_t idpool_index(const struct idpool *p, uint32_t id);

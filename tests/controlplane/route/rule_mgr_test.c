@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -375,6 +376,67 @@ static void a_resync_keeps_ids_of_commands_under_way(void **state)
 	assert_true(route_id_is_live(ids, 6));
 }
 
+static void a_resync_sends_no_static_rule_twice(void **state)
+{
+	struct api_rule_add r = consume(6, 0);
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+	fake_attach(DP_SYNC_OVERFLOW); // the command is still in the ring
+	assert_int_equal(fake.n_queue, 1);
+	for (int i = 0; i < 2; i++)
+		settle();
+	assert_int_equal(results[0].status, 0);
+	assert_true(route_id_is_live(ids, 6));
+	assert_int_equal(rule_mgr_n_kept(m, NULL), 1);
+}
+
+static unsigned life_in(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	unsigned life = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%u", &life), 1);
+	fclose(f);
+	return life;
+}
+
+static void lost_events_begin_no_new_life_of_ids(void **state)
+{
+	char path[] = "/tmp/skyrail-life-XXXXXX";
+	struct api_rule_add r[2] = {consume(3, 30000), consume(4, 30000)};
+	uint8_t secret[32] = {1};
+	uint32_t elsewhere = FAKE_SLOTS + 4, reserved;
+	int fd = mkstemp(path);
+	unsigned life;
+
+	assert_true(fd >= 0 && write(fd, "7\n", 2) == 2 && close(fd) == 0);
+	rule_mgr_free(m);
+	route_id_free(ids);
+	ids = route_id_new(secret, path);
+	m = rule_mgr_new(loop, &fake, ids, &tr, NULL);
+	fake_attach(DP_SYNC_FRESH);
+	life = life_in(path);
+	assert_int_equal(life, 8);
+	assert_non_null(rule_mgr_add(m, r, 2, on_done, NULL));
+	fake_answer();
+	fake.rules[3].id = 0; // gone, and nobody said so
+	fake.rules[4].id = elsewhere;
+	reserved = route_id_reserve(ids); // its owner takes it again
+	fake.ready = true;
+	FAKE_EACH(on_sync_begin, DP_SYNC_OVERFLOW);
+	assert_true(route_id_is_live(ids, 3));
+	assert_int_equal(route_id_take(ids, reserved), -EEXIST);
+	FAKE_EACH(on_rule, &fake.rules[4]);
+	FAKE_EACH(on_synced, DP_SYNC_OVERFLOW);
+	assert_int_equal(life_in(path), life);
+	assert_true(route_id_is_live(ids, reserved));
+	assert_true(route_id_is_live(ids, elsewhere));
+	assert_int_equal(rule_mgr_n_live(m), 2);
+	unlink(path);
+}
+
 static void configured_rules_follow_their_configuration(void **state)
 {
 	struct api_rule_add conf[2] = {forward(3, "a", 0), consume(4, 0)};
@@ -586,6 +648,8 @@ int main(void)
 		T(a_new_control_plane_adopts_what_lives),
 		T(lost_events_are_mended_by_a_resync),
 		T(a_resync_keeps_ids_of_commands_under_way),
+		T(a_resync_sends_no_static_rule_twice),
+		T(lost_events_begin_no_new_life_of_ids),
 		T(configured_rules_follow_their_configuration),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),

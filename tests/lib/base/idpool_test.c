@@ -108,6 +108,8 @@ static void adopts_exact_ids(void **state)
 
 	assert_int_equal(idpool_take_exact(p, 0xabcdef05), 0);
 	assert_true(idpool_is_live(p, 0xabcdef05));
+	assert_int_equal(idpool_at(p, idpool_index(p, 0xabcdef05)), 0xabcdef05);
+	assert_int_equal(idpool_at(p, idpool_index(p, 0xabcdef05) + 1), 0);
 	assert_int_equal(idpool_take_exact(p, 0xabcdef05), -EEXIST);
 	assert_int_equal(idpool_take_exact(p, 0x11111105), -EEXIST);
 	assert_int_equal(idpool_take_exact(p, 0), -EINVAL);
