@@ -2,28 +2,6 @@
 // re-keys, deaths and returns of either process, limits. The edges are in world.h.
 #include "tests/controlplane/transport/world.h"
 
-static struct transport_info info_of(struct transport *t)
-{
-	struct transport_info i;
-
-	transport_info_get(t, &i);
-	return i;
-}
-
-static struct transport_mgr_stats stats_of(unsigned i)
-{
-	struct transport_mgr_stats s;
-
-	transport_mgr_stats_get(nodes[i].m, &s);
-	return s;
-}
-
-static void both_up(struct transport *a, struct transport *b)
-{
-	assert_true(transport_is_up(a));
-	assert_true(transport_is_up(b));
-}
-
 static void comes_up_when_one_side_dials(void **state)
 {
 	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
@@ -57,12 +35,6 @@ static void comes_up_when_both_dial_at_once(void **state)
 	assert_int_equal(w_n_responses[0] + w_n_responses[1], 1);
 	assert_int_equal(stats_of(0).crossed + stats_of(1).crossed, 1);
 	assert_int_not_equal(info_of(a).initiator, info_of(b).initiator);
-}
-
-static bool lose_all(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
-{
-	(void)from, (void)to, (void)bytes, (void)len;
-	return true;
 }
 
 static void inits_are_repeated_slower_and_slower_for_ever(void **state)
@@ -395,105 +367,6 @@ static void a_dead_peer_that_comes_back_is_no_reset(void **state)
 	both_up(a, b);
 	assert_int_equal(w_hop_of(0, a)->n_resets + w_hop_of(1, b)->n_resets, 0);
 	assert_true(w_hop_of(0, a)->n_rekeys >= 1);
-}
-
-static void rekeys_happen_inside_the_link(void **state)
-{
-	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
-	unsigned sent;
-
-	(void)state;
-	w_run(10);
-	sent = w_n_dgrams;
-	for (unsigned i = 1; i <= 20; i++) {
-		w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), 0, 0);
-		w_run(20000);
-		assert_int_equal(info_of(a).n_rekeys, i);
-		assert_int_equal(info_of(b).n_rekeys, i);
-	}
-	// the responder does it when the initiator doesn't
-	w_note(&nodes[1].dp, EVT_HOP_REKEY_DUE, transport_hop(b, 1), 0, 0);
-	w_run(10);
-	assert_true(info_of(b).initiator);
-	assert_false(info_of(a).initiator);
-	assert_int_equal(w_n_dgrams, sent);
-	both_up(a, b);
-	assert_int_equal(nodes[0].n_down + nodes[1].n_down, 0);
-}
-
-static void a_rekey_due_that_got_lost_is_made_up_for(void **state)
-{
-	struct transport *a = w_add(0, 1, true);
-
-	(void)state;
-	w_add(1, 0, false);
-	w_run(125000);
-	assert_int_equal(info_of(a).n_rekeys, 0);
-	w_run(10000);
-	assert_int_equal(info_of(a).n_rekeys, 1);
-}
-
-static void crossing_rekeys_are_one(void **state)
-{
-	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
-
-	(void)state;
-	w_run(10);
-	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), 0, 0);
-	w_note(&nodes[1].dp, EVT_HOP_REKEY_DUE, transport_hop(b, 1), 0, 0);
-	w_run(60000);
-	assert_int_equal(info_of(a).n_rekeys, 1);
-	assert_int_equal(info_of(b).n_rekeys, 1);
-	assert_int_not_equal(info_of(a).initiator, info_of(b).initiator);
-	both_up(a, b);
-}
-
-static void an_unanswered_rekey_is_repeated(void **state)
-{
-	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
-
-	(void)state;
-	w_run(10);
-	w_lose = lose_all;
-	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), 0, 0);
-	w_run(5000);
-	assert_int_equal(info_of(a).n_rekeys, 0);
-	w_lose = NULL;
-	w_run(10000);
-	assert_int_equal(info_of(a).n_rekeys, 1);
-	assert_int_equal(info_of(b).n_rekeys, 1);
-}
-
-// Node 2 sits inside b's link and sends a re-key of its own making.
-static void a_rekey_by_another_key_ends_the_link(void **state)
-{
-	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
-	struct rail_hs_self self = {identity_pk(nodes[2].id), identity_sk(nodes[2].id)};
-	struct rail_hs_offer o = {.instance = 5,
-		.rx_index = 77,
-		.payload_max = 1400,
-		.ciphers = 1,
-		.window_log2 = 18};
-	uint8_t buf[sizeof(struct msg_rekey) + RAIL_HS_MAX] __attribute__((aligned(8))) = {0};
-	struct msg_rekey *m = (struct msg_rekey *)buf;
-	struct rail_hs_side side;
-	ssize_t n;
-
-	(void)state;
-	w_run(10);
-	both_up(a, b);
-	m->hop = transport_hop(b, 1);
-	n = rail_hs_init_make(&side, &self, &nodes[1].pk, &o, 0, true, NULL, m->bytes, RAIL_HS_MAX);
-	assert_true(n > 0);
-	rail_hs_fini(&side);
-	m->bytes[n / 2] ^= 1;
-	W_EACH(&nodes[1].dp, on_rekey, 0, m, (size_t)n);
-	assert_true(transport_is_up(b)); // noise: ignored
-	m->bytes[n / 2] ^= 1;
-	w_run(1000);
-	W_EACH(&nodes[1].dp, on_rekey, 0, m, (size_t)n);
-	assert_false(transport_is_up(b));
-	assert_null(w_hop_of(1, b)); // closed
 }
 
 static void a_closed_transport_dials_again_with_a_new_instance(void **state)
@@ -876,11 +749,6 @@ int main(void)
 		T(a_new_control_plane_takes_over_without_a_word_to_the_peer),
 		T(a_hop_that_nobody_names_is_taken_over_too),
 		T(a_dead_peer_that_comes_back_is_no_reset),
-		T(rekeys_happen_inside_the_link),
-		T(a_rekey_due_that_got_lost_is_made_up_for),
-		T(crossing_rekeys_are_one),
-		T(an_unanswered_rekey_is_repeated),
-		T(a_rekey_by_another_key_ends_the_link),
 		T(a_closed_transport_dials_again_with_a_new_instance),
 		T(deleting_tells_the_peer_and_frees_the_handles),
 		T(a_peer_that_moves_is_followed),

@@ -1,7 +1,10 @@
 // Two nodes' transport managers in one process, with the edges replaced at link time: loop timers
 // on a clock that stands still unless moved, a data plane that keeps hops and keys in a table, a
-// neighbour service that finds everything, and a wire that a test can cut. Included by one test.
+// neighbour service that finds everything, and a wire that a test can cut. Each test that includes
+// it is a program of its own and uses what it needs.
 #pragma once
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-variable"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -764,4 +767,32 @@ static struct transport *w_add(unsigned i, unsigned j, bool dial)
 static struct w_hop *w_hop_of(unsigned i, struct transport *t)
 {
 	return w_hop_find(&nodes[i].dp, transport_hop(t, 1));
+}
+
+static struct transport_info info_of(struct transport *t)
+{
+	struct transport_info i;
+
+	transport_info_get(t, &i);
+	return i;
+}
+
+static struct transport_mgr_stats stats_of(unsigned i)
+{
+	struct transport_mgr_stats s;
+
+	transport_mgr_stats_get(nodes[i].m, &s);
+	return s;
+}
+
+static void both_up(struct transport *a, struct transport *b)
+{
+	assert_true(transport_is_up(a));
+	assert_true(transport_is_up(b));
+}
+
+static bool lose_all(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	(void)from, (void)to, (void)bytes, (void)len;
+	return true;
 }
