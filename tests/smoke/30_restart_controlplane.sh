@@ -17,7 +17,7 @@ in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &
 server=$!
 wait_for 5 "iperf3" in_ns C bash -c 'ss -ltn | grep -q :5201'
 drops0=$(drops B)
-in_ns A iperf3 -c 10.9.0.2 -u -b 20M -l 1000 -t 8 -J >"$T/iperf.json" &
+in_ns A iperf3 -c 10.9.0.2 -u -b 8M -l 1000 -t 8 -J >"$T/iperf.json" &
 client=$!
 sleep 2
 forwarded=$(counter B pkt_forwarded)
@@ -27,7 +27,7 @@ sleep 2
 expect "B's data plane lives" alive B.dp
 cp_start B
 say "it is back"
-expect "more was forwarded" test "$(counter B pkt_forwarded)" -gt $((forwarded + 2000))
+expect "more was forwarded" test "$(counter B pkt_forwarded)" -gt $((forwarded + 1000))
 wait $client
 wait $server
 sleep 0.5

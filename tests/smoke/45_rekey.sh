@@ -15,7 +15,7 @@ expect "ping" chain_ping
 
 in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &
 wait_for 5 "iperf3" in_ns C bash -c 'ss -ltn | grep -q :5201'
-in_ns A iperf3 -c 10.9.0.2 -u -b 20M -l 1000 -t 9 -J >"$T/iperf.json"
+in_ns A iperf3 -c 10.9.0.2 -u -b 8M -l 1000 -t 9 -J >"$T/iperf.json"
 say "$(jq -r '.end.sum | "\(.packets) packets, \(.lost_packets) did not reach the program"' "$T/iperf.json")"
 wait_for 5 "all packets, sent = received" chain_whole || fail "sent = received: $(chain_links)"
 for t in "A b" "B a" "B c" "C b"; do
