@@ -45,6 +45,7 @@ struct client {
 	bool closing;
 	bool hang_up; // close when all is written
 	bool in_loop; // process_input() is on the stack
+	bool ended; // a request that pended; on_soon() goes on with the next one
 	struct client *next;
 };
 
@@ -53,6 +54,7 @@ struct api_server {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	uv_pipe_t listener;
 	struct loop_timer *tick;
+	struct loop_timer *soon;
 	struct client *clients;
 	struct api_server_stats stats;
 	bool closing;
@@ -194,8 +196,12 @@ static void sink_end(struct api_req *r, int status, const void *payload, size_t 
 	struct client *c = container_of(r, struct client, req);
 
 	put_frame(c, 0, status, payload, len);
-	if (!c->in_loop)
-		process_input(c);
+	if (c->in_loop)
+		return;
+	// whoever ends a request is in the middle of something: the next one waits for the loop
+	c->ended = true;
+	if (c->s->soon != NULL && !loop_timer_is_on(c->s->soon))
+		loop_timer_start(c->s->soon, 0, 0);
 }
 
 static bool sink_is_full(const struct api_req *r)
@@ -324,6 +330,18 @@ static void process_input(struct client *c)
 		c->since_ms = now_ms();
 	}
 	set_reading(c, !c->req.busy && !c->hang_up);
+}
+
+static void on_soon(void *arg)
+{
+	struct api_server *s = arg;
+
+	for (struct client *c = s->clients; c != NULL; c = c->next) {
+		if (!c->ended)
+			continue;
+		c->ended = false;
+		process_input(c);
+	}
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
@@ -517,7 +535,8 @@ struct api_server *api_server_new(const struct api_server_conf *conf, char *err,
 	snprintf(s->path, sizeof(s->path), "%s", conf->path);
 	s->conf.path = s->path;
 	s->tick = loop_timer_new(conf->loop, on_tick, s);
-	if (s->tick != NULL)
+	s->soon = loop_timer_new(conf->loop, on_soon, s);
+	if (s->tick != NULL && s->soon != NULL)
 		rc = listen_at(s, err, err_len);
 	if (rc < 0) {
 		api_server_free(s);
@@ -544,6 +563,8 @@ void api_server_free(struct api_server *s)
 		return;
 	s->closing = true;
 	loop_timer_free(s->tick);
+	loop_timer_free(s->soon);
+	s->soon = NULL;
 	for (struct client *c = s->clients; c != NULL; c = c->next)
 		client_close(c);
 	if (s->listener_open)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,7 @@ static int setup(void **state)
 {
 	struct api_server_conf c;
 
+	signal(SIGPIPE, SIG_IGN); // as the control plane does
 	log_sink_set(no_log, NULL);
 	clock_source_set(&fake_clock);
 	n_cancelled = many_sent = n_pauses = 0;
@@ -551,6 +553,46 @@ static void the_client_and_the_server_agree(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+// Who ends a request may be walking a list that the next request changes.
+static void the_next_request_never_runs_inside_the_end_of_one(void **state)
+{
+	struct api_frame f;
+	struct api_req *r;
+	char buf[8];
+	int fd = hello();
+
+	put(fd, M_LATER, 5, NULL, 0);
+	put(fd, M_LATER, 6, NULL, 0);
+	put(fd, M_ECHO, 7, "ping", 4);
+	turns(3);
+	for (uint32_t id = 5; id <= 6; id++) {
+		assert_non_null(later);
+		r = later;
+		later = NULL;
+		api_req_end(r, "done", 4);
+		assert_null(later);
+		assert_true(get(fd, &f, buf, sizeof(buf)));
+		assert_int_equal(f.id, id);
+		turns(3);
+	}
+	assert_true(get(fd, &f, buf, sizeof(buf)));
+	assert_int_equal(f.id, 7);
+	close(fd);
+}
+
+static void a_client_may_vanish_before_its_next_request(void **state)
+{
+	int fd = hello();
+
+	put(fd, M_LATER, 5, NULL, 0);
+	put(fd, M_ECHO, 6, "ping", 4);
+	turns(3);
+	close(fd);
+	api_req_end(later, NULL, 0);
+	turns(5);
+	close(hello()); // serves on
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -570,6 +612,8 @@ int main(void)
 		T(clients_are_limited),
 		T(a_second_server_is_refused_and_a_stale_socket_replaced),
 		T(the_client_and_the_server_agree),
+		T(the_next_request_never_runs_inside_the_end_of_one),
+		T(a_client_may_vanish_before_its_next_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
