@@ -16,6 +16,7 @@ enum job_kind { JOB_ADD, JOB_DEL };
 struct slot {
 	struct rule_job *job;
 	bool answered;
+	bool may_lack; // RULE_DEL_KEPT
 };
 
 struct rule_job {
@@ -129,8 +130,11 @@ static void answer(struct rule_job *j, struct slot *s, int status)
 		route_id_release(j->js->ids, j->results[i].id);
 	if (j->kind == JOB_ADD && status == 0)
 		route_id_take(j->js->ids, j->results[i].id); // when a resync lost it
-	if (j->kind == JOB_DEL && status == -ENOENT)
+	if (j->kind == JOB_DEL && status == -ENOENT) {
 		route_id_release(j->js->ids, j->results[i].id);
+		if (s->may_lack)
+			j->results[i].status = 0;
+	}
 }
 
 static void on_soon(void *arg)
@@ -297,7 +301,7 @@ struct rule_job *rule_jobs_add(struct rule_jobs *js, const struct cmd_rule_add *
 	return j;
 }
 
-struct rule_job *rule_jobs_del(struct rule_jobs *js, const uint32_t *ids, const bool *local,
+struct rule_job *rule_jobs_del(struct rule_jobs *js, const uint32_t *ids, const uint8_t *how,
 	size_t n, rule_settle_fn settle, void *settle_arg, rule_done_fn done, void *arg)
 {
 	struct rule_job *j = job_new(js, JOB_DEL, n, done, arg);
@@ -308,7 +312,8 @@ struct rule_job *rule_jobs_del(struct rule_jobs *js, const uint32_t *ids, const 
 	j->settle_arg = settle_arg;
 	for (size_t i = 0; i < n; i++) {
 		j->results[i].id = ids[i];
-		if (local == NULL || !local[i])
+		j->slots[i].may_lack = how != NULL && how[i] == RULE_DEL_KEPT;
+		if (how == NULL || how[i] != RULE_DEL_LOCAL)
 			continue;
 		route_id_release(js->ids, ids[i]);
 		preset(j, i, 0);

@@ -18,8 +18,13 @@ typedef void (*rule_settle_fn)(void *arg, const struct api_rule_done *done, size
 struct rule_job *rule_jobs_add(struct rule_jobs *js, const struct cmd_rule_add *cmds,
 	const int32_t *status, size_t n, rule_settle_fn settle, void *settle_arg, rule_done_fn done,
 	void *arg);
-// local[i]: the data plane never had it; only the id is released (NULL: send all).
-struct rule_job *rule_jobs_del(struct rule_jobs *js, const uint32_t *ids, const bool *local,
+enum rule_del {
+	RULE_DEL_SEND,
+	RULE_DEL_LOCAL, // the data plane never had it: only the id is released
+	RULE_DEL_KEPT, // it may have it; if not, that is no error
+};
+// how[i]: enum rule_del (NULL: send all).
+struct rule_job *rule_jobs_del(struct rule_jobs *js, const uint32_t *ids, const uint8_t *how,
 	size_t n, rule_settle_fn settle, void *settle_arg, rule_done_fn done, void *arg);
 
 void rule_jobs_pump(struct rule_jobs *js); // there is room

@@ -728,26 +728,36 @@ out:
 	return job;
 }
 
+// For its transport; so it was never sent.
+static bool is_waiting(struct rule_mgr *m, const struct rule_kept *k)
+{
+	struct cmd_rule_add c;
+	int rc = kept_cmd(m, k, &c);
+
+	return !k->busy && !k->again && !k->spent && (rc == -ENODEV || rc == -ENETDOWN);
+}
+
 struct rule_job *rule_mgr_del(
 	struct rule_mgr *m, const uint32_t *ids, size_t n, rule_done_fn done, void *arg)
 {
 	struct rule_job *job;
-	bool *local;
+	uint8_t *how;
 
 	if (m->keep == NULL || !dp_client_is_ready(m->dp))
 		return errno_null(ENOTCONN);
-	local = calloc(n + 1, sizeof(*local));
-	if (local == NULL)
+	how = calloc(n + 1, sizeof(*how));
+	if (how == NULL)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		const struct rule_kept *k = rule_keep_find(m->keep, ids[i]);
 
-		local[i] = k != NULL && !k->seen && !k->busy && !k->again;
+		if (k != NULL && !k->seen)
+			how[i] = is_waiting(m, k) ? RULE_DEL_LOCAL : RULE_DEL_KEPT;
 	}
-	job = rule_jobs_del(m->jobs, ids, local, n, on_removed, m, done, arg);
+	job = rule_jobs_del(m->jobs, ids, how, n, on_removed, m, done, arg);
 	for (size_t i = 0; job != NULL && i < n; i++)
 		rule_keep_drop(m->keep, ids[i]);
-	free(local);
+	free(how);
 	return job;
 }
 

@@ -489,6 +489,30 @@ static void kept_rules_follow_their_transport(void **state)
 	assert_int_equal(in_dp(3)->tx_hop, 23);
 }
 
+static void removing_a_refused_rule_asks_the_data_plane(void **state)
+{
+	struct api_rule_add conf[3] = {consume(3, 0), consume(4, 0), forward(5, "nosuch", 0)};
+	uint32_t all[3] = {3, 4, 5};
+
+	assert_int_equal(rule_mgr_config(m, conf, 3), 0);
+	fake_attach(DP_SYNC_FRESH);
+	// they are there already, and one goes by itself after the refusal
+	fake.rules[3] = fake.rules[4] = (struct evt_rule){.type = RULE_CONSUME};
+	fake.rules[3].id = 3;
+	fake.rules[4].id = 4;
+	settle();
+	fake.rules[4].id = 0;
+	assert_non_null(rule_mgr_del(m, all, 3, on_done, NULL));
+	assert_int_equal(fake.n_queue, 2); // what waits for its transport was never sent
+	settle();
+	assert_int_equal(n_calls, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(results[i].status, 0);
+	assert_null(in_dp(3));
+	assert_int_equal(rule_mgr_n_kept(m, NULL), 0);
+	assert_int_equal(rule_mgr_n_live(m), 0);
+}
+
 static unsigned n_over(uint32_t n, uint32_t hop)
 {
 	unsigned ok = 0;
@@ -653,6 +677,7 @@ int main(void)
 		T(configured_rules_follow_their_configuration),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),
+		T(removing_a_refused_rule_asks_the_data_plane),
 		T(more_rules_than_jobs_follow_their_transport),
 		T(more_rules_than_jobs_leave_with_their_configuration),
 		T(a_rule_that_went_meanwhile_follows_too),
