@@ -488,7 +488,7 @@ static void on_synced(void *arg, enum dp_sync why)
 	if (m->keep == NULL)
 		return;
 	route_id_recount_end(m->ids);
-	log_notice("rules=%u kept=%zu slots=%u", route_id_n_live(m->ids), rule_mgr_n_kept(m, NULL),
+	log_notice("rules=%u kept=%zu slots=%u", route_id_n_live(m->ids), rule_mgr_n_kept(m),
 		1u << m->bits);
 	for (size_t i = rule_keep_count(m->keep); i > 0; i--) {
 		struct rule_kept *k = rule_keep_at(m->keep, i - 1);
@@ -777,17 +777,7 @@ uint32_t rule_mgr_n_live(const struct rule_mgr *m)
 	return route_id_n_live(m->ids);
 }
 
-size_t rule_mgr_n_kept(const struct rule_mgr *m, const char *transport)
+size_t rule_mgr_n_kept(const struct rule_mgr *m)
 {
-	uint16_t name;
-	size_t count = 0;
-
-	if (m->keep == NULL)
-		return 0;
-	if (transport == NULL)
-		return rule_keep_count(m->keep);
-	name = rule_keep_intern(m->keep, transport);
-	for (size_t i = 0; i < rule_keep_count(m->keep); i++)
-		count += rule_keep_at(m->keep, i)->tx_name == name;
-	return count;
+	return m->keep != NULL ? rule_keep_count(m->keep) : 0;
 }

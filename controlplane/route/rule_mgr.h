@@ -64,4 +64,4 @@ void rule_list_cancel(struct rule_list *l);
 
 unsigned rule_mgr_bits(const struct rule_mgr *m); // 0: no data plane seen yet
 uint32_t rule_mgr_n_live(const struct rule_mgr *m);
-size_t rule_mgr_n_kept(const struct rule_mgr *m, const char *transport); // NULL: all
+size_t rule_mgr_n_kept(const struct rule_mgr *m); // lasting rules

@@ -621,8 +621,8 @@ void api_list_memory(void *ctx, struct api_req *r, const void *payload, size_t l
 	}
 	memory_record(r, "route ids", 8ull << route_id_bits(a->d.ids), route_id_n_live(a->d.ids),
 		1ull << route_id_bits(a->d.ids), "8 bytes an index");
-	memory_record(r, "lasting rules", 40ull * rule_mgr_n_kept(a->d.rules, NULL),
-		rule_mgr_n_kept(a->d.rules, NULL), 0, "configured and static");
+	memory_record(r, "lasting rules", 40ull * rule_mgr_n_kept(a->d.rules),
+		rule_mgr_n_kept(a->d.rules), 0, "configured and static");
 	memory_record(r, "control plane", resident((uint32_t)getpid()), 0, 0, "resident");
 	api_req_end(r, NULL, 0);
 }
