@@ -1,0 +1,179 @@
+// Transports in trouble: events and answers that come late or never, restarts with another
+// configuration, callbacks that delete, strangers that replay. The edges are in world.h.
+#include "tests/controlplane/transport/world.h"
+
+static void a_hop_added_during_a_resync_is_not_lost(void **state)
+{
+	struct dp_client *c = &nodes[0].dp;
+	struct transport *a;
+
+	(void)state;
+	w_add(1, 0, false);
+	W_EACH(c, on_sync_begin, DP_SYNC_OVERFLOW); // the hops were dumped: none
+	a = w_add(0, 1, true);
+	w_run(10);
+	assert_true(transport_is_up(a));
+	W_EACH(c, on_synced, DP_SYNC_OVERFLOW); // the rules took longer
+	assert_true(transport_is_up(a));
+	assert_true(transport_in_dp(a));
+}
+
+static void a_hop_that_we_believed_gone_makes_room(void **state)
+{
+	struct dp_client *c = &nodes[0].dp;
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	W_EACH(c, on_sync_begin, DP_SYNC_OVERFLOW);
+	W_EACH(c, on_synced, DP_SYNC_OVERFLOW); // without a record of it
+	assert_false(transport_in_dp(a));
+	w_run(30000);
+	both_up(a, b);
+	assert_true(transport_in_dp(a));
+}
+
+static void an_end_that_finds_no_room_is_told_later(void **state)
+{
+	struct dp_client *c = &nodes[0].dp;
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	uint32_t hop = transport_hop(a, 1);
+
+	w_run(10);
+	both_up(a, b);
+	c->full = true;
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	a = w_add(0, 1, true); // the old hop lives: another handle
+	assert_int_not_equal(transport_hop(a, 1), hop);
+	w_run(10);
+	assert_non_null(w_hop_find(c, hop));
+	w_room(0);
+	w_run(60000);
+	assert_null(w_hop_find(c, hop));
+	both_up(a, b);
+	// Nothing is left behind by one that nobody ever told.
+	c->full = true;
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	(void)state;
+}
+
+static void delete_all(void *arg, int status, uint32_t rtt_us)
+{
+	unsigned *n = arg;
+
+	(void)rtt_us;
+	assert_int_equal(status, -ENOTCONN);
+	++*n;
+	transport_mgr_del(nodes[0].m, "to-1");
+	transport_mgr_del(nodes[0].m, "to-2");
+}
+
+static void who_waits_for_a_ping_may_delete(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(0, 2, true);
+	unsigned n = 0;
+
+	(void)state;
+	w_add(1, 0, false);
+	w_add(2, 0, false);
+	w_run(10);
+	both_up(a, b);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(transport_mgr_ping(nodes[0].m, a, delete_all, &n), 0);
+		assert_int_equal(transport_mgr_ping(nodes[0].m, b, delete_all, &n), 0);
+	}
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	assert_int_equal(n, 6);
+	assert_null(transport_mgr_find(nodes[0].m, "to-2"));
+	assert_int_equal(nodes[0].n_removed, 2);
+}
+
+static void who_waits_for_a_ping_may_delete_when_detached(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(0, 2, true);
+	unsigned n = 0;
+
+	(void)state;
+	w_add(1, 0, false);
+	w_add(2, 0, false);
+	w_run(10);
+	both_up(a, b);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(transport_mgr_ping(nodes[0].m, a, delete_all, &n), 0);
+		assert_int_equal(transport_mgr_ping(nodes[0].m, b, delete_all, &n), 0);
+	}
+	w_detach(0, true);
+	assert_int_equal(n, 6);
+	assert_int_equal(nodes[0].n_removed, 2);
+}
+
+static void a_link_without_a_cipher_ends_when_one_is_demanded(void **state)
+{
+	struct transport *a, *b;
+
+	(void)state;
+	w_add_with(0, 1, true, TRANSPORT_NONE);
+	b = w_add_with(1, 0, false, TRANSPORT_NONE | TRANSPORT_CHACHA);
+	w_run(10);
+	assert_int_equal(info_of(b).cipher, AEAD_NONE);
+	w_mgr_stop(0);
+	w_mgr_start(0);
+	a = w_add(0, 1, true); // before the hop is found
+	w_attach(0, DP_SYNC_ADOPT);
+	assert_false(transport_is_up(a));
+	w_run(60000);
+	both_up(a, b);
+	assert_int_equal(info_of(a).cipher, AEAD_CHACHA20_POLY1305);
+	assert_int_equal(info_of(b).cipher, AEAD_CHACHA20_POLY1305);
+}
+
+static void a_link_without_a_cipher_is_not_taken_over_either(void **state)
+{
+	struct transport *a, *b;
+
+	(void)state;
+	w_add_with(0, 1, true, TRANSPORT_NONE);
+	b = w_add_with(1, 0, false, TRANSPORT_NONE | TRANSPORT_CHACHA);
+	w_run(10);
+	w_mgr_stop(0);
+	w_mgr_start(0);
+	w_attach(0, DP_SYNC_ADOPT);
+	a = w_add(0, 1, true); // named after it was found
+	assert_false(transport_is_up(a));
+	w_run(60000);
+	both_up(a, b);
+	assert_int_equal(info_of(b).cipher, AEAD_CHACHA20_POLY1305);
+}
+
+static void rules_hear_of_a_hop_that_gets_a_name(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b;
+	unsigned before;
+
+	(void)state;
+	transport_mgr_allow_any(nodes[1].m, true);
+	w_run(10);
+	before = nodes[1].n_in_dp;
+	b = w_add(1, 0, false);
+	both_up(a, b);
+	assert_int_equal(nodes[1].n_in_dp, before + 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, w_setup, w_teardown)
+		T(a_hop_added_during_a_resync_is_not_lost),
+		T(a_hop_that_we_believed_gone_makes_room),
+		T(an_end_that_finds_no_room_is_told_later),
+		T(who_waits_for_a_ping_may_delete),
+		T(who_waits_for_a_ping_may_delete_when_detached),
+		T(a_link_without_a_cipher_ends_when_one_is_demanded),
+		T(a_link_without_a_cipher_is_not_taken_over_either),
+		T(rules_hear_of_a_hop_that_gets_a_name),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
