@@ -112,6 +112,7 @@ static int send_rekey(struct transport *t, const struct tp_keys_for *k, struct k
 		.instance_remote = k->instance_remote,
 		.handshake_ns = k->handshake_ns,
 		.adj = k->adj,
+		.payload_max = k->payload_max,
 	};
 	int rc;
 
@@ -206,6 +207,8 @@ bool tp_link_fits(const struct transport *t)
 {
 	if (t->handshake_mono_ns != 0 && (t->conf.ciphers & 1u << t->cipher) == 0)
 		return false;
+	if (t->answer.on && !t->answer.sent_keys)
+		return true; // nothing is agreed to yet
 	return t->pending.rx_index == 0 || (t->conf.ciphers & 1u << t->pending.cipher) != 0;
 }
 

@@ -131,7 +131,8 @@ static uint16_t payload_max_of(const struct neigh_path *path)
 							 : (uint16_t)RAIL_PAYLOAD_FLOOR;
 }
 
-struct rail_hs_offer tp_offer(const struct transport *t, uint32_t rx_index)
+struct rail_hs_offer tp_offer(
+	const struct transport *t, uint32_t rx_index, const struct neigh_ref *ref)
 {
 	struct rail_hs_offer o = {
 		.instance = t->instance_local,
@@ -141,7 +142,7 @@ struct rail_hs_offer tp_offer(const struct transport *t, uint32_t rx_index)
 		.ciphers = t->conf.ciphers,
 		.window_log2 = RAIL_WINDOW_LOG2_DEFAULT,
 	};
-	const struct neigh_path *path = t->ref != NULL ? neigh_path(t->ref) : NULL;
+	const struct neigh_path *path = ref != NULL ? neigh_path(ref) : NULL;
 
 	if (path != NULL && path->state == NEIGH_USABLE)
 		o.payload_max = payload_max_of(path);
@@ -182,7 +183,7 @@ static void init_send(struct transport *t)
 	rail_hs_fini(&t->first.side);
 	rx_index_put(m->rx, t->first.rx_index);
 	t->first.rx_index = rx_index_take(m->rx, t);
-	offer = tp_offer(t, t->first.rx_index);
+	offer = tp_offer(t, t->first.rx_index, t->ref);
 	n = t->first.rx_index == 0 ? -ENOSPC
 				   : rail_hs_init_make(&t->first.side, &m->self, &t->conf.peer,
 					     &offer, init_time_next(m->init_time), false,
@@ -359,8 +360,10 @@ static void on_cookie(struct transport_mgr *m, const uint8_t *p, size_t len)
 
 void tp_hs_answer_drop(struct transport *t)
 {
-	if (t->answer.on)
+	if (t->answer.on) {
 		rail_hs_keys_wipe(&t->answer.keys);
+		rail_hs_fini(&t->answer.side);
+	}
 	t->answer.on = false;
 	if (t->pending.rx_index == 0)
 		return;
@@ -483,60 +486,61 @@ static void on_answered(struct transport *t, int status, uint32_t rx_index)
 		(uint16_t)info->udp_port, t->pending.peer.port, t->answer.bytes, t->answer.len);
 }
 
-// The way to the peer's address is known: keys to the data plane.
+// The way to the peer's address is known, and with it what it carries: the response is made and its
+// keys go to the data plane.
 static void on_answer_path(void *arg, const struct neigh_path *path)
 {
 	struct transport *t = arg;
+	struct tp_answer *a = &t->answer;
+	struct rail_hs_offer offer;
 	struct tp_keys_for k = {
-		.keys = &t->answer.keys,
+		.keys = &a->keys,
 		.peer = &t->pending.peer,
 		.adj = path->adj,
 		.instance_remote = t->pending.instance_remote,
 		.handshake_ns = t->pending.time_ns,
-		.payload_max = t->answer.payload_max,
+		.payload_max = a->terms.payload_max,
 		.reset = t->pending.reset,
 		.done = on_answered,
 	};
 
-	if (!t->answer.on || t->answer.sent_keys || path->state != NEIGH_USABLE)
+	ssize_t n;
+
+	if (!a->on || a->sent_keys || path->state != NEIGH_USABLE)
 		return;
 	if (path->mtu < TP_MTU_MIN) {
 		tp_state_set(t, t->state, "the path carries less than 1280 bytes of IP");
 		tp_hs_answer_drop(t);
 		return;
 	}
-	t->answer.sent_keys = true;
-	if (tp_dp_keys(t, &k) != 0)
+	offer = tp_offer(t, t->pending.rx_index, t->pending.ref);
+	n = rail_hs_response_make(
+		&a->side, &t->m->self, &offer, &a->terms, a->bytes, sizeof(a->bytes), &a->keys);
+	rail_hs_fini(&a->side);
+	a->sent_keys = true;
+	a->len = (uint16_t)n;
+	t->pending.cipher = a->keys.cipher;
+	if (n < 0 || tp_dp_keys(t, &k) != 0)
 		tp_hs_answer_drop(t); // the peer tries again
 }
 
-// Answer an init that counts: the response waits until the data plane has the keys.
+// Answer an init that counts, when the way back is known. side is ours from now on.
 static void answer(struct transport *t, unsigned worker, const struct up_handshake *in,
 	struct rail_hs_side *side, const struct rail_hs_terms *terms)
 {
 	struct tp_answer *a = &t->answer;
-	struct rail_hs_offer offer;
-	ssize_t n;
 
 	tp_hs_answer_drop(t);
 	t->pending.rx_index = rx_index_take(t->m->rx, t);
 	if (t->pending.rx_index == 0)
 		return;
-	offer = tp_offer(t, t->pending.rx_index);
-	n = rail_hs_response_make(
-		side, &t->m->self, &offer, terms, a->bytes, sizeof(a->bytes), &a->keys);
-	if (n < 0) {
-		tp_hs_answer_drop(t);
-		return;
-	}
 	a->on = true;
 	a->sent_keys = false;
 	a->worker = worker;
-	a->len = (uint16_t)n;
-	a->payload_max = terms->payload_max;
+	a->side = *side;
+	a->terms = *terms;
 	t->pending.inside = false;
 	t->pending.reset = t->in_dp && t->instance_remote != terms->instance;
-	t->pending.cipher = a->keys.cipher;
 	t->pending.instance_remote = terms->instance;
 	t->pending.time_ns = terms->time_ns;
 	t->pending.since_ns = clock_mono_ns();
@@ -573,7 +577,7 @@ static void on_init(
 	t = transport_for(m, worker, in, &side, &terms);
 	if (t != NULL && init_counts(t, &terms)) {
 		m->stats.inits_taken++;
-		offer = tp_offer(t, 0);
+		offer = tp_offer(t, 0, NULL);
 		code = rail_hs_settle(&offer, &terms, &bit);
 		if (code != 0) {
 			m->stats.refused++;

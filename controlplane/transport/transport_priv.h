@@ -53,9 +53,10 @@ struct tp_pending {
 struct tp_answer {
 	bool on; // waiting for the way to src, or for the data plane
 	bool sent_keys;
+	struct rail_hs_side side; // until the way is known: what we offer depends on it
+	struct rail_hs_terms terms;
 	struct rail_hs_keys keys;
 	unsigned worker;
-	uint16_t payload_max;
 	uint16_t len;
 	uint8_t bytes[RAIL_HS_MAX];
 };
@@ -185,7 +186,9 @@ void tp_hs_answer_drop(struct transport *t); // and the pending key
 // Keep the way to t's peer a little longer than t: a CLOSE is on its way through the data plane.
 void tp_outbox_linger(struct transport *t);
 void tp_outbox_tick(struct transport_mgr *m, uint64_t now_ns, bool all);
-struct rail_hs_offer tp_offer(const struct transport *t, uint32_t rx_index);
+// ref: the way it is for, NULL when not known.
+struct rail_hs_offer tp_offer(
+	const struct transport *t, uint32_t rx_index, const struct neigh_ref *ref);
 
 // ---- transport_rekey.c ----
 void tp_rekey_start(struct transport *t);

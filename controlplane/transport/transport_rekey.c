@@ -25,7 +25,7 @@ void tp_rekey_stop(struct transport *t)
 // What the link is, as an offer that leaves no choice.
 static struct rail_hs_offer link_offer(const struct transport *t, uint32_t rx_index)
 {
-	struct rail_hs_offer o = tp_offer(t, rx_index);
+	struct rail_hs_offer o = tp_offer(t, rx_index, t->ref);
 
 	o.ciphers = (uint8_t)(1u << t->cipher);
 	return o;
@@ -119,6 +119,7 @@ static void on_response(struct transport *t, const uint8_t *msg, size_t len)
 	} else {
 		k.instance_remote = t->instance_remote;
 		k.handshake_ns = clock_wall_ns();
+		k.payload_max = terms.payload_max;
 		if (tp_dp_keys(t, &k) == 0) {
 			tp_hs_answer_drop(t);
 			rx_index_put(t->m->rx, t->rx_old);
@@ -158,6 +159,7 @@ static void answer(
 	struct tp_keys_for k = {.keys = &a->keys,
 		.instance_remote = t->instance_remote,
 		.handshake_ns = t->last_time_ns,
+		.payload_max = terms->payload_max,
 		.done = on_answered};
 	struct rail_hs_offer offer;
 	ssize_t n;

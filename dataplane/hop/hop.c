@@ -247,6 +247,8 @@ static void use_key(struct hop *h, unsigned k, uint64_t now_ns)
 	}
 	if (key->adj != 0)
 		h->adj = key->adj;
+	if (key->payload_max != 0)
+		h->payload_max = key->payload_max;
 }
 
 static void add_key(struct wctx *w, struct hop *h, const struct hop_key *from)

@@ -64,6 +64,7 @@ struct hop_key {
 	bool confirmed;
 	bool reset; // begins a new instance, not yet in effect
 	uint32_t adj; // 0: unchanged; takes effect with the key
+	uint16_t payload_max; // ditto
 	uint64_t seq; // order in which keys came
 	uint64_t born_ns; // came into use
 	uint64_t expire_ns; // 0 = not yet known

@@ -472,7 +472,8 @@ int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t
 	struct hop_cmd *cmd;
 	int rc;
 
-	if ((c->flags & ~(uint32_t)HOP_RESET) != 0 || !keys_are_valid(&c->keys))
+	if ((c->flags & ~(uint32_t)HOP_RESET) != 0 || !keys_are_valid(&c->keys) ||
+		(c->payload_max != 0 && c->payload_max < RAIL_PAYLOAD_FLOOR))
 		return -EINVAL;
 	if (rec == NULL)
 		return -ENOENT;
@@ -492,6 +493,7 @@ int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t
 	cmd->key.handshake_ns = c->handshake_ns;
 	cmd->key.reset = (c->flags & HOP_RESET) != 0;
 	cmd->key.adj = c->adj;
+	cmd->key.payload_max = c->payload_max;
 	hop_addr_from(&cmd->key.peer, &c->peer);
 	cmd_send(t, rec);
 	index_publish(t, rec, c->keys.rx_index);

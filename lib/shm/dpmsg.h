@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 1,
+	DPMSG_VERSION = 2,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
@@ -199,11 +199,13 @@ struct cmd_hop_rekey {
 	uint64_t instance_local;
 	uint64_t instance_remote;
 	uint64_t handshake_ns;
-	struct dpmsg_addr peer; // port 0: unchanged
+	struct dpmsg_addr peer; // port 0: unchanged; takes effect with the key, as do the next two
 	uint32_t adj; // 0: unchanged
+	uint16_t payload_max; // 0: unchanged
+	uint8_t pad[6];
 	struct dpmsg_keys keys;
 };
-static_assert(sizeof(struct cmd_hop_rekey) == 152, "cmd_hop_rekey");
+static_assert(sizeof(struct cmd_hop_rekey) == 160, "cmd_hop_rekey");
 
 // The address or the way to it changed (netlink, or after EVT_HOP_ROAMED).
 struct cmd_hop_path {

@@ -160,6 +160,25 @@ static void rules_hear_of_a_hop_that_gets_a_name(void **state)
 	assert_int_equal(nodes[1].n_in_dp, before + 1);
 }
 
+static void both_ends_say_how_much_their_way_carries(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	(void)state;
+	w_run(10);
+	assert_int_equal(w_hop_of(0, a)->add.payload_max, 1472);
+	assert_int_equal(w_hop_of(1, b)->add.payload_max, 1472);
+	// Another way: keys for a hop that is there carry it too.
+	w_mtu = 1400;
+	transport_mgr_del(nodes[0].m, "to-1");
+	a = w_add(0, 1, true);
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(w_hop_of(1, b)->n_adds, 1);
+	assert_int_equal(w_hop_of(0, a)->add.payload_max, 1372);
+	assert_int_equal(w_hop_of(1, b)->add.payload_max, 1372);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +191,7 @@ int main(void)
 		T(a_link_without_a_cipher_ends_when_one_is_demanded),
 		T(a_link_without_a_cipher_is_not_taken_over_either),
 		T(rules_hear_of_a_hop_that_gets_a_name),
+		T(both_ends_say_how_much_their_way_carries),
 #undef T
 	};
 

@@ -74,6 +74,7 @@ static size_t w_last_init_len[N_NODES];
 static unsigned w_n_inits[N_NODES], w_n_responses[N_NODES], w_n_cookies[N_NODES];
 static unsigned w_n_dgrams;
 static bool w_no_path;
+static uint16_t w_mtu;
 static unsigned w_refs[256]; // live references to 10.0.0.N, of all nodes
 
 static uint64_t w_mono(void)
@@ -250,7 +251,7 @@ struct neigh_ref *neigh_resolve(
 	r->arg = arg;
 	r->path.adj = (1u << DPMSG_HANDLE_BITS) | dst[15];
 	r->path.state = w_no_path ? NEIGH_RESOLVING : NEIGH_USABLE;
-	r->path.mtu = 1500;
+	r->path.mtu = w_mtu;
 	memcpy(r->path.dst_ip, dst, 16);
 	w_refs[dst[15]]++;
 	w_post(w_tell_path)->arg = r;
@@ -464,6 +465,8 @@ static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
 	h->instance_remote = r->instance_remote;
 	if (r->peer.port != 0)
 		h->add.peer = r->peer;
+	if (r->payload_max != 0)
+		h->add.payload_max = r->payload_max;
 	return w_key_add(c, h, &r->keys);
 }
 
@@ -696,6 +699,7 @@ static int w_setup(void **state)
 	log_sink_set(w_quiet, NULL);
 	w_lose = NULL;
 	w_no_path = false;
+	w_mtu = 1500;
 	memset(w_refs, 0, sizeof(w_refs));
 	w_n_dgrams = 0;
 	w_now += 1000ull * CLOCK_NS_PER_S;

@@ -67,6 +67,8 @@ static void commands_to_nobody_are_refused(void **state)
 	assert_int_equal(hop_table_ping(p.a.w.hops, &ping), -ENOENT); // generation 0
 	rk.flags = 2;
 	assert_int_equal(hop_table_rekey(p.a.w.hops, &rk, p.now_ns), -EINVAL);
+	rk.payload_max = 5;
+	assert_int_equal(hop_table_rekey(p.b.w.hops, &rk, p.now_ns), -EINVAL);
 	path.payload_max = 5;
 	assert_int_equal(hop_table_path(p.a.w.hops, &path), -EINVAL);
 	del.text_len = 65;

@@ -237,8 +237,11 @@ static void a_reset_takes_effect_at_the_first_authentic_datagram(void **state)
 	struct dpmsg_keys mine, theirs;
 	struct rte_mbuf *old;
 	struct evt_hop show;
-	struct cmd_hop_rekey c = {
-		.hop = HOP_B, .flags = HOP_RESET, .instance_local = 11, .instance_remote = 12};
+	struct cmd_hop_rekey c = {.hop = HOP_B,
+		.flags = HOP_RESET,
+		.instance_local = 11,
+		.instance_remote = 12,
+		.payload_max = 1300};
 
 	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
 	for (uint32_t i = 0; i < 100; i++)
@@ -257,6 +260,7 @@ static void a_reset_takes_effect_at_the_first_authentic_datagram(void **state)
 	assert_true(hop_of(&p.b)->replay->top > 100);
 	assert_int_equal(hop_table_show(p.b.w.hops, 9, p.now_ns, &show), 0);
 	assert_int_equal(show.instance_local, 1);
+	assert_int_equal(show.payload_max, 8900);
 
 	rekey(&p, &p.a, &mine, HOP_RESET);
 	assert_int_equal(hop_of(&p.a)->tx_counter, 1); // the probe
@@ -271,6 +275,7 @@ static void a_reset_takes_effect_at_the_first_authentic_datagram(void **state)
 	assert_int_equal(hop_table_show(p.b.w.hops, 9, p.now_ns, &show), 0);
 	assert_int_equal(show.instance_local, 11);
 	assert_int_equal(show.instance_remote, 12);
+	assert_int_equal(show.payload_max, 1300);
 	pair_fini(&p);
 }
 
