@@ -87,6 +87,7 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 		.keepalive_ms = conf->keepalive_ms,
 		.dead_ms = conf->dead_ms,
 		.rekey_ms = conf->rekey_ms,
+		.flags = t->conf.origin == TRANSPORT_ACCEPTED ? HOP_ACCEPTED : 0,
 	};
 	int rc;
 
@@ -438,7 +439,7 @@ static struct transport *adopted_new(struct transport_mgr *m, const struct evt_h
 	struct transport_conf conf = {.addr = e->peer,
 		.mode = e->mode,
 		.ciphers = (uint8_t)(1u << e->cipher | TRANSPORT_AUTO),
-		.origin = TRANSPORT_ADOPTED};
+		.origin = e->flags & HOP_ACCEPTED ? TRANSPORT_ACCEPTED : TRANSPORT_ADOPTED};
 
 	memcpy(conf.peer.b, e->peer_pk, sizeof(conf.peer.b));
 	snprintf(conf.name, sizeof(conf.name), "%s", e->name);

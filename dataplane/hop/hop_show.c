@@ -50,6 +50,7 @@ static void show_add(const struct cmd_hop_add *c, struct evt_hop *out)
 	memcpy(out->peer_pk, c->peer_pk, sizeof(out->peer_pk));
 	out->flow = c->flow;
 	out->mode = c->mode;
+	out->flags = (uint8_t)c->flags;
 	out->local_port = c->local_port;
 	out->keepalive_ms = c->keepalive_ms;
 	out->dead_ms = c->dead_ms;

@@ -158,9 +158,11 @@ struct dpmsg_keys {
 static_assert(sizeof(struct dpmsg_keys) == 80, "dpmsg_keys");
 
 enum { HOP_MODE_DATAGRAM = 0, HOP_MODE_RELIABLE = 1 };
+// flags
 enum {
-	HOP_RESET = 1
-}; // flags: instances differ: counters, sequences, chains begin anew with this key
+	HOP_RESET = 1, // instances differ: counters, sequences, chains begin anew with this key
+	HOP_ACCEPTED = 2, // HOP_ADD, EVT_HOP: made by its peer, named by nobody here; only kept
+};
 
 struct cmd_hop_add {
 	struct dpmsg_hdr h;
@@ -184,7 +186,7 @@ struct cmd_hop_add {
 	uint32_t dead_ms; // EVT_HOP_DEAD after so long a silence; 0 = 25 000
 	uint32_t rekey_ms; // EVT_HOP_REKEY_DUE this long after a key came into use; 0 = 120 000
 	char name[DPMSG_NAME_LEN]; // of the transport, for statistics
-	uint32_t flags; // none yet
+	uint32_t flags; // HOP_ACCEPTED
 	struct dpmsg_keys keys;
 };
 static_assert(sizeof(struct cmd_hop_add) == 264, "cmd_hop_add");
@@ -332,7 +334,7 @@ struct evt_hop {
 	uint8_t cipher;
 	uint8_t initiator; // of the key in use
 	uint8_t up; // 1: a key is in use and the peer is not dead
-	uint8_t pad;
+	uint8_t flags; // HOP_ACCEPTED
 	uint64_t instance_local;
 	uint64_t instance_remote;
 	uint64_t handshake_ns;

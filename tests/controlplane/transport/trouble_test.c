@@ -179,6 +179,26 @@ static void both_ends_say_how_much_their_way_carries(void **state)
 	assert_int_equal(w_hop_of(1, b)->add.payload_max, 1372);
 }
 
+static void a_transport_made_by_its_peer_ends_after_a_restart_too(void **state)
+{
+	struct transport *b;
+
+	(void)state;
+	transport_mgr_allow_any(nodes[1].m, true);
+	w_add(0, 1, true);
+	w_run(10);
+	w_mgr_stop(1);
+	w_mgr_start(1);
+	w_attach(1, DP_SYNC_ADOPT);
+	w_lose = lose_all;
+	b = transport_mgr_find_hop(nodes[1].m, nodes[1].dp.hops[0].add.hop);
+	assert_int_equal(info_of(b).conf.origin, TRANSPORT_ACCEPTED);
+	w_note(&nodes[1].dp, EVT_HOP_DEAD, transport_hop(b, 1), 0, 0);
+	w_run(400000);
+	assert_int_equal(nodes[1].n_removed, 1);
+	assert_false(nodes[1].dp.hops[0].live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +212,7 @@ int main(void)
 		T(a_link_without_a_cipher_is_not_taken_over_either),
 		T(rules_hear_of_a_hop_that_gets_a_name),
 		T(both_ends_say_how_much_their_way_carries),
+		T(a_transport_made_by_its_peer_ends_after_a_restart_too),
 #undef T
 	};
 

@@ -643,6 +643,7 @@ static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
 		.handshake_ns = h->add.handshake_ns,
 		.peer = h->add.peer,
 		.adj = h->add.adj,
+		.flags = (uint8_t)h->add.flags,
 		.up = k != NULL && k->confirmed};
 
 	memcpy(e.peer_pk, h->add.peer_pk, sizeof(e.peer_pk));

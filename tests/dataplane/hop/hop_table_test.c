@@ -218,6 +218,7 @@ static void shows_what_it_was_told_and_what_became_of_it(void **state)
 	c.peer_pk[32] = 9;
 	c.handshake_ns = 123;
 	c.keepalive_ms = 5000;
+	c.flags = HOP_ACCEPTED;
 	assert_int_equal(hop_table_add(p.a.w.hops, &c, p.now_ns, &owner), 0);
 	for (unsigned taken = 0; taken < 2; taken++) {
 		assert_int_equal(hop_table_show(p.a.w.hops, 5, p.now_ns + 2 * S_NS, &e), 0);
@@ -229,6 +230,7 @@ static void shows_what_it_was_told_and_what_became_of_it(void **state)
 		assert_int_equal(e.instance_remote, 2);
 		assert_int_equal(e.handshake_ns, 123);
 		assert_int_equal(e.keepalive_ms, 5000);
+		assert_int_equal(e.flags, HOP_ACCEPTED);
 		assert_int_equal(e.payload_max, 8900);
 		assert_int_equal(e.adj, ADJ);
 		assert_string_equal(e.name, "test");
