@@ -18,6 +18,7 @@ LOG_MODULE("dp");
 
 enum {
 	ROOM_POLL_MS = 1, // nobody tells us that a ring has room again
+	ANSWER_MS = 500, // the main lcore answers within a turn, a few ms at most
 	BROKEN_RETRY_MS = 5000, // after a data plane that spoke nonsense
 };
 #define SLOT_NONE 0xffffffffu
@@ -345,6 +346,8 @@ static void on_bell(void *arg, bool readable, bool writable)
 		log_limited(LOG_ERR, "own door bell: %s", strerror(errno));
 }
 
+static void take_region(struct dp_client *c);
+
 static void on_sock(void *arg, bool readable, bool writable)
 {
 	struct dp_client *c = arg;
@@ -352,6 +355,10 @@ static void on_sock(void *arg, bool readable, bool writable)
 	ssize_t n;
 
 	(void)writable;
+	if (readable && c->ask_fd >= 0) {
+		take_region(c);
+		return;
+	}
 	if (!readable || !c->attached)
 		return;
 	n = recv(c->r.sock, b, sizeof(b), MSG_DONTWAIT);
@@ -424,15 +431,10 @@ static int rings_open(struct dp_client *c)
 
 static int watch_open(struct dp_client *c)
 {
-	c->sock = loop_poll_new(c->loop, c->r.sock, on_sock, c);
-	if (c->sock == NULL)
-		return -errno;
 	c->bell = loop_poll_new(c->loop, c->r.bell_cp, on_bell, c);
 	if (c->bell == NULL)
 		return -errno;
-	loop_poll_set(c->sock, true, false);
-	loop_poll_set(c->bell, true, false);
-	return 0;
+	return loop_poll_set(c->bell, true, false);
 }
 
 static int hello(struct dp_client *c)
@@ -472,16 +474,59 @@ static void say_waiting(struct dp_client *c, int rc)
 		log_err("cannot attach to the data plane at %s: %s", c->path, strerror(-rc));
 }
 
+static void ask_end(struct dp_client *c)
+{
+	if (c->ask_fd < 0)
+		return;
+	loop_poll_free(c->sock);
+	c->sock = NULL;
+	close(c->ask_fd);
+	c->ask_fd = -1;
+}
+
+static void ask_failed(struct dp_client *c, int rc)
+{
+	ask_end(c);
+	say_waiting(c, rc);
+	loop_timer_start(c->retry, DP_CLIENT_RETRY_MS, 0);
+}
+
+// Asks; the loop goes on, and on_sock() has the answer.
 static void try_attach(void *arg)
 {
 	struct dp_client *c = arg;
-	int rc = region_attach(&c->r, c->path, REGION_ASK_CONTROL);
+	int fd;
 
-	if (rc != 0) {
-		say_waiting(c, rc);
-		loop_timer_start(c->retry, DP_CLIENT_RETRY_MS, 0);
+	if (c->ask_fd >= 0) {
+		ask_failed(c, -ETIMEDOUT);
 		return;
 	}
+	fd = region_ask(c->path, REGION_ASK_CONTROL);
+	if (fd < 0) {
+		ask_failed(c, fd);
+		return;
+	}
+	c->ask_fd = fd;
+	c->sock = loop_poll_new(c->loop, fd, on_sock, c);
+	if (c->sock == NULL || loop_poll_set(c->sock, true, false) < 0) {
+		ask_failed(c, -ENOMEM);
+		return;
+	}
+	loop_timer_start(c->retry, ANSWER_MS, 0);
+}
+
+static void take_region(struct dp_client *c)
+{
+	int rc = region_take(&c->r, c->ask_fd, REGION_ASK_CONTROL);
+
+	if (rc == -EAGAIN)
+		return;
+	if (rc != 0) {
+		ask_failed(c, rc);
+		return;
+	}
+	c->ask_fd = -1; // the region's now
+	loop_timer_stop(c->retry);
 	c->last_err = 0;
 	c->attached = true;
 	rc = info_take(c);
@@ -535,6 +580,7 @@ struct dp_client *dp_client_new(struct loop *l, const char *path, const uint8_t 
 	if (c == NULL)
 		return NULL;
 	c->loop = l;
+	c->ask_fd = -1;
 	c->path = strdup(path);
 	c->pending = calloc(DP_CLIENT_PENDING_MAX, sizeof(*c->pending));
 	c->retry = loop_timer_new(l, try_attach, c);
@@ -563,6 +609,7 @@ void dp_client_stop(struct dp_client *c)
 	c->stopping = true;
 	dp_client_flush(c);
 	detach(c, 0);
+	ask_end(c);
 	loop_timer_stop(c->retry);
 }
 

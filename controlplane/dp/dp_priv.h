@@ -24,6 +24,7 @@ struct dp_client {
 	bool attached, hello_done, ready, syncing, stopping;
 	bool dump_due; // syncing, but there was no room to ask for the dump
 	bool cmd_dirty, down_dirty[DPMSG_MAX_WORKERS];
+	int ask_fd; // -1, or asked for the region and not answered yet; `sock` watches it
 	int last_err; // of attaching: said once
 	enum dp_sync why;
 	struct region r;

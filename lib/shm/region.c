@@ -364,7 +364,7 @@ static int offer_recv(int sock, struct region_offer *offer, int fds[N_RING_FDS])
 	int n_fds = 0;
 
 	if (len < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		return -errno;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -452,7 +452,7 @@ static int offer_accept(struct region *n, uint32_t what, int fds[N_RING_FDS])
 	return header_check(n);
 }
 
-static int client_connect(const char *path)
+static int client_connect(const char *path, int flags)
 {
 	struct timeval tv = {.tv_sec = ATTACH_TIMEOUT_S};
 	struct sockaddr_un sa;
@@ -461,7 +461,7 @@ static int client_connect(const char *path)
 
 	if (err < 0)
 		return err;
-	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 	if (sock < 0)
 		return -errno;
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
@@ -474,9 +474,39 @@ static int client_connect(const char *path)
 	return sock;
 }
 
-int region_attach(struct region *r, const char *path, uint32_t what)
+static int connect_and_ask(const char *path, uint32_t what, int flags)
 {
 	struct region_ask ask = {REGION_MAGIC, REGION_VERSION, what, stats_counters_hash()};
+	int sock = client_connect(path, flags);
+	int err;
+
+	if (sock < 0)
+		return sock;
+	if (send(sock, &ask, sizeof(ask), MSG_NOSIGNAL) < 0) {
+		err = -errno;
+		close(sock);
+		return err;
+	}
+	return sock;
+}
+
+int region_ask(const char *path, uint32_t what)
+{
+	return connect_and_ask(path, what, SOCK_NONBLOCK);
+}
+
+int region_attach(struct region *r, const char *path, uint32_t what)
+{
+	int sock = connect_and_ask(path, what, 0);
+	int err = sock < 0 ? sock : region_take(r, sock, what);
+
+	if (err != 0 && sock >= 0)
+		close(sock);
+	return err == -EAGAIN ? -ETIMEDOUT : err;
+}
+
+int region_take(struct region *r, int sock, uint32_t what)
+{
 	struct region_offer offer = {0};
 	int fds[N_RING_FDS] = {-1, -1, -1, -1};
 	int want = what == REGION_ASK_CONTROL ? N_RING_FDS : N_STATS_FDS;
@@ -484,14 +514,7 @@ int region_attach(struct region *r, const char *path, uint32_t what)
 	int err;
 
 	region_clear(&n);
-	n.sock = err = client_connect(path);
-	if (err < 0)
-		return err;
-	if (send(n.sock, &ask, sizeof(ask), MSG_NOSIGNAL) < 0) {
-		err = -errno;
-		goto out;
-	}
-	err = offer_recv(n.sock, &offer, fds);
+	err = offer_recv(sock, &offer, fds);
 	if (err < 0)
 		goto out;
 	if (offer.status != 0 || offer.version != REGION_VERSION || err != want) {
@@ -511,10 +534,10 @@ out:
 		region_close(&n);
 		return err;
 	}
-	if (what == REGION_ASK_STATS) { // nobody waits for a tool's end
-		close(n.sock);
-		n.sock = -1;
-	}
+	if (what == REGION_ASK_STATS) // nobody waits for a tool's end
+		close(sock);
+	else
+		n.sock = sock;
 	*r = n;
 	return 0;
 }

@@ -108,6 +108,11 @@ int region_listen(const char *path);
 int region_serve(struct region *r, int conn, bool control_busy, uid_t uid);
 // Control plane or tool: connect, ask, map and check everything. 0, or -errno with *r untouched.
 int region_attach(struct region *r, const char *path, uint32_t what);
+// The same in two steps for who must not wait. region_ask: connects and asks; a non-blocking socket
+// that gets readable with the answer, or -errno. region_take: 0, and r owns sock; or -errno with *r
+// untouched (-EAGAIN: no answer yet), and sock stays the caller's.
+int region_ask(const char *path, uint32_t what);
+int region_take(struct region *r, int sock, uint32_t what);
 void region_close(struct region *r);
 
 // Ring at an offset of the header, and the bytes of mapping behind it; NULL when the offset is

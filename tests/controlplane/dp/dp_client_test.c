@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 // after the standard headers, as cmocka wants it
 #include <cmocka.h>
@@ -291,6 +292,7 @@ static void attach(uint32_t attaches)
 	assert_int_equal(pthread_create(&t, NULL, serve, NULL), 0);
 	dp_client_start(c);
 	pthread_join(t, NULL);
+	turns(2);
 }
 
 static void attach_and_sync(void)
@@ -345,6 +347,60 @@ static void takes_over_when_it_is_not_the_first(void **state)
 }
 
 // What an earlier life left in the rings is not for this one.
+static uint64_t ms_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void a_silent_data_plane_holds_nothing_up(void **state)
+{
+	uint64_t begin = ms_now();
+	pthread_t t;
+
+	(void)state;
+	dp_client_start(c); // connects; nobody answers
+	turns(3);
+	assert_true(ms_now() - begin < 1000);
+	assert_int_equal(dp_client_epoch(c), 0);
+	atomic_store(&r.hdr->attaches, 1);
+	assert_int_equal(pthread_create(&t, NULL, serve, NULL), 0);
+	pthread_join(t, NULL);
+	turns(2);
+	assert_int_equal(dp_client_epoch(c), 11);
+	dp_expect(CMD_HELLO);
+}
+
+// Takes the first client and leaves it without an answer.
+static void *serve_the_second(void *arg)
+{
+	struct pollfd p = {.fd = listen_fd, .events = POLLIN};
+	int first;
+
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	first = accept(listen_fd, NULL, NULL);
+	serve(arg);
+	close(first);
+	return NULL;
+}
+
+static void an_answer_that_never_comes_is_asked_for_again(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(pthread_create(&t, NULL, serve_the_second, NULL), 0);
+	dp_client_start(c);
+	for (int i = 0; dp_client_epoch(c) == 0 && i < 4000; i++) {
+		usleep(1000); // real timers
+		turns(1);
+	}
+	pthread_join(t, NULL);
+	assert_int_equal(dp_client_epoch(c), 11);
+}
+
 static void drops_what_lies_there_from_an_earlier_life(void **state)
 {
 	struct evt_rule gone = {.h.type = EVT_RULE_GONE, .id = 5};
@@ -688,6 +744,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(agrees_before_it_is_ready),
 		T(takes_over_when_it_is_not_the_first),
+		T(a_silent_data_plane_holds_nothing_up),
+		T(an_answer_that_never_comes_is_asked_for_again),
 		T(drops_what_lies_there_from_an_earlier_life),
 		T(waits_for_a_data_plane_and_is_refused_quietly),
 		T(commands_are_answered_once_each),
