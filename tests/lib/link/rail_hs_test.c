@@ -230,6 +230,16 @@ static void a_response_to_an_earlier_init_fails(void **state)
 	assert_int_equal(take_response(), -EBADMSG);
 }
 
+// Index 0 is nobody's: a side that was wiped, or never made an init, takes nothing.
+static void a_response_to_index_0_fails(void **state)
+{
+	(void)state;
+	a.offer.rx_index = 0;
+	make_init(false, NULL);
+	make_response(false);
+	assert_int_equal(take_response(), -EBADMSG);
+}
+
 static void refusals_are_told(void **state)
 {
 	static const struct {
@@ -393,6 +403,7 @@ int main(void)
 		T(own_key_is_no_peer),
 		T(a_response_counts_once),
 		T(a_response_to_an_earlier_init_fails),
+		T(a_response_to_index_0_fails),
 		T(refusals_are_told),
 		T(settles_only_what_both_want),
 		T(a_response_that_departs_from_the_offer_is_no_agreement),
