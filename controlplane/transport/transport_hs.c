@@ -224,7 +224,7 @@ void tp_hs_on_timer(void *arg)
 
 void tp_hs_start(struct transport *t)
 {
-	if (t->first.on || t->answer.on || !t->m->ready)
+	if (t->first.on || !t->m->ready)
 		return;
 	t->first.on = true;
 	t->first.tries = 0;
@@ -449,9 +449,8 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 static bool init_counts(struct transport *t, const struct rail_hs_terms *terms)
 {
 	uint64_t now = clock_mono_ns();
-	bool young = t->pending.rx_index != 0 && !t->pending.inside;
 
-	if (terms->time_ns <= t->last_time_ns || (young && terms->time_ns <= t->pending.time_ns)) {
+	if (terms->time_ns <= t->last_time_ns || terms->time_ns <= t->pending_time_ns) {
 		t->m->stats.replayed++;
 		log_limited(LOG_NOTICE,
 			"transport %s: an init that is not later than the last was ignored",
@@ -542,21 +541,15 @@ static void answer(struct transport *t, unsigned worker, const struct up_handsha
 	t->pending.inside = false;
 	t->pending.reset = t->in_dp && t->instance_remote != terms->instance;
 	t->pending.instance_remote = terms->instance;
-	t->pending.time_ns = terms->time_ns;
+	t->pending.time_ns = t->pending_time_ns = terms->time_ns;
 	t->pending.since_ns = clock_mono_ns();
 	t->pending.peer = in->src;
 	snprintf(t->pending.scope_if, sizeof(t->pending.scope_if), "%s", scope_of(t->m, in->port));
 	t->pending.ref =
 		neigh_resolve(t->m->conf.neigh, in->src.ip, t->pending.scope_if, on_answer_path, t);
-	if (t->pending.ref == NULL) {
+	// Ours goes on until the key is used: anybody can send an old init again.
+	if (t->pending.ref == NULL)
 		tp_hs_answer_drop(t);
-		return;
-	}
-	// The peer's init counts, so ours does not.
-	if (t->first.on) {
-		tp_hs_stop(t);
-		loop_timer_start(t->timer, tp_jitter(TP_PENDING_S * 1000), 0);
-	}
 }
 
 static void on_init(

@@ -79,6 +79,7 @@ struct transport {
 	uint16_t payload_max;
 	uint64_t instance_local, instance_remote; // remote 0: none known
 	uint64_t last_time_ns; // of the peer's inits
+	uint64_t pending_time_ns; // of those that were answered, used or not
 	uint64_t handshake_mono_ns; // 0: never
 	uint32_t rtt_us;
 	struct dpmsg_addr peer; // where it is; port 0: not known

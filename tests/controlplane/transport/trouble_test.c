@@ -199,6 +199,80 @@ static void a_transport_made_by_its_peer_ends_after_a_restart_too(void **state)
 	assert_false(nodes[1].dp.hops[0].live);
 }
 
+static uint8_t old_init[RAIL_HS_MAX];
+static size_t old_init_len;
+static unsigned victim;
+
+// A stranger sends an old init again whenever the victim dials.
+static bool replay_at_init(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	struct w_job *j;
+
+	(void)to;
+	if (len == 0 || from != victim || bytes[0] != RAIL_INIT)
+		return false;
+	j = w_post(w_dgram_arrives);
+	j->from = 2;
+	j->to = victim;
+	j->len = old_init_len;
+	memcpy(j->bytes, old_init, old_init_len);
+	return false;
+}
+
+static void dial_under_replays(unsigned x, unsigned y)
+{
+	struct transport *t;
+
+	victim = x;
+	w_lose = lose_all;
+	t = w_add(y, x, true);
+	w_run(10);
+	old_init_len = w_last_init_len[y];
+	memcpy(old_init, w_last_init[y], old_init_len);
+	transport_mgr_del(nodes[y].m, transport_name(t));
+	w_add(y, x, false);
+	w_run(10);
+	w_lose = replay_at_init;
+	t = w_add(x, y, true);
+	w_run(5000);
+	assert_true(transport_is_up(t));
+}
+
+static void replays_do_not_keep_us_from_dialing(void **state)
+{
+	(void)state;
+	dial_under_replays(0, 1);
+}
+
+static void replays_do_not_keep_the_other_from_dialing(void **state)
+{
+	(void)state;
+	dial_under_replays(1, 0);
+}
+
+static bool lose_responses(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	(void)from, (void)to;
+	return len > 0 && bytes[0] == RAIL_RESPONSE;
+}
+
+static void an_init_is_answered_once_even_when_nobody_followed(void **state)
+{
+	(void)state;
+	w_add(1, 0, false);
+	w_add(0, 1, true);
+	w_lose = lose_responses;
+	w_run(10);
+	old_init_len = w_last_init_len[0];
+	memcpy(old_init, w_last_init[0], old_init_len);
+	transport_mgr_del(nodes[0].m, "to-1");
+	w_run(20000); // the pending key is forgotten
+	assert_int_equal(w_n_responses[1], 1);
+	w_deliver(2, 1, old_init, old_init_len);
+	w_run(10);
+	assert_int_equal(w_n_responses[1], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +287,9 @@ int main(void)
 		T(rules_hear_of_a_hop_that_gets_a_name),
 		T(both_ends_say_how_much_their_way_carries),
 		T(a_transport_made_by_its_peer_ends_after_a_restart_too),
+		T(replays_do_not_keep_us_from_dialing),
+		T(replays_do_not_keep_the_other_from_dialing),
+		T(an_init_is_answered_once_even_when_nobody_followed),
 #undef T
 	};
 
