@@ -179,6 +179,8 @@ static void on_installed(void *arg, const struct api_rule_done *done, size_t n)
 		if (k == NULL)
 			continue;
 		k->busy = false;
+		if (k->again) // the answer is about what it was before it changed
+			continue;
 		k->seen = done[i].status == 0;
 		if (done[i].status == 0 || done[i].status == -ECONNRESET ||
 			done[i].status == -ENOTCONN)

@@ -458,6 +458,30 @@ static void configured_rules_follow_their_configuration(void **state)
 	assert_null(in_dp(4));
 }
 
+static void a_configured_rule_may_change_before_its_answer(void **state)
+{
+	struct api_rule_add conf = forward(3, "a", 0);
+
+	for (int refused = 0; refused < 2; refused++) {
+		strcpy(conf.transport, "a");
+		assert_int_equal(rule_mgr_config(m, &conf, 1), 0);
+		fake_attach(DP_SYNC_FRESH);
+		if (refused)
+			fake.rules[3] = (struct evt_rule){.id = FAKE_SLOTS + 3};
+		assert_int_equal(fake.n_queue, 1);
+		strcpy(conf.transport, "b");
+		assert_int_equal(rule_mgr_config(m, &conf, 1), 0);
+		fake_answer();
+		if (refused)
+			fake.rules[3].id = 0;
+		for (int i = 0; i < 4; i++)
+			settle();
+		assert_non_null(in_dp(3));
+		assert_int_equal(in_dp(3)->tx_hop, 22);
+		fake_detach();
+	}
+}
+
 static void a_configured_rule_replaces_another_one_found(void **state)
 {
 	struct api_rule_add old = consume(3, 30000), conf = forward(3, "a", 0);
@@ -675,6 +699,7 @@ int main(void)
 		T(a_resync_sends_no_static_rule_twice),
 		T(lost_events_begin_no_new_life_of_ids),
 		T(configured_rules_follow_their_configuration),
+		T(a_configured_rule_may_change_before_its_answer),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),
 		T(removing_a_refused_rule_asks_the_data_plane),
