@@ -514,12 +514,14 @@ static int load(struct app *a, int mode)
 int main(int argc, char **argv)
 {
 	struct app a = {.conf_path = SKYRAIL_SYSCONFDIR "/controlplane.ini"};
+	bool named = false;
 	int opt, mode = 0;
 
 	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			a.conf_path = optarg;
+			named = true;
 			break;
 		case OPT_CHECK:
 		case OPT_PRINT:
@@ -541,6 +543,10 @@ int main(int argc, char **argv)
 	if (optind != argc) {
 		usage(stderr);
 		return 2;
+	}
+	if (named && access(a.conf_path, F_OK) < 0) {
+		fprintf(stderr, "skyrail-controlplane: %s: %s\n", a.conf_path, strerror(errno));
+		return 1;
 	}
 	if (load(&a, mode) < 0)
 		return 1;

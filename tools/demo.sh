@@ -47,14 +47,15 @@ tables() {
 	local what
 	for what in transports rules drops; do
 		printf '%s  B: skyrail show %s%s\n' "$dim" "$what" "$off"
-		sk B show $what 2>&1 | cut -c 1-"${COLUMNS:-150}" | sed 's/^/  /' || true
+		sk B show $what 2>&1 | cut -c 1-"$((${COLUMNS:-150} - 2))" | sed 's/^/  /' || true
 	done
 }
 
 # watch_while PID: B's tables for as long as the process runs; redrawn on a terminal
 watch_while() {
 	local drawn=0 text next=0 end=$((SECONDS + 90))
-	COLUMNS=$(tput cols 2>/dev/null || echo 150)
+	COLUMNS=400 # a log keeps whole lines, a terminal what fits
+	[ -z "$live" ] || COLUMNS=$(tput cols 2>/dev/null || echo 150)
 	while kill -0 "$1" 2>/dev/null; do
 		[ $SECONDS -lt $end ] || { kill "$1" && fail "no end in 90 s"; }
 		if [ $SECONDS -ge $next ]; then

@@ -220,6 +220,22 @@ static bool may_come(const struct edge *e)
 	       (e->saw_consume || route_id_is_live(e->m->conf.ids, e->consume_id));
 }
 
+static void look(struct edge *e);
+
+// Attaching was refused: the error, and the route that the edge had before, if any.
+static void refuse(struct edge *e, int status, const char *text)
+{
+	bool had = e->old_forward_id != 0;
+
+	unbind(e, had ? EDGE_WAITING : EDGE_DETACHED);
+	e->forward_id = e->old_forward_id;
+	e->consume_id = e->old_consume_id;
+	state_save(e->m);
+	settle(e, status, text);
+	if (had)
+		look(e);
+}
+
 static void looked(struct edge *e)
 {
 	char text[API_TEXT_MAX];
@@ -228,16 +244,14 @@ static void looked(struct edge *e)
 		snprintf(text, sizeof(text), "rule %u must be a forward rule and %u a consume rule",
 			e->forward_id, e->consume_id);
 		if (e->done != NULL)
-			unbind(e, EDGE_DETACHED);
-		settle(e, -EINVAL, text);
+			refuse(e, -EINVAL, text);
 	} else if (e->saw_forward && e->saw_consume) {
 		attached(e);
 		settle(e, 0, "");
 	} else if (e->done != NULL && !may_come(e)) {
 		snprintf(text, sizeof(text), "no rule %u: see `skyrail show rules`",
 			e->saw_forward ? e->consume_id : e->forward_id);
-		unbind(e, EDGE_DETACHED);
-		settle(e, -ENOENT, text);
+		refuse(e, -ENOENT, text);
 	} else {
 		settle(e, 0, "");
 	}
@@ -511,13 +525,15 @@ int edge_attach(struct edge_mgr *m, const char *name, uint32_t forward_id, uint3
 		snprintf(err, err_len, "edge %s is being attached by another client", name);
 		return -EBUSY;
 	}
+	e->old_forward_id = e->state == EDGE_DETACHED ? 0 : e->forward_id;
+	e->old_consume_id = e->state == EDGE_DETACHED ? 0 : e->consume_id;
 	unbind(e, EDGE_WAITING);
 	e->forward_id = forward_id;
 	e->consume_id = consume_id;
 	state_save(m);
 	look(e);
 	if (e->look == NULL && done != NULL) {
-		unbind(e, EDGE_DETACHED);
+		refuse(e, -ENOTCONN, "");
 		snprintf(err, err_len, "the data plane is not running: start skyrail-dataplane");
 		return -ENOTCONN;
 	}

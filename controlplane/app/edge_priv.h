@@ -16,6 +16,9 @@ struct edge {
 	struct loop_timer *keep_alive;
 	uint32_t forward_id;
 	uint32_t consume_id;
+	uint32_t old_forward_id; // while a client's wish is looked into: what was before, 0 =
+				 // nothing
+	uint32_t old_consume_id;
 	unsigned worker;
 	uint32_t tx_hop; // of the forward rule
 	uint32_t keep_alive_ms; // of the forward rule; 0: static

@@ -2,19 +2,19 @@
 # Rules live by their keep-alive: edges keep them, idle or not; without edges they are swept, and a
 # Close takes a route down at once.
 #
-#   [A] ---- [B] ---- [C]     keep-alive of each rule: 3 s
+#   [A] ---- [B] ---- [C]     keep-alive of each rule: 6 s
 . "$(dirname "$0")/_init.sh"
 
 chain_net 4
 chain_nodes
 node_start A B C
 wait_for 20 "all transports up" chain_up
-chain_rules 3s >/dev/null
+chain_rules 6s >/dev/null
 chain_edges
 expect "ping" chain_ping
-same "keep-alive" "$(rule B 201 keep_alive_ms)" 3000
+same "keep-alive" "$(rule B 201 keep_alive_ms)" 6000
 
-sleep 7
+sleep 10
 for r in "A 101" "A 102" "B 201" "B 202" "C 301" "C 302"; do
 	read -r n id <<<"$r"
 	expect "rule $id of $n kept alive" test -n "$(rule "$n" "$id" id)"
@@ -25,13 +25,13 @@ say "A's edge detached: its direction dies, the other lives"
 sk A edge detach sky0
 for r in "A 101" "B 201" "C 301"; do
 	read -r n id <<<"$r"
-	wait_for 8 "rule $id of $n swept" rule_gone "$n" "$id"
+	wait_for 15 "rule $id of $n swept" rule_gone "$n" "$id"
 done
 expect "reverse direction alive" test -n "$(rule B 202 id)"
 sk C edge detach sky0
 for r in "C 302" "B 202" "A 102"; do
 	read -r n id <<<"$r"
-	wait_for 8 "rule $id of $n swept" rule_gone "$n" "$id"
+	wait_for 15 "rule $id of $n swept" rule_gone "$n" "$id"
 done
 same "expired in B" "$(sk B -j show node | jq .rules_expired)" 2
 

@@ -56,6 +56,7 @@ refused 2 'usage|help|option' in_ns_a "$BIN/skyrail-dataplane" -- --frobnicate
 [ ! -e "$T/dataplane.sock" ] || fail "a data plane that never ran left its socket"
 
 say "control plane: configuration"
+refused 1 'absent.ini: No such file' in_ns_a "$BIN/skyrail-controlplane" -c "$T/absent.ini"
 cp_file '[transport x]\npeer = 1234\naddress = 10.1.1.2:7780'
 refused 1 'cp.ini:[0-9]+: .*peer' "${cp[@]}"
 cp_file "[transport x]\npeer = $(printf '02%064d' 0)\naddress = 10.1.1.2:7780"

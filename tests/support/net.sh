@@ -26,8 +26,14 @@ net_isolate() {
 	fi
 	local own=()
 	[ "$(id -u)" -eq 0 ] || own=(--user --map-root-user)
-	if ! unshare "${own[@]}" -mnp --fork true 2>/dev/null || [ ! -c /dev/net/tun ]; then
-		echo "$(basename "$1"): skipped: needs root, namespaces and /dev/net/tun" >&2
+	local why=''
+	[ -c /dev/net/tun ] || why='there is no /dev/net/tun'
+	if [ -z "$why" ] && ! why=$(unshare "${own[@]}" -mnp --fork true 2>&1); then
+		why=${why:-unshare fails}
+	fi
+	if [ -n "$why" ]; then
+		echo "$(basename "$1"): cannot make network namespaces: $why" >&2
+		[ "$(id -u)" -eq 0 ] || echo "$(basename "$1"): run it as root" >&2
 		exit 125
 	fi
 	SKYRAIL_ISOLATED=yes exec unshare "${own[@]}" -mnp --fork --kill-child --mount-proc \

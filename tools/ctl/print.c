@@ -17,6 +17,7 @@ struct print {
 	bool json;
 	bool all;
 	size_t n;
+	uint64_t used; // columns in which a line has something to say
 };
 
 static bool is_shown(const struct print *p, const struct api_field *f)
@@ -109,6 +110,8 @@ static int add_line(struct print *p, const void *rec)
 		if (!is_shown(p, f))
 			continue;
 		text_of(p, f, rec, buf);
+		if (buf[0] != '\0' && strcmp(buf, "-") != 0 && col < 64)
+			p->used |= 1ull << col;
 		if (scols_line_set_data(l, col++, buf) < 0)
 			return -ENOMEM;
 	}
@@ -141,13 +144,28 @@ void print_drop(struct print *p)
 	free(p);
 }
 
+// Columns that say nothing in any line only make the others wrap.
+static void hide_empty(struct print *p)
+{
+	for (size_t i = 0; i < scols_table_get_ncols(p->table) && i < 64; i++) {
+		struct libscols_column *c = scols_table_get_column(p->table, i);
+
+		if ((p->used >> i & 1) == 0)
+			scols_column_set_flags(c, scols_column_get_flags(c) | SCOLS_FL_HIDDEN);
+	}
+}
+
 int print_end(struct print *p)
 {
 	if (p->json && !p->kind->single)
 		puts(p->n == 0 ? "[]" : "\n]");
 	if (p->table != NULL) {
+		if (!p->all)
+			hide_empty(p);
 		if (p->n > 0)
 			scols_print_table(p->table);
+		else
+			printf("no %s\n", p->kind->name);
 		scols_unref_table(p->table);
 	}
 	free(p);

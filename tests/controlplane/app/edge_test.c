@@ -392,6 +392,21 @@ static void attaching_wants_two_rules_of_the_right_types(void **state)
 	assert_int_equal(edge_attach(m, "nosuch", 1, 2, on_done, NULL, err, sizeof(err)), -ENODEV);
 }
 
+static void a_refused_attachment_changes_nothing(void **state)
+{
+	add();
+	assert_int_equal(attach(), 0);
+	assert_int_equal(info().state, EDGE_ATTACHED);
+	assert_int_equal(edge_attach(m, "sky0", FWD, CONS + 1, on_done, NULL, err, sizeof(err)), 0);
+	answer_list();
+	answer_list();
+	assert_int_equal(status, -ENOENT);
+	answer_list(); // it looks for its old rules again
+	answer_list();
+	assert_int_equal(info().state, EDGE_ATTACHED);
+	assert_int_equal(info().consume_id, CONS);
+}
+
 static void it_waits_for_rules_that_are_on_their_way(void **state)
 {
 	add();
@@ -536,6 +551,7 @@ int main(void)
 		T(a_detached_edge_drops_what_it_reads),
 		T(keep_alives_go_out_when_nothing_else_does),
 		T(attaching_wants_two_rules_of_the_right_types),
+		T(a_refused_attachment_changes_nothing),
 		T(it_waits_for_rules_that_are_on_their_way),
 		T(a_rule_that_goes_takes_the_route_and_may_bring_it_back),
 		T(a_close_from_afar_is_answered),
