@@ -297,6 +297,7 @@ void tp_dp_keyed(struct transport *t, uint32_t rx_index)
 		pending_apply(t);
 	else if (rx_index != t->rx_index)
 		return;
+	tp_hs_stop(t); // a link that was dead and lives needs no other
 	tp_state_set(t, TRANSPORT_UP, NULL);
 }
 
@@ -523,7 +524,8 @@ static void on_hop(void *arg, const struct evt_hop *e)
 	t = tp_find_pk(m, &pk);
 	if (t != NULL && t->in_dp && t->hop == e->hop) { // events were lost
 		t->seen = true;
-		tp_dp_keyed(t, e->rx_index[0]);
+		if (e->up != 0 || e->rx_index[0] != t->rx_index)
+			tp_dp_keyed(t, e->rx_index[0]);
 		if (e->up == 0)
 			on_dead(t);
 		return;

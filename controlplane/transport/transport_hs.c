@@ -151,6 +151,8 @@ struct rail_hs_offer tp_offer(
 
 void tp_hs_stop(struct transport *t)
 {
+	neigh_put(t->dial_ref);
+	t->dial_ref = NULL;
 	if (!t->first.on)
 		return;
 	loop_timer_stop(t->timer);
@@ -172,7 +174,7 @@ static uint32_t retry_ms(unsigned tries)
 static void init_send(struct transport *t)
 {
 	struct transport_mgr *m = t->m;
-	const struct neigh_path *path = neigh_path(t->ref);
+	const struct neigh_path *path = neigh_path(t->dial_ref);
 	const struct region_hdr *info = dp_client_info(m->conf.dp);
 	uint64_t now = clock_mono_ns();
 	struct rail_hs_offer offer;
@@ -183,7 +185,7 @@ static void init_send(struct transport *t)
 	rail_hs_fini(&t->first.side);
 	rx_index_put(m->rx, t->first.rx_index);
 	t->first.rx_index = rx_index_take(m->rx, t);
-	offer = tp_offer(t, t->first.rx_index, t->ref);
+	offer = tp_offer(t, t->first.rx_index, t->dial_ref);
 	n = t->first.rx_index == 0 ? -ENOSPC
 				   : rail_hs_init_make(&t->first.side, &m->self, &t->conf.peer,
 					     &offer, init_time_next(m->init_time), false,
@@ -197,13 +199,13 @@ static void init_send(struct transport *t)
 	m->stats.inits_sent++;
 	// Lost like any datagram when there is no room.
 	dp_client_send_datagram(m->conf.dp, transport_worker(t), path->adj,
-		(uint16_t)info->udp_port, t->peer.port, msg, (size_t)n);
+		(uint16_t)info->udp_port, t->dial_peer.port, msg, (size_t)n);
 }
 
 void tp_hs_on_timer(void *arg)
 {
 	struct transport *t = arg;
-	const struct neigh_path *path = t->ref != NULL ? neigh_path(t->ref) : NULL;
+	const struct neigh_path *path = t->dial_ref != NULL ? neigh_path(t->dial_ref) : NULL;
 
 	if (!t->m->ready || t->removed)
 		return;
@@ -272,8 +274,8 @@ static void response_use(
 	bool known = t->in_dp && t->instance_remote == terms->instance;
 	struct tp_keys_for k = {
 		.keys = keys,
-		.peer = &t->peer,
-		.adj = neigh_path(t->ref)->adj,
+		.peer = &t->dial_peer,
+		.adj = neigh_path(t->dial_ref)->adj,
 		.instance_remote = terms->instance,
 		.handshake_ns = clock_wall_ns(),
 		.payload_max = terms->payload_max,
@@ -297,10 +299,12 @@ static void response_use(
 	t->initiator = true;
 	t->cipher = keys->cipher;
 	t->payload_max = terms->payload_max;
-	t->dp_peer = t->peer;
+	t->peer = t->dp_peer = t->dial_peer;
+	memcpy(t->scope_if, t->dial_scope_if, sizeof(t->scope_if));
 	t->dp_adj = k.adj;
 	t->instance_remote = terms->instance;
 	t->first.rx_index = 0; // the key's now
+	tp_path_want(t); // before the way of the dial goes: it is the same
 	tp_hs_stop(t);
 	tp_rekey_stop(t);
 }
@@ -317,8 +321,8 @@ static void on_response(struct transport_mgr *m, const uint8_t *p, size_t len)
 	if (rail_hs_decode(p, len, false, &msg) != 0)
 		return;
 	t = rx_index_owner(m->rx, msg.receiver);
-	if (t == NULL || !t->first.on || t->first.rx_index != msg.receiver || t->ref == NULL ||
-		neigh_path(t->ref)->state != NEIGH_USABLE) {
+	if (t == NULL || !t->first.on || t->first.rx_index != msg.receiver || t->dial_ref == NULL ||
+		neigh_path(t->dial_ref)->state != NEIGH_USABLE) {
 		m->stats.unwanted++;
 		return;
 	}

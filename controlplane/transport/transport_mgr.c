@@ -102,15 +102,22 @@ static void on_path(void *arg, const struct neigh_path *path)
 
 	if (!t->m->ready || t->removed)
 		return;
-	if (t->state == TRANSPORT_RESOLVING && why == NULL) {
-		tp_hs_start(t);
-		return;
-	}
-	if (t->state != TRANSPORT_UP)
-		tp_state_set(t, t->state, why != NULL ? why : t->why);
-	else if (t->in_dp && why == NULL &&
-		 (t->dp_adj != path->adj || memcmp(&t->dp_peer, &t->peer, sizeof(t->peer)) != 0))
+	if (t->in_dp && why == NULL &&
+		(t->dp_adj != path->adj || memcmp(&t->dp_peer, &t->peer, sizeof(t->peer)) != 0))
 		tp_dp_path(t);
+}
+
+static void on_dial_path(void *arg, const struct neigh_path *path)
+{
+	struct transport *t = arg;
+	const char *why = why_no_way(path);
+
+	if (!t->m->ready || t->removed || t->dial_ref == NULL)
+		return;
+	if (t->state == TRANSPORT_RESOLVING && why == NULL)
+		tp_hs_start(t);
+	else if (t->state != TRANSPORT_UP)
+		tp_state_set(t, t->state, why != NULL ? why : t->why);
 }
 
 int tp_path_want(struct transport *t)
@@ -127,20 +134,28 @@ int tp_path_want(struct transport *t)
 
 void tp_dial(struct transport *t)
 {
+	struct neigh_ref *ref;
 	int rc;
 
 	if (!t->m->ready || t->removed || t->hop == 0 || !t->conf.dial || t->first.on ||
 		t->state == TRANSPORT_UP)
 		return;
+	// The link that is there, if any, stays with the address it has.
 	if (t->conf.addr.port != 0) {
-		t->peer = t->conf.addr;
-		memcpy(t->scope_if, t->conf.scope_if, sizeof(t->scope_if));
+		t->dial_peer = t->conf.addr;
+		memcpy(t->dial_scope_if, t->conf.scope_if, sizeof(t->dial_scope_if));
+	} else {
+		t->dial_peer = t->peer;
+		memcpy(t->dial_scope_if, t->scope_if, sizeof(t->dial_scope_if));
 	}
-	if (t->peer.port == 0)
+	if (t->dial_peer.port == 0)
 		return; // passive
 	tp_state_set(t, TRANSPORT_RESOLVING, "looking for the next hop");
-	rc = tp_path_want(t);
-	if (rc != 0) {
+	ref = neigh_resolve(t->m->conf.neigh, t->dial_peer.ip, t->dial_scope_if, on_dial_path, t);
+	rc = -errno;
+	neigh_put(t->dial_ref);
+	t->dial_ref = ref;
+	if (ref == NULL) {
 		tp_state_set(t, TRANSPORT_DOWN, "its address is not usable");
 		log_limited(LOG_WARN, "transport %s: its address is not usable: %s", t->conf.name,
 			strerror(-rc));
@@ -523,16 +538,18 @@ bool transport_in_dp(const struct transport *t)
 
 void transport_info_get(const struct transport *t, struct transport_info *out)
 {
+	const struct neigh_ref *ref = t->ref != NULL ? t->ref : t->dial_ref;
+
 	memset(out, 0, sizeof(*out));
 	out->conf = t->conf;
 	out->state = t->state;
 	out->tp = t->tp;
 	out->hop = t->hop;
 	memcpy(out->tp_id, t->tp_id, sizeof(out->tp_id));
-	out->peer = t->peer;
-	if (t->ref != NULL) {
-		memcpy(out->local_ip, neigh_path(t->ref)->src_ip, sizeof(out->local_ip));
-		out->adj = neigh_path(t->ref)->adj;
+	out->peer = t->peer.port != 0 ? t->peer : t->dial_peer;
+	if (ref != NULL) {
+		memcpy(out->local_ip, neigh_path(ref)->src_ip, sizeof(out->local_ip));
+		out->adj = neigh_path(ref)->adj;
 	}
 	out->owner = t->owner;
 	out->cipher = (uint8_t)t->cipher;

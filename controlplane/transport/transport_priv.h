@@ -85,6 +85,9 @@ struct transport {
 	struct dpmsg_addr peer; // where it is; port 0: not known
 	char scope_if[16];
 	struct neigh_ref *ref; // way to `peer`
+	struct dpmsg_addr dial_peer; // where we dial; `peer` once that is answered
+	char dial_scope_if[16];
+	struct neigh_ref *dial_ref; // NULL: we don't dial
 	struct dpmsg_addr roamed; // new address whose way is being looked for; port 0: none
 	struct neigh_ref *roam_ref;
 	uint32_t dp_adj; // what the data plane was told about `peer`
@@ -180,7 +183,7 @@ uint64_t tp_random64(void);
 
 // ---- transport_hs.c ----
 void tp_hs_start(struct transport *t); // the way is usable: send an init, then retry
-void tp_hs_stop(struct transport *t); // forget our own init
+void tp_hs_stop(struct transport *t); // stop dialing
 void tp_hs_on_timer(void *arg); // struct transport
 void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *m, size_t len);
 void tp_hs_answer_drop(struct transport *t); // and the pending key

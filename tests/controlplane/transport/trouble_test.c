@@ -273,6 +273,36 @@ static void an_init_is_answered_once_even_when_nobody_followed(void **state)
 	assert_int_equal(w_n_responses[1], 1);
 }
 
+static void a_dead_link_that_lives_again_keeps_its_peer(void **state)
+{
+	struct dp_client *c = &nodes[0].dp;
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	struct dpmsg_addr moved = w_addr(1);
+	struct evt_hop_note e = {.h.type = EVT_HOP_ROAMED, .hop = transport_hop(a, 1)};
+	unsigned n;
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	// The peer moves, to where nobody answers inits; then it is silent, then it speaks again.
+	moved.ip[14] = 9;
+	e.peer = moved;
+	W_EACH(c, on_hop_note, &e);
+	w_run(10);
+	assert_memory_equal(info_of(a).peer.ip, moved.ip, sizeof(moved.ip));
+	w_lose = lose_all;
+	w_note(c, EVT_HOP_DEAD, e.hop, 0, 0);
+	w_run(30000);
+	assert_false(transport_is_up(a));
+	w_note(c, EVT_HOP_KEYED, e.hop, w_send_key(w_hop_of(0, a))->k.rx_index, 0);
+	n = w_n_inits[0];
+	w_run(300000);
+	assert_true(transport_is_up(a));
+	assert_int_equal(w_n_inits[0], n);
+	assert_memory_equal(info_of(a).peer.ip, moved.ip, sizeof(moved.ip));
+	assert_memory_equal(w_hop_of(0, a)->add.peer.ip, moved.ip, sizeof(moved.ip));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +320,7 @@ int main(void)
 		T(replays_do_not_keep_us_from_dialing),
 		T(replays_do_not_keep_the_other_from_dialing),
 		T(an_init_is_answered_once_even_when_nobody_followed),
+		T(a_dead_link_that_lives_again_keeps_its_peer),
 #undef T
 	};
 
