@@ -199,7 +199,7 @@ static void link_forget(struct transport *t)
 	t->rx_index = t->rx_old = 0;
 	t->instance_local = tp_random64();
 	t->instance_remote = 0;
-	t->in_dp = t->adding = false;
+	t->in_dp = t->adding = t->keys_unsure = false;
 	t->dp_adj = 0;
 	t->life++;
 }
@@ -295,8 +295,11 @@ void tp_dp_keyed(struct transport *t, uint32_t rx_index)
 {
 	if (t->pending.rx_index != 0 && rx_index == t->pending.rx_index)
 		pending_apply(t);
-	else if (rx_index != t->rx_index)
+	else if (rx_index != t->rx_index) {
+		// An old event; or a key that a control plane before us handed over.
+		t->keys_unsure = t->m->keys_unsure = true;
 		return;
+	}
 	tp_hs_stop(t); // a link that was dead and lives needs no other
 	tp_state_set(t, TRANSPORT_UP, NULL);
 }
@@ -464,21 +467,10 @@ static void indices_adopt(struct transport *t, const struct evt_hop *e)
 	t->rx_old_ns = clock_mono_ns();
 }
 
-static void adopt(struct transport *t, const struct evt_hop *e)
+// The link as it is there, keys and all.
+static void link_adopt(struct transport *t, const struct evt_hop *e)
 {
-	tp_handles_drop(t);
-	if (handles_take_exact(t->m->hops, e->hop) == 0)
-		t->hop = e->hop;
-	if (handles_take_exact(t->m->tps, e->tp) == 0)
-		t->tp = e->tp;
-	if (t->hop == 0 || t->tp == 0) {
-		log_err("transport %s: its handles in the data plane are not usable", t->conf.name);
-		tp_handles_drop(t);
-		return;
-	}
-	handles_map(t);
 	indices_adopt(t, e);
-	t->in_dp = t->seen = true;
 	t->owner = e->owner;
 	t->cipher = (enum aead_cipher)e->cipher;
 	t->initiator = e->initiator != 0;
@@ -493,6 +485,23 @@ static void adopt(struct transport *t, const struct evt_hop *e)
 	t->rtt_us = e->rtt_us;
 	t->handshake_mono_ns = clock_mono_ns() - (uint64_t)e->key_age_ms * CLOCK_NS_PER_MS;
 	tp_path_want(t);
+}
+
+static void adopt(struct transport *t, const struct evt_hop *e)
+{
+	tp_handles_drop(t);
+	if (handles_take_exact(t->m->hops, e->hop) == 0)
+		t->hop = e->hop;
+	if (handles_take_exact(t->m->tps, e->tp) == 0)
+		t->tp = e->tp;
+	if (t->hop == 0 || t->tp == 0) {
+		log_err("transport %s: its handles in the data plane are not usable", t->conf.name);
+		tp_handles_drop(t);
+		return;
+	}
+	handles_map(t);
+	link_adopt(t, e);
+	t->in_dp = t->seen = true;
 	log_info("transport %s: taken over from the data plane, %s", t->conf.name,
 		e->up ? "up" : "down");
 	if (e->mode != t->conf.mode || !tp_link_fits(t)) {
@@ -512,6 +521,44 @@ static bool evt_hop_is_sane(const struct transport_mgr *m, const struct evt_hop 
 	       e->peer.port != 0 && key_pk_is_valid(&pk) && key_pk_cmp(&pk, m->self.pk) != 0;
 }
 
+// A key that we knew nothing of is in use. While commands are under way the record may be older
+// than what they say: asked again.
+static void keys_learn(struct transport *t, const struct evt_hop *e)
+{
+	if (t->n_cmds != 0)
+		return;
+	t->keys_unsure = false;
+	if (e->up == 0 || e->rx_index[0] == 0 || e->rx_index[0] == t->rx_index)
+		return;
+	log_info("transport %s: a key of a control plane before us is in use", t->conf.name);
+	tp_hs_answer_drop(t);
+	tp_hs_stop(t);
+	tp_rekey_stop(t);
+	link_adopt(t, e);
+	if (tp_link_fits(t)) {
+		tp_state_set(t, TRANSPORT_UP, NULL);
+	} else {
+		tp_link_unfit(t);
+		tp_dial(t);
+	}
+}
+
+static void on_hops_dumped(void *arg, int status, uint32_t aux)
+{
+	struct transport_mgr *m = arg;
+
+	(void)status, (void)aux;
+	m->dumping = m->keys_unsure = false;
+	for (struct transport *t = m->first; t != NULL; t = t->next)
+		m->keys_unsure |= t->keys_unsure;
+}
+
+void tp_dp_ask(struct transport_mgr *m)
+{
+	if (m->keys_unsure && !m->dumping)
+		m->dumping = dp_client_dump(m->conf.dp, DUMP_HOPS, 0, 0, on_hops_dumped, m) == 0;
+}
+
 static void on_hop(void *arg, const struct evt_hop *e)
 {
 	struct transport_mgr *m = arg;
@@ -524,6 +571,10 @@ static void on_hop(void *arg, const struct evt_hop *e)
 	t = tp_find_pk(m, &pk);
 	if (t != NULL && t->in_dp && t->hop == e->hop) { // events were lost
 		t->seen = true;
+		if (t->keys_unsure) {
+			keys_learn(t, e);
+			return;
+		}
 		if (e->up != 0 || e->rx_index[0] != t->rx_index)
 			tp_dp_keyed(t, e->rx_index[0]);
 		if (e->up == 0)

@@ -211,6 +211,7 @@ static void on_tick(void *arg)
 		return;
 	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it))
 		tick_one(t, now);
+	tp_dp_ask(m);
 }
 
 // ---- list ----

@@ -73,6 +73,7 @@ struct transport {
 
 	// the link as it is in effect
 	bool in_dp, adding, removed, seen;
+	bool keys_unsure; // the data plane spoke of a key that we don't know: ask
 	bool initiator;
 	uint8_t owner;
 	enum aead_cipher cipher;
@@ -145,7 +146,8 @@ struct transport_mgr {
 	struct transport *first;
 	struct transport *dying; // removed; the data plane has not said its last word yet
 	struct tp_iter *iters;
-	bool del_due; // somebody's
+	bool del_due, keys_unsure; // somebody's
+	bool dumping; // hops, for those who are not sure
 	struct transport_watch *watches;
 	struct handles *tps, *hops;
 	struct transport **by_hop, **by_tp; // by index of the handle
@@ -225,6 +227,8 @@ void tp_dp_handlers(struct transport_mgr *m);
 void tp_dp_keyed(struct transport *t, uint32_t rx_index);
 // All that hangs on one life of the data plane ends.
 void tp_dp_forget(struct transport *t);
+// Ask for what somebody is not sure of.
+void tp_dp_ask(struct transport_mgr *m);
 void tp_handles_want(struct transport *t);
 void tp_handles_unmap(struct transport *t); // events that name them are not for t any more
 void tp_handles_drop(struct transport *t);

@@ -303,6 +303,41 @@ static void a_dead_link_that_lives_again_keeps_its_peer(void **state)
 	assert_memory_equal(w_hop_of(0, a)->add.peer.ip, moved.ip, sizeof(moved.ip));
 }
 
+static bool lose_probes(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	(void)to, (void)bytes;
+	return from == 0 && len == 0;
+}
+
+// The control plane dies between the key's way down and its use.
+static void a_key_of_an_earlier_control_plane_is_learned(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	w_run(10);
+	both_up(a, b);
+	w_detach(0, true); // another instance, whose first datagram is late
+	w_attach(0, DP_SYNC_FRESH);
+	w_lose = lose_probes;
+	w_run(100);
+	assert_int_equal(w_hop_of(1, b)->n_rekeys, 1);
+	w_mgr_stop(1);
+	w_mgr_start(1);
+	b = w_add(1, 0, false);
+	w_attach(1, DP_SYNC_ADOPT);
+	w_lose = NULL;
+	w_send_sealed(&nodes[0].dp, w_hop_of(0, a), SEALED_PROBE, NULL, 0);
+	w_run(3000);
+	both_up(a, b);
+	// Re-keys work in both directions only with the right instances and cipher.
+	w_note(&nodes[1].dp, EVT_HOP_REKEY_DUE, transport_hop(b, 1), 0, 0);
+	w_run(3000);
+	assert_int_equal(info_of(b).n_rekeys, 1);
+	assert_int_equal(stats_of(0).rekeys_bad, 0);
+	assert_int_equal(nodes[0].n_down, 1); // the detach
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +356,7 @@ int main(void)
 		T(replays_do_not_keep_the_other_from_dialing),
 		T(an_init_is_answered_once_even_when_nobody_followed),
 		T(a_dead_link_that_lives_again_keeps_its_peer),
+		T(a_key_of_an_earlier_control_plane_is_learned),
 #undef T
 	};
 

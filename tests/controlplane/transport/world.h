@@ -27,6 +27,7 @@ enum { N_NODES = 3, KEYS = 8, HOPS = 64, RX_BITS = 10, PORT = 7780 };
 
 struct w_key {
 	bool live, confirmed;
+	uint64_t instance_local, instance_remote; // in effect with the key
 	struct dpmsg_keys k;
 };
 
@@ -351,6 +352,8 @@ static struct w_hop *w_open(struct dp_client *c, uint32_t index, const uint8_t k
 				continue;
 			if (!w->confirmed) {
 				w->confirmed = true;
+				c->hops[i].instance_local = w->instance_local;
+				c->hops[i].instance_remote = w->instance_remote;
 				w_note(c, EVT_HOP_KEYED, c->hops[i].add.hop, index, 0);
 			}
 			return &c->hops[i];
@@ -414,7 +417,8 @@ static void w_sealed_arrives(struct w_job *j)
 	}
 }
 
-static int w_key_add(struct dp_client *c, struct w_hop *h, const struct dpmsg_keys *k)
+static int w_key_add(struct dp_client *c, struct w_hop *h, const struct dpmsg_keys *k,
+	uint64_t instance_local, uint64_t instance_remote)
 {
 	struct w_key *slot = NULL;
 
@@ -425,9 +429,15 @@ static int w_key_add(struct dp_client *c, struct w_hop *h, const struct dpmsg_ke
 	}
 	memmove(&h->keys[0], &h->keys[1], sizeof(h->keys) - sizeof(h->keys[0]));
 	slot = &h->keys[KEYS - 1];
-	*slot = (struct w_key){.live = true, .k = *k};
-	if (k->initiator)
+	*slot = (struct w_key){.live = true,
+		.instance_local = instance_local,
+		.instance_remote = instance_remote,
+		.k = *k};
+	if (k->initiator) {
+		h->instance_local = instance_local;
+		h->instance_remote = instance_remote;
 		w_send_sealed(c, h, SEALED_PROBE, NULL, 0);
+	}
 	return 0;
 }
 
@@ -448,7 +458,7 @@ static int w_cmd_add(struct dp_client *c, const struct cmd_hop_add *a)
 		*h = (struct w_hop){.live = true, .add = *a, .n_adds = h->n_adds + 1};
 		h->instance_local = a->instance_local;
 		h->instance_remote = a->instance_remote;
-		return w_key_add(c, h, &a->keys);
+		return w_key_add(c, h, &a->keys, a->instance_local, a->instance_remote);
 	}
 	return -ENOSPC;
 }
@@ -461,13 +471,11 @@ static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
 		return -ENOENT;
 	h->n_rekeys++;
 	h->n_resets += r->flags == HOP_RESET;
-	h->instance_local = r->instance_local;
-	h->instance_remote = r->instance_remote;
 	if (r->peer.port != 0)
 		h->add.peer = r->peer;
 	if (r->payload_max != 0)
 		h->add.payload_max = r->payload_max;
-	return w_key_add(c, h, &r->keys);
+	return w_key_add(c, h, &r->keys, r->instance_local, r->instance_remote);
 }
 
 static void w_command(struct w_job *j)
@@ -654,6 +662,35 @@ static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
 		e.rx_index[0] = k->k.rx_index;
 	}
 	W_EACH(c, on_hop, &e);
+}
+
+static void w_dump(struct w_job *j)
+{
+	struct dp_client *c = &nodes[j->to].dp;
+
+	for (unsigned h = 0; h < HOPS; h++) {
+		if (c->hops[h].live)
+			w_evt_hop(c, &c->hops[h]);
+	}
+	j->done(j->arg, 0, 0);
+}
+
+int dp_client_dump(struct dp_client *c, uint32_t what, uint32_t first_rule, uint32_t max_rules,
+	dp_done_fn done, void *arg)
+{
+	struct w_job *j;
+
+	(void)first_rule, (void)max_rules;
+	if (!c->attached)
+		return -ENOTCONN;
+	if (c->full)
+		return -EAGAIN;
+	assert_int_equal(what, DUMP_HOPS);
+	j = w_post(w_dump);
+	j->to = c->node;
+	j->done = done;
+	j->arg = arg;
+	return 0;
 }
 
 static void w_attach(unsigned i, enum dp_sync why)
