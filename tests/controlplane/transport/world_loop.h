@@ -1,9 +1,14 @@
 // Time of the world (world.h, which alone includes it): jobs in the order they were posted, and
 // loop timers on a clock that stands still unless a test lets time pass.
 #pragma once
+#pragma GCC diagnostic ignored "-Wunused-function"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+// after the standard headers, as cmocka wants it
+#include <cmocka.h>
 
 #include "controlplane/core/loop.h"
 #include "controlplane/dp/dp_client.h"
