@@ -337,8 +337,8 @@ static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
 	       (c->window_log2 == 0 ||
 		       (c->window_log2 >= WINDOW_MIN && c->window_log2 <= WINDOW_MAX)) &&
 	       c->peer.port != 0 && c->local_port != 0 && c->payload_max >= RAIL_PAYLOAD_FLOOR &&
-	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 && memchr(c->name, 0, sizeof(c->name)) != NULL &&
-	       keys_are_valid(&c->keys);
+	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 &&
+	       memchr(c->name, 0, sizeof(c->name)) != NULL && keys_are_valid(&c->keys);
 }
 
 static uint16_t choose_owner(const struct hop_table *t, uint8_t wanted)

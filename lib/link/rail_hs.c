@@ -400,7 +400,8 @@ int rail_hs_response_take(struct rail_hs_side *s, const struct rail_hs_self *sel
 	memset(terms, 0, sizeof(*terms));
 	memset(keys, 0, sizeof(*keys));
 	if (len > RAIL_HS_MAX || rail_hs_decode(msg, len, s->inside, &m) != 0 ||
-		s->offer.rx_index == 0 || m.type != RAIL_RESPONSE || m.receiver != s->offer.rx_index ||
+		s->offer.rx_index == 0 || m.type != RAIL_RESPONSE ||
+		m.receiver != s->offer.rx_index ||
 		(!s->inside && !mac1_is_right(msg, &m, self->pk)))
 		return -EBADMSG;
 	// Anybody can send a forged response: read with a copy, keep it on success.

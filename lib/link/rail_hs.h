@@ -73,8 +73,9 @@ ssize_t rail_hs_init_make(struct rail_hs_side *s, const struct rail_hs_self *sel
 	const struct key_pk *peer, const struct rail_hs_offer *offer, uint64_t time_ns, bool inside,
 	const uint8_t *cookie, uint8_t *out, size_t cap);
 // Take a response to the init made with s. 0: terms, and keys when terms->refusal is 0. -EBADMSG:
-// not authentic, not well-formed, or s made no init; -EPROTO: authentic but not what was agreed to (other mode, a
-// cipher not offered, wrong signature, no flow): in both cases s may still take another response.
+// not authentic, not well-formed, or s made no init; -EPROTO: authentic but not what was agreed to
+// (other mode, a cipher not offered, wrong signature, no flow): in both cases s may still take
+// another response.
 int rail_hs_response_take(struct rail_hs_side *s, const struct rail_hs_self *self, const void *msg,
 	size_t len, struct rail_hs_terms *terms, struct rail_hs_keys *keys);
 
