@@ -48,9 +48,10 @@ net_temp() {
 # say TEXT...: what happens now, for the log of a test
 say() { printf '%s %s\n' "$(date +%T.%1N)" "$*"; }
 
-# wait_for SECONDS WHAT COMMAND...: until the command succeeds; false when time is over
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds; false when time is over. SECONDS are those
+# of a quiet machine; SKYRAIL_PATIENCE times as many are given, for machines that do other things too.
 wait_for() {
-	local end=$((SECONDS + $1)) what=$2
+	local end=$((SECONDS + $1 * ${SKYRAIL_PATIENCE:-3})) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		if [ $SECONDS -ge $end ]; then
