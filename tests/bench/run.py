@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -123,12 +124,12 @@ def testpmd(report, seconds):
     cmd = [exe, "--no-pci", "--file-prefix=skyrail-bench-pmd", "--log-level=3", "-l", "0,1", *mem,
            "--vdev", "net_null0,size=64,copy=1", "--vdev", "net_null1,size=64,copy=1", "--",
            "--forward-mode=5tswap", "--stats-period=1", "--nb-cores=1", "--auto-start"]
-    p = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    time.sleep(seconds + 2)
-    p.stdin.write("\n")
-    p.stdin.close()
-    out = p.stdout.read()
-    p.wait(timeout=20)
+    p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        out, _ = p.communicate(timeout=seconds + 2)
+    except subprocess.TimeoutExpired:
+        p.send_signal(signal.SIGINT)  # with periodic statistics it ends by nothing else
+        out, _ = p.communicate(timeout=20)
     rates = [int(x) for x in re.findall(r"Tx-pps:\s+(\d+)", out)]
     sums = sorted(a + b for a, b in zip(rates[0::2], rates[1::2]) if a + b > 0)
     if sums:
@@ -153,6 +154,8 @@ def main():
     rel = os.path.join(args.build, "release")
     want = lambda part: not only or part in only
 
+    # ended from outside: give the hugepages back all the same
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
     info = machine()
     before = reserve_hugepages()
