@@ -47,8 +47,8 @@ static const char *check_device(const char *text)
 {
 	char name[DPMSG_TEXT_LEN];
 
-	if (strlen(text) >= DPMSG_TEXT_LEN)
-		return "a device has at most 63 characters";
+	if (strlen(text) >= PORT_DEVICE_LEN)
+		return "a device has at most 191 characters";
 	return port_device_name(text, name, sizeof(name)) ? NULL : "not a device";
 }
 

@@ -272,7 +272,8 @@ void port_show(const struct port_set *s, unsigned i, struct evt_port *out)
 	out->h.len = sizeof(*out);
 	out->h.type = EVT_PORT;
 	snprintf(out->name, sizeof(out->name), "%s", p->name);
-	snprintf(out->device, sizeof(out->device), "%s", p->device);
+	// shown only: what does not fit is cut
+	snprintf(out->device, sizeof(out->device), "%.63s", p->device);
 	snprintf(out->kernel_if, sizeof(out->kernel_if), "%s", p->kernel_if);
 	snprintf(out->lacks, sizeof(out->lacks), "%s", p->lacks);
 	out->port = p->id;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 enum {
+	PORT_DEVICE_LEN = 192, // of a device with its arguments, with the final NUL
 	PORT_RING_LEN = 1024, // descriptors wanted per queue
 	PORT_ERR_MAX = 256, // text of an error, one line
 	PORT_MTU_MAX = 9600, // bytes of IP

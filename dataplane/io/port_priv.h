@@ -26,7 +26,7 @@ struct port_driver {
 
 struct port {
 	char name[DPMSG_NAME_LEN];
-	char device[DPMSG_TEXT_LEN];
+	char device[PORT_DEVICE_LEN];
 	char dev_name[DPMSG_TEXT_LEN]; // DPDK's
 	char kernel_if[IFNAMSIZ]; // whose addresses count
 	char kernel_dev[IFNAMSIZ]; // under the device, "" if none
