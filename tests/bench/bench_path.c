@@ -309,7 +309,7 @@ static void sweep_cost(void)
 	env_fill(e, ENV_IN_FLIGHT, 64);
 	if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(churn_main, &c, lcore) != 0)
 		env_die("second lcore", ENODEV);
-	figure_pairs(&f, run_swept, &c, run_quiet, &c, pairs < 31 ? pairs : 61);
+	figure_pairs(&f, run_swept, &c, run_quiet, &c, pairs < 31 ? 31 : 61);
 	atomic_store(&c.quit, true);
 	rte_eal_wait_lcore(lcore);
 	if (c.expired == 0)
