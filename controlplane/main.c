@@ -15,6 +15,7 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/crypto/hash.h"
+#include "lib/link/rail_hs.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -307,7 +308,7 @@ static int start_dp(struct app *a)
 		return die("identity", err);
 	if (made)
 		log_notice("file=%s new identity made", a->conf.v->key_file);
-	hash_label256(mac1_key, "rail1 mac1", identity_pk(a->id)->b, KEY_PK_LEN);
+	rail_hs_mac1_key(mac1_key, identity_pk(a->id));
 	if (cp_conf_run_path(&a->conf, "dataplane.sock", path, sizeof(path)) < 0)
 		return die("run_dir", "too long");
 	a->dp = dp_client_new(a->loop, path, mac1_key);

@@ -211,7 +211,7 @@ struct tp_list {
 
 static const struct stats_hop *find_stats_hop(const struct stats_hdr *s, uint32_t hop)
 {
-	uint32_t i = hop & ((1u << DPMSG_HANDLE_BITS) - 1);
+	uint32_t i = dpmsg_handle_index(hop);
 	const struct stats_hop *h;
 
 	if (s == NULL || hop == 0 || i >= s->hop_max)
@@ -250,7 +250,7 @@ static void tp_counters(const struct stats_hop *h, struct api_transport *t)
 static void note_mtu(void *arg, const struct neigh_path *p)
 {
 	struct tp_list *l = arg;
-	uint32_t i = p->adj & ((1u << DPMSG_HANDLE_BITS) - 1);
+	uint32_t i = dpmsg_handle_index(p->adj);
 
 	if (i < l->n_mtu && p->state == NEIGH_USABLE)
 		l->mtu[i] = p->mtu;
@@ -290,7 +290,7 @@ static void tp_record(void *arg, struct transport *tp)
 		tp_counters(h, &t);
 	if (i.rtt_us != 0)
 		t.rtt_us = i.rtt_us;
-	adj = i.adj & ((1u << DPMSG_HANDLE_BITS) - 1);
+	adj = dpmsg_handle_index(i.adj);
 	if (l->mtu != NULL && i.adj != 0 && adj < l->n_mtu)
 		t.mtu = l->mtu[adj];
 	api_req_record(l->r, &t, sizeof(t));

@@ -15,11 +15,6 @@
 
 LOG_MODULE("transport");
 
-static uint32_t hop_index(uint32_t handle)
-{
-	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
-}
-
 // ---- commands ----
 
 struct key_cmd {
@@ -404,8 +399,8 @@ static void on_hop_note(void *arg, const struct evt_hop_note *e)
 
 static void handles_map(struct transport *t)
 {
-	t->m->by_hop[hop_index(t->hop)] = t;
-	t->m->by_tp[hop_index(t->tp)] = t;
+	t->m->by_hop[dpmsg_handle_index(t->hop)] = t;
+	t->m->by_tp[dpmsg_handle_index(t->tp)] = t;
 }
 
 void tp_handles_want(struct transport *t)
@@ -424,10 +419,10 @@ void tp_handles_want(struct transport *t)
 
 void tp_handles_unmap(struct transport *t)
 {
-	if (t->hop != 0 && t->m->by_hop[hop_index(t->hop)] == t)
-		t->m->by_hop[hop_index(t->hop)] = NULL;
-	if (t->tp != 0 && t->m->by_tp[hop_index(t->tp)] == t)
-		t->m->by_tp[hop_index(t->tp)] = NULL;
+	if (t->hop != 0 && t->m->by_hop[dpmsg_handle_index(t->hop)] == t)
+		t->m->by_hop[dpmsg_handle_index(t->hop)] = NULL;
+	if (t->tp != 0 && t->m->by_tp[dpmsg_handle_index(t->tp)] == t)
+		t->m->by_tp[dpmsg_handle_index(t->tp)] = NULL;
 }
 
 void tp_handles_drop(struct transport *t)
@@ -606,8 +601,8 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 	handles_set_max(m->tps, info->hop_max);
 	for (struct transport *t = m->first; t != NULL; t = t->next) {
 		// Those that live there come first; the rest choose among what is left.
-		if (why == DP_SYNC_ADOPT || hop_index(t->hop) >= info->hop_max ||
-			hop_index(t->tp) >= info->hop_max)
+		if (why == DP_SYNC_ADOPT || dpmsg_handle_index(t->hop) >= info->hop_max ||
+			dpmsg_handle_index(t->tp) >= info->hop_max)
 			tp_handles_drop(t);
 	}
 }

@@ -250,21 +250,16 @@ struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk)
 	return htab_find(m->by_pk, pk->b);
 }
 
-static uint32_t index_of(uint32_t handle)
-{
-	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
-}
-
 struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp)
 {
-	struct transport *t = m->by_tp[index_of(tp)];
+	struct transport *t = m->by_tp[dpmsg_handle_index(tp)];
 
 	return t != NULL && t->tp == tp ? t : NULL;
 }
 
 struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop)
 {
-	struct transport *t = m->by_hop[index_of(hop)];
+	struct transport *t = m->by_hop[dpmsg_handle_index(hop)];
 
 	return t != NULL && t->hop == hop ? t : NULL;
 }

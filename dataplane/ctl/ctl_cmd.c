@@ -25,7 +25,7 @@ static void text_clean(char *text, size_t cap)
 
 static bool handle_ok(const struct ctl *c, uint32_t handle, uint32_t max)
 {
-	return handle != 0 && (handle & ((1u << DPMSG_HANDLE_BITS) - 1)) < max;
+	return handle != 0 && dpmsg_handle_index(handle) < max;
 }
 
 static int on_hello(struct ctl *c, void *rec, uint32_t *aux)

@@ -29,14 +29,9 @@ _Atomic uint64_t *hop_counters(struct hop *h)
 	return h->st->c;
 }
 
-static uint32_t hop_index(uint32_t handle)
-{
-	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
-}
-
 struct hop *hop_by_handle(const struct wctx *w, uint32_t handle)
 {
-	uint32_t i = hop_index(handle);
+	uint32_t i = dpmsg_handle_index(handle);
 	struct hop *h = i < w->hops->hop_max ? hop_worker(w)->by_index[i] : NULL;
 
 	return h != NULL && h->handle == handle ? h : NULL;
@@ -44,7 +39,7 @@ struct hop *hop_by_handle(const struct wctx *w, uint32_t handle)
 
 struct hop *hop_by_word(const struct wctx *w, uint64_t word)
 {
-	return hop_worker(w)->by_index[hop_index((uint32_t)word)];
+	return hop_worker(w)->by_index[dpmsg_handle_index((uint32_t)word)];
 }
 
 // ---- notes ----
@@ -141,7 +136,8 @@ void hop_publish(struct hop *h)
 void hop_set_up(struct wctx *w, struct hop *h)
 {
 	h->up = h->send >= 0 && !h->dead && !h->closed;
-	atomic_store_explicit(&w->hops->up[hop_index(h->handle)], h->up, memory_order_relaxed);
+	atomic_store_explicit(
+		&w->hops->up[dpmsg_handle_index(h->handle)], h->up, memory_order_relaxed);
 	hop_publish(h);
 }
 
@@ -317,7 +313,7 @@ static void list_add(struct hop_worker *hw, struct hop *h)
 {
 	h->list_pos = hw->n_list;
 	hw->list[hw->n_list++] = h;
-	hw->by_index[hop_index(h->handle)] = h;
+	hw->by_index[dpmsg_handle_index(h->handle)] = h;
 }
 
 static void list_del(struct hop_worker *hw, struct hop *h)
@@ -326,7 +322,7 @@ static void list_del(struct hop_worker *hw, struct hop *h)
 
 	hw->list[h->list_pos] = last;
 	last->list_pos = h->list_pos;
-	hw->by_index[hop_index(h->handle)] = NULL;
+	hw->by_index[dpmsg_handle_index(h->handle)] = NULL;
 }
 
 // The main lcore frees hops that it was told are released; so these notes are never lost.

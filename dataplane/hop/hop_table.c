@@ -25,11 +25,6 @@ enum {
 	OWNER_ANY = 0xff,
 };
 
-static uint32_t handle_index(uint32_t handle)
-{
-	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
-}
-
 static size_t align64(size_t n)
 {
 	return (n + 63) & ~(size_t)63;
@@ -210,9 +205,9 @@ static struct hop_rec *rec_find(const struct hop_table *t, uint32_t handle)
 {
 	struct hop_rec *rec;
 
-	if (handle == 0 || handle_index(handle) >= t->hop_max)
+	if (handle == 0 || dpmsg_handle_index(handle) >= t->hop_max)
 		return NULL;
-	rec = t->main->recs[handle_index(handle)];
+	rec = t->main->recs[dpmsg_handle_index(handle)];
 	return rec != NULL && !rec->going && rec->add.hop == handle ? rec : NULL;
 }
 
@@ -241,7 +236,8 @@ static void cmd_send(struct hop_table *t, struct hop_rec *rec)
 
 static uint64_t rx_word(const struct hop_rec *rec, uint32_t index)
 {
-	return (uint64_t)index << 32 | (uint64_t)rec->owner << 24 | handle_index(rec->add.hop);
+	return (uint64_t)index << 32 | (uint64_t)rec->owner << 24 |
+	       dpmsg_handle_index(rec->add.hop);
 }
 
 static void rx_clear(struct hop_table *t, uint32_t index)
@@ -287,7 +283,7 @@ static bool index_is_free(struct hop_table *t, uint32_t index)
 
 	if (v == 0)
 		return true;
-	rec = t->main->recs[v & ((1u << DPMSG_HANDLE_BITS) - 1)];
+	rec = t->main->recs[dpmsg_handle_index(v)];
 	if (rec != NULL)
 		prune(t, rec);
 	return atomic_load_explicit(word, memory_order_relaxed) == 0;
@@ -331,7 +327,7 @@ static int key_make(struct hop_key *out, const struct dpmsg_keys *k, uint64_t no
 
 static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
 {
-	return c->hop != 0 && handle_index(c->hop) < t->hop_max && c->tp != 0 &&
+	return c->hop != 0 && dpmsg_handle_index(c->hop) < t->hop_max && c->tp != 0 &&
 	       c->tp != RULE_IN_LOCAL && c->flow >= 1 && c->flow <= RAIL_FLOWS_MAX &&
 	       (c->owner < t->n_workers || c->owner == OWNER_ANY) &&
 	       (c->window_log2 == 0 ||
@@ -396,7 +392,7 @@ static void stats_begin(struct hop_table *t, struct hop *h, const struct cmd_hop
 
 	if (t->main->stats == NULL)
 		return;
-	st = stats_hop(t->main->stats, handle_index(c->hop));
+	st = stats_hop(t->main->stats, dpmsg_handle_index(c->hop));
 	for (unsigned i = 0; i < H_COUNT; i++)
 		atomic_store_explicit(&st->c[i], 0, memory_order_relaxed);
 	atomic_store_explicit(&st->rtt_us, 0, memory_order_relaxed);
@@ -421,7 +417,7 @@ int hop_table_add(
 	struct hop_table *t, const struct cmd_hop_add *c, uint64_t now_ns, uint16_t *owner)
 {
 	struct hop_main *hm = t->main;
-	uint32_t i = handle_index(c->hop);
+	uint32_t i = dpmsg_handle_index(c->hop);
 	struct hop_rec *rec;
 	struct hop_cmd *cmd;
 	int rc;
@@ -549,7 +545,7 @@ int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c)
 	rec->going = true;
 	t->main->n_live--;
 	t->main->n_hops[rec->owner]--;
-	atomic_store_explicit(&t->dir[handle_index(c->hop)], 0, memory_order_release);
+	atomic_store_explicit(&t->dir[dpmsg_handle_index(c->hop)], 0, memory_order_release);
 	for (unsigned i = 0; i < rec->n_idx; i++)
 		rx_clear(t, rec->idx[i].index);
 	rec->n_idx = 0;
@@ -567,7 +563,7 @@ unsigned hop_table_notes(
 
 	while (n < max && rte_ring_sc_dequeue_elem(hw->notes, &out[n], sizeof(out[n])) == 0) {
 		if (out[n].kind == NOTE_HOP_RELEASED)
-			rec_free(t, handle_index(out[n].hop));
+			rec_free(t, dpmsg_handle_index(out[n].hop));
 		else
 			n++;
 	}

@@ -433,7 +433,7 @@ void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n)
 {
 	struct hop *h = hop_by_handle(w, hop);
-	uint32_t i = hop & ((1u << DPMSG_HANDLE_BITS) - 1);
+	uint32_t i = dpmsg_handle_index(hop);
 	uint64_t word;
 
 	if (likely(h != NULL)) {

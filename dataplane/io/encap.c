@@ -29,11 +29,6 @@ struct adj_table {
 
 static const uint8_t ip4_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
-static uint32_t handle_index(uint32_t handle)
-{
-	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
-}
-
 static uint32_t sum_words(const uint8_t *p, size_t len)
 {
 	uint32_t sum = 0;
@@ -78,7 +73,7 @@ static bool set_is_valid(const struct adj_table *t, const struct cmd_adj_set *c)
 	bool src4 = memcmp(c->src_ip, ip4_prefix, 12) == 0;
 	bool dst4 = memcmp(c->dst_ip, ip4_prefix, 12) == 0;
 
-	if (c->adj == 0 || handle_index(c->adj) >= t->n_slots || c->usable > 1)
+	if (c->adj == 0 || dpmsg_handle_index(c->adj) >= t->n_slots || c->usable > 1)
 		return false;
 	if (c->usable == 0)
 		return true;
@@ -176,7 +171,7 @@ int adj_set(struct adj_table *t, const struct cmd_adj_set *c)
 			make_ip6(a, c);
 		a->payload_max = c->mtu - (a->ip6 ? ENCAP_UDP6 : ENCAP_UDP4);
 	}
-	replace(t, handle_index(c->adj), a);
+	replace(t, dpmsg_handle_index(c->adj), a);
 	return 0;
 }
 
@@ -188,11 +183,11 @@ static struct adj *live(const struct adj_table *t, uint32_t index)
 
 int adj_del(struct adj_table *t, uint32_t adj)
 {
-	const struct adj *a = live(t, handle_index(adj));
+	const struct adj *a = live(t, dpmsg_handle_index(adj));
 
 	if (a == NULL || a->handle != adj)
 		return -ENOENT;
-	replace(t, handle_index(adj), NULL);
+	replace(t, dpmsg_handle_index(adj), NULL);
 	return 0;
 }
 
@@ -217,7 +212,7 @@ int adj_show(const struct adj_table *t, uint32_t index, struct evt_adj *out)
 const struct adj *adj_find(const struct adj_table *t, uint32_t adj)
 {
 	// the acquire in live() pairs with the exchange in replace()
-	const struct adj *a = live(t, handle_index(adj));
+	const struct adj *a = live(t, dpmsg_handle_index(adj));
 
 	return a != NULL && a->handle == adj && a->hdr_len != 0 ? a : NULL;
 }

@@ -32,6 +32,12 @@ enum {
 	DPMSG_ROUTE_MAX = 65542, // largest route packet, header included (skywire-routing 1.1)
 };
 
+// Where a handle's object lies in its table.
+static inline uint32_t dpmsg_handle_index(uint32_t handle)
+{
+	return handle & ((1u << DPMSG_HANDLE_BITS) - 1);
+}
+
 enum dpmsg_type {
 	DPMSG_NONE = 0,
 	// cmd ring
