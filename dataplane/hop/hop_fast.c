@@ -46,9 +46,10 @@ static inline uint64_t tag_bits(const uint8_t *rail, uint32_t len)
 	return tag[0] | tag[1];
 }
 
-static unsigned clear_run(struct wctx *w, struct hop *h, const struct expect *e,
+static unsigned clear_run(struct wctx *w, struct hop *h, const struct expect *want,
 	struct rte_mbuf **m, unsigned n, uint64_t *bytes)
 {
+	const struct expect e = *want; // a copy stays in registers
 	uint64_t next = h->replay->top + 1;
 	uint64_t frame_bytes = 0, dgram_bytes = 0;
 	unsigned i;
@@ -56,9 +57,10 @@ static unsigned clear_run(struct wctx *w, struct hop *h, const struct expect *e,
 	for (i = 0; i < n; i++) {
 		const uint8_t *p = rte_pktmbuf_mtod(m[i], const uint8_t *);
 		const uint8_t *rail = p + EXPECT_RAIL;
-		uint32_t len = expect_match(e, p, m[i]->data_len);
+		uint32_t len = expect_match(&e, p, m[i]->data_len);
 
-		if (unlikely(len < ROUTE_WRAP + ROUTE_HDR_LEN || m[i]->nb_segs != 1))
+		// a route packet is 7 bytes at least, so its length is checked with the rest
+		if (unlikely(len == 0 || m[i]->nb_segs != 1))
 			break;
 		if (unlikely(((rail_data_counter(rail) ^ (next + i)) | tag_bits(rail, len) |
 				     not_one_route(rail, len)) != 0))

@@ -220,8 +220,11 @@ static struct rte_mbuf *linearise(struct wctx *w, struct rte_mbuf *m)
 // A whole packet becomes a frame where it lies.
 static inline bool fits_in_place(const struct rte_mbuf *m, uint32_t room)
 {
-	return m->nb_segs == 1 && (uint32_t)m->data_len + 1 <= room && m->data_off >= HEADROOM &&
-	       (uint32_t)m->data_off + m->data_len + RAIL_TAG_LEN <= m->buf_len;
+	uint32_t spare = (uint32_t)m->buf_len - m->data_len; // before and behind
+
+	// the second is data_off >= HEADROOM and data_off + RAIL_TAG_LEN <= spare
+	return m->nb_segs == 1 && m->data_len < room && spare >= HEADROOM + RAIL_TAG_LEN &&
+	       (uint32_t)m->data_off - HEADROOM <= spare - HEADROOM - RAIL_TAG_LEN;
 }
 
 static inline void as_frame(struct rte_mbuf *m)
@@ -261,27 +264,40 @@ static void seal_odd(struct wctx *w, struct hop *h, struct rte_mbuf *m, uint32_t
 
 enum { HEAD4 = ENCAP_HDR4_LEN + RAIL_DATA_HDR_LEN + 1 }; // all that goes before a route packet
 
-// The bytes of HEAD4 that the packets of a burst share: all but lengths, checksum and number.
-static void head4(const struct hop *h, const struct adj *a, uint8_t head[64])
+// The bytes of HEAD4 that the packets of a burst share: all but lengths, checksum and number. 59
+// bytes as four overlapping vectors, which stay in registers.
+typedef uint64_t head_v __attribute__((vector_size(16), aligned(1), may_alias));
+struct head4 {
+	head_v at0, at16, at32, last;
+};
+
+static struct head4 head4(const struct hop *h, const struct adj *a)
 {
+	uint8_t head[HEAD4];
+	struct head4 v;
+
 	encap_head4(a, head, h->local_port, h->peer.port);
 	rail_data_hdr_put(head + ENCAP_HDR4_LEN, h->keys[h->send].tx_index, 0);
 	head[HEAD4 - 1] = RAIL_ROUTE;
+	v.at0 = *(head_v *)head;
+	v.at16 = *(head_v *)(head + 16);
+	v.at32 = *(head_v *)(head + 32);
+	v.last = *(head_v *)(head + HEAD4 - 16);
+	return v;
 }
 
 static inline void put_head4(
-	const struct adj *a, const uint8_t head[64], uint64_t counter, struct rte_mbuf *m)
+	const struct head4 *v, uint32_t sum, uint64_t counter, struct rte_mbuf *m)
 {
 	uint8_t *packet = rte_pktmbuf_mtod(m, uint8_t *);
 	uint8_t *p = packet - HEAD4;
 	uint32_t len = m->data_len;
 
-	// 59 bytes as four overlapping vector moves
-	memcpy(p, head, 16);
-	memcpy(p + 16, head + 16, 16);
-	memcpy(p + 32, head + 32, 16);
-	memcpy(p + HEAD4 - 16, head + HEAD4 - 16, 16);
-	encap_lengths4(a, p, len + 1 + RAIL_DATA_OVERHEAD);
+	*(head_v *)p = v->at0;
+	*(head_v *)(p + 16) = v->at16;
+	*(head_v *)(p + 32) = v->at32;
+	*(head_v *)(p + HEAD4 - 16) = v->last;
+	encap_lengths4(sum, p, len + 1 + RAIL_DATA_OVERHEAD);
 	be64_put(p + ENCAP_HDR4_LEN + 8, counter);
 	memset(packet + len, 0, RAIL_TAG_LEN);
 	m->data_off = (uint16_t)(m->data_off - HEAD4);
@@ -297,16 +313,17 @@ static unsigned send_clear4(struct wctx *w, struct hop *h, const struct adj *a, 
 	struct tx_array *t = &w->tx[a->port];
 	uint64_t until = h->skip_at - h->tx_counter;
 	unsigned max = TX_ARRAY - t->n, i;
-	uint64_t bytes = 0;
-	uint8_t head[64];
+	struct rte_mbuf **out = &t->m[t->n];
+	const struct head4 head = head4(h, a);
+	uint64_t counter = h->tx_counter;
+	uint32_t bytes = 0, sum = a->sum;
 
 	max = max < n ? max : n;
 	max = until < max ? (unsigned)until : max;
-	head4(h, a, head);
 	for (i = 0; i < max && fits_in_place(m[i], room); i++) {
 		bytes += m[i]->data_len;
-		put_head4(a, head, h->tx_counter + i, m[i]);
-		t->m[t->n + i] = m[i];
+		put_head4(&head, sum, counter + i, m[i]);
+		out[i] = m[i];
 	}
 	if (i == 0)
 		return 0;
@@ -319,6 +336,7 @@ static unsigned send_clear4(struct wctx *w, struct hop *h, const struct adj *a, 
 	hop_count(h, H_hop_tx_packets, i);
 	hop_count(h, H_hop_tx_datagrams, i);
 	hop_count(h, H_hop_tx_bytes, bytes + i * (1 + RAIL_DATA_OVERHEAD));
+	t->bytes += bytes + i * (HEAD4 + RAIL_TAG_LEN);
 	t->n = (uint16_t)(t->n + i);
 	if (t->n == TX_ARRAY)
 		tx_flush(w, a->port);

@@ -49,7 +49,7 @@ static void make_ip4(struct adj *a, const struct cmd_adj_set *c)
 	ip[9] = IPPROTO_UDP;
 	memcpy(ip + 12, c->src_ip + 12, 4);
 	memcpy(ip + 16, c->dst_ip + 12, 4);
-	a->sum = sum_words(ip, 20);
+	a->sum = encap_fold(sum_words(ip, 20));
 	a->hdr_len = ENCAP_HDR4_LEN;
 }
 
@@ -225,7 +225,7 @@ static inline void put_ip4(const struct adj *a, const uint8_t *tmpl, struct rte_
 	memcpy(p, tmpl, 16);
 	memcpy(p + 16, tmpl + 16, 16);
 	memcpy(p + 26, tmpl + 26, 16);
-	encap_lengths4(a, p, m->data_len);
+	encap_lengths4(a->sum, p, m->data_len);
 	m->data_off -= ENCAP_HDR4_LEN;
 	m->data_len += ENCAP_HDR4_LEN;
 	m->pkt_len = m->data_len;
@@ -253,6 +253,7 @@ static inline void put_ip6(const struct adj *a, const uint8_t *tmpl, struct rte_
 static inline void tx_add(struct wctx *w, uint16_t port, struct tx_array *t, struct rte_mbuf *m)
 {
 	t->m[t->n++] = m;
+	t->bytes += m->pkt_len;
 	if (t->n == TX_ARRAY)
 		tx_flush(w, port);
 }
@@ -302,19 +303,18 @@ void tx_frame(struct wctx *w, uint16_t port, struct rte_mbuf *m)
 void tx_flush(struct wctx *w, uint16_t port)
 {
 	struct tx_array *t = &w->tx[port];
-	uint64_t bytes = 0;
+	uint32_t bytes = t->bytes;
 	uint16_t sent;
 
 	if (t->n == 0)
 		return;
+	t->bytes = 0;
 	if (unlikely(t->queue == TX_NO_QUEUE)) {
 		for (unsigned i = 0; i < t->n; i++)
 			w->ops->handoff_raw(w, t->owner, port, t->m[i]);
 		t->n = 0;
 		return;
 	}
-	for (unsigned i = 0; i < t->n; i++)
-		bytes += t->m[i]->pkt_len;
 	sent = rte_eth_tx_burst(port, t->queue, t->m, t->n);
 	if (unlikely(sent < t->n)) {
 		for (unsigned i = sent; i < t->n; i++)

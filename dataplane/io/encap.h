@@ -31,8 +31,7 @@ struct adj {
 	uint8_t hdr_len; // of tmpl: 42 or 62
 	uint8_t ip6;
 	uint16_t pad;
-	uint32_t sum; // IPv4: header sum without length; IPv6: pseudo-header without length. Folded
-		      // by the user
+	uint32_t sum; // IPv4: header sum without length, folded; IPv6: pseudo-header without length
 	uint8_t tmpl[64]; // lengths, ports and checksums are zero in it
 	// -- cold, owner: main --
 	struct cmd_adj_set set; // as it came, without its header
@@ -84,13 +83,14 @@ static inline void encap_head4(
 	be16_put(head + ENCAP_HDR4_LEN - 6, dst_port);
 }
 
-// [worker] ... and these, for udp_len bytes of payload. p: where the frame begins.
-static inline void encap_lengths4(const struct adj *a, uint8_t *p, uint32_t udp_len)
+// [worker] ... and these, for udp_len bytes of payload. sum: the adj's. p: where the frame begins.
+static inline void encap_lengths4(uint32_t sum, uint8_t *p, uint32_t udp_len)
 {
 	uint16_t ip_len = (uint16_t)(udp_len + ENCAP_UDP4);
 
 	be16_put(p + 16, ip_len);
-	be16_put(p + 24, (uint16_t)~encap_fold(a->sum + ip_len));
+	sum += ip_len; // of two 16-bit numbers: one carry at most
+	be16_put(p + 24, (uint16_t) ~(sum + (sum >> 16)));
 	be16_put(p + 38, (uint16_t)(udp_len + 8));
 }
 

@@ -51,6 +51,7 @@ struct tx_array {
 	uint16_t queue; // tx queue of this worker on the port; TX_NO_QUEUE: another worker owns it
 	uint16_t owner; // ... namely this one
 	uint16_t mtu;
+	uint32_t bytes; // of the frames in m[]
 	struct rte_mbuf *m[TX_ARRAY];
 };
 #define TX_NO_QUEUE 0xffff

@@ -190,8 +190,8 @@ static inline void be32_put(uint8_t *p, uint32_t v)
 
 static inline void be16_put(uint8_t *p, uint16_t v)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
+	v = __builtin_bswap16(v); // two byte stores would stay two
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void be64_put(uint8_t *p, uint64_t v)
