@@ -32,7 +32,7 @@
 
 enum {
 	CLOCK_TICKS_HZ = 1000, // the monotonic clock is read so often, the TSC between
-	RX_BURSTS = 8, // of one queue in a turn, if it takes no longer than
+	RX_BURSTS = 4, // of one queue in a turn, if it takes no longer than
 	RX_HZ = 20000, // 50 us
 	BUDGET_PCT = 1, // of the cycles, for foreign addresses and for handshakes each
 	BUDGET_CAP_HZ = 1000, // credit saved up at most: a millisecond of work

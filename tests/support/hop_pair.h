@@ -16,7 +16,7 @@
 
 enum {
 	WIRE_MAX = 512,
-	GOT_MAX = 1024,
+	GOT_MAX = 2048,
 	PORT = 7780,
 	HOP_A = 5 | 3 << DPMSG_HANDLE_BITS,
 	HOP_B = 9 | 1 << DPMSG_HANDLE_BITS,
