@@ -125,7 +125,10 @@ static int find(struct opener *o, struct port *p, const struct port_ask *ask)
 	probe_args(p, ask, o->n_workers, args, sizeof(args));
 	rc = rte_dev_probe(args);
 	if (rc < 0 || rte_eth_dev_get_port_by_name(p->dev_name, &p->id) != 0) {
-		if (p->driver == &bound_nic)
+		if (if_nametoindex(ask->device) != 0)
+			snprintf(why, sizeof(why), " (an interface is net_af_packet0,iface=%s)",
+				ask->device);
+		else if (p->driver == &bound_nic)
 			snprintf(why, sizeof(why), " (no driver of this name?)");
 		return fail(o, rc, "port %s: device %s does not start: %s%s", ask->name,
 			ask->device, rc < 0 ? strerror(-rc) : "made no port", why);

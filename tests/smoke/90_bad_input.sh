@@ -49,6 +49,8 @@ dp_file '[port p0]\ndevice = net_af_packet0,iface=nosuch0'
 refused 1 'p0.*nosuch0' "${dp[@]}"
 dp_file '[port p0]\ndevice = net_nosuch0'
 refused 1 'p0.*net_nosuch0' "${dp[@]}"
+dp_file '[port p0]\ndevice = a0'
+refused 1 'net_af_packet0,iface=a0' "${dp[@]}"
 dp_file '[port p0]\ndevice = 0000:ff:1f.7'
 refused 1 'p0.*0000:ff:1f.7' "${dp[@]}"
 refused 1 'absent.ini|no such file|port' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/absent.ini" -p bad

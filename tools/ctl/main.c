@@ -14,6 +14,14 @@
 
 static const char default_socket[] = "/run/skyrail/control.sock";
 
+static void help_row(FILE *out, const struct command *c)
+{
+	const char *second = c->words[1] != NULL ? c->words[1] : "";
+
+	fprintf(out, "  %s%s%s%s%s\n        %s\n", c->words[0], second[0] ? " " : "", second,
+		c->args[0] ? " " : "", c->args, c->help);
+}
+
 static void help(FILE *out)
 {
 	size_t n;
@@ -27,13 +35,32 @@ static void help(FILE *out)
 	      "  --version   versions of this program and of the node\n\n"
 	      "Commands; each word may be shortened as long as it is clear:\n\n",
 		out);
-	for (size_t i = 0; i < n; i++) {
-		const char *second = c[i].words[1] != NULL ? c[i].words[1] : "";
-
-		fprintf(out, "  %s%s%s%s%s\n        %s\n", c[i].words[0], second[0] ? " " : "",
-			second, c[i].args[0] ? " " : "", c[i].args, c[i].help);
-	}
+	for (size_t i = 0; i < n; i++)
+		help_row(out, &c[i]);
 	fputs("\nExit codes: 0 done, 1 failed, 2 wrong usage. See skyrail(1).\n", out);
+}
+
+// `help show`, `help rule add`: what begins with these words.
+static int help_on(int argc, char **argv)
+{
+	size_t n;
+	const struct command *c = cli_commands(&n);
+	const char *second = argc > 1 ? argv[1] : "";
+	unsigned found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name = c[i].words[1] != NULL ? c[i].words[1] : "";
+
+		if (strncmp(c[i].words[0], argv[0], strlen(argv[0])) != 0 ||
+			strncmp(name, second, strlen(second)) != 0)
+			continue;
+		help_row(stdout, &c[i]);
+		found++;
+	}
+	if (found == 0)
+		return cli_error(CLI_USAGE, "no command begins with '%s%s%s' (see `skyrail help`)",
+			argv[0], argc > 1 ? " " : "", second);
+	return CLI_OK;
 }
 
 static int on_node(void *ctx, int more, const void *payload, size_t len)
@@ -124,6 +151,8 @@ static int run(struct cli *c, int argc, char **argv)
 	int used;
 
 	if (argc > 0 && strcmp(argv[0], "help") == 0) {
+		if (argc > 1)
+			return help_on(argc - 1, argv + 1);
 		help(stdout);
 		return CLI_OK;
 	}
