@@ -3,6 +3,7 @@
 
 #include "dataplane/dp_conf.h"
 
+#include "dataplane/dp_cores.h"
 #include "dataplane/rule/rule_table.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -52,6 +53,15 @@ static const char *check_device(const char *text)
 	return port_device_name(text, name, sizeof(name)) ? NULL : "not a device";
 }
 
+static const char *check_cores(const char *text)
+{
+	static char why[128]; // one thread at a time (conf.h)
+
+	if (text[0] == '\0' || dp_cores_parse(text, dp_cores_has_cpu, why, sizeof(why)) > 0)
+		return NULL;
+	return why;
+}
+
 #define VALUE(field) CONF_FIELD(struct dp_values, field)
 #define PORT(field) CONF_FIELD(struct dp_port_values, field)
 
@@ -64,7 +74,7 @@ static const struct conf_item items[] = {
 		.help = "UDP port of rail transports"},
 	{"node", "control_user", CONF_STR, VALUE(control_user),
 		.help = "user as whom the control plane runs, besides root and our own user"},
-	{"eal", "cores", CONF_STR, VALUE(cores),
+	{"eal", "cores", CONF_STR, VALUE(cores), .check = check_cores,
 		.help = "lcores as EAL's --lcores, main first (0@0,1@1); empty: chosen"},
 	{"eal", "workers", CONF_UINT, .def = "1", .min = 1, .max = DPMSG_MAX_WORKERS,
 		VALUE(workers), .help = "worker lcores, when cores is empty"},

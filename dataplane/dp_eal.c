@@ -18,7 +18,7 @@ enum {
 	ADJ_LEN = 512,
 };
 
-uint64_t dp_eal_need(const struct dp_conf *c)
+uint64_t dp_eal_need(const struct dp_conf *c, bool small_pages)
 {
 	unsigned mtu = PORT_MTU_DEFAULT;
 	uint64_t need = (uint64_t)BASE_MB << 20;
@@ -29,7 +29,7 @@ uint64_t dp_eal_need(const struct dp_conf *c)
 		if (m > mtu)
 			mtu = m;
 	}
-	need += port_pool_bytes(c->n_ports, c->v->workers, mtu);
+	need += port_pool_bytes(c->n_ports, c->v->workers, mtu, small_pages);
 	need += (uint64_t)sizeof(struct rule) << c->rule_bits;
 	need += (uint64_t)sizeof(uint64_t) << c->rx_index_bits;
 	need += (uint64_t)c->v->hops * HOP_LEN + (uint64_t)c->v->adjs * ADJ_LEN;
@@ -165,13 +165,17 @@ static int add_lcores(struct dp_eal_args *a, const struct dp_conf *c, const stru
 
 static int add_memory(struct dp_eal_args *a, const struct dp_conf *c, const struct dp_eal_env *env)
 {
-	uint64_t need = c->v->memory_mb != 0 ? (uint64_t)c->v->memory_mb << 20 : env->need_len;
+	uint64_t asked = (uint64_t)c->v->memory_mb << 20;
+	uint64_t need = asked != 0 ? asked : env->need_len;
 	int err;
 
-	a->memory_mb = (need + (1 << 20) - 1) >> 20;
+	a->huge_mb = (need + (1 << 20) - 1) >> 20;
 	a->no_huge = c->v->hugepages == HUGE_NO;
 	if (c->v->hugepages == HUGE_AUTO && env->huge_free_len < need)
 		a->no_huge = a->fell_back = true;
+	if (a->no_huge && asked == 0)
+		need = env->need_small_len;
+	a->memory_mb = (need + (1 << 20) - 1) >> 20;
 	if (a->no_huge) {
 		// the size is fixed at start; pages never touched cost nothing
 		err = add(a, "--no-huge");

@@ -14,7 +14,8 @@ struct dp_eal_env {
 	unsigned n_cpus;
 	uint16_t cpus[EAL_CPUS_MAX]; // that we may run on, ascending
 	uint64_t huge_free_len; // bytes in free hugepages
-	uint64_t need_len; // bytes that tables and pools will take
+	uint64_t need_len; // bytes that tables and pools will take in hugepages
+	uint64_t need_small_len; // ... and in the kernel's pages
 };
 
 struct dp_eal_args {
@@ -22,15 +23,16 @@ struct dp_eal_args {
 	char *argv[EAL_ARGS_MAX + 1]; // ends in NULL; into text
 	bool no_huge; // hugepages are not used
 	bool fell_back; // ... though the configuration left it open
-	uint64_t memory_mb;
+	uint64_t huge_mb; // wanted of hugepages
+	uint64_t memory_mb; // what EAL gets, or needs
 	char text[EAL_TEXT_MAX];
 	size_t used;
 };
 
-// Reads affinity and free hugepages; need_len is the caller's.
+// Reads affinity and free hugepages; need_len and need_small_len are the caller's.
 void dp_eal_env_read(struct dp_eal_env *env);
 // Bytes that a configuration will take from EAL's heap, generously.
-uint64_t dp_eal_need(const struct dp_conf *c);
+uint64_t dp_eal_need(const struct dp_conf *c, bool small_pages);
 // 0, or -errno with one line in err.
 int dp_eal_build(struct dp_eal_args *a, const struct dp_conf *c, int n_user, char *const *user,
 	const struct dp_eal_env *env, char err[CONF_ERR_MAX]);

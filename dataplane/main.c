@@ -21,6 +21,7 @@
 #include <rte_lcore.h>
 #include <rte_version.h>
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -225,6 +226,28 @@ static int lcores_find(struct app *app)
 	return 0;
 }
 
+// EAL answers a wrong argument with pages of its options on stdout, which hide its one line.
+static int eal_init_quiet(struct dp_eal_args *eal)
+{
+	int out, null, rc;
+
+	fflush(stdout);
+	out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (out >= 0 && null >= 0)
+		dup2(null, STDOUT_FILENO);
+	rc = rte_eal_init(eal->argc, eal->argv);
+	if (out >= 0 && null >= 0) {
+		fflush(stdout);
+		dup2(out, STDOUT_FILENO);
+	}
+	if (null >= 0)
+		close(null);
+	if (out >= 0)
+		close(out);
+	return rc;
+}
+
 static int eal_open(struct app *app, const struct args *a)
 {
 	static struct dp_eal_args eal; // EAL keeps pointers into it
@@ -233,7 +256,8 @@ static int eal_open(struct app *app, const struct args *a)
 	int rc;
 
 	dp_eal_env_read(&env);
-	env.need_len = dp_eal_need(&app->conf);
+	env.need_len = dp_eal_need(&app->conf, false);
+	env.need_small_len = dp_eal_need(&app->conf, true);
 	rc = dp_eal_build(&eal, &app->conf, a->n_eal, a->eal, &env, err);
 	if (rc < 0) {
 		log_err("%s", err);
@@ -242,14 +266,16 @@ static int eal_open(struct app *app, const struct args *a)
 	if (eal.fell_back)
 		log_notice("hugepages: %llu MB free, %llu MB wanted: doing without them",
 			(unsigned long long)env.huge_free_len >> 20,
-			(unsigned long long)env.need_len >> 20);
+			(unsigned long long)eal.huge_mb);
 	for (int i = 1; i < eal.argc; i++)
 		log_debug("eal: %s", eal.argv[i]);
-	if (rte_eal_init(eal.argc, eal.argv) < 0) {
+	if (eal_init_quiet(&eal) < 0) {
 		// EAL's own line on stderr says more; these are what it usually means
 		log_err("EAL does not start: %s",
-			eal.no_huge ? "does another program have this name or file prefix?"
-				    : "without free hugepages set hugepages = no");
+			rte_errno == EINVAL   ? "an argument that it does not take"
+			: rte_errno != ENOMEM ? rte_strerror(rte_errno)
+			: eal.no_huge         ? "too little memory"
+				      : "too few free hugepages: free some, or hugepages = no");
 		return -EIO;
 	}
 	app->eal_up = true;

@@ -123,6 +123,7 @@ enum {
 	POOL_CACHE = 256,
 	// per worker: its cache, hand-off rings, joining buffers, bursts under way
 	POOL_PER_WORKER = 8192,
+	SMALL_PAGE = 4096,
 	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
 };
 
@@ -151,11 +152,17 @@ static unsigned data_room(unsigned mtu)
 	return RTE_PKTMBUF_HEADROOM + port_frame_room(mtu);
 }
 
-size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max)
+size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max, bool small_pages)
 {
+	size_t len = data_room(mtu_max) + MBUF_OVERHEAD;
+
+	// a buffer does not cross pages if these are the kernel's
+	if (small_pages && len < SMALL_PAGE)
+		len = SMALL_PAGE / (SMALL_PAGE / len);
+	else if (small_pages)
+		len = RTE_ALIGN(len, SMALL_PAGE);
 	// the stock of free buffers is a ring of pointers, up to twice as long as the pool
-	return port_pool_mbufs(n_ports, n_workers) *
-	       (data_room(mtu_max) + MBUF_OVERHEAD + 2 * sizeof(void *));
+	return port_pool_mbufs(n_ports, n_workers) * (len + 2 * sizeof(void *));
 }
 
 static struct rte_mempool *pool_find(const struct port_set *s, int socket)

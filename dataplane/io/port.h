@@ -38,7 +38,7 @@ struct port_set;
 // mbufs and bytes of pool memory that n ports and workers will want: for sizing memory before EAL
 // starts.
 size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers);
-size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max);
+size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max, bool small_pages);
 
 // MTU that a port will have, as far as that can be told before EAL starts.
 unsigned port_mtu_guess(const struct port_ask *ask);

@@ -347,8 +347,8 @@ static int open_all(struct opener *o, const struct port_ask *asks, unsigned n, c
 	rc = port_pools_make(s, n, o->n_workers, sockets);
 	if (rc < 0)
 		return fail(o, rc,
-			"no memory for %zu frame buffers: more hugepages, `hugepages = no`, or a "
-			"greater `memory`",
+			"no memory for %zu frame buffers: free memory or hugepages, or a greater "
+			"`memory`",
 			port_pool_mbufs(n, o->n_workers));
 	for (unsigned i = 0; i < s->n_all && rc == 0; i++)
 		rc = start(o, i);

@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 
-static const struct dp_eal_env two_cpus = {
-	.n_cpus = 2, .cpus = {0, 1}, .huge_free_len = 512 << 20, .need_len = 100 << 20};
+static const struct dp_eal_env two_cpus = {.n_cpus = 2,
+	.cpus = {0, 1},
+	.huge_free_len = 512 << 20,
+	.need_len = 100 << 20,
+	.need_small_len = 150 << 20};
 
 static void conf(struct dp_conf *c)
 {
@@ -47,7 +50,7 @@ static void hugepages_are_used_if_enough_are_free(void **state)
 	assert_int_equal(dp_eal_build(&a, &c, 0, NULL, &env, err), 0);
 	assert_true(a.no_huge && a.fell_back);
 	assert_true(has(&a, "--no-huge"));
-	assert_true(has(&a, "-m100"));
+	assert_true(has(&a, "-m150"));
 	assert_false(has(&a, "--in-memory"));
 	dp_conf_free(&c);
 }
@@ -137,15 +140,17 @@ static void memory_grows_with_tables_and_mtu(void **state)
 	uint64_t small;
 
 	conf(&c);
-	small = dp_eal_need(&c);
+	small = dp_eal_need(&c, false);
 	c.rule_bits = 20;
-	assert_true(dp_eal_need(&c) >= small + (60ull << 20));
+	assert_true(dp_eal_need(&c, false) >= small + (60ull << 20));
 	c.rule_bits = 16;
 	assert_int_equal(dp_conf_port_arg(&c, "a=net_null0", err), 0);
-	uint64_t one_port = dp_eal_need(&c);
+	uint64_t one_port = dp_eal_need(&c, false);
 	assert_true(one_port > small);
 	c.ports[0].mtu = 9000;
-	assert_true(dp_eal_need(&c) > one_port + (60ull << 20));
+	assert_true(dp_eal_need(&c, false) > one_port + (60ull << 20));
+	c.ports[0].mtu = 1500; // one buffer a page
+	assert_true(dp_eal_need(&c, true) > one_port + one_port / 4);
 	dp_conf_free(&c);
 }
 

@@ -44,6 +44,11 @@ dp_file '[warp]\nspeed = 9'
 refused 1 'dp.ini:[0-9]+: .*warp' "${dp[@]}"
 dp_file '[port p0]'
 refused 1 'device' "${dp[@]}"
+printf '[eal]\ncores = 0@0,1@1023\n' >"$T/dp.ini"
+refused 1 'dp.ini:2: .*cores.*CPU 1023' "${dp[@]}"
+printf '[node]\nname = A\nrun_dir = %s\n[eal]\nextra_args = --bogus\n' "$T" >"$T/dp.ini"
+refused 1 'argument that it does not take' "${dp[@]}"
+[ "$(wc -l <"$T/out.log")" -lt 10 ] || fail "EAL told its whole usage"
 say "data plane: devices"
 dp_file '[port p0]\ndevice = net_af_packet0,iface=nosuch0'
 refused 1 'p0.*nosuch0' "${dp[@]}"
