@@ -46,33 +46,34 @@ static inline uint64_t tag_bits(const uint8_t *rail, uint32_t len)
 	return tag[0] | tag[1];
 }
 
+// The frames stay as they are: whole, and without padding.
 static unsigned clear_run(struct wctx *w, struct hop *h, const struct expect *want,
 	struct rte_mbuf **m, unsigned n, uint64_t *bytes)
 {
-	const struct expect e = *want; // a copy stays in registers
+	const struct expect e = *want; // a copy: what is stored does not change it
 	uint64_t next = h->replay->top + 1;
-	uint64_t frame_bytes = 0, dgram_bytes = 0;
+	uint64_t sum = 0;
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
 		const uint8_t *p = rte_pktmbuf_mtod(m[i], const uint8_t *);
 		const uint8_t *rail = p + EXPECT_RAIL;
-		uint32_t len = expect_match(&e, p, m[i]->data_len);
+		uint32_t frame_len = m[i]->data_len;
+		uint32_t len = expect_match(&e, p, frame_len);
 
-		// a route packet is 7 bytes at least, so its length is checked with the rest
 		if (unlikely(len == 0 || m[i]->nb_segs != 1))
 			break;
+		// padding behind is as rare; the length of the route packet is checked with it
 		if (unlikely(((rail_data_counter(rail) ^ (next + i)) | tag_bits(rail, len) |
-				     not_one_route(rail, len)) != 0))
+				     not_one_route(rail, len) |
+				     (frame_len ^ (len + EXPECT_RAIL))) != 0))
 			break;
-		frame_bytes += m[i]->data_len;
-		dgram_bytes += len;
-		hop_strip(m[i], EXPECT_RAIL + RAIL_DATA_HDR_LEN + 1, len - ROUTE_WRAP);
+		sum += frame_len;
 	}
-	*bytes = frame_bytes;
+	*bytes = sum;
 	if (i == 0)
 		return 0;
-	hop_take_run(w, h, i, dgram_bytes);
+	hop_take_run(w, h, i, sum - (uint64_t)i * EXPECT_RAIL);
 	return i;
 }
 
@@ -103,7 +104,7 @@ static unsigned sealed_run(struct hop *h, const struct expect *e, struct rte_mbu
 }
 
 unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf **m, unsigned n,
-	struct hop **routes)
+	struct hop **routes, unsigned *off)
 {
 	struct hop *h = expected_hop(w, e);
 	struct rx_dgram d[BURST];
@@ -111,11 +112,13 @@ unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf
 	unsigned k;
 
 	*routes = NULL;
+	*off = 0;
 	if (unlikely(h == NULL))
 		return 0;
 	if (h->keys[h->rx_key].cipher == AEAD_NONE) {
 		k = clear_run(w, h, e, m, n, &bytes);
 		*routes = h;
+		*off = EXPECT_RAIL + RAIL_DATA_HDR_LEN + 1;
 	} else {
 		k = sealed_run(h, e, m, n, &bytes, d);
 	}

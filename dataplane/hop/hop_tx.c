@@ -4,6 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
+#include "dataplane/hop/hop_cut.h"
 #include "dataplane/hop/hop_priv.h"
 
 enum {
@@ -262,27 +263,18 @@ static void seal_odd(struct wctx *w, struct hop *h, struct rte_mbuf *m, uint32_t
 
 // ---- a clear link over IPv4: one step ----
 
-enum { HEAD4 = ENCAP_HDR4_LEN + RAIL_DATA_HDR_LEN + 1 }; // all that goes before a route packet
-
-// The bytes of HEAD4 that the packets of a burst share: all but lengths, checksum and number. 59
-// bytes as four overlapping vectors, which stay in registers.
-typedef uint64_t head_v __attribute__((vector_size(16), aligned(1), may_alias));
-struct head4 {
-	head_v at0, at16, at32, last;
-};
-
 static struct head4 head4(const struct hop *h, const struct adj *a)
 {
-	uint8_t head[HEAD4];
+	uint8_t head[HEAD4_LEN];
 	struct head4 v;
 
 	encap_head4(a, head, h->local_port, h->peer.port);
 	rail_data_hdr_put(head + ENCAP_HDR4_LEN, h->keys[h->send].tx_index, 0);
-	head[HEAD4 - 1] = RAIL_ROUTE;
+	head[HEAD4_LEN - 1] = RAIL_ROUTE;
 	v.at0 = *(head_v *)head;
 	v.at16 = *(head_v *)(head + 16);
 	v.at32 = *(head_v *)(head + 32);
-	v.last = *(head_v *)(head + HEAD4 - 16);
+	v.last = *(head_v *)(head + HEAD4_LEN - 16);
 	return v;
 }
 
@@ -290,19 +282,30 @@ static inline void put_head4(
 	const struct head4 *v, uint32_t sum, uint64_t counter, struct rte_mbuf *m)
 {
 	uint8_t *packet = rte_pktmbuf_mtod(m, uint8_t *);
-	uint8_t *p = packet - HEAD4;
+	uint8_t *p = packet - HEAD4_LEN;
 	uint32_t len = m->data_len;
 
-	*(head_v *)p = v->at0;
-	*(head_v *)(p + 16) = v->at16;
-	*(head_v *)(p + 32) = v->at32;
-	*(head_v *)(p + HEAD4 - 16) = v->last;
+	head4_put(v, p);
 	encap_lengths4(sum, p, len + 1 + RAIL_DATA_OVERHEAD);
 	be64_put(p + ENCAP_HDR4_LEN + 8, counter);
 	memset(packet + len, 0, RAIL_TAG_LEN);
-	m->data_off = (uint16_t)(m->data_off - HEAD4);
-	m->data_len = (uint16_t)(len + HEAD4 + RAIL_TAG_LEN);
-	m->pkt_len = len + HEAD4 + RAIL_TAG_LEN;
+	m->data_off = (uint16_t)(m->data_off - HEAD4_LEN);
+	m->data_len = (uint16_t)(len + HEAD4_WRAP);
+	m->pkt_len = len + HEAD4_WRAP;
+}
+
+// Into the books: n whole packets that left with the numbers that came next.
+static void clear_sent(struct wctx *w, struct hop *h, unsigned n, uint64_t udp_bytes)
+{
+	h->tx_counter += n;
+	h->last_tx_ns = w->now_ns;
+	if (h->first_tx_ns == 0)
+		h->first_tx_ns = w->now_ns;
+	count(w, W_seal_whole, n);
+	count(w, W_tx_built, n);
+	hop_count(h, H_hop_tx_packets, n);
+	hop_count(h, H_hop_tx_datagrams, n);
+	hop_count(h, H_hop_tx_bytes, udp_bytes);
 }
 
 // What hop_seal() and encap_burst() do, for the first packets of m that fit in place. Returns how
@@ -327,16 +330,8 @@ static unsigned send_clear4(struct wctx *w, struct hop *h, const struct adj *a, 
 	}
 	if (i == 0)
 		return 0;
-	h->tx_counter += i;
-	h->last_tx_ns = w->now_ns;
-	if (h->first_tx_ns == 0)
-		h->first_tx_ns = w->now_ns;
-	count(w, W_seal_whole, i);
-	count(w, W_tx_built, i);
-	hop_count(h, H_hop_tx_packets, i);
-	hop_count(h, H_hop_tx_datagrams, i);
-	hop_count(h, H_hop_tx_bytes, bytes + i * (1 + RAIL_DATA_OVERHEAD));
-	t->bytes += bytes + i * (HEAD4 + RAIL_TAG_LEN);
+	clear_sent(w, h, i, bytes + i * (1 + RAIL_DATA_OVERHEAD));
+	t->bytes += bytes + i * HEAD4_WRAP;
 	t->n = (uint16_t)(t->n + i);
 	if (t->n == TX_ARRAY)
 		tx_flush(w, a->port);
@@ -421,6 +416,41 @@ void hop_flush(struct wctx *w, struct hop *h)
 		send_all(w, h, h->pend, h->n_pend, room);
 	}
 	h->n_pend = 0;
+}
+
+bool hop_cut_begin(struct wctx *w, uint32_t hop, struct hop_cut *c)
+{
+	struct hop *h = hop_tx_local(w, hop);
+	const struct adj *a;
+
+	if (h == NULL || h->keys[h->send].cipher != AEAD_NONE)
+		return false;
+	a = adj_find(w->adjs, h->adj);
+	if (!is_clear4(w, h, a))
+		return false;
+	hop_flush(w, h);
+	if (!hop_may_seal(h, BURST) || h->tx_counter == h->skip_at)
+		return false;
+	c->head = head4(h, a);
+	c->h = h;
+	c->tx = &w->tx[a->port];
+	c->counter = h->tx_counter;
+	c->end = h->skip_at;
+	c->sum = a->sum;
+	c->frame_max = frame_room(w, h, a) + RAIL_DATA_OVERHEAD + ENCAP_HDR4_LEN;
+	c->bytes = 0;
+	c->port = a->port;
+	return true;
+}
+
+void hop_cut_end(struct wctx *w, const struct hop_cut *c)
+{
+	unsigned n = (unsigned)(c->counter - c->h->tx_counter);
+
+	if (n == 0)
+		return;
+	count(w, W_seal_in, n);
+	clear_sent(w, c->h, n, c->bytes - n * ENCAP_HDR4_LEN);
 }
 
 struct hop *hop_tx_local(const struct wctx *w, uint32_t hop)

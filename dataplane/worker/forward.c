@@ -7,6 +7,7 @@
 #include "dataplane/worker/forward.h"
 
 #include "dataplane/hop/hop.h"
+#include "dataplane/hop/hop_cut.h"
 #include "dataplane/rule/rule_table.h"
 #include "dataplane/worker/uplink.h"
 #include "lib/wire/route_hdr.h"
@@ -55,9 +56,10 @@ static inline void rule_stamp(struct rule *r, uint32_t now_ds)
 }
 
 // hides the load of the slot in rule_lookup()
-static inline void fetch_rule(const struct rule_table *rules, const struct rte_mbuf *m)
+static inline void fetch_rule(
+	const struct rule_table *rules, const struct rte_mbuf *m, unsigned off)
 {
-	rte_prefetch0(rule_slot(rules, route_hdr_id(header(m))));
+	rte_prefetch0(rule_slot(rules, route_hdr_id(header(m) + off)));
 }
 
 // Drop what is no route packet, fetch the rules of the rest. Returns how many are left.
@@ -72,7 +74,7 @@ static inline unsigned header_stage(struct wctx *w, struct rte_mbuf **pkts, unsi
 			drop(w, W_drop_packet_malformed, m);
 			continue;
 		}
-		fetch_rule(w->rules, m);
+		fetch_rule(w->rules, m, 0);
 		pkts[kept++] = m;
 	}
 	return kept;
@@ -307,36 +309,49 @@ static __rte_noinline void judge(
 	run_add(w, run, r, m);
 }
 
-// What judge() would do with most packets: their rule sends them on, by the hop that the one before
-// left by, which is ours and up. Nothing is called, and what a burst has in common is in registers.
-// Returns false for all others, and has done nothing then.
-static inline bool send_on(struct rule *r, struct rte_mbuf *m, uint32_t tp, uint8_t rule_type,
-	uint32_t hop, uint32_t now_ds)
+// The next burst, whose rules are fetched while this one is judged, a few at a time: all at once
+// are more than some cores can have outstanding, and one by one leave the others waiting.
+enum { FETCH = 8 };
+
+struct ahead {
+	struct rte_mbuf **m; // of those that are left
+	unsigned n;
+	unsigned off;
+};
+
+static inline void fetch_some(const struct rule_table *rules, struct ahead *next, unsigned max)
 {
-	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+	unsigned n = next->n < max ? next->n : max;
+
+	for (unsigned i = 0; i < n; i++)
+		fetch_rule(rules, next->m[i], next->off);
+	next->m += n;
+	next->n -= n;
+}
+
+// Would judge() do nothing but send this packet on, at p? Nothing is called, and what a burst has
+// in common is in registers.
+static inline bool goes_on(
+	const struct rule *r, const uint8_t *p, uint32_t tp, uint8_t rule_type, uint32_t now_ds)
+{
 	uint32_t id = route_hdr_id(p);
 
 	// pairs with the release in rule_table_add()
 	if (unlikely(atomic_load_explicit(&r->id, memory_order_acquire) != id || id == 0))
 		return false;
-	if (unlikely(r->tx_hop != hop || r->type != rule_type ||
+	if (unlikely(r->type != rule_type ||
 		     atomic_load_explicit(&r->in_tp, memory_order_relaxed) != tp))
 		return false;
 	if (unlikely(route_hdr_type(p) == ROUTE_CLOSE))
 		return false;
 	// a rule that was stamped in this tenth of a second has not expired
-	if (atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) != now_ds &&
-		rule_expired(r, now_ds))
-		return false;
-	rule_count(r, route_hdr_len(p), now_ds);
-	route_hdr_put_id(p, r->next_id);
-	return true;
+	return atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) == now_ds ||
+	       !rule_expired(r, now_ds);
 }
 
-// Judge one burst, and fetch the rules of the next one on the way, one for each packet judged: more
-// at once than the core can have outstanding would only make it wait.
-static void judge_all(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n,
-	struct rte_mbuf **next, unsigned n_next)
+// A burst of route packets.
+static void judge_all(
+	struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n, struct ahead *next)
 {
 	const struct ingress from = {.hop = in, .tp = in == NULL ? RULE_IN_LOCAL : hop_tp(in)};
 	const uint8_t rule_type = in == NULL ? RULE_FORWARD : RULE_INTERMEDIARY;
@@ -344,42 +359,156 @@ static void judge_all(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, un
 	const struct rule_table *rules = w->rules;
 	uint32_t hop = 0;
 	struct run run;
-	unsigned i;
 
 	run.hop = 0;
 	run.n = 0;
 	run.local = NULL;
 	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n);
-	for (i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
-		struct rule *r = rule_slot(rules, route_hdr_id(header(m)));
+		uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+		struct rule *r = rule_slot(rules, route_hdr_id(p));
 
-		if (likely(i < n_next))
-			fetch_rule(rules, next[i]);
-		if (likely(send_on(r, m, tp, rule_type, hop, now_ds))) {
+		if (i % FETCH == 0)
+			fetch_some(rules, next, FETCH);
+		if (likely(r->tx_hop == hop && goes_on(r, p, tp, rule_type, now_ds))) {
+			rule_count(r, route_hdr_len(p), now_ds);
+			route_hdr_put_id(p, r->next_id);
 			run.m[run.n++] = m;
 			continue;
 		}
 		judge(w, &from, &run, m);
 		hop = run.local != NULL ? run.hop : 0; // 0: no rule that sends on names it
 	}
-	for (; i < n_next; i++)
-		fetch_rule(rules, next[i]);
+	fetch_some(rules, next, next->n);
 	if (run.n != 0)
 		run_push(w, &run);
 }
 
+// ---- whole frames of a clear link ----
+
+enum { CUTS = 8 }; // egress hops at a time, by the low bits of their handles
+
+struct cuts {
+	uint32_t hop[CUTS]; // 0 = none
+	struct hop_cut cut[CUTS];
+	uint32_t refused; // the last one that can't be cut through to
+	struct run run; // what goes the general way
+};
+
+static void cuts_end(struct wctx *w, struct cuts *c)
+{
+	for (unsigned i = 0; i < CUTS; i++) {
+		if (c->hop[i] != 0)
+			hop_cut_end(w, &c->cut[i]);
+		c->hop[i] = 0;
+	}
+}
+
+// The cut to a hop, opened if need be; NULL: there is none.
+static __rte_noinline struct hop_cut *cut_open(struct wctx *w, struct cuts *c, uint32_t hop)
+{
+	struct hop_cut *cut = &c->cut[hop % CUTS];
+
+	if (hop == c->refused)
+		return NULL;
+	if (c->hop[hop % CUTS] != 0)
+		hop_cut_end(w, cut);
+	c->hop[hop % CUTS] = 0;
+	if (c->run.n != 0) // nothing of the general way is overtaken
+		run_push(w, &c->run);
+	if (!hop_cut_begin(w, hop, cut)) {
+		c->refused = hop;
+		return NULL;
+	}
+	c->hop[hop % CUTS] = hop;
+	return cut;
+}
+
+static inline struct hop_cut *cut_find(struct wctx *w, struct cuts *c, uint32_t hop)
+{
+	return likely(c->hop[hop % CUTS] == hop) ? &c->cut[hop % CUTS] : cut_open(w, c, hop);
+}
+
+// A frame that can't be cut through: a route packet like any other. What was cut through before it
+// is entered first, since judging may end a hop's key or close it.
+static __rte_noinline void judge_frame(
+	struct wctx *w, const struct ingress *from, struct cuts *c, struct rte_mbuf *m)
+{
+	cuts_end(w, c);
+	m->data_off = (uint16_t)(m->data_off + HEAD4_LEN);
+	m->data_len = (uint16_t)(m->data_len - HEAD4_WRAP);
+	m->pkt_len = m->data_len;
+	judge(w, from, &c->run, m);
+}
+
+// A burst of whole frames, as hop_rx_expected() leaves them.
+static void judge_frames(
+	struct wctx *w, struct hop *in, struct rte_mbuf **frames, unsigned n, struct ahead *next)
+{
+	const struct ingress from = {.hop = in, .tp = hop_tp(in)};
+	const struct rule_table *rules = w->rules;
+	const uint32_t tp = from.tp, now_ds = w->now_ds;
+	struct cuts c;
+	unsigned n_cut = 0;
+
+	memset(c.hop, 0, sizeof(c.hop));
+	c.refused = 0;
+	c.run.hop = 0;
+	c.run.n = 0;
+	c.run.local = NULL;
+	count(w, W_pkt_rx, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *m = frames[i];
+		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+		uint8_t *p = frame + HEAD4_LEN;
+		uint32_t len = m->data_len;
+		struct rule *r = rule_slot(rules, route_hdr_id(p));
+		struct hop_cut *cut;
+
+		if (i % FETCH == 0)
+			fetch_some(rules, next, FETCH);
+		if (likely(goes_on(r, p, tp, RULE_INTERMEDIARY, now_ds))) {
+			cut = cut_find(w, &c, r->tx_hop);
+			if (likely(cut != NULL && hop_cut_takes(cut, len))) {
+				rule_count(r, len - HEAD4_WRAP - ROUTE_HDR_LEN, now_ds);
+				route_hdr_put_id(p, r->next_id);
+				hop_cut_put(w, cut, m, frame, len);
+				n_cut++;
+				continue;
+			}
+		}
+		judge_frame(w, &from, &c, m);
+	}
+	fetch_some(rules, next, next->n);
+	cuts_end(w, &c);
+	count(w, W_pkt_forwarded, n_cut);
+	if (c.run.n != 0)
+		run_push(w, &c.run);
+}
+
+static void judge_held(struct wctx *w, struct ahead *next)
+{
+	struct held_burst *held = &w->ahead;
+
+	if (held->off == 0)
+		judge_all(w, held->in, held->m, held->n, next);
+	else
+		judge_frames(w, held->in, held->m, held->n, next);
+	held->n = 0;
+}
+
 void forward_flush(struct wctx *w)
 {
-	unsigned n = w->ahead.n;
+	struct ahead nothing = {.n = 0};
 
-	w->ahead.n = 0;
-	if (n != 0)
-		judge_all(w, w->ahead.in, w->ahead.m, n, NULL, 0);
+	if (w->ahead.n != 0)
+		judge_held(w, &nothing);
 }
 
 void forward_burst(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n)
 {
+	struct ahead nothing = {.n = 0};
 	unsigned whole;
 
 	forward_flush(w);
@@ -387,19 +516,20 @@ void forward_burst(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsig
 		return;
 	whole = header_stage(w, pkts, n);
 	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n - whole);
-	judge_all(w, in, pkts, whole, NULL, 0);
+	judge_all(w, in, pkts, whole, &nothing);
 }
 
-void forward_ahead(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n)
+void forward_ahead(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n, unsigned off)
 {
+	struct ahead next = {.m = pkts, .n = n, .off = off};
 	struct held_burst *held = &w->ahead;
 
 	if (held->n != 0)
-		judge_all(w, held->in, held->m, held->n, pkts, n);
+		judge_held(w, &next);
 	else
-		for (unsigned i = 0; i < n; i++)
-			fetch_rule(w->rules, pkts[i]);
+		fetch_some(w->rules, &next, n);
 	held->in = in;
 	held->n = n;
+	held->off = off;
 	memcpy(held->m, pkts, n * sizeof(pkts[0]));
 }

@@ -26,7 +26,9 @@ void forward_burst(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsig
 
 // [worker: owner of `in`] The same for packets that are known to be whole and in one segment, but
 // later: their rules are fetched, and judged is what was held before. They are judged at the next
-// call of any of these functions, at the latest of forward_flush(), in the order of the calls.
-void forward_ahead(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n);
+// call of any of these functions, at the latest of forward_flush(), in the order of the calls. off:
+// as hop_rx_expected() says.
+void forward_ahead(
+	struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n, unsigned off);
 // [worker] Judge what is held; each turn does it before anything but receiving.
 void forward_flush(struct wctx *w);

@@ -18,8 +18,7 @@
 #include <stdint.h>
 
 enum {
-	BURST = 64, // packets a stage works on: what is done once per burst costs half of 32, and
-		    // fits L1
+	BURST = 32, // packets a stage works on
 	TX_ARRAY = 2 * BURST, // frames gathered per port before a burst call
 };
 
@@ -72,6 +71,7 @@ struct rx_queue {
 // A burst of route packets between two stages of a turn.
 struct held_burst {
 	unsigned n;
+	unsigned off; // of the route packet in the data: 0, or a whole frame of a clear link
 	struct hop *in;
 	struct rte_mbuf *m[BURST];
 };

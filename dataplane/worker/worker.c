@@ -32,7 +32,7 @@
 
 enum {
 	CLOCK_TICKS_HZ = 1000, // the monotonic clock is read so often, the TSC between
-	RX_BURSTS = 4, // of one queue in a turn, if it takes no longer than
+	RX_BURSTS = 8, // of one queue in a turn, if it takes no longer than
 	RX_HZ = 20000, // 50 us
 	BUDGET_PCT = 1, // of the cycles, for foreign addresses and for handshakes each
 	BUDGET_CAP_HZ = 1000, // credit saved up at most: a millisecond of work
@@ -248,7 +248,7 @@ static inline unsigned rx_stage(struct wctx *w, struct rx_queue *q)
 	struct rte_mbuf *m[BURST];
 	unsigned n = rte_eth_rx_burst(q->port, q->queue, m, BURST);
 	struct hop *routes;
-	unsigned k;
+	unsigned k, off;
 
 	if (n == 0)
 		return 0;
@@ -259,9 +259,9 @@ static inline unsigned rx_stage(struct wctx *w, struct rx_queue *q)
 	for (unsigned i = 0; i < n; i++)
 		// hides the load of the headers in hop_rx_expected() or parse_frame()
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const void *));
-	k = hop_rx_expected(w, &q->expect, m, n, &routes);
+	k = hop_rx_expected(w, &q->expect, m, n, &routes, &off);
 	if (likely(routes != NULL))
-		forward_ahead(w, routes, m, k);
+		forward_ahead(w, routes, m, k, off);
 	if (unlikely(k < n))
 		rx_general(w, q, m + k, n - k);
 	return n;
@@ -318,21 +318,29 @@ static void handed_run(struct wctx *w, const struct handoff_item *it, unsigned n
 		tx_frame(w, it[i].port, m[i]);
 }
 
+static void handed_burst(struct wctx *w, const struct handoff_item *it, unsigned n)
+{
+	for (unsigned start = 0, end; start < n; start = end) {
+		end = start + 1;
+		while (end < n && it[end].kind == it[start].kind && it[end].hop == it[start].hop)
+			end++;
+		handed_run(w, &it[start], end - start);
+	}
+}
+
+// As much from each worker as from a queue of a port: else what is received here crowds it out.
 static inline unsigned handoff_stage(struct wctx *w)
 {
 	struct handoff_item it[BURST];
-	unsigned all = 0;
+	unsigned all = 0, n;
 
 	for (unsigned from = 0; from < w->n_workers; from++) {
-		unsigned n = handoff_take(w, from, it, BURST);
-
-		all += n;
-		for (unsigned start = 0, end; start < n; start = end) {
-			end = start + 1;
-			while (end < n && it[end].kind == it[start].kind &&
-				it[end].hop == it[start].hop)
-				end++;
-			handed_run(w, &it[start], end - start);
+		for (unsigned i = 0; i < RX_BURSTS; i++) {
+			n = handoff_take(w, from, it, BURST);
+			handed_burst(w, it, n);
+			all += n;
+			if (n < BURST)
+				break;
 		}
 	}
 	return all;

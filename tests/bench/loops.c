@@ -2,6 +2,7 @@
 
 #include "tests/bench/loops.h"
 
+#include "dataplane/worker/wctx.h"
 #include "lib/base/bytes.h"
 
 #include <rte_ethdev.h>
@@ -10,7 +11,7 @@
 #include <rte_prefetch.h>
 #include <rte_udp.h>
 
-enum { N = 32 };
+enum { N = BURST }; // as the worker
 
 static inline bool headers_ok(const uint8_t *p, uint16_t len)
 {
