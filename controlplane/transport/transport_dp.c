@@ -252,18 +252,25 @@ void tp_dp_forget(struct transport *t)
 
 // ---- hop events ----
 
+void tp_key_swap(struct transport *t, uint32_t rx_index, enum aead_cipher cipher, bool initiator)
+{
+	uint64_t now = clock_mono_ns();
+
+	rx_index_put(t->m->rx, t->rx_old); // two back: the data plane has wiped it
+	t->rx_old = t->rx_index;
+	t->rx_old_ns = now;
+	t->rx_index = rx_index;
+	t->cipher = cipher;
+	t->initiator = initiator;
+	t->handshake_mono_ns = now;
+}
+
 // The pending key is used: what its handshake would change takes effect now.
 static void pending_apply(struct transport *t)
 {
 	struct tp_pending *p = &t->pending;
 
-	rx_index_put(t->m->rx, t->rx_old);
-	t->rx_old = t->rx_index;
-	t->rx_old_ns = clock_mono_ns();
-	t->rx_index = p->rx_index;
-	t->initiator = false;
-	t->cipher = p->cipher;
-	t->handshake_mono_ns = clock_mono_ns();
+	tp_key_swap(t, p->rx_index, p->cipher, false);
 	if (p->inside) {
 		t->n_rekeys++;
 		t->m->stats.rekeys++;

@@ -262,7 +262,6 @@ static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 		return;
 	}
 	t->n_handshakes++;
-	t->handshake_mono_ns = clock_mono_ns();
 	log_info("transport %s: handshake done, cipher=%s", t->conf.name,
 		aead_cipher_name(t->cipher));
 	tp_state_set(t, TRANSPORT_UP, NULL);
@@ -292,12 +291,7 @@ static void response_use(
 		init_failed(t, "the data plane is busy");
 		return;
 	}
-	rx_index_put(t->m->rx, t->rx_old);
-	t->rx_old = t->rx_index;
-	t->rx_old_ns = clock_mono_ns();
-	t->rx_index = keys->rx_index;
-	t->initiator = true;
-	t->cipher = keys->cipher;
+	tp_key_swap(t, keys->rx_index, keys->cipher, true);
 	t->payload_max = terms->payload_max;
 	t->peer = t->dp_peer = t->dial_peer;
 	memcpy(t->scope_if, t->dial_scope_if, sizeof(t->scope_if));

@@ -223,6 +223,8 @@ void tp_dp_del(struct transport *t, uint8_t code, const char *text);
 bool tp_link_fits(const struct transport *t);
 void tp_link_unfit(struct transport *t); // end it; the caller dials
 void tp_dp_handlers(struct transport_mgr *m);
+// The key with this index, agreed on by a handshake, takes the place of the one before.
+void tp_key_swap(struct transport *t, uint32_t rx_index, enum aead_cipher cipher, bool initiator);
 // The key with this index is in use now.
 void tp_dp_keyed(struct transport *t, uint32_t rx_index);
 // All that hangs on one life of the data plane ends.

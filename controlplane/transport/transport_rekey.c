@@ -122,12 +122,7 @@ static void on_response(struct transport *t, const uint8_t *msg, size_t len)
 		k.payload_max = terms.payload_max;
 		if (tp_dp_keys(t, &k) == 0) {
 			tp_hs_answer_drop(t);
-			rx_index_put(t->m->rx, t->rx_old);
-			t->rx_old = t->rx_index;
-			t->rx_old_ns = clock_mono_ns();
-			t->rx_index = keys.rx_index;
-			t->initiator = true;
-			t->handshake_mono_ns = clock_mono_ns();
+			tp_key_swap(t, keys.rx_index, keys.cipher, true);
 			t->rekey.rx_index = 0; // the key's now
 			tp_rekey_stop(t);
 		}
