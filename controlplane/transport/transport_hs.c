@@ -170,6 +170,12 @@ static uint32_t retry_ms(unsigned tries)
 	return tp_jitter(ms < TP_RETRY_MAX_MS ? ms : TP_RETRY_MAX_MS);
 }
 
+static void retry_in(struct transport *t, uint32_t ms)
+{
+	t->first.next_ns = clock_mono_ns() + ms * CLOCK_NS_PER_MS;
+	loop_timer_start(t->timer, ms, 0);
+}
+
 // A fresh init: new ephemeral key, new index, later time.
 static void init_send(struct transport *t)
 {
@@ -217,11 +223,23 @@ void tp_hs_on_timer(void *arg)
 		t->n_failures++;
 		tp_state_set(t, t->state, "the peer does not answer");
 	}
-	if (path != NULL && path->state == NEIGH_USABLE) {
+	t->first.no_way = path == NULL || path->state != NEIGH_USABLE;
+	if (!t->first.no_way) {
 		init_send(t);
 		t->first.tries++;
 	}
-	loop_timer_start(t->timer, retry_ms(t->first.tries), 0);
+	retry_in(t, retry_ms(t->first.tries));
+}
+
+void tp_hs_hurry(struct transport *t)
+{
+	uint32_t ms = tp_jitter(TP_RETRY_MIN_MS);
+
+	// Never later than it would be: who repeats an old message must not put us off.
+	if (!t->first.on || t->first.next_ns <= clock_mono_ns() + ms * CLOCK_NS_PER_MS)
+		return;
+	t->first.tries = 0;
+	retry_in(t, ms);
 }
 
 void tp_hs_start(struct transport *t)
@@ -243,7 +261,7 @@ static void init_failed(struct transport *t, const char *why)
 	t->n_failures++;
 	rail_hs_fini(&t->first.side);
 	t->first.tries = tries;
-	loop_timer_start(t->timer, retry_ms(tries), 0);
+	retry_in(t, retry_ms(tries));
 	tp_state_set(t, t->state, why);
 	log_limited(LOG_WARN, "transport %s: %s", t->conf.name, why);
 }
@@ -458,6 +476,7 @@ static bool init_counts(struct transport *t, const struct rail_hs_terms *terms)
 	if (t->first.on && t->first.sent_ns != 0 && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
 		now - t->first.sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
 		t->m->stats.crossed++;
+		tp_hs_hurry(t); // ours may be lost
 		return false;
 	}
 	return true;
@@ -575,6 +594,7 @@ static void on_init(
 			refuse(m, worker, in, &side, &terms, code, "");
 		} else {
 			answer(t, worker, in, &side, &terms);
+			tp_hs_hurry(t); // the answer may be lost
 		}
 	}
 	rail_hs_fini(&side);

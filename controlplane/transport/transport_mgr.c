@@ -116,6 +116,8 @@ static void on_dial_path(void *arg, const struct neigh_path *path)
 		return;
 	if (t->state == TRANSPORT_RESOLVING && why == NULL)
 		tp_hs_start(t);
+	else if (t->first.no_way && why == NULL)
+		tp_hs_hurry(t);
 	else if (t->state != TRANSPORT_UP)
 		tp_state_set(t, t->state, why != NULL ? why : t->why);
 }

@@ -32,7 +32,9 @@ struct tp_try {
 	struct rail_hs_side side;
 	uint32_t rx_index;
 	uint64_t sent_ns; // monotonic
-	unsigned tries; // sent since it began
+	uint64_t next_ns; // when the next one is due
+	unsigned tries; // sent since it began, or since the peer showed itself
+	bool no_way; // the last one could not be sent
 };
 
 // Keys made as responder that wait for the first datagram under them; what the init would change
@@ -187,6 +189,8 @@ uint64_t tp_random64(void);
 void tp_hs_start(struct transport *t); // the way is usable: send an init, then retry
 void tp_hs_stop(struct transport *t); // stop dialing
 void tp_hs_on_timer(void *arg); // struct transport
+// The peer showed itself, or there is a way to it again: if we dial, then not much later than now.
+void tp_hs_hurry(struct transport *t);
 void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *m, size_t len);
 void tp_hs_answer_drop(struct transport *t); // and the pending key
 // Keep the way to t's peer a little longer than t: a CLOSE is on its way through the data plane.

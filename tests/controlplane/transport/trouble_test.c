@@ -273,6 +273,50 @@ static void an_init_is_answered_once_even_when_nobody_followed(void **state)
 	assert_int_equal(w_n_responses[1], 1);
 }
 
+// Both have waited for long; then they hear each other, but the first answer gets lost: the one who
+// gave it does not wait out a minute before it dials.
+static unsigned lose_answers;
+
+static bool lose_first_answers(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	(void)from, (void)to;
+	return len > 0 && bytes[0] == RAIL_RESPONSE && lose_answers > 0 && lose_answers-- > 0;
+}
+
+static void who_hears_its_peer_dials_soon(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, true);
+	unsigned n;
+
+	(void)state;
+	w_lose = lose_all;
+	w_run(600000);
+	lose_answers = 1;
+	w_lose = lose_first_answers;
+	n = w_n_responses[0] + w_n_responses[1];
+	while (w_n_responses[0] + w_n_responses[1] == n)
+		w_run(100);
+	assert_false(transport_is_up(a));
+	w_run(3000);
+	both_up(a, b);
+}
+
+static void a_way_that_comes_back_is_used_soon(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	(void)state;
+	w_lose = lose_all;
+	w_run(600000);
+	w_paths_set(NEIGH_LINK_DOWN);
+	w_lose = NULL;
+	w_run(600000);
+	assert_false(transport_is_up(a));
+	w_paths_set(NEIGH_USABLE);
+	w_run(1500);
+	both_up(a, b);
+}
+
 static void a_dead_link_that_lives_again_keeps_its_peer(void **state)
 {
 	struct dp_client *c = &nodes[0].dp;
@@ -355,6 +399,8 @@ int main(void)
 		T(replays_do_not_keep_us_from_dialing),
 		T(replays_do_not_keep_the_other_from_dialing),
 		T(an_init_is_answered_once_even_when_nobody_followed),
+		T(who_hears_its_peer_dials_soon),
+		T(a_way_that_comes_back_is_used_soon),
 		T(a_dead_link_that_lives_again_keeps_its_peer),
 		T(a_key_of_an_earlier_control_plane_is_learned),
 #undef T

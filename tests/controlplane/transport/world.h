@@ -91,6 +91,7 @@ static uint64_t w_wall(void)
 // ---- neighbours: 10.0.0.N is node N, everything is on one link ----
 
 struct neigh_ref {
+	struct neigh_ref *next;
 	struct neigh *n;
 	struct neigh_path path;
 	neigh_fn fn;
@@ -98,15 +99,26 @@ struct neigh_ref {
 	bool dead;
 };
 
+static struct neigh_ref *w_ref_list;
+
 static void w_tell_path(struct w_job *j)
 {
 	struct neigh_ref *r = j->arg;
 
-	if (r->dead) {
-		free(r);
-		return;
+	if (!r->dead)
+		r->fn(r->arg, &r->path);
+}
+
+// Ways come and go under those who know them.
+static void w_paths_set(enum neigh_state state)
+{
+	w_no_path = state != NEIGH_USABLE;
+	for (struct neigh_ref *r = w_ref_list; r != NULL; r = r->next) {
+		if (r->dead || r->path.state == state)
+			continue;
+		r->path.state = state;
+		w_post(w_tell_path)->arg = r;
 	}
-	r->fn(r->arg, &r->path);
 }
 
 struct neigh_ref *neigh_resolve(
@@ -123,12 +135,19 @@ struct neigh_ref *neigh_resolve(
 	r->path.mtu = w_mtu;
 	memcpy(r->path.dst_ip, dst, 16);
 	w_refs[dst[15]]++;
+	r->next = w_ref_list;
+	w_ref_list = r;
 	w_post(w_tell_path)->arg = r;
 	return r;
 }
 
 static void w_free_ref(struct w_job *j)
 {
+	struct neigh_ref **p = &w_ref_list;
+
+	while (*p != j->arg)
+		p = &(*p)->next;
+	*p = (*p)->next;
 	free(j->arg);
 }
 
@@ -138,13 +157,7 @@ void neigh_put(struct neigh_ref *ref)
 		return;
 	ref->dead = true;
 	w_refs[ref->path.dst_ip[15]]--;
-	// After what may still be told.
-	bool told = true;
-
-	for (struct w_job *j = w_jobs; j != NULL; j = j->next)
-		told = told && !(j->fn == w_tell_path && j->arg == ref);
-	if (told)
-		w_post(w_free_ref)->arg = ref;
+	w_post(w_free_ref)->arg = ref; // after what may still be told
 }
 
 const struct neigh_path *neigh_path(const struct neigh_ref *ref)
