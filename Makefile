@@ -22,7 +22,7 @@ lib_SRCS := \
 	lib/conf/conf.c lib/conf/conf_value.c \
 	lib/crypto/aead.c lib/crypto/aead_sodium.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/secp.c lib/crypto/sign.c \
-	lib/link/part.c lib/link/rail_hs.c \
+	lib/link/part.c lib/link/rail_cookie.c lib/link/rail_hs.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
 	lib/wire/entry.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c
 dp_SRCS := \

@@ -8,7 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/htab.h"
-#include "lib/link/rail_hs.h"
+#include "lib/link/rail_cookie.h"
 
 enum { N_BUCKETS = 8192, MILLI = 1000 };
 
@@ -19,7 +19,7 @@ struct bucket {
 
 struct hs_limit {
 	uint8_t hash_key[HTAB_SECRET_LEN];
-	uint8_t secret[2][RAIL_HS_COOKIE_SECRET_LEN]; // [0] is the present one
+	uint8_t secret[2][RAIL_COOKIE_SECRET_LEN]; // [0] is the present one
 	uint64_t secret_ns;
 	bool has_old;
 	struct bucket all;
@@ -107,9 +107,9 @@ void hs_limit_cookies(struct hs_limit *h, const uint8_t ip[16], uint16_t port, u
 	uint8_t out[2][HS_LIMIT_COOKIE_LEN])
 {
 	secrets_turn(h, now_ns);
-	rail_hs_cookie_value(out[0], h->secret[0], ip, port);
+	rail_cookie_value(out[0], h->secret[0], ip, port);
 	if (h->has_old)
-		rail_hs_cookie_value(out[1], h->secret[1], ip, port);
+		rail_cookie_value(out[1], h->secret[1], ip, port);
 	else
 		memset(out[1], 0, HS_LIMIT_COOKIE_LEN);
 }

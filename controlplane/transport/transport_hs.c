@@ -16,6 +16,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/link/rail_cookie.h"
 
 LOG_MODULE("handshake");
 
@@ -392,20 +393,21 @@ static bool passes_limits(
 	struct transport_mgr *m, unsigned worker, const struct up_handshake *in, size_t len)
 {
 	uint8_t cookies[2][HS_LIMIT_COOKIE_LEN], out[RAIL_COOKIE_LEN];
-	uint8_t nonce[RAIL_COOKIE_NONCE_LEN];
+	uint8_t nonce[RAIL_COOKIE_NONCE_LEN], key[RAIL_COOKIE_KEY_LEN];
 	uint64_t now = clock_mono_ns();
 	bool right;
 
+	rail_cookie_key(key, m->self.pk);
+
 	hs_limit_cookies(m->limit, in->src.ip, in->src.port, now, cookies);
-	right = rail_hs_mac2_is_right(in->bytes, len, cookies[0]) ||
-		rail_hs_mac2_is_right(in->bytes, len, cookies[1]);
+	right = rail_mac2_is_right(in->bytes, len, cookies[0]) ||
+		rail_mac2_is_right(in->bytes, len, cookies[1]);
 	switch (hs_limit_take(m->limit, in->src.ip, right, now)) {
 	case HS_LIMIT_PASS:
 		return true;
 	case HS_LIMIT_COOKIE:
 		if (getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce) &&
-			rail_hs_cookie_make(out, m->self.pk, in->bytes, len, nonce, cookies[0]) ==
-				0) {
+			rail_cookie_make(out, key, in->bytes, len, nonce, cookies[0]) == 0) {
 			m->stats.cookies_sent++;
 			send_stray(m, worker, in, out, sizeof(out));
 		}

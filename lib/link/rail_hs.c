@@ -7,18 +7,12 @@
 #include "lib/base/err.h"
 #include "lib/crypto/hash.h"
 #include "lib/crypto/sign.h"
+#include "lib/link/rail_cookie.h"
 #include "lib/wire/entry.h"
-
-static const uint8_t zeros[RAIL_MAC_LEN];
 
 void rail_hs_mac1_key(uint8_t out[32], const struct key_pk *recipient)
 {
 	hash_label256(out, RAIL_LABEL_MAC1, recipient->b, sizeof(recipient->b));
-}
-
-static void cookie_key(uint8_t out[32], const struct key_pk *sender)
-{
-	hash_label256(out, RAIL_LABEL_COOKIE, sender->b, sizeof(sender->b));
 }
 
 void rail_hs_fini(struct rail_hs_side *s)
@@ -427,55 +421,14 @@ out:
 	return rc;
 }
 
-// ---- cookies ----
-
-void rail_hs_cookie_value(uint8_t out[RAIL_COOKIE_VALUE_LEN],
-	const uint8_t secret[RAIL_HS_COOKIE_SECRET_LEN], const uint8_t ip[16], uint16_t port)
-{
-	uint8_t src[18];
-
-	memcpy(src, ip, 16);
-	be16_put(src + 16, port);
-	hash_mac128(out, secret, RAIL_HS_COOKIE_SECRET_LEN, src, sizeof(src));
-}
-
-bool rail_hs_mac2_is_right(const void *msg, size_t len, const uint8_t cookie[RAIL_COOKIE_VALUE_LEN])
-{
-	uint8_t mac[RAIL_MAC_LEN];
-	struct rail_hs m;
-
-	if (rail_hs_decode(msg, len, false, &m) != 0 || key_equal(m.mac2, zeros, RAIL_MAC_LEN))
-		return false;
-	hash_mac128(mac, cookie, RAIL_COOKIE_VALUE_LEN, msg, rail_mac2_off(len));
-	return key_equal(mac, m.mac2, RAIL_MAC_LEN);
-}
-
-int rail_hs_cookie_make(uint8_t out[RAIL_COOKIE_LEN], const struct key_pk *self, const void *msg,
-	size_t len, const uint8_t nonce[RAIL_COOKIE_NONCE_LEN],
-	const uint8_t cookie[RAIL_COOKIE_VALUE_LEN])
-{
-	struct rail_cookie c;
-	struct rail_hs m;
-	uint8_t key[32];
-
-	if (rail_hs_decode(msg, len, false, &m) != 0 || m.type != RAIL_INIT)
-		return -EBADMSG;
-	c.receiver = m.sender;
-	memcpy(c.nonce, nonce, sizeof(c.nonce));
-	cookie_key(key, self);
-	aead_x_seal(c.sealed, cookie, RAIL_COOKIE_VALUE_LEN, m.mac1, RAIL_MAC_LEN, nonce, key);
-	rail_cookie_encode(out, &c);
-	return 0;
-}
-
 int rail_hs_cookie_take(const struct rail_hs_side *s, const void *msg, size_t len,
 	uint8_t cookie[RAIL_COOKIE_VALUE_LEN])
 {
 	struct rail_cookie c;
-	uint8_t key[32];
+	uint8_t key[RAIL_COOKIE_KEY_LEN];
 
 	if (s->inside || rail_cookie_decode(msg, len, &c) != 0 || c.receiver != s->offer.rx_index)
 		return -EBADMSG;
-	cookie_key(key, &s->peer);
+	rail_cookie_key(key, &s->peer);
 	return aead_x_open(cookie, c.sealed, sizeof(c.sealed), s->mac1, RAIL_MAC_LEN, c.nonce, key);
 }

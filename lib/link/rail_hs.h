@@ -97,20 +97,6 @@ ssize_t rail_hs_refusal_make(struct rail_hs_side *s, const struct rail_hs_terms 
 void rail_hs_fini(struct rail_hs_side *s);
 void rail_hs_keys_wipe(struct rail_hs_keys *k);
 
-// ---- cookies (rail 1) ----
-
-enum { RAIL_HS_COOKIE_SECRET_LEN = 32 };
-
-// Cookie of a source address (IPv4 mapped, port in host order) under a secret.
-void rail_hs_cookie_value(uint8_t out[RAIL_COOKIE_VALUE_LEN],
-	const uint8_t secret[RAIL_HS_COOKIE_SECRET_LEN], const uint8_t ip[16], uint16_t port);
-// True when the mac2 of an init or response was made with this cookie.
-bool rail_hs_mac2_is_right(
-	const void *msg, size_t len, const uint8_t cookie[RAIL_COOKIE_VALUE_LEN]);
-// The cookie datagram that answers msg. nonce: 24 random bytes. -EBADMSG: msg is no init.
-int rail_hs_cookie_make(uint8_t out[RAIL_COOKIE_LEN], const struct key_pk *self, const void *msg,
-	size_t len, const uint8_t nonce[RAIL_COOKIE_NONCE_LEN],
-	const uint8_t cookie[RAIL_COOKIE_VALUE_LEN]);
 // The cookie in a datagram that answers the last init of s. -EBADMSG otherwise.
 int rail_hs_cookie_take(const struct rail_hs_side *s, const void *msg, size_t len,
 	uint8_t cookie[RAIL_COOKIE_VALUE_LEN]);
