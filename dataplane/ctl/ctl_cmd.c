@@ -142,6 +142,11 @@ static int on_conf_set(struct ctl *c, void *rec, uint32_t *aux)
 	}
 }
 
+static int on_cookies(struct ctl *c, void *rec, uint32_t *aux)
+{
+	return worker_set_cookies(c->k.workers, rec);
+}
+
 static const struct {
 	uint32_t len;
 	cmd_fn fn;
@@ -158,11 +163,12 @@ static const struct {
 	[CMD_RULE_ADD] = {sizeof(struct cmd_rule_add), on_rule_add},
 	[CMD_RULE_DEL] = {sizeof(struct cmd_rule_del), on_rule_del},
 	[CMD_CONF_SET] = {sizeof(struct cmd_conf_set), on_conf_set},
+	[CMD_COOKIES] = {sizeof(struct cmd_cookies), on_cookies},
 };
 
 static bool has_keys(uint16_t type)
 {
-	return type == CMD_HOP_ADD || type == CMD_HOP_REKEY;
+	return type == CMD_HOP_ADD || type == CMD_HOP_REKEY || type == CMD_COOKIES;
 }
 
 static int dispatch(struct ctl *c, void *rec, uint32_t len, uint32_t *aux)

@@ -89,6 +89,11 @@ unsigned reclaim_pending(const struct reclaim *r)
 	return r->head - r->tail;
 }
 
+bool reclaim_has_room(const struct reclaim *r)
+{
+	return reclaim_pending(r) < QUEUE_LEN;
+}
+
 uint64_t reclaim_start(struct reclaim *r)
 {
 	return rte_rcu_qsbr_start(r->qsbr);

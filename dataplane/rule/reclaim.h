@@ -21,6 +21,7 @@ int reclaim_defer(struct reclaim *r, reclaim_fn fn, void *ctx, uint64_t arg);
 // [main] Run what is due, at most `max` destructors; returns how many ran. Never blocks.
 unsigned reclaim_poll(struct reclaim *r, unsigned max);
 unsigned reclaim_pending(const struct reclaim *r); // [main]
+bool reclaim_has_room(const struct reclaim *r); // [main] the next reclaim_defer() will do
 
 // [main] Grace periods for owners that keep a list of their own: everything unlinked before
 // reclaim_start() is unreachable once reclaim_done() says so of its token.

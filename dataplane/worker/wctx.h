@@ -30,6 +30,7 @@ struct hop_table;
 struct reclaim;
 struct handoff;
 struct uplink;
+struct hs_keys;
 
 // Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that
 // came out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST. The
@@ -111,8 +112,11 @@ struct wctx {
 	uint8_t exception_peer[DPMSG_MAX_PORTS]; // the TAP of a PORT_TAP port, and back
 	uint8_t mac[DPMSG_MAX_PORTS][6]; // by port; worker_prepare() asks the device
 	uint64_t foreign_credit; // cycles that may go into datagrams from foreign addresses
-	uint64_t mac_credit; // cycles that may go into mac1 checks
-	_Atomic(const uint8_t *) mac1_key; // 32 bytes, immutable; main publishes. NULL: none yet
+	uint64_t mac_credit; // cycles that may go into macs and cookies of first contacts
+	_Atomic(const struct hs_keys *) hs_keys; // immutable; main publishes. NULL: none yet
+	struct bucket hs_strangers; // inits without a cookie
+	uint64_t hs_demand_ns; // until then all need one, whatever main says
+	uint64_t hs_nonce; // cookies made
 	struct bucket miss_notes; // NOTE_RULE_MISS
 	uint64_t rng; // xorshift state; not for secrets
 	struct stats_worker *stats;

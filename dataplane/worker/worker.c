@@ -60,7 +60,7 @@ struct worker_set {
 	unsigned n;
 	struct handoff_mesh *mesh;
 	struct reclaim *reclaim;
-	uint8_t *mac1_key;
+	struct hs_keys *hs_keys; // as published; NULL: none yet
 	struct worker *worker[DPMSG_MAX_WORKERS];
 };
 
@@ -487,6 +487,12 @@ err_set:
 	return NULL;
 }
 
+static void keys_free(void *ctx, uint64_t arg)
+{
+	explicit_bzero(ctx, sizeof(struct hs_keys));
+	free(ctx);
+}
+
 void worker_set_free(struct worker_set *s)
 {
 	if (s == NULL)
@@ -500,7 +506,8 @@ void worker_set_free(struct worker_set *s)
 		rte_free(s->worker[i]);
 	}
 	handoff_mesh_free(s->mesh);
-	free(s->mac1_key);
+	if (s->hs_keys != NULL)
+		keys_free(s->hs_keys, 0);
 	free(s);
 }
 
@@ -537,27 +544,50 @@ void worker_stop(struct worker_set *s)
 	}
 }
 
-static void key_free(void *ctx, uint64_t arg)
+static int hs_keys_set(struct worker_set *s, const struct hs_keys *keys)
 {
-	free(ctx);
+	struct hs_keys *old = s->hs_keys;
+	struct hs_keys *copy;
+
+	if (!reclaim_has_room(s->reclaim))
+		return -EAGAIN;
+	copy = malloc(sizeof(*copy));
+	if (copy == NULL)
+		return -ENOMEM;
+	*copy = *keys;
+	for (unsigned i = 0; i < s->n; i++)
+		// pairs with the acquire in first_contact()
+		atomic_store_explicit(&s->worker[i]->w.hs_keys, copy, memory_order_release);
+	s->hs_keys = copy;
+	if (old != NULL)
+		reclaim_defer(s->reclaim, keys_free, old, 0);
+	return 0;
 }
 
 int worker_set_mac1_key(struct worker_set *s, const uint8_t key[32])
 {
-	uint8_t *old = s->mac1_key;
-	uint8_t *copy = malloc(32);
+	struct hs_keys keys = {.n_secrets = 0};
 
-	if (copy == NULL)
-		return -ENOMEM;
-	memcpy(copy, key, 32);
-	for (unsigned i = 0; i < s->n; i++)
-		// pairs with the acquire in first_contact()
-		atomic_store_explicit(&s->worker[i]->w.mac1_key, copy, memory_order_release);
-	s->mac1_key = copy;
-	// with the queue full a grace period is out of reach: 32 bytes stay until the end
-	if (old != NULL)
-		reclaim_defer(s->reclaim, key_free, old, 0);
-	return 0;
+	memcpy(keys.mac1, key, sizeof(keys.mac1));
+	return hs_keys_set(s, &keys);
+}
+
+int worker_set_cookies(struct worker_set *s, const struct cmd_cookies *c)
+{
+	struct hs_keys keys;
+	int err;
+
+	if (s->hs_keys == NULL || c->n_secrets < 1 || c->n_secrets > 2 || c->demand > 1)
+		return -EINVAL;
+	keys = *s->hs_keys;
+	memcpy(keys.cookie, c->key, sizeof(keys.cookie));
+	memcpy(keys.secret, c->secret, sizeof(keys.secret));
+	memcpy(keys.salt, c->salt, sizeof(keys.salt));
+	keys.n_secrets = c->n_secrets;
+	keys.demand = c->demand != 0;
+	err = hs_keys_set(s, &keys);
+	explicit_bzero(&keys, sizeof(keys));
+	return err;
 }
 
 void worker_set_mac(struct worker_set *s, uint16_t port, const uint8_t mac[6])

@@ -39,8 +39,12 @@ int worker_launch(struct worker_set *s, unsigned i, unsigned lcore);
 // [main] Ask all to stop and wait for those that were launched. Idempotent.
 void worker_stop(struct worker_set *s);
 
-// [main, while they run] The key of the mac1 check (CMD_HELLO); 0 or -errno (old one stays).
+// [main, while they run] The key of the mac1 check (CMD_HELLO): a new control plane, no cookies. 0,
+// or -ENOMEM, -EAGAIN: what was stays.
 int worker_set_mac1_key(struct worker_set *s, const uint8_t key[32]);
+// [main, while they run] Secrets and regime of cookies; -EINVAL: contents, or no mac1 key yet.
+// Errors as above.
+int worker_set_cookies(struct worker_set *s, const struct cmd_cookies *c);
 // [main, while they run] The address that frames for this port must have, from the next tick on.
 void worker_set_mac(struct worker_set *s, uint16_t port, const uint8_t mac[6]);
 void worker_set_idle(struct worker_set *s, enum idle_mode mode);

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 2,
+	DPMSG_VERSION = 3,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
@@ -53,6 +53,7 @@ enum dpmsg_type {
 	CMD_RULE_ADD,
 	CMD_RULE_DEL,
 	CMD_CONF_SET,
+	CMD_COOKIES,
 	// evt ring
 	EVT_DONE = 64,
 	EVT_PORT, // dump record, and whenever a link goes up or down
@@ -281,6 +282,19 @@ struct cmd_conf_set {
 };
 static_assert(sizeof(struct cmd_conf_set) == 56, "cmd_conf_set");
 
+// What workers need to ask for cookies and to know them (rail.md 1). Valid until the next one or
+// HELLO, after which no cookies are asked for. Wiped by the reader like keys.
+struct cmd_cookies {
+	struct dpmsg_hdr h;
+	uint8_t key[32]; // seals cookies: BLAKE2b-256("rail1 cookie" || own public key)
+	uint8_t secret[2][32]; // the present one, and the one before
+	uint8_t salt[16]; // of nonces; another one in each command
+	uint8_t n_secrets; // 1 or 2
+	uint8_t demand; // 1: every init needs a cookie; 0: a worker asks when it has too many
+	uint8_t pad[6];
+};
+static_assert(sizeof(struct cmd_cookies) == 136, "cmd_cookies");
+
 // ---- events ----
 
 struct evt_done {
@@ -402,7 +416,7 @@ static_assert(sizeof(struct evt_rule_miss) == 24, "evt_rule_miss");
 
 // ---- packet records: a fixed part, then the bytes up to hdr.len ----
 
-struct up_handshake { // UP_HANDSHAKE: mac1 was right (cookies have none)
+struct up_handshake { // UP_HANDSHAKE: mac1 was right (cookies have none), mac2 if demanded
 	struct dpmsg_hdr h;
 	struct dpmsg_addr src;
 	struct dpmsg_addr dst;

@@ -38,6 +38,7 @@ static void wrong_lengths_types_and_flags_are_refused(void **state)
 		{CMD_RULE_ADD, sizeof(struct cmd_rule_add)},
 		{CMD_RULE_DEL, sizeof(struct cmd_rule_del)},
 		{CMD_CONF_SET, sizeof(struct cmd_conf_set)},
+		{CMD_COOKIES, sizeof(struct cmd_cookies)},
 	};
 	uint8_t rec[1024] = {0};
 	struct fix f;
@@ -57,7 +58,7 @@ static void wrong_lengths_types_and_flags_are_refused(void **state)
 		assert_int_equal(ctl_cmd(f.ctl, rec, right[i].len, &aux), -EINVAL);
 	}
 	assert_int_equal(fix_cmd(&f, rec, CMD_RULE_ADD, 1024), -EMSGSIZE);
-	for (uint16_t type = CMD_CONF_SET + 1; type < 300; type++)
+	for (uint16_t type = CMD_COOKIES + 1; type < 300; type++)
 		assert_int_equal(fix_cmd(&f, rec, type, 24), -ENOSYS);
 	assert_int_equal(fix_cmd(&f, rec, 0, 24), -ENOSYS);
 	assert_int_equal(fix_cmd(&f, rec, 0xffff, 24), -ENOSYS);
@@ -162,6 +163,26 @@ static bool segment_holds(const struct fix *f, uint8_t byte)
 			return true;
 	}
 	return false;
+}
+
+static void secrets_of_cookies_are_taken_and_wiped(void **state)
+{
+	struct fix f;
+	struct cmd_cookies m = {.n_secrets = 2, .demand = 1};
+	uint32_t aux;
+
+	fix_init(&f, -1);
+	memset(m.secret, 0xb1, sizeof(m.secret));
+	assert_int_equal(fix_cmd(&f, &m, CMD_COOKIES, sizeof(m)), -EPROTO); // before hello
+	fix_hello(&f);
+	memset(m.secret, 0xb1, sizeof(m.secret));
+	assert_int_equal(fix_cmd(&f, &m, CMD_COOKIES, sizeof(m)), 0);
+	assert_false(segment_holds(&f, 0xb1));
+	m = (struct cmd_cookies){.h = {.len = sizeof(m), .type = CMD_COOKIES}, .n_secrets = 3};
+	memset(m.secret, 0xb1, sizeof(m.secret));
+	assert_int_equal(ctl_cmd(f.ctl, &m, sizeof(m), &aux), -EINVAL);
+	assert_int_equal(m.secret[0][0] | m.secret[1][31], 0);
+	fix_fini(&f);
 }
 
 static void keys_are_wiped_in_the_ring_and_in_the_copy(void **state)
@@ -337,6 +358,7 @@ int main(void)
 		cmocka_unit_test(impossible_rules_are_refused),
 		cmocka_unit_test(adj_must_name_a_port_that_is_there),
 		cmocka_unit_test(keys_are_wiped_in_the_ring_and_in_the_copy),
+		cmocka_unit_test(secrets_of_cookies_are_taken_and_wiped),
 		cmocka_unit_test(hop_add_tells_its_owner),
 		cmocka_unit_test(random_commands_neither_crash_nor_go_unanswered),
 		cmocka_unit_test(nonsense_in_the_ring_is_dropped_and_the_next_command_served),
