@@ -463,25 +463,44 @@ void api_list_rules(void *ctx, struct api_req *r, const void *payload, size_t le
 
 // ---- counters, rings, memory ----
 
+static void put_counter(struct api_req *r, const char *of, unsigned scope,
+	const struct counter_desc *d, uint64_t value)
+{
+	static const char *const stages[] = {"frame", "dgram", "packet", "seal", "send", ""};
+	struct api_counter rec = {.scope = (uint8_t)scope, .value = value};
+	bool has_role = d->scope == SCOPE_WORKER || d->scope == SCOPE_CONTROL;
+
+	COPY(rec.of, of);
+	COPY(rec.name, d->name);
+	COPY(rec.unit, d->unit);
+	COPY(rec.help, d->help);
+	rec.role = has_role ? d->role : API_ROLE_INFO;
+	if (d->scope == SCOPE_WORKER && d->stage < ARRAY_LEN(stages))
+		COPY(rec.stage, stages[d->stage]);
+	api_req_record(r, &rec, sizeof(rec));
+}
+
 static void put_counters(struct api_req *r, const char *of, unsigned scope, enum counter_scope from,
 	const _Atomic uint64_t *c)
 {
-	static const char *const stages[] = {"frame", "dgram", "packet", "seal", "send", ""};
 	size_t n;
 	const struct counter_desc *d = stats_desc(from, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		struct api_counter rec = {.scope = (uint8_t)scope, .value = stat_get(&c[i])};
+	for (size_t i = 0; i < n; i++)
+		put_counter(r, of, scope, &d[i], stat_get(&c[i]));
+}
 
-		COPY(rec.of, of);
-		COPY(rec.name, d[i].name);
-		COPY(rec.unit, d[i].unit);
-		COPY(rec.help, d[i].help);
-		rec.role = from == SCOPE_WORKER ? d[i].role : API_ROLE_INFO;
-		if (from == SCOPE_WORKER && d[i].stage < ARRAY_LEN(stages))
-			COPY(rec.stage, stages[d[i].stage]);
-		api_req_record(r, &rec, sizeof(rec));
-	}
+static void put_control(struct api_req *r, const struct transport_mgr *m)
+{
+	struct transport_mgr_stats s;
+	uint64_t v[C_COUNT];
+	size_t n;
+	const struct counter_desc *d = stats_desc(SCOPE_CONTROL, &n);
+
+	transport_mgr_stats_get(m, &s);
+	memcpy(v, &s, sizeof(v));
+	for (size_t i = 0; i < n; i++)
+		put_counter(r, "control", API_SCOPE_CONTROL, &d[i], v[i]);
 }
 
 static void tp_counter_records(void *arg, struct transport *t)
@@ -506,7 +525,8 @@ void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t
 	if (len == sizeof(ask))
 		memcpy(&ask, payload, sizeof(ask));
 	if (ask.scopes == 0)
-		ask.scopes = API_SCOPE_WORKER | API_SCOPE_PORT | API_SCOPE_TRANSPORT;
+		ask.scopes =
+			API_SCOPE_WORKER | API_SCOPE_PORT | API_SCOPE_TRANSPORT | API_SCOPE_CONTROL;
 	if (s == NULL) {
 		api_req_fail(
 			r, -ENOTCONN, "the data plane is not running: start skyrail-dataplane");
@@ -525,6 +545,8 @@ void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t
 	}
 	if (ask.scopes & API_SCOPE_TRANSPORT)
 		transport_mgr_each(l.a->d.transports, tp_counter_records, &l);
+	if (ask.scopes & API_SCOPE_CONTROL)
+		put_control(r, l.a->d.transports);
 	api_req_end(r, NULL, 0);
 }
 

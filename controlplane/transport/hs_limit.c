@@ -2,6 +2,7 @@
 // which nobody can arrange without the key. Refusing is counted by the caller.
 #include "controlplane/transport/hs_limit.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,18 +11,23 @@
 #include "lib/base/htab.h"
 #include "lib/link/rail_cookie.h"
 
-enum { N_BUCKETS = 8192, MILLI = 1000 };
+enum { N_BUCKETS = 8192, MILLI = 1000, COST_MAX_US = 5000 };
+
+static_assert(HS_LIMIT_ALL_BURST * HS_LIMIT_INIT_US == HS_LIMIT_BURST_US, "burst");
+static_assert(HS_LIMIT_ALL_PER_S * HS_LIMIT_INIT_US == 10000 * HS_LIMIT_SHARE_PCT, "rate");
+static_assert((int)HS_LIMIT_SECRET_LEN == (int)RAIL_COOKIE_SECRET_LEN, "secret");
 
 struct bucket {
 	uint64_t at_ns;
-	uint32_t spent; // thousandths of a token
+	uint32_t spent; // of a source: thousandths of an init; of all: microseconds
 };
 
 struct hs_limit {
 	uint8_t hash_key[HTAB_SECRET_LEN];
 	uint8_t secret[2][RAIL_COOKIE_SECRET_LEN]; // [0] is the present one
 	uint64_t secret_ns;
-	bool has_old;
+	uint64_t over_ns; // when an init found no time the last time
+	bool has_old, demand, changed;
 	struct bucket all;
 	struct bucket source[N_BUCKETS];
 };
@@ -40,6 +46,7 @@ struct hs_limit *hs_limit_new(uint64_t now_ns)
 		return NULL;
 	}
 	h->secret_ns = now_ns;
+	h->changed = true;
 	return h;
 }
 
@@ -50,9 +57,9 @@ void hs_limit_free(struct hs_limit *h)
 	free(h);
 }
 
-static void refill(struct bucket *b, uint32_t per_s, uint64_t now_ns)
+static void refill(struct bucket *b, uint32_t per_ms, uint64_t now_ns)
 {
-	uint64_t back = (now_ns - b->at_ns) / CLOCK_NS_PER_MS * per_s;
+	uint64_t back = (now_ns - b->at_ns) / CLOCK_NS_PER_MS * per_ms;
 
 	if (back == 0 && b->spent > 0)
 		return; // keep at_ns: less than a millisecond adds up too
@@ -60,11 +67,11 @@ static void refill(struct bucket *b, uint32_t per_s, uint64_t now_ns)
 	b->spent = back >= b->spent ? 0 : b->spent - (uint32_t)back;
 }
 
-static bool spend(struct bucket *b, uint32_t burst)
+static bool spend(struct bucket *b, uint32_t n, uint32_t cap)
 {
-	if (b->spent + MILLI > burst * MILLI)
+	if (b->spent + n > cap)
 		return false;
-	b->spent += MILLI;
+	b->spent += n;
 	return true;
 }
 
@@ -80,14 +87,30 @@ enum hs_verdict hs_limit_take(
 {
 	struct bucket *b = bucket_of(h, ip);
 
-	refill(b, HS_LIMIT_SOURCE_PER_S, now_ns);
-	refill(&h->all, HS_LIMIT_ALL_PER_S, now_ns);
-	// Half of the common bucket is for those who showed that they receive at their address.
-	if (!has_cookie && h->all.spent > HS_LIMIT_ALL_BURST * MILLI / 2)
-		return spend(b, HS_LIMIT_SOURCE_BURST) ? HS_LIMIT_COOKIE : HS_LIMIT_DROP;
-	if (!spend(b, HS_LIMIT_SOURCE_BURST) || !spend(&h->all, HS_LIMIT_ALL_BURST))
-		return HS_LIMIT_DROP;
-	return HS_LIMIT_PASS;
+	refill(b, HS_LIMIT_SOURCE_PER_S * MILLI / 1000, now_ns);
+	refill(&h->all, HS_LIMIT_SHARE_PCT * 1000 / 100, now_ns);
+	if (!spend(b, MILLI, HS_LIMIT_SOURCE_BURST * MILLI))
+		return HS_LIMIT_SOURCE;
+	if (spend(&h->all, HS_LIMIT_INIT_US,
+		    has_cookie ? HS_LIMIT_BURST_US : HS_LIMIT_BURST_US / 2))
+		return HS_LIMIT_PASS;
+	h->over_ns = now_ns;
+	h->changed |= !h->demand;
+	h->demand = true;
+	return HS_LIMIT_LOAD;
+}
+
+void hs_limit_spent(struct hs_limit *h, uint64_t ns)
+{
+	uint64_t us = ns / 1000;
+
+	if (us <= HS_LIMIT_INIT_US)
+		return;
+	// A thread that lost its core for long did not work for long.
+	us = us < COST_MAX_US ? us : COST_MAX_US;
+	h->all.spent += (uint32_t)us - HS_LIMIT_INIT_US;
+	if (h->all.spent > HS_LIMIT_BURST_US)
+		h->all.spent = HS_LIMIT_BURST_US;
 }
 
 static void secrets_turn(struct hs_limit *h, uint64_t now_ns)
@@ -101,15 +124,36 @@ static void secrets_turn(struct hs_limit *h, uint64_t now_ns)
 	h->has_old = age < 2 * life;
 	if (getrandom(h->secret[0], sizeof(h->secret[0]), 0) == sizeof(h->secret[0]))
 		h->secret_ns = now_ns;
+	h->changed = true;
 }
 
-void hs_limit_cookies(struct hs_limit *h, const uint8_t ip[16], uint16_t port, uint64_t now_ns,
+bool hs_limit_turn(struct hs_limit *h, uint64_t now_ns)
+{
+	bool changed;
+
+	secrets_turn(h, now_ns);
+	if (h->demand && now_ns - h->over_ns >= HS_LIMIT_CALM_S * CLOCK_NS_PER_S) {
+		h->demand = false;
+		h->changed = true;
+	}
+	changed = h->changed;
+	h->changed = false;
+	return changed;
+}
+
+void hs_limit_regime_get(const struct hs_limit *h, struct hs_limit_regime *out)
+{
+	memcpy(out->secret, h->secret, sizeof(out->secret));
+	out->n_secrets = h->has_old ? 2 : 1;
+	out->demand = h->demand;
+}
+
+unsigned hs_limit_cookies(struct hs_limit *h, const uint8_t ip[16], uint16_t port, uint64_t now_ns,
 	uint8_t out[2][HS_LIMIT_COOKIE_LEN])
 {
 	secrets_turn(h, now_ns);
 	rail_cookie_value(out[0], h->secret[0], ip, port);
 	if (h->has_old)
 		rail_cookie_value(out[1], h->secret[1], ip, port);
-	else
-		memset(out[1], 0, HS_LIMIT_COOKIE_LEN);
+	return h->has_old ? 2 : 1;
 }

@@ -1,7 +1,10 @@
-// What a flood of first contacts may cost: token buckets per source prefix (IPv4 /32, IPv6 /64) and
-// one for all, and the cookies that tell real addresses from forged ones when the latter runs low
-// (rail 1, 2). Fixed memory, nothing is kept for a stranger but his bucket. Time is given by the
-// caller. One thread.
+// What a flood of first contacts may cost (rail 1, 2): a rate per source prefix (IPv4 /32, IPv6
+// /64), a share of this thread's time for all, and the cookies by which workers tell real addresses
+// from forged ones when that share runs low. Fixed memory, nothing is kept for a stranger but his
+// bucket. Time is given by the caller. One thread.
+//
+// Half of the share is for inits with a right cookie alone. Cookies are demanded of all from the
+// first init that finds the other half spent, until HS_LIMIT_CALM_S after the last one.
 #pragma once
 
 #include <stdbool.h>
@@ -10,19 +13,30 @@
 enum {
 	HS_LIMIT_SOURCE_PER_S = 10,
 	HS_LIMIT_SOURCE_BURST = 20,
-	// An init costs a responder about half a millisecond: at most a tenth of the thread.
-	HS_LIMIT_ALL_PER_S = 200,
+	HS_LIMIT_SHARE_PCT = 10, // of the thread's time
+	HS_LIMIT_BURST_US = 200000, // of it, saved up
+	HS_LIMIT_INIT_US = 500, // taken for an init; what it costs beyond is taken afterwards
+	HS_LIMIT_ALL_PER_S = 200, // inits, if they cost no more
 	HS_LIMIT_ALL_BURST = 400,
+	HS_LIMIT_CALM_S = 10,
 	HS_LIMIT_COOKIE_LEN = 16,
+	HS_LIMIT_SECRET_LEN = 32,
 };
 
 enum hs_verdict {
 	HS_LIMIT_PASS,
-	HS_LIMIT_COOKIE, // answer with a cookie, unless mac2 is right
-	HS_LIMIT_DROP,
+	HS_LIMIT_SOURCE, // too many from this prefix: drop it
+	HS_LIMIT_LOAD, // no time left: drop it
 };
 
 struct hs_limit;
+
+// What workers are told.
+struct hs_limit_regime {
+	uint8_t secret[2][HS_LIMIT_SECRET_LEN]; // the present one, and the one before
+	unsigned n_secrets;
+	bool demand;
+};
 
 // NULL: no memory or no randomness.
 struct hs_limit *hs_limit_new(uint64_t now_ns);
@@ -31,6 +45,13 @@ void hs_limit_free(struct hs_limit *h);
 // One init from ip (16 bytes, IPv4 mapped). has_cookie: its mac2 is right.
 enum hs_verdict hs_limit_take(
 	struct hs_limit *h, const uint8_t ip[16], bool has_cookie, uint64_t now_ns);
-// The two accepted cookies of an address, the present first; the older may be zeros.
-void hs_limit_cookies(struct hs_limit *h, const uint8_t ip[16], uint16_t port, uint64_t now_ns,
+// How long the init that passed last took.
+void hs_limit_spent(struct hs_limit *h, uint64_t ns);
+// Changes secrets and regime when it is time. True if either changed since the last call, by it or
+// by hs_limit_take(): workers are to be told.
+bool hs_limit_turn(struct hs_limit *h, uint64_t now_ns);
+void hs_limit_regime_get(
+	const struct hs_limit *h, struct hs_limit_regime *out); // wiped by the caller
+// The accepted cookies of an address, the present one first: how many.
+unsigned hs_limit_cookies(struct hs_limit *h, const uint8_t ip[16], uint16_t port, uint64_t now_ns,
 	uint8_t out[2][HS_LIMIT_COOKIE_LEN]);

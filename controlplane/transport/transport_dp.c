@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "controlplane/dp/handles.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/link/rail_cookie.h"
 #include "lib/wire/entry.h"
 #include "lib/wire/rail_frame.h"
 
@@ -591,11 +593,39 @@ static void on_hop(void *arg, const struct evt_hop *e)
 		adopt(t, e);
 }
 
+void tp_cookies_tell(struct transport_mgr *m)
+{
+	struct cmd_cookies c = {.h.type = CMD_COOKIES};
+	struct hs_limit_regime r;
+
+	m->cookies_due |= hs_limit_turn(m->limit, clock_mono_ns());
+	if (!m->cookies_due || dp_client_info(m->conf.dp) == NULL ||
+		getrandom(c.salt, sizeof(c.salt), 0) != sizeof(c.salt))
+		return;
+	hs_limit_regime_get(m->limit, &r);
+	rail_cookie_key(c.key, m->self.pk);
+	memcpy(c.secret, r.secret, sizeof(c.secret));
+	c.n_secrets = (uint8_t)r.n_secrets;
+	c.demand = r.demand;
+	if (r.demand != m->demand) {
+		m->demand = r.demand;
+		m->stats.hs_demands_all += r.demand;
+		log_notice("%s", r.demand ? "too many handshakes: cookies are demanded"
+					  : "handshakes are few again: no cookies are demanded");
+	}
+	// Without room the tick tries again.
+	m->cookies_due = dp_client_send(m->conf.dp, &c, sizeof(c), NULL, NULL) != 0;
+	key_wipe(&c, sizeof(c));
+	key_wipe(&r, sizeof(r));
+}
+
 static void on_sync_begin(void *arg, enum dp_sync why)
 {
 	struct transport_mgr *m = arg;
 	const struct region_hdr *info = dp_client_info(m->conf.dp);
 
+	m->cookies_due = true; // it may be another data plane
+	tp_cookies_tell(m);
 	for (struct transport *t = m->first; t != NULL; t = t->next)
 		t->seen = false;
 	if (why == DP_SYNC_OVERFLOW || info == NULL)

@@ -1,6 +1,7 @@
 // First contact over datagrams (rail 2): our inits with their retries, and the inits of others with
-// everything that stands between a stranger and our memory: limits per source, cookies, allowed
-// keys, time, crossing. An init only makes pending keys; transport_dp.c is told when they are used.
+// everything that stands between a stranger and our memory: limits per source and for all, allowed
+// keys, time, crossing. Cookies are asked for by workers, who are told when. An init only makes
+// pending keys; transport_dp.c is told when they are used.
 //
 //   ours:   way usable -> init -> (1, 2, 4 .. 60 s: a fresh one) -> response -> keys to the data
 //   plane theirs: init -> limits -> authentic -> allowed -> later -> settled -> keys to the data
@@ -90,7 +91,7 @@ static void out_new(struct transport_mgr *m, unsigned worker, const struct dpmsg
 	struct tp_out *o = outbox_has_room(m) ? calloc(1, sizeof(*o)) : NULL;
 
 	if (o == NULL) {
-		m->stats.outbox_full++;
+		m->stats.drop_hs_outbox++;
 		return;
 	}
 	o->m = m;
@@ -108,7 +109,7 @@ static void out_new(struct transport_mgr *m, unsigned worker, const struct dpmsg
 		out_free(o);
 }
 
-// For those whom no transport stands for yet: cookies and refusals.
+// For those whom no transport stands for yet: refusals.
 static void send_stray(struct transport_mgr *m, unsigned worker, const struct up_handshake *in,
 	const uint8_t *bytes, size_t len)
 {
@@ -203,7 +204,8 @@ static void init_send(struct transport *t)
 		return;
 	}
 	t->first.sent_ns = now;
-	m->stats.inits_sent++;
+	t->first.answers = 0;
+	m->stats.hs_inits_sent++;
 	// Lost like any datagram when there is no room.
 	dp_client_send_datagram(m->conf.dp, transport_worker(t), path->adj,
 		(uint16_t)info->udp_port, t->dial_peer.port, msg, (size_t)n);
@@ -336,21 +338,26 @@ static void on_response(struct transport_mgr *m, const uint8_t *p, size_t len)
 	t = rx_index_owner(m->rx, msg.receiver);
 	if (t == NULL || !t->first.on || t->first.rx_index != msg.receiver || t->dial_ref == NULL ||
 		neigh_path(t->dial_ref)->state != NEIGH_USABLE) {
-		m->stats.unwanted++;
+		m->stats.drop_hs_unwanted++;
 		return;
 	}
+	if (t->first.answers >= TP_ANSWERS_MAX) {
+		m->stats.drop_hs_answers++;
+		return;
+	}
+	t->first.answers++;
 	rc = rail_hs_response_take(&t->first.side, &m->self, p, len, &terms, &keys);
 	if (rc == -EPROTO) {
 		init_failed(t, "the peer's answer is not what we offered");
 	} else if (rc != 0) {
-		m->stats.not_authentic++;
+		m->stats.drop_hs_forged++;
 	} else if (terms.refusal != 0) {
 		snprintf(why, sizeof(why), "the peer refuses: %s%s%s",
 			rail_refusal_name(terms.refusal), terms.refusal_text[0] != '\0' ? ", " : "",
 			terms.refusal_text);
 		init_failed(t, why);
 	} else {
-		m->stats.responses_taken++;
+		m->stats.hs_responses_taken++;
 		response_use(t, &terms, &keys);
 	}
 	rail_hs_keys_wipe(&keys);
@@ -366,10 +373,10 @@ static void on_cookie(struct transport_mgr *m, const uint8_t *p, size_t len)
 	t = rx_index_owner(m->rx, c.receiver);
 	if (t == NULL || !t->first.on || t->first.rx_index != c.receiver ||
 		rail_hs_cookie_take(&t->first.side, p, len, t->cookie) != 0) {
-		m->stats.unwanted++;
+		m->stats.drop_hs_unwanted++;
 		return;
 	}
-	m->stats.cookies_taken++;
+	m->stats.hs_cookies_taken++;
 	t->cookie_ns = clock_mono_ns();
 }
 
@@ -389,31 +396,31 @@ void tp_hs_answer_drop(struct transport *t)
 	t->pending = (struct tp_pending){0};
 }
 
-static bool passes_limits(
-	struct transport_mgr *m, unsigned worker, const struct up_handshake *in, size_t len)
+static bool has_cookie(struct transport_mgr *m, const struct up_handshake *in, size_t len)
 {
-	uint8_t cookies[2][HS_LIMIT_COOKIE_LEN], out[RAIL_COOKIE_LEN];
-	uint8_t nonce[RAIL_COOKIE_NONCE_LEN], key[RAIL_COOKIE_KEY_LEN];
-	uint64_t now = clock_mono_ns();
-	bool right;
+	uint8_t cookies[2][HS_LIMIT_COOKIE_LEN];
+	unsigned n = hs_limit_cookies(m->limit, in->src.ip, in->src.port, clock_mono_ns(), cookies);
 
-	rail_cookie_key(key, m->self.pk);
+	for (unsigned i = 0; i < n; i++) {
+		if (rail_mac2_is_right(in->bytes, len, cookies[i]))
+			return true;
+	}
+	return false;
+}
 
-	hs_limit_cookies(m->limit, in->src.ip, in->src.port, now, cookies);
-	right = rail_mac2_is_right(in->bytes, len, cookies[0]) ||
-		rail_mac2_is_right(in->bytes, len, cookies[1]);
-	switch (hs_limit_take(m->limit, in->src.ip, right, now)) {
+static bool passes_limits(struct transport_mgr *m, const struct up_handshake *in, size_t len)
+{
+	bool right = has_cookie(m, in, len);
+
+	switch (hs_limit_take(m->limit, in->src.ip, right, clock_mono_ns())) {
 	case HS_LIMIT_PASS:
 		return true;
-	case HS_LIMIT_COOKIE:
-		if (getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce) &&
-			rail_cookie_make(out, key, in->bytes, len, nonce, cookies[0]) == 0) {
-			m->stats.cookies_sent++;
-			send_stray(m, worker, in, out, sizeof(out));
-		}
+	case HS_LIMIT_SOURCE:
+		m->stats.drop_hs_prefix++;
 		return false;
 	default:
-		m->stats.limited++;
+		m->stats.drop_hs_load++;
+		tp_cookies_tell(m); // workers ask for cookies now
 		return false;
 	}
 }
@@ -447,7 +454,7 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 		return t;
 	if (!m->conf.allow_any) {
 		// Silence: any key is quickly made, and a node is not to be found by asking.
-		m->stats.not_allowed++;
+		m->stats.drop_hs_not_allowed++;
 		log_limited(LOG_NOTICE, "a handshake of a key that no transport names: %s",
 			pk_short(&terms->peer, pk));
 		return NULL;
@@ -457,7 +464,7 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 	if (m->n_accepted < m->conf.accepted_max)
 		t = tp_new(m, &conf);
 	if (t == NULL) {
-		m->stats.too_many++;
+		m->stats.drop_hs_too_many++;
 		refuse(m, worker, in, side, terms, RAIL_REFUSAL_TOO_MANY, "");
 	}
 	return t;
@@ -469,7 +476,7 @@ static bool init_counts(struct transport *t, const struct rail_hs_terms *terms)
 	uint64_t now = clock_mono_ns();
 
 	if (terms->time_ns <= t->last_time_ns || terms->time_ns <= t->pending_time_ns) {
-		t->m->stats.replayed++;
+		t->m->stats.drop_hs_replayed++;
 		log_limited(LOG_NOTICE,
 			"transport %s: an init that is not later than the last was ignored",
 			t->conf.name);
@@ -477,7 +484,7 @@ static bool init_counts(struct transport *t, const struct rail_hs_terms *terms)
 	}
 	if (t->first.on && t->first.sent_ns != 0 && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
 		now - t->first.sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
-		t->m->stats.crossed++;
+		t->m->stats.drop_hs_crossed++;
 		tp_hs_hurry(t); // ours may be lost
 		return false;
 	}
@@ -578,21 +585,26 @@ static void on_init(
 	struct rail_hs_terms terms;
 	struct rail_hs_offer offer;
 	struct transport *t;
+	uint64_t begin_ns;
 	uint8_t bit, code;
+	int rc;
 
-	if (!passes_limits(m, worker, in, len))
+	if (!passes_limits(m, in, len))
 		return;
-	if (rail_hs_init_take(&side, &m->self, in->bytes, len, false, &terms) != 0) {
-		m->stats.not_authentic++;
+	begin_ns = clock_mono_ns();
+	rc = rail_hs_init_take(&side, &m->self, in->bytes, len, false, &terms);
+	hs_limit_spent(m->limit, clock_mono_ns() - begin_ns);
+	if (rc != 0) {
+		m->stats.drop_hs_forged++;
 		return;
 	}
 	t = transport_for(m, worker, in, &side, &terms);
 	if (t != NULL && init_counts(t, &terms)) {
-		m->stats.inits_taken++;
+		m->stats.hs_inits_taken++;
 		offer = tp_offer(t, 0, NULL);
 		code = rail_hs_settle(&offer, &terms, &bit);
 		if (code != 0) {
-			m->stats.refused++;
+			m->stats.drop_hs_refused++;
 			refuse(m, worker, in, &side, &terms, code, "");
 		} else {
 			answer(t, worker, in, &side, &terms);
@@ -619,6 +631,6 @@ void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *in
 		on_cookie(m, in->bytes, len);
 		break;
 	default:
-		m->stats.not_authentic++;
+		m->stats.drop_hs_forged++;
 	}
 }

@@ -209,6 +209,7 @@ static void on_tick(void *arg)
 	struct tp_iter it;
 
 	tp_outbox_tick(m, now, false);
+	tp_cookies_tell(m);
 	if (!m->ready)
 		return;
 	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it))

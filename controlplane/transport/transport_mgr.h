@@ -8,7 +8,9 @@
 
 #include "controlplane/core/identity.h"
 #include "controlplane/dp/neigh.h"
+#include "lib/shm/stats.h"
 
+#include <assert.h>
 #include <sys/types.h>
 
 struct transport_mgr;
@@ -74,21 +76,12 @@ struct transport_info {
 	char why[DPMSG_TEXT_LEN]; // last reason why it is not up, "" if none
 };
 
-// Refusals and accidents, since the start.
+// Since the start; what they mean is in counters.def.
 struct transport_mgr_stats {
-	uint64_t inits_sent, inits_taken, responses_taken;
-	uint64_t limited; // inits over the limit of their source, or of all
-	uint64_t cookies_sent, cookies_taken;
-	uint64_t not_authentic; // init, response or re-key that failed
-	uint64_t replayed; // time not later than the last
-	uint64_t crossed; // peer's init ignored: ours counts
-	uint64_t not_allowed; // key that no transport names
-	uint64_t too_many;
-	uint64_t refused; // by us, mode or cipher
-	uint64_t unwanted; // response or cookie to nothing we sent
-	uint64_t outbox_full;
-	uint64_t rekeys, rekeys_bad;
+#define COUNTER_CONTROL(role, name, unit, help) uint64_t name;
+#include "lib/shm/counters.def"
 };
+static_assert(sizeof(struct transport_mgr_stats) == C_COUNT * sizeof(uint64_t), "an array");
 
 // NULL and errno.
 struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);

@@ -23,6 +23,7 @@ enum {
 	TP_PING_TIMEOUT_MS = 2000,
 	TP_MTU_MIN = 1280, // bytes of IP: the floor of rail 5
 	TP_MAX = 65536,
+	TP_ANSWERS_MAX = 4, // to one init that are looked at
 	TP_REKEY_GAP_MS = 500, // a peer's re-keys that come faster are ignored: each costs us DHs
 };
 
@@ -34,6 +35,7 @@ struct tp_try {
 	uint64_t sent_ns; // monotonic
 	uint64_t next_ns; // when the next one is due
 	unsigned tries; // sent since it began, or since the peer showed itself
+	unsigned answers; // to the last one, looked at: each costs curves
 	bool no_way; // the last one could not be sent
 };
 
@@ -155,6 +157,8 @@ struct transport_mgr {
 	struct transport **by_hop, **by_tp; // by index of the handle
 	struct rx_index *rx; // NULL: no data plane
 	struct hs_limit *limit;
+	bool demand; // as told last
+	bool cookies_due; // workers are to be told secrets and regime
 	struct init_time *init_time;
 	struct loop_timer *tick;
 	struct tp_out *outbox;
@@ -227,6 +231,8 @@ void tp_dp_del(struct transport *t, uint8_t code, const char *text);
 bool tp_link_fits(const struct transport *t);
 void tp_link_unfit(struct transport *t); // end it; the caller dials
 void tp_dp_handlers(struct transport_mgr *m);
+// Workers are told secrets and regime of cookies, if these changed or were not told yet.
+void tp_cookies_tell(struct transport_mgr *m);
 // The key with this index, agreed on by a handshake, takes the place of the one before.
 void tp_key_swap(struct transport *t, uint32_t rx_index, enum aead_cipher cipher, bool initiator);
 // The key with this index is in use now.

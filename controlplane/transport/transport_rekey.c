@@ -73,7 +73,7 @@ static void not_this_link(struct transport *t)
 {
 	log_limited(
 		LOG_WARN, "transport %s: a re-key that is not this link's: closing", t->conf.name);
-	t->m->stats.rekeys_bad++;
+	t->m->stats.drop_rekeys_bad++;
 	t->n_failures++;
 	tp_dp_del(t, RAIL_CLOSE_REKEY, "re-key is not this link's");
 	tp_state_set(t, TRANSPORT_DOWN, "closed: the peer's re-key was not this link's");
@@ -108,12 +108,12 @@ static void on_response(struct transport *t, const uint8_t *msg, size_t len)
 	int rc;
 
 	if (!t->rekey.on) {
-		t->m->stats.unwanted++;
+		t->m->stats.drop_hs_unwanted++;
 		return;
 	}
 	rc = rail_hs_response_take(&t->rekey.side, &t->m->self, msg, len, &terms, &keys);
 	if (rc == -EBADMSG) {
-		t->m->stats.rekeys_bad++;
+		t->m->stats.drop_rekeys_bad++;
 	} else if (rc != 0 || terms.refusal != 0 || !is_this_link(t, &terms)) {
 		not_this_link(t);
 	} else {
@@ -187,17 +187,17 @@ static void on_init(struct transport *t, const uint8_t *msg, size_t len)
 	struct rail_hs_terms terms;
 
 	if (t->rekey_taken_ns != 0 && now - t->rekey_taken_ns < TP_REKEY_GAP_MS * CLOCK_NS_PER_MS) {
-		t->m->stats.limited++;
+		t->m->stats.drop_rekeys_soon++;
 		return;
 	}
 	if (t->rekey.on && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
 		now - t->rekey.sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
-		t->m->stats.crossed++;
+		t->m->stats.drop_hs_crossed++;
 		return;
 	}
 	if (rail_hs_init_take(&side, &t->m->self, msg, len, true, &terms) != 0) {
 		t->rekey_taken_ns = now; // it cost as much as a good one
-		t->m->stats.rekeys_bad++;
+		t->m->stats.drop_rekeys_bad++;
 		return;
 	}
 	if (!is_this_link(t, &terms)) {

@@ -90,7 +90,12 @@ struct api_rules_ask {
 };
 static_assert(sizeof(struct api_rules_ask) == 8, "api_rules_ask");
 
-enum api_scope { API_SCOPE_WORKER = 1, API_SCOPE_PORT = 2, API_SCOPE_TRANSPORT = 4 };
+enum api_scope {
+	API_SCOPE_WORKER = 1,
+	API_SCOPE_PORT = 2,
+	API_SCOPE_TRANSPORT = 4,
+	API_SCOPE_CONTROL = 8
+};
 struct api_counters_ask {
 	uint32_t scopes; // API_SCOPE_*, 0 = all
 	uint32_t pad;

@@ -27,7 +27,8 @@ static const char *const ciphers[] = {"-", "chacha20-poly1305", "none", "aes-256
 static const char *const rule_types[] = {"consume", "forward", "intermediary"};
 static const char *const rule_ins[] = {"-", "any", "local", "transport"};
 static const char *const roles[] = {"in", "out", "drop", "info"};
-static const char *const scopes[] = {"-", "worker", "port", "-", "transport"};
+static const char *const scopes[] = {
+	"-", "worker", "port", "-", "transport", "-", "-", "-", "control"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node

@@ -126,14 +126,14 @@ static_assert(sizeof(struct api_rule) == 120, "api_rule");
 enum api_role { API_ROLE_IN, API_ROLE_OUT, API_ROLE_DROP, API_ROLE_INFO };
 
 struct api_counter {
-	char of[API_NAME_LEN]; // worker0.., port or transport
+	char of[API_NAME_LEN]; // worker0.., port, transport or control
 	char name[API_NAME_LEN];
 	char unit[16];
 	char help[112];
 	uint8_t scope; // enum api_scope
-	uint8_t role; // enum api_role; workers only
+	uint8_t role; // enum api_role; workers and control only
 	uint8_t pad[6];
-	char stage[8]; // ditto
+	char stage[8]; // workers only
 	uint64_t value;
 };
 static_assert(sizeof(struct api_counter) == 216, "api_counter");

@@ -25,6 +25,12 @@ static const struct counter_desc hops[] = {
 #include "lib/shm/counters.def"
 };
 
+static const struct counter_desc control[] = {
+#define COUNTER_CONTROL(role, name, unit, help)                                                    \
+	[C_##name] = {#name, unit, help, SCOPE_CONTROL, STAGE_info, ROLE_##role},
+#include "lib/shm/counters.def"
+};
+
 const struct counter_desc *stats_desc(enum counter_scope scope, size_t *n)
 {
 	switch (scope) {
@@ -37,6 +43,9 @@ const struct counter_desc *stats_desc(enum counter_scope scope, size_t *n)
 	case SCOPE_HOP:
 		*n = ARRAY_LEN(hops);
 		return hops;
+	case SCOPE_CONTROL:
+		*n = ARRAY_LEN(control);
+		return control;
 	}
 	*n = 0;
 	return NULL;

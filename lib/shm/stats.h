@@ -28,7 +28,14 @@ enum hop_counter {
 	H_COUNT
 };
 
-enum counter_scope { SCOPE_WORKER, SCOPE_PORT, SCOPE_HOP };
+// Not in the segment: the control plane counts them for itself.
+enum control_counter {
+#define COUNTER_CONTROL(role, name, unit, help) C_##name,
+#include "lib/shm/counters.def"
+	C_COUNT
+};
+
+enum counter_scope { SCOPE_WORKER, SCOPE_PORT, SCOPE_HOP, SCOPE_CONTROL };
 enum counter_stage { STAGE_frame, STAGE_dgram, STAGE_packet, STAGE_seal, STAGE_send, STAGE_info };
 enum counter_role { ROLE_IN, ROLE_OUT, ROLE_DROP, ROLE_INFO };
 
@@ -38,7 +45,7 @@ struct counter_desc {
 	const char *help;
 	uint8_t scope;
 	uint8_t stage; // workers only
-	uint8_t role; // ditto
+	uint8_t role; // workers and control
 };
 
 enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 1 };

@@ -144,7 +144,7 @@ int cmd_show_counters(struct cli *c)
 // ---- drops ----
 
 struct drops {
-	struct api_counter *v; // one a counter name, summed over workers
+	struct api_counter *v; // one a counter name, summed over workers; and of the control plane
 	size_t n, cap;
 };
 
@@ -260,7 +260,7 @@ static void drops_text(
 
 int cmd_show_drops(struct cli *c)
 {
-	struct api_counters_ask ask = {.scopes = API_SCOPE_WORKER};
+	struct api_counters_ask ask = {.scopes = API_SCOPE_WORKER | API_SCOPE_CONTROL};
 	struct stage st[8];
 	struct drops d = {0};
 	size_t n_st;

@@ -20,6 +20,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "lib/link/rail_cookie.h"
 #include "lib/link/rail_hs.h"
 #include "lib/wire/rail.h"
 #include "tests/controlplane/transport/world_loop.h"
@@ -49,6 +50,8 @@ struct dp_client {
 	int refuse; // status of the next HOP_ADD
 	struct w_hop hops[HOPS];
 	uint64_t cookie;
+	struct cmd_cookies cookies; // as told last
+	unsigned n_cookies_told;
 };
 
 struct neigh {
@@ -361,7 +364,8 @@ static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
 
 static void w_command(struct w_job *j)
 {
-	j->done(j->arg, j->status, j->aux);
+	if (j->done != NULL)
+		j->done(j->arg, j->status, j->aux);
 }
 
 static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
@@ -375,6 +379,10 @@ static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
 		return w_cmd_add(c, cmd);
 	case CMD_HOP_REKEY:
 		return w_cmd_rekey(c, cmd);
+	case CMD_COOKIES:
+		c->cookies = *(const struct cmd_cookies *)cmd;
+		c->n_cookies_told++;
+		return 0;
 	default:
 		break;
 	}
@@ -427,19 +435,57 @@ int dp_client_send_rekey(
 	return 0;
 }
 
-static void w_deliver(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+static void w_dgram_arrives(struct w_job *j);
+
+// What a worker does with an init while cookies are demanded. True: it goes no further.
+static bool w_wants_cookie(
+	struct dp_client *c, const struct dpmsg_addr *src, const uint8_t *bytes, size_t len)
+{
+	static const uint8_t nonce[RAIL_COOKIE_NONCE_LEN];
+	uint8_t value[RAIL_COOKIE_VALUE_LEN];
+	struct w_job *j;
+
+	if (!c->cookies.demand || rail_classify(bytes, len) != RAIL_INIT)
+		return false;
+	for (unsigned i = 0; i < c->cookies.n_secrets; i++) {
+		rail_cookie_value(value, c->cookies.secret[i], src->ip, src->port);
+		if (rail_mac2_is_right(bytes, len, value))
+			return false;
+	}
+	rail_cookie_value(value, c->cookies.secret[0], src->ip, src->port);
+	w_n_cookies[c->node]++;
+	if (src->ip[15] >= N_NODES)
+		return true; // goes to nobody
+	j = w_post(w_dgram_arrives);
+	j->from = c->node;
+	j->to = src->ip[15];
+	j->len = RAIL_COOKIE_LEN;
+	assert_int_equal(rail_cookie_make(j->bytes, c->cookies.key, bytes, len, nonce, value), 0);
+	return true;
+}
+
+static void w_deliver_from(
+	const struct dpmsg_addr *src, unsigned to, const uint8_t *bytes, size_t len)
 {
 	uint8_t buf[sizeof(struct up_handshake) + RAIL_HS_MAX] __attribute__((aligned(8)));
 	struct up_handshake *m = (struct up_handshake *)buf;
 
-	if (to >= N_NODES || !nodes[to].dp.attached)
+	if (to >= N_NODES || !nodes[to].dp.attached ||
+		w_wants_cookie(&nodes[to].dp, src, bytes, len))
 		return;
 	memset(m, 0, sizeof(*m));
 	m->h.type = UP_HANDSHAKE;
-	m->src = w_addr(from);
+	m->src = *src;
 	m->dst = w_addr(to);
 	memcpy(m->bytes, bytes, len);
 	W_EACH(&nodes[to].dp, on_handshake, 0, m, len);
+}
+
+static void w_deliver(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	struct dpmsg_addr src = w_addr(from);
+
+	w_deliver_from(&src, to, bytes, len);
 }
 
 static void w_dgram_arrives(struct w_job *j)
@@ -461,7 +507,6 @@ int dp_client_send_datagram(struct dp_client *c, unsigned worker, uint32_t adj, 
 	w_n_dgrams++;
 	w_n_inits[c->node] += p[0] == RAIL_INIT;
 	w_n_responses[c->node] += p[0] == RAIL_RESPONSE;
-	w_n_cookies[c->node] += p[0] == RAIL_COOKIE;
 	if (p[0] == RAIL_INIT) {
 		memcpy(w_last_init[c->node], p, len);
 		w_last_init_len[c->node] = len;

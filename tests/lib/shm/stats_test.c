@@ -24,7 +24,7 @@ static struct stats_hdr *segment(size_t *len)
 
 static void each_counter_has_name_unit_and_help_once(void **state)
 {
-	for (int scope = SCOPE_WORKER; scope <= SCOPE_HOP; scope++) {
+	for (int scope = SCOPE_WORKER; scope <= SCOPE_CONTROL; scope++) {
 		size_t n;
 		const struct counter_desc *d = stats_desc((enum counter_scope)scope, &n);
 
@@ -47,6 +47,22 @@ static void drops_are_named_so(void **state)
 	assert_string_equal(d[W_drop_adj].name, "drop_adj");
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
+	d = stats_desc(SCOPE_CONTROL, &n);
+	assert_int_equal(n, C_COUNT);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
+}
+
+// Drops of workers and of the control plane are shown in one list.
+static void no_name_stands_in_both_lists(void **state)
+{
+	size_t n_workers, n_control;
+	const struct counter_desc *w = stats_desc(SCOPE_WORKER, &n_workers);
+	const struct counter_desc *c = stats_desc(SCOPE_CONTROL, &n_control);
+
+	for (size_t i = 0; i < n_workers; i++)
+		for (size_t k = 0; k < n_control; k++)
+			assert_string_not_equal(w[i].name, c[k].name);
 }
 
 static void blocks_do_not_overlap_and_end_at_len(void **state)
@@ -99,6 +115,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_counter_has_name_unit_and_help_once),
 		cmocka_unit_test(drops_are_named_so),
+		cmocka_unit_test(no_name_stands_in_both_lists),
 		cmocka_unit_test(blocks_do_not_overlap_and_end_at_len),
 		cmocka_unit_test(check_refuses_a_segment_of_another_build),
 	};
