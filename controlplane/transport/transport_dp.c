@@ -171,6 +171,8 @@ int tp_dp_path(struct transport *t)
 	int rc;
 
 	c.adj = neigh_path(t->ref)->adj;
+	// Nothing else changes the address of a link that is there.
+	c.roamed = memcmp(&t->dp_peer, &t->peer, sizeof(t->peer)) != 0;
 	rc = dp_client_send(t->m->conf.dp, &c, sizeof(c), tp_on_plain_done, t);
 	if (rc != 0)
 		return rc;

@@ -190,6 +190,7 @@ void hop_roamed(struct wctx *w, struct hop *h, const struct rx_dgram *d)
 		h->seen_noted = false;
 	}
 	h->seen_bytes += d->udp_len;
+	h->seen_counter = h->replay->top;
 	if (!h->seen_noted && bucket_take(&h->roams, w->now_ns, HOP_ROAM_PERIOD_NS, HOP_ROAM_BURST))
 		h->seen_noted = hop_note_addr(w, h, &h->seen);
 }
@@ -211,19 +212,34 @@ static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	hop_send_probe(w, h, 0);
 }
 
+// False: it stays where it is.
+static bool follow(struct wctx *w, struct hop *h, const struct hop_cmd *c)
+{
+	bool seen = hop_addr_equal(&h->seen, c->peer.ip, c->peer.port);
+
+	// The address follows the highest counter: who was seen there may have been one who copied
+	// datagrams and was faster for a moment.
+	if (c->roamed && (!seen || h->seen_counter != h->replay->top)) {
+		h->seen.port = 0;
+		hop_note_addr(w, h, &h->peer);
+		return false;
+	}
+	if (seen && !(h->trying && hop_addr_equal(&h->old_peer, c->peer.ip, c->peer.port))) {
+		try_path(w, h, c);
+		return true;
+	}
+	h->peer = c->peer;
+	h->trying = false;
+	return true;
+}
+
 void hop_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 {
+	bool moves = c->peer.port != 0 && !hop_addr_equal(&h->peer, c->peer.ip, c->peer.port);
+
 	if (c->payload_max != 0)
 		h->payload_max = c->payload_max;
-	if (c->peer.port != 0 && !hop_addr_equal(&h->peer, c->peer.ip, c->peer.port)) {
-		if (hop_addr_equal(&h->seen, c->peer.ip, c->peer.port)) {
-			try_path(w, h, c);
-			return;
-		}
-		h->peer = c->peer;
-		h->trying = false;
-	}
-	if (c->adj != 0)
+	if ((!moves || follow(w, h, c)) && c->adj != 0)
 		h->adj = c->adj;
 }
 

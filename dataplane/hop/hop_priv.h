@@ -154,6 +154,7 @@ struct hop {
 	// Roaming: where the peer was seen, and the address we try now.
 	struct hop_addr seen;
 	uint64_t seen_bytes;
+	uint64_t seen_counter; // highest that came from there
 	bool seen_noted;
 	struct hop_addr old_peer;
 	uint32_t old_adj;
@@ -178,6 +179,7 @@ struct hop_cmd {
 	uint32_t adj; // PATH
 	struct hop_addr peer; // PATH
 	uint16_t payload_max; // PATH
+	uint8_t roamed; // PATH
 	uint8_t send_close; // DEL
 	uint8_t code;
 	uint8_t text_len;

@@ -509,6 +509,7 @@ int hop_table_path(struct hop_table *t, const struct cmd_hop_path *c)
 		return rc;
 	cmd->adj = c->adj;
 	cmd->payload_max = c->payload_max;
+	cmd->roamed = c->roamed;
 	hop_addr_from(&cmd->peer, &c->peer);
 	cmd_send(t, rec);
 	return 0;

@@ -223,7 +223,9 @@ struct cmd_hop_path {
 	uint32_t adj;
 	struct dpmsg_addr peer;
 	uint16_t payload_max; // 0: unchanged
-	uint16_t pad;
+	uint8_t roamed; // 1: as EVT_HOP_ROAMED told; followed only if nothing newer came from
+			// elsewhere
+	uint8_t pad;
 };
 static_assert(sizeof(struct cmd_hop_path) == 48, "cmd_hop_path");
 

@@ -422,6 +422,7 @@ static void a_peer_that_moves_is_followed(void **state)
 	W_EACH(&nodes[1].dp, on_hop_note, &e);
 	w_run(10);
 	assert_int_equal(w_hop_of(1, b)->n_paths, 1);
+	assert_int_equal(w_hop_of(1, b)->n_roamed, 1);
 	assert_int_equal(w_hop_of(1, b)->add.peer.port, 9999);
 	assert_int_equal(info_of(b).peer.port, 9999);
 	both_up(a, b);

@@ -37,7 +37,7 @@ struct w_hop {
 	bool live;
 	struct cmd_hop_add add;
 	struct w_key keys[KEYS];
-	unsigned n_adds, n_rekeys, n_resets, n_paths;
+	unsigned n_adds, n_rekeys, n_resets, n_paths, n_roamed;
 	uint64_t instance_local, instance_remote;
 };
 
@@ -391,8 +391,11 @@ static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
 		return -ENOENT;
 	if (hdr->type == CMD_HOP_DEL)
 		h->live = false;
-	if (hdr->type == CMD_HOP_PATH)
-		h->add.peer = ((const struct cmd_hop_path *)cmd)->peer, h->n_paths++;
+	if (hdr->type == CMD_HOP_PATH) {
+		h->add.peer = ((const struct cmd_hop_path *)cmd)->peer;
+		h->n_paths++;
+		h->n_roamed += ((const struct cmd_hop_path *)cmd)->roamed;
+	}
 	if (hdr->type == CMD_HOP_PING)
 		w_note(c, EVT_HOP_RTT, del->hop, 123, cookie);
 	return 0;

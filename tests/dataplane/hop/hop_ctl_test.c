@@ -280,14 +280,44 @@ static uint16_t dst_port(const struct node *x, unsigned i)
 	return be16_get(rte_pktmbuf_mtod_offset(x->wire[i], uint8_t *, 14 + 20 + 2));
 }
 
-static void follow(struct pair *p, uint16_t port)
+static void path(struct pair *p, uint16_t port, bool roamed)
 {
-	struct cmd_hop_path c = {.hop = HOP_B, .adj = ADJ};
+	struct cmd_hop_path c = {.hop = HOP_B, .adj = ADJ, .roamed = roamed};
 
 	memcpy(c.peer.ip, p->a.ip, 16);
 	c.peer.port = port;
 	assert_int_equal(hop_table_path(p->b.w.hops, &c), 0);
 	run_commands(&p->b);
+}
+
+static void follow(struct pair *p, uint16_t port)
+{
+	path(p, port, true);
+}
+
+// Where B's next datagram goes.
+static uint16_t goes_to(struct pair *p)
+{
+	lose_all(&p->b);
+	send_packet(p, &p->b, 0, 1, 1);
+	flush(&p->b);
+	assert_int_equal(p->b.n_wire, 1);
+	return dst_port(&p->b, 0);
+}
+
+static void from_port(struct pair *p, uint16_t port)
+{
+	send_packet(p, &p->a, 0, 1, 10);
+	arrive_from_port(p, port);
+}
+
+// What B sent to `port` arrives at A, whose answer comes back from there.
+static void answers_from(struct pair *p, uint16_t port)
+{
+	for (unsigned i = 0; i < p->b.n_wire; i++) // as the NAT does it
+		be16_put(rte_pktmbuf_mtod_offset(p->b.wire[i], uint8_t *, 14 + 20 + 2), PORT);
+	deliver_all(&p->b, &p->a);
+	arrive_from_port(p, port);
 }
 
 static void tells_where_a_peer_moved_and_answers_at_the_old_place(void **state)
@@ -379,12 +409,125 @@ static void the_old_address_returns_when_the_new_one_is_silent(void **state)
 	pair_fini(&p);
 }
 
+static void an_order_to_follow_that_comes_late_is_refused(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	from_port(&p, 5555);
+	assert_true(next_note(&p.b, NOTE_HOP_ROAMED, &n));
+	from_port(&p, PORT); // was it ever away?
+	follow(&p, 5555);
+	assert_true(next_note(&p.b, NOTE_HOP_ROAMED, &n));
+	assert_int_equal(n.addr.port, PORT);
+	assert_false(hop_of(&p.b)->trying);
+	assert_int_equal(goes_to(&p), PORT);
+	// another one, seen since: neither
+	from_port(&p, 5555);
+	from_port(&p, 6666);
+	follow(&p, 5555);
+	assert_int_equal(goes_to(&p), PORT);
+	// the highest, told anew, is followed
+	from_port(&p, 6666);
+	follow(&p, 6666);
+	assert_int_equal(goes_to(&p), 6666);
+	pair_fini(&p);
+}
+
+static void a_replay_from_elsewhere_moves_nobody(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+	struct rte_mbuf *copy;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	send_packet(&p, &p.a, 0, 1, 10);
+	flush(&p.a);
+	copy = copy_of(&p, p.a.wire[0]);
+	deliver_all(&p.a, &p.b);
+	p.a.wire[p.a.n_wire++] = copy;
+	arrive_from_port(&p, 5555);
+	assert_int_equal(counter(&p.b, W_drop_replay), 1);
+	assert_false(next_note(&p.b, NOTE_HOP_ROAMED, &n));
+	assert_int_equal(goes_to(&p), PORT);
+	pair_fini(&p);
+}
+
+static void a_lost_probe_of_a_new_address_is_repeated(void **state)
+{
+	struct pair p;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	from_port(&p, 5555);
+	follow(&p, 5555);
+	lose_all(&p.b);
+	advance(&p, 1100 * MS_NS);
+	assert_int_equal(p.b.n_wire, 1);
+	assert_int_equal(dst_port(&p.b, 0), 5555);
+	answers_from(&p, 5555);
+	assert_false(hop_of(&p.b)->trying);
+	advance(&p, 4000 * MS_NS);
+	lose_all(&p.a);
+	assert_int_equal(goes_to(&p), 5555);
+	pair_fini(&p);
+}
+
+// An answer to what was sent before the move proves nothing.
+static void an_old_probe_proves_no_new_address(void **state)
+{
+	struct pair p;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	hop_send_probe(&p.b.w, hop_of(&p.b), 0);
+	flush(&p.b);
+	from_port(&p, 5555);
+	follow(&p, 5555);
+	rte_pktmbuf_free(p.b.wire[--p.b.n_wire]); // the new one is lost
+	answers_from(&p, 5555);
+	assert_true(hop_of(&p.b)->trying);
+	pair_fini(&p);
+}
+
+static void what_comes_from_a_new_address_lets_three_times_as_much_go_there(void **state)
+{
+	struct pair p;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	from_port(&p, 5555);
+	follow(&p, 5555);
+	assert_int_equal(hop_of(&p.b)->try_bytes, 3 * 50 - 33);
+	from_port(&p, 5555);
+	assert_int_equal(hop_of(&p.b)->try_bytes, 6 * 50 - 33);
+	from_port(&p, PORT); // not from there
+	assert_int_equal(hop_of(&p.b)->try_bytes, 6 * 50 - 33);
+	pair_fini(&p);
+}
+
+static void a_peer_that_comes_back_is_followed_at_once(void **state)
+{
+	struct pair p;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	from_port(&p, 5555);
+	follow(&p, 5555);
+	assert_true(hop_of(&p.b)->trying);
+	from_port(&p, PORT);
+	follow(&p, PORT);
+	assert_false(hop_of(&p.b)->trying);
+	assert_int_equal(goes_to(&p), PORT);
+	advance(&p, 4000 * MS_NS);
+	lose_all(&p.a);
+	assert_int_equal(goes_to(&p), PORT);
+	pair_fini(&p);
+}
+
 static void an_address_by_configuration_is_taken_at_once(void **state)
 {
 	struct pair p;
 
 	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
-	follow(&p, 6666);
+	path(&p, 6666, false);
 	send_packet(&p, &p.b, 0, 1, 1000);
 	flush(&p.b);
 	assert_int_equal(p.b.n_wire, 1);
@@ -411,6 +554,12 @@ int main(void)
 		cmocka_unit_test(an_old_number_from_elsewhere_moves_nobody),
 		cmocka_unit_test(sends_little_to_an_address_until_it_is_proven),
 		cmocka_unit_test(the_old_address_returns_when_the_new_one_is_silent),
+		cmocka_unit_test(an_order_to_follow_that_comes_late_is_refused),
+		cmocka_unit_test(a_replay_from_elsewhere_moves_nobody),
+		cmocka_unit_test(a_lost_probe_of_a_new_address_is_repeated),
+		cmocka_unit_test(an_old_probe_proves_no_new_address),
+		cmocka_unit_test(what_comes_from_a_new_address_lets_three_times_as_much_go_there),
+		cmocka_unit_test(a_peer_that_comes_back_is_followed_at_once),
 		cmocka_unit_test(an_address_by_configuration_is_taken_at_once),
 	};
 
