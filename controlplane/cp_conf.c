@@ -1,6 +1,6 @@
 // Table of the control plane's options and the checks that span several of them: that names of
-// transports are known, addresses can be read, route ids are not given twice. What becomes of it is
-// main.c's.
+// transports are known, addresses and lists of peers can be read, route ids are not given twice.
+// What becomes of it is main.c's.
 #include "controlplane/cp_conf.h"
 
 #include "controlplane/app/edge.h"
@@ -21,6 +21,7 @@ static const char *const mode_names[] = {"datagram", NULL};
 static const char *const cipher_names[] = {"auto", "chacha20-poly1305", "none", NULL};
 static const char *const type_names[] = {"consume", "forward", "intermediary", NULL};
 static const char *const allow_names[] = {"listed", "any", NULL};
+static const char *const access_names[] = {"allow", "deny", NULL};
 static const char *const level_names[] = {"err", "warn", "notice", "info", "debug", NULL};
 static const char *const rights_names[] = {"all", "show", "none", NULL};
 
@@ -34,6 +35,11 @@ static const char *check_name(const char *text)
 static const char *check_dir(const char *text)
 {
 	return text[0] == '/' ? NULL : "must be an absolute path";
+}
+
+static const char *check_file(const char *text)
+{
+	return text[0] == '\0' || text[0] == '/' ? NULL : "must be an absolute path, or empty";
 }
 
 static const char *check_pk(const char *text)
@@ -61,6 +67,7 @@ static const char *check_if(const char *text)
 
 #define VALUE(field) CONF_FIELD(struct cp_values, field)
 #define TP(field) CONF_FIELD(struct cp_transport_values, field)
+#define PEER(field) CONF_FIELD(struct cp_peer_values, field)
 #define RULE(field) CONF_FIELD(struct cp_rule_values, field)
 #define EDGE(field) CONF_FIELD(struct cp_edge_values, field)
 
@@ -79,9 +86,17 @@ static const struct conf_item items[] = {
 		.help = "what members of api_group may do: all, show or none"},
 	{"peers", "allow", CONF_ENUM, .def = "listed", VALUE(allow), .flags = CONF_LIVE,
 		.names = allow_names,
-		.help = "who may make a transport to us: listed keys, or any"},
+		.help = "who may make a transport to us: listed keys, or any that is not denied"},
+	{"peers", "allow_file", CONF_STR, .flags = CONF_LIVE, VALUE(allow_file),
+		.check = check_file, .help = "file of keys that may, one a line; empty: none"},
+	{"peers", "deny_file", CONF_STR, .flags = CONF_LIVE, VALUE(deny_file), .check = check_file,
+		.help = "file of keys that never may; empty: none"},
 	{"peers", "accepted_max", CONF_UINT, .def = "1024", .min = 1, .max = 1 << 20,
 		VALUE(accepted_max), .help = "most transports made by peers that are not listed"},
+	{"peer", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, PEER(key), .check = check_pk,
+		.help = "public key of a node that may connect, or never may"},
+	{"peer", "access", CONF_ENUM, .def = "allow", .flags = CONF_LIVE, PEER(access),
+		.names = access_names, .help = "allow, or deny: never, whatever else says"},
 	{"link", "keepalive", CONF_DURATION, .def = "10s", .min = CONF_MS(100), .max = CONF_S(3600),
 		VALUE(keepalive_ns), .help = "a probe is sent when nothing was for so long"},
 	{"link", "dead", CONF_DURATION, .def = "25s", .min = CONF_MS(300), .max = CONF_S(7200),
@@ -136,6 +151,7 @@ static const struct conf_item items[] = {
 	}
 static const struct conf_class classes[] = {
 	CLASS("transport", transports, struct cp_transport_values, CP_TRANSPORTS_MAX),
+	CLASS("peer", peers, struct cp_peer_values, CP_PEERS_MAX),
 	CLASS("rule", rules, struct cp_rule_values, CP_RULES_MAX),
 	CLASS("edge", edges, struct cp_edge_values, EDGES_MAX),
 };
@@ -152,6 +168,39 @@ static int bad(char *err, const char *section, const char *name, const char *wha
 {
 	snprintf(err, CONF_ERR_MAX, "[%s %s]: %s", section, name, what);
 	return -EINVAL;
+}
+
+// ---- peers ----
+
+static int load_peer(struct cp_conf *c, const struct cp_peer_values *v, char *err)
+{
+	struct key_pk pk;
+	int rc;
+
+	if (check_name(v->name) != NULL)
+		return bad(err, "peer", v->name, check_name(v->name));
+	key_pk_from_text(&pk, v->key, strlen(v->key)); // the table checked it
+	if (!key_pk_is_valid(&pk))
+		return bad(err, "peer", v->name, "its key is no public key: a digit is wrong");
+	rc = peer_list_add(c->peers, &pk, v->access == 1 ? PEER_DENIED : PEER_ALLOWED, v->name);
+	return rc == 0 ? 0 : bad(err, "peer", v->name, "too many keys, or out of memory");
+}
+
+static int load_peers(struct cp_conf *c, char *err)
+{
+	const struct cp_peer_values *v = c->v->peers.v;
+	int rc = 0;
+
+	static_assert((int)PEER_LIST_ERR_MAX <= (int)CONF_ERR_MAX, "err");
+	for (size_t i = 0; rc == 0 && i < c->v->peers.n; i++)
+		rc = load_peer(c, &v[i], err);
+	if (rc == 0 && c->v->allow_file[0] != '\0')
+		rc = peer_list_read(c->peers, c->v->allow_file, PEER_ALLOWED, err);
+	if (rc == 0 && c->v->deny_file[0] != '\0')
+		rc = peer_list_read(c->peers, c->v->deny_file, PEER_DENIED, err);
+	if (rc == 0)
+		peer_list_done(c->peers);
+	return rc;
 }
 
 // ---- transports ----
@@ -410,13 +459,17 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 		return errno != 0 ? -errno : -EINVAL;
 	c->file = file;
 	c->v = conf_values(file);
+	c->peers = peer_list_new();
 	c->transports = calloc(c->v->transports.n + 1, sizeof(*c->transports));
 	c->rules = calloc(c->v->rules.n + 1, sizeof(*c->rules));
 	c->edges = calloc(c->v->edges.n + 1, sizeof(*c->edges));
 	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
 	snprintf(err, CONF_ERR_MAX, "out of memory");
-	if (c->transports != NULL && c->rules != NULL && c->edges != NULL && c->attach != NULL)
+	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
+		c->attach != NULL)
 		rc = cross_check(c, err);
+	if (rc == 0)
+		rc = load_peers(c, err);
 	if (rc == 0)
 		rc = load_transports(c, err);
 	if (rc == 0)
@@ -444,6 +497,7 @@ void cp_conf_free(struct cp_conf *c)
 {
 	if (c->file != NULL)
 		conf_free(c->file);
+	peer_list_free(c->peers);
 	free(c->transports);
 	free(c->rules);
 	free(c->edges);

@@ -7,7 +7,7 @@
 #include "lib/api/api.h"
 #include "lib/conf/conf.h"
 
-enum { CP_TRANSPORTS_MAX = 16384, CP_RULES_MAX = 65536 };
+enum { CP_TRANSPORTS_MAX = 16384, CP_RULES_MAX = 65536, CP_PEERS_MAX = 16384 };
 
 struct cp_transport_values {
 	char *name;
@@ -17,6 +17,12 @@ struct cp_transport_values {
 	int mode;
 	int cipher;
 	bool dial;
+};
+
+struct cp_peer_values {
+	char *name;
+	char *key;
+	int access;
 };
 
 struct cp_rule_values {
@@ -47,12 +53,15 @@ struct cp_values {
 	char *api_group;
 	int api_rights;
 	int allow;
+	char *allow_file;
+	char *deny_file;
 	uint32_t accepted_max;
 	uint64_t keepalive_ns;
 	uint64_t dead_ns;
 	uint64_t rekey_ns;
 	int log_level;
 	struct conf_array transports; // struct cp_transport_values
+	struct conf_array peers; // struct cp_peer_values
 	struct conf_array rules; // struct cp_rule_values
 	struct conf_array edges; // struct cp_edge_values
 };
@@ -61,6 +70,7 @@ struct cp_conf {
 	struct conf *file; // owner
 	const struct cp_values *v; // of file
 	// what the sections say, checked
+	struct peer_list *peers; // of [peers] and [peer NAME]
 	struct transport_conf *transports;
 	struct api_rule_add *rules;
 	struct api_edge_add *edges; // named as their devices
@@ -71,7 +81,7 @@ struct cp_conf {
 const struct conf_schema *cp_conf_schema(void);
 
 // Read path, or the text when it is not NULL (tests). 0 or -errno; err is one line with file:line
-// or the section's name, and the fix. On failure *c is empty.
+// or the section's name, and the fix. On failure *c is empty. Lists of peers are read with it.
 int cp_conf_load(struct cp_conf *c, const char *path, char err[CONF_ERR_MAX]);
 int cp_conf_parse(struct cp_conf *c, const char *text, size_t len, char err[CONF_ERR_MAX]);
 void cp_conf_free(struct cp_conf *c);

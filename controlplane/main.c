@@ -253,24 +253,37 @@ static bool edges_moved(const struct cp_conf *x, const struct cp_conf *y)
 	       memcmp(x->attach, y->attach, x->n_edges * sizeof(*x->attach)) != 0;
 }
 
-static void on_hup(void *arg)
+// Read the configuration again: whole, or not at all. text: what is wrong with it, or what is left
+// to say. 0 or -errno.
+static int reload(void *arg, char *text, size_t cap)
 {
 	struct app *a = arg;
 	struct cp_conf next, old;
 	char err[CONF_ERR_MAX];
 	const char *key;
 	bool moved;
+	int rc = cp_conf_load(&next, a->conf_path, err);
 
-	if (cp_conf_load(&next, a->conf_path, err) < 0) {
+	text[0] = '\0';
+	if (rc == 0 && conf_is_missing(next.file) && !conf_is_missing(a->conf.file)) {
+		cp_conf_free(&next);
+		rc = -ENOENT; // no reason to end all transports
+		snprintf(err, sizeof(err), "%s: %s", a->conf_path, strerror(ENOENT));
+	}
+	if (rc < 0) {
 		log_err("configuration not taken, nothing changed: %s", err);
-		return;
+		snprintf(text, cap, "%s", err);
+		return rc;
 	}
 	key = cp_conf_needs_restart(&a->conf, &next);
-	if (key != NULL)
+	if (key != NULL) {
 		log_warn("key=%s changed: takes effect at the next start", key);
+		snprintf(text, cap, "key %s changed: takes effect at the next start", key);
+	}
 	log_level_set("all", next.v->log_level);
-	transport_mgr_allow_any(a->transports, next.v->allow == 1);
+	// A peer that came by itself may have got a name now, with which it may stay.
 	reload_transports(a, &next);
+	transport_mgr_policy(a->transports, next.v->allow == 1, next.peers);
 	if (rule_mgr_config(a->rules, next.rules, next.n_rules) < 0)
 		log_err("rules of the configuration not taken: out of memory");
 	reload_edges(a, &next);
@@ -281,6 +294,14 @@ static void on_hup(void *arg)
 	if (moved)
 		attach_edges(a);
 	log_notice("configuration=%s taken", a->conf_path);
+	return 0;
+}
+
+static void on_hup(void *arg)
+{
+	char text[API_TEXT_MAX];
+
+	reload(arg, text, sizeof(text)); // says in the log what came of it
 }
 
 static void on_term(void *arg)
@@ -330,6 +351,7 @@ static int start_transports(struct app *a)
 		.id = a->id,
 		.state_dir = v->state_dir[0] != '\0' ? v->state_dir : v->run_dir,
 		.allow_any = v->allow == 1,
+		.peers = a->conf.peers,
 		.accepted_max = v->accepted_max,
 		.keepalive_ms = (uint32_t)(v->keepalive_ns / CLOCK_NS_PER_MS),
 		.dead_ms = (uint32_t)(v->dead_ns / CLOCK_NS_PER_MS),
@@ -406,6 +428,7 @@ static int start_api(struct app *a)
 		.edges = a->edges,
 		.conf = conf_of,
 		.conf_arg = a,
+		.reload = reload,
 		.node = a->node};
 	struct api_server_conf c = {.loop = a->loop, .node = a->node};
 	char path[PATH_MAX], err[CONF_ERR_MAX] = "";

@@ -423,6 +423,20 @@ static void on_log_level(void *ctx, struct api_req *r, const void *payload, size
 		log_answer(s, rc);
 }
 
+// ---- configuration ----
+
+static void on_config_reload(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_reload_done done = {0};
+	int rc = a->d.reload(a->d.conf_arg, done.text, sizeof(done.text));
+
+	if (rc < 0)
+		api_req_fail(r, rc, "not taken, nothing changed: %.200s", done.text);
+	else
+		api_req_end(r, &done, sizeof(done));
+}
+
 // ---- the table ----
 
 #define LIST(type, name, fn)                                                                       \
@@ -466,6 +480,7 @@ static const struct api_method methods[] = {
 	{API_PING, API_RIGHT_SHOW, "ping", sizeof(struct api_ping), sizeof(struct api_ping),
 		on_ping},
 	ACT(API_LOG_LEVEL, "log level", on_log_level, struct api_log_level),
+	{API_CONFIG_RELOAD, API_RIGHT_CHANGE, "config reload", 0, 0, on_config_reload},
 };
 
 const struct api_method *api_methods(size_t *n)

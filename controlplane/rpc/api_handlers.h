@@ -25,6 +25,8 @@ struct api_deps {
 	struct edge_mgr *edges;
 	const struct conf *(*conf)(void *arg); // the configuration in force
 	void *conf_arg;
+	// Read it again: 0 or -errno; text gets what is wrong, or what is left to say.
+	int (*reload)(void *conf_arg, char *text, size_t cap);
 	const char *node; // name
 };
 

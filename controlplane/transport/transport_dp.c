@@ -510,6 +510,8 @@ static void adopt(struct transport *t, const struct evt_hop *e)
 	t->in_dp = t->seen = true;
 	log_info("transport %s: taken over from the data plane, %s", t->conf.name,
 		e->up ? "up" : "down");
+	if (!tp_policy(t))
+		return;
 	if (e->mode != t->conf.mode || !tp_link_fits(t)) {
 		tp_link_unfit(t); // on_synced() dials
 		return;

@@ -444,23 +444,32 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 	const struct up_handshake *in, struct rail_hs_side *side, const struct rail_hs_terms *terms)
 {
 	struct transport *t = tp_find_pk(m, &terms->peer);
+	enum peer_access access;
 	struct transport_conf conf = {.mode = HOP_MODE_DATAGRAM,
 		.ciphers = TRANSPORT_AUTO,
 		.origin = TRANSPORT_ACCEPTED,
 		.peer = terms->peer};
 	char pk[KEY_PK_TEXT_LEN + 1];
 
+	access = peer_list_find(m->conf.peers, &terms->peer, conf.name);
+	if (access == PEER_DENIED) {
+		m->stats.drop_hs_denied++;
+		refuse(m, worker, in, side, terms, RAIL_REFUSAL_NOT_ALLOWED, "");
+		return NULL;
+	}
 	if (t != NULL)
 		return t;
-	if (!m->conf.allow_any) {
+	if (access != PEER_ALLOWED && !m->conf.allow_any) {
 		// Silence: any key is quickly made, and a node is not to be found by asking.
 		m->stats.drop_hs_not_allowed++;
-		log_limited(LOG_NOTICE, "a handshake of a key that no transport names: %s",
+		log_limited(LOG_NOTICE,
+			"a handshake of a key that neither a transport nor a list names: %s",
 			pk_short(&terms->peer, pk));
 		return NULL;
 	}
-	snprintf(
-		conf.name, sizeof(conf.name), "peer-%.12s", (key_pk_to_text(&terms->peer, pk), pk));
+	if (conf.name[0] == '\0')
+		snprintf(conf.name, sizeof(conf.name), "peer-%.12s",
+			(key_pk_to_text(&terms->peer, pk), pk));
 	if (m->n_accepted < m->conf.accepted_max)
 		t = tp_new(m, &conf);
 	if (t == NULL) {

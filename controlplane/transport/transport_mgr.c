@@ -20,6 +20,8 @@ LOG_MODULE("transport");
 
 enum { TICK_MS = 1000, REKEY_SLACK_S = 10 };
 
+static const char why_denied[] = "denied by the configuration: see [peers] and [peer NAME]";
+
 uint64_t tp_random64(void)
 {
 	uint64_t v = 0;
@@ -139,8 +141,10 @@ void tp_dial(struct transport *t)
 	struct neigh_ref *ref;
 	int rc;
 
-	if (!t->m->ready || t->removed || t->hop == 0 || !t->conf.dial || t->first.on ||
-		t->state == TRANSPORT_UP)
+	if (t->denied && !t->removed)
+		tp_state_set(t, TRANSPORT_DOWN, why_denied);
+	if (!t->m->ready || t->removed || t->denied || t->hop == 0 || !t->conf.dial ||
+		t->first.on || t->state == TRANSPORT_UP)
 		return;
 	// The link that is there, if any, stays with the address it has.
 	if (t->conf.addr.port != 0) {
@@ -403,6 +407,53 @@ void tp_remove(struct transport *t)
 	tp_cmd_done(t);
 }
 
+// ---- who may connect ----
+
+static bool may_connect(const struct transport *t, enum peer_access access)
+{
+	if (access == PEER_DENIED)
+		return false;
+	return t->conf.origin != TRANSPORT_ACCEPTED || access == PEER_ALLOWED ||
+	       t->m->conf.allow_any;
+}
+
+bool tp_policy(struct transport *t)
+{
+	enum peer_access access = peer_list_find(t->m->conf.peers, &t->conf.peer, NULL);
+
+	t->denied = access == PEER_DENIED;
+	if (may_connect(t, access))
+		return true;
+	if (t->in_dp || t->adding)
+		log_notice(
+			"transport %s: its peer may not connect any more: closing", t->conf.name);
+	tp_dp_del(t, RAIL_CLOSE_POLICY, "not allowed any more");
+	if (t->conf.origin == TRANSPORT_ACCEPTED || t->conf.origin == TRANSPORT_ADOPTED) {
+		tp_remove(t);
+	} else {
+		loop_timer_stop(t->timer);
+		tp_state_set(t, TRANSPORT_DOWN, why_denied);
+	}
+	return false;
+}
+
+void transport_mgr_policy(struct transport_mgr *m, bool allow_any, const struct peer_list *peers)
+{
+	struct transport *t;
+	struct tp_iter it;
+
+	m->conf.allow_any = allow_any;
+	m->conf.peers = peers;
+	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it)) {
+		bool was = t->denied;
+
+		if (tp_policy(t) && was) {
+			tp_state_set(t, TRANSPORT_DOWN, NULL);
+			tp_dial(t);
+		}
+	}
+}
+
 // ---- interface ----
 
 static int say(char *err, size_t err_len, int rc, const char *text)
@@ -454,6 +505,9 @@ int transport_mgr_add(
 
 	if (rc != 0)
 		return rc;
+	if (conf->origin != TRANSPORT_CONFIGURED &&
+		peer_list_find(m->conf.peers, &conf->peer, NULL) == PEER_DENIED)
+		return say(err, err_len, -EACCES, why_denied);
 	t = tp_find_pk(m, &conf->peer);
 	named = transport_mgr_find(m, conf->name);
 	if (named != NULL && named != t)
@@ -468,7 +522,8 @@ int transport_mgr_add(
 	t = tp_new(m, conf);
 	if (t == NULL)
 		return say(err, err_len, -errno, "too many transports, or no memory");
-	tp_dial(t);
+	if (tp_policy(t))
+		tp_dial(t);
 	return 0;
 }
 
@@ -482,11 +537,6 @@ int transport_mgr_del(struct transport_mgr *m, const char *name)
 		tp_dp_del(t, RAIL_CLOSE_REQUESTED, "removed by its operator");
 	tp_remove(t);
 	return 0;
-}
-
-void transport_mgr_allow_any(struct transport_mgr *m, bool allow)
-{
-	m->conf.allow_any = allow;
 }
 
 void transport_mgr_watch(struct transport_mgr *m, struct transport_watch *w)

@@ -8,6 +8,7 @@
 
 #include "controlplane/core/identity.h"
 #include "controlplane/dp/neigh.h"
+#include "controlplane/transport/peer_list.h"
 #include "lib/shm/stats.h"
 
 #include <assert.h>
@@ -51,7 +52,8 @@ struct transport_mgr_conf {
 	struct neigh *neigh;
 	struct identity *id;
 	const char *state_dir; // where the time of the last init sent is kept; copied
-	bool allow_any; // accept keys that no transport names
+	bool allow_any; // accept keys that neither a transport nor a list names
+	const struct peer_list *peers; // borrowed until transport_mgr_policy(); NULL: none
 	uint32_t accepted_max; // transports made by peers; 0 = 1024
 	uint32_t keepalive_ms, dead_ms, rekey_ms; // 0 = data plane's defaults
 };
@@ -89,12 +91,16 @@ struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);
 void transport_mgr_free(struct transport_mgr *m);
 
 // 0, or -EEXIST (name, or peer: one transport per pair), -EINVAL (own key, bad name or key, no
-// cipher), -ENOSPC (no handle left), -ENOMEM. err gets a sentence for people.
+// cipher), -EACCES (denied key; a configured one is taken and stays down), -ENOSPC (no handle
+// left), -ENOMEM. err gets a sentence for people.
 int transport_mgr_add(
 	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len);
 // Tells the peer (CLOSE), removes the hop, frees t. -ENOENT.
 int transport_mgr_del(struct transport_mgr *m, const char *name);
-void transport_mgr_allow_any(struct transport_mgr *m, bool allow);
+// Who may connect from now on; peers as in transport_mgr_conf. Links of peers that may not any more
+// are closed (CLOSE policy): those that the peer made end, configured and added ones stay down as
+// long as the list denies their key. What may again is dialed.
+void transport_mgr_policy(struct transport_mgr *m, bool allow_any, const struct peer_list *peers);
 
 struct transport *transport_mgr_find(struct transport_mgr *m, const char *name);
 struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp);

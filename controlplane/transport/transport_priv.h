@@ -77,6 +77,7 @@ struct transport {
 
 	// the link as it is in effect
 	bool in_dp, adding, removed, seen;
+	bool denied; // by the list: stays down
 	bool keys_unsure; // the data plane spoke of a key that we don't know: ask
 	bool initiator;
 	uint8_t owner;
@@ -181,6 +182,9 @@ struct transport *tp_iter_first(struct transport_mgr *m, struct tp_iter *it);
 struct transport *tp_iter_next(struct transport_mgr *m, struct tp_iter *it);
 void tp_on_plain_done(void *arg, int status, uint32_t aux); // of a command nobody waits for
 void tp_cmd_done(struct transport *t); // one answer came; t may be gone after it
+// End the link of a peer that may not have one. True: it may. Accepted and adopted ones are
+// removed.
+bool tp_policy(struct transport *t);
 // Begin to bring it up, if it may dial and there is something to dial.
 void tp_dial(struct transport *t);
 // The way to t->peer is wanted (or wanted anew): tp_on_path() is called with it.

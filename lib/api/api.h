@@ -62,6 +62,7 @@ enum api_type {
 	API_EDGE_DEL,
 	API_PING,
 	API_LOG_LEVEL,
+	API_CONFIG_RELOAD, // no payload; struct api_reload_done
 };
 
 struct api_hello {
@@ -198,6 +199,10 @@ struct api_pong {
 	uint32_t pad;
 };
 static_assert(sizeof(struct api_pong) == 8, "api_pong");
+struct api_reload_done {
+	char text[API_TEXT_MAX]; // what waits for a restart, "" if nothing
+};
+static_assert(sizeof(struct api_reload_done) == 256, "api_reload_done");
 struct api_log_level {
 	char module[API_NAME_LEN]; // or "all"
 	char level[16]; // err, warn, notice, info, debug

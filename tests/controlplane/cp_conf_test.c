@@ -5,11 +5,13 @@
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -58,6 +60,53 @@ static void takes_transports_rules_and_edges(void **state)
 	cp_conf_free(&c);
 }
 
+static enum peer_access access_of(
+	const struct cp_conf *c, const char *pk, char name[DPMSG_NAME_LEN])
+{
+	struct key_pk k;
+
+	assert_int_equal(key_pk_from_text(&k, pk, strlen(pk)), 0);
+	return peer_list_find(c->peers, &k, name);
+}
+
+static void takes_peers_from_sections_and_files(void **state)
+{
+	char allow[] = "/tmp/skyrail-allow-XXXXXX", deny[] = "/tmp/skyrail-deny-XXXXXX";
+	char text[1024], name[DPMSG_NAME_LEN];
+	struct cp_conf c;
+
+	assert_int_equal(
+		parse(&c, "[peer x]\nkey = " PK "\n[peer y]\nkey = " PK2 "\naccess = deny\n"), 0);
+	assert_int_equal(access_of(&c, PK, name), PEER_ALLOWED);
+	assert_string_equal(name, "x");
+	assert_int_equal(access_of(&c, PK2, name), PEER_DENIED);
+	cp_conf_free(&c);
+
+	dprintf(mkstemp(allow), PK " paris\n" PK2 "\n");
+	dprintf(mkstemp(deny), "# none yet\n");
+	snprintf(text, sizeof(text), "[peers]\nallow_file = %s\ndeny_file = %s\n", allow, deny);
+	assert_int_equal(parse(&c, text), 0);
+	assert_int_equal(access_of(&c, PK, name), PEER_ALLOWED);
+	assert_string_equal(name, "paris");
+	assert_int_equal(access_of(&c, PK2, name), PEER_ALLOWED);
+	cp_conf_free(&c);
+
+	dprintf(open(deny, O_WRONLY | O_TRUNC), PK2 "\n");
+	assert_int_equal(parse(&c, text), 0);
+	assert_int_equal(access_of(&c, PK2, name), PEER_DENIED);
+	cp_conf_free(&c);
+
+	dprintf(open(deny, O_WRONLY | O_TRUNC), PK2 "\n12\n");
+	assert_true(parse(&c, text) < 0);
+	assert_non_null(strstr(err, deny));
+	assert_non_null(strstr(err, ":2: not a public key"));
+	unlink(allow);
+	unlink(deny);
+	assert_true(parse(&c, text) < 0);
+	assert_non_null(strstr(err, allow));
+	assert_null(c.file);
+}
+
 static void without_an_address_a_transport_waits(void **state)
 {
 	struct cp_conf c;
@@ -82,6 +131,14 @@ static void each_mistake_has_its_message(void **state)
 		{"[transport b]\npeer = " PK "\naddress = 10.0.0.2\n", "IP:PORT"},
 		{"[transport b]\npeer = " PK "\ncipher = rot13\n", "rot13"},
 		{TP "[transport c]\npeer = " PK "\n", "already"},
+		{"[peer p]\naccess = deny\n", "key"},
+		{"[peer p]\nkey = 12\n", "66 hex"},
+		{"[peer p]\nkey = " PK "\naccess = maybe\n", "maybe"},
+		{"[peer p]\nkey = "
+		 "020000000000000000000000000000000000000000000000000000000000000005\n",
+			"digit"},
+		{"[peers]\nallow_file = list\n", "absolute"},
+		{"[peers]\ndeny_file = /nonexistent/list\n", "/nonexistent/list"},
 		{TP "[rule r]\nid = 1\n", "type"},
 		{TP "[rule r]\ntype = consume\nid = 0\n", "id"},
 		{TP "[rule r]\ntype = consume\nid = 4294967296\n", "id"},
@@ -200,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_transports_rules_and_edges),
+		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(each_mistake_has_its_message),
 		cmocka_unit_test(the_sample_is_good_and_says_the_defaults),

@@ -189,6 +189,7 @@ static void wrong_usage_is_told_without_a_node(void **state)
 
 	assert_int_equal(cmd_rule_add(&c), CLI_USAGE);
 	assert_int_equal(cmd_show_rules(&c), CLI_USAGE);
+	assert_int_equal(cmd_config_reload(&c), CLI_USAGE);
 	c.argc = 0;
 	assert_int_equal(cmd_show_rules(&c), CLI_FAIL);
 	assert_null(c.client);

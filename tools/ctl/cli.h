@@ -116,6 +116,7 @@ int cmd_edge_detach(struct cli *c);
 int cmd_edge_del(struct cli *c);
 int cmd_config_show(struct cli *c);
 int cmd_config_check(struct cli *c);
+int cmd_config_reload(struct cli *c);
 int cmd_key_gen(struct cli *c);
 int cmd_key_show(struct cli *c);
 int cmd_log_level(struct cli *c);

@@ -1,5 +1,5 @@
-// `skyrail config check` and `skyrail log level`. Configuration files are checked by the program
-// that reads them, which knows its table: it is started with --check-config.
+// `skyrail config check`, `skyrail config reload` and `skyrail log level`. Configuration files are
+// checked by the program that reads them, which knows its table: it is started with --check-config.
 #include "lib/base/err.h"
 #include "tools/ctl/cli.h"
 
@@ -124,4 +124,17 @@ int cmd_config_check(struct cli *c)
 	rc = run_check("skyrail-controlplane", NULL);
 	rc2 = run_check("skyrail-dataplane", NULL);
 	return rc != CLI_OK ? rc : rc2;
+}
+
+int cmd_config_reload(struct cli *c)
+{
+	struct api_reload_done done;
+
+	if (c->argc != 0)
+		return cli_error(CLI_USAGE, "usage: skyrail config reload");
+	if (cli_get(c, API_CONFIG_RELOAD, NULL, 0, &done, sizeof(done)) < 0)
+		return cli_failed(c);
+	if (done.text[0] != '\0')
+		fprintf(stderr, "skyrail: %.*s\n", (int)sizeof(done.text) - 1, done.text);
+	return CLI_OK;
 }

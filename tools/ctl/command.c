@@ -37,6 +37,8 @@ static const struct command commands[] = {
 	{{"config", "show"}, "", "every key with value, default and origin", cmd_config_show},
 	{{"config", "check"}, "[-c FILE]", "read configuration files and say what is wrong",
 		cmd_config_check},
+	{{"config", "reload"}, "", "have the control plane read its configuration again",
+		cmd_config_reload},
 	{{"key", "gen"}, "[FILE]", "make an identity key; prints the public key", cmd_key_gen},
 	{{"key", "show"}, "[FILE]", "public key of a file, or of the running node", cmd_key_show},
 	{{"log", "level"}, "[MODULE] err|warn|notice|info|debug", "change what is logged",

@@ -107,7 +107,7 @@ static void any_key_may_come_when_configured_and_is_forgotten_when_silent(void *
 	struct transport *b;
 
 	(void)state;
-	transport_mgr_allow_any(nodes[1].m, true);
+	transport_mgr_policy(nodes[1].m, true, NULL);
 	a = w_add(0, 1, true);
 	w_run(10);
 	assert_true(transport_is_up(a));
@@ -134,7 +134,7 @@ static bool lose_sealed(unsigned from, unsigned to, const uint8_t *bytes, size_t
 static void an_accepted_peer_that_never_speaks_is_forgotten(void **state)
 {
 	(void)state;
-	transport_mgr_allow_any(nodes[1].m, true);
+	transport_mgr_policy(nodes[1].m, true, NULL);
 	w_add(0, 1, true);
 	w_lose = lose_sealed;
 	w_run(10);

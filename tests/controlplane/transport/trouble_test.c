@@ -152,7 +152,7 @@ static void rules_hear_of_a_hop_that_gets_a_name(void **state)
 	unsigned before;
 
 	(void)state;
-	transport_mgr_allow_any(nodes[1].m, true);
+	transport_mgr_policy(nodes[1].m, true, NULL);
 	w_run(10);
 	before = nodes[1].n_in_dp;
 	b = w_add(1, 0, false);
@@ -184,11 +184,12 @@ static void a_transport_made_by_its_peer_ends_after_a_restart_too(void **state)
 	struct transport *b;
 
 	(void)state;
-	transport_mgr_allow_any(nodes[1].m, true);
+	transport_mgr_policy(nodes[1].m, true, NULL);
 	w_add(0, 1, true);
 	w_run(10);
 	w_mgr_stop(1);
 	w_mgr_start(1);
+	transport_mgr_policy(nodes[1].m, true, NULL);
 	w_attach(1, DP_SYNC_ADOPT);
 	w_lose = lose_all;
 	b = transport_mgr_find_hop(nodes[1].m, nodes[1].dp.hops[0].add.hop);

@@ -50,6 +50,7 @@ struct dp_client {
 	int refuse; // status of the next HOP_ADD
 	struct w_hop hops[HOPS];
 	uint64_t cookie;
+	struct cmd_hop_del del; // the last one
 	struct cmd_cookies cookies; // as told last
 	unsigned n_cookies_told;
 };
@@ -389,8 +390,10 @@ static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
 	h = w_hop_find(c, del->hop); // the same place in all of these
 	if (h == NULL)
 		return -ENOENT;
-	if (hdr->type == CMD_HOP_DEL)
+	if (hdr->type == CMD_HOP_DEL) {
 		h->live = false;
+		c->del = *del;
+	}
 	if (hdr->type == CMD_HOP_PATH) {
 		h->add.peer = ((const struct cmd_hop_path *)cmd)->peer;
 		h->n_paths++;
