@@ -21,7 +21,7 @@ flooded() { # 4|6
 	wait_for 20 "A and B" tp_up A b
 	keys0=$(tp A b rekeys)
 	# shellcheck disable=SC2001
-	in_ns A python3 tests/smoke/forge.py "$(sed 's/[][]//g' <<<"$IP_BA")" 7780 "${PK[B]}" 12 >"$T/forge.log" &
+	ip netns exec A python3 tests/smoke/forge.py "$(sed 's/[][]//g' <<<"$IP_BA")" 7780 "${PK[B]}" 100 >"$T/forge.log" &
 	flood=$!
 	wait_for 10 "cookies" asks_for_cookies
 	node_start C
@@ -30,6 +30,7 @@ flooded() { # 4|6
 	expect "C had to show a cookie" test "$(counter_of C hs_cookies_taken)" -ge 1
 	wait_for 10 "new keys during the flood" newer_keys "$keys0"
 	same "link of A" "$(tp A b state)" up
+	kill $flood
 	wait $flood
 	say "$(cat "$T/forge.log"); B: $(counter B hs_cookies) cookies, $(counter B drop_hs_budget) beyond the budget," \
 		"$(counter B rx_handshake) looked at"

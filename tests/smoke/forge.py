@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Sends inits with a right mac1 from forged addresses. forge.py ADDRESS PORT PUBLIC_KEY SECONDS [RATE]"""
+"""Sends inits with a right mac1 from forged addresses, until SIGTERM or time is over.
+
+forge.py ADDRESS PORT PUBLIC_KEY SECONDS [RATE]
+"""
 import hashlib
 import os
 import random
+import signal
 import socket
 import struct
 import sys
@@ -34,7 +38,9 @@ def datagram(payload):
 s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 inits = [init() for _ in range(64)]
 n, start = 0, time.monotonic()
-while time.monotonic() < start + seconds:
+stop = []
+signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+while not stop and time.monotonic() < start + seconds:
     for _ in range(100):
         try:
             s.sendto(datagram(random.choice(inits)), (addr, 0))

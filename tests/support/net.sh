@@ -242,8 +242,8 @@ counter() {
 		'[.[] | select(.scope == "worker" and (.name as $c | $names | contains(" " + $c + " "))) | .value] | add // 0'
 }
 
-# drops NODE: sum of all drops; drops_text NODE: those that are not zero
-drops() { sk "$1" -j show counters | jq '[.[] | select(.role == "drop") | .value] | add // 0'; }
+# drops NODE: sum of all drops of workers; drops_text NODE: those that are not zero, of the control plane too
+drops() { sk "$1" -j show counters | jq '[.[] | select(.scope == "worker" and .role == "drop") | .value] | add // 0'; }
 drops_text() {
 	sk "$1" -j show counters | jq -r '.[] | select(.role == "drop" and .value > 0) | "\(.of) \(.name) \(.value)"'
 }
