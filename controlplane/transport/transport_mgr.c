@@ -281,7 +281,8 @@ void transport_mgr_each(
 		fn(arg, t);
 }
 
-static void transport_free(struct transport *t)
+// All that t has but its memory.
+static void transport_fini(struct transport *t)
 {
 	tp_handles_drop(t);
 	neigh_put(t->ref);
@@ -290,6 +291,11 @@ static void transport_free(struct transport *t)
 	rail_hs_keys_wipe(&t->answer.keys);
 	loop_timer_free(t->timer);
 	loop_timer_free(t->rekey_timer);
+}
+
+static void transport_free(struct transport *t)
+{
+	transport_fini(t);
 	free(t);
 }
 
@@ -308,6 +314,10 @@ void tp_settle(struct transport *t)
 {
 	if (t->n_cmds != 0 || t->del_due || !t->removed)
 		return;
+	if (t->m == NULL) {
+		free(t); // the manager went before the last answer came
+		return;
+	}
 	unlink_from(&t->m->dying, t);
 	transport_free(t);
 }
@@ -733,6 +743,13 @@ void transport_mgr_free(struct transport_mgr *m)
 		tp_remove(m->first);
 	}
 	tp_dels_drop(m);
+	while (m->dying != NULL) { // their commands end with the data plane's client
+		struct transport *t = m->dying;
+
+		m->dying = t->next;
+		transport_fini(t);
+		t->m = NULL;
+	}
 	loop_timer_free(m->tick);
 	init_time_close(m->init_time);
 	hs_limit_free(m->limit);

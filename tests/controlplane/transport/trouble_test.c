@@ -284,6 +284,12 @@ static bool lose_first_answers(unsigned from, unsigned to, const uint8_t *bytes,
 	return len > 0 && bytes[0] == RAIL_RESPONSE && lose_answers > 0 && lose_answers-- > 0;
 }
 
+static void on_late_ping(void *arg, int status, uint32_t rtt_us)
+{
+	(void)arg, (void)rtt_us;
+	assert_int_equal(status, -ENOTCONN);
+}
+
 static void who_hears_its_peer_dials_soon(void **state)
 {
 	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, true);
@@ -316,6 +322,25 @@ static void a_way_that_comes_back_is_used_soon(void **state)
 	w_paths_set(NEIGH_USABLE);
 	w_run(1500);
 	both_up(a, b);
+}
+
+// The program ends while the data plane works: its answers come to those who are gone.
+static void answers_may_come_after_the_end(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(0, 2, true);
+
+	(void)state;
+	w_add(1, 0, false);
+	w_add(2, 0, false);
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(b, 1), 0, 0);
+	assert_int_equal(transport_mgr_ping(nodes[0].m, b, on_late_ping, NULL), 0);
+	transport_mgr_free(nodes[0].m);
+	nodes[0].m = NULL;
+	nodes[0].dp.handlers = NULL;
+	w_settle();
 }
 
 static void a_dead_link_that_lives_again_keeps_its_peer(void **state)
@@ -402,6 +427,7 @@ int main(void)
 		T(an_init_is_answered_once_even_when_nobody_followed),
 		T(who_hears_its_peer_dials_soon),
 		T(a_way_that_comes_back_is_used_soon),
+		T(answers_may_come_after_the_end),
 		T(a_dead_link_that_lives_again_keeps_its_peer),
 		T(a_key_of_an_earlier_control_plane_is_learned),
 #undef T
