@@ -180,6 +180,7 @@ static void bell_rings_only_for_a_sleeper_with_something_to_read(void **state)
 	struct cmd_rule_del d = {.id = 1};
 	struct fix f;
 	size_t len;
+	struct ring_shm *shm;
 	struct ring_w up;
 	uint32_t rec_len = 24;
 
@@ -201,7 +202,8 @@ static void bell_rings_only_for_a_sleeper_with_something_to_read(void **state)
 	while (fix_event(&f, 0, &e))
 		;
 	// a worker's ring counts too, though the worker does nothing about it
-	assert_int_equal(ring_w_attach(&up, fix_ring(&f, f.region.hdr->up_off[1], &len), len), 0);
+	shm = fix_ring(&f, f.region.hdr->up_off[1], &len);
+	assert_int_equal(ring_w_attach(&up, shm, len), 0);
 	atomic_store(&f.region.hdr->cp_sleeping, 1);
 	memcpy(ring_w_reserve(&up, rec_len), &rec_len, sizeof(rec_len));
 	ring_w_publish(&up);
