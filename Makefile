@@ -1,5 +1,5 @@
 # skyrail: one non-recursive Makefile. `make help` lists the targets.
-# Variables: PROFILE=release|debug|asan|tsan|fuzz  CC=gcc|clang  WERROR=0|1  V=0|1  PREFIX  DESTDIR  J
+# Variables: PROFILE=release|debug|asan|tsan|fuzz  CC=gcc|clang  WERROR=0|1  V=0|1  PREFIX  DESTDIR  J  IPSEC_MB=0|1
 
 VERSION   := $(shell cat VERSION)
 PROFILE   ?= release
@@ -9,6 +9,8 @@ PREFIX    ?= /usr/local
 SYSCONFDIR ?= /etc
 WERROR    ?= 1
 V         ?= 0
+# intel-ipsec-mb is for x86_64 only; elsewhere, and with IPSEC_MB=0, libsodium does it all.
+IPSEC_MB  ?= $(if $(filter x86_64,$(shell uname -m)),1,0)
 Q         := $(if $(filter 1,$V),,@)
 export MAKEFLAGS += --no-print-directory
 ifeq ($(origin CC),default)
@@ -20,7 +22,8 @@ lib_SRCS := \
 	lib/api/api_client.c lib/api/api_field.c lib/api/api_rec.c \
 	lib/base/clock.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
 	lib/conf/conf.c lib/conf/conf_value.c \
-	lib/crypto/aead.c lib/crypto/aead_sodium.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
+	lib/crypto/aead.c $(if $(filter 1,$(IPSEC_MB)),lib/crypto/aead_ipsec_mb.c) lib/crypto/aead_sodium.c \
+	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/secp.c lib/crypto/sign.c \
 	lib/link/part.c lib/link/rail_cookie.c lib/link/rail_hs.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
@@ -91,7 +94,7 @@ $(error PROFILE is one of release debug asan tsan fuzz, not '$(PROFILE)')
 endif
 ALL_CFLAGS = $(BASE_CFLAGS) $(OPT) $(HARDEN) $(FORTIFY) $(CFLAGS)
 LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
-LIB_LIBS := -lsodium -lsecp256k1 -linih -ljansson -lm -lpthread
+LIB_LIBS := $(if $(filter 1,$(IPSEC_MB)),-lIPSec_MB) -lsodium -lsecp256k1 -linih -ljansson -lm -lpthread
 CP_LIBS  := -luv -lmnl
 CTL_LIBS := -lsmartcols
 
@@ -153,6 +156,8 @@ $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz
 	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer) $(CP_LIBS) $(DPDK_LIBS))
 .SECONDARY:
 -include $(shell [ -d $O ] && find $O -name '*.d')
+
+$O/lib/crypto/%.o: CPPFLAGS += -DAEAD_IPSEC_MB=$(IPSEC_MB)
 
 # ---- what people call ----
 include tools/targets.mk

@@ -14,7 +14,8 @@
 
 enum {
 	BASE_MB = 48, // rings, registries, alignment losses
-	HOP_LEN = 32 << 10, // a hop with its replay window and joining buffers, rounded up
+	HOP_LEN = 36 << 10, // a hop with its keys, replay window and joining buffers, rounded up
+	WORKER_LEN = 512 << 10, // a worker's command queue, notes and cipher context, ditto
 	ADJ_LEN = 512,
 };
 
@@ -32,6 +33,7 @@ uint64_t dp_eal_need(const struct dp_conf *c, bool small_pages)
 	need += port_pool_bytes(c->n_ports, c->v->workers, mtu, small_pages);
 	need += (uint64_t)sizeof(struct rule) << c->rule_bits;
 	need += (uint64_t)sizeof(uint64_t) << c->rx_index_bits;
+	need += (uint64_t)c->v->workers * WORKER_LEN;
 	need += (uint64_t)c->v->hops * HOP_LEN + (uint64_t)c->v->adjs * ADJ_LEN;
 	return need;
 }

@@ -5,8 +5,10 @@ set -eu
 cd "$(dirname "$0")/.."
 
 missing=()
-while read -r kind package; do
+arch=$(dpkg --print-architecture 2>/dev/null || true)
+while read -r kind package only; do
 	case $kind in build | test) ;; *) continue ;; esac
+	[ -z "$only" ] || [ "$only" = "$arch" ] || continue
 	dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
 		missing+=("$package")
 done <packaging/debian-12.deps

@@ -146,6 +146,7 @@ void hop_set_up(struct wctx *w, struct hop *h)
 static void key_wipe(struct hop *h, unsigned k)
 {
 	sodium_memzero(&h->keys[k], sizeof(h->keys[k]));
+	sodium_memzero(&h->rooms[k], sizeof(h->rooms[k]));
 	if (h->send == (int)k)
 		h->send = -1;
 }
@@ -247,13 +248,28 @@ static void use_key(struct hop *h, unsigned k, uint64_t now_ns)
 		h->payload_max = key->payload_max;
 }
 
-static void add_key(struct wctx *w, struct hop *h, const struct hop_key *from)
+// The main lcore chose the back end, so it has the cipher; a key that can't be made is none.
+static bool make_key(struct wctx *w, struct hop *h, unsigned k, const struct hop_cmd *c)
 {
-	unsigned k = key_slot(h, from->initiator);
+	struct hop_key *key = &h->keys[k];
+	struct aead_room *room = h->rooms[k];
+
+	*key = c->key;
+	if (key->aead->key_init(w->aead, &key->rx, &room[0], key->cipher, c->secret[0]) == 0 &&
+		key->aead->key_init(w->aead, &key->tx, &room[1], key->cipher, c->secret[1]) == 0)
+		return true;
+	key_wipe(h, k);
+	return false;
+}
+
+static void add_key(struct wctx *w, struct hop *h, const struct hop_cmd *c)
+{
+	unsigned k = key_slot(h, c->key.initiator);
 	struct hop_key *key = &h->keys[k];
 
 	key_wipe(h, k);
-	*key = *from;
+	if (unlikely(!make_key(w, h, k, c)))
+		return;
 	key->seq = ++h->key_seq;
 	if (key->initiator) {
 		// what a handshake may break takes effect at the response, which this is
@@ -384,10 +400,10 @@ static void run_cmd(struct wctx *w, const struct hop_cmd *c)
 		h->last_tx_ns = w->now_ns;
 		hop_draw_skip(h);
 		publish_key(&h->pub, &c->key); // shown until a key is in use
-		add_key(w, h, &c->key);
+		add_key(w, h, c);
 		break;
 	case HOP_CMD_KEY:
-		add_key(w, h, &c->key);
+		add_key(w, h, c);
 		break;
 	case HOP_CMD_PATH:
 		hop_path(w, h, c);
@@ -419,7 +435,7 @@ unsigned hop_commands(struct wctx *w)
 		struct hop_cmd *c = &hw->cmds[head & (HOP_CMDS - 1)];
 
 		run_cmd(w, c);
-		sodium_memzero(&c->key, sizeof(c->key));
+		sodium_memzero(&c->secret, sizeof(c->secret));
 		// pairs with the acquire in cmd_begin()
 		atomic_store_explicit(&hw->cmd_head, head + 1, memory_order_release);
 	}

@@ -22,6 +22,7 @@ struct hop_rec {
 struct hop_main {
 	struct hop_rec **recs; // hop_max
 	struct stats_hdr *stats;
+	struct aead_choice aead; // what new keys are made for
 	uint32_t n_live;
 	uint32_t n_hops[DPMSG_MAX_WORKERS];
 	int socket[DPMSG_MAX_WORKERS];

@@ -54,7 +54,7 @@ struct hop_addr {
 };
 
 struct hop_key {
-	struct aead_key rx;
+	struct aead_key rx; // made by the owner, in the hop's rooms
 	struct aead_key tx;
 	const struct aead_backend *aead;
 	uint32_t rx_index; // 0 = no key here
@@ -136,6 +136,7 @@ struct hop {
 
 	// -- cold --
 	struct hop_key keys[HOP_KEYS];
+	struct aead_room rooms[HOP_KEYS][2]; // of each key's rx and tx
 	struct hop_guard guard;
 	uint64_t keepalive_ns;
 	uint64_t dead_ns;
@@ -174,7 +175,8 @@ struct hop_cmd {
 	uint32_t kind;
 	uint32_t handle;
 	struct hop *hop; // ADD: moves to the owner
-	struct hop_key key; // ADD, KEY
+	struct hop_key key; // ADD, KEY: without rx and tx
+	uint8_t secret[2][AEAD_KEY_LEN]; // ditto: what the owner makes rx and tx of
 	uint64_t cookie; // PING
 	uint32_t adj; // PATH
 	struct hop_addr peer; // PATH

@@ -204,7 +204,7 @@ struct opened {
 	bool foreign;
 };
 
-static void open_run(struct hop *h, struct opened *o, unsigned n)
+static void open_run(struct wctx *w, struct hop *h, struct opened *o, unsigned n)
 {
 	struct hop_key *key = &h->keys[o[0].key];
 	struct aead_op ops[BURST];
@@ -214,13 +214,14 @@ static void open_run(struct hop *h, struct opened *o, unsigned n)
 		struct aead_op *op = &ops[i];
 
 		op->aad = p;
+		op->aad_len = RAIL_DATA_HDR_LEN;
 		op->src = p + RAIL_DATA_HDR_LEN;
 		op->dst = p + RAIL_DATA_HDR_LEN;
 		op->len = o[i].d->udp_len - RAIL_DATA_OVERHEAD;
 		op->tag = p + o[i].d->udp_len - RAIL_TAG_LEN;
 		aead_nonce_be(op->nonce, o[i].counter);
 	}
-	key->aead->open(&key->rx, ops, n);
+	key->aead->open(w->aead, &key->rx, ops, n);
 	for (unsigned i = 0; i < n; i++)
 		o[i].ok = ops[i].ok != 0;
 }
@@ -238,7 +239,7 @@ static bool open_foreign(struct wctx *w, struct hop *h, struct opened *o)
 	if (w->foreign_credit == 0)
 		return false;
 	begin = rte_rdtsc();
-	open_run(h, o, 1);
+	open_run(w, h, o, 1);
 	cost = rte_rdtsc() - begin;
 	if (cost > w->foreign_credit) {
 		hw->foreign_debt += cost - w->foreign_credit;
@@ -324,7 +325,7 @@ static void open_all(struct wctx *w, struct hop *h, struct opened *o, unsigned n
 		}
 		while (i + run < n && o[i + run].key == o[i].key && !o[i + run].foreign)
 			run++;
-		open_run(h, &o[i], run);
+		open_run(w, h, &o[i], run);
 	}
 }
 
@@ -504,7 +505,7 @@ bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsign
 		o[i].key = h->rx_key;
 		o[i].foreign = false;
 	}
-	open_run(h, o, n);
+	open_run(w, h, o, n);
 	for (unsigned i = 0; i < n; i++)
 		all &= o[i].ok;
 	if (likely(all && are_routes_only(d, n))) {

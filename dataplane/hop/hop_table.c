@@ -82,6 +82,10 @@ static struct hop_main *main_new(const struct hop_table_conf *c)
 		return NULL;
 	}
 	hm->stats = c->stats;
+	if (c->aead != NULL)
+		hm->aead = *c->aead;
+	for (int i = 0; i < AEAD_N_CIPHERS && c->aead == NULL; i++)
+		hm->aead.be[i] = aead_backend_select((enum aead_cipher)i);
 	for (unsigned i = 0; i < c->n_workers; i++)
 		hm->socket[i] = c->socket != NULL ? c->socket[i] : SOCKET_ID_ANY;
 	return hm;
@@ -139,6 +143,7 @@ static void rec_free(struct hop_table *t, uint32_t i)
 		// pairs with the acquire of whoever shows statistics
 		atomic_store_explicit(&stats_hop(hm->stats, i)->hop, 0, memory_order_release);
 	sodium_memzero(rec->hop->keys, sizeof(rec->hop->keys));
+	sodium_memzero(rec->hop->rooms, sizeof(rec->hop->rooms));
 	rte_free(rec->hop);
 	free(rec);
 	hm->recs[i] = NULL;
@@ -306,15 +311,16 @@ static bool keys_are_valid(const struct dpmsg_keys *k)
 	       k->initiator <= 1;
 }
 
-static int key_make(struct hop_key *out, const struct dpmsg_keys *k, uint64_t now_ns)
+static int key_make(
+	const struct hop_table *t, struct hop_cmd *cmd, const struct dpmsg_keys *k, uint64_t now_ns)
 {
-	memset(out, 0, sizeof(*out));
-	out->aead = aead_backend_select(k->cipher);
+	struct hop_key *out = &cmd->key;
+
+	out->aead = t->main->aead.be[k->cipher];
 	if (out->aead == NULL)
 		return -ENOTSUP;
-	if (out->aead->key_init(&out->rx, k->cipher, k->rx_key) < 0 ||
-		out->aead->key_init(&out->tx, k->cipher, k->tx_key) < 0)
-		return -ENOTSUP;
+	memcpy(cmd->secret[0], k->rx_key, AEAD_KEY_LEN);
+	memcpy(cmd->secret[1], k->tx_key, AEAD_KEY_LEN);
 	out->rx_index = k->rx_index;
 	out->tx_index = k->tx_index;
 	out->cipher = k->cipher;
@@ -434,7 +440,7 @@ int hop_table_add(
 	cmd = cmd_begin(t->workers[*owner]);
 	if (cmd == NULL)
 		return -EAGAIN;
-	rc = key_make(&cmd->key, &c->keys, now_ns);
+	rc = key_make(t, cmd, &c->keys, now_ns);
 	if (rc < 0)
 		return rc;
 	cmd->key.instance_local = c->instance_local;
@@ -443,7 +449,7 @@ int hop_table_add(
 	rec = rec_make(c, *owner);
 	cmd->hop = hop_make(c, hm->socket[*owner], now_ns);
 	if (rec == NULL || cmd->hop == NULL) {
-		sodium_memzero(&cmd->key, sizeof(cmd->key));
+		sodium_memzero(&cmd->secret, sizeof(cmd->secret));
 		rte_free(cmd->hop);
 		free(rec);
 		return -ENOMEM;
@@ -481,7 +487,7 @@ int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t
 	rc = cmd_for(t, c->hop, HOP_CMD_KEY, &rec, &cmd);
 	if (rc < 0)
 		return rc;
-	rc = key_make(&cmd->key, &c->keys, now_ns);
+	rc = key_make(t, cmd, &c->keys, now_ns);
 	if (rc < 0)
 		return rc;
 	cmd->key.instance_local = c->instance_local;

@@ -13,6 +13,7 @@
 
 #include "dataplane/hop/hop.h"
 #include "dataplane/worker/notes.h"
+#include "lib/crypto/aead.h"
 #include "lib/shm/dpmsg.h"
 #include "lib/shm/stats.h"
 
@@ -28,6 +29,7 @@ struct hop_table_conf {
 	uint16_t n_workers;
 	const int *socket; // NUMA node of each worker, NULL: any
 	struct stats_hdr *stats; // has hop_max hop blocks; NULL: counters in private memory
+	const struct aead_choice *aead; // copied; NULL: the preferred ones, unmeasured
 	uint32_t part_mbufs; // buffers that one worker may hold for joining; 0 = 1024
 };
 

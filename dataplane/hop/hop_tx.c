@@ -48,7 +48,8 @@ static inline uint8_t *wrap(struct rte_mbuf *m, uint32_t index, uint64_t counter
 	return tag;
 }
 
-static void seal_ops(struct hop_key *key, uint64_t counter, struct rte_mbuf **m, unsigned n)
+static void seal_ops(
+	struct wctx *w, struct hop_key *key, uint64_t counter, struct rte_mbuf **m, unsigned n)
 {
 	struct aead_op ops[BURST];
 
@@ -57,13 +58,14 @@ static void seal_ops(struct hop_key *key, uint64_t counter, struct rte_mbuf **m,
 		struct aead_op *op = &ops[i];
 
 		op->aad = frames - RAIL_DATA_HDR_LEN;
+		op->aad_len = RAIL_DATA_HDR_LEN;
 		op->src = frames;
 		op->dst = frames;
 		op->len = m[i]->data_len;
 		aead_nonce_be(op->nonce, counter + i);
 		op->tag = wrap(m[i], key->tx_index, counter + i);
 	}
-	key->aead->seal(&key->tx, ops, n);
+	key->aead->seal(w->aead, &key->tx, ops, n);
 }
 
 static void seal_none(const struct hop_key *key, uint64_t counter, struct rte_mbuf **m, unsigned n)
@@ -82,7 +84,7 @@ static void seal_run(
 	if (key->cipher == AEAD_NONE)
 		seal_none(key, h->tx_counter, m, n);
 	else
-		seal_ops(key, h->tx_counter, m, n);
+		seal_ops(w, key, h->tx_counter, m, n);
 	h->tx_counter += n;
 	for (unsigned i = 0; i < n; i++)
 		bytes += m[i]->data_len;

@@ -22,6 +22,7 @@ enum {
 	TX_ARRAY = 2 * BURST, // frames gathered per port before a burst call
 };
 
+struct aead_ctx;
 struct wctx;
 struct hop;
 struct rule_table;
@@ -91,6 +92,7 @@ struct wctx {
 	struct rte_mempool *pool; // NUMA-local
 	wctx_sink sink; // where hop_rx puts route packets: forward_burst
 	const struct wctx_ops *ops;
+	struct aead_ctx *aead; // scratch of the ciphers
 	struct handoff *handoff;
 	struct uplink *uplink;
 

@@ -425,6 +425,7 @@ static struct worker *worker_new(const struct worker_conf *c, struct worker_set 
 	int socket = c->socket == NULL ? SOCKET_ID_ANY : c->socket[i];
 	struct worker *k = rte_zmalloc_socket("worker", sizeof(*k), 64, socket);
 	struct wctx *w;
+	void *mem;
 
 	if (k == NULL) {
 		errno = ENOMEM;
@@ -455,6 +456,14 @@ static struct worker *worker_new(const struct worker_conf *c, struct worker_set 
 		rte_free(k);
 		return NULL;
 	}
+	mem = rte_zmalloc_socket("ciphers", aead_ctx_size(), 64, socket);
+	if (mem == NULL) {
+		uplink_free(w->uplink);
+		rte_free(k);
+		errno = ENOMEM;
+		return NULL;
+	}
+	w->aead = aead_ctx_init(mem);
 	return k;
 }
 
@@ -503,6 +512,7 @@ void worker_set_free(struct worker_set *s)
 		for (unsigned p = 0; p < DPMSG_MAX_PORTS; p++)
 			rte_pktmbuf_free_bulk(w->tx[p].m, w->tx[p].n);
 		uplink_free(w->uplink);
+		rte_free(w->aead);
 		rte_free(s->worker[i]);
 	}
 	handoff_mesh_free(s->mesh);

@@ -1,32 +1,12 @@
-// Choice of the AEAD back end, and the single-message forms that handshakes and records use. The
-// packet path never comes through here: it keeps the row that aead_backend_select() gave when the
-// key was made.
+// The single-message forms that handshakes and records use, and what all ciphers share. The packet
+// path never comes through here: it keeps the back end that was chosen at start (aead_table.c).
 
 #include "lib/crypto/aead.h"
 
 #include "lib/base/err.h"
-#include "lib/crypto/aead_backend.h"
 
 #include <errno.h>
 #include <sodium.h>
-
-// In order of preference: the fastest first, the one that is always there last.
-static const struct aead_backend *(*const backends[])(void) = {
-	aead_sodium,
-};
-
-const struct aead_backend *aead_backend_select(enum aead_cipher cipher)
-{
-	if ((unsigned)cipher >= AEAD_N_CIPHERS)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-		const struct aead_backend *b = backends[i]();
-
-		if (b->has[cipher] && b->usable())
-			return b;
-	}
-	return NULL;
-}
 
 const char *aead_cipher_name(enum aead_cipher cipher)
 {
@@ -35,9 +15,11 @@ const char *aead_cipher_name(enum aead_cipher cipher)
 	return (unsigned)cipher < ARRAY_LEN(names) ? names[cipher] : "?";
 }
 
-void aead_key_wipe(struct aead_key *k)
+void aead_key_wipe(struct aead_key *k, struct aead_room *room)
 {
 	sodium_memzero(k, sizeof(*k));
+	if (room != NULL)
+		sodium_memzero(room, sizeof(*room));
 }
 
 void aead_seal(uint8_t *dst, const uint8_t *src, size_t len, const void *aad, size_t aad_len,

@@ -1,7 +1,7 @@
 // Authenticated encryption in bursts, the shape that a DPDK worker needs: an array of operations
-// under one key. Ciphers and back ends are rows of one table, chosen once per key, never per
-// packet. Seal and open hold no state but the key, which is read-only to them: any number of
-// threads may share it.
+// under one key. Ciphers and back ends are rows of one table, chosen at start (aead_choose()),
+// never per packet. A key is read-only to seal and open, so threads may share one; what a back end
+// scribbles on is in the context, of which each thread has its own.
 #pragma once
 
 #include <stdbool.h>
@@ -20,47 +20,80 @@ enum {
 	AEAD_KEY_LEN = 32,
 	AEAD_TAG_LEN = 16,
 	AEAD_NONCE_LEN = 12,
-	AEAD_AAD_LEN = 16, // of a burst operation
-	AEAD_KEY_STORE_LEN = 64, // the largest need of any back end
+	AEAD_KEY_STORE_LEN = 64,
+	AEAD_ROOM_LEN = 1024, // the largest need of any back end: AES rounds and powers of H
 	AEAD_X_NONCE_LEN = 24,
 };
 
-// Key material, or what the back end expanded it to. Set by key_init, wiped by aead_key_wipe().
+// One key. Set by key_init, wiped by aead_key_wipe(). Must not be copied: it may lead into its
+// room.
 struct aead_key {
 	_Alignas(64) uint8_t opaque[AEAD_KEY_STORE_LEN];
 };
 
+// What AES-256-GCM expands a key to; apart from struct aead_key, so that whoever keeps many keys
+// decides where so much memory lies.
+struct aead_room {
+	_Alignas(64) uint8_t opaque[AEAD_ROOM_LEN];
+};
+
+// Scratch memory of the back ends for one thread. Holds no keys.
+struct aead_ctx;
+
 // One datagram. src == dst (in place) or no overlap at all; aad and tag may lie anywhere outside of
-// dst.
+// dst. Up to 15 bytes behind src may be read (intel-ipsec-mb does so on old CPUs) and must be
+// there, as the tag or its room is in a packet; nothing is written there.
 struct aead_op {
-	const uint8_t *aad; // 16 bytes
+	const uint8_t *aad;
 	const uint8_t *src;
 	uint8_t *dst;
-	uint32_t len; // plaintext = ciphertext, without tag
-	uint32_t ok; // out, open: 1 when the tag was right, else 0
 	uint8_t *tag; // 16 bytes: written by seal, read by open
+	uint32_t len; // plaintext = ciphertext, without tag
+	uint32_t aad_len;
+	uint32_t ok; // out, open: 1 when the tag was right, else 0
 	uint8_t nonce[AEAD_NONCE_LEN];
 };
 
 struct aead_backend {
 	const char *name;
-	bool (*usable)(void); // on this machine, now
-	// -ENOTSUP: the back end lacks this cipher.
-	int (*key_init)(
-		struct aead_key *k, enum aead_cipher cipher, const uint8_t key[AEAD_KEY_LEN]);
-	void (*seal)(const struct aead_key *k, struct aead_op *ops, unsigned n);
+	bool (*has)(enum aead_cipher cipher); // on this machine, now
+	bool (*ready)(const struct aead_ctx *x); // this thread's context serves it
+	// -ENOTSUP: the back end lacks this cipher. `room` belongs to the key until that is wiped.
+	int (*key_init)(struct aead_ctx *x, struct aead_key *k, struct aead_room *room,
+		enum aead_cipher cipher, const uint8_t key[AEAD_KEY_LEN]);
+	void (*seal)(struct aead_ctx *x, const struct aead_key *k, struct aead_op *ops, unsigned n);
 	// Number of operations that were authentic; sets ok in each. A failed one leaves zeros in
 	// dst.
-	unsigned (*open)(const struct aead_key *k, struct aead_op *ops, unsigned n);
-	bool has[AEAD_N_CIPHERS];
+	unsigned (*open)(
+		struct aead_ctx *x, const struct aead_key *k, struct aead_op *ops, unsigned n);
 };
 
-// The first usable back end that has this cipher, or NULL. Not for the packet path: call it when a
-// key is made. Starts libsodium on first use.
+// Memory that aead_ctx_init() wants, aligned to 64 bytes; the caller's. Takes a millisecond, for
+// libraries test themselves in it.
+size_t aead_ctx_size(void);
+struct aead_ctx *aead_ctx_init(void *mem);
+
+// The back ends of this build, the one that is preferred first; NULL ends them.
+const struct aead_backend *aead_backend_at(unsigned i);
+// The first one that has this cipher, or NULL. Starts libsodium on first use.
 const struct aead_backend *aead_backend_select(enum aead_cipher cipher);
+
+// What a process seals with.
+struct aead_choice {
+	const struct aead_backend *be[AEAD_N_CIPHERS]; // NULL: the cipher is not available
+	uint32_t ns[AEAD_N_CIPHERS]; // of a packet, as measured; 0: was not
+};
+
+// Chooses a back end for each cipher: the faster one by now_ns (a monotonic clock; NULL: nothing is
+// measured, the preferred one is taken), or `only` the one of that name (NULL: any). Links without
+// cipher are served in any case. -ENOENT: `only` is not in this build, or not for this machine.
+int aead_choose(
+	struct aead_choice *c, struct aead_ctx *x, const char *only, uint64_t (*now_ns)(void));
+
 // "chacha20-poly1305", "aes-256-gcm", "none"; "?" for another number.
 const char *aead_cipher_name(enum aead_cipher cipher);
-void aead_key_wipe(struct aead_key *k);
+// room may be NULL.
+void aead_key_wipe(struct aead_key *k, struct aead_room *room);
 
 // One message with associated data of any length, ChaCha20-Poly1305 (RFC 8439), for handshakes and
 // records. dst has len + 16 bytes (tag last); src == dst is allowed.

@@ -1,6 +1,5 @@
-// The AEAD back end on libsodium: ChaCha20-Poly1305 (RFC 8439) one message after the other, and the
-// null cipher. libsodium has no AES-256-GCM without AES-NI and is slow with it, so that cipher is
-// left to other back ends.
+// The AEAD back end on libsodium: ChaCha20-Poly1305 (RFC 8439) everywhere, AES-256-GCM where the
+// CPU has AES-NI and PCLMULQDQ, one message after the other, and the null cipher.
 
 #include "lib/crypto/aead_backend.h"
 
@@ -10,28 +9,42 @@
 
 struct __attribute__((may_alias)) sodium_key {
 	uint8_t key[AEAD_KEY_LEN];
+	const crypto_aead_aes256gcm_state *gcm; // in the room
 	uint32_t cipher;
 };
 
 static_assert(sizeof(struct sodium_key) <= AEAD_KEY_STORE_LEN, "key store is too small");
+static_assert(sizeof(crypto_aead_aes256gcm_state) <= AEAD_ROOM_LEN, "room is too small");
 
-static bool sodium_usable(void)
+static bool sodium_has(enum aead_cipher cipher)
 {
-	return sodium_init() >= 0;
+	if (sodium_init() < 0)
+		return false;
+	return cipher == AEAD_CHACHA20_POLY1305 || cipher == AEAD_NONE ||
+	       (cipher == AEAD_AES_256_GCM && crypto_aead_aes256gcm_is_available() != 0);
 }
 
-static int sodium_key_init(
-	struct aead_key *k, enum aead_cipher cipher, const uint8_t key[AEAD_KEY_LEN])
+static bool sodium_ready(const struct aead_ctx *x)
+{
+	return true;
+}
+
+static int sodium_key_init(struct aead_ctx *x, struct aead_key *k, struct aead_room *room,
+	enum aead_cipher cipher, const uint8_t key[AEAD_KEY_LEN])
 {
 	struct sodium_key *sk = (struct sodium_key *)k->opaque;
+	crypto_aead_aes256gcm_state *gcm = (crypto_aead_aes256gcm_state *)room->opaque;
 
-	if (cipher != AEAD_CHACHA20_POLY1305 && cipher != AEAD_NONE)
+	if (!sodium_has(cipher))
 		return -ENOTSUP;
 	memset(k, 0, sizeof(*k));
-	if (cipher != AEAD_NONE)
-		memcpy(sk->key, key, AEAD_KEY_LEN);
 	sk->cipher = cipher;
-	return 0;
+	if (cipher == AEAD_CHACHA20_POLY1305)
+		memcpy(sk->key, key, AEAD_KEY_LEN);
+	if (cipher != AEAD_AES_256_GCM)
+		return 0;
+	sk->gcm = gcm;
+	return crypto_aead_aes256gcm_beforenm(gcm, key) == 0 ? 0 : -ENOTSUP;
 }
 
 static void copy_plain(const struct aead_op *op)
@@ -40,36 +53,49 @@ static void copy_plain(const struct aead_op *op)
 		memcpy(op->dst, op->src, op->len);
 }
 
-static void sodium_seal(const struct aead_key *k, struct aead_op *ops, unsigned n)
+static void sodium_seal(
+	struct aead_ctx *x, const struct aead_key *k, struct aead_op *ops, unsigned n)
 {
 	const struct sodium_key *sk = (const struct sodium_key *)k->opaque;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct aead_op *op = &ops[i];
 
-		if (sk->cipher == AEAD_NONE) {
+		switch (sk->cipher) {
+		case AEAD_CHACHA20_POLY1305:
+			crypto_aead_chacha20poly1305_ietf_encrypt_detached(op->dst, op->tag, NULL,
+				op->src, op->len, op->aad, op->aad_len, NULL, op->nonce, sk->key);
+			break;
+		case AEAD_AES_256_GCM:
+			crypto_aead_aes256gcm_encrypt_detached_afternm(op->dst, op->tag, NULL,
+				op->src, op->len, op->aad, op->aad_len, NULL, op->nonce, sk->gcm);
+			break;
+		default:
 			copy_plain(op);
 			memset(op->tag, 0, AEAD_TAG_LEN);
-		} else {
-			crypto_aead_chacha20poly1305_ietf_encrypt_detached(op->dst, op->tag, NULL,
-				op->src, op->len, op->aad, AEAD_AAD_LEN, NULL, op->nonce, sk->key);
 		}
 	}
 }
 
 static bool open_one(const struct sodium_key *sk, const struct aead_op *op)
 {
-	if (sk->cipher == AEAD_NONE) {
+	switch (sk->cipher) {
+	case AEAD_CHACHA20_POLY1305:
+		return crypto_aead_chacha20poly1305_ietf_decrypt_detached(op->dst, NULL, op->src,
+			       op->len, op->tag, op->aad, op->aad_len, op->nonce, sk->key) == 0;
+	case AEAD_AES_256_GCM:
+		return crypto_aead_aes256gcm_decrypt_detached_afternm(op->dst, NULL, op->src,
+			       op->len, op->tag, op->aad, op->aad_len, op->nonce, sk->gcm) == 0;
+	default:
 		if (!sodium_is_zero(op->tag, AEAD_TAG_LEN))
 			return false;
 		copy_plain(op);
 		return true;
 	}
-	return crypto_aead_chacha20poly1305_ietf_decrypt_detached(op->dst, NULL, op->src, op->len,
-		       op->tag, op->aad, AEAD_AAD_LEN, op->nonce, sk->key) == 0;
 }
 
-static unsigned sodium_open(const struct aead_key *k, struct aead_op *ops, unsigned n)
+static unsigned sodium_open(
+	struct aead_ctx *x, const struct aead_key *k, struct aead_op *ops, unsigned n)
 {
 	const struct sodium_key *sk = (const struct sodium_key *)k->opaque;
 	unsigned n_ok = 0;
@@ -79,8 +105,8 @@ static unsigned sodium_open(const struct aead_key *k, struct aead_op *ops, unsig
 
 		op->ok = open_one(sk, op);
 		n_ok += op->ok;
-		if (!op->ok && op->len > 0)
-			memset(op->dst, 0, op->len);
+		if (!op->ok)
+			aead_refuse(op);
 	}
 	return n_ok;
 }
@@ -89,11 +115,11 @@ const struct aead_backend *aead_sodium(void)
 {
 	static const struct aead_backend backend = {
 		.name = "libsodium",
-		.usable = sodium_usable,
+		.has = sodium_has,
+		.ready = sodium_ready,
 		.key_init = sodium_key_init,
 		.seal = sodium_seal,
 		.open = sodium_open,
-		.has = {[AEAD_CHACHA20_POLY1305] = true, [AEAD_NONE] = true},
 	};
 
 	return &backend;

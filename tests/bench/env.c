@@ -168,6 +168,13 @@ static void make_hop(struct env *e, enum aead_cipher cipher)
 struct env *env_new(unsigned bits, uint32_t n_rules, struct env *share, enum aead_cipher cipher,
 	bool loop, enum idle_mode idle)
 {
+	return env_new_by(NULL, bits, n_rules, share, cipher, loop, idle);
+}
+
+struct env *env_new_by(const struct aead_backend *be, unsigned bits, uint32_t n_rules,
+	struct env *share, enum aead_cipher cipher, bool loop, enum idle_mode idle)
+{
+	const struct aead_choice aead = {.be = {be, be, aead_backend_select(AEAD_NONE)}};
 	struct env *e = calloc(1, sizeof(*e));
 	struct region_conf rc = {
 		.n_workers = 1,
@@ -199,8 +206,11 @@ struct env *env_new(unsigned bits, uint32_t n_rules, struct env *share, enum aea
 		fill_rules(e);
 	}
 	e->adjs = adj_table_new(16, e->reclaim);
-	e->hops = hop_table_new(&(struct hop_table_conf){
-		.hop_max = 16, .rx_index_bits = 8, .n_workers = 1, .stats = e->region.stats});
+	e->hops = hop_table_new(&(struct hop_table_conf){.hop_max = 16,
+		.rx_index_bits = 8,
+		.n_workers = 1,
+		.stats = e->region.stats,
+		.aead = be != NULL ? &aead : NULL});
 	wc = (struct worker_conf){
 		.n_workers = 1,
 		.udp_port = ENV_UDP,

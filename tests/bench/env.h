@@ -43,6 +43,9 @@ void env_start_eal(void);
 // its input.
 struct env *env_new(unsigned bits, uint32_t n_rules, struct env *share, enum aead_cipher cipher,
 	bool loop, enum idle_mode idle);
+// The same with everything sealed by that back end.
+struct env *env_new_by(const struct aead_backend *be, unsigned bits, uint32_t n_rules,
+	struct env *share, enum aead_cipher cipher, bool loop, enum idle_mode idle);
 void env_free(struct env *e);
 uint32_t env_id(const struct env *e, uint32_t i); // route id of rule i
 

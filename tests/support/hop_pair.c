@@ -2,6 +2,8 @@
 
 #include "tests/support/hop_pair.h"
 
+#include "tests/support/aead.h"
+
 static struct node *node_of(struct wctx *w)
 {
 	return container_of(w, struct node, w);
@@ -99,6 +101,7 @@ static void node_init(struct pair *p, struct node *x, uint8_t nr)
 	x->w.adjs = adj_table_new(16, x->w.reclaim);
 	assert_non_null(x->w.hops);
 	assert_non_null(x->w.adjs);
+	x->w.aead = aead_test_ctx_new();
 	x->w.tx[0].queue = TX_NO_QUEUE;
 	x->w.tx[0].mtu = 9000;
 }
@@ -433,6 +436,7 @@ static void node_fini(struct node *x)
 	forget_got(x);
 	books_balance(x);
 	hop_table_free(x->w.hops);
+	free(x->w.aead);
 	adj_table_free((struct adj_table *)(uintptr_t)x->w.adjs);
 	reclaim_free(x->w.reclaim);
 }

@@ -112,6 +112,10 @@ static void rekeys_without_loss(void **state)
 	rekey_under_traffic(false, AEAD_CHACHA20_POLY1305);
 	rekey_under_traffic(true, AEAD_NONE);
 	rekey_under_traffic(false, AEAD_NONE);
+	if (aead_backend_select(AEAD_AES_256_GCM) == NULL)
+		return;
+	rekey_under_traffic(true, AEAD_AES_256_GCM);
+	rekey_under_traffic(false, AEAD_AES_256_GCM);
 }
 
 static void counters_go_on_across_a_rekey(void **state)
@@ -341,6 +345,107 @@ static void stops_at_the_hard_limit_of_a_key(void **state)
 	pair_fini(&p);
 }
 
+static unsigned sent_after(uint8_t cipher, uint64_t datagrams)
+{
+	struct pair p;
+	struct hop *a;
+	unsigned sent;
+
+	pair_link(&p, cipher, false);
+	a = hop_of(&p.a);
+	a->tx_counter = a->keys[a->send].first_counter + datagrams;
+	a->skip_at = a->tx_counter + 1000;
+	assert_int_equal(send_packet(&p, &p.a, 0, 1, 1), HOP_PUSHED);
+	flush(&p.a);
+	sent = p.a.n_wire;
+	assert_int_equal(counter(&p.a, W_drop_seal_limit), 1 - sent);
+	// frames that are no packets keep to it as well
+	hop_send_probe(&p.a.w, a, 0);
+	flush(&p.a);
+	assert_true(p.a.n_wire == sent + (hop_may_seal(a, 1) ? 1 : 0));
+	pair_fini(&p);
+	return sent;
+}
+
+// RFC 8439 allows more than any counter holds; with GCM the bound on forgeries comes earlier.
+static void the_limit_of_gcm_is_lower(void **state)
+{
+	const uint64_t slack = HOP_PEND * 64 + 1; // packets that may become 64 parts each
+
+	if (aead_backend_select(AEAD_AES_256_GCM) == NULL)
+		skip();
+	assert_int_equal(sent_after(AEAD_AES_256_GCM, RAIL_HARD_DATAGRAMS_GCM - slack), 1);
+	assert_int_equal(sent_after(AEAD_AES_256_GCM, RAIL_HARD_DATAGRAMS_GCM - slack + 1), 0);
+	assert_int_equal(sent_after(AEAD_AES_256_GCM, RAIL_HARD_DATAGRAMS_GCM), 0);
+	assert_int_equal(sent_after(AEAD_CHACHA20_POLY1305, RAIL_HARD_DATAGRAMS_GCM), 1);
+	assert_int_equal(sent_after(AEAD_CHACHA20_POLY1305, RAIL_HARD_DATAGRAMS - slack), 1);
+	assert_int_equal(sent_after(AEAD_CHACHA20_POLY1305, RAIL_HARD_DATAGRAMS - slack + 1), 0);
+}
+
+// Either end, by what it sealed itself.
+static bool due_after(uint8_t cipher, bool initiator, uint64_t datagrams)
+{
+	struct pair p;
+	struct node *x;
+	struct hop *h;
+	struct dp_note n;
+	bool due;
+
+	pair_link(&p, cipher, false);
+	x = initiator ? &p.a : &p.b;
+	h = hop_of(x);
+	h->tx_counter = h->keys[h->send].first_counter + datagrams;
+	advance(&p, 50 * MS_NS);
+	due = next_note(x, NOTE_HOP_REKEY_DUE, &n);
+	assert_true(!due || n.initiator == initiator);
+	settle(&p);
+	pair_fini(&p);
+	return due;
+}
+
+static void asks_for_a_rekey_after_many_gcm_datagrams(void **state)
+{
+	if (aead_backend_select(AEAD_AES_256_GCM) == NULL)
+		skip();
+	for (int initiator = 0; initiator < 2; initiator++) {
+		assert_false(due_after(AEAD_AES_256_GCM, initiator, RAIL_SOFT_DATAGRAMS_GCM - 1));
+		assert_true(due_after(AEAD_AES_256_GCM, initiator, RAIL_SOFT_DATAGRAMS_GCM));
+		assert_false(due_after(AEAD_CHACHA20_POLY1305, initiator, RAIL_SOFT_DATAGRAMS_GCM));
+	}
+}
+
+// What a key was expanded to goes with the key.
+static void wipes_what_keys_were_expanded_to(void **state)
+{
+	static const struct aead_room zero[2];
+	struct dpmsg_keys mine, theirs;
+	struct pair p;
+	struct hop *a;
+	unsigned old;
+
+	if (aead_backend_select(AEAD_AES_256_GCM) == NULL)
+		skip();
+	pair_link(&p, AEAD_AES_256_GCM, false);
+	a = hop_of(&p.a);
+	old = (unsigned)a->send;
+	assert_memory_not_equal(a->rooms[old], zero, sizeof(zero));
+	make_keys(&p, &p.a, &p.b, &mine, &theirs);
+	rekey(&p, &p.b, &theirs, 0);
+	rekey(&p, &p.a, &mine, 0);
+	settle(&p);
+	traffic(&p, 10);
+	assert_int_not_equal(a->send, old);
+	advance(&p, 11 * S_NS);
+	settle(&p);
+	assert_int_equal(a->keys[old].rx_index, 0);
+	assert_memory_equal(a->rooms[old], zero, sizeof(zero));
+	traffic(&p, 20);
+	hop_shut(&p.a.w, a, true, 0, "", 0);
+	for (unsigned k = 0; k < HOP_KEYS; k++)
+		assert_memory_equal(a->rooms[k], zero, sizeof(zero));
+	pair_fini(&p);
+}
+
 static void refuses_counters_near_the_end_of_their_range(void **state)
 {
 	struct pair p;
@@ -432,6 +537,9 @@ int main(void)
 		cmocka_unit_test(a_reset_takes_a_burst_of_new_datagrams),
 		cmocka_unit_test(asks_for_a_rekey_when_it_is_time),
 		cmocka_unit_test(stops_at_the_hard_limit_of_a_key),
+		cmocka_unit_test(the_limit_of_gcm_is_lower),
+		cmocka_unit_test(asks_for_a_rekey_after_many_gcm_datagrams),
+		cmocka_unit_test(wipes_what_keys_were_expanded_to),
 		cmocka_unit_test(keeps_alive_when_nothing_is_sent),
 		cmocka_unit_test(a_silent_peer_is_dead_and_returns),
 		cmocka_unit_test(packets_of_a_hop_that_dies_in_their_turn_are_counted),

@@ -580,6 +580,13 @@ static void one_worker_sealed(void **state)
 	run(&(struct node_conf){.workers = 1, .peers = 4, .cipher = AEAD_CHACHA20_POLY1305});
 }
 
+static void one_worker_sealed_by_aes(void **state)
+{
+	if (!node_has_aes())
+		skip();
+	run(&(struct node_conf){.workers = 1, .peers = 4, .cipher = AEAD_AES_256_GCM});
+}
+
 static void three_workers_hand_over(void **state)
 {
 	run(&(struct node_conf){.workers = 3, .peers = 6, .cipher = AEAD_NONE});
@@ -596,6 +603,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_worker_in_clear),
 		cmocka_unit_test(one_worker_sealed),
+		cmocka_unit_test(one_worker_sealed_by_aes),
 		cmocka_unit_test(three_workers_hand_over),
 		cmocka_unit_test(three_workers_sealed_share_a_tx_queue),
 	};

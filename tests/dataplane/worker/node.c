@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 
 #include <setjmp.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
@@ -16,6 +17,11 @@
 #include <cmocka.h>
 
 enum { RING_LEN = 8192, POOL = 16383, RING_BYTES = 1 << 21, HDRS = 42, RAIL = 16, TAG = 16 };
+
+bool node_has_aes(void)
+{
+	return sodium_init() >= 0 && crypto_aead_aes256gcm_is_available() != 0;
+}
 
 static void make_ports(struct node *n)
 {
@@ -368,6 +374,9 @@ unsigned peer_frame(
 	if (n->conf.cipher == AEAD_NONE) {
 		memmove(r + RAIL, frames, len);
 		memset(r + RAIL + len, 0, TAG);
+	} else if (n->conf.cipher == AEAD_AES_256_GCM) {
+		crypto_aead_aes256gcm_encrypt(
+			r + RAIL, NULL, frames, len, r, RAIL, NULL, nonce, p->to_node);
 	} else {
 		aead_seal(r + RAIL, frames, len, r, RAIL, nonce, p->to_node);
 	}
@@ -478,6 +487,10 @@ unsigned peer_open(
 
 		memcpy(out, r + RAIL, body);
 		assert_memory_equal(r + RAIL + body, zero, TAG);
+	} else if (n->conf.cipher == AEAD_AES_256_GCM) {
+		assert_int_equal(crypto_aead_aes256gcm_decrypt(out, NULL, NULL, r + RAIL,
+					 body + TAG, r, RAIL, nonce, p->from_node),
+			0);
 	} else {
 		assert_int_equal(
 			aead_open(out, r + RAIL, body + TAG, r, RAIL, nonce, p->from_node), 0);

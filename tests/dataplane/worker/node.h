@@ -73,6 +73,9 @@ struct node {
 	uint32_t out_at; // where to look for the next output
 };
 
+// The peers' own AES-256-GCM is libsodium's, which wants AES-NI.
+bool node_has_aes(void);
+
 void node_open(struct node *n, const struct node_conf *conf);
 // Checks the books, and that every buffer came back.
 void node_close(struct node *n);
