@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 static const char *const hugepage_names[] = {"auto", "yes", "no", NULL};
+static const char *const backend_names[] = {"auto", "sodium", "ipsec-mb", NULL};
 static const char *const exception_names[] = {"auto", "kernel", "tap", "drop", NULL};
 static const char *const idle_names[] = {"poll", "adaptive", NULL};
 static const char *const level_names[] = {"err", "warn", "notice", "info", "debug", NULL};
@@ -103,6 +104,8 @@ static const struct conf_item items[] = {
 		.help = "interface whose addresses and neighbours count; empty: found out"},
 	{"port", "tap", CONF_STR, PORT(tap), .check = check_if,
 		.help = "name of the exception TAP; empty: sk-<name of the port>"},
+	{"crypto", "backend", CONF_ENUM, .def = "auto", VALUE(crypto), .names = backend_names,
+		.help = "cipher library; auto: the quicker one for each cipher, measured at start"},
 	{"idle", "mode", CONF_ENUM, .def = "adaptive", VALUE(idle), .flags = CONF_LIVE,
 		.names = idle_names, .help = "poll: lowest latency, whole cores; adaptive: sleeps"},
 	{"log", "level", CONF_ENUM, .def = "info", VALUE(log_level), .flags = CONF_LIVE,

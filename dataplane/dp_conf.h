@@ -34,6 +34,7 @@ struct dp_values {
 	uint32_t rules;
 	uint32_t hops;
 	uint32_t adjs;
+	int crypto; // enum dp_backend
 	int idle; // enum idle_mode
 	int log_level;
 	struct conf_array ports; // struct dp_port_values

@@ -4,6 +4,7 @@
 
 #include "dataplane/ctl/ctl.h"
 #include "dataplane/dp_conf.h"
+#include "dataplane/dp_crypto.h"
 #include "dataplane/dp_eal.h"
 #include "dataplane/hop/hop_table.h"
 #include "dataplane/io/encap.h"
@@ -13,7 +14,6 @@
 #include "dataplane/worker/worker.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
-#include "lib/crypto/aead.h"
 #include "lib/shm/region.h"
 
 #include <rte_eal.h>
@@ -55,6 +55,7 @@ struct app {
 	struct worker_set *workers;
 	struct ctl *ctl;
 	struct udp_claim claim;
+	struct aead_choice aead;
 	uid_t control_uid;
 	gid_t control_gid;
 	unsigned n_workers;
@@ -92,13 +93,14 @@ static void usage(FILE *out)
 
 static void version(void)
 {
-	const struct aead_backend *chacha = aead_backend_select(AEAD_CHACHA20_POLY1305);
-	const struct aead_backend *gcm = aead_backend_select(AEAD_AES_256_GCM);
+	struct aead_choice c;
+	char text[256];
 
 	printf("skyrail-dataplane %s\n%s\n", SKYRAIL_VERSION, rte_version());
-	printf("ciphers: chacha20-poly1305 (%s), aes-256-gcm (%s)\n",
-		chacha != NULL ? chacha->name : "not available",
-		gcm != NULL ? gcm->name : "not available");
+	if (dp_crypto_choose(&c, DP_BACKEND_AUTO) == 0) {
+		dp_crypto_text(&c, text, sizeof(text));
+		printf("ciphers: %s\n", text);
+	}
 	printf("skywire: route packets of the 2024 and 2026 generations, rail 1\n");
 }
 
@@ -354,10 +356,26 @@ static int region_open(struct app *app)
 		.rx_index_bits = app->conf.rx_index_bits,
 		.adj_max = v->adjs,
 		.udp_port = v->udp_port};
+	dp_crypto_tell(&app->aead, &app->region_conf);
 	if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
 		return fail_memory("randomness", -errno);
 	rc = region_create(&app->region, &app->region_conf, epoch);
 	return rc < 0 ? fail_memory("shared memory", rc) : 0;
+}
+
+static int ciphers_choose(struct app *app)
+{
+	char text[256];
+	int rc = dp_crypto_choose(&app->aead, (enum dp_backend)app->conf.v->crypto);
+
+	if (rc == -ENOENT)
+		log_err("[crypto] backend: that library is not in this build, or does not work on "
+			"this machine; set it to auto");
+	if (rc < 0)
+		return rc == -ENOENT ? rc : fail_memory("ciphers", rc);
+	dp_crypto_text(&app->aead, text, sizeof(text));
+	log_notice("ciphers, for 1400 bytes: %s", text);
+	return 0;
 }
 
 static int workers_open(struct app *app)
@@ -366,7 +384,8 @@ static int workers_open(struct app *app)
 		.rx_index_bits = (uint8_t)app->conf.rx_index_bits,
 		.n_workers = (uint16_t)app->n_workers,
 		.socket = app->sockets,
-		.stats = app->region.stats};
+		.stats = app->region.stats,
+		.aead = &app->aead};
 	struct worker_conf conf = {.n_workers = app->n_workers,
 		.udp_port = app->conf.v->udp_port,
 		.idle = (enum idle_mode)app->conf.v->idle,
@@ -383,6 +402,10 @@ static int workers_open(struct app *app)
 	app->workers = worker_set_new(&conf);
 	if (app->workers == NULL)
 		return fail_memory("workers", -errno);
+	if (dp_crypto_check(&app->aead, app->workers) != 0) {
+		log_err("the cipher library fails its own test in a worker");
+		return -EIO;
+	}
 	for (unsigned i = 0; i < app->n_workers; i++)
 		port_set_bind(app->ports, worker_ctx(app->workers, i));
 	return 0;
@@ -425,6 +448,7 @@ static int ctl_open(struct app *app)
 		.ports = app->ports,
 		.workers = app->workers,
 		.lcores = app->lcores,
+		.aead = &app->aead,
 		.listen_fd = app->listen_fd,
 		.control_uid = app->control_uid};
 
@@ -460,6 +484,8 @@ static int app_open(struct app *app, const struct args *a)
 		rc = ports_open(app);
 	if (rc == 0)
 		rc = tables_open(app);
+	if (rc == 0)
+		rc = ciphers_choose(app);
 	if (rc == 0)
 		rc = region_open(app);
 	if (rc == 0)

@@ -53,6 +53,7 @@ void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len
 		COPY(n.dp_version, s->program);
 		COPY(n.dpdk, s->dpdk);
 		COPY(n.aead, s->aead);
+		COPY(n.ciphers, s->ciphers);
 		n.udp_port = info->udp_port;
 		n.epoch = info->epoch;
 		n.dp_pid = info->pid;

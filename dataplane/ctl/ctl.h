@@ -9,6 +9,7 @@
 #include "dataplane/rule/rule_table.h"
 #include "dataplane/rule/sweeper.h"
 #include "dataplane/worker/worker.h"
+#include "lib/crypto/aead.h"
 #include "lib/shm/region.h"
 
 #include <stdatomic.h>
@@ -28,6 +29,7 @@ struct ctl_conf { // all borrowed until ctl_free()
 	struct port_set *ports;
 	struct worker_set *workers;
 	const unsigned *lcores; // of each worker
+	const struct aead_choice *aead; // to be shown; NULL: nothing is
 	int listen_fd; // of region_listen(), or -1
 	uid_t control_uid; // besides root and our own, or -1
 };

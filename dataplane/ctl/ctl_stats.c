@@ -4,8 +4,8 @@
 
 #include "dataplane/ctl/ctl_priv.h"
 
+#include "dataplane/dp_crypto.h"
 #include "lib/base/log.h"
-#include "lib/crypto/aead.h"
 
 #include <rte_cycles.h>
 #include <rte_version.h>
@@ -26,13 +26,15 @@ static void put(_Atomic uint64_t *to, uint64_t v)
 
 void ctl_stats_open(struct ctl *c)
 {
-	const struct aead_backend *aead = aead_backend_select(AEAD_CHACHA20_POLY1305);
 	struct stats_hdr *s = c->k.region->stats;
 
 	s->tsc_hz = rte_get_tsc_hz();
 	snprintf(s->program, sizeof(s->program), "%s", SKYRAIL_VERSION);
 	snprintf(s->dpdk, sizeof(s->dpdk), "%s", rte_version());
-	snprintf(s->aead, sizeof(s->aead), "%s", aead != NULL ? aead->name : "none");
+	if (c->k.aead != NULL) {
+		dp_crypto_backends(c->k.aead, s->aead, sizeof(s->aead));
+		dp_crypto_ciphers(c->k.aead, s->ciphers, sizeof(s->ciphers));
+	}
 	for (unsigned i = 0; i < port_set_n(c->k.ports) && i < s->n_ports; i++) {
 		struct evt_port e;
 

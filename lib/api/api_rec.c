@@ -42,6 +42,7 @@ static const struct api_field node_fields[] = {
 	F(dp_version, STR, "DATA PLANE VERSION", D),
 	F(dpdk, STR, "DPDK", D),
 	F(aead, STR, "CIPHER BACK END", D),
+	F(ciphers, STR, "CIPHERS", D),
 	F(dp_pid, UINT, "DATA PLANE PID", D),
 	F(dp_up_ms, MS, "DATA PLANE UP", D),
 	F(epoch, UINT, "EPOCH", W),

@@ -10,7 +10,7 @@ struct api_node {
 	char version[API_NAME_LEN]; // of the control plane
 	char dp_version[API_NAME_LEN];
 	char dpdk[API_NAME_LEN];
-	char aead[API_NAME_LEN]; // cipher back end of the data plane
+	char aead[API_NAME_LEN]; // cipher back ends of the data plane
 	uint8_t pk[API_PK_LEN];
 	uint8_t dp_attached;
 	uint8_t pad[2];
@@ -22,8 +22,9 @@ struct api_node {
 	uint32_t transports, transports_up;
 	uint64_t rules, rule_slots;
 	uint64_t rules_expired, rules_closed;
+	char ciphers[API_NAME_LEN]; // that the data plane has, the fastest first
 };
-static_assert(sizeof(struct api_node) == 280, "api_node");
+static_assert(sizeof(struct api_node) == 312, "api_node");
 
 struct api_port {
 	char name[API_NAME_LEN];

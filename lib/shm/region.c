@@ -110,6 +110,7 @@ static void header_fill(
 	h->adj_max = c->adj_max;
 	h->udp_port = c->udp_port;
 	h->pid = (uint32_t)getpid();
+	memcpy(h->cipher_ns, c->cipher_ns, sizeof(h->cipher_ns));
 	h->magic = REGION_MAGIC;
 }
 

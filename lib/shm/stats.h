@@ -48,7 +48,7 @@ struct counter_desc {
 	uint8_t role; // workers and control
 };
 
-enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 1 };
+enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 2 };
 
 struct stats_worker { // owner: the worker
 	_Alignas(64) _Atomic uint64_t c[W_COUNT];
@@ -84,7 +84,8 @@ struct stats_hdr {
 	// written once by the data plane before it offers the segment; NUL-terminated versions
 	char program[DPMSG_NAME_LEN];
 	char dpdk[DPMSG_NAME_LEN];
-	char aead[DPMSG_NAME_LEN]; // cipher back end
+	char aead[DPMSG_NAME_LEN]; // cipher back ends
+	char ciphers[DPMSG_NAME_LEN]; // the quickest first
 	// owner: main lcore
 	_Atomic uint64_t rules_live;
 	_Atomic uint64_t rules_expired; // since start

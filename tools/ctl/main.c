@@ -72,9 +72,10 @@ static int on_node(void *ctx, int more, const void *payload, size_t len)
 	if (len < sizeof(n))
 		return -EPROTO;
 	memcpy(&n, payload, sizeof(n));
-	printf("node %.32s: control plane %.32s, data plane %.32s, %.32s, ciphers by %.32s\n",
+	printf("node %.32s: control plane %.32s, data plane %.32s, %.32s, ciphers %.32s by %.32s\n",
 		n.name, n.version, n.dp_attached ? n.dp_version : "not running",
 		n.dpdk[0] != '\0' ? n.dpdk : "DPDK unknown",
+		n.ciphers[0] != '\0' ? n.ciphers : "unknown",
 		n.aead[0] != '\0' ? n.aead : "unknown");
 	return 0;
 }

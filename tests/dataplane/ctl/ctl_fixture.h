@@ -16,6 +16,7 @@
 enum { FIX_WORKERS = 2, FIX_HOPS = 64, FIX_RULE_BITS = 8 };
 
 struct fix {
+	struct aead_choice aead;
 	struct region_conf rc;
 	struct region region;
 	struct reclaim *reclaim;
@@ -96,6 +97,8 @@ static inline void fix_init(struct fix *f, int listen_fd)
 	assert_non_null(f->workers);
 	for (unsigned i = 0; i < FIX_WORKERS; i++)
 		port_set_bind(f->ports, worker_ctx(f->workers, i));
+	for (unsigned i = 0; aead_backend_at(i) != NULL; i++)
+		f->aead.be[AEAD_CHACHA20_POLY1305] = aead_backend_at(i); // the last: libsodium
 	struct ctl_conf cc = {.region = &f->region,
 		.region_conf = &f->rc,
 		.rules = &f->rules,
@@ -105,6 +108,7 @@ static inline void fix_init(struct fix *f, int listen_fd)
 		.ports = f->ports,
 		.workers = f->workers,
 		.lcores = f->lcores,
+		.aead = &f->aead,
 		.listen_fd = listen_fd,
 		.control_uid = (uid_t)-1};
 	f->ctl = ctl_new(&cc);

@@ -370,6 +370,8 @@ static void statistics_tell_versions_pools_and_beat(void **state)
 	assert_true(s->tsc_hz > 1000000);
 	assert_string_equal(stats_port(s, 0)->name, "wan");
 	assert_int_equal(stats_port(s, 0)->used, 1);
+	assert_string_equal(s->ciphers, "chacha20-poly1305");
+	assert_string_equal(s->aead, "libsodium");
 	fix_fini(&f);
 }
 

@@ -241,7 +241,7 @@ static void attach_refuses_a_header_of_another_kind(void **state)
 		s.r.hdr->field = (__typeof__(s.r.hdr->field))was;                                  \
 	} while (0)
 	REFUSES(magic, 1);
-	REFUSES(version, 2);
+	REFUSES(version, REGION_VERSION + 1);
 	REFUSES(dpmsg_version, DPMSG_VERSION + 1);
 	REFUSES(epoch, 3);
 	REFUSES(len, 1 << 30);
