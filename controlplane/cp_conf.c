@@ -18,7 +18,8 @@
 #include <string.h>
 
 static const char *const mode_names[] = {"datagram", NULL};
-static const char *const cipher_names[] = {"auto", "chacha20-poly1305", "none", NULL};
+static const char *const cipher_names[] = {
+	"auto", "chacha20-poly1305", "aes-256-gcm", "none", NULL};
 static const char *const type_names[] = {"consume", "forward", "intermediary", NULL};
 static const char *const allow_names[] = {"listed", "any", NULL};
 static const char *const access_names[] = {"allow", "deny", NULL};
@@ -114,7 +115,8 @@ static const struct conf_item items[] = {
 	{"transport", "mode", CONF_ENUM, .def = "datagram", .flags = CONF_LIVE, TP(mode),
 		.names = mode_names, .help = "datagram: packets may get lost, as in IP"},
 	{"transport", "cipher", CONF_ENUM, .def = "auto", .flags = CONF_LIVE, TP(cipher),
-		.names = cipher_names, .help = "none: no secrecy, if the peer's says none too"},
+		.names = cipher_names,
+		.help = "auto: the fastest of both ends; none: no secrecy, if the peer's says so too"},
 	{"transport", "dial", CONF_BOOL, .def = "yes", .flags = CONF_LIVE, TP(dial),
 		.help = "make the connection; no: only accept it"},
 	{"rule", "type", CONF_ENUM, .flags = CONF_REQUIRED | CONF_LIVE, RULE(type),
@@ -207,7 +209,8 @@ static int load_peers(struct cp_conf *c, char *err)
 
 static int load_transport(const struct cp_transport_values *v, struct transport_conf *t, char *err)
 {
-	static const uint8_t ciphers[] = {TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_NONE};
+	static const uint8_t ciphers[] = {
+		TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_AES, TRANSPORT_NONE};
 	struct api_addr a = {0};
 
 	if (check_name(v->name) != NULL)

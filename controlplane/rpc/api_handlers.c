@@ -21,7 +21,10 @@ LOG_MODULE("api");
 
 static void on_transport_add(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	static const uint8_t ciphers[] = {TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_NONE};
+	static const uint8_t ciphers[] = {[API_CIPHER_AUTO] = TRANSPORT_AUTO,
+		[API_CIPHER_CHACHA20] = TRANSPORT_CHACHA,
+		[API_CIPHER_NONE] = TRANSPORT_NONE,
+		[API_CIPHER_AES] = TRANSPORT_AES};
 	struct api *a = ctx;
 	struct api_transport_add m;
 	struct transport_conf c = {.mode = HOP_MODE_DATAGRAM, .origin = TRANSPORT_ADDED};
@@ -35,8 +38,8 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 		return;
 	}
 	if (m.cipher >= ARRAY_LEN(ciphers) || m.mode != API_MODE_DATAGRAM) {
-		api_req_fail(
-			r, -EINVAL, "cipher is auto, chacha20-poly1305 or none; mode is datagram");
+		api_req_fail(r, -EINVAL,
+			"cipher is auto, chacha20-poly1305, aes-256-gcm or none; mode is datagram");
 		return;
 	}
 	memcpy(c.name, m.name, sizeof(c.name));

@@ -133,6 +133,21 @@ static uint16_t payload_max_of(const struct neigh_path *path)
 							 : (uint16_t)RAIL_PAYLOAD_FLOOR;
 }
 
+// What the configuration allows and the data plane has. A cipher that is slow here is left to those
+// who insist on it: a peer that sees it offered may take it for the fast one (rail 2).
+static void offer_ciphers(const struct transport *t, struct rail_hs_offer *o)
+{
+	const struct region_hdr *info = dp_client_info(t->m->conf.dp);
+	const uint32_t *ns = info != NULL ? info->cipher_ns : NULL;
+
+	for (unsigned i = 0; ns != NULL && i < AEAD_N_CIPHERS; i++)
+		if (ns[i] != 0)
+			o->ciphers |= (uint8_t)(1u << i & t->conf.ciphers);
+	if ((o->ciphers & TRANSPORT_AUTO) == TRANSPORT_AUTO &&
+		ns[AEAD_AES_256_GCM] > ns[AEAD_CHACHA20_POLY1305])
+		o->avoid = TRANSPORT_AES;
+}
+
 struct rail_hs_offer tp_offer(
 	const struct transport *t, uint32_t rx_index, const struct neigh_ref *ref)
 {
@@ -141,11 +156,11 @@ struct rail_hs_offer tp_offer(
 		.rx_index = rx_index,
 		.payload_max = RAIL_PAYLOAD_FLOOR,
 		.mode = t->conf.mode,
-		.ciphers = t->conf.ciphers,
 		.window_log2 = RAIL_WINDOW_LOG2_DEFAULT,
 	};
 	const struct neigh_path *path = ref != NULL ? neigh_path(ref) : NULL;
 
+	offer_ciphers(t, &o);
 	if (path != NULL && path->state == NEIGH_USABLE)
 		o.payload_max = payload_max_of(path);
 	return o;
@@ -194,6 +209,10 @@ static void init_send(struct transport *t)
 	rx_index_put(m->rx, t->first.rx_index);
 	t->first.rx_index = rx_index_take(m->rx, t);
 	offer = tp_offer(t, t->first.rx_index, t->dial_ref);
+	if (offer.ciphers == 0) {
+		tp_state_set(t, t->state, "the data plane does not have its cipher");
+		return;
+	}
 	n = t->first.rx_index == 0 ? -ENOSPC
 				   : rail_hs_init_make(&t->first.side, &m->self, &t->conf.peer,
 					     &offer, init_time_next(m->init_time), false,

@@ -486,7 +486,7 @@ static int conf_check(
 		return say(err, err_len, -EINVAL, "peer is this node's own key");
 	if (c->mode != HOP_MODE_DATAGRAM)
 		return say(err, err_len, -EINVAL, "only mode = datagram is available");
-	if ((c->ciphers & (TRANSPORT_CHACHA | TRANSPORT_NONE)) == 0)
+	if ((c->ciphers & (TRANSPORT_AUTO | TRANSPORT_NONE)) == 0)
 		return say(err, err_len, -EINVAL, "no cipher is left to offer");
 	return 0;
 }

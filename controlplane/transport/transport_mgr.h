@@ -25,8 +25,13 @@ enum transport_state {
 	TRANSPORT_DEAD, // was up, the peer fell silent
 };
 
-// Bits of rail TLV 4.
-enum { TRANSPORT_CHACHA = 1, TRANSPORT_NONE = 4, TRANSPORT_AUTO = TRANSPORT_CHACHA };
+// Bits of rail TLV 4. TRANSPORT_AUTO: whichever is the faster one at both ends.
+enum {
+	TRANSPORT_CHACHA = 1,
+	TRANSPORT_AES = 2,
+	TRANSPORT_NONE = 4,
+	TRANSPORT_AUTO = TRANSPORT_CHACHA | TRANSPORT_AES
+};
 
 enum transport_origin {
 	TRANSPORT_CONFIGURED, // [transport NAME]; goes with the configuration
@@ -41,7 +46,7 @@ struct transport_conf {
 	struct dpmsg_addr addr; // port 0: passive, the peer dials
 	char scope_if[16]; // interface of a link-local address, else ""
 	uint8_t mode; // HOP_MODE_DATAGRAM
-	uint8_t ciphers; // mask: what we offer and accept
+	uint8_t ciphers; // mask: what we offer and accept, as far as the data plane has it
 	bool dial;
 	enum transport_origin origin;
 };

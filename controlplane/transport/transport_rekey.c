@@ -28,6 +28,7 @@ static struct rail_hs_offer link_offer(const struct transport *t, uint32_t rx_in
 	struct rail_hs_offer o = tp_offer(t, rx_index, t->ref);
 
 	o.ciphers = (uint8_t)(1u << t->cipher);
+	o.avoid = 0;
 	return o;
 }
 

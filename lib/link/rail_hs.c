@@ -78,6 +78,12 @@ static enum rail_payload_kind kind_of(enum rail_type type, bool inside)
 	return inside ? RAIL_PAYLOAD_REKEY_RESPONSE : RAIL_PAYLOAD_RESPONSE;
 }
 
+// Without what one would rather not use, unless nothing were left.
+static uint8_t preferred(uint8_t bits, uint8_t avoid)
+{
+	return (bits & ~avoid) != 0 ? bits & (uint8_t)~avoid : bits;
+}
+
 static void payload_offer(struct rail_hs_payload *p, const struct rail_hs_offer *o)
 {
 	*p = (struct rail_hs_payload){
@@ -193,8 +199,9 @@ ssize_t rail_hs_init_make(struct rail_hs_side *s, const struct rail_hs_self *sel
 		return -EINVAL;
 	s->peer = *peer;
 	s->offer = *offer;
+	s->offer.ciphers = preferred(offer->ciphers, offer->avoid); // the answer is one of these
 	s->inside = inside;
-	payload_offer(&p, offer);
+	payload_offer(&p, &s->offer);
 	rc = noise_begin(&s->noise, self, peer);
 	if (rc == 0 && !inside) {
 		rail_time_put(p.time, time_ns);
@@ -256,13 +263,13 @@ err_side:
 	return -EBADMSG;
 }
 
-// In the order of preference; AES waits for a back end that has it (aead_backend_select).
+// In the order of preference.
 static const struct {
 	uint8_t bit;
 	enum aead_cipher cipher;
 } ciphers[] = {
 	{RAIL_CIPHER_NONE, AEAD_NONE}, // both configurations say so, and thus want it
-	{RAIL_CIPHER_AES_256_GCM, AEAD_AES_256_GCM},
+	{RAIL_CIPHER_AES_256_GCM, AEAD_AES_256_GCM}, // nobody for whom it is slow offers it
 	{RAIL_CIPHER_CHACHA20_POLY1305, AEAD_CHACHA20_POLY1305},
 };
 
@@ -280,12 +287,12 @@ static int cipher_of(uint8_t bit, enum aead_cipher *out)
 uint8_t rail_hs_settle(
 	const struct rail_hs_offer *offer, const struct rail_hs_terms *terms, uint8_t *cipher_bit)
 {
-	uint8_t both = offer->ciphers & terms->ciphers;
+	uint8_t both = preferred(offer->ciphers & terms->ciphers, offer->avoid);
 
 	if (terms->mode != offer->mode)
 		return RAIL_REFUSAL_MODE;
 	for (size_t i = 0; i < ARRAY_LEN(ciphers); i++) {
-		if ((both & ciphers[i].bit) == 0 || aead_backend_select(ciphers[i].cipher) == NULL)
+		if ((both & ciphers[i].bit) == 0)
 			continue;
 		*cipher_bit = ciphers[i].bit;
 		return 0;
@@ -374,8 +381,7 @@ static int response_check(const struct rail_hs_side *s, const struct rail_hs_sel
 	enum aead_cipher cipher;
 
 	if (p->mode != s->offer.mode || (p->ciphers & s->offer.ciphers) == 0 ||
-		cipher_of(p->ciphers, &cipher) != 0 || aead_backend_select(cipher) == NULL ||
-		p->index[0] != m->sender)
+		cipher_of(p->ciphers, &cipher) != 0 || p->index[0] != m->sender)
 		return -EPROTO;
 	if (!s->inside && entry_verify(p->sig, self, &s->peer) != 0)
 		return -EPROTO;

@@ -28,7 +28,8 @@ struct rail_hs_offer {
 	uint32_t rx_index; // receiver index chosen for the new key
 	uint16_t payload_max; // greatest UDP payload that we take, >= RAIL_PAYLOAD_FLOOR
 	uint8_t mode; // enum rail_mode
-	uint8_t ciphers; // mask of RAIL_CIPHER_*
+	uint8_t ciphers; // mask of RAIL_CIPHER_*: what we can and may use
+	uint8_t avoid; // of these: not offered, and taken only when nothing else is left
 	uint8_t window_log2;
 };
 

@@ -30,6 +30,30 @@ static int parse(struct cp_conf *c, const char *text)
 	return cp_conf_parse(c, text, strlen(text), err);
 }
 
+static void takes_every_cipher(void **state)
+{
+	static const struct {
+		const char *line;
+		uint8_t ciphers;
+	} rows[] = {
+		{"", TRANSPORT_CHACHA | TRANSPORT_AES},
+		{"cipher = auto\n", TRANSPORT_CHACHA | TRANSPORT_AES},
+		{"cipher = chacha20-poly1305\n", TRANSPORT_CHACHA},
+		{"cipher = aes-256-gcm\n", TRANSPORT_AES},
+		{"cipher = none\n", TRANSPORT_NONE},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cp_conf c;
+		char text[512];
+
+		snprintf(text, sizeof(text), "%s%s", TP, rows[i].line);
+		assert_int_equal(parse(&c, text), 0);
+		assert_int_equal(c.transports[0].ciphers, rows[i].ciphers);
+		cp_conf_free(&c);
+	}
+}
+
 static void takes_transports_rules_and_edges(void **state)
 {
 	struct cp_conf c;
@@ -256,6 +280,7 @@ static void paths_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_every_cipher),
 		cmocka_unit_test(takes_transports_rules_and_edges),
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),

@@ -12,7 +12,7 @@ chain_nodes
 node_start A B C
 wait_for 20 "all transports up" chain_up
 same "transport ids of both ends" "$(tp A b tp_id)" "$(tp B a tp_id)"
-same "cipher" "$(tp B c cipher)" chacha20-poly1305
+same "cipher" "$(tp B c cipher)" "$(sk B -j show node | jq -r '.ciphers | split(" ")[0]')"
 
 chain_rules 30s >/dev/null
 chain_edges

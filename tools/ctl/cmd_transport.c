@@ -25,7 +25,8 @@ static int take_name(char *dst, size_t cap, const char *name)
 
 int cmd_transport_add(struct cli *c)
 {
-	static const char *const ciphers[] = {"auto", "chacha20-poly1305", "none", NULL};
+	static const char *const ciphers[] = {
+		"auto", "chacha20-poly1305", "none", "aes-256-gcm", NULL};
 	static const char *const modes[] = {"datagram", NULL};
 	static const char *const yes_no[] = {"no", "yes", NULL};
 	struct api_transport_add m = {.dial = 1};

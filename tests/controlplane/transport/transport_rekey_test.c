@@ -26,6 +26,34 @@ static void rekeys_happen_inside_the_link(void **state)
 	assert_int_equal(nodes[0].n_down + nodes[1].n_down, 0);
 }
 
+// Although another would be chosen today.
+static void a_rekey_keeps_the_cipher(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(info_of(a).cipher, AEAD_AES_256_GCM);
+	nodes[0].dp.info.cipher_ns[AEAD_AES_256_GCM] = 5000;
+	nodes[1].dp.info.cipher_ns[AEAD_AES_256_GCM] = 5000;
+	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), 0, 0);
+	w_run(2000);
+	w_note(&nodes[1].dp, EVT_HOP_REKEY_DUE, transport_hop(b, 1), 0, 0);
+	w_run(2000);
+	both_up(a, b);
+	assert_int_equal(info_of(a).n_rekeys, 2);
+	assert_int_equal(info_of(a).cipher, AEAD_AES_256_GCM);
+	assert_int_equal(info_of(b).cipher, AEAD_AES_256_GCM);
+	for (unsigned k = 0; k < KEYS; k++) {
+		const struct dpmsg_keys *ka = &w_hop_of(0, a)->keys[k].k;
+		const struct dpmsg_keys *kb = &w_hop_of(1, b)->keys[k].k;
+
+		assert_true(ka->rx_index == 0 || ka->cipher == AEAD_AES_256_GCM);
+		assert_true(kb->rx_index == 0 || kb->cipher == AEAD_AES_256_GCM);
+	}
+}
+
 static void a_rekey_due_that_got_lost_is_made_up_for(void **state)
 {
 	struct transport *a = w_add(0, 1, true);
@@ -106,6 +134,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, w_setup, w_teardown)
 		T(rekeys_happen_inside_the_link),
+		T(a_rekey_keeps_the_cipher),
 		T(a_rekey_due_that_got_lost_is_made_up_for),
 		T(crossing_rekeys_are_one),
 		T(an_unanswered_rekey_is_repeated),

@@ -174,6 +174,12 @@ static void ciphers_must_meet(void **state)
 		{TRANSPORT_NONE | TRANSPORT_CHACHA, TRANSPORT_NONE | TRANSPORT_CHACHA, AEAD_NONE},
 		{TRANSPORT_NONE, TRANSPORT_NONE, AEAD_NONE},
 		{TRANSPORT_NONE, TRANSPORT_CHACHA, -1},
+		{TRANSPORT_AUTO, TRANSPORT_AUTO, AEAD_AES_256_GCM},
+		{TRANSPORT_AUTO, TRANSPORT_CHACHA, AEAD_CHACHA20_POLY1305},
+		{TRANSPORT_CHACHA, TRANSPORT_AUTO, AEAD_CHACHA20_POLY1305},
+		{TRANSPORT_AES, TRANSPORT_AUTO, AEAD_AES_256_GCM},
+		{TRANSPORT_AUTO, TRANSPORT_AES, AEAD_AES_256_GCM},
+		{TRANSPORT_AES, TRANSPORT_CHACHA, -1},
 	};
 	struct transport_conf c = {.name = "x", .addr = w_addr(1)};
 
@@ -199,6 +205,68 @@ static void ciphers_must_meet(void **state)
 		w_teardown(state);
 		w_setup(state);
 	}
+}
+
+// Node 0 dials. An end that is slow with AES, or lacks it, keeps both from it unless it is the only
+// one left.
+static void auto_takes_what_is_fast_at_both_ends(void **state)
+{
+	enum { FAST = 100, SLOW = 1000, LACKS = 0 }; // against 400 of ChaCha20
+	static const struct {
+		uint32_t aes_a, aes_b;
+		uint8_t a, b;
+		int cipher; // -1: none
+	} rows[] = {
+		{FAST, FAST, TRANSPORT_AUTO, TRANSPORT_AUTO, AEAD_AES_256_GCM},
+		{FAST, SLOW, TRANSPORT_AUTO, TRANSPORT_AUTO, AEAD_CHACHA20_POLY1305},
+		{SLOW, FAST, TRANSPORT_AUTO, TRANSPORT_AUTO, AEAD_CHACHA20_POLY1305},
+		{SLOW, SLOW, TRANSPORT_AUTO, TRANSPORT_AUTO, AEAD_CHACHA20_POLY1305},
+		{FAST, LACKS, TRANSPORT_AUTO, TRANSPORT_AUTO, AEAD_CHACHA20_POLY1305},
+		{LACKS, FAST, TRANSPORT_AUTO, TRANSPORT_AUTO, AEAD_CHACHA20_POLY1305},
+		{FAST, SLOW, TRANSPORT_AES, TRANSPORT_AUTO, AEAD_AES_256_GCM},
+		{SLOW, SLOW, TRANSPORT_AES, TRANSPORT_AES, AEAD_AES_256_GCM},
+		{FAST, LACKS, TRANSPORT_AES, TRANSPORT_AUTO, -1},
+		{FAST, LACKS, TRANSPORT_AES, TRANSPORT_AES, -1},
+		{LACKS, FAST, TRANSPORT_AES, TRANSPORT_AES, -1},
+		{SLOW, FAST, TRANSPORT_AUTO, TRANSPORT_AES, -1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct transport *a, *b;
+
+		nodes[0].dp.info.cipher_ns[AEAD_AES_256_GCM] = rows[i].aes_a;
+		nodes[1].dp.info.cipher_ns[AEAD_AES_256_GCM] = rows[i].aes_b;
+		a = w_add_with(0, 1, true, rows[i].a);
+		b = w_add_with(1, 0, false, rows[i].b);
+		w_run(10);
+		assert_int_equal(transport_is_up(a), rows[i].cipher >= 0);
+		assert_int_equal(transport_is_up(b), rows[i].cipher >= 0);
+		if (rows[i].cipher >= 0)
+			assert_int_equal(info_of(b).cipher, rows[i].cipher);
+		if (rows[i].aes_a == LACKS && rows[i].a == TRANSPORT_AES) {
+			assert_int_equal(w_n_inits[0], 0);
+			assert_non_null(strstr(info_of(a).why, "does not have its cipher"));
+		}
+		w_teardown(state);
+		w_setup(state);
+	}
+}
+
+static void another_data_plane_may_have_other_ciphers(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(info_of(a).cipher, AEAD_AES_256_GCM);
+	w_detach(0, true);
+	nodes[0].dp.info.cipher_ns[AEAD_AES_256_GCM] = 0;
+	w_attach(0, DP_SYNC_FRESH);
+	w_run(5000);
+	both_up(a, b);
+	assert_int_equal(info_of(a).cipher, AEAD_CHACHA20_POLY1305);
+	assert_int_equal(info_of(b).cipher, AEAD_CHACHA20_POLY1305);
 }
 
 static void a_replayed_init_breaks_nothing(void **state)
@@ -468,7 +536,7 @@ static void what_cannot_be_is_refused_with_a_reason(void **state)
 	memset(c.peer.b, 0, sizeof(c.peer.b));
 	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), -EINVAL);
 	c.peer = nodes[1].pk;
-	c.ciphers = 2;
+	c.ciphers = 8;
 	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), -EINVAL);
 	c.ciphers = TRANSPORT_AUTO;
 	c.mode = HOP_MODE_RELIABLE;
@@ -533,6 +601,8 @@ int main(void)
 		T(an_accepted_peer_that_never_speaks_is_forgotten),
 		T(a_refused_peer_is_not_hammered),
 		T(ciphers_must_meet),
+		T(auto_takes_what_is_fast_at_both_ends),
+		T(another_data_plane_may_have_other_ciphers),
 		T(a_replayed_init_breaks_nothing),
 		T(an_init_that_nobody_follows_changes_nothing),
 		T(the_clock_may_go_back),

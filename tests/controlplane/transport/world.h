@@ -691,6 +691,9 @@ static int w_setup(void **state)
 		n->dp.info.adj_max = 256;
 		n->dp.info.rx_index_bits = RX_BITS;
 		n->dp.info.n_workers = 1;
+		n->dp.info.cipher_ns[AEAD_CHACHA20_POLY1305] = 400;
+		n->dp.info.cipher_ns[AEAD_AES_256_GCM] = 100;
+		n->dp.info.cipher_ns[AEAD_NONE] = 1;
 		snprintf(n->dir, sizeof(n->dir), "/tmp/skyrail-world-XXXXXX");
 		assert_non_null(mkdtemp(n->dir));
 		w_mgr_start(i);

@@ -273,20 +273,32 @@ static void refusals_are_told(void **state)
 
 static void settles_only_what_both_want(void **state)
 {
-	enum { CHACHA = RAIL_CIPHER_CHACHA20_POLY1305, NONE = RAIL_CIPHER_NONE };
+	enum {
+		CHACHA = RAIL_CIPHER_CHACHA20_POLY1305,
+		AES = RAIL_CIPHER_AES_256_GCM,
+		NONE = RAIL_CIPHER_NONE,
+		BOTH = CHACHA | AES
+	};
 	static const struct {
-		uint8_t mode_a, mode_b, ciphers_a, ciphers_b, code, bit;
+		uint8_t mode_a, mode_b, ciphers_a, ciphers_b, code, bit, avoid_b;
 	} rows[] = {
-		{0, 0, CHACHA, CHACHA, 0, CHACHA},
-		{0, 0, CHACHA | NONE, CHACHA, 0, CHACHA},
-		{0, 0, CHACHA, CHACHA | NONE, 0, CHACHA},
-		{0, 0, CHACHA | NONE, CHACHA | NONE, 0, NONE},
-		{0, 0, NONE, NONE, 0, NONE},
-		{0, 0, NONE, CHACHA, RAIL_REFUSAL_CIPHER, 0},
-		{0, 0, 0x80, 0x80, RAIL_REFUSAL_CIPHER, 0},
-		{0, 0, 0, CHACHA, RAIL_REFUSAL_CIPHER, 0},
-		{1, 0, CHACHA, CHACHA, RAIL_REFUSAL_MODE, 0},
-		{0, 1, CHACHA, CHACHA, RAIL_REFUSAL_MODE, 0},
+		{0, 0, BOTH, BOTH, 0, AES, 0},
+		{0, 0, BOTH, CHACHA, 0, CHACHA, 0},
+		{0, 0, AES, BOTH, 0, AES, 0},
+		{0, 0, BOTH, BOTH, 0, CHACHA, AES},
+		{0, 0, AES, BOTH, 0, AES, AES},
+		{0, 0, CHACHA, AES, RAIL_REFUSAL_CIPHER, 0, AES},
+		{0, 0, AES, CHACHA, RAIL_REFUSAL_CIPHER, 0, 0},
+		{0, 0, CHACHA, CHACHA, 0, CHACHA, 0},
+		{0, 0, CHACHA | NONE, CHACHA, 0, CHACHA, 0},
+		{0, 0, CHACHA, CHACHA | NONE, 0, CHACHA, 0},
+		{0, 0, CHACHA | NONE, CHACHA | NONE, 0, NONE, 0},
+		{0, 0, NONE, NONE, 0, NONE, 0},
+		{0, 0, NONE, CHACHA, RAIL_REFUSAL_CIPHER, 0, 0},
+		{0, 0, 0x80, 0x80, RAIL_REFUSAL_CIPHER, 0, 0},
+		{0, 0, 0, CHACHA, RAIL_REFUSAL_CIPHER, 0, 0},
+		{1, 0, CHACHA, CHACHA, RAIL_REFUSAL_MODE, 0, 0},
+		{0, 1, CHACHA, CHACHA, RAIL_REFUSAL_MODE, 0, 0},
 	};
 
 	(void)state;
@@ -296,9 +308,39 @@ static void settles_only_what_both_want(void **state)
 
 		b.offer.mode = rows[i].mode_b;
 		b.offer.ciphers = rows[i].ciphers_b;
+		b.offer.avoid = rows[i].avoid_b;
 		assert_int_equal(rail_hs_settle(&b.offer, &terms, &bit), rows[i].code);
 		assert_int_equal(bit, rows[i].bit);
 	}
+}
+
+static void what_is_to_be_avoided_is_not_offered(void **state)
+{
+	(void)state;
+	a.offer.ciphers = RAIL_CIPHER_CHACHA20_POLY1305 | RAIL_CIPHER_AES_256_GCM;
+	a.offer.avoid = RAIL_CIPHER_AES_256_GCM;
+	make_init(false, NULL);
+	assert_int_equal(rail_hs_init_take(&b.side, &b.self, init, init_len, false, &b.terms), 0);
+	assert_int_equal(b.terms.ciphers, RAIL_CIPHER_CHACHA20_POLY1305);
+	rail_hs_fini(&b.side);
+	// nor may it be granted
+	make_init(false, NULL);
+	assert_int_equal(rail_hs_init_take(&b.side, &b.self, init, init_len, false, &b.terms), 0);
+	b.offer.ciphers = b.terms.ciphers = RAIL_CIPHER_AES_256_GCM;
+	ssize_t n = rail_hs_response_make(
+		&b.side, &b.self, &b.offer, &b.terms, response, sizeof(response), &b.keys);
+	assert_true(n > 0);
+	response_len = (size_t)n;
+	assert_int_equal(take_response(), -EPROTO);
+	// but for want of another
+	setup(NULL);
+	a.offer.ciphers = a.offer.avoid = RAIL_CIPHER_AES_256_GCM;
+	b.offer.ciphers = RAIL_CIPHER_CHACHA20_POLY1305 | RAIL_CIPHER_AES_256_GCM;
+	make_init(false, NULL);
+	make_response(false);
+	assert_int_equal(take_response(), 0);
+	keys_match();
+	assert_int_equal(a.keys.cipher, AEAD_AES_256_GCM);
 }
 
 // The responder grants what was not offered, or another mode: its keys must not be used.
@@ -408,6 +450,7 @@ int main(void)
 		T(a_response_to_index_0_fails),
 		T(refusals_are_told),
 		T(settles_only_what_both_want),
+		T(what_is_to_be_avoided_is_not_offered),
 		T(a_response_that_departs_from_the_offer_is_no_agreement),
 		T(a_response_signed_by_another_key_is_no_agreement),
 		T(keys_depend_on_the_cipher),
