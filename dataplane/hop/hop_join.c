@@ -111,6 +111,9 @@ int hop_join(struct wctx *w, struct hop *h, const struct rail_frame *f, struct r
 	int rc = PART_REFUSED;
 
 	count(w, W_parts_rx, 1);
+	// what was lost in the middle must not keep out what comes now
+	if (hw->parts_held >= hw->part_mbufs && part_give_way(h->parts, f->seq))
+		hop_reap_parts(w, h);
 	if (hw->parts_held < hw->part_mbufs)
 		rc = part_add(
 			h->parts, f->seq, f->total, f->offset, f->len, *m, w->now_ns, &joined);

@@ -21,7 +21,7 @@ enum {
 	RX_BITS_MAX = 24,
 	WINDOW_MIN = 6,
 	WINDOW_MAX = 20,
-	PART_MBUFS = 1024,
+	PART_MBUFS = 2048, // a quarter of what the pool has for a worker
 	OWNER_ANY = 0xff,
 };
 

@@ -30,7 +30,7 @@ struct hop_table_conf {
 	const int *socket; // NUMA node of each worker, NULL: any
 	struct stats_hdr *stats; // has hop_max hop blocks; NULL: counters in private memory
 	const struct aead_choice *aead; // copied; NULL: the preferred ones, unmeasured
-	uint32_t part_mbufs; // buffers that one worker may hold for joining; 0 = 1024
+	uint32_t part_mbufs; // buffers that one worker may hold for joining; 0 = 2048
 };
 
 struct hop_table {

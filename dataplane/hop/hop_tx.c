@@ -11,6 +11,7 @@ enum {
 	HEADROOM = ENCAP_HDR_MAX + RAIL_DATA_HDR_LEN + 1, // what is put before a route packet
 	ROOM_MIN =
 		RAIL_PAYLOAD_FLOOR - RAIL_DATA_OVERHEAD, // bytes of frames that every path carries
+	PARTS_SLACK = 4, // pieces of a packet that may be smaller than they need be
 	PARTS_MAX = 64, // 65542 bytes in pieces of ROOM_MIN - 16: 56
 };
 
@@ -151,23 +152,85 @@ static void copy_out(uint8_t *to, const struct rte_mbuf *m, uint32_t off, uint32
 		memcpy(to, p, len);
 }
 
+static void part_hdr(uint8_t *p, uint32_t number, uint32_t total, uint32_t off, uint32_t len)
+{
+	p[0] = RAIL_PART;
+	be32_put(p + 1, number);
+	memset(p + 5, 0, 3); // distance
+	p[8] = (uint8_t)(total >> 16);
+	be16_put(p + 9, (uint16_t)total);
+	p[11] = (uint8_t)(off >> 16);
+	be16_put(p + 12, (uint16_t)off);
+	be16_put(p + 14, (uint16_t)len);
+}
+
 // One PART frame in a fresh mbuf.
 static void part_fill(
 	struct rte_mbuf *to, const struct rte_mbuf *m, uint32_t number, uint32_t off, uint32_t len)
 {
 	uint8_t *p = rte_pktmbuf_mtod(to, uint8_t *);
 
-	p[0] = RAIL_PART;
-	be32_put(p + 1, number);
-	memset(p + 5, 0, 3); // distance
-	p[8] = (uint8_t)(m->pkt_len >> 16);
-	be16_put(p + 9, (uint16_t)m->pkt_len);
-	p[11] = (uint8_t)(off >> 16);
-	be16_put(p + 12, (uint16_t)off);
-	be16_put(p + 14, (uint16_t)len);
+	part_hdr(p, number, m->pkt_len, off, len);
 	copy_out(p + RAIL_PART_HDR_LEN, m, off, len);
 	to->data_len = (uint16_t)(RAIL_PART_HDR_LEN + len);
 	to->pkt_len = to->data_len;
+}
+
+// May the pieces of the chain be the parts, where they lie? So it is with what came in parts of a
+// path no wider than this one, and with what uplink.c made. A peer that cut fine gets no say in how
+// many datagrams we send.
+static bool parts_in_place(const struct rte_mbuf *m, uint32_t chunk)
+{
+	if (m->nb_segs > PARTS_MAX || m->nb_segs > m->pkt_len / chunk + PARTS_SLACK)
+		return false;
+	for (; m != NULL; m = m->next) {
+		if (m->data_len == 0 || m->data_len > chunk ||
+			m->data_off < HEADROOM - 1 + RAIL_PART_HDR_LEN ||
+			rte_pktmbuf_tailroom(m) < RAIL_TAG_LEN || !RTE_MBUF_DIRECT(m) ||
+			rte_mbuf_refcnt_read(m) != 1)
+			return false;
+	}
+	return true;
+}
+
+static unsigned parts_take(struct rte_mbuf *m, uint32_t number, struct rte_mbuf **parts)
+{
+	uint32_t total = m->pkt_len, off = 0;
+	unsigned n = 0;
+
+	while (m != NULL) {
+		struct rte_mbuf *next = m->next;
+		uint32_t len = m->data_len;
+
+		m->next = NULL;
+		m->nb_segs = 1;
+		m->data_off -= RAIL_PART_HDR_LEN;
+		m->data_len += RAIL_PART_HDR_LEN;
+		m->pkt_len = m->data_len;
+		part_hdr(rte_pktmbuf_mtod(m, uint8_t *), number, total, off, len);
+		parts[n++] = m;
+		off += len;
+		m = next;
+	}
+	return n;
+}
+
+// 0: no buffers.
+static unsigned parts_copy(struct wctx *w, struct rte_mbuf *m, uint32_t number, uint32_t chunk,
+	struct rte_mbuf **parts)
+{
+	unsigned n = (m->pkt_len + chunk - 1) / chunk;
+
+	if (n > PARTS_MAX || rte_pktmbuf_alloc_bulk(w->pool, parts, n) != 0)
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t off = i * chunk;
+		uint32_t left = m->pkt_len - off;
+
+		part_fill(parts[i], m, number, off, left < chunk ? left : chunk);
+	}
+	rte_pktmbuf_free(m);
+	return n;
 }
 
 // Cut to what `room` bytes of frames hold. Takes m.
@@ -177,24 +240,20 @@ static void send_parts(struct wctx *w, struct hop *h, struct rte_mbuf *m, uint32
 	uint32_t chunk = (room > ROOM_MIN ? room : ROOM_MIN) - RAIL_PART_HDR_LEN;
 	uint32_t mbuf_room = rte_pktmbuf_data_room_size(w->pool) - RTE_PKTMBUF_HEADROOM -
 			     RAIL_PART_HDR_LEN - RAIL_TAG_LEN;
-	uint32_t number = h->part_seq;
 	unsigned n;
 
 	if (chunk > mbuf_room)
 		chunk = mbuf_room;
-	n = (m->pkt_len + chunk - 1) / chunk;
-	if (n > PARTS_MAX || rte_pktmbuf_alloc_bulk(w->pool, parts, n) != 0) {
+	w->part_chunk = chunk;
+	if (parts_in_place(m, chunk))
+		n = parts_take(m, h->part_seq, parts);
+	else
+		n = parts_copy(w, m, h->part_seq, chunk, parts);
+	if (n == 0) {
 		drop(w, W_drop_no_mbuf, m);
 		return;
 	}
 	h->part_seq++;
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t off = i * chunk;
-		uint32_t left = m->pkt_len - off;
-
-		part_fill(parts[i], m, number, off, left < chunk ? left : chunk);
-	}
-	rte_pktmbuf_free(m);
 	for (unsigned i = 0; i < n; i += BURST)
 		hop_seal(w, h, &parts[i], n - i < BURST ? n - i : BURST);
 	count(w, W_seal_parted, 1);

@@ -149,16 +149,19 @@ static inline uint32_t seg_room(const struct rte_mbuf *m)
 	return room > SEG_TAIL ? room - SEG_TAIL : 0;
 }
 
-// Copy bytes into one mbuf, or a chain when they are many. NULL: no buffers.
+// Copy bytes into one mbuf, or a chain when they are many: then in pieces as hop_tx likes its
+// parts. NULL: no buffers.
 static struct rte_mbuf *mbuf_of(struct wctx *w, const uint8_t *bytes, uint32_t len)
 {
 	struct rte_mbuf *head = rte_pktmbuf_alloc(w->pool);
 	struct rte_mbuf *seg = head;
+	uint32_t piece;
 
 	if (head == NULL)
 		return NULL;
+	piece = len > seg_room(head) && w->part_chunk != 0 ? w->part_chunk : UINT32_MAX;
 	for (;;) {
-		uint32_t part = RTE_MIN(len, seg_room(seg));
+		uint32_t part = RTE_MIN(RTE_MIN(len, piece), seg_room(seg));
 
 		memcpy(rte_pktmbuf_mtod(seg, uint8_t *), bytes, part);
 		seg->data_len = (uint16_t)part;
@@ -320,15 +323,16 @@ static void mend(struct wctx *w)
 unsigned uplink_down(struct wctx *w)
 {
 	struct uplink *u = w->uplink;
+	uint32_t len, bytes = 0;
 	unsigned n;
 
-	for (n = 0; n < UPLINK_TURN_MAX; n++) {
-		uint32_t len;
+	for (n = 0; n < UPLINK_TURN_MAX && bytes < UPLINK_TURN_BYTES; n++) {
 		const void *shm = ring_r_peek(&u->down, &len);
 
 		if (shm == NULL || !down_record(w, shm, len))
 			break;
 		ring_r_next(&u->down);
+		bytes += len;
 	}
 	sink_flush(w);
 	if (n != 0)

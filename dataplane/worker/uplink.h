@@ -9,7 +9,10 @@
 
 struct uplink;
 
-enum { UPLINK_TURN_MAX = 64 }; // records down per turn, so that no ring starves the ports
+enum {
+	UPLINK_TURN_MAX = 64, // records down per turn, so that no ring starves the ports
+	UPLINK_TURN_BYTES = 128 * 1024, // ditto; two super-packets, about 100 frames of parts
+};
 
 // [main] Worker i's ends of the rings in the region. NULL with errno set.
 struct uplink *uplink_new(const struct region *region, unsigned i);
@@ -25,7 +28,8 @@ bool uplink_handshake(struct wctx *w, const struct dpmsg_addr *src, const struct
 // [worker] The message of a REKEY frame. false: no room.
 bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t len);
 
-// [worker] Work off what the control plane sent, up to UPLINK_TURN_MAX records; returns how many.
+// [worker] Work off what the control plane sent, up to UPLINK_TURN_MAX records and
+// about UPLINK_TURN_BYTES; returns how many.
 unsigned uplink_down(struct wctx *w);
 // [worker] Make visible what went up in this turn.
 void uplink_publish(struct wctx *w);

@@ -105,6 +105,7 @@ struct wctx {
 	struct tx_array tx[DPMSG_MAX_PORTS];
 
 	// -- cold --
+	uint32_t part_chunk; // bytes of route packet in a part, as cut last; 0: none yet
 	uint64_t tsc_hz;
 	struct rx_queue rxq[DPMSG_MAX_PORTS * 2];
 	uint16_t n_rxq;

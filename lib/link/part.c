@@ -252,20 +252,32 @@ static void take_whole(struct part *p, uint16_t i, struct part_joined *out)
 	unlink_packet(p, i);
 }
 
+// The oldest packet, but not `mine`. False: there is none.
+static bool evict(struct part *p, uint16_t mine)
+{
+	uint16_t victim = p->oldest;
+
+	if (victim != NIL && victim == mine)
+		victim = p->packets[victim].next;
+	if (victim == NIL)
+		return false;
+	drop_packet(p, victim);
+	p->stats.evicted++;
+	return true;
+}
+
+bool part_give_way(struct part *p, uint32_t number)
+{
+	return evict(p, find_packet(p, number));
+}
+
 // Room for a part of a packet (NIL: a new one). Older packets give way, this one never does.
 static bool make_room(struct part *p, uint16_t mine, unsigned n_new, uint32_t len)
 {
 	while (p->n_held + n_new > p->conf.n_segs || p->bytes + len > p->conf.max_bytes ||
-		(mine == NIL && p->free_packet == NIL)) {
-		uint16_t victim = p->oldest;
-
-		if (victim != NIL && victim == mine)
-			victim = p->packets[victim].next;
-		if (victim == NIL)
+		(mine == NIL && p->free_packet == NIL))
+		if (!evict(p, mine))
 			return false;
-		drop_packet(p, victim);
-		p->stats.evicted++;
-	}
 	return p->n_free_segs >= n_new; // false only if the caller does not drain part_reap
 }
 

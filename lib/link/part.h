@@ -64,6 +64,9 @@ struct part *part_init(void *mem, const struct part_conf *conf);
 int part_add(struct part *p, uint32_t number, uint32_t total, uint32_t offset, uint32_t len,
 	void *handle, uint64_t now_ns, struct part_joined *out);
 
+// The oldest packet but `number` becomes due for part_reap; false: there is none.
+bool part_give_way(struct part *p, uint32_t number);
+
 // Next handle that the caller must free (expired or evicted), NULL when there is none. To be called
 // until NULL after part_add, and now and then while part_is_empty() is false.
 void *part_reap(struct part *p, uint64_t now_ns);

@@ -220,6 +220,69 @@ static void sends_nothing_of_a_packet_that_cannot_be_cut(void **state)
 	pair_fini(&p);
 }
 
+// What was lost in the middle holds all buffers that a worker may hold: a new packet gets through.
+static void what_is_incomplete_gives_way(void **state)
+{
+	struct pair p;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	hop_worker(&p.b.w)->part_mbufs = 10;
+	for (uint32_t i = 0; i < 10; i++)
+		send_part(&p, i, 4, 60000, 100, 15);
+	deliver_all(&p.a, &p.b);
+	assert_int_equal(hop_worker(&p.b.w)->parts_held, 10);
+	send_part(&p, 10, 4, 50, 30, 20);
+	send_part(&p, 10, 4, 50, 0, 30);
+	deliver_all(&p.a, &p.b);
+	expect(&p.b, 0, 4, 43);
+	// one for each of both parts: it isn't known before that the second completes the packet
+	assert_int_equal(counter(&p.b, W_parts_dropped), 2);
+	assert_int_equal(hop_worker(&p.b.w)->parts_held, 8);
+	pair_fini(&p);
+}
+
+// Pieces that fit are the parts: no buffer is needed for them.
+static void cuts_where_the_pieces_lie(void **state)
+{
+	struct pair p;
+	struct rte_mbuf *hoard[4096], *m;
+	unsigned n = 0, pieces;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	send_big(&p, 3, 30000);
+	deliver_all(&p.a, &p.b);
+	m = p.b.got[--p.b.n_got];
+	pieces = m->nb_segs;
+	while ((hoard[n] = rte_pktmbuf_alloc(p.pool)) != NULL)
+		n++;
+	assert_int_equal(hop_tx_push(&p.b.w, HOP_B, &m, 1), HOP_PUSHED);
+	flush(&p.b);
+	assert_int_equal(p.b.n_wire, pieces);
+	rte_pktmbuf_free_bulk(hoard, n);
+	deliver_all(&p.b, &p.a);
+	expect(&p.a, 0, 3, 30000);
+	pair_fini(&p);
+}
+
+static void a_peer_that_cuts_fine_makes_us_send_no_more(void **state)
+{
+	struct pair p;
+	struct rte_mbuf *m;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	for (uint32_t off = 0; off < 4000; off += 100)
+		send_part(&p, 1, 4, 4000, off, 100);
+	deliver_all(&p.a, &p.b);
+	m = p.b.got[--p.b.n_got];
+	assert_int_equal(m->nb_segs, 40);
+	assert_int_equal(hop_tx_push(&p.b.w, HOP_B, &m, 1), HOP_PUSHED);
+	flush(&p.b);
+	assert_int_equal(p.b.n_wire, 3);
+	deliver_all(&p.b, &p.a);
+	expect(&p.a, 0, 4, 3993);
+	pair_fini(&p);
+}
+
 static void parts_held_go_with_their_hop(void **state)
 {
 	struct pair p;
@@ -246,6 +309,9 @@ int main(void)
 		cmocka_unit_test(pulls_a_header_together),
 		cmocka_unit_test(holds_no_more_than_its_share_of_buffers),
 		cmocka_unit_test(sends_nothing_of_a_packet_that_cannot_be_cut),
+		cmocka_unit_test(what_is_incomplete_gives_way),
+		cmocka_unit_test(cuts_where_the_pieces_lie),
+		cmocka_unit_test(a_peer_that_cuts_fine_makes_us_send_no_more),
 		cmocka_unit_test(parts_held_go_with_their_hop),
 	};
 

@@ -549,6 +549,42 @@ static void a_ring_full_of_nonsense_is_given_up_and_works_again(void **state)
 	node_close(&n);
 }
 
+// What edges make of TCP: 60 KB each. A turn takes a few, so that its parts do not flood a port.
+static void large_packets_leave_a_few_a_turn(void **state)
+{
+	static uint8_t p[ROUTE_PACKET_MAX];
+	struct node n;
+
+	node_open(&n, &one);
+	node_rule(&n, 0x1001, RULE_FORWARD, 7, n.peer[1].hop, RULE_IN_LOCAL);
+	packet(p, 0, 0, 60000);
+	for (unsigned i = 0; i < 9; i++)
+		node_down_route(&n, 0, 0x1001, p, ROUTE_HDR_LEN + 60000);
+	for (unsigned i = 1; i <= 3; i++) {
+		assert_true(worker_turn(n.w[0]));
+		assert_int_equal(node_counter(&n, W_pkt_down), 3 * i);
+	}
+	node_settle(&n);
+	assert_int_equal(node_counter(&n, W_seal_parted), 9);
+	assert_int_equal(node_counter(&n, W_drop_no_mbuf) + node_counter(&n, W_drop_tx_full), 0);
+	node_close(&n);
+}
+
+static void the_largest_packet_goes_up(void **state)
+{
+	static uint8_t p[ROUTE_PACKET_MAX], rec[sizeof(struct msg_route) + ROUTE_PACKET_MAX];
+	struct node n;
+
+	node_open(&n, &one);
+	node_rule(&n, 0x1001, RULE_CONSUME, 0, 0, RULE_IN_ANY);
+	packet(p, 0, 0x1001, ROUTE_PAYLOAD_MAX);
+	peer_send(&n, &n.peer[0], p, sizeof(p), 1400);
+	node_settle(&n);
+	assert_int_equal(node_up(&n, rec, sizeof(rec)), sizeof(rec));
+	assert_memory_equal(rec + sizeof(struct msg_route), p, sizeof(p));
+	node_close(&n);
+}
+
 static void without_buffers_records_stay_in_the_ring(void **state)
 {
 	struct node n;
@@ -701,6 +737,8 @@ int main(void)
 		cmocka_unit_test(control_packets_of_ours_leave_by_their_hop),
 		cmocka_unit_test(records_of_any_kind_and_length_do_no_harm),
 		cmocka_unit_test(a_ring_full_of_nonsense_is_given_up_and_works_again),
+		cmocka_unit_test(large_packets_leave_a_few_a_turn),
+		cmocka_unit_test(the_largest_packet_goes_up),
 		cmocka_unit_test(without_buffers_records_stay_in_the_ring),
 		cmocka_unit_test(foreign_frames_go_to_the_kernel_or_nowhere),
 		cmocka_unit_test(a_tap_gets_the_rest_and_its_frames_leave_unchanged),

@@ -271,9 +271,31 @@ static void refuses_bad_configuration(void **state)
 	}
 }
 
+static void the_oldest_gives_way_when_asked(void **state)
+{
+	struct part *p = make(&roomy);
+	struct part_joined out;
+
+	assert_false(part_give_way(p, 0));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(
+			part_add(p, (uint32_t)i, 100, 0, 10, &handles[i], 0, &out), PART_HELD);
+	assert_true(part_give_way(p, 0)); // 0 is the oldest, and the one asked for
+	assert_ptr_equal(part_reap(p, 0), &handles[1]);
+	assert_true(part_give_way(p, 7));
+	assert_ptr_equal(part_reap(p, 0), &handles[0]);
+	assert_false(part_give_way(p, 2));
+	assert_null(part_reap(p, 0));
+	assert_int_equal(part_stats(p)->evicted, 2);
+	part_flush(p);
+	assert_ptr_equal(part_reap(p, 0), &handles[2]);
+	free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_oldest_gives_way_when_asked),
 		cmocka_unit_test(joins_in_any_order),
 		cmocka_unit_test(a_single_part_may_be_the_packet),
 		cmocka_unit_test(bytes_that_came_first_stay),
