@@ -40,7 +40,8 @@ dp_SRCS := \
 	dataplane/worker/first_contact.c dataplane/worker/forward.c dataplane/worker/handoff.c \
 	dataplane/worker/idle.c dataplane/worker/uplink.c dataplane/worker/worker.c
 cp_SRCS := \
-	controlplane/app/edge.c controlplane/app/edge_io.c controlplane/app/tun.c \
+	controlplane/app/edge.c controlplane/app/edge_far.c controlplane/app/edge_in.c \
+	controlplane/app/edge_io.c controlplane/app/tun.c \
 	controlplane/core/identity.c controlplane/core/loop.c \
 	controlplane/cp_conf.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const offload_names[] = {"auto", "no", NULL}; // enum api_offload
 static const char *const mode_names[] = {"datagram", NULL};
 static const char *const cipher_names[] = {
 	"auto", "chacha20-poly1305", "aes-256-gcm", "none", NULL};
@@ -138,6 +139,10 @@ static const struct conf_item items[] = {
 		.help = "name of the TUN device; empty: the section's name"},
 	{"edge", "mtu", CONF_UINT, .def = "1280", .min = EDGE_MTU_MIN, .max = EDGE_MTU_MAX,
 		EDGE(mtu), .help = "of the TUN device"},
+	{"edge", "offload", CONF_ENUM, .def = "auto", EDGE(offload), .names = offload_names,
+		.help = "auto: super-packets with kernel and far end where both can; no: never"},
+	{"edge", "super_max", CONF_UINT, .def = "65535", .min = EDGE_SUPER_MIN, .max = EDGE_MTU_MAX,
+		EDGE(super_max), .help = "longest super-packet that is sent, in bytes"},
 	{"edge", "address", CONF_LIST, .max = API_EDGE_ADDRS, EDGE(address),
 		.help = "addresses with prefix length: 10.9.0.1/24, fd00::1/64"},
 	{"edge", "forward", CONF_UINT, .def = "0", .flags = CONF_LIVE, .min = 0, .max = 0xffffffff,
@@ -379,6 +384,8 @@ static int load_edge(const struct cp_edge_values *v, struct api_edge_add *e,
 	snprintf(e->name, sizeof(e->name), "%s", device);
 	snprintf(a->name, sizeof(a->name), "%s", device);
 	e->mtu = v->mtu;
+	e->offload = (uint8_t)v->offload;
+	e->super_max = v->super_max;
 	a->forward_id = v->forward;
 	a->consume_id = v->consume;
 	for (size_t k = 0; k < v->address.n; k++)

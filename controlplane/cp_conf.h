@@ -40,6 +40,8 @@ struct cp_edge_values {
 	char *name;
 	char *device;
 	uint16_t mtu;
+	int offload;
+	uint16_t super_max;
 	struct conf_list address;
 	uint32_t forward;
 	uint32_t consume;

@@ -58,9 +58,9 @@ static void state_write_to(const struct edge_mgr *m, FILE *f)
 		char addrs[sizeof(e->count.addrs)];
 
 		addrs_text(&e->spec, addrs, sizeof(addrs));
-		fprintf(f, "%s %u %u %u %u %s %s\n", e->spec.name, e->spec.mtu, e->forward_id,
+		fprintf(f, "%s %u %u %u %u %s %s %u %u\n", e->spec.name, e->spec.mtu, e->forward_id,
 			e->consume_id, e->made, e->origin == EDGE_ADDED ? "added" : "configured",
-			addrs[0] != '\0' ? addrs : "-");
+			addrs[0] != '\0' ? addrs : "-", e->spec.offload, e->spec.super_max);
 	}
 }
 
@@ -112,12 +112,12 @@ static void restore_line(struct edge_mgr *m, const char *line)
 {
 	struct api_edge_add spec = {0};
 	char name[16], origin[16], addrs[160], err[API_TEXT_MAX];
-	unsigned mtu, made;
+	unsigned mtu, made, offload = API_OFFLOAD_AUTO, super_max = 0; // absent in older files
 	uint32_t fwd, cons;
 	struct edge *e;
 
-	if (sscanf(line, "%15s %u %" SCNu32 " %" SCNu32 " %u %15s %159s", name, &mtu, &fwd, &cons,
-		    &made, origin, addrs) != 7)
+	if (sscanf(line, "%15s %u %" SCNu32 " %" SCNu32 " %u %15s %159s %u %u", name, &mtu, &fwd,
+		    &cons, &made, origin, addrs, &offload, &super_max) < 7)
 		return;
 	e = find(m, name);
 	if (e == NULL) {
@@ -125,6 +125,8 @@ static void restore_line(struct edge_mgr *m, const char *line)
 			return; // it left the configuration meanwhile
 		snprintf(spec.name, sizeof(spec.name), "%s", name);
 		spec.mtu = (uint16_t)mtu;
+		spec.offload = (uint8_t)offload;
+		spec.super_max = (uint16_t)super_max;
 		if ((strcmp(addrs, "-") != 0 && addrs_parse(addrs, &spec) < 0) ||
 			edge_add(m, &spec, EDGE_ADDED, err, sizeof(err)) < 0) {
 			log_warn("edge=%s not restored: %s", name, err);
@@ -166,6 +168,8 @@ static void settle(struct edge *e, int status, const char *text)
 static void unbind(struct edge *e, enum edge_state state)
 {
 	loop_timer_stop(e->keep_alive);
+	loop_timer_stop(e->hello);
+	edge_far_reset(&e->far);
 	if (e->look != NULL)
 		rule_list_cancel(e->look);
 	e->look = NULL;
@@ -189,6 +193,8 @@ static void attached(struct edge *e)
 	e->worker = e->m->conf.worker(e->m->conf.worker_arg, e->tx_hop);
 	if (ms > 0)
 		loop_timer_start(e->keep_alive, 0, ms > KEEP_ALIVE_MIN_MS ? ms : KEEP_ALIVE_MIN_MS);
+	edge_far_reset(&e->far);
+	loop_timer_start(e->hello, 0, 0);
 	log_notice("edge=%s attached forward=%u consume=%u", e->spec.name, e->forward_id,
 		e->consume_id);
 }
@@ -332,7 +338,14 @@ static void on_rule_gone(void *arg, const struct evt_rule *r)
 
 static void on_route(void *arg, unsigned worker, const struct msg_route *msg, size_t n)
 {
-	edge_io_route(arg, msg, n);
+	edge_in_route(arg, msg, n);
+}
+
+static void on_route_end(void *arg)
+{
+	struct edge_mgr *m = arg;
+
+	gro_flush(m->gro);
 }
 
 static void on_room(void *arg)
@@ -356,21 +369,25 @@ struct edge_mgr *edge_mgr_new(const struct edge_mgr_conf *conf)
 		m->conf.dev = &tun_dev;
 	m->retry = loop_timer_new(conf->loop, on_retry, m);
 	m->reap = loop_timer_new(conf->loop, on_reap, m);
+	m->gro = malloc(gro_mem_size());
 	if (conf->state_path != NULL)
 		m->state_path = strdup(conf->state_path);
-	if (m->retry == NULL || m->reap == NULL ||
+	if (m->retry == NULL || m->reap == NULL || m->gro == NULL ||
 		(conf->state_path != NULL && m->state_path == NULL)) {
 		loop_timer_free(m->retry);
 		loop_timer_free(m->reap);
+		free(m->gro);
 		free(m->state_path);
 		free(m);
 		return errno_null(ENOMEM);
 	}
+	gro_init(m->gro, edge_in_joined, m);
 	loop_timer_start(m->retry, RETRY_MS, RETRY_MS);
 	m->handler = (struct dp_handler){.on_detach = on_detach,
 		.on_synced = on_synced,
 		.on_rule_gone = on_rule_gone,
 		.on_route = on_route,
+		.on_route_end = on_route_end,
 		.on_room = on_room,
 		.arg = m};
 	dp_client_register(conf->dp, &m->handler);
@@ -385,6 +402,7 @@ static void edge_free(struct edge *e)
 		e->m->conf.dev->remove(e->fd);
 	loop_poll_free(e->poll);
 	loop_timer_free(e->keep_alive);
+	loop_timer_free(e->hello);
 	close(e->fd);
 	free(e);
 }
@@ -396,12 +414,14 @@ void edge_mgr_free(struct edge_mgr *m)
 	if (m == NULL)
 		return;
 	dp_client_unregister(m->conf.dp, &m->handler);
+	gro_flush(m->gro);
 	for (struct edge *e = m->edges; e != NULL; e = next) {
 		next = e->next;
 		edge_free(e);
 	}
 	loop_timer_free(m->retry);
 	loop_timer_free(m->reap);
+	free(m->gro);
 	free(m->state_path);
 	free(m);
 }
@@ -418,6 +438,13 @@ static int check_spec(struct edge_mgr *m, struct api_edge_add *s, char *err, siz
 		snprintf(err, err_len,
 			"edge %s: mtu is %d to %d, and there are at most %d addresses", s->name,
 			EDGE_MTU_MIN, EDGE_MTU_MAX, API_EDGE_ADDRS);
+		return -EINVAL;
+	}
+	if (s->super_max == 0)
+		s->super_max = EDGE_SUPER_MAX;
+	if (s->offload > API_OFFLOAD_NO || s->super_max < EDGE_SUPER_MIN) {
+		snprintf(err, err_len, "edge %s: offload is auto or no, super-max %d to %d",
+			s->name, EDGE_SUPER_MIN, EDGE_SUPER_MAX);
 		return -EINVAL;
 	}
 	if (find(m, s->name) != NULL) {
@@ -449,7 +476,8 @@ int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_orig
 	rc = check_spec(m, &e->spec, err, err_len);
 	if (rc < 0)
 		goto err_free;
-	e->fd = m->conf.dev->open(e->spec.name, &e->made, err, err_len);
+	e->fd = m->conf.dev->open(
+		e->spec.name, e->spec.offload != API_OFFLOAD_NO, &e->made, &e->kinds, err, err_len);
 	rc = e->fd;
 	if (rc < 0)
 		goto err_free;
@@ -458,7 +486,8 @@ int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_orig
 		goto err_fd;
 	e->poll = loop_poll_new(m->conf.loop, e->fd, edge_io_readable, e);
 	e->keep_alive = loop_timer_new(m->conf.loop, edge_io_keep_alive, e);
-	if (e->poll == NULL || e->keep_alive == NULL) {
+	e->hello = loop_timer_new(m->conf.loop, edge_io_hello, e);
+	if (e->poll == NULL || e->keep_alive == NULL || e->hello == NULL) {
 		rc = -ENOMEM;
 		snprintf(err, err_len, "out of memory");
 		goto err_fd;
@@ -469,13 +498,15 @@ int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_orig
 	m->edges = e;
 	m->n++;
 	state_save(m);
-	log_notice("edge=%s mtu=%u %s", e->spec.name, e->spec.mtu, e->made ? "made" : "opened");
+	log_notice("edge=%s mtu=%u offload=%s %s", e->spec.name, e->spec.mtu,
+		e->kinds != 0 ? "yes" : "no", e->made ? "made" : "opened");
 	return 0;
 err_fd:
 	if (e->made)
 		m->conf.dev->remove(e->fd);
 	loop_poll_free(e->poll);
 	loop_timer_free(e->keep_alive);
+	loop_timer_free(e->hello);
 	close(e->fd);
 err_free:
 	free(e);
@@ -499,6 +530,7 @@ int edge_del(struct edge_mgr *m, const char *name, char *err, size_t err_len)
 	*pp = e->next;
 	m->n--;
 	settle(e, -ENODEV, "the edge was deleted");
+	gro_flush(m->gro);
 	edge_free(e);
 	state_save(m);
 	return 0;
@@ -569,6 +601,15 @@ int edge_detach(struct edge_mgr *m, const char *name, bool close, char *err, siz
 	return 0;
 }
 
+static enum api_far far_of(const struct edge *e)
+{
+	if (e->state != EDGE_ATTACHED)
+		return API_FAR_NONE;
+	if (!e->far.known)
+		return API_FAR_UNKNOWN;
+	return e->far.takes != 0 ? API_FAR_SUPER : API_FAR_PLAIN;
+}
+
 void edge_each(const struct edge_mgr *m, void (*fn)(void *arg, const struct api_edge *e), void *arg)
 {
 	for (const struct edge *e = m->edges; e != NULL; e = e->next) {
@@ -581,6 +622,9 @@ void edge_each(const struct edge_mgr *m, void (*fn)(void *arg, const struct api_
 		a.consume_id = e->consume_id;
 		a.state = (uint8_t)e->state;
 		a.origin = (uint8_t)e->origin;
+		a.offload = e->kinds != 0 ? API_OFFLOAD_AUTO : API_OFFLOAD_NO;
+		a.far = (uint8_t)far_of(e);
+		a.super_max = e->kinds != 0 ? e->spec.super_max : 0;
 		fn(arg, &a);
 	}
 }

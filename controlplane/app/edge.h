@@ -1,6 +1,7 @@
 // Edges: TUN devices, each bound to one forward rule (out) and one consume rule (in) of a route.
-// Every IP packet is one route DATA packet. Over time nothing but counters is kept of a packet. One
-// thread: the loop's.
+// Every IP packet is one route DATA packet, super-packets too where both ends can
+// (docs/design/edge.md). Over time nothing but counters is kept of a packet. One thread: the
+// loop's.
 //
 //   detached --attach--> waiting --both rules live--> attached --rule gone, or a Close--> gone
 //   waiting and gone look again every second (and when the data plane is back); detach ends all of
@@ -9,6 +10,7 @@
 
 #include "controlplane/route/rule_mgr.h"
 #include "lib/api/api_rec.h"
+#include "lib/wire/edge_msg.h"
 
 struct edge_mgr;
 
@@ -18,6 +20,8 @@ enum {
 	EDGE_MTU_MIN = 576,
 	EDGE_MTU_MAX = 65535,
 	EDGE_BURST = 64,
+	EDGE_BURST_BYTES = 256 * 1024,
+	EDGE_SUPER_MAX = 65535,
 	EDGE_CLOSE_MS = 100
 };
 enum edge_state { EDGE_DETACHED, EDGE_ATTACHED, EDGE_GONE, EDGE_WAITING };
@@ -25,7 +29,10 @@ enum edge_origin { EDGE_CONFIGURED, EDGE_ADDED };
 
 // Where packets come from and go to; controlplane/app/tun in real life, a socket in tests.
 struct edge_dev {
-	int (*open)(const char *name, bool *made, char *err, size_t err_len);
+	// Wishes super-packets: *kinds are the GSO_* that the device takes; not 0: a struct
+	// gso_vnet precedes each packet.
+	int (*open)(const char *name, bool offload, bool *made, uint8_t *kinds, char *err,
+		size_t err_len);
 	int (*setup)(const struct api_edge_add *spec, char *err, size_t err_len);
 	void (*remove)(int fd);
 };
@@ -47,7 +54,7 @@ void edge_mgr_free(struct edge_mgr *m);
 // Edges of the last life that nobody configured come back, with their routes.
 void edge_mgr_restore(struct edge_mgr *m);
 
-// 0 or -errno and a text. mtu 0 means EDGE_MTU.
+// 0 or -errno and a text. mtu 0 means EDGE_MTU, super_max 0 EDGE_SUPER_MAX.
 int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_origin origin,
 	char *err, size_t err_len);
 int edge_del(struct edge_mgr *m, const char *name, char *err, size_t err_len);

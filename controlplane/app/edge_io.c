@@ -1,10 +1,12 @@
-// The packets of an edge: device to route, route to device, keep-alives. Reads at most EDGE_BURST
-// packets a wake-up so that other work gets its turn; when the ring has no room the packet in hand
-// is kept and reading stops, so the device's own queue and the kernel's TCP feel it.
+// What an edge sends by its route: packets out of the device, keep-alives, hellos, the Close. Reads
+// a bounded number of packets and bytes a wake-up so that other work gets its turn; when the ring
+// has no room the packet in hand is kept and reading stops, so the device's own queue and the
+// kernel's TCP feel it. A super-packet goes as it is where the far end takes it, else it is cut.
 #include "controlplane/app/edge_priv.h"
+#include "lib/base/clock.h"
 
 #include <errno.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 static void flow(struct edge *e, bool on)
 {
@@ -14,19 +16,20 @@ static void flow(struct edge *e, bool on)
 	loop_poll_set(e->poll, on, false);
 }
 
-// Give the packet in buf to the data plane. False: no room, it is kept.
-static bool push(struct edge *e, size_t len)
+// Give a route packet to the data plane. False: no room, it is kept.
+static bool push(struct edge *e, const uint8_t *p, size_t len)
 {
-	int rc = dp_client_send_route(e->m->conf.dp, e->worker, e->forward_id, e->buf, len);
+	int rc = dp_client_send_route(e->m->conf.dp, e->worker, e->forward_id, p, len);
 
 	if (rc == -EAGAIN) {
-		if (e->pending == 0)
+		if (e->pending_len == 0)
 			e->count.waits++;
-		e->pending = len;
+		e->pending = p;
+		e->pending_len = len;
 		flow(e, false);
 		return false;
 	}
-	e->pending = 0;
+	e->pending_len = 0;
 	if (rc < 0) {
 		e->count.drop_detached++;
 		return true;
@@ -37,79 +40,151 @@ static bool push(struct edge *e, size_t len)
 	return true;
 }
 
+// What is left of the super-packet in buf. False: no room for all of it.
+static bool push_cut(struct edge *e)
+{
+	ptrdiff_t n;
+
+	while ((n = gso_cut_next(&e->cut, e->seg + ROUTE_HDR_LEN, GSO_PACKET_MAX)) > 0) {
+		e->count.out_cut++;
+		route_hdr_put(e->seg, ROUTE_DATA, e->forward_id, (uint16_t)n);
+		if (!push(e, e->seg, ROUTE_HDR_LEN + (size_t)n))
+			return false;
+	}
+	return true;
+}
+
+// ---- out of the device ----
+
+static void plain_out(struct edge *e, size_t len)
+{
+	uint8_t *p = e->buf + EDGE_SUPER_HDR_LEN;
+
+	route_hdr_put(p, ROUTE_DATA, e->forward_id, (uint16_t)len);
+	push(e, p, ROUTE_HDR_LEN + len);
+}
+
+static bool far_takes(const struct edge *e, const struct gso_pkt *g)
+{
+	uint32_t max = e->far.max < e->spec.super_max ? e->far.max : e->spec.super_max;
+
+	return !g->odd && (e->far.takes & g->kind) != 0 && EDGE_SUPER_HDR_LEN + g->len <= max;
+}
+
+static void super_out(struct edge *e)
+{
+	size_t len = EDGE_SUPER_HDR_LEN + e->pkt.len;
+
+	if (e->pkt.n == 1) {
+		gso_complete(&e->pkt, e->buf + EDGE_HEAD_LEN);
+		plain_out(e, e->pkt.len);
+		return;
+	}
+	if (!far_takes(e, &e->pkt)) {
+		gso_cut_begin(&e->cut, &e->pkt);
+		push_cut(e);
+		return;
+	}
+	gso_complete(&e->pkt, e->buf + EDGE_HEAD_LEN);
+	route_hdr_put(e->buf, ROUTE_DATA, e->forward_id, (uint16_t)len);
+	edge_super_put(e->buf + ROUTE_HDR_LEN, e->pkt.size);
+	e->count.out_supers++;
+	if (edge_far_use(&e->far))
+		loop_timer_start(e->hello, EDGE_FAR_FRESH_MS, 0);
+	push(e, e->buf, ROUTE_HDR_LEN + len);
+}
+
+// One packet into buf, behind the room for headers. Its length; 0: none.
+static size_t read_packet(struct edge *e, struct gso_vnet *vnet)
+{
+	size_t vnet_len = e->kinds != 0 ? sizeof(*vnet) : 0;
+	struct iovec v[2] = {{vnet, vnet_len}, {e->buf + EDGE_HEAD_LEN, GSO_PACKET_MAX}};
+	ssize_t n;
+
+	*vnet = (struct gso_vnet){0};
+	n = vnet_len != 0 ? readv(e->fd, v, 2) : readv(e->fd, v + 1, 1);
+	return n > (ssize_t)vnet_len ? (size_t)n - vnet_len : 0;
+}
+
 void edge_io_readable(void *arg, bool readable, bool writable)
 {
 	struct edge *e = arg;
+	struct gso_vnet vnet;
+	size_t n, bytes = 0;
 
-	for (int i = 0; i < EDGE_BURST && e->pending == 0; i++) {
-		ssize_t n = read(e->fd, e->buf + ROUTE_HDR_LEN, ROUTE_PAYLOAD_MAX);
-
-		if (n <= 0)
+	for (int i = 0; i < EDGE_BURST && bytes < EDGE_BURST_BYTES && e->pending_len == 0; i++) {
+		n = read_packet(e, &vnet);
+		if (n == 0)
 			return;
-		if (e->state != EDGE_ATTACHED) {
+		bytes += n;
+		if (e->state != EDGE_ATTACHED)
 			e->count.drop_detached++;
-			continue;
-		}
-		route_hdr_put(e->buf, ROUTE_DATA, e->forward_id, (uint16_t)n);
-		push(e, ROUTE_HDR_LEN + (size_t)n);
+		else if (gso_from_kernel(&vnet, e->buf + EDGE_HEAD_LEN, n, &e->pkt) < 0)
+			e->count.out_bad++;
+		else if (e->pkt.size != 0)
+			super_out(e);
+		else
+			plain_out(e, n);
 	}
 }
 
 void edge_io_room(struct edge *e)
 {
-	if (e->pending == 0)
+	if (e->pending_len == 0)
 		return;
 	if (e->state != EDGE_ATTACHED) {
 		e->count.drop_detached++;
-		e->pending = 0;
-	} else if (!push(e, e->pending)) {
+		e->pending_len = 0;
+		e->cut.g = NULL;
+	} else if (!push(e, e->pending, e->pending_len) || !push_cut(e)) {
 		return;
 	}
 	flow(e, true);
 }
 
-static void to_device(struct edge *e, const uint8_t *ip, size_t len)
-{
-	unsigned version = len > 0 ? ip[0] >> 4 : 0;
+// ---- by itself ----
 
-	if (version != 4 && version != 6) {
-		e->count.drop_in_bad++;
-		return;
-	}
-	if (write(e->fd, ip, len) == (ssize_t)len) {
-		e->count.in_packets++;
-		e->count.in_bytes += len;
-	} else if (errno == EINVAL || errno == EMSGSIZE) {
-		e->count.drop_in_bad++;
-	} else {
-		e->count.drop_in_full++;
-	}
+static bool send_hello(struct edge *e, uint8_t flags)
+{
+	struct edge_hello h = {.flags = flags, .takes = e->kinds, .max = ROUTE_PAYLOAD_MAX};
+	uint8_t pkt[ROUTE_HDR_LEN + EDGE_HELLO_LEN];
+
+	edge_hello_encode(pkt + ROUTE_HDR_LEN, EDGE_HELLO_LEN, &h);
+	route_hdr_put(pkt, ROUTE_DATA, e->forward_id, EDGE_HELLO_LEN);
+	if (dp_client_send_route(e->m->conf.dp, e->worker, e->forward_id, pkt, sizeof(pkt)) < 0)
+		return false;
+	e->sent = true;
+	return true;
 }
 
-void edge_io_route(struct edge_mgr *m, const struct msg_route *msg, size_t n)
+void edge_io_hello(void *arg)
 {
-	const uint8_t *p = msg->bytes;
-	struct edge *e = m->edges;
+	struct edge *e = arg;
+	uint32_t next_ms;
 
-	while (e != NULL && (e->state != EDGE_ATTACHED || e->consume_id != msg->id))
-		e = e->next;
-	if (e == NULL || msg->h.type != UP_ROUTE)
+	if (e->state != EDGE_ATTACHED)
 		return;
-	if (!route_hdr_is_whole(p, n)) {
+	if (edge_far_tick(&e->far, &next_ms))
+		send_hello(e, EDGE_HELLO_ASK); // one that finds no room is as good as lost
+	if (next_ms != 0)
+		loop_timer_start(e->hello, next_ms, 0);
+}
+
+void edge_io_heard(struct edge *e, const uint8_t *p, size_t len)
+{
+	struct edge_hello h;
+	uint32_t next_ms;
+
+	if (edge_hello_decode(p, len, &h) < 0) {
 		e->count.drop_in_bad++;
 		return;
 	}
-	switch (route_hdr_type(p)) {
-	case ROUTE_DATA:
-		to_device(e, p + ROUTE_HDR_LEN, n - ROUTE_HDR_LEN);
-		break;
-	case ROUTE_CLOSE:
-		edge_io_close(e); // a Close travels one way: the far edge answers with its own
-		edge_gone(e, "the far end closed the route");
-		break;
-	default:
-		e->count.drop_in_bad++;
-	}
+	if (edge_far_heard(&e->far, &h, clock_mono_ns() / 1000000, &next_ms))
+		send_hello(e, 0);
+	if (next_ms == 0)
+		loop_timer_stop(e->hello);
+	else
+		loop_timer_start(e->hello, next_ms, 0);
 }
 
 void edge_io_keep_alive(void *arg)

@@ -1,8 +1,13 @@
-// The inside of an edge, for edge.c (its life) and edge_io.c (its packets) only.
+// The inside of an edge, for edge.c (its life), edge_io.c (packets into the route) and edge_in.c
+// (out of it) only.
 #pragma once
 
 #include "controlplane/app/edge.h"
+#include "controlplane/app/edge_far.h"
+#include "lib/link/gro.h"
 #include "lib/wire/route_hdr.h"
+
+enum { EDGE_HEAD_LEN = ROUTE_HDR_LEN + EDGE_SUPER_HDR_LEN };
 
 struct edge {
 	struct edge_mgr *m;
@@ -32,8 +37,17 @@ struct edge {
 	void *done_arg;
 
 	struct api_edge count; // only its counters are used
-	size_t pending; // bytes of route packet in buf that found no room
-	uint8_t buf[ROUTE_PACKET_MAX];
+	uint8_t kinds; // GSO_* that the device takes; 0: it knows no virtio-net header
+	struct edge_far far;
+	struct loop_timer *hello;
+	// One packet on its way out: a route packet that found no room yet, and the super-packet in
+	// buf of which it was cut and more is to be.
+	const uint8_t *pending;
+	size_t pending_len; // 0: nothing waits
+	struct gso_pkt pkt;
+	struct gso_cut cut;
+	uint8_t buf[EDGE_HEAD_LEN + GSO_PACKET_MAX];
+	uint8_t seg[ROUTE_HDR_LEN + GSO_PACKET_MAX];
 };
 
 struct edge_mgr {
@@ -41,6 +55,7 @@ struct edge_mgr {
 	struct dp_handler handler;
 	struct loop_timer *retry;
 	struct edge *edges;
+	struct gro *gro; // packets of this moment, of all edges
 	size_t n;
 	char *state_path;
 	bool restoring;
@@ -49,11 +64,16 @@ struct edge_mgr {
 	struct loop_timer *reap;
 	uint32_t closing[EDGES_MAX];
 	size_t n_closing;
+	uint8_t seg[GSO_PACKET_MAX]; // a packet cut for a device
 };
 
 void edge_io_readable(void *arg, bool readable, bool writable);
-void edge_io_route(struct edge_mgr *m, const struct msg_route *msg, size_t n);
 void edge_io_room(struct edge *e);
 void edge_io_keep_alive(void *arg);
+void edge_io_hello(void *arg); // timer: ask the far end what it takes
 void edge_io_close(struct edge *e); // send Close(requested) by the forward rule, which then ends
+// The far end's hello.
+void edge_io_heard(struct edge *e, const uint8_t *p, size_t len);
+void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n);
+void edge_in_joined(void *arg, void *owner, const struct gso_pkt *g); // gro_out_fn
 void edge_gone(struct edge *e, const char *why);

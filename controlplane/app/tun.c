@@ -4,6 +4,9 @@
 // nobody uses.
 #include "controlplane/app/tun.h"
 
+#include "lib/link/gso.h"
+#include "lib/wire/edge_msg.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
@@ -20,11 +23,35 @@
 // The kernel's queue before us: at 10 000 packets/s it bridges 0.2 s in which we have no CPU.
 enum { MSG_LEN = 512, ADDR_GEN_NONE = 1, TX_QUEUE = 2000 };
 
-int tun_open(const char *name, bool *made, char *err, size_t err_len)
+void tun_remove(int fd)
+{
+	ioctl(fd, TUNSETPERSIST, 0);
+}
+
+// Of linux/if_tun.h since 6.2.
+enum { F_USO4 = 0x20, F_USO6 = 0x40 };
+
+// What the kernel may hand us, and thereby takes from us. A persistent device remembers what it was
+// told, so that it is told in any case. GSO_* as far as it goes.
+static uint8_t set_offload(int fd, bool on)
+{
+	unsigned tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+
+	if (on && ioctl(fd, TUNSETOFFLOAD, tso | F_USO4 | F_USO6) == 0)
+		return GSO_TCP4 | GSO_TCP6 | GSO_UDP4 | GSO_UDP6;
+	if (on && ioctl(fd, TUNSETOFFLOAD, tso) == 0)
+		return GSO_TCP4 | GSO_TCP6;
+	ioctl(fd, TUNSETOFFLOAD, 0);
+	return 0;
+}
+
+int tun_open(const char *name, bool offload, bool *made, uint8_t *kinds, char *err, size_t err_len)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI};
-	int fd, rc;
+	int fd, rc, vnet_len = sizeof(struct gso_vnet);
 
+	if (offload)
+		ifr.ifr_flags |= IFF_VNET_HDR;
 	*made = if_nametoindex(name) == 0;
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
@@ -49,12 +76,18 @@ int tun_open(const char *name, bool *made, char *err, size_t err_len)
 		close(fd);
 		return rc;
 	}
+	*kinds = set_offload(fd, offload);
+	if (offload && (*kinds == 0 || ioctl(fd, TUNSETVNETHDRSZ, &vnet_len) < 0)) {
+		rc = -errno;
+		snprintf(err, err_len,
+			"device %s: the kernel refuses offloads: %s: use offload = no", name,
+			strerror(-rc));
+		if (*made)
+			tun_remove(fd);
+		close(fd);
+		return rc;
+	}
 	return fd;
-}
-
-void tun_remove(int fd)
-{
-	ioctl(fd, TUNSETPERSIST, 0);
 }
 
 // One request and its acknowledgement.
@@ -106,6 +139,19 @@ static int set_link(struct mnl_socket *nl, unsigned ifindex, uint32_t mtu)
 	return talk(nl, h);
 }
 
+// The kernel makes no longer super-packets than we send; old ones can't be told, then we cut.
+static void set_super_max(struct mnl_socket *nl, unsigned ifindex, uint32_t max)
+{
+	char buf[MSG_LEN];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
+
+	h->nlmsg_type = RTM_NEWLINK;
+	ifi->ifi_index = (int)ifindex;
+	mnl_attr_put_u32(h, IFLA_GSO_MAX_SIZE, max);
+	talk(nl, h);
+}
+
 static int set_up(struct mnl_socket *nl, unsigned ifindex)
 {
 	char buf[MSG_LEN];
@@ -154,6 +200,8 @@ int tun_setup(const struct api_edge_add *spec, char *err, size_t err_len)
 		goto out;
 	what = "setting its MTU";
 	rc = set_link(nl, ifindex, spec->mtu);
+	if (rc == 0 && spec->offload == API_OFFLOAD_AUTO)
+		set_super_max(nl, ifindex, spec->super_max - EDGE_SUPER_HDR_LEN);
 	for (size_t i = 0; rc == 0 && i < spec->n_addrs && i < API_EDGE_ADDRS; i++) {
 		what = "adding its address";
 		rc = add_addr(nl, ifindex, spec->addrs[i].ip, spec->addrs[i].prefix);

@@ -41,6 +41,8 @@ struct dp_handler {
 	void (*on_rekey)(void *arg, unsigned worker, const struct msg_rekey *m, size_t n);
 	// Whole route packets (header included), UP_ROUTE and UP_CONTROL.
 	void (*on_route)(void *arg, unsigned worker, const struct msg_route *m, size_t n);
+	// No more packets for now: time to pass on what on_route gathered.
+	void (*on_route_end)(void *arg);
 	// After a refusal with -EAGAIN: there may be room again.
 	void (*on_room)(void *arg);
 	void *arg;

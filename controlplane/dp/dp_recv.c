@@ -167,4 +167,5 @@ void dp_recv_handshakes(struct dp_client *c, unsigned worker)
 void dp_recv_packets(struct dp_client *c, unsigned worker)
 {
 	drain(c, &c->up[worker], UP_BUDGET, up_shapes, ARRAY_LEN(up_shapes), worker);
+	DP_EACH(c, on_route_end);
 }

@@ -166,11 +166,14 @@ static_assert(sizeof(struct api_rule_done) == 8, "api_rule_done");
 
 // API_RULE_DEL: struct api_bulk, then n ids (uint32_t). Answer as for API_RULE_ADD.
 
+enum api_offload { API_OFFLOAD_AUTO = 0, API_OFFLOAD_NO = 1 };
 struct api_edge_add {
 	char name[16]; // of the TUN device
 	uint16_t mtu; // 0 = 1280
 	uint8_t n_addrs;
-	uint8_t pad[5];
+	uint8_t offload; // enum api_offload
+	uint16_t super_max; // longest super-packet that is sent; 0 = standard
+	uint8_t pad[2];
 	struct {
 		uint8_t ip[16]; // IPv4 mapped
 		uint8_t prefix; // 0..32 for IPv4

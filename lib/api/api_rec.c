@@ -29,6 +29,8 @@ static const char *const rule_ins[] = {"-", "any", "local", "transport"};
 static const char *const roles[] = {"in", "out", "drop", "info"};
 static const char *const scopes[] = {
 	"-", "worker", "port", "-", "transport", "-", "-", "-", "control"};
+static const char *const offloads[] = {"auto", "no"};
+static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -198,6 +200,16 @@ static const struct api_field edge_fields[] = {
 	F(drop_in_bad, UINT, "IN BAD", W),
 	F(waits, UINT, "WAITS", W),
 	F(keepalives, UINT, "KEEP-ALIVES", 0),
+	FW(offload, offloads, "OFFLOAD", W),
+	FW(far, fars, "FAR END TAKES", W),
+	F(super_max, UINT, "SUPER MAX", W | D),
+	F(out_supers, UINT, "OUT SUPER", 0),
+	F(in_supers, UINT, "IN SUPER", 0),
+	F(in_joined, UINT, "IN JOINED", 0),
+	F(out_cut, UINT, "OUT CUT", 0),
+	F(in_cut, UINT, "IN CUT", W),
+	F(out_bad, UINT, "OUT BAD", W),
+	F(in_refused, UINT, "IN REFUSED", W),
 };
 #undef REC
 #define REC api_neighbour

@@ -157,6 +157,7 @@ struct api_memory {
 };
 static_assert(sizeof(struct api_memory) == 120, "api_memory");
 
+enum api_far { API_FAR_NONE, API_FAR_UNKNOWN, API_FAR_PLAIN, API_FAR_SUPER };
 struct api_edge {
 	char name[16];
 	char addrs[152]; // "10.9.0.1/24, ..."
@@ -165,8 +166,9 @@ struct api_edge {
 	uint32_t consume_id;
 	uint8_t state; // 0 detached, 1 attached, 2 its rule is gone, 3 waits for its rules
 	uint8_t origin; // 0 configured, 1 added
-	uint8_t pad[2];
-	uint64_t out_packets; // from the device into the route
+	uint8_t offload; // enum api_offload, as it came out
+	uint8_t far; // enum api_far
+	uint64_t out_packets; // from the device into the route; a super-packet is one
 	uint64_t out_bytes;
 	uint64_t in_packets, in_bytes; // from the route to the device
 	uint64_t drop_detached; // out: no route attached
@@ -174,8 +176,17 @@ struct api_edge {
 	uint64_t drop_in_bad; // in: not an IP packet, or of no known kind
 	uint64_t waits; // out: the ring was full and reading stopped
 	uint64_t keepalives;
+	uint64_t out_supers; // super-packets sent as one route packet
+	uint64_t out_cut; // packets that super-packets were cut into before they went out
+	uint64_t out_bad; // out: the kernel's virtio-net header made no sense
+	uint64_t in_supers; // super-packets that came
+	uint64_t in_cut; // packets that those were cut into for the device
+	uint64_t in_joined; // packets that came singly and were joined for the device
+	uint64_t in_refused; // in: the kernel would not have it
+	uint32_t super_max;
+	uint32_t pad2;
 };
-static_assert(sizeof(struct api_edge) == 256, "api_edge");
+static_assert(sizeof(struct api_edge) == 320, "api_edge");
 
 struct api_neighbour {
 	struct api_addr dst;

@@ -34,7 +34,7 @@ for id in "A 101 B 201" "B 201 C 301" "C 302 B 202" "B 202 A 102"; do
 	wait_for 3 "rule $id1 of $n1 = rule $id2 of $n2" \
 		test_same_rule "$n1" "$id1" "$n2" "$id2" || fail "rules $id: $(rule "$n1" "$id1" packets) packets and $(rule "$n2" "$id2" packets)"
 done
-[ "$(counter B pkt_forwarded)" -gt 6000 ] || fail "B forwarded $(counter B pkt_forwarded)"
+[ "$(rule B 202 bytes)" -gt 8000000 ] || fail "B forwarded $(rule B 202 bytes) bytes of the file"
 same "B consumed" "$(counter B pkt_consumed)" 0
 for n in A B C; do
 	wait_for 5 "books of $n" books $n || books $n

@@ -14,6 +14,8 @@ static int take_name(char *dst, size_t cap, const char *name)
 	return CLI_OK;
 }
 
+static const char *const offloads[] = {"auto", "no", NULL}; // enum api_offload
+
 static int call(struct cli *c, uint16_t type, const void *payload, size_t len)
 {
 	return cli_call(c, type, payload, len, NULL, NULL) < 0 ? cli_failed(c) : CLI_OK;
@@ -25,6 +27,8 @@ int cmd_edge_add(struct cli *c)
 	struct arg args[] = {
 		{"address", ARG_NETS, &m, 0, NULL, false, false},
 		{"mtu", ARG_U16, &m.mtu, 0, NULL, false, false},
+		{"offload", ARG_WORD, &m.offload, 0, offloads, false, false},
+		{"super-max", ARG_U16, &m.super_max, 0, NULL, false, false},
 	};
 	const char *name;
 	int rc = cli_args(c, &name, 1, args, ARRAY_LEN(args));

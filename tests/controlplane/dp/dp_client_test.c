@@ -48,6 +48,7 @@ static struct loop *l;
 static struct dp_client *c;
 static struct dp_handler handler;
 static unsigned n_detach, n_begin, n_synced, n_ports, n_gone, n_notes, n_hs, n_rekeys, n_routes;
+static unsigned n_passed_on; // routes when on_route_end came last
 static unsigned n_room, n_done;
 static enum dp_sync why;
 static int last_status;
@@ -220,6 +221,11 @@ static void on_route(void *arg, unsigned worker, const struct msg_route *m, size
 		assert_int_equal(m->bytes[n - 1], 0x5a);
 }
 
+static void on_route_end(void *arg)
+{
+	n_passed_on = n_routes;
+}
+
 static void on_room(void *arg)
 {
 	(void)arg;
@@ -248,7 +254,7 @@ static int setup(void **state)
 	(void)state;
 	log_sink_set(quiet, NULL);
 	n_detach = n_begin = n_synced = n_ports = n_gone = n_notes = n_hs = n_rekeys = 0;
-	n_routes = n_room = n_done = 0;
+	n_routes = n_passed_on = n_room = n_done = 0;
 	accept_none = false;
 	strcpy(dir, "/tmp/skyrail-dpc-XXXXXX");
 	assert_non_null(mkdtemp(dir));
@@ -267,6 +273,7 @@ static int setup(void **state)
 		.on_handshake = on_handshake,
 		.on_rekey = on_rekey,
 		.on_route = on_route,
+		.on_route_end = on_route_end,
 		.on_room = on_room};
 	dp_client_register(c, &handler);
 	return 0;
@@ -544,6 +551,7 @@ static void packets_come_up_with_their_length(void **state)
 		assert_int_equal(last_id, 33);
 	}
 	assert_int_equal(n_routes, 9);
+	assert_int_equal(n_passed_on, 9);
 }
 
 static void sleeps_only_when_the_rings_are_empty(void **state)
