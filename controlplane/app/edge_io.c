@@ -51,6 +51,7 @@ static bool push_cut(struct edge *e)
 		if (!push(e, e->seg, ROUTE_HDR_LEN + (size_t)n))
 			return false;
 	}
+	e->cut.g = NULL; // the next one is in the same place
 	return true;
 }
 

@@ -25,10 +25,10 @@ static void far_says(uint8_t flags, uint8_t takes, uint16_t max)
 	in_data(p, sizeof(p));
 }
 
-// The kernel hands over TCP of 3500 bytes as one.
-static void kernel_sends_super(void)
+// The kernel hands over TCP as one packet.
+static void kernel_sends(uint16_t payload)
 {
-	struct packet k = {.version = 4, .payload = 3500, .seq = 77};
+	struct packet k = {.version = 4, .payload = payload, .seq = 77};
 	struct gso_vnet *v = (struct gso_vnet *)raw;
 	size_t len = packet_make(raw + sizeof(*v), &k);
 	struct gso_pkt g;
@@ -38,6 +38,11 @@ static void kernel_sends_super(void)
 	gso_to_kernel(&g, raw + sizeof(*v), v);
 	assert_int_equal(send(dev_fd, raw, sizeof(*v) + len, 0), sizeof(*v) + len);
 	turns();
+}
+
+static void kernel_sends_super(void)
+{
+	kernel_sends(3500);
 }
 
 static void expect_cut(unsigned first)
@@ -136,6 +141,23 @@ static void a_full_ring_keeps_what_is_left_of_a_super_packet(void **state)
 		if (sent[i].len == ROUTE_HDR_LEN)
 			memmove(&sent[i], &sent[i + 1], (--n_sent - i) * sizeof(sent[0]));
 	expect_cut(0);
+}
+
+// What was cut before leaves nothing behind that a later packet could be taken for.
+static void a_super_packet_that_waits_goes_out_once(void **state)
+{
+	attach_offload(ALL);
+	kernel_sends_super();
+	expect_cut(0);
+	far_says(0, ALL, 65535);
+	room = n_sent;
+	kernel_sends(6500);
+	assert_int_equal(info().waits, 1);
+	room = ARRAY_LEN(sent);
+	dp.handler->on_room(dp.handler->arg);
+	turns();
+	assert_int_equal(n_sent, 5);
+	assert_int_equal(sent[4].len, ROUTE_HDR_LEN + EDGE_SUPER_HDR_LEN + 6540);
 }
 
 static void nonsense_of_the_kernel_is_counted(void **state)
@@ -275,6 +297,7 @@ int main(void)
 		T(an_edge_without_offloads_says_so),
 		T(a_super_packet_is_cut_until_the_far_end_takes_it),
 		T(a_full_ring_keeps_what_is_left_of_a_super_packet),
+		T(a_super_packet_that_waits_goes_out_once),
 		T(nonsense_of_the_kernel_is_counted),
 		T(a_super_packet_goes_to_the_device_as_one),
 		T(a_super_packet_is_cut_for_a_device_that_takes_none),
