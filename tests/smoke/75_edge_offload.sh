@@ -70,8 +70,14 @@ wait_for 5 "web server" in_ns C curl -sfI http://10.9.0.2:8080/file
 say "both ends with offloads"
 fetch
 store
+before=$(edge A out_supers)
 datagrams 1200
 datagrams 200
+if in_ns A ethtool -k sky0 | grep -q 'udp-segmentation: on'; then
+	above "UDP from A, ten datagrams each" A out_supers $((before + 39))
+else
+	say "this kernel does not hand over UDP as super-packets"
+fi
 above "TCP and UDP from A" A out_supers 50
 above "TCP from C" C out_supers 50
 above "TCP to A" A in_supers 50
