@@ -55,6 +55,11 @@ cp_SRCS := \
 ctl_SRCS := \
 	tools/ctl/args.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
 	tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c tools/ctl/print.c
+gen_SRCS := \
+	tools/bench/args.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \
+	tools/bench/node_api.c tools/bench/peer.c tools/bench/prepare.c tools/bench/report.c tools/bench/report_out.c \
+	tools/bench/resolve.c tools/bench/search.c tools/bench/traffic.c tools/bench/trial.c \
+	tools/bench/wire.c tools/bench/wire_hs.c tools/bench/wire_key.c
 BENCH := $(sort $(wildcard tests/bench/bench_*.c))
 bench_SRCS := $(filter-out $(BENCH),$(sort $(wildcard tests/bench/*.c)))
 TESTS := $(sort $(wildcard tests/lib/*/*_test.c tests/lib/*_test.c tests/dataplane/*/*_test.c \
@@ -105,8 +110,9 @@ LIB := $O/libskyrail.a
 DP  := $O/libdataplane.a
 CP  := $O/libcontrolplane.a
 CTL := $O/libctl.a
+GEN := $O/libbench.a
 SUP := $O/libsupport.a
-PROGRAMS := $O/skyrail-dataplane $O/skyrail-controlplane $O/skyrail
+PROGRAMS := $O/skyrail-dataplane $O/skyrail-controlplane $O/skyrail $O/skyrail-bench
 TEST_BINS  := $(patsubst %.c,$O/%,$(TESTS))
 BENCH_BINS := $(patsubst %.c,$O/%,$(BENCH))
 FUZZ_BINS  := $(patsubst %.c,$O/%,$(FUZZ))
@@ -116,8 +122,8 @@ all: $(PROGRAMS) docs ## build the programs and man pages
 bench_OBJS := $(call obj,$(bench_SRCS))
 dp_OBJS := $(call obj,$(dp_SRCS) dataplane/main.c)
 $(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o $O/tests/fuzz/%.o: CPPFLAGS += $(DPDK_CFLAGS)
-$O/dataplane/%.o: CPPFLAGS += $(DPDK_CFLAGS)
-$O/dataplane/%.o $O/lib/crypto/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
+$O/dataplane/%.o $O/tools/bench/%.o $O/tests/tools/bench_%.o: CPPFLAGS += $(DPDK_CFLAGS)
+$O/dataplane/%.o $O/lib/crypto/%.o $O/tools/bench/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
 
 $O/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
@@ -133,6 +139,7 @@ $(eval $(call archive,$(LIB),$(call obj,$(lib_SRCS))))
 $(eval $(call archive,$(DP),$(call obj,$(dp_SRCS))))
 $(eval $(call archive,$(CP),$(call obj,$(cp_SRCS))))
 $(eval $(call archive,$(CTL),$(call obj,$(ctl_SRCS))))
+$(eval $(call archive,$(GEN),$(call obj,$(gen_SRCS))))
 $(eval $(call archive,$(SUP),$(call obj,$(support_SRCS))))
 link = @mkdir -p $(@D); $(if $(filter 1,$V),,echo "  LINK    $@";) \
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $1 $(LIB_LIBS)
@@ -140,6 +147,8 @@ $O/skyrail-dataplane: $O/dataplane/main.o $(DP) $(LIB)
 	$(call link,$(DPDK_LIBS))
 $O/skyrail-controlplane: $O/controlplane/main.o $(CP) $(LIB)
 	$(call link,$(CP_LIBS))
+$O/skyrail-bench: $O/tools/bench/main.o $(GEN) $(DP) $(LIB)
+	$(call link,$(DPDK_LIBS) -lrte_net_ring)
 $O/skyrail: $O/tools/ctl/main.o $(CTL) $(LIB)
 	$(call link,$(CTL_LIBS))
 $O/tests/lib/%: $O/tests/lib/%.o $(SUP) $(LIB)
@@ -148,12 +157,14 @@ $O/tests/controlplane/%: $O/tests/controlplane/%.o $(CP) $(SUP) $(LIB)
 	$(call link,$(CP_LIBS) -lcmocka)
 $O/tests/tools/%: $O/tests/tools/%.o $(CTL) $(SUP) $(LIB)
 	$(call link,$(CTL_LIBS) -lcmocka)
+$O/tests/tools/bench_%: $O/tests/tools/bench_%.o $(GEN) $(DP) $(LIB)
+	$(call link,$(DPDK_LIBS) -lrte_net_ring -lcmocka)
 $(patsubst %.c,$O/%,$(filter tests/dataplane/worker/%,$(TESTS))): $O/tests/dataplane/worker/node.o
 $O/tests/dataplane/%: $O/tests/dataplane/%.o $(SUP) $(DP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lrte_net_ring -lcmocka)
-$O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(DP) $(SUP) $(LIB)
+$O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(GEN) $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lrte_net_ring)
-$O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(DP) $(LIB)
+$O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(GEN) $(DP) $(LIB)
 	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer) $(CP_LIBS) $(DPDK_LIBS))
 .SECONDARY:
 -include $(shell [ -d $O ] && find $O -name '*.d')

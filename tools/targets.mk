@@ -61,7 +61,7 @@ $(BUILD)/man/%: docs/man/%.scd
 
 # Written anew when the Makefile or the set of files changes: what make would run, as JSON.
 all: compile_commands.json
-compile_commands.json: Makefile tools/targets.mk $(sort $(dir $(lib_SRCS) $(dp_SRCS) $(cp_SRCS) $(ctl_SRCS) $(TESTS) $(FUZZ)))
+compile_commands.json: Makefile tools/targets.mk $(sort $(dir $(lib_SRCS) $(dp_SRCS) $(cp_SRCS) $(ctl_SRCS) $(gen_SRCS) $(TESTS) $(FUZZ)))
 ifndef COMPDB
 	@$(MAKE) -kBn V=1 COMPDB=1 programs test-bins fuzz-bins bench-bins 2>/dev/null | tools/compile-commands >$@.tmp && mv $@.tmp $@
 endif
@@ -73,7 +73,7 @@ UNIT_USER := -e 's/^control_user =$$/control_user = skyrail/' \
 	-e 's|^state_dir =$$|state_dir = /var/lib/skyrail|'
 install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	install -d $D$(PREFIX)/bin $D$(PREFIX)/sbin $D$(SYSCONFDIR)/skyrail
-	install -m 0755 $O/skyrail $D$(PREFIX)/bin
+	install -m 0755 $O/skyrail $O/skyrail-bench $D$(PREFIX)/bin
 	install -m 0755 $O/skyrail-dataplane $O/skyrail-controlplane $D$(PREFIX)/sbin
 	for s in 1 5 8; do install -d $D$(PREFIX)/share/man/man$$s && \
 		install -m 0644 $(BUILD)/man/*.$$s $D$(PREFIX)/share/man/man$$s || exit 1; done
@@ -87,7 +87,7 @@ install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	$(SUBST) packaging/skyrail.sysusers.in >$D$(PREFIX)/lib/sysusers.d/skyrail.conf
 	$(SUBST) packaging/skyrail.tmpfiles.in >$D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
 uninstall: ## remove what install put there; configuration and keys stay
-	rm -f $D$(PREFIX)/bin/skyrail $D$(PREFIX)/sbin/skyrail-dataplane $D$(PREFIX)/sbin/skyrail-controlplane
+	rm -f $D$(PREFIX)/bin/skyrail $D$(PREFIX)/bin/skyrail-bench $D$(PREFIX)/sbin/skyrail-dataplane $D$(PREFIX)/sbin/skyrail-controlplane
 	for f in docs/man/*.scd; do p=$${f##*/}; p=$${p%.scd}; rm -f $D$(PREFIX)/share/man/man$${p##*.}/$$p; done
 	rm -rf $D$(PREFIX)/share/doc/skyrail
 	for f in packaging/*.service.in; do t=$${f##*/}; rm -f $D$(PREFIX)/lib/systemd/system/$${t%.in}; done

@@ -52,6 +52,14 @@ static inline bool hop_cut_takes(const struct hop_cut *c, uint32_t frame_len)
 	return c->counter != c->end && frame_len <= c->frame_max;
 }
 
+// A whole frame of a clear link becomes the route packet in it.
+static inline void hop_cut_strip(struct rte_mbuf *m)
+{
+	m->data_off = (uint16_t)(m->data_off + HEAD4_LEN);
+	m->data_len = (uint16_t)(m->data_len - HEAD4_WRAP);
+	m->pkt_len = m->data_len;
+}
+
 // [worker] Write the headers of the frame at p, but for number, lengths and checksum.
 static inline void head4_put(const struct head4 *v, uint8_t *p)
 {

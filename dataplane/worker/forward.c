@@ -436,9 +436,7 @@ static __rte_noinline void judge_frame(
 	struct wctx *w, const struct ingress *from, struct cuts *c, struct rte_mbuf *m)
 {
 	cuts_end(w, c);
-	m->data_off = (uint16_t)(m->data_off + HEAD4_LEN);
-	m->data_len = (uint16_t)(m->data_len - HEAD4_WRAP);
-	m->pkt_len = m->data_len;
+	hop_cut_strip(m);
 	judge(w, from, &c->run, m);
 }
 

@@ -1,0 +1,69 @@
+#!/bin/bash
+# skyrail-bench: in memory, and as both neighbours of a real node, which it sets up by its API and, the
+# second time, finds configured.
+#
+#   [A: bench] a0 ---- b0 [B] b1 ---- a1 [A: bench]
+. "$(dirname "$0")/_init.sh"
+
+# bench ARGUMENTS...: in A, JSON in $T/bench.json
+bench() {
+	in_ns A nice -n -10 "$BIN/skyrail-bench" --hugepages no -q -j "$T/bench.json" "$@" 2>"$T/bench.log" || {
+		local rc=$?
+		cat "$T/bench.log"
+		return $rc
+	}
+}
+json() { jq -r "$1" "$T/bench.json"; }
+
+net_add A
+
+# in memory; a busy machine may lose packets, but never its account of them
+bench -R 20k -d 1s --warm-up 100ms -r 100 -s imix -c chacha20-poly1305 --queue 32768 --max-loss 100%
+expect "books in memory" test "$(json '.run | .received + .lost == .intended and .sent + .unsent == .intended')" = true
+expect "packets in memory" test "$(json '.run.received')" -gt 1000
+same "strangers" "$(json '.run.duplicates + .run.reordered + .run.strange')" 0
+expect "latency" test "$(json '.run.latency_us | .p50 > 0 and .p50 <= .p99 and .p99 <= .max')" = true
+
+# a search, and thresholds
+bench -l -d 50ms --initial 50ms --trials 1 --width 20% --max-rate 100k --latency 50 --csv "$T/bench.csv" --max-loss 100%
+expect "NDR" test "$(json '.ndr.state')" != unfinished
+expect "trials" test "$(json '.trials | length')" -gt 0
+same "CSV lines" "$(wc -l <"$T/bench.csv")" "$((1 + 2 + $(json '(.trials | length) + (.latency | length)')))"
+rc=0
+bench -l -d 50ms --initial 50ms --trials 1 --width 50% --max-rate 10k --latency none --min-ndr 1M || rc=$?
+same "a threshold missed" $rc 1
+same "which one" "$(json '.ok, (.thresholds[] | .name, .met)' | tr '\n' ' ')" "false min-ndr false "
+rc=0
+bench --no-such-option || rc=$?
+same "usage" $rc 2
+
+# a real node, through two ports, set up by its API
+ports=(-p "net_af_packet0,iface=a0" --address 10.1.1.1 --node 10.1.1.2
+	-p "net_af_packet1,iface=a1" --address 10.1.2.1 --node 10.1.2.2)
+net_add B
+net_link A a0 10.1.1.1/24 B b0 10.1.1.2/24
+net_link B b1 10.1.2.2/24 A a1 10.1.2.1/24
+node_new B b0 b1
+"$BIN/skyrail-bench" "${ports[@]}" --key "$T/bench.key" --show-key >"$T/keys"
+same "keys" "$(wc -l <"$T/keys")" 2
+PK[t0]=$(sed -n 1p "$T/keys") PK[t1]=$(sed -n 2p "$T/keys")
+node_peer B t0 t0
+node_peer B t1 t1
+node_conf B controlplane "rule there" type=intermediary id=1001 next=2001 transport=t1 in=t0
+node_conf B controlplane "rule back" type=intermediary id=1002 next=2002 transport=t0 in=t1
+node_start B
+bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 1s -r 20 -s 64,1300 --max-loss 100%
+expect "books on the wire" test "$(json '.run | .received + .lost == .intended')" = true
+expect "packets on the wire" test "$(json '.run.received')" -gt 1000
+same "strangers on the wire" "$(json '.run.strange + .run.duplicates')" 0
+expect "B forwarded them" test "$(counter B pkt_forwarded)" -ge "$(json '.run.received')"
+same "rules that it left" "$(sk B -j show rules | jq length)" 2
+same "transports that it left" "$(sk B -j show transports | jq length)" 2
+
+# the same node as its configuration has it
+bench "${ports[@]}" --key "$T/bench.key" --node-key "${PK[B]}" -r 2 --in-id 1001 --out-id 2001 -R 1k -d 1s --max-loss 100%
+expect "packets over rules of the configuration" test "$(json '.run.received')" -gt 500
+same "strangers there" "$(json '.run.strange + .run.duplicates')" 0
+wait_for 5 "books of B" books B
+logs_clean B
+nodes_end B

@@ -1,0 +1,410 @@
+// skyrail-bench: makes or finds the node under test, searches its rates or runs one, reports.
+// Everything happens on the main lcore; workers of a node in memory have lcores of their own.
+
+#include "lib/base/err.h"
+#include "tools/bench/args.h"
+#include "tools/bench/eal.h"
+#include "tools/bench/memory.h"
+#include "tools/bench/node_api.h"
+#include "tools/bench/report.h"
+#include "tools/bench/search.h"
+#include "tools/bench/trial.h"
+#include "tools/bench/wire.h"
+#include "tools/bench/wire_key.h"
+
+#include <rte_eal.h>
+#include <rte_version.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_OK = 0, EXIT_MISSED = 1, EXIT_USAGE = 2, NDR = 0, PDR = 1 };
+
+struct bench {
+	struct args args;
+	struct key_sk sk;
+	struct traffic traffic;
+	struct trial trial;
+	struct hist latency;
+	struct memory *memory;
+	struct wire *wire;
+	struct node_api *api;
+	struct report report;
+	struct search search;
+	struct trial_result result; // of the last trial
+	FILE *table; // where people look; NULL: quiet
+};
+
+static _Atomic bool stop;
+
+static void on_signal(int sig)
+{
+	atomic_store_explicit(&stop, true, memory_order_relaxed);
+}
+
+static int failed(const char *why)
+{
+	fprintf(stderr, "skyrail-bench: %s\n", why);
+	return -EIO;
+}
+
+// ---- the device under test ----
+
+static int show_keys(struct bench *b)
+{
+	for (unsigned i = 0; i < b->args.n_transports; i++) {
+		char text[KEY_PK_TEXT_LEN + 1];
+		struct key_sk sk;
+		struct key_pk pk;
+
+		wire_key_of(&b->sk, i, &sk, &pk);
+		key_wipe(&sk, sizeof(sk));
+		key_pk_to_text(&pk, text);
+		printf("%s\n", text);
+	}
+	return 0;
+}
+
+static int eal_start(struct bench *b)
+{
+	const struct args *a = &b->args;
+	struct port_ask asks[ARGS_PORTS_MAX];
+	char err[EAL_ERR_MAX], name[32];
+	struct eal_ask ask = {
+		.name = name,
+		.n_workers = a->mode == ARGS_MEMORY ? a->n_workers : 0,
+		.cores = a->cores != NULL ? a->cores : "",
+		.extra = a->eal != NULL ? a->eal : "",
+		.hugepages = a->hugepages,
+		.need_len = a->mode == ARGS_WIRE ? wire_need(a) : memory_need(a),
+		.ports = asks,
+		.n_ports = a->mode == ARGS_WIRE ? wire_port_asks(a, asks) : 0,
+	};
+
+	snprintf(name, sizeof(name), "bench-%d", (int)getpid());
+	return eal_open(&ask, &b->report.hugepages, err) < 0 ? failed(err) : 0;
+}
+
+static int memory_start(struct bench *b)
+{
+	char err[MEMORY_ERR_MAX];
+
+	b->memory = memory_open(&b->args, &b->traffic, trial_sink, &b->trial, err);
+	if (b->memory == NULL)
+		return failed(err);
+	b->trial.peer = memory_peer(b->memory);
+	b->trial.poll = memory_poll;
+	b->trial.missed = memory_missed;
+	b->trial.poll_ctx = b->memory;
+	return 0;
+}
+
+// Ids of a node that is configured already.
+static void fixed_ids(struct bench *b)
+{
+	for (uint32_t i = 0; i < b->traffic.n_flows; i++) {
+		b->traffic.flow[i].in_id = b->args.in_id + i;
+		b->traffic.flow[i].out_id = b->args.out_id + i;
+	}
+}
+
+static int api_transports(struct bench *b, struct key_pk *node, char *err)
+{
+	struct key_pk *pk = calloc(b->args.n_transports, sizeof(*pk));
+	int rc = pk == NULL ? -ENOMEM : 0;
+
+	b->api = rc == 0 ? node_api_open(b->args.api, node, err) : NULL;
+	if (b->api == NULL)
+		rc = -ENOTCONN;
+	for (unsigned i = 0; i < b->args.n_transports && rc == 0; i++) {
+		struct key_sk sk;
+
+		wire_key_of(&b->sk, i, &sk, &pk[i]);
+		key_wipe(&sk, sizeof(sk));
+	}
+	if (rc == 0)
+		rc = node_api_transports(b->api, &b->args, pk, err);
+	free(pk);
+	return rc;
+}
+
+static int wire_start(struct bench *b)
+{
+	char err[WIRE_ERR_MAX] = "";
+	struct key_pk node = b->args.node_pk;
+	int rc;
+
+	b->wire = wire_open(&b->args, &b->sk, &b->traffic, trial_sink, &b->trial, &stop, err);
+	if (b->wire == NULL)
+		return failed(err);
+	b->trial.peer = wire_peer(b->wire);
+	b->trial.poll = wire_poll;
+	b->trial.missed = wire_missed;
+	b->trial.poll_ctx = b->wire;
+	fixed_ids(b);
+	rc = b->args.api != NULL ? api_transports(b, &node, err) : 0;
+	if (rc == 0)
+		rc = wire_connect(b->wire, &node, err);
+	if (rc == 0 && b->args.api != NULL)
+		rc = node_api_rules(b->api, &b->args, &b->traffic, err);
+	return rc < 0 ? failed(err) : 0;
+}
+
+// ---- runs ----
+
+static int run(struct bench *b, const struct trial_conf *c)
+{
+	int rc = trial_run(&b->trial, c, &b->result);
+
+	if (rc == -ENOTCONN)
+		return failed(b->wire != NULL && wire_trouble(b->wire)[0] != '\0'
+				      ? wire_trouble(b->wire)
+				      : "a link went down");
+	if (rc == -EINTR)
+		return failed("interrupted");
+	return rc < 0 ? failed(strerror(-rc)) : 0;
+}
+
+static void note(struct bench *b, enum report_kind kind, unsigned share_pct)
+{
+	const struct report_row *row =
+		report_add(&b->report, kind, share_pct, &b->result, &b->latency);
+
+	if (row != NULL && b->table != NULL)
+		report_row_text(row, b->table);
+}
+
+static void say(struct bench *b, const char *what)
+{
+	if (b->table != NULL)
+		fprintf(b->table, "%s\n", what);
+}
+
+static struct trial_conf conf_of(const struct bench *b, double pps, double duration_s)
+{
+	return (struct trial_conf){
+		.pps = pps, .duration_s = duration_s, .drain_s = b->args.drain_s};
+}
+
+// Caches, branch predictors, clocks, and the node's rules pinned: a tenth of what comes.
+static int warm_up(struct bench *b)
+{
+	const struct args *a = &b->args;
+	double pps = traffic_pps(&b->traffic, a->rate.given ? &a->rate : &a->max_rate);
+	struct trial_conf c = conf_of(b, pps > 0 ? pps / 10 : 100000, a->warm_up_s);
+
+	return a->warm_up_s > 0 ? run(b, &c) : 0;
+}
+
+static int search_rates(struct bench *b)
+{
+	const struct args *a = &b->args;
+	const bool rfc = a->search == ARGS_RFC2544;
+	struct search_goal goal = {
+		.exceed = rfc ? 0 : 0.5,
+		.width = a->width,
+		.initial_s = a->initial_s,
+		.final_s = a->duration_s,
+		.sum_s = a->duration_s * a->n_trials,
+	};
+	struct search_conf conf = {.min_pps = traffic_pps(&b->traffic, &a->min_rate),
+		.max_pps = traffic_pps(&b->traffic, &a->max_rate),
+		.goal = {goal, goal},
+		.n_goals = 2};
+	uint64_t pps;
+	double duration_s;
+	int rc = 0;
+
+	if (conf.min_pps < 1)
+		conf.min_pps = 1;
+	if (conf.max_pps < conf.min_pps)
+		return failed("--max-rate is below --min-rate");
+	conf.goal[PDR].loss = a->pdr_loss;
+	say(b, "search:");
+	search_init(&b->search, &conf);
+	while (rc == 0 && search_next(&b->search, &pps, &duration_s)) {
+		struct trial_conf c = conf_of(b, (double)pps, duration_s);
+
+		rc = run(b, &c);
+		if (rc < 0)
+			break;
+		note(b, REPORT_TRIAL, 0);
+		search_result(&b->search, b->result.intended, b->result.received,
+			trial_is_limited(&b->result));
+	}
+	b->report.has_search = true;
+	b->report.ndr = search_bound(&b->search, NDR);
+	b->report.pdr = search_bound(&b->search, PDR);
+	return rc;
+}
+
+static int latencies(struct bench *b)
+{
+	const struct args *a = &b->args;
+	int rc = 0;
+
+	if (a->n_shares > 0 && b->report.ndr.lower_pps > 0)
+		say(b, "latency:");
+	for (unsigned i = 0; i < a->n_shares && rc == 0 && b->report.ndr.lower_pps > 0; i++) {
+		double pps = (double)b->report.ndr.lower_pps * a->share[i] / 100;
+		struct trial_conf c = conf_of(b, pps, a->duration_s);
+
+		rc = run(b, &c);
+		if (rc == 0)
+			note(b, REPORT_LATENCY, a->share[i]);
+	}
+	return rc;
+}
+
+static int one_rate(struct bench *b)
+{
+	const struct args *a = &b->args;
+	double pps = a->rate_is_max ? 0 : traffic_pps(&b->traffic, &a->rate);
+	struct trial_conf c = conf_of(b, pps, a->duration_s);
+	int rc;
+
+	say(b, "run:");
+	rc = run(b, &c);
+	if (rc == 0)
+		note(b, REPORT_RATE, 0);
+	return rc;
+}
+
+// ---- the report ----
+
+static int to_file(
+	const char *path, int (*write)(const struct report *r, FILE *out), const struct report *r)
+{
+	FILE *f;
+	int rc;
+
+	if (path == NULL)
+		return 0;
+	f = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	rc = f == NULL ? -errno : write(r, f);
+	if (f != NULL && f != stdout && fclose(f) != 0 && rc == 0)
+		rc = -errno;
+	if (rc < 0)
+		fprintf(stderr, "skyrail-bench: %s: %s\n", path, strerror(-rc));
+	return rc;
+}
+
+static bool publish(struct bench *b)
+{
+	bool met = report_judge(&b->report), written;
+
+	if (b->memory != NULL)
+		memory_drops(b->memory, report_drop, &b->report);
+	if (b->table != NULL)
+		report_text(&b->report, b->table);
+	written = to_file(b->args.json, report_json, &b->report) == 0;
+	written = to_file(b->args.csv, report_csv, &b->report) == 0 && written;
+	return met && written;
+}
+
+// ---- begin and end ----
+
+static int measure(struct bench *b)
+{
+	int rc = warm_up(b);
+
+	if (rc == 0 && b->args.rate.given)
+		return one_rate(b);
+	if (rc == 0)
+		rc = search_rates(b);
+	return rc == 0 ? latencies(b) : rc;
+}
+
+static int start(struct bench *b)
+{
+	const struct args *a = &b->args;
+	bool ip6 = a->mode == ARGS_WIRE && a->port[0].self.ip[0] != 0;
+	int rc;
+
+	if (aead_backend_select(a->cipher) == NULL && a->cipher != AEAD_NONE)
+		return failed("this build has no such cipher");
+	if (traffic_init(&b->traffic, a, ip6) < 0 || report_init(&b->report, a) < 0)
+		return failed("out of memory");
+	b->report.frame_len = b->traffic.frame_len;
+	b->report.payload_len = b->traffic.payload_len;
+	b->trial.traffic = &b->traffic;
+	b->trial.latency = &b->latency;
+	b->trial.stop = &stop;
+	b->trial.count_only = a->count_only || a->prepare;
+	if (a->prepare && (b->trial.prepare = prepare_new()) == NULL)
+		return failed("out of memory");
+	rc = eal_start(b);
+	if (rc < 0)
+		return rc;
+	return a->mode == ARGS_WIRE ? wire_start(b) : memory_start(b);
+}
+
+static void end(struct bench *b)
+{
+	wire_close(b->wire);
+	node_api_close(b->api);
+	memory_close(b->memory);
+	prepare_free(b->trial.prepare);
+	traffic_fini(&b->traffic);
+	report_fini(&b->report);
+	key_wipe(&b->sk, sizeof(b->sk));
+	rte_eal_cleanup();
+}
+
+static void signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+// Standard output is a program's when it gets JSON or CSV: the table goes beside it then.
+static FILE *table_of(const struct args *a)
+{
+	bool taken = (a->json != NULL && strcmp(a->json, "-") == 0) ||
+		     (a->csv != NULL && strcmp(a->csv, "-") == 0);
+
+	return a->quiet ? NULL : taken ? stderr : stdout;
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench b;
+	char err[ARGS_ERR_MAX];
+	bool ok = false;
+	int rc;
+
+	if (args_parse(&b.args, argc, argv, err) < 0) {
+		fprintf(stderr, "skyrail-bench: %s; see --help\n", err);
+		return EXIT_USAGE;
+	}
+	if (b.args.show_help || b.args.show_version) {
+		if (b.args.show_help)
+			fputs(args_help(), stdout);
+		else
+			printf("skyrail-bench %s\n%s\n", SKYRAIL_VERSION, rte_version());
+		return EXIT_OK;
+	}
+	rc = b.args.mode == ARGS_WIRE ? wire_key_load(b.args.key_file, &b.sk) : 0;
+	if (rc < 0) {
+		fprintf(stderr, "skyrail-bench: %s: %s\n", b.args.key_file, strerror(-rc));
+		return EXIT_MISSED;
+	}
+	if (b.args.show_key)
+		return show_keys(&b) == 0 ? EXIT_OK : EXIT_MISSED;
+	signals();
+	b.table = table_of(&b.args);
+	rc = start(&b);
+	if (rc == 0)
+		rc = measure(&b);
+	// what was measured before it failed is worth reporting
+	if (b.report.n_rows > 0)
+		ok = publish(&b);
+	end(&b);
+	return rc == 0 && ok ? EXIT_OK : EXIT_MISSED;
+}

@@ -1,0 +1,22 @@
+// Sets a running node up for a bench through its public API, and clears up behind it: a transport
+// for each of our links, a rule for each route. Blocking; [main].
+#pragma once
+
+#include "lib/crypto/key.h"
+#include "tools/bench/args.h"
+#include "tools/bench/traffic.h"
+
+enum { NODE_API_ERR_MAX = 320 };
+
+struct node_api;
+
+// Connects and asks the node's key. NULL with a line in err.
+struct node_api *node_api_open(const char *path, struct key_pk *node, char err[NODE_API_ERR_MAX]);
+// Closes the connection; transports and rules that were made are removed.
+void node_api_close(struct node_api *n);
+// Transports for the public keys of our links, which call the node. 0 or -errno, a line in err.
+int node_api_transports(struct node_api *n, const struct args *a, const struct key_pk *pk,
+	char err[NODE_API_ERR_MAX]);
+// Rules, by the routes' links; the node chooses the ids that it takes, t gets them.
+int node_api_rules(
+	struct node_api *n, const struct args *a, struct traffic *t, char err[NODE_API_ERR_MAX]);

@@ -1,0 +1,213 @@
+// Collects rows, judges thresholds, prints for people. JSON and CSV are in report_out.c.
+
+#include "tools/bench/report.h"
+
+#include "lib/base/err.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int report_init(struct report *r, const struct args *a)
+{
+	*r = (struct report){.args = a};
+	r->row = calloc(REPORT_ROWS_MAX, sizeof(r->row[0]));
+	return r->row == NULL ? -ENOMEM : 0;
+}
+
+void report_fini(struct report *r)
+{
+	free(r->row);
+	*r = (struct report){0};
+}
+
+const struct report_row *report_add(struct report *r, enum report_kind kind, unsigned share_pct,
+	const struct trial_result *t, const struct hist *h)
+{
+	struct report_row *row;
+
+	if (r->n_rows == REPORT_ROWS_MAX)
+		return NULL;
+	row = &r->row[r->n_rows++];
+	*row = (struct report_row){
+		.kind = kind, .share_pct = share_pct, .r = *t, .loss = trial_loss(t)};
+	row->min_us = (double)h->min / 1e3;
+	row->mean_us = hist_mean(h) / 1e3;
+	row->p50_us = (double)hist_percentile(h, 50) / 1e3;
+	row->p90_us = (double)hist_percentile(h, 90) / 1e3;
+	row->p99_us = (double)hist_percentile(h, 99) / 1e3;
+	row->p999_us = (double)hist_percentile(h, 99.9) / 1e3;
+	row->max_us = (double)h->max / 1e3;
+	return row;
+}
+
+void report_drop(void *report, const char *name, uint64_t n)
+{
+	struct report *r = report;
+
+	if (r->n_drops < REPORT_DROPS_MAX) {
+		r->drop[r->n_drops].name = name;
+		r->drop[r->n_drops++].n = n;
+	}
+}
+
+// ---- thresholds ----
+
+static void check(struct report *r, const char *name, double limit, double value, bool met)
+{
+	if (r->n_checks < REPORT_CHECKS_MAX)
+		r->check[r->n_checks++] = (struct report_check){
+			.name = name, .limit = limit, .value = value, .met = met};
+}
+
+static void check_rate(
+	struct report *r, const char *name, const struct args_rate *limit, double pps)
+{
+	double want = limit->bps > 0 ? limit->bps / 8 / r->frame_len : limit->pps;
+
+	if (limit->given)
+		check(r, name, want, pps, pps >= want);
+}
+
+bool report_judge(struct report *r)
+{
+	double loss = 0, p99 = 0;
+	unsigned n = 0;
+	bool met = true;
+
+	for (unsigned i = 0; i < r->n_rows; i++) {
+		const struct report_row *row = &r->row[i];
+
+		if (row->kind == REPORT_TRIAL)
+			continue;
+		n++;
+		loss = row->loss > loss ? row->loss : loss;
+		p99 = row->p99_us > p99 ? row->p99_us : p99;
+	}
+	check_rate(r, "min-ndr", &r->args->min_ndr, r->ndr.forwarded_pps);
+	check_rate(r, "min-pdr", &r->args->min_pdr, r->pdr.forwarded_pps);
+	// a threshold that nothing was measured for is missed
+	if (r->args->max_loss >= 0)
+		check(r, "max-loss", r->args->max_loss, n > 0 ? loss : 1,
+			n > 0 && loss <= r->args->max_loss);
+	if (r->args->max_p99_us > 0)
+		check(r, "max-p99", r->args->max_p99_us, p99,
+			n > 0 && p99 > 0 && p99 <= r->args->max_p99_us);
+	for (unsigned i = 0; i < r->n_checks; i++)
+		met = met && r->check[i].met;
+	return met;
+}
+
+// ---- for people ----
+
+static const char *rate_text(double pps, char out[24])
+{
+	if (pps <= 0)
+		snprintf(out, 24, "max");
+	else if (pps >= 1e6)
+		snprintf(out, 24, "%.3f Mpps", pps / 1e6);
+	else if (pps >= 1e3)
+		snprintf(out, 24, "%.2f kpps", pps / 1e3);
+	else
+		snprintf(out, 24, "%.1f pps", pps);
+	return out;
+}
+
+void report_row_text(const struct report_row *row, FILE *out)
+{
+	const struct trial_result *r = &row->r;
+	char rate[24];
+
+	fprintf(out, "  %14s %6.2f s  sent %-10llu lost %-9llu %9.5f %%", rate_text(r->pps, rate),
+		r->duration_s, (unsigned long long)r->sent,
+		(unsigned long long)(r->intended > r->received ? r->intended - r->received : 0),
+		row->loss * 100);
+	if (r->unsent > 0)
+		fprintf(out, "  unsent %llu", (unsigned long long)r->unsent);
+	if (r->missed > 0)
+		fprintf(out, "  missed %llu", (unsigned long long)r->missed);
+	if (r->late > 0)
+		fprintf(out, "  late %llu", (unsigned long long)r->late);
+	fputc('\n', out);
+	fflush(out);
+}
+
+static const char *state_text(const struct search_bound *b)
+{
+	switch (b->state) {
+	case SEARCH_FOUND:
+		return b->limited ? "limited by the generator, not by the node"
+				  : "limited by the node";
+	case SEARCH_AT_MAX:
+		return "the greatest rate asked for (--max-rate)";
+	case SEARCH_BELOW_MIN:
+		return b->limited ? "the generator cannot even send --min-rate"
+				  : "loss even at --min-rate";
+	case SEARCH_GAVE_UP:
+		return "not found: too unsteady";
+	case SEARCH_RUNNING:
+		return "not searched to the end";
+	}
+	return "";
+}
+
+static void bound_text(
+	const struct report *r, const char *name, const struct search_bound *b, FILE *out)
+{
+	char rate[24];
+
+	fprintf(out, "%s  %14s  %8.3f Gbit/s  %s\n", name, rate_text(b->forwarded_pps, rate),
+		b->forwarded_pps * r->frame_len * 8 / 1e9, state_text(b));
+}
+
+static void latency_text(const struct report *r, FILE *out)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < r->n_rows; i++) {
+		const struct report_row *row = &r->row[i];
+		char rate[24], what[32] = "rate";
+
+		if (row->kind == REPORT_TRIAL)
+			continue;
+		if (!head)
+			fprintf(out, "\n%-12s %14s %10s %9s %9s %9s %9s %9s %8s %8s\n", "run",
+				"rate", "loss", "p50 us", "p90 us", "p99 us", "p99.9 us", "max us",
+				"dup", "reorder");
+		head = true;
+		if (row->kind == REPORT_LATENCY)
+			snprintf(what, sizeof(what), "%u %% of NDR", row->share_pct);
+		fprintf(out, "%-12s %14s %9.5f%%", what,
+			rate_text(row->r.pps > 0 ? row->r.pps : row->r.rx_pps, rate),
+			row->loss * 100);
+		if (row->r.opened)
+			fprintf(out, " %9.1f %9.1f %9.1f %9.1f %9.1f %8llu %8llu\n", row->p50_us,
+				row->p90_us, row->p99_us, row->p999_us, row->max_us,
+				(unsigned long long)row->r.duplicates,
+				(unsigned long long)row->r.reordered);
+		else
+			fputs("  (counted only)\n", out);
+	}
+}
+
+void report_text(const struct report *r, FILE *out)
+{
+	if (r->has_search) {
+		fprintf(out, "\n      packets without loss, of %.0f bytes in frames of %.0f:\n",
+			r->payload_len, r->frame_len);
+		bound_text(r, "NDR", &r->ndr, out);
+		bound_text(r, "PDR", &r->pdr, out);
+	}
+	latency_text(r, out);
+	for (unsigned i = 0; i < r->n_rows; i++)
+		if (r->row[i].kind != REPORT_TRIAL && trial_is_limited(&r->row[i].r))
+			fputs("the bench was too slow to send or to receive: this loss is its "
+			      "own\n",
+				out);
+	for (unsigned i = 0; i < r->n_drops; i++)
+		fprintf(out, "%sdropped by the node: %s %llu\n", i == 0 ? "\n" : "",
+			r->drop[i].name, (unsigned long long)r->drop[i].n);
+	for (unsigned i = 0; i < r->n_checks; i++)
+		fprintf(out, "%s--%s %g: %g, %s\n", i == 0 ? "\n" : "", r->check[i].name,
+			r->check[i].limit, r->check[i].value, r->check[i].met ? "met" : "MISSED");
+}

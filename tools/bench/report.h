@@ -1,0 +1,63 @@
+// What a bench found, for people (table), programs (JSON, CSV) and harnesses (thresholds).
+#pragma once
+
+#include "tools/bench/args.h"
+#include "tools/bench/search.h"
+#include "tools/bench/trial.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { REPORT_ROWS_MAX = 2 * SEARCH_TRIALS_MAX, REPORT_DROPS_MAX = 64, REPORT_CHECKS_MAX = 8 };
+
+enum report_kind {
+	REPORT_TRIAL, // of the search
+	REPORT_RATE, // the one run of --rate
+	REPORT_LATENCY, // at a share of the NDR
+};
+
+// One trial; of its histogram what people ask for.
+struct report_row {
+	enum report_kind kind;
+	unsigned share_pct; // REPORT_LATENCY
+	struct trial_result r;
+	double loss;
+	double p50_us, p90_us, p99_us, p999_us, max_us, mean_us, min_us;
+};
+
+struct report_check {
+	const char *name; // "min-ndr"
+	double limit, value;
+	bool met;
+};
+
+struct report {
+	const struct args *args;
+	double frame_len, payload_len;
+	bool hugepages;
+	struct report_row *row;
+	unsigned n_rows;
+	bool has_search;
+	struct search_bound ndr, pdr;
+	struct {
+		const char *name;
+		uint64_t n;
+	} drop[REPORT_DROPS_MAX];
+	unsigned n_drops;
+	struct report_check check[REPORT_CHECKS_MAX];
+	unsigned n_checks;
+};
+
+int report_init(struct report *r, const struct args *a); // 0 or -ENOMEM
+void report_fini(struct report *r);
+// Appends a trial; returns its row, or NULL when there is no room.
+const struct report_row *report_add(struct report *r, enum report_kind kind, unsigned share_pct,
+	const struct trial_result *t, const struct hist *latency);
+void report_drop(void *report, const char *name, uint64_t n); // a memory_drop_cb
+// Hold the results against the thresholds of the command line. True: all are met.
+bool report_judge(struct report *r);
+
+void report_row_text(const struct report_row *row, FILE *out); // one line, while it runs
+void report_text(const struct report *r, FILE *out);
+int report_json(const struct report *r, FILE *out); // 0 or -errno
+int report_csv(const struct report *r, FILE *out);

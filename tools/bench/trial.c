@@ -1,0 +1,244 @@
+// The loop of a trial: send what is due, take what comes, until all was sent and nothing comes any
+// more.
+
+#include "tools/bench/trial.h"
+
+#include "lib/base/clock.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+	GRACE_NS = 5000000, // for packets that are due at the end
+	POLL_TURNS = 1024,
+	DRAIN_MIN_NS = 1000000,
+};
+
+// ---- what arrives ----
+
+static inline void arrive(
+	struct trial *t, const uint8_t *p, uint32_t len, uint64_t since_ns, struct trial_result *r)
+{
+	struct traffic *tr = t->traffic;
+	struct traffic_flow *f;
+	struct flow_mark mark;
+
+	if (len < ROUTE_HDR_LEN || !flow_get(p + ROUTE_HDR_LEN, len - ROUTE_HDR_LEN, &mark) ||
+		mark.run != tr->run || mark.flow >= tr->n_flows ||
+		route_hdr_id(p) != tr->flow[mark.flow].out_id) {
+		r->strange++;
+		return;
+	}
+	f = &tr->flow[mark.flow];
+	switch (flow_arrive(&f->rx, mark.seq)) {
+	case FLOW_DUPLICATE:
+		r->duplicates++;
+		return;
+	case FLOW_REORDERED:
+		r->reordered++;
+		break;
+	case FLOW_IN_ORDER:
+		break;
+	}
+	f->received++;
+	r->received++;
+	hist_add(t->latency, since_ns > mark.due_ns ? since_ns - mark.due_ns : 0);
+}
+
+void trial_sink(void *ctx, struct rte_mbuf **m, unsigned n, uint64_t arrived_ns)
+{
+	struct trial *t = ctx;
+
+	if (t->r != NULL && !t->count_only)
+		for (unsigned i = 0; i < n; i++)
+			arrive(t, rte_pktmbuf_mtod(m[i], const uint8_t *), m[i]->data_len,
+				arrived_ns - t->start_ns, t->r);
+	rte_pktmbuf_free_bulk(m, n);
+}
+
+// ---- what is sent ----
+
+struct pace {
+	double gap_ns; // 0: no pace
+	uint64_t total; // packets to send
+	uint64_t end_ns; // from the start
+};
+
+static int send_burst(struct trial *t, const struct pace *p, unsigned n, uint64_t now_ns)
+{
+	struct trial_result *r = t->r;
+	struct traffic_link *l = traffic_next_link(t->traffic);
+	struct rte_mbuf *m[BURST];
+
+	if (rte_pktmbuf_alloc_bulk(t->peer->w.pool, m, n) != 0)
+		return 0; // all are under way: these become late
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t due_ns =
+			p->gap_ns > 0 ? (uint64_t)((double)(r->sent + i) * p->gap_ns) : now_ns;
+
+		r->late += now_ns > due_ns + TRIAL_LATE_NS;
+		traffic_fill(t->traffic, l, m[i], due_ns);
+	}
+	if (hop_tx_push(&t->peer->w, l->hop, m, n) != HOP_PUSHED) {
+		rte_pktmbuf_free_bulk(m, n);
+		return -ENOTCONN;
+	}
+	r->sent += n;
+	return 0;
+}
+
+static int send_prepared(struct trial *t, const struct pace *p, unsigned n, uint64_t now_ns)
+{
+	unsigned got = prepare_send(t->prepare, t->peer, n, &t->r->refused);
+
+	for (unsigned i = 0; i < got; i++)
+		t->r->late +=
+			now_ns > (uint64_t)((double)(t->r->sent + i) * p->gap_ns) + TRIAL_LATE_NS;
+	t->r->sent += got;
+	return 0;
+}
+
+// Send what is due.
+static int send_due(struct trial *t, const struct pace *p, uint64_t now_ns)
+{
+	uint64_t due = p->total, n;
+
+	if (p->gap_ns > 0 && (double)now_ns < (double)p->total * p->gap_ns)
+		due = (uint64_t)((double)now_ns / p->gap_ns) + 1;
+	if (due > p->total)
+		due = p->total;
+	if (due <= t->r->sent)
+		return 0;
+	n = due - t->r->sent;
+	if (n > BURST)
+		n = BURST;
+	return t->prepare != NULL ? send_prepared(t, p, (unsigned)n, now_ns)
+				  : send_burst(t, p, (unsigned)n, now_ns);
+}
+
+// ---- the run ----
+
+static uint64_t received(const struct trial *t)
+{
+	return t->count_only ? t->peer->counted : t->r->received;
+}
+
+static bool stopped(const struct trial *t)
+{
+	return t->stop != NULL && atomic_load_explicit(t->stop, memory_order_relaxed);
+}
+
+static int run_sending(struct trial *t, const struct pace *p)
+{
+	uint64_t now_ns = 0;
+	int rc = 0;
+
+	for (unsigned turn = 1; rc == 0; turn++) {
+		now_ns = peer_now_ns(t->peer) - t->start_ns;
+		if (t->r->sent == p->total && now_ns >= p->end_ns)
+			break;
+		if (now_ns >= p->end_ns + (p->gap_ns > 0 ? GRACE_NS : 0))
+			break;
+		rc = send_due(t, p, now_ns);
+		peer_turn(t->peer);
+		if (turn % POLL_TURNS == 0) {
+			if (t->poll != NULL)
+				t->poll(t->poll_ctx);
+			if (stopped(t))
+				rc = -EINTR;
+		}
+	}
+	t->r->took_s = (double)now_ns * 1e-9;
+	return rc;
+}
+
+static void run_drain(struct trial *t, double drain_s)
+{
+	uint64_t last_ns = peer_now_ns(t->peer), now_ns = last_ns, seen = received(t);
+	uint64_t pause_ns = (uint64_t)(drain_s * 1e9);
+
+	if (pause_ns < DRAIN_MIN_NS)
+		pause_ns = DRAIN_MIN_NS;
+	while (now_ns - last_ns < pause_ns && !stopped(t)) {
+		peer_turn(t->peer);
+		now_ns = peer_now_ns(t->peer);
+		if (received(t) == seen)
+			continue;
+		seen = received(t);
+		last_ns = now_ns;
+		// the last one: duplicates may still come, but no more is owed
+		if (seen >= t->r->sent - t->r->refused)
+			pause_ns = DRAIN_MIN_NS;
+	}
+}
+
+static struct pace pace_of(struct trial *t, const struct trial_conf *c)
+{
+	struct pace p = {.total = UINT64_MAX, .end_ns = (uint64_t)(c->duration_s * 1e9)};
+	uint64_t room;
+
+	if (c->pps <= 0)
+		return p;
+	p.gap_ns = 1e9 / c->pps;
+	p.total = (uint64_t)llround(c->pps * c->duration_s);
+	if (p.total == 0)
+		p.total = 1;
+	room = t->prepare != NULL ? prepare_room(t->traffic) : UINT64_MAX;
+	if (p.total > room) {
+		p.total = room;
+		p.end_ns = (uint64_t)((double)room * p.gap_ns);
+	}
+	return p;
+}
+
+static uint64_t missed(const struct trial *t)
+{
+	return t->missed != NULL ? t->missed(t->poll_ctx) : 0;
+}
+
+static void sum_up(
+	struct trial *t, const struct pace *p, uint64_t refused_before, uint64_t missed_before)
+{
+	struct trial_result *r = t->r;
+
+	r->intended = p->total == UINT64_MAX ? r->sent : p->total;
+	r->unsent = r->intended - r->sent;
+	r->refused += peer_refused(t->peer) - refused_before;
+	r->missed = missed(t) - missed_before;
+	r->duration_s = (double)p->end_ns * 1e-9;
+	if (t->count_only)
+		r->received = t->peer->counted;
+	else
+		r->flows_lossy = traffic_flows_lossy(t->traffic);
+	r->opened = !t->count_only;
+	r->rx_pps = r->took_s > 0 ? (double)r->received / r->took_s : 0;
+}
+
+int trial_run(struct trial *t, const struct trial_conf *c, struct trial_result *r)
+{
+	struct pace p = pace_of(t, c);
+	uint64_t refused = peer_refused(t->peer), missed_before = missed(t);
+	int rc = 0;
+
+	memset(r, 0, sizeof(*r));
+	hist_reset(t->latency);
+	r->pps = c->pps;
+	traffic_begin(t->traffic);
+	t->peer->counted = 0;
+	t->peer->count_len =
+		!t->count_only ? 0 : RAIL_DATA_OVERHEAD + 1 + ROUTE_HDR_LEN + t->traffic->size_min;
+	if (t->prepare != NULL)
+		rc = prepare_fill(t->prepare, t->peer, t->traffic, p.total, p.gap_ns);
+	t->peer->frozen = t->prepare != NULL;
+	t->r = r;
+	t->start_ns = peer_now_ns(t->peer);
+	if (rc == 0)
+		rc = run_sending(t, &p);
+	run_drain(t, c->drain_s);
+	sum_up(t, &p, refused, missed_before);
+	t->r = NULL;
+	t->peer->count_len = 0;
+	t->peer->frozen = false;
+	return rc;
+}

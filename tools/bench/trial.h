@@ -1,0 +1,73 @@
+// One trial: packets at a constant rate for some time, and what came of them.
+//
+// The load is open: packet k is due k / rate after the start, whatever happened before. One that
+// leaves late carries the time when it was due, so its wait counts as latency; what could not leave
+// before the end counts as lost, and is told apart, for then the generator was too slow and not the
+// node.
+#pragma once
+
+#include "tools/bench/hist.h"
+#include "tools/bench/prepare.h"
+#include "tools/bench/traffic.h"
+
+#include <stdatomic.h>
+
+enum { TRIAL_LATE_NS = 50000 }; // later than this is late
+
+struct trial_conf {
+	double pps; // 0: as fast as it goes
+	double duration_s;
+	double drain_s; // longest pause between stragglers
+};
+
+struct trial_result {
+	double pps; // intended; 0 = as fast as it goes
+	double duration_s;
+	double took_s; // until the last packet had left
+	uint64_t intended;
+	uint64_t sent; // given to the device, or refused by it
+	uint64_t refused; // by the device: its ring was full. Counts as lost
+	uint64_t unsent; // intended, but the generator did not manage it
+	uint64_t late;
+	uint64_t missed; // came back, but we were too slow to take it. Counts as lost
+	uint64_t received; // without duplicates
+	uint64_t duplicates, reordered;
+	uint64_t strange; // probes that are not of this trial, or came by another route id
+	uint64_t flows_lossy;
+	double rx_pps; // received over the time of sending
+	bool opened; // latency, order and flows are known
+};
+
+struct trial {
+	struct peer *peer;
+	struct traffic *traffic;
+	struct prepare *prepare; // NULL: packets are sealed as they leave
+	bool count_only;
+	const _Atomic bool *stop; // set from outside: end early
+	void (*poll)(void *ctx); // now and then while it runs; may be NULL
+	uint64_t (*missed)(
+		void *ctx); // frames that our receive queues had no room for, since the start
+	void *poll_ctx; // of both
+	struct hist *latency; // ns; of the last run
+	// of the run
+	struct trial_result *r;
+	uint64_t start_ns;
+};
+
+// 0, -EINTR when stopped, -ENOTCONN when a link went down.
+int trial_run(struct trial *t, const struct trial_conf *conf, struct trial_result *r);
+// The peer's sink: what arrives, in a trial or not. ctx: the trial.
+void trial_sink(void *ctx, struct rte_mbuf **m, unsigned n, uint64_t arrived_ns);
+static inline double trial_loss(const struct trial_result *r)
+{
+	return r->intended == 0 || r->received >= r->intended
+		       ? 0
+		       : 1 - (double)r->received / (double)r->intended;
+}
+// Most of what was lost is the bench's own loss: it was too slow to send or to receive.
+static inline bool trial_is_limited(const struct trial_result *r)
+{
+	uint64_t lost = r->received < r->intended ? r->intended - r->received : 0;
+
+	return (r->unsent + r->missed) * 2 > lost && lost > 0;
+}
