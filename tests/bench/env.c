@@ -4,13 +4,11 @@
 
 #include "lib/wire/route_hdr.h"
 #include "tests/bench/loops.h"
+#include "tools/bench/eal.h"
 
-#include <rte_cycles.h>
-#include <rte_eal.h>
-#include <rte_eth_ring.h>
 #include <rte_ethdev.h>
-#include <rte_malloc.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,29 +19,19 @@ void env_die(const char *what, int err)
 	exit(1);
 }
 
-static bool have_hugepages(void)
-{
-	FILE *f = fopen("/proc/meminfo", "r");
-	char line[128];
-	unsigned long n = 0;
-
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		sscanf(line, "HugePages_Free: %lu", &n);
-	if (f != NULL)
-		fclose(f);
-	return n * 2 > 1500;
-}
-
 void env_start_eal(void)
 {
-	const char *huge[] = {"bench", "--in-memory", "-m", "1500", "--no-pci", "--no-telemetry",
-		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1"};
-	const char *small[] = {"bench", "--no-huge", "-m", "1500", "--no-pci", "--no-telemetry",
-		"--file-prefix=skyrail-bench", "--log-level=3", "--lcores=0@0,1@1", "--no-shconf"};
-	bool h = have_hugepages();
+	char err[EAL_ERR_MAX];
+	const struct eal_ask ask = {.name = "bench",
+		.n_workers = 1,
+		.cores = "0@0,1@1",
+		.extra = "",
+		.need_len = 1499ull << 20};
 
-	if (rte_eal_init(h ? 9 : 10, (char **)(uintptr_t)(h ? huge : small)) < 0)
-		env_die("EAL", EIO);
+	if (eal_open(&ask, NULL, err) < 0) {
+		fprintf(stderr, "bench: %s\n", err);
+		exit(1);
+	}
 }
 
 uint32_t env_id(const struct env *e, uint32_t i)
@@ -88,7 +76,6 @@ static void fill_rules(struct env *e)
 static void make_port(struct env *e, bool loop)
 {
 	static unsigned serial;
-	struct rte_eth_conf conf = {0};
 	char name[32];
 	int rc;
 
@@ -104,14 +91,7 @@ static void make_port(struct env *e, bool loop)
 	snprintf(name, sizeof(name), "bench%u", serial++);
 	if (e->in == NULL || e->out == NULL || e->pool == NULL)
 		env_die("ring or pool", ENOMEM);
-	rc = rte_eth_from_rings(name, &e->in, 1, &e->out, 1, SOCKET_ID_ANY);
-	if (rc < 0)
-		env_die("ring device", rte_errno);
-	e->port = (uint16_t)rc;
-	if ((rc = rte_eth_dev_configure(e->port, 1, 1, &conf)) != 0 ||
-		(rc = rte_eth_rx_queue_setup(e->port, 0, 512, SOCKET_ID_ANY, NULL, e->pool)) != 0 ||
-		(rc = rte_eth_tx_queue_setup(e->port, 0, 512, SOCKET_ID_ANY, NULL)) != 0 ||
-		(rc = rte_eth_dev_start(e->port)) != 0)
+	if ((rc = local_ring_port(name, &e->in, 1, &e->out, 1, e->pool, &e->port)) != 0)
 		env_die("ring device", rc);
 }
 
@@ -122,44 +102,26 @@ static const struct dpmsg_addr self = {
 
 static void make_hop(struct env *e, enum aead_cipher cipher)
 {
-	struct rte_ether_addr mac;
-	struct cmd_adj_set adj = {
-		.adj = 1u << DPMSG_HANDLE_BITS | 1,
+	struct local_link l = {
+		.hop = e->hop,
+		.rx_index = ENV_RX_INDEX,
+		.tx_index = ENV_RX_INDEX,
+		.rx_byte = 7,
+		.tx_byte = 7,
+		.cipher = cipher,
+		.initiator = true,
 		.port = e->port,
 		.mtu = 1600,
-		.usable = 1,
-	};
-	struct cmd_hop_add hop = {
-		.hop = e->hop,
-		.tp = e->tp,
-		.flow = 1,
-		.owner = 0,
-		.window_log2 = 13,
-		.instance_local = 1,
-		.instance_remote = 1,
+		.self = self,
 		.peer = self,
-		.adj = adj.adj,
-		.local_port = ENV_UDP,
-		.payload_max = 9000,
 		.name = "loop",
-		.keys = {.rx_index = ENV_RX_INDEX,
-			.tx_index = ENV_RX_INDEX,
-			.cipher = cipher,
-			.initiator = 1},
 	};
-	uint16_t owner;
+	struct rte_ether_addr mac;
 	int rc;
 
 	rte_eth_macaddr_get(e->port, &mac);
-	memcpy(adj.src_mac, &mac, 6);
-	memcpy(adj.dst_mac, &mac, 6);
-	memcpy(adj.src_ip, self.ip, 16);
-	memcpy(adj.dst_ip, self.ip, 16);
-	memset(hop.keys.rx_key, 7, 32);
-	memset(hop.keys.tx_key, 7, 32);
-	if ((rc = adj_set(e->adjs, &adj)) != 0)
-		env_die("adj", rc);
-	if ((rc = hop_table_add(e->hops, &hop, e->w->now_ns, &owner)) != 0)
+	memcpy(l.peer_mac, &mac, 6);
+	if ((rc = local_link(e->node.adjs, e->node.hops, &l, e->w->now_ns)) != 0)
 		env_die("hop", rc);
 	for (unsigned i = 0; i < 64; i++) // the owner takes it up, its first probe is acked
 		worker_turn(e->w);
@@ -176,54 +138,30 @@ struct env *env_new_by(const struct aead_backend *be, unsigned bits, uint32_t n_
 {
 	const struct aead_choice aead = {.be = {be, be, aead_backend_select(AEAD_NONE)}};
 	struct env *e = calloc(1, sizeof(*e));
-	struct region_conf rc = {
+	const struct local_conf conf = {
 		.n_workers = 1,
-		.n_ports = DPMSG_MAX_PORTS,
-		.hop_max = 16,
 		.rule_bits = bits,
+		.share = share != NULL ? share->rules : NULL,
+		.hop_max = 16,
 		.rx_index_bits = 8,
-		.adj_max = 16,
 		.udp_port = ENV_UDP,
+		.idle = idle,
+		.aead = be != NULL ? &aead : NULL,
 	};
-	struct worker_conf wc;
+	const char *what;
 	int err;
 
 	if (e == NULL)
 		env_die("memory", ENOMEM);
 	e->hop = e->tp = 1u << DPMSG_HANDLE_BITS | 1;
 	e->n_rules = share != NULL ? share->n_rules : n_rules;
-	e->reclaim = reclaim_new(1);
-	if ((err = region_create(&e->region, &rc, 1)) != 0)
-		env_die("region", err);
 	make_port(e, loop);
-	if (share != NULL) {
-		e->rules = share->rules;
-	} else {
-		e->rules = calloc(1, sizeof(*e->rules));
-		e->own_rules = true;
-		if ((err = rule_table_init(e->rules, bits, SOCKET_ID_ANY, e->reclaim)) != 0)
-			env_die("rule table", err);
+	if ((err = local_open(&e->node, &conf, &what)) != 0)
+		env_die(what, err);
+	e->rules = e->node.rules;
+	e->set = e->node.set;
+	if (share == NULL)
 		fill_rules(e);
-	}
-	e->adjs = adj_table_new(16, e->reclaim);
-	e->hops = hop_table_new(&(struct hop_table_conf){.hop_max = 16,
-		.rx_index_bits = 8,
-		.n_workers = 1,
-		.stats = e->region.stats,
-		.aead = be != NULL ? &aead : NULL});
-	wc = (struct worker_conf){
-		.n_workers = 1,
-		.udp_port = ENV_UDP,
-		.idle = idle,
-		.rules = e->rules,
-		.adjs = e->adjs,
-		.hops = e->hops,
-		.reclaim = e->reclaim,
-		.region = &e->region,
-	};
-	e->set = worker_set_new(&wc);
-	if (e->adjs == NULL || e->hops == NULL || e->set == NULL)
-		env_die("worker", ENOMEM);
 	e->w = worker_ctx(e->set, 0);
 	e->w->pool = e->pool;
 	e->w->rxq[0] = (struct rx_queue){.port = e->port, .queue = 0};
@@ -249,21 +187,13 @@ void env_free(struct env *e)
 {
 	worker_stop(e->set);
 	env_drain(e);
-	worker_set_free(e->set);
-	hop_table_free(e->hops);
-	adj_table_free(e->adjs);
-	if (e->own_rules) {
-		rule_table_fini(e->rules);
-		free(e->rules);
-	}
-	reclaim_free(e->reclaim);
+	local_close(&e->node);
 	rte_eth_dev_stop(e->port);
 	rte_eth_dev_close(e->port);
 	if (e->out != e->in)
 		rte_ring_free(e->out);
 	rte_ring_free(e->in);
 	rte_mempool_free(e->pool);
-	region_close(&e->region);
 	free(e);
 }
 

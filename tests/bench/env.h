@@ -3,13 +3,10 @@
 // fresh, valid packet for another random rule. Nothing is mocked: the worker's own turn runs.
 #pragma once
 
-#include "dataplane/hop/hop_table.h"
-#include "dataplane/io/encap.h"
-#include "dataplane/rule/rule_table.h"
 #include "dataplane/rule/sweeper.h"
 #include "dataplane/worker/worker.h"
 #include "lib/crypto/aead.h"
-#include "lib/shm/region.h"
+#include "tools/bench/local.h"
 
 #include <rte_mbuf.h>
 #include <rte_ring.h>
@@ -17,12 +14,8 @@
 enum { ENV_IN_FLIGHT = 512, ENV_RING = 1024, ENV_UDP = 7780, ENV_RX_INDEX = 0x55550001 };
 
 struct env {
-	struct region region;
-	struct reclaim *reclaim;
-	struct rule_table *rules; // maybe another env's
-	bool own_rules;
-	struct adj_table *adjs;
-	struct hop_table *hops;
+	struct local node;
+	struct rule_table *rules; // the node's, maybe another env's
 	struct worker_set *set;
 	struct wctx *w;
 	struct rte_mempool *pool;

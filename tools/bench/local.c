@@ -72,7 +72,8 @@ int local_open(struct local *n, const struct local_conf *conf, const char **what
 	n->hops = hop_table_new(&(struct hop_table_conf){.hop_max = conf->hop_max,
 		.rx_index_bits = (uint8_t)conf->rx_index_bits,
 		.n_workers = (uint16_t)conf->n_workers,
-		.stats = n->region.stats});
+		.stats = n->region.stats,
+		.aead = conf->aead});
 	if (n->adjs == NULL || n->hops == NULL)
 		return -ENOMEM;
 	*what = "workers";

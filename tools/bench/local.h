@@ -21,6 +21,7 @@ struct local_conf {
 	unsigned rx_index_bits;
 	uint16_t udp_port;
 	enum idle_mode idle;
+	const struct aead_choice *aead; // copied; NULL: the preferred ones
 };
 
 struct local {
