@@ -1,6 +1,6 @@
 #!/bin/bash
 # skyrail-bench: in memory, and as both neighbours of a real node, which it sets up by its API and, the
-# second time, finds configured.
+# second time, finds set up.
 #
 #   [A: bench] a0 ---- b0 [B] b1 ---- a1 [A: bench]
 . "$(dirname "$0")/_init.sh"
@@ -44,26 +44,27 @@ net_add B
 net_link A a0 10.1.1.1/24 B b0 10.1.1.2/24
 net_link B b1 10.1.2.2/24 A a1 10.1.2.1/24
 node_new B b0 b1
+node_conf B controlplane link rekey=1s
+node_start B
+bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 2s -r 20 -s 64,1300 --rekey 500ms --max-loss 100%
+expect "books on the wire" test "$(json '.run | .received + .lost == .intended')" = true
+expect "packets on the wire" test "$(json '.run.received')" -gt 2000
+same "strangers on the wire" "$(json '.run.strange + .run.duplicates')" 0
+expect "our re-keys" test "$(json .keys)" -gt 4
+expect "B forwarded them" test "$(counter B pkt_forwarded)" -ge "$(json '.run.received')"
+same "rules that it left" "$(sk B -j show rules | jq length)" 0
+same "transports that it left" "$(sk B -j show transports | jq length)" 0
+
+# the same node, set up beforehand; it dials, and re-keys each second
 "$BIN/skyrail-bench" "${ports[@]}" --key "$T/bench.key" --show-key >"$T/keys"
 same "keys" "$(wc -l <"$T/keys")" 2
-PK[t0]=$(sed -n 1p "$T/keys") PK[t1]=$(sed -n 2p "$T/keys")
-node_peer B t0 t0
-node_peer B t1 t1
-node_conf B controlplane "rule there" type=intermediary id=1001 next=2001 transport=t1 in=t0
-node_conf B controlplane "rule back" type=intermediary id=1002 next=2002 transport=t0 in=t1
-node_start B
-bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 1s -r 20 -s 64,1300 --max-loss 100%
-expect "books on the wire" test "$(json '.run | .received + .lost == .intended')" = true
-expect "packets on the wire" test "$(json '.run.received')" -gt 1000
-same "strangers on the wire" "$(json '.run.strange + .run.duplicates')" 0
-expect "B forwarded them" test "$(counter B pkt_forwarded)" -ge "$(json '.run.received')"
-same "rules that it left" "$(sk B -j show rules | jq length)" 2
-same "transports that it left" "$(sk B -j show transports | jq length)" 2
-
-# the same node as its configuration has it
-bench "${ports[@]}" --key "$T/bench.key" --node-key "${PK[B]}" -r 2 --in-id 1001 --out-id 2001 -R 1k -d 1s --max-loss 100%
-expect "packets over rules of the configuration" test "$(json '.run.received')" -gt 500
+sk B transport add t0 "peer=$(sed -n 1p "$T/keys")" address=10.1.1.1:7780
+sk B transport add t1 "peer=$(sed -n 2p "$T/keys")" address=10.1.2.1:7781
+sk B rule add intermediary id=1001 next=2001 transport=t1 in=t0 --static
+sk B rule add intermediary id=1002 next=2002 transport=t0 in=t1 --static
+bench "${ports[@]}" --key "$T/bench.key" --node-key "${PK[B]}" --no-dial -r 2 --in-id 1001 --out-id 2001 -R 1k -d 4s --max-loss 100%
+expect "packets over rules of its own" test "$(json '.run.received')" -gt 2000
 same "strangers there" "$(json '.run.strange + .run.duplicates')" 0
+expect "its re-keys" test "$(json .keys)" -gt 4
 wait_for 5 "books of B" books B
-logs_clean B
 nodes_end B

@@ -122,6 +122,7 @@ static void what_makes_no_sense_is_refused(void **state)
 		{"-R 0", "0"},
 		{"-R fast", "fast"},
 		{"-c rot13", "rot13"},
+		{"--rekey 1ms", "1ms"},
 		{"-w 0", "0"},
 		{"-w 16", "16"},
 		{"-t 1025", "1025"},

@@ -28,6 +28,8 @@ static const char help_text[] =
 	"      --in-id ID          first route id that the node takes (default 1048576)\n"
 	"      --out-id ID         first route id that comes back (default 2097152)\n"
 	"      --udp-port PORT     ours (default 7780); more transports take the next ones\n"
+	"      --no-dial           wait for the node's handshakes\n"
+	"      --rekey TIME        change keys of links that we dialled (120s)\n"
 	"  -w, --workers N         in memory: workers of the node (default 1)\n"
 	"      --rules N           in memory: rules in its table (default: one per route)\n"
 	"      --queue N           in memory: frames that its ports' queues hold (1024)\n"
@@ -256,6 +258,8 @@ enum option_id {
 	OPT_IN_ID,
 	OPT_OUT_ID,
 	OPT_UDP_PORT,
+	OPT_NO_DIAL,
+	OPT_REKEY,
 	OPT_RULES,
 	OPT_QUEUE,
 	OPT_SAME,
@@ -294,6 +298,8 @@ static const struct option options[] = {
 	{"in-id", required_argument, NULL, OPT_IN_ID},
 	{"out-id", required_argument, NULL, OPT_OUT_ID},
 	{"udp-port", required_argument, NULL, OPT_UDP_PORT},
+	{"no-dial", no_argument, NULL, OPT_NO_DIAL},
+	{"rekey", required_argument, NULL, OPT_REKEY},
 	{"workers", required_argument, NULL, 'w'},
 	{"rules", required_argument, NULL, OPT_RULES},
 	{"queue", required_argument, NULL, OPT_QUEUE},
@@ -370,6 +376,8 @@ static int take_node(struct args *a, int opt, const char *v)
 		return parse_u32(v, 1, UINT32_MAX, &a->in_id);
 	case OPT_OUT_ID:
 		return parse_u32(v, 1, UINT32_MAX, &a->out_id);
+	case OPT_REKEY:
+		return args_time(v, &a->rekey_s) == 0 && a->rekey_s >= 0.1 ? 0 : -EINVAL;
 	case OPT_UDP_PORT:
 		if (parse_u32(v, 1, 65535, &u) < 0)
 			return -EINVAL;
@@ -492,6 +500,8 @@ static bool take_flag(struct args *a, int opt)
 	case 'l':
 		a->mode = ARGS_LOOPBACK;
 		return true;
+	case OPT_NO_DIAL:
+		return a->no_dial = true;
 	case OPT_SAME:
 		return a->same_transport = true;
 	case OPT_PREPARE:
@@ -637,6 +647,7 @@ int args_parse(struct args *a, int argc, char **argv, char err[ARGS_ERR_MAX])
 		.in_id = 1 << 20,
 		.out_id = 2 << 20,
 		.n_workers = 1,
+		.rekey_s = 120,
 		.queue_len = 1024,
 		.n_routes = 1,
 		.cipher = (enum aead_cipher) - 1,

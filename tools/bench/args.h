@@ -60,6 +60,8 @@ struct args {
 	struct key_pk node_pk;
 	bool has_node_pk;
 	uint32_t in_id, out_id; // of the first route
+	bool no_dial; // the node makes the handshakes
+	double rekey_s; // age at which we change keys of links that we dialled
 	uint32_t n_workers; // memory
 	uint32_t n_rules; // ditto
 	uint32_t queue_len; // ditto: descriptors of its ports' queues, a power of two

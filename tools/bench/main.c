@@ -296,6 +296,8 @@ static bool publish(struct bench *b)
 {
 	bool met = report_judge(&b->report), written;
 
+	if (b->wire != NULL)
+		b->report.n_keys = wire_keys(b->wire);
 	if (b->memory != NULL)
 		memory_drops(b->memory, report_drop, &b->report);
 	if (b->table != NULL)

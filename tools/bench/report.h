@@ -35,6 +35,7 @@ struct report {
 	const struct args *args;
 	double frame_len, payload_len;
 	bool hugepages;
+	uint64_t n_keys; // on the wire: key pairs that links had
 	struct report_row *row;
 	unsigned n_rows;
 	bool has_search;

@@ -153,6 +153,7 @@ int report_json(const struct report *r, FILE *out)
 		set_count(drops, r->drop[i].name, r->drop[i].n);
 	for (unsigned i = 0; i < r->n_checks; i++)
 		ok = ok && r->check[i].met;
+	set_count(o, "keys", r->n_keys);
 	json_object_set_new(o, "latency", latency);
 	json_object_set_new(o, "trials", trials);
 	json_object_set_new(o, "node_drops", drops);

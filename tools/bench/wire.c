@@ -17,6 +17,7 @@
 enum {
 	RESOLVE_S = 10, // wait for hardware addresses
 	CONNECT_S = 20, // wait for links
+	CALLED_S = 90, // ... that the node makes, which tries once a minute at least
 	POLL_MS = 10,
 	TABLE_BITS = 13, // of receiver indices: 4 for each of ARGS_TRANSPORTS_MAX
 	HOP_LEN = 64 << 10,
@@ -212,7 +213,8 @@ static bool is_up(const struct wire *w, const struct wire_link *l)
 
 int wire_connect(struct wire *w, const struct key_pk *node, char err[WIRE_ERR_MAX])
 {
-	uint64_t end_ns = peer_now_ns(w->peer) + CONNECT_S * CLOCK_NS_PER_S;
+	const unsigned wait_s = w->args->no_dial ? CALLED_S : CONNECT_S;
+	uint64_t end_ns = peer_now_ns(w->peer) + wait_s * CLOCK_NS_PER_S;
 	unsigned up = 0;
 
 	w->node = *node;
@@ -227,7 +229,7 @@ int wire_connect(struct wire *w, const struct key_pk *node, char err[WIRE_ERR_MA
 			return -ENOTCONN;
 		}
 		for (unsigned i = up; i < w->n_links && i < up + 8; i++)
-			if (!w->link[i].added)
+			if (!w->link[i].added && !w->args->no_dial)
 				wire_hs_send(w, &w->link[i], false);
 		peer_turn(w->peer);
 		wire_poll(w);
@@ -290,6 +292,11 @@ uint64_t wire_missed(void *ctx)
 			n += st.imissed + st.rx_nombuf;
 	}
 	return n;
+}
+
+uint64_t wire_keys(const struct wire *w)
+{
+	return w->n_keys;
 }
 
 const char *wire_trouble(const struct wire *w)

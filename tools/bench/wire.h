@@ -30,5 +30,7 @@ int wire_connect(struct wire *w, const struct key_pk *node, char err[WIRE_ERR_MA
 void wire_poll(void *ctx);
 // Frames for which our devices had no room, since the start. ctx: the wire.
 uint64_t wire_missed(void *ctx);
+// Key pairs that handshakes and re-keys made.
+uint64_t wire_keys(const struct wire *w);
 // Why a link went down; "" if none did.
 const char *wire_trouble(const struct wire *w);

@@ -119,6 +119,7 @@ static int hop_new(struct wire *w, struct wire_link *l, const struct rail_hs_key
 		.adj = p->adj,
 		.local_port = l->udp_port,
 		.payload_max = terms->payload_max,
+		.rekey_ms = (uint32_t)(w->args->rekey_s * 1000),
 		.name = "bench",
 		.keys = keys_of(keys),
 	};
@@ -154,6 +155,7 @@ static void keys_use(struct wire *w, struct wire_link *l, const struct rail_hs_k
 		snprintf(w->trouble, sizeof(w->trouble), "keys of a handshake: %s", strerror(-rc));
 		return;
 	}
+	w->n_keys++;
 	l->added = true;
 	l->instance_node = terms->instance;
 	l->cipher = keys->cipher;

@@ -49,6 +49,7 @@ struct wire {
 	struct key_pk node;
 	char trouble[WIRE_ERR_MAX];
 	uint64_t poll_ns;
+	uint64_t n_keys; // of all links since the start
 };
 
 struct wire_link *wire_link_by_hop(struct wire *w, uint32_t hop);
