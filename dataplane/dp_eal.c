@@ -3,6 +3,7 @@
 
 #include "dataplane/dp_eal.h"
 
+#include "dataplane/dp_cores.h"
 #include "dataplane/rule/rule_table.h"
 #include "lib/base/err.h"
 
@@ -16,12 +17,22 @@ enum {
 	BASE_MB = 48, // rings, registries, alignment losses
 	HOP_LEN = 36 << 10, // a hop with its keys, replay window and joining buffers, rounded up
 	WORKER_LEN = 512 << 10, // a worker's command queue, notes and cipher context, ditto
+	HANDOFF_LEN = 24 << 10, // a ring from one worker to another, with what gathers for it
 	ADJ_LEN = 512,
 };
 
+// What `cores` names, if anything, beside the main lcore.
+static unsigned n_workers(const struct dp_conf *c)
+{
+	char why[128];
+	int n = c->v->cores[0] == '\0' ? 0 : dp_cores_parse(c->v->cores, NULL, why, sizeof(why));
+
+	return n > 1 ? (unsigned)n - 1 : c->v->workers;
+}
+
 uint64_t dp_eal_need(const struct dp_conf *c, bool small_pages)
 {
-	unsigned mtu = PORT_MTU_DEFAULT;
+	unsigned mtu = PORT_MTU_DEFAULT, workers = n_workers(c);
 	uint64_t need = (uint64_t)BASE_MB << 20;
 
 	for (unsigned i = 0; i < c->n_ports; i++) {
@@ -30,10 +41,10 @@ uint64_t dp_eal_need(const struct dp_conf *c, bool small_pages)
 		if (m > mtu)
 			mtu = m;
 	}
-	need += port_pool_bytes(c->n_ports, c->v->workers, mtu, small_pages);
+	need += port_pool_bytes(c->n_ports, workers, mtu, small_pages);
 	need += (uint64_t)sizeof(struct rule) << c->rule_bits;
 	need += (uint64_t)sizeof(uint64_t) << c->rx_index_bits;
-	need += (uint64_t)c->v->workers * WORKER_LEN;
+	need += (uint64_t)workers * (WORKER_LEN + workers * HANDOFF_LEN);
 	need += (uint64_t)c->v->hops * HOP_LEN + (uint64_t)c->v->adjs * ADJ_LEN;
 	return need;
 }

@@ -536,6 +536,7 @@ static void signals(void)
 	sigaction(SIGINT, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	// nothing we run may gain what we drop
+	prctl(PR_SET_DUMPABLE, 0UL); // session keys are in our memory
 	prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL);
 }
 

@@ -87,7 +87,7 @@ static void packet_ring_args(unsigned mtu, char *out, size_t cap)
 static void probe_args(
 	const struct port *p, const struct port_ask *ask, unsigned n_workers, char *out, size_t cap)
 {
-	unsigned queues = ask->queues != 0 ? ask->queues : n_workers;
+	unsigned queues = ask->queues != 0 && ask->queues < n_workers ? ask->queues : n_workers;
 	char value[16];
 	size_t at = (size_t)snprintf(out, cap, "%s", ask->device);
 
@@ -172,6 +172,10 @@ static void queues_choose(struct port *p, const struct port_ask *ask,
 {
 	unsigned rx = ask->queues != 0 ? ask->queues : n_workers, tx = n_workers;
 
+	if (rx > n_workers) { // a worker polls one of each port; nobody would poll the rest
+		lacks(p, "%u of %u rx queues: there are no more workers", n_workers, rx);
+		rx = n_workers;
+	}
 	if (rx > info->max_rx_queues) {
 		lacks(p, "%u of %u rx queues", info->max_rx_queues, rx);
 		rx = info->max_rx_queues;
