@@ -7,14 +7,12 @@
 // back, rates bytes per second, sizes bytes of UDP payload of eliciting datagrams; others are not
 // in flight (rail 4) and never named here. Nothing here fails.
 //
-// Life of a datagram:  cc_sent, then exactly one of cc_acked, cc_lost and cc_forgotten; one that
-// was
-//                      lost may be cc_found later.
-// Life of an ACK:      cc_acked and cc_lost for each datagram that it settles, in order of their
-//                      counters, then cc_ack_end. A loss timer: cc_lost for each, then cc_ack_end.
-// A turn of sending:   cc_sent for each datagram, while cc_in_flight + its size <= cc_cwnd and
-// pacing
-//                      allows; cc_app_limited when it ended for another reason than these two.
+// A datagram: cc_sent, then exactly one of cc_acked, cc_lost and cc_forgotten; one that was lost
+// may be cc_found later.
+// An ACK: cc_acked for each datagram that it settles, then cc_lost for each, then cc_ack_end. A
+// loss timer: cc_lost for each, then cc_ack_end.
+// A turn of sending: cc_sent for each datagram, while cc_in_flight + its size <= cc_cwnd and pacing
+// allows it; cc_app_limited when the turn ended for another reason than these two.
 #pragma once
 
 #include <stdbool.h>
@@ -32,8 +30,7 @@ enum {
 // No link is faster, as far as this code is concerned (137 Gbit/s): products with ns fit 64 bits.
 #define CC_RATE_MAX ((uint64_t)1 << 34)
 
-// What the link keeps for each datagram in flight and hands back. Only sent_ns is for the link,
-// too.
+// What the link keeps for each datagram in flight and hands back. It may read sent_ns, no more.
 struct cc_pkt {
 	uint64_t sent_ns;
 	// what the flow's books said when it was sent
@@ -94,8 +91,10 @@ struct cc {
 	bool round_start; // this ACK began one
 	bool in_recovery;
 	uint32_t timeouts; // in a row
-	uint64_t recovery_ns; // when the present or last loss episode began
-	uint64_t episode_lost; // bytes, those found again are subtracted
+	// Losses of datagrams sent in [episode_ns, recovery_ns) are one episode, the latest.
+	uint64_t episode_ns;
+	uint64_t recovery_ns;
+	uint64_t episode_lost; // bytes, without those found again
 	uint64_t random;
 	struct cc_sample rs;
 	union {
@@ -120,7 +119,7 @@ void cc_forgotten(struct cc *c, uint32_t bytes);
 
 // A datagram given to cc_lost was acked after all. Optional: when all that an episode lost was
 // found again, the reaction to it is undone. Before cc_ack_end of that ACK.
-void cc_found(struct cc *c, uint32_t bytes, uint64_t now_ns);
+void cc_found(struct cc *c, const struct cc_pkt *p, uint32_t bytes, uint64_t now_ns);
 
 // Ends an ACK or a loss timer. rtt_ns: from the sending of the newest datagram that this ACK newly
 // acked until now, the peer's ack delay not subtracted; 0 when there is no sample.

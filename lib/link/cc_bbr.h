@@ -45,8 +45,6 @@ struct cc_bbr {
 	uint64_t bw_latest;
 	uint64_t inflight_latest;
 	uint64_t loss_round_delivered;
-	uint64_t round_lost; // bytes lost and bytes delivered since it began
-	uint64_t round_began_delivered;
 	uint32_t loss_events; // ACKs that told of loss in it
 	bool loss_round_start;
 	bool is_loss_in_round;
@@ -85,8 +83,9 @@ struct cc_bbr {
 	bool probe_rtt_expired;
 	bool probe_rtt_round_done;
 	bool idle_restart;
-	bool collapsed; // by time-outs, until a round trip after them ends
 	bool has_rtt;
+	uint8_t collapsed; // 1 by time-outs, 2 until a round trip after them ends, 0 not
+	uint64_t born_delivered; // delivered at init
 	uint64_t prior_cwnd;
 	enum cc_bbr_state undo_state; // BBR_N_STATES: none
 	uint64_t undo_bw_shortterm;
