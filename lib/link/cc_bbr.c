@@ -134,7 +134,7 @@ static void check_startup_loss(struct cc *c)
 	if (b->loss_round_start)
 		b->loss_events = 0;
 	if (b->full_bw_reached || !b->loss_round_start || events < STARTUP_LOSS_EVENTS ||
-		!cc_bbr_is_too_high(c->rs.lost, c->rs.tx_in_flight))
+		!cc_bbr_is_probe_too_high(c, c->rs.lost, c->rs.tx_in_flight))
 		return;
 	b->undo_state = BBR_STARTUP;
 	b->full_bw_reached = true;
@@ -254,7 +254,7 @@ static bool adapt_long_term(struct cc *c)
 			return true;
 		}
 	}
-	if (cc_bbr_is_too_high(c->rs.lost, c->rs.tx_in_flight) ||
+	if (cc_bbr_is_probe_too_high(c, c->rs.lost, c->rs.tx_in_flight) ||
 		b->inflight_longterm == BBR_INFINITE)
 		return false;
 	b->inflight_longterm = cc_max(b->inflight_longterm, c->rs.tx_in_flight);
@@ -456,7 +456,7 @@ static void bbr_lost(
 	uint64_t lost = c->lost - p->lost;
 
 	cc_bbr_note_loss(c);
-	if (!b->is_bw_probe_sample || !cc_bbr_is_too_high(lost, p->tx_in_flight))
+	if (!b->is_bw_probe_sample || !cc_bbr_is_probe_too_high(c, lost, p->tx_in_flight))
 		return;
 	b->prev_probe_too_high = true;
 	b->is_bw_probe_sample = false;

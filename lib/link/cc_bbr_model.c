@@ -6,9 +6,12 @@
 #define S_NS 1000000000ull
 
 enum {
-	BETA_PCT = 70, // draft 2.8
+	LOSS_THRESH_PCT = 2, // draft 2.8
+	BETA_PCT = 70,
 	HEADROOM_PCT = 15,
 	EXTRA_ACKED_ROUNDS = 10, // draft 2.12
+	CHANCE_PCT = 3, // of a small window, or
+	CHANCE_MSS = 3, // datagrams of a large one
 };
 static const uint64_t min_rtt_window_ns = 10 * S_NS; // draft 2.16
 static const uint64_t probe_rtt_interval_ns = 5 * S_NS;
@@ -121,13 +124,16 @@ static uint64_t less(uint64_t old, uint64_t pct)
 	return old / 100 * pct;
 }
 
-// 5.5.10.3, AdaptLowerBoundsFromCongestion
+// 5.5.10.3, AdaptLowerBoundsFromCongestion. Unlike the draft, which reacts to any loss, a round
+// that lost no more than probing would tolerate is let pass: with one percent of random loss the
+// draft's rate falls by two percent each round trip, margin included, for as long as it cruises.
 static void adapt_lower_bounds(struct cc *c)
 {
 	struct cc_bbr *b = &c->u.bbr;
 	bool probing = b->state == BBR_STARTUP || b->state == BBR_REFILL || b->state == BBR_UP;
 
-	if (probing || !b->is_loss_in_round)
+	if (probing || !b->is_loss_in_round ||
+		c->rs.lost * 100 <= c->rs.tx_in_flight * LOSS_THRESH_PCT)
 		return;
 	if (b->bw_shortterm == BBR_INFINITE)
 		b->bw_shortterm = b->max_bw;
@@ -281,10 +287,13 @@ uint64_t cc_bbr_inflight_with_headroom(const struct cc *c)
 	return cc_max(longterm - cc_min(headroom, longterm), cc_min_cwnd(c));
 }
 
-// 5.5.10.2
-bool cc_bbr_is_too_high(uint64_t lost, uint64_t tx_in_flight)
+// 5.5.10.2, IsInflightTooHigh. A few losses more than the draft allows are chance while a window of
+// a hundred datagrams is tried: without them a path that loses one in eighty is given up as full.
+bool cc_bbr_is_probe_too_high(const struct cc *c, uint64_t lost, uint64_t tx_in_flight)
 {
-	return lost * 100 > tx_in_flight * BBR_LOSS_THRESH_PCT;
+	uint64_t chance = cc_min(tx_in_flight * CHANCE_PCT, (uint64_t)100 * CHANCE_MSS * c->mss);
+
+	return lost * 100 > tx_in_flight * LOSS_THRESH_PCT + chance;
 }
 
 // 5.5.10.2: solves (lost before + x) / (in flight before + x) = threshold for x >= 0.
@@ -292,9 +301,9 @@ uint64_t cc_bbr_inflight_at_loss(uint64_t tx_in_flight, uint64_t lost, uint32_t 
 {
 	uint64_t before = tx_in_flight - cc_min(bytes, tx_in_flight);
 	uint64_t lost_before = lost - cc_min(bytes, lost);
-	uint64_t bearable = before * BBR_LOSS_THRESH_PCT;
+	uint64_t bearable = before * LOSS_THRESH_PCT;
 
 	if (bearable <= lost_before * 100)
 		return before;
-	return before + (bearable - lost_before * 100) / (100 - BBR_LOSS_THRESH_PCT);
+	return before + (bearable - lost_before * 100) / (100 - LOSS_THRESH_PCT);
 }

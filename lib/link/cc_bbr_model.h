@@ -4,10 +4,7 @@
 
 #include "lib/link/cc_priv.h"
 
-enum {
-	BBR_UNIT = 256, // gains are in 1/256
-	BBR_LOSS_THRESH_PCT = 2, // draft 2.8
-};
+enum { BBR_UNIT = 256 }; // gains are in 1/256
 
 void cc_bbr_model_init(struct cc *c, uint64_t now_ns);
 
@@ -29,7 +26,8 @@ uint64_t cc_bbr_max_inflight(const struct cc *c, uint32_t gain);
 uint64_t cc_bbr_target_inflight(const struct cc *c);
 uint64_t cc_bbr_inflight_with_headroom(const struct cc *c);
 
-bool cc_bbr_is_too_high(uint64_t lost, uint64_t tx_in_flight);
+// Do losses say that it was too much, when more than the known was tried?
+bool cc_bbr_is_probe_too_high(const struct cc *c, uint64_t lost, uint64_t tx_in_flight);
 uint64_t cc_bbr_inflight_at_loss(uint64_t tx_in_flight, uint64_t lost, uint32_t bytes);
 
 static inline bool cc_bbr_is_probe_bw(const struct cc *c)
