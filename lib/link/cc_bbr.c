@@ -455,7 +455,7 @@ static void bbr_lost(
 	struct cc_bbr *b = &c->u.bbr;
 	uint64_t lost = c->lost - p->lost;
 
-	cc_bbr_note_loss(c);
+	cc_bbr_note_loss(c, first);
 	if (!b->is_bw_probe_sample || !cc_bbr_is_probe_too_high(c, lost, p->tx_in_flight))
 		return;
 	b->prev_probe_too_high = true;
@@ -494,8 +494,7 @@ static void bbr_spurious(struct cc *c, uint64_t now_ns)
 // 5.6.4.4, OnEnterRTO
 static void bbr_collapse(struct cc *c, uint64_t now_ns)
 {
-	cc_bbr_note_loss(c);
-	cc_bbr_save_cwnd(c);
+	cc_bbr_note_loss(c, true);
 	c->u.bbr.collapsed = 1;
 	c->cwnd = cc_min_cwnd(c);
 }

@@ -60,27 +60,21 @@ void cc_bbr_model_init(struct cc *c, uint64_t now_ns)
 	cc_bbr_reset_short_term(c);
 }
 
-// 5.5.11.1
-static void save_state_upon_loss(struct cc *c)
+// 5.5.11.1 and 5.5.10.2, NoteLoss. State is saved once an episode, not once a round: what the first
+// losses changed must not be what the undo brings back.
+void cc_bbr_note_loss(struct cc *c, bool first)
 {
 	struct cc_bbr *b = &c->u.bbr;
 
-	cc_bbr_save_cwnd(c);
-	b->undo_state = BBR_N_STATES;
-	b->undo_bw_shortterm = b->bw_shortterm;
-	b->undo_inflight_shortterm = b->inflight_shortterm;
-	b->undo_inflight_longterm = b->inflight_longterm;
-}
-
-// 5.5.10.2, NoteLoss
-void cc_bbr_note_loss(struct cc *c)
-{
-	struct cc_bbr *b = &c->u.bbr;
-
-	if (!b->is_loss_in_round) {
-		b->loss_round_delivered = c->delivered;
-		save_state_upon_loss(c);
+	if (first) {
+		cc_bbr_save_cwnd(c);
+		b->undo_state = BBR_N_STATES;
+		b->undo_bw_shortterm = b->bw_shortterm;
+		b->undo_inflight_shortterm = b->inflight_shortterm;
+		b->undo_inflight_longterm = b->inflight_longterm;
 	}
+	if (!b->is_loss_in_round)
+		b->loss_round_delivered = c->delivered;
 	b->is_loss_in_round = true;
 }
 

@@ -12,7 +12,7 @@ void cc_bbr_model_init(struct cc *c, uint64_t now_ns);
 void cc_bbr_model_begin(struct cc *c, uint64_t now_ns);
 void cc_bbr_model_end(struct cc *c);
 
-void cc_bbr_note_loss(struct cc *c);
+void cc_bbr_note_loss(struct cc *c, bool first); // first of an episode
 void cc_bbr_update_min_rtt(struct cc *c, uint64_t now_ns);
 void cc_bbr_advance_max_bw(struct cc *c);
 void cc_bbr_reset_congestion_signals(struct cc *c);
