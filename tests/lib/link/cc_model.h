@@ -36,9 +36,8 @@ struct model_sent {
 struct model_flow {
 	struct cc cc;
 	uint32_t mss;
-	uint64_t start_ns;
 	uint64_t app_rate; // bytes/s that the application has, 0: always more
-	uint64_t app_off_from_ns, app_off_until_ns; // it has nothing
+	uint64_t app_from_ns; // and none before
 	// state
 	struct model_sent *ring;
 	uint64_t mask;
@@ -94,7 +93,7 @@ static inline struct model_flow *model_add(
 	struct cc_conf conf = {.mss = mss, .seed = m->random + m->n_flows};
 
 	*f = (struct model_flow){.mss = mss,
-		.start_ns = start_ns,
+		.app_from_ns = start_ns,
 		.ring = calloc(window, sizeof(*f->ring)),
 		.mask = window - 1,
 		.send_ns = start_ns,
@@ -171,15 +170,19 @@ static inline void model_send(struct model *m, struct model_flow *f)
 // When the application has the next datagram ready.
 static inline uint64_t model_app_ns(const struct model *m, const struct model_flow *f)
 {
-	uint64_t t = f->start_ns;
+	uint64_t t = f->app_from_ns;
 
 	if (f->app_rate != 0)
 		t += (uint64_t)((double)f->app_sent * 1e9 / (double)f->app_rate);
-	if (t < m->now_ns)
-		t = m->now_ns;
-	if (t >= f->app_off_from_ns && t < f->app_off_until_ns)
-		t = f->app_off_until_ns;
-	return t;
+	return t > m->now_ns ? t : m->now_ns;
+}
+
+// From then on the application has that many bytes/s, 0: more than can be sent.
+static inline void model_app(struct model_flow *f, uint64_t from_ns, uint64_t rate)
+{
+	f->app_from_ns = from_ns;
+	f->app_rate = rate;
+	f->app_sent = 0;
 }
 
 static inline bool model_has_room(const struct model_flow *f)
