@@ -37,13 +37,6 @@ void cc_bbr_reset_congestion_signals(struct cc *c)
 	b->inflight_latest = 0;
 }
 
-// 5.5.10.3
-void cc_bbr_reset_short_term(struct cc *c)
-{
-	c->u.bbr.bw_shortterm = BBR_INFINITE;
-	c->u.bbr.inflight_shortterm = BBR_INFINITE;
-}
-
 void cc_bbr_model_init(struct cc *c, uint64_t now_ns)
 {
 	struct cc_bbr *b = &c->u.bbr;
@@ -246,10 +239,10 @@ uint64_t cc_bbr_bdp(const struct cc *c, uint64_t bw, uint32_t gain)
 }
 
 // 5.6.4.2, QuantizationBudget
-static uint64_t quantize(const struct cc *c, uint64_t inflight)
+static uint64_t quantize(const struct cc *c, uint64_t volume)
 {
-	inflight = cc_max(cc_max(inflight, c->quantum), cc_min_cwnd(c));
-	return c->u.bbr.state == BBR_UP ? inflight + 2 * (uint64_t)c->mss : inflight;
+	volume = cc_max(cc_max(volume, c->quantum), cc_min_cwnd(c));
+	return c->u.bbr.state == BBR_UP ? volume + 2 * (uint64_t)c->mss : volume;
 }
 
 uint64_t cc_bbr_inflight(const struct cc *c, uint64_t bw, uint32_t gain)

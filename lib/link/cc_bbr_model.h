@@ -16,7 +16,6 @@ void cc_bbr_note_loss(struct cc *c, bool first); // first of an episode
 void cc_bbr_update_min_rtt(struct cc *c, uint64_t now_ns);
 void cc_bbr_advance_max_bw(struct cc *c);
 void cc_bbr_reset_congestion_signals(struct cc *c);
-void cc_bbr_reset_short_term(struct cc *c);
 void cc_bbr_save_cwnd(struct cc *c);
 
 // What gain times the bandwidth-delay product is, with what it takes to keep hosts busy.
@@ -33,4 +32,11 @@ uint64_t cc_bbr_inflight_at_loss(uint64_t tx_in_flight, uint64_t lost, uint32_t 
 static inline bool cc_bbr_is_probe_bw(const struct cc *c)
 {
 	return c->u.bbr.state >= BBR_DOWN && c->u.bbr.state <= BBR_UP;
+}
+
+// 5.5.10.3
+static inline void cc_bbr_reset_short_term(struct cc *c)
+{
+	c->u.bbr.bw_shortterm = BBR_INFINITE;
+	c->u.bbr.inflight_shortterm = BBR_INFINITE;
 }

@@ -409,6 +409,43 @@ static void cruising_yields_to_losses_above_the_threshold(void **state)
 	}
 }
 
+static void cruising_settles_at_what_is_delivered(void **state)
+{
+	struct bench b;
+
+	begin_cruise(&b);
+	for (int k = 0; k < 12; k++)
+		go(&b, &(struct trip){.n = 60, .lose = 20});
+	assert_int_equal(b.c.u.bbr.bw_shortterm, 6000000);
+	assert_int_equal(b.c.u.bbr.inflight_shortterm, 60 * MSS);
+	assert_int_equal(cc_cwnd(&b.c), 60 * MSS);
+}
+
+// 5.6.4.7 and 5.3.3.9: room for others below the volume that was too much.
+static void headroom_is_left_in_cruise_and_made_in_down(void **state)
+{
+	struct bench b;
+
+	begin_cruise(&b);
+	b.c.u.bbr.inflight_longterm = 60 * MSS;
+	cc_bbr()->on_ack(&b.c, b.now_ns);
+	assert_int_equal(cc_cwnd(&b.c), 51 * MSS);
+	b.c.u.bbr.state = BBR_DOWN;
+	assert_string_equal(go(&b, &(struct trip){.n = 5, .hold = 55}), "down");
+	assert_string_equal(go(&b, &(struct trip){.n = 5, .hold = 51}), "cruise");
+}
+
+// 5.5.10.2: not more at once than a loss-based flow would give up.
+static void a_failed_probe_costs_thirty_percent_at_most(void **state)
+{
+	struct bench b;
+
+	begin_cruise(&b);
+	assert_true(go_until(&b, "up"));
+	go(&b, &(struct trip){.n = 5, .lose = 5});
+	assert_int_equal(b.c.u.bbr.inflight_longterm, 56 * MSS);
+}
+
 // ---- ProbeRTT, aggregation, idle, time-outs, undo, restart ----
 
 static void probes_the_round_trip_every_five_seconds(void **state)
@@ -467,6 +504,8 @@ static void restart_from_idle_paces_at_the_estimate(void **state)
 	cc_app_limited(&b.c);
 	cc_sent(&b.c, &p, MSS, b.now_ns + S);
 	assert_int_equal(cc_rate(&b.c), 7920000);
+	assert_int_equal(b.c.u.bbr.extra_acked_start_ns, b.now_ns + S); // no burst, that
+	assert_int_equal(b.c.u.bbr.extra_acked_delivered, 0);
 }
 
 static void probe_rtt_in_startup_returns_to_startup(void **state)
@@ -580,6 +619,9 @@ int main(void)
 		cmocka_unit_test(max_bw_lasts_two_cycles),
 		cmocka_unit_test(app_limited_samples_do_not_lower_the_estimate),
 		cmocka_unit_test(cruising_yields_to_losses_above_the_threshold),
+		cmocka_unit_test(cruising_settles_at_what_is_delivered),
+		cmocka_unit_test(headroom_is_left_in_cruise_and_made_in_down),
+		cmocka_unit_test(a_failed_probe_costs_thirty_percent_at_most),
 		cmocka_unit_test(probes_the_round_trip_every_five_seconds),
 		cmocka_unit_test(a_longer_path_is_believed_after_ten_seconds),
 		cmocka_unit_test(idle_time_saves_the_probe_of_the_round_trip),

@@ -182,6 +182,23 @@ static void newest_datagram_makes_the_sample(void **state)
 	}
 }
 
+// Draft 4.1.2.3: acks that come sooner than any round trip say nothing about the rate.
+static void too_short_an_interval_makes_no_rate(void **state)
+{
+	struct cc_pkt p[2];
+	struct cc c;
+
+	cc_init(&c, &spy, &conf, S);
+	send_n(&c, p, 1, S, 0);
+	ack_one(&c, &p[0], S + 10 * MS);
+	send_n(&c, p, 2, 2 * S, 0);
+	cc_acked(&c, &p[0], MSS, 2 * S + 9 * MS);
+	cc_ack_end(&c, 0, 2 * S + 9 * MS);
+	assert_int_equal(told.rs.rate, 0);
+	ack_one(&c, &p[1], 2 * S + 10 * MS);
+	assert_int_equal(told.rs.rate, 200000);
+}
+
 static void app_limited_marks_until_the_bubble_is_acked(void **state)
 {
 	struct cc_pkt p[6];
@@ -504,6 +521,7 @@ int main(void)
 		cmocka_unit_test(books_balance),
 		cmocka_unit_test(samples_the_delivery_rate),
 		cmocka_unit_test(newest_datagram_makes_the_sample),
+		cmocka_unit_test(too_short_an_interval_makes_no_rate),
 		cmocka_unit_test(app_limited_marks_until_the_bubble_is_acked),
 		cmocka_unit_test(a_full_window_is_not_app_limited),
 		cmocka_unit_test(tells_of_restart_from_idle),
