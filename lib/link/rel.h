@@ -1,0 +1,154 @@
+// One flow of a rail transport in reliable mode (rail 3 and 4): numbers, acks, loss, order and
+// pauses. Sans-I/O: opened datagrams in, released route packets out; descriptions of datagrams to
+// be sealed out. Keys, addresses and the replay window stay the caller's, what is held and its
+// limits are rel_hold's, waiting packets are in rel_queue(). Design: docs/design/reliable-link.md.
+//
+//   a burst came in        a turn ends                     a timer
+//   ---------------        -----------                     -------
+//   rel_rx() each,         rel_queue_push() each,          rel_deadline() is due:
+//   commit replay,         while (rel_next()) seal, send   rel_tick(), then as a turn ends
+//   rel_rx_more(),
+//   rel_hold_event()
+//
+// Owner: one thread, that of the hold. Times are monotonic ns and never go back.
+#pragma once
+
+#include "lib/crypto/replay.h"
+#include "lib/link/rel_queue.h"
+#include "lib/wire/rail_frame.h"
+
+enum {
+	REL_WINDOW_LOG2_MIN = 10,
+	REL_WINDOW_LOG2_MAX = 23,
+	REL_WINDOW_LOG2 = 18,
+	REL_SEGS_MAX = 128, // handles that one joined packet may consist of
+	REL_PIECES_MAX = 16, // frames of a datagram that are sent
+	REL_HDR_MAX = 512, // bytes made here for one datagram
+	REL_RAWS_MAX = 8,
+	REL_PTO_MAX_NS = 2000000000,
+	REL_RETRANSMIT_LIMIT = 10, // probe time-outs in a row, and ...
+	REL_SILENCE_S = 15, // ... without an ack, make the link be down
+};
+
+struct rel;
+struct cc_ops; // lib/link/cc.h
+
+struct rel_conf {
+	void *link; // the caller's, in events and in on_frame()
+	uint16_t account; // of packets that come in by this link
+	uint8_t window_log2; // agreed in the handshake
+	uint32_t room; // bytes of frames in a datagram, 64..65000
+	uint32_t overhead; // what a datagram has around them (RAIL_DATA_OVERHEAD)
+	const struct cc_ops *cc;
+	const struct replay *replay; // of received counters: ACK frames are made from it
+	// A frame that is not the link's business: REKEY, CLOSE, NOTICE. Borrowed for the call.
+	void (*on_frame)(void *ctx, void *link, const struct rail_frame *f);
+	uint64_t seed;
+};
+
+size_t rel_mem_size(const struct rel_conf *conf); // 64-byte aligned; 0: out of range
+struct rel *rel_init(void *mem, struct rel_hold *h, const struct rel_conf *conf, uint64_t now_ns);
+// Frees all that it holds and gives its chunks back. Its routes are forgotten.
+void rel_fini(struct rel *r);
+// A new instance (rail 2): counters and sequences begin anew, all is freed, every route of
+// rel_queue() is forgotten. The caller resets the replay window and closes the rules.
+void rel_reset(struct rel *r, uint64_t now_ns);
+
+struct rel_queue *rel_queue(struct rel *r);
+
+// ---- in ----
+
+struct rel_in {
+	const uint8_t *frames; // opened
+	uint32_t len;
+	uint32_t off; // of frames in the handle
+	uint64_t counter; // fresh in the replay window
+	void *handle; // taken, whatever the verdict
+};
+
+// A route packet, or a piece of one, in the order in which it may go on.
+struct rel_item {
+	void *handle; // the caller's now
+	uint32_t off; // in the handle
+	uint32_t len;
+	bool more; // the packet goes on in the next item
+};
+
+struct rel_out {
+	unsigned n;
+	unsigned cap; // of item[], REL_SEGS_MAX at least
+	struct rel_item *item;
+};
+
+enum rel_verdict {
+	REL_COMMIT, // the caller commits the counter before the next call
+	REL_NO_ROOM, // not to be committed: the sender will repeat it
+	REL_CLOSE_PROTOCOL, // CLOSE protocol; nothing more may be given to this link but a reset
+	REL_CLOSE_VERSION, // CLOSE version, likewise
+};
+
+// One authentic datagram. Appends to out what is released; what finds no room there is kept for
+// rel_rx_more(). ACK frames are acted on even in one that has no room.
+enum rel_verdict rel_rx(
+	struct rel *r, const struct rel_in *in, struct rel_out *out, uint64_t now_ns);
+// More released packets; true while there may be still more. Once per burst, and later when the
+// caller has room again.
+bool rel_rx_more(struct rel *r, struct rel_out *out);
+
+// Tell the peer, who sends us packets of route_id (our id). Kept until there is room; a second
+// pause replaces the limit.
+void rel_pause(struct rel *r, uint32_t route_id, uint16_t limit_s, uint64_t now_ns);
+void rel_resume(struct rel *r, uint32_t route_id, uint64_t now_ns);
+// Abnormal end of a route that comes in here: what is held of it is freed, GONE is sent.
+void rel_ingress_close(struct rel *r, uint32_t route_id, uint8_t reason, uint64_t now_ns);
+// A packet of an id that nobody knows: GONE, at a limited rate.
+void rel_unknown_id(struct rel *r, uint32_t route_id, uint64_t now_ns);
+
+// ---- out ----
+
+// Bytes of frames: hdr_len bytes of hdr, then bytes of a handle, which stays ours.
+struct rel_piece {
+	const void *handle; // NULL: none
+	uint32_t off;
+	uint32_t len;
+	uint16_t hdr_off; // in rel_dgram.hdr
+	uint16_t hdr_len;
+};
+
+struct rel_dgram {
+	uint64_t counter; // the one to be sealed with
+	uint32_t len; // of all pieces, and pad
+	uint32_t pad; // bytes of PADDING at the end
+	uint16_t n;
+	uint16_t hdr_len;
+	struct rel_piece piece[REL_PIECES_MAX];
+	uint8_t hdr[REL_HDR_MAX];
+};
+
+// The next datagram that may leave now; false: none. It counts as sent: if it can't be sealed it is
+// lost, and repeated. Handles in it are good until the next call for this link.
+bool rel_next(struct rel *r, struct rel_dgram *out, uint64_t now_ns);
+// When rel_tick() and rel_next() have to be called again if nothing happens; UINT64_MAX: never.
+uint64_t rel_deadline(const struct rel *r);
+void rel_tick(struct rel *r, uint64_t now_ns);
+
+// A complete frame of the caller (REKEY, CLOSE, NOTICE), alone in its datagram and sent once.
+// Takes the handle. False: REL_RAWS_MAX are waiting; it stays the caller's.
+bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uint64_t now_ns);
+// A PROBE, padded to `size` bytes of frames (0: not at all); REL_EV_PROBE tells its end if padded.
+void rel_probe(struct rel *r, uint32_t size, uint64_t now_ns);
+void rel_set_room(struct rel *r, uint32_t room); // the path carries more, or less
+void rel_path_changed(struct rel *r, uint64_t now_ns); // RTT and congestion state begin anew
+
+struct rel_stats {
+	uint64_t tx_datagrams, tx_bytes, tx_packets; // packets: acked
+	uint64_t tx_lost, tx_rtx, tx_pto, tx_spurious; // datagrams; frames sent again; ...
+	uint64_t tx_empty, tx_freed; // sequences emptied; packets freed instead of acked
+	uint64_t rx_packets, rx_dup, rx_no_room, rx_held, rx_joined, rx_ignored, rx_freed;
+	uint64_t acks_sent, acks_received;
+	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
+	uint64_t cwnd, in_flight, rate;
+	uint32_t kept, unacked; // sequences in the window; of those not acked
+	uint32_t pto_count;
+};
+void rel_stats(const struct rel *r, struct rel_stats *out);
