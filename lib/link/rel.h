@@ -37,6 +37,7 @@ struct rel_conf {
 	void *link; // the caller's, in events and in on_frame()
 	uint16_t account; // of packets that come in by this link
 	uint8_t window_log2; // agreed in the handshake
+	uint8_t max_frames; // of packets in one datagram, 1..REL_PIECES_MAX - 1
 	uint32_t room; // bytes of frames in a datagram, 64..65000
 	uint32_t overhead; // what a datagram has around them (RAIL_DATA_OVERHEAD)
 	const struct cc_ops *cc;

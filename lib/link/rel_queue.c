@@ -1,0 +1,569 @@
+// Egress queues (rel_queue.h, rail 4): which packet goes next, which route is held up, when its
+// ingress has to be. Sequences, acks and frames are not known here.
+#include "lib/link/rel_queue.h"
+
+#include "lib/link/rel_priv.h"
+
+enum { DEBT_UNIT = 64, BUCKET_LOAD_LOG2 = 1 };
+
+static inline struct route *route_at(const struct rel_queue *q, uint32_t route)
+{
+	return &q->hold->routes[route];
+}
+
+// ---- next id -> route: linear hashing, keyed, since the peer chooses the ids ----
+
+static uint32_t hash(const struct rel_queue *q, uint32_t id)
+{
+	__uint128_t x = (__uint128_t)(q->key ^ id) * 0x9e3779b97f4a7c15ull;
+	uint64_t y = (uint64_t)x ^ (uint64_t)(x >> 64);
+
+	x = (__uint128_t)(y ^ q->key) * (q->key | 1);
+	return (uint32_t)((uint64_t)x ^ (uint64_t)(x >> 64));
+}
+
+static uint32_t *bucket_at(const struct rel_queue *q, uint32_t i)
+{
+	return &q->bucket[i >> BUCKETS_LOG2][i & ((1u << BUCKETS_LOG2) - 1)];
+}
+
+static uint32_t bucket_of(const struct rel_queue *q, uint32_t h)
+{
+	uint32_t mask = (2u << class_of(q->n_buckets - 1)) - 1; // of the level that is being made
+	uint32_t i = h & (q->n_buckets == 1 ? 0 : mask);
+
+	return i < q->n_buckets ? i : i & (mask >> 1);
+}
+
+uint32_t rel_queue_find(const struct rel_queue *q, uint32_t next_id)
+{
+	uint32_t i = q->n_buckets == 0 ? 0 : *bucket_at(q, bucket_of(q, hash(q, next_id)));
+
+	while (i != 0 && route_at(q, i - 1)->id != next_id)
+		i = route_at(q, i - 1)->hash_next;
+	return i - 1; // REL_NO_ROUTE when it is 0
+}
+
+// One bucket more: part of another one's routes belong there.
+static void split_bucket(struct rel_queue *q)
+{
+	uint32_t n = q->n_buckets, from, i, next;
+
+	if (n >> BUCKETS_LOG2 >= REL_HASH_DIR)
+		return; // chains get longer
+	if ((n & ((1u << BUCKETS_LOG2) - 1)) == 0) {
+		q->bucket[n >> BUCKETS_LOG2] = rel_hold_chunk(q->hold);
+		if (q->bucket[n >> BUCKETS_LOG2] == NULL)
+			return;
+	}
+	*bucket_at(q, n) = 0;
+	q->n_buckets++;
+	if (n == 0)
+		return;
+	from = n - (1u << class_of(n));
+	i = *bucket_at(q, from);
+	*bucket_at(q, from) = 0;
+	for (; i != 0; i = next) {
+		struct route *rt = route_at(q, i - 1);
+		uint32_t *b = bucket_at(q, bucket_of(q, hash(q, rt->id)));
+
+		next = rt->hash_next;
+		rt->hash_next = *b;
+		*b = i;
+	}
+}
+
+static int hash_add(struct rel_queue *q, uint32_t route, uint32_t next_id)
+{
+	uint32_t *b;
+
+	if (rel_queue_find(q, next_id) != REL_NO_ROUTE)
+		return -EEXIST;
+	if (q->n_routes >= q->n_buckets << BUCKET_LOAD_LOG2)
+		split_bucket(q);
+	if (q->n_buckets == 0)
+		return -ENOSPC;
+	b = bucket_at(q, bucket_of(q, hash(q, next_id)));
+	route_at(q, route)->hash_next = *b;
+	*b = route + 1;
+	q->n_routes++;
+	return 0;
+}
+
+static void hash_del(struct rel_queue *q, uint32_t route)
+{
+	uint32_t *p = bucket_at(q, bucket_of(q, hash(q, route_at(q, route)->id)));
+
+	while (*p != route + 1)
+		p = &route_at(q, *p - 1)->hash_next;
+	*p = route_at(q, route)->hash_next;
+	q->n_routes--;
+}
+
+// ---- life of a route ----
+
+int rel_queue_open(struct rel_queue *q, uint32_t route, uint32_t next_id)
+{
+	struct route *rt = route_at(q, route);
+	int rc = 0;
+
+	rt->id = next_id;
+	if (q->rel != NULL)
+		rc = hash_add(q, route, next_id);
+	if (rc < 0) {
+		rt->id = 0;
+		return rc;
+	}
+	rt->flags = RT_OPEN;
+	return 0;
+}
+
+bool rel_queue_is_open(const struct rel_queue *q, uint32_t route)
+{
+	return (route_at(q, route)->flags & RT_OPEN) != 0;
+}
+
+// The round is a ring of routes; `round` is the one before the one that is served.
+static void round_remove_next(struct rel_queue *q)
+{
+	struct route *before = route_at(q, q->round - 1);
+	uint32_t i = before->round_next;
+	struct route *rt = route_at(q, i - 1);
+
+	rt->flags &= (uint16_t)~RT_ACTIVE;
+	q->credit = 0;
+	if (i == q->round)
+		q->round = 0;
+	else
+		before->round_next = rt->round_next;
+}
+
+static void round_remove(struct rel_queue *q, uint32_t route)
+{
+	uint32_t i = q->round;
+
+	while (route_at(q, i - 1)->round_next != route + 1)
+		i = route_at(q, i - 1)->round_next;
+	if (i == q->round) {
+		round_remove_next(q);
+		return;
+	}
+	route_at(q, i - 1)->round_next = route_at(q, route)->round_next;
+	route_at(q, route)->flags &= (uint16_t)~RT_ACTIVE;
+	if (q->round == route + 1)
+		q->round = i;
+}
+
+static void round_add(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+
+	rt->flags |= RT_ACTIVE;
+	rt->debt = 0;
+	if (q->round == 0) {
+		rt->round_next = route + 1;
+		q->credit = REL_QUANTUM;
+	} else {
+		rt->round_next = route_at(q, q->round - 1)->round_next;
+		route_at(q, q->round - 1)->round_next = route + 1;
+	}
+	q->round = route + 1;
+}
+
+static void free_node_of(struct rel_queue *q, uint32_t route, uint32_t i)
+{
+	struct rel_hold *h = q->hold;
+	struct rel_node *n = node_at(h, i);
+
+	route_charge(h, route, -(int32_t)n->bufs);
+	route_at(q, route)->nodes--;
+	handle_free(h, n->handle);
+	node_free(h, i);
+	if (q->rel != NULL)
+		q->rel->stats.tx_freed++;
+}
+
+// The route may stay in the round, with nothing to send, until its turn comes.
+static void free_waiting(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+	uint32_t i, next;
+
+	if (rt->tail == 0)
+		return;
+	i = node_at(q->hold, rt->tail)->next;
+	node_at(q->hold, rt->tail)->next = 0;
+	rt->tail = 0;
+	rt->waiting = 0;
+	for (; i != 0; i = next) {
+		next = node_at(q->hold, i)->next;
+		free_node_of(q, route, i);
+	}
+}
+
+static void urgent_remove(struct rel_queue *q, uint32_t route)
+{
+	uint32_t *p = &q->urgent_head, last = 0;
+
+	while (*p != 0) {
+		uint32_t i = *p;
+		struct rel_node *n = node_at(q->hold, i);
+
+		if (n->route == route) {
+			*p = n->next;
+			free_node_of(q, route, i);
+		} else {
+			last = i;
+			p = &n->next;
+		}
+	}
+	q->urgent_tail = last;
+}
+
+static void route_clear(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+
+	if (rt->timer != 0)
+		node_at(q->hold, rt->timer)->route = REL_NO_ROUTE;
+	memset(rt, 0, sizeof(*rt));
+}
+
+static void end_if_done(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+	struct rel_event ev = {.kind = REL_EV_DONE, .route = route, .route_id = rt->id};
+
+	if (!(rt->flags & RT_DRAINING) || (rt->flags & RT_ACTIVE) || rt->nodes != 0)
+		return;
+	if (!rel_hold_tell(q->hold, &ev))
+		return;
+	if (q->rel != NULL)
+		hash_del(q, route);
+	route_clear(q, route);
+}
+
+void rel_queue_drain(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+
+	if (!(rt->flags & RT_OPEN))
+		return;
+	rt->flags |= RT_DRAINING;
+	end_if_done(q, route);
+}
+
+void rel_queue_abort(struct rel_queue *q, uint32_t route, uint64_t now_ns)
+{
+	struct route *rt = route_at(q, route);
+
+	if (!(rt->flags & RT_OPEN))
+		return;
+	free_waiting(q, route);
+	if (rt->flags & RT_URGENT)
+		urgent_remove(q, route);
+	if (q->rel != NULL && (rt->flags & RT_SENT))
+		rel_tx_empty(q->rel, route);
+	rt->flags &= RT_OPEN | RT_DRAINING | RT_SENT | RT_ACTIVE;
+	rt->flags |= RT_ENDING;
+	end_if_done(q, route);
+}
+
+void rel_queue_forget(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+
+	if (!(rt->flags & RT_OPEN))
+		return;
+	free_waiting(q, route);
+	if (rt->flags & RT_ACTIVE)
+		round_remove(q, route);
+	urgent_remove(q, route);
+	if (q->rel != NULL)
+		hash_del(q, route);
+	route_clear(q, route);
+}
+
+void rel_queue_reset(struct rel_queue *q)
+{
+	q->round = 0; // at once, not one by one
+	for (uint32_t b = 0; b < q->n_buckets; b++)
+		while (*bucket_at(q, b) != 0) {
+			route_at(q, *bucket_at(q, b) - 1)->flags &= (uint16_t)~RT_ACTIVE;
+			rel_queue_forget(q, *bucket_at(q, b) - 1);
+		}
+	for (uint32_t c = 0; c << BUCKETS_LOG2 < q->n_buckets; c++)
+		rel_hold_chunk_put(q->hold, q->bucket[c]);
+	q->n_buckets = 0;
+}
+
+// ---- pausing ----
+
+// What is kept, sent and not yet acked, is drain rate times round trip by Little's law.
+static uint64_t most_held(const struct route *rt)
+{
+	uint64_t most = 2 * (uint64_t)rt->kept;
+
+	return most < REL_PAUSE_BYTES ? REL_PAUSE_BYTES : most;
+}
+
+static bool holds_too_much(const struct route *rt)
+{
+	return rt->waiting > most_held(rt);
+}
+
+static bool holds_little(const struct route *rt)
+{
+	return rt->waiting < most_held(rt) / 2;
+}
+
+static void tell_pause(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+	bool passed_on = (rt->flags & RT_HELD_UP) != 0;
+	struct rel_event ev = {.kind = REL_EV_PAUSE,
+		.route = route,
+		.route_id = rt->id,
+		.limit_s = passed_on ? rt->limit_s : REL_PAUSE_LIMIT_S};
+
+	if (!rel_hold_tell(q->hold, &ev))
+		return;
+	rt->flags |= RT_PAUSING;
+	rt->told_s = ev.limit_s;
+	q->hold->stats.paused++;
+	if (!passed_on)
+		rel_hold_watch(q->hold, route, REL_PAUSE_LIMIT_S);
+}
+
+static void tell_resume(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = route_at(q, route);
+	struct rel_event ev = {.kind = REL_EV_RESUME, .route = route, .route_id = rt->id};
+
+	if (!rel_hold_tell(q->hold, &ev))
+		return;
+	rt->flags &= (uint16_t)~RT_PAUSING;
+	q->hold->stats.resumed++;
+	if (!(rt->flags & RT_HELD_UP))
+		rt->flags &= (uint16_t)~RT_DEADLINE;
+}
+
+void rel_queue_pause(struct rel_queue *q, uint32_t route, uint16_t limit_s, uint64_t now_ns)
+{
+	struct route *rt = route_at(q, route);
+
+	if (!(rt->flags & RT_OPEN) || (rt->flags & RT_ENDING))
+		return;
+	rt->flags |= RT_HELD_UP;
+	rt->limit_s = limit_s;
+	rel_hold_watch(q->hold, route, limit_s == 0 ? 0 : limit_s + (uint32_t)REL_PAUSE_GRACE_S);
+	if ((rt->flags & RT_PAUSING) && rt->told_s != limit_s)
+		tell_pause(q, route);
+}
+
+void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
+{
+	struct route *rt = route_at(q, route);
+
+	if (!(rt->flags & RT_OPEN) || !(rt->flags & RT_HELD_UP))
+		return;
+	rt->flags &= (uint16_t) ~(RT_HELD_UP | RT_DEADLINE);
+	if (rt->tail != 0 && !(rt->flags & RT_ACTIVE))
+		round_add(q, route);
+	if ((rt->flags & RT_PAUSING) && holds_little(rt))
+		tell_resume(q, route);
+	else if ((rt->flags & RT_PAUSING) && rt->told_s != REL_PAUSE_LIMIT_S)
+		tell_pause(q, route);
+	else if (rt->flags & RT_PAUSING)
+		rel_hold_watch(q->hold, route, REL_PAUSE_LIMIT_S);
+}
+
+// ---- in and out ----
+
+// Which packets go before the ones that wait.
+static bool overtakes(const struct route *rt, unsigned flags)
+{
+	if (flags & REL_PUSH_LAST)
+		return true;
+	return (flags & REL_PUSH_KEEP_ALIVE) &&
+	       (rt->flags & (RT_HELD_UP | RT_URGENT)) == RT_HELD_UP;
+}
+
+static void put_urgent(struct rel_queue *q, struct route *rt, uint32_t i)
+{
+	node_at(q->hold, i)->next = 0;
+	if (q->urgent_head == 0)
+		q->urgent_head = i;
+	else
+		node_at(q->hold, q->urgent_tail)->next = i;
+	q->urgent_tail = i;
+	rt->flags |= RT_URGENT;
+}
+
+static inline void put_last(struct rel_queue *q, struct route *rt, uint32_t route, uint32_t i)
+{
+	struct rel_node *n = node_at(q->hold, i);
+
+	if (rt->tail == 0) {
+		n->next = i;
+	} else {
+		struct rel_node *tail = node_at(q->hold, rt->tail);
+
+		n->next = tail->next;
+		tail->next = i;
+	}
+	rt->tail = i;
+	rt->waiting += n->len;
+	if (!(rt->flags & (RT_ACTIVE | RT_HELD_UP)))
+		round_add(q, route);
+}
+
+static bool may_push(const struct route *rt, unsigned flags)
+{
+	unsigned state = rt->flags & (RT_OPEN | RT_DRAINING | RT_ENDING | RT_DOOMED);
+
+	return state == RT_OPEN || (state == (RT_OPEN | RT_ENDING) && (flags & REL_PUSH_LAST));
+}
+
+bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p, unsigned flags,
+	uint64_t now_ns)
+{
+	struct rel_hold *h = q->hold;
+	struct route *rt = &h->routes[route];
+	struct rel_node *n;
+	uint32_t i;
+
+	if (unlikely(!may_push(rt, flags)))
+		return false;
+	i = rel_hold_node_new(h, REL_NODES_SPARE);
+	if (unlikely(i == 0)) {
+		rel_hold_doom(h, route, RAIL_GONE_HELD);
+		return false;
+	}
+	n = node_at(h, i);
+	n->handle = p->handle;
+	n->len = p->len;
+	n->route = route;
+	n->bufs = p->bufs;
+	n->kind = RAIL_SEQ;
+	n->map = NULL;
+	if (rt->bufs == 0)
+		rt->account = p->account;
+	rt->nodes++;
+	route_charge(h, route, p->bufs);
+	if (unlikely(flags != 0) && overtakes(rt, flags))
+		put_urgent(q, rt, i);
+	else
+		put_last(q, rt, route, i);
+	if (unlikely(rt->waiting > rt->kept) && !(rt->flags & RT_PAUSING) && holds_too_much(rt))
+		tell_pause(q, route);
+	if (unlikely(h->bufs - h->doomed > h->conf.max_bufs))
+		rel_hold_press(h, route);
+	return true;
+}
+
+uint32_t rel_queue_peek(struct rel_queue *q)
+{
+	if (unlikely(q->urgent_head != 0))
+		return q->urgent_head;
+	while (q->round != 0) {
+		uint32_t i = route_at(q, q->round - 1)->round_next;
+		struct route *rt = route_at(q, i - 1);
+
+		if (unlikely((rt->flags & RT_HELD_UP) || rt->tail == 0)) {
+			round_remove_next(q);
+			end_if_done(q, i - 1);
+			continue;
+		}
+		if (q->credit > 0)
+			return node_at(q->hold, rt->tail)->next;
+		if (q->credit == 0) { // its turn begins
+			q->credit = REL_QUANTUM;
+			if (likely(rt->debt == 0))
+				continue;
+			q->credit -= rt->debt * DEBT_UNIT;
+			rt->debt = 0;
+			if (q->credit > 0)
+				continue;
+		}
+		rt->debt = (uint16_t)((unsigned)-q->credit / DEBT_UNIT);
+		q->round = i;
+		q->credit = 0;
+	}
+	return 0;
+}
+
+void rel_queue_pop(struct rel_queue *q, uint32_t i)
+{
+	struct rel_node *n = node_at(q->hold, i);
+	struct route *rt = route_at(q, n->route);
+
+	if (unlikely(i == q->urgent_head)) {
+		q->urgent_head = n->next;
+		rt->flags &= (uint16_t)~RT_URGENT;
+		return;
+	}
+	rt->waiting -= n->len;
+	q->credit -= (int32_t)n->len;
+	if (rt->tail == i) {
+		rt->tail = 0;
+		round_remove_next(q);
+		end_if_done(q, n->route);
+		return;
+	}
+	node_at(q->hold, rt->tail)->next = n->next;
+	if (q->credit == 0)
+		q->credit = -1; // its turn is over, not about to begin
+}
+
+void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t bufs)
+{
+	struct route *rt = route_at(q, route);
+
+	rt->kept -= len;
+	rt->nodes--;
+	route_charge(q->hold, route, -(int32_t)bufs);
+	if (unlikely(rt->flags & RT_PAUSING) && holds_little(rt))
+		tell_resume(q, route);
+	if (unlikely(rt->flags & RT_DRAINING))
+		end_if_done(q, route);
+}
+
+// ---- sinks ----
+
+size_t rel_queue_mem_size(void)
+{
+	return sizeof(struct rel_queue);
+}
+
+struct rel_queue *rel_queue_init(void *mem, struct rel_hold *h)
+{
+	struct rel_queue *q = mem;
+
+	*q = (struct rel_queue){.hold = h};
+	return q;
+}
+
+void rel_queue_fini(struct rel_queue *q)
+{
+	rel_hold_flush(q->hold);
+}
+
+bool rel_queue_pull(struct rel_queue *q, uint32_t *route, struct rel_pkt *out, uint64_t now_ns)
+{
+	uint32_t i = rel_queue_peek(q);
+	struct rel_node *n;
+	struct route *rt;
+
+	if (i == 0)
+		return false;
+	rel_queue_pop(q, i);
+	n = node_at(q->hold, i);
+	rt = route_at(q, n->route);
+	*route = n->route;
+	*out = (struct rel_pkt){
+		.handle = n->handle, .len = n->len, .account = rt->account, .bufs = n->bufs};
+	rel_queue_acked(q, n->route, 0, n->bufs);
+	node_free(q->hold, i);
+	return true;
+}
