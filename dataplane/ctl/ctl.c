@@ -83,6 +83,10 @@ struct ctl *ctl_new(const struct ctl_conf *conf)
 	sweeper_init(&c->sweeper, c->k.rules, c->now_ns);
 	c->k.rules->gone = ctl_on_rule_gone;
 	c->k.rules->gone_ctx = c;
+	if (ctl_routes_open(c) < 0) {
+		ctl_free(c);
+		return errno_null(ENOMEM);
+	}
 	ctl_stats_open(c);
 	return c;
 }
@@ -91,6 +95,7 @@ void ctl_free(struct ctl *c)
 {
 	if (c->k.rules != NULL && c->k.rules->gone_ctx == c)
 		c->k.rules->gone = NULL;
+	ctl_routes_close(c);
 	ctl_sock_close(c);
 	free(c->up);
 	free(c->up_head);
@@ -135,6 +140,8 @@ bool ctl_turn(struct ctl *c, uint64_t now_ns)
 	busy = ctl_notes(c) || busy;
 	busy = ctl_dump_turn(c) || busy;
 	sweeper_tick(&c->sweeper, now_ns, c->now_ds);
+	ctl_routes_turn(c);
+	c->k.rules->now_ns = now_ns;
 	rule_table_poll(c->k.rules, GONE_BATCH);
 	reclaim_poll(c->k.reclaim, RECLAIM_BATCH);
 	adj_poll(c->k.adjs);

@@ -6,6 +6,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "lib/wire/rail_frame.h"
 
 #include <string.h>
 
@@ -92,9 +93,17 @@ static int on_hop_del(struct ctl *c, void *rec, uint32_t *aux)
 {
 	const struct cmd_hop_del *m = rec;
 
+	uint32_t tp = hop_table_tp(c->k.hops, m->hop);
+	bool reliable = false;
+	int err;
+
 	if (m->send_close > 1 || m->text_len > DPMSG_TEXT_LEN)
 		return -EINVAL;
-	return hop_table_del(c->k.hops, m);
+	hop_table_owner(c->k.hops, m->hop, &reliable);
+	err = hop_table_del(c->k.hops, m);
+	if (err == 0 && reliable)
+		ctl_reset(c, m->hop, tp, RAIL_GONE_HOP_DOWN);
+	return err;
 }
 
 static int on_hop_ping(struct ctl *c, void *rec, uint32_t *aux)
@@ -122,6 +131,11 @@ static int on_rule_add(struct ctl *c, void *rec, uint32_t *aux)
 static int on_rule_del(struct ctl *c, void *rec, uint32_t *aux)
 {
 	return rule_table_del(c->k.rules, ((const struct cmd_rule_del *)rec)->id, RULE_GONE_DEL);
+}
+
+static int on_route_pause(struct ctl *c, void *rec, uint32_t *aux)
+{
+	return ctl_route_pause(c, rec);
 }
 
 static int on_conf_set(struct ctl *c, void *rec, uint32_t *aux)
@@ -162,6 +176,7 @@ static const struct {
 	[CMD_HOP_PING] = {sizeof(struct cmd_hop_ping), on_hop_ping},
 	[CMD_RULE_ADD] = {sizeof(struct cmd_rule_add), on_rule_add},
 	[CMD_RULE_DEL] = {sizeof(struct cmd_rule_del), on_rule_del},
+	[CMD_ROUTE_PAUSE] = {sizeof(struct cmd_route_pause), on_route_pause},
 	[CMD_CONF_SET] = {sizeof(struct cmd_conf_set), on_conf_set},
 	[CMD_COOKIES] = {sizeof(struct cmd_cookies), on_cookies},
 };

@@ -88,6 +88,8 @@ static void note_up(struct ctl *c, const struct dp_note *n)
 		[NOTE_HOP_RTT] = EVT_HOP_RTT,
 	};
 
+	if (ctl_route_note(c, n))
+		return;
 	if (n->kind < ARRAY_LEN(type) && type[n->kind] != 0) {
 		hop_note_up(c, n, type[n->kind]);
 	} else if (n->kind == NOTE_RULE_CLOSE) {

@@ -20,6 +20,13 @@ struct dump {
 	uint32_t rule_left; // rules still wanted; 0xffffffff: all
 };
 
+// A transport lost its state: rules that are older are to be closed.
+struct ctl_reset {
+	uint32_t handle; // hop or transport, 0: none
+	uint32_t born; // rules with less are older
+	uint8_t reason; // enum rail_gone_reason
+};
+
 struct ctl {
 	struct ctl_conf k;
 	struct sweeper sweeper;
@@ -47,6 +54,11 @@ struct ctl {
 	struct ring_shm **up;
 	uint64_t *up_head; // as last seen
 
+	struct ctl_reset *reset_hop; // by hop index: rules that leave by it are to be closed
+	struct ctl_reset *reset_tp; // by transport index: ... that come by it
+	uint32_t reset_left; // slots still to be looked at
+	uint32_t reset_at;
+
 	uint64_t next_ports_ns;
 	uint64_t next_pools_ns;
 	uint64_t start_ns;
@@ -63,6 +75,14 @@ void ctl_port_event(struct ctl *c, unsigned port);
 
 // ctl_cmd.c
 bool ctl_commands(struct ctl *c);
+
+// ctl_route.c: what becomes of rules whose packets leave or come by reliable hops
+int ctl_routes_open(struct ctl *c); // 0 or -ENOMEM
+void ctl_routes_close(struct ctl *c);
+void ctl_routes_turn(struct ctl *c);
+void ctl_reset(struct ctl *c, uint32_t hop, uint32_t tp, uint8_t reason);
+bool ctl_route_note(struct ctl *c, const struct dp_note *n); // false: it is another kind
+int ctl_route_pause(struct ctl *c, const struct cmd_route_pause *m);
 
 // ctl_dump.c
 int ctl_dump_begin(struct ctl *c, const struct cmd_dump *d);

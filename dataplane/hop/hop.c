@@ -4,7 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
-#include "dataplane/hop/hop_priv.h"
+#include "dataplane/hop/hop_rel.h"
 
 #include <rte_malloc.h>
 #include <sodium.h>
@@ -127,6 +127,9 @@ void hop_publish(struct hop *h)
 	put32(&pub->adj, h->adj);
 	put64(&pub->tx_counter, h->tx_counter);
 	put64(&pub->last_rx_ns, h->last_rx_ns);
+	atomic_store_explicit(&pub->dead, h->dead, memory_order_relaxed);
+	if (h->rel != NULL)
+		hop_rel_publish(h);
 	if (h->send >= 0)
 		publish_key(pub, &h->keys[h->send]);
 	// pairs with the acquire in hop_show.c and index_lives()
@@ -135,9 +138,12 @@ void hop_publish(struct hop *h)
 
 void hop_set_up(struct wctx *w, struct hop *h)
 {
-	h->up = h->send >= 0 && !h->dead && !h->closed;
+	// a reliable hop keeps what it is given until its own limits say otherwise
+	h->up = h->send >= 0 && (!h->dead || h->rel != NULL) && !h->closed;
 	atomic_store_explicit(
 		&w->hops->up[dpmsg_handle_index(h->handle)], h->up, memory_order_relaxed);
+	if (h->up && h->rel != NULL)
+		hop_rel_wake(w, h); // what waited for a key
 	hop_publish(h);
 }
 
@@ -161,6 +167,8 @@ void hop_draw_skip(struct hop *h)
 
 void hop_drop_parts(struct wctx *w, struct hop *h)
 {
+	if (h->rel != NULL)
+		return;
 	part_flush(h->parts);
 	hop_reap_parts(w, h);
 }
@@ -190,6 +198,8 @@ static void begin_instance(struct wctx *w, struct hop *h, unsigned k)
 	h->next_skip = 0;
 	hop_draw_skip(h);
 	replay_init(h->replay, h->replay->n_bits);
+	if (h->rel != NULL)
+		hop_rel_reset(w, h, RAIL_GONE_RESET);
 	hop_drop_parts(w, h);
 	h->part_seq = 0;
 	memset(h->probes, 0, sizeof(h->probes));
@@ -318,6 +328,8 @@ void hop_shut(struct wctx *w, struct hop *h, bool we, uint8_t code, const void *
 	for (unsigned k = 0; k < HOP_KEYS; k++)
 		key_wipe(h, k);
 	h->closed = true;
+	if (h->rel != NULL)
+		hop_rel_reset(w, h, RAIL_GONE_HOP_DOWN);
 	hop_drop_parts(w, h);
 	hop_set_up(w, h);
 	hop_note_text(w, h, NOTE_HOP_CLOSED, code, text, len, we);
@@ -376,6 +388,12 @@ static void let_go(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	}
 	if (c->send_close != 0 && h->send >= 0)
 		hop_send_text(w, h, RAIL_CLOSE, c->code, c->text, c->text_len);
+	if (h->rel != NULL) {
+		if (h->send >= 0)
+			hop_rel_flush(w, h);
+		hop_rel_end(w, h);
+		unlink_pending(w, h);
+	}
 	for (unsigned k = 0; k < HOP_KEYS; k++)
 		key_wipe(h, k);
 	hop_drop_parts(w, h);
@@ -398,6 +416,8 @@ static void run_cmd(struct wctx *w, const struct hop_cmd *c)
 		list_add(hop_worker(w), h);
 		h->last_rx_ns = w->now_ns;
 		h->last_tx_ns = w->now_ns;
+		if (h->rel != NULL)
+			hop_rel_begin(w, h);
 		hop_draw_skip(h);
 		publish_key(&h->pub, &c->key); // shown until a key is in use
 		add_key(w, h, c);
@@ -431,7 +451,9 @@ unsigned hop_commands(struct wctx *w)
 
 	if (unlikely(hw->released != NULL))
 		tell_released(w, hw);
-	for (; head != tail && n < HOP_CMDS_TURN; n++, head++) {
+	if (hw->hold != NULL)
+		n += hop_messages(w);
+	for (unsigned done = 0; head != tail && done < HOP_CMDS_TURN; n++, done++, head++) {
 		struct hop_cmd *c = &hw->cmds[head & (HOP_CMDS - 1)];
 
 		run_cmd(w, c);
@@ -479,8 +501,14 @@ static void check_dead(struct wctx *w, struct hop *h)
 // peer that is dead.
 static void probe_if_due(struct wctx *w, struct hop *h)
 {
-	uint64_t repeat_ns = h->dead ? h->keepalive_ns : HOP_PROBE_REPEAT_NS;
+	uint64_t repeat_ns;
 
+	if (h->rel != NULL) { // which repeats what is lost by itself
+		if (w->now_ns - h->last_tx_ns >= h->keepalive_ns)
+			hop_rel_probe(w, h, 0);
+		return;
+	}
+	repeat_ns = h->dead ? h->keepalive_ns : HOP_PROBE_REPEAT_NS;
 	if (h->probe_ns != 0 ? w->now_ns - h->probe_ns >= repeat_ns
 			     : w->now_ns - h->last_tx_ns >= h->keepalive_ns)
 		hop_send_probe(w, h, 0);
@@ -489,7 +517,9 @@ static void probe_if_due(struct wctx *w, struct hop *h)
 static void visit(struct wctx *w, struct hop *h)
 {
 	expire_keys(h, w->now_ns);
-	if (!part_is_empty(h->parts))
+	if (h->rel != NULL)
+		hop_rel_visit(w, h);
+	else if (!part_is_empty(h->parts))
 		hop_reap_parts(w, h);
 	if (h->send >= 0) {
 		hop_path_timer(w, h);
@@ -505,6 +535,8 @@ void hop_timers(struct wctx *w)
 	struct hop_worker *hw = hop_worker(w);
 	unsigned end;
 
+	if (hw->hold != NULL)
+		hop_rel_timers(w);
 	if (hw->visit >= hw->n_list) {
 		if (w->now_ns < hw->next_sweep_ns)
 			return;
@@ -514,4 +546,16 @@ void hop_timers(struct wctx *w)
 	end = hw->visit + HOP_VISITS < hw->n_list ? hw->visit + HOP_VISITS : hw->n_list;
 	while (hw->visit < end)
 		visit(w, hw->list[hw->visit++]);
+}
+
+bool hop_keeps(const struct wctx *w)
+{
+	return hop_hold(w) != NULL;
+}
+
+bool hop_timer_is_near(const struct wctx *w, uint64_t ns)
+{
+	const struct hop_hold *hh = hop_hold(w);
+
+	return hh != NULL && wheel_is_near(&hh->wheel, ns);
 }

@@ -4,7 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
-#include "dataplane/hop/hop_priv.h"
+#include "dataplane/hop/hop_rel.h"
 
 #define ROAM_TRY_NS (HOP_ROAM_TRY_S * 1000000000ull)
 
@@ -36,6 +36,8 @@ static bool frame_send(struct wctx *w, struct hop *h, struct rte_mbuf *m, const 
 	}
 	m->data_len = (uint16_t)bytes_w_len(b);
 	m->pkt_len = m->data_len;
+	if (h->rel != NULL)
+		return hop_rel_frame(w, h, *rte_pktmbuf_mtod(m, uint8_t *), m);
 	hop_seal(w, h, &m, 1);
 	return true;
 }
@@ -59,6 +61,10 @@ void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie)
 	const struct rail_frame probe = {.type = RAIL_PROBE};
 	struct hop_probe *p = &h->probes[h->next_probe % HOP_PROBES];
 
+	if (h->rel != NULL) {
+		hop_rel_probe(w, h, cookie);
+		return;
+	}
 	// the time of the attempt counts: without a buffer it is repeated as if it were lost
 	h->probe_ns = w->now_ns;
 	if (!send_frame(w, h, &probe))
@@ -154,6 +160,8 @@ void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text)
 {
 	count(w, W_hops_closed, 1);
 	hop_send_text(w, h, RAIL_CLOSE, code, text, strlen(text));
+	if (h->rel != NULL && h->send >= 0)
+		hop_rel_flush(w, h); // its keys go now
 	hop_shut(w, h, true, code, text, strlen(text));
 }
 
@@ -209,7 +217,10 @@ static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	h->try_counter = h->tx_counter;
 	h->peer = c->peer;
 	h->adj = c->adj;
-	hop_send_probe(w, h, 0);
+	if (h->rel != NULL)
+		hop_rel_try(w, h);
+	else
+		hop_send_probe(w, h, 0);
 }
 
 // False: it stays where it is.

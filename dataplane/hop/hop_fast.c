@@ -115,7 +115,7 @@ unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf
 	*off = 0;
 	if (unlikely(h == NULL))
 		return 0;
-	if (h->keys[h->rx_key].cipher == AEAD_NONE) {
+	if (h->keys[h->rx_key].cipher == AEAD_NONE && h->rel == NULL) {
 		k = clear_run(w, h, e, m, n, &bytes);
 		*routes = h;
 		*off = EXPECT_RAIL + RAIL_DATA_HDR_LEN + 1;

@@ -34,7 +34,7 @@ static struct rte_mbuf *take_piece(struct wctx *w, const struct part_seg *seg)
 }
 
 // The header must lie in one piece: what reads and writes it does not know of chains.
-static struct rte_mbuf *pull_up(struct wctx *w, struct rte_mbuf *m)
+struct rte_mbuf *hop_pull_up(struct wctx *w, struct rte_mbuf *m)
 {
 	uint32_t want = m->pkt_len < ROUTE_HDR_LEN ? m->pkt_len : ROUTE_HDR_LEN;
 	struct rte_mbuf *head;
@@ -97,7 +97,7 @@ static struct rte_mbuf *chain(struct wctx *w, const struct part_joined *j)
 		tail = m;
 	}
 	if (!failed)
-		return head != NULL ? pull_up(w, head) : NULL;
+		return head != NULL ? hop_pull_up(w, head) : NULL;
 	rte_pktmbuf_free(head);
 	hop_no_buffer(w, true);
 	return NULL;

@@ -99,6 +99,13 @@ struct hop_pub {
 	_Atomic uint16_t payload_max;
 	_Atomic uint8_t cipher;
 	_Atomic uint8_t initiator;
+	_Atomic uint8_t dead;
+	// reliable mode
+	_Atomic uint64_t cwnd; // bytes
+	_Atomic uint64_t rate; // bytes per second
+	_Atomic uint32_t min_rtt_us;
+	_Atomic uint32_t unacked; // packets
+	_Atomic uint32_t paused; // routes that leave by it and are paused here
 };
 
 struct hop {
@@ -124,6 +131,7 @@ struct hop {
 	struct part *parts;
 	struct stats_hop *st;
 	struct hop *next_pending;
+	struct hop_rel *rel; // NULL: datagram mode
 
 	uint64_t tx_counter; // next one
 	uint64_t skip_at; // the counter to leave out
@@ -204,6 +212,7 @@ struct hop_worker {
 	uint32_t part_mbufs; // most of them
 	uint64_t foreign_debt; // cycles spent beyond w->foreign_credit
 	struct hop *released; // let go, note not yet told
+	struct hop_hold *hold; // of reliable hops; NULL: this node has none
 	struct rte_ring *notes; // worker -> main
 	_Atomic uint32_t notes_lost; // main: exchange to 0
 };
@@ -290,6 +299,9 @@ void hop_roamed(struct wctx *w, struct hop *h, const struct rx_dgram *d);
 // One part, whose bytes are the data of *m (taken). 1: *m is a whole route packet now; 0: not yet,
 // or it was of no use; -EBADMSG: against the protocol.
 int hop_join(struct wctx *w, struct hop *h, const struct rail_frame *f, struct rte_mbuf **m);
+// The header of a route packet that is a chain into one piece. NULL: no buffer; m is freed then,
+// and counted as received and dropped.
+struct rte_mbuf *hop_pull_up(struct wctx *w, struct rte_mbuf *m);
 
 // ---- hop_tx.c ----
 // Seal n <= BURST frames (mbuf data = frame bytes, one segment, room for headers and tag) and send
@@ -297,3 +309,5 @@ int hop_join(struct wctx *w, struct hop *h, const struct rail_frame *f, struct r
 void hop_seal(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
 bool hop_may_seal(const struct hop *h, unsigned n); // hard limit of the key
 void hop_flush(struct wctx *w, struct hop *h); // what is pending of one hop
+// Bytes of frames that one datagram of this hop holds on the way `a` (NULL: on any).
+uint32_t hop_frame_room(const struct wctx *w, const struct hop *h, const struct adj *a);

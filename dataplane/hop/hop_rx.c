@@ -8,7 +8,7 @@
 
 #include "dataplane/hop/hop.h"
 
-#include "dataplane/hop/hop_priv.h"
+#include "dataplane/hop/hop_rel.h"
 
 #include <rte_cycles.h>
 
@@ -439,8 +439,9 @@ static void on_frames(
 		rc == -EPROTO ? "unknown frame" : "malformed or unlawful frame");
 }
 
-// One authentic datagram, in the order of arrival.
-static void on_opened(struct wctx *w, struct hop *h, const struct opened *o, struct out *out)
+// One authentic datagram, in the order of arrival. rel: of a reliable hop.
+static void on_opened(struct wctx *w, struct hop *h, const struct opened *o, struct out *out,
+	struct hop_rel_in *rel)
 {
 	struct hop_key *key = &h->keys[o->key];
 	struct rx_dgram *d = o->d;
@@ -455,8 +456,14 @@ static void on_opened(struct wctx *w, struct hop *h, const struct opened *o, str
 		drop_replayed(w, h, d->m);
 		return;
 	}
-	if (!key->confirmed)
+	if (!key->confirmed) {
+		if (rel != NULL)
+			hop_rel_give(w, h, rel);
 		hop_confirm(w, h, o->key);
+	}
+	if (rel != NULL &&
+		!hop_rel_rx(w, h, rel, d->m, d->udp_len - RAIL_DATA_OVERHEAD, o->counter))
+		return;
 	newest = o->counter >= h->replay->top;
 	commit(h, o->counter);
 	h->rx_key = o->key;
@@ -470,27 +477,68 @@ static void on_opened(struct wctx *w, struct hop *h, const struct opened *o, str
 	} else if (h->trying) {
 		h->try_bytes += 3ull * d->udp_len;
 	}
-	on_frames(w, h, d->m, d->udp_len - RAIL_DATA_OVERHEAD, out);
+	if (rel != NULL)
+		hop_rel_closes(w, h, rel);
+	else
+		on_frames(w, h, d->m, d->udp_len - RAIL_DATA_OVERHEAD, out);
 }
 
 static void long_road(struct wctx *w, struct hop *h, struct opened *o, unsigned n)
 {
+	struct hop_rel_in in, *rel = h->rel != NULL ? &in : NULL;
 	struct out out = {.n = 0};
 
+	if (rel != NULL)
+		hop_rel_rx_begin(w, rel);
 	for (unsigned i = 0; i < n; i++) {
 		if (o[i].d == NULL)
 			continue;
 		if (likely(o[i].ok)) {
-			on_opened(w, h, &o[i], &out);
+			on_opened(w, h, &o[i], &out, rel);
 		} else {
 			h->keys[o[i].key].bad_tags++;
 			hop_count(h, H_hop_bad_tag, 1);
 			drop(w, W_drop_auth, o[i].d->m);
 		}
 	}
+	if (rel != NULL) {
+		hop_rel_rx_end(w, h, rel);
+		return;
+	}
 	out_flush(w, h, &out);
 	if (h->ack_due)
 		hop_send_ack(w, h);
+}
+
+// The usual burst of a reliable hop: authentic, in order, from the peer.
+static void reliable_run(struct wctx *w, struct hop *h, const struct opened *o, unsigned n)
+{
+	struct hop_rel_in in;
+	uint64_t bytes = 0;
+	unsigned taken = 0, i;
+
+	hop_rel_rx_begin(w, &in);
+	for (i = 0; i < n; i++) {
+		struct rx_dgram *d = o[i].d;
+
+		if (unlikely(!hop_rel_rx(
+			    w, h, &in, d->m, d->udp_len - RAIL_DATA_OVERHEAD, o[i].counter)))
+			continue;
+		commit(h, o[i].counter);
+		bytes += d->udp_len;
+		taken++;
+		if (unlikely(h->rel->got_close || h->rel->broken != 0))
+			break;
+	}
+	count(w, W_dgram_opened, taken);
+	hop_count(h, H_hop_rx_datagrams, taken);
+	hop_count(h, H_hop_rx_bytes, bytes);
+	if (taken != 0)
+		hop_alive(w, h);
+	if (unlikely(hop_rel_closes(w, h, &in)))
+		for (i++; i < n; i++)
+			drop(w, W_drop_index, o[i].d->m);
+	hop_rel_rx_end(w, h, &in);
 }
 
 // In order, but ciphered: all are opened at once, then it is seen which road they may go.
@@ -508,6 +556,14 @@ bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsign
 	open_run(w, h, o, n);
 	for (unsigned i = 0; i < n; i++)
 		all &= o[i].ok;
+	if (h->rel != NULL) {
+		w->sink(w, h, NULL, 0); // what came before them is judged before them
+		if (likely(all))
+			reliable_run(w, h, o, n);
+		else
+			long_road(w, h, o, n);
+		return false;
+	}
 	if (likely(all && are_routes_only(d, n))) {
 		unwrap(w, h, d, n);
 		return true;
@@ -522,7 +578,7 @@ void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
 	struct opened o[BURST];
 
 	if (likely(is_in_order(h, d, n))) {
-		if (h->keys[h->rx_key].cipher != AEAD_NONE) {
+		if (h->keys[h->rx_key].cipher != AEAD_NONE || h->rel != NULL) {
 			if (likely(hop_open_in_order(w, h, d, n)))
 				sink_dgrams(w, h, d, n);
 			return;

@@ -38,6 +38,12 @@ static void show_pub(const struct hop_pub *pub, uint64_t now_ns, struct evt_hop 
 	out->key_age_ms = age_ms(now_ns, get64(&pub->key_born_ns));
 	out->silent_ms = age_ms(now_ns, get64(&pub->last_rx_ns));
 	out->rtt_us = atomic_load_explicit(&pub->rtt_us, memory_order_relaxed);
+	out->min_rtt_us = atomic_load_explicit(&pub->min_rtt_us, memory_order_relaxed);
+	out->cwnd = get64(&pub->cwnd);
+	out->rate = get64(&pub->rate);
+	out->unacked = atomic_load_explicit(&pub->unacked, memory_order_relaxed);
+	out->paused = atomic_load_explicit(&pub->paused, memory_order_relaxed);
+	out->up = atomic_load_explicit(&pub->dead, memory_order_relaxed) == 0;
 }
 
 static void show_add(const struct cmd_hop_add *c, struct evt_hop *out)
@@ -50,6 +56,7 @@ static void show_add(const struct cmd_hop_add *c, struct evt_hop *out)
 	memcpy(out->peer_pk, c->peer_pk, sizeof(out->peer_pk));
 	out->flow = c->flow;
 	out->mode = c->mode;
+	out->rel_window_log2 = c->rel_window_log2;
 	out->flags = (uint8_t)c->flags;
 	out->local_port = c->local_port;
 	out->keepalive_ms = c->keepalive_ms;
@@ -77,6 +84,6 @@ int hop_table_show(const struct hop_table *t, uint32_t index, uint64_t now_ns, s
 	// pairs with the release in hop_publish()
 	if (atomic_load_explicit(&rec->hop->pub.cmds_done, memory_order_acquire) != 0)
 		show_pub(&rec->hop->pub, now_ns, out);
-	out->up = atomic_load_explicit(&t->up[index], memory_order_relaxed);
+	out->up = out->up && atomic_load_explicit(&t->up[index], memory_order_relaxed) != 0;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "dataplane/hop/hop_table.h"
 
 #include "dataplane/hop/hop_main.h"
+#include "dataplane/hop/hop_rel.h"
 
 #include <rte_malloc.h>
 #include <sodium.h>
@@ -42,6 +43,7 @@ static void worker_free(struct hop_worker *hw)
 		return;
 	if (hw->cmds != NULL)
 		sodium_memzero(hw->cmds, HOP_CMDS * sizeof(hw->cmds[0]));
+	hop_hold_free(hw->hold);
 	rte_ring_free(hw->notes);
 	rte_free(hw->cmds);
 	rte_free(hw->by_index);
@@ -49,7 +51,8 @@ static void worker_free(struct hop_worker *hw)
 	rte_free(hw);
 }
 
-static struct hop_worker *worker_new(const struct hop_table_conf *c, unsigned i, int socket)
+static struct hop_worker *worker_new(
+	const struct hop_table_conf *c, const struct hop_rel_shared *rel, unsigned i, int socket)
 {
 	static unsigned n_made; // ring names are global to the process
 	struct hop_worker *hw = rte_zmalloc_socket("hops", sizeof(*hw), 64, socket);
@@ -64,7 +67,10 @@ static struct hop_worker *worker_new(const struct hop_table_conf *c, unsigned i,
 	hw->list = rte_zmalloc_socket("hops", c->hop_max * sizeof(hw->list[0]), 64, socket);
 	hw->notes = rte_ring_create_elem(
 		name, sizeof(struct dp_note), HOP_NOTES, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	if (hw->cmds != NULL && hw->by_index != NULL && hw->list != NULL && hw->notes != NULL)
+	if (rel != NULL)
+		hw->hold = hop_hold_new(rel, c, i, socket);
+	if (hw->cmds != NULL && hw->by_index != NULL && hw->list != NULL && hw->notes != NULL &&
+		(rel == NULL || hw->hold != NULL))
 		return hw;
 	worker_free(hw);
 	return NULL;
@@ -96,7 +102,8 @@ static bool conf_is_valid(const struct hop_table_conf *c)
 	return c->hop_max > 0 && c->hop_max <= 1u << DPMSG_HANDLE_BITS &&
 	       c->rx_index_bits >= RX_BITS_MIN && c->rx_index_bits <= RX_BITS_MAX &&
 	       c->n_workers > 0 && c->n_workers <= DPMSG_MAX_WORKERS &&
-	       (c->stats == NULL || c->stats->hop_max >= c->hop_max);
+	       (c->stats == NULL || c->stats->hop_max >= c->hop_max) &&
+	       (c->rel_bufs == 0 || c->rules != NULL);
 }
 
 struct hop_table *hop_table_new(const struct hop_table_conf *c)
@@ -114,13 +121,16 @@ struct hop_table *hop_table_new(const struct hop_table_conf *c)
 	t->main = main_new(c);
 	t->rx = rte_zmalloc("rx index", ((size_t)t->rx_mask + 1) * sizeof(t->rx[0]), 64);
 	t->dir = rte_zmalloc("hop dir", c->hop_max * sizeof(t->dir[0]), 64);
+	t->tp = rte_zmalloc("tp hop", c->hop_max * sizeof(t->tp[0]), 64);
 	t->up = rte_zmalloc("hop up", c->hop_max, 64);
 	t->workers = calloc(c->n_workers, sizeof(struct hop_worker *));
-	if (t->main == NULL || t->rx == NULL || t->dir == NULL || t->up == NULL ||
-		t->workers == NULL)
+	if (c->rel_bufs != 0)
+		t->rel = hop_rel_shared_new(c);
+	if (t->main == NULL || t->rx == NULL || t->dir == NULL || t->tp == NULL || t->up == NULL ||
+		t->workers == NULL || (c->rel_bufs != 0 && t->rel == NULL))
 		goto err_parts;
 	for (unsigned i = 0; i < c->n_workers; i++) {
-		t->workers[i] = worker_new(c, i, t->main->socket[i]);
+		t->workers[i] = worker_new(c, t->rel, i, t->main->socket[i]);
 		if (t->workers[i] == NULL)
 			goto err_parts;
 	}
@@ -156,6 +166,10 @@ static void drain_hop(struct hop *h)
 
 	rte_pktmbuf_free_bulk(h->pend, h->n_pend);
 	h->n_pend = 0;
+	if (h->rel != NULL) {
+		hop_rel_drain(h);
+		return;
+	}
 	part_flush(h->parts);
 	while ((m = part_reap(h->parts, 0)) != NULL)
 		rte_pktmbuf_free(m);
@@ -172,12 +186,14 @@ void hop_table_free(struct hop_table *t)
 	}
 	for (unsigned i = 0; t->workers != NULL && i < t->n_workers; i++)
 		worker_free(t->workers[i]);
+	hop_rel_shared_free(t->rel);
 	if (t->main != NULL)
 		free(t->main->recs);
 	free(t->main);
 	free(t->workers);
 	rte_free(t->rx);
 	rte_free(t->dir);
+	rte_free(t->tp);
 	rte_free(t->up);
 	free(t);
 }
@@ -360,12 +376,15 @@ static uint64_t ms_or(uint32_t ms, uint64_t default_s)
 	return (ms != 0 ? ms : default_s * 1000) * 1000000;
 }
 
-static struct hop *hop_make(const struct cmd_hop_add *c, int socket, uint64_t now_ns)
+static struct hop *hop_make(
+	const struct cmd_hop_add *c, const struct hop_rel_shared *rel, int socket, uint64_t now_ns)
 {
 	uint32_t bits = c->window_log2 != 0 ? 1u << c->window_log2 : RAIL_REPLAY_WINDOW;
 	size_t replay_off = align64(sizeof(struct hop));
 	size_t part_off = replay_off + align64(replay_size(bits));
-	uint8_t *mem = rte_zmalloc_socket("hop", part_off + part_mem_size(&part_conf), 64, socket);
+	bool reliable = c->mode == HOP_MODE_RELIABLE;
+	size_t rest = reliable ? hop_rel_size(c) : part_mem_size(&part_conf);
+	uint8_t *mem = rte_zmalloc_socket("hop", part_off + rest, 64, socket);
 	struct hop *h = (struct hop *)mem;
 
 	if (mem == NULL)
@@ -380,7 +399,10 @@ static struct hop *hop_make(const struct cmd_hop_add *c, int socket, uint64_t no
 	hop_addr_from(&h->peer, &c->peer);
 	h->replay = (struct replay *)(mem + replay_off);
 	replay_init(h->replay, bits);
-	h->parts = part_init(mem + part_off, &part_conf);
+	if (reliable)
+		h->rel = hop_rel_make(mem + part_off, rel, c);
+	else
+		h->parts = part_init(mem + part_off, &part_conf);
 	h->keepalive_ns = ms_or(c->keepalive_ms, RAIL_KEEPALIVE_S);
 	h->dead_ns = ms_or(c->dead_ms, RAIL_DEAD_S);
 	h->rekey_ns = ms_or(c->rekey_ms, RAIL_REKEY_S);
@@ -419,6 +441,25 @@ static struct hop_rec *rec_make(const struct cmd_hop_add *c, uint16_t owner)
 	return rec;
 }
 
+// Which hop a transport's packets come by. A transport has one flow today.
+static void tp_publish(struct hop_table *t, const struct cmd_hop_add *c)
+{
+	uint32_t i = dpmsg_handle_index(c->tp);
+	uint64_t flags = HOP_TP_LIVE | (c->mode == HOP_MODE_RELIABLE ? HOP_TP_RELIABLE : 0);
+
+	if (i < t->hop_max) // pairs with the acquire in hop_table_tp_word()
+		atomic_store_explicit(&t->tp[i],
+			(uint64_t)c->hop << 32 | (uint64_t)(c->tp >> DPMSG_HANDLE_BITS) << 8 |
+				flags,
+			memory_order_release);
+}
+
+static void tp_clear(struct hop_table *t, const struct cmd_hop_add *c)
+{
+	if (hop_table_tp_word(t, c->tp) >> 32 == c->hop)
+		atomic_store_explicit(&t->tp[dpmsg_handle_index(c->tp)], 0, memory_order_release);
+}
+
 int hop_table_add(
 	struct hop_table *t, const struct cmd_hop_add *c, uint64_t now_ns, uint16_t *owner)
 {
@@ -430,8 +471,10 @@ int hop_table_add(
 
 	if (!add_is_valid(t, c))
 		return -EINVAL;
-	if (c->mode != HOP_MODE_DATAGRAM)
+	if (c->mode > HOP_MODE_RELIABLE || (c->mode == HOP_MODE_RELIABLE && t->rel == NULL))
 		return -ENOTSUP;
+	if (c->mode == HOP_MODE_RELIABLE && hop_rel_size(c) == 0)
+		return -EINVAL;
 	if (hm->recs[i] != NULL)
 		return hm->recs[i]->going ? -EAGAIN : -EEXIST;
 	if (!index_is_free(t, c->keys.rx_index))
@@ -447,7 +490,7 @@ int hop_table_add(
 	cmd->key.instance_remote = c->instance_remote;
 	cmd->key.handshake_ns = c->handshake_ns;
 	rec = rec_make(c, *owner);
-	cmd->hop = hop_make(c, hm->socket[*owner], now_ns);
+	cmd->hop = hop_make(c, t->rel, hm->socket[*owner], now_ns);
 	if (rec == NULL || cmd->hop == NULL) {
 		sodium_memzero(&cmd->secret, sizeof(cmd->secret));
 		rte_free(cmd->hop);
@@ -464,6 +507,7 @@ int hop_table_add(
 	cmd_send(t, rec);
 	atomic_store_explicit(&t->dir[i], (uint64_t)c->hop << 32 | (uint64_t)*owner << 24 | 1,
 		memory_order_release);
+	tp_publish(t, c);
 	index_publish(t, rec, c->keys.rx_index);
 	return 0;
 }
@@ -556,8 +600,66 @@ int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c)
 	for (unsigned i = 0; i < rec->n_idx; i++)
 		rx_clear(t, rec->idx[i].index);
 	rec->n_idx = 0;
+	tp_clear(t, &rec->add);
 	cmd_send(t, rec);
 	return 0;
+}
+
+// ---- reliable routes ----
+
+bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *msg)
+{
+	struct hop_msg copy = *msg; // the ring takes no const
+
+	if (worker >= t->n_workers || t->workers[worker]->hold == NULL)
+		return true; // nobody is there to be told
+	return rte_ring_sp_enqueue_elem(t->workers[worker]->hold->msgs, &copy, sizeof(copy)) == 0;
+}
+
+int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t *hop)
+{
+	uint64_t word = hop_table_tp_word(t, tp);
+	const struct hop_rec *rec = rec_find(t, (uint32_t)(word >> 32));
+
+	if ((word & HOP_TP_RELIABLE) == 0 || rec == NULL)
+		return -1;
+	*hop = rec->add.hop;
+	return rec->owner;
+}
+
+int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable)
+{
+	const struct hop_rec *rec = rec_find(t, hop);
+
+	if (rec == NULL)
+		return -1;
+	if (reliable != NULL)
+		*reliable = rec->add.mode == HOP_MODE_RELIABLE;
+	return rec->owner;
+}
+
+uint32_t hop_table_route_end(struct hop_table *t, uint32_t index)
+{
+	struct hop_route *info;
+	uint32_t freed;
+
+	if (t->rel == NULL || index >= t->rel->n_rules)
+		return 0;
+	info = &t->rel->info[index];
+	freed = info->freed;
+	if (info->id != 0) // pages that nobody wrote to stay as they are
+		memset(info, 0, sizeof(*info));
+	return freed;
+}
+
+size_t hop_table_rel_bytes(const struct hop_table *t)
+{
+	size_t len = t->rel != NULL ? t->rel->map_len : 0;
+
+	for (unsigned i = 0; i < t->n_workers; i++)
+		if (t->workers[i]->hold != NULL)
+			len += t->workers[i]->hold->chunks_len;
+	return len;
 }
 
 // ---- what main learns ----

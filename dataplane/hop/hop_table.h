@@ -21,6 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rule_table;
+struct hop_rel_shared;
 struct hop_worker; // one worker's hops and mailboxes; in hop_priv.h
 
 struct hop_table_conf {
@@ -31,19 +33,26 @@ struct hop_table_conf {
 	struct stats_hdr *stats; // has hop_max hop blocks; NULL: counters in private memory
 	const struct aead_choice *aead; // copied; NULL: the preferred ones, unmeasured
 	uint32_t part_mbufs; // buffers that one worker may hold for joining; 0 = 2048
+	uint32_t rel_bufs; // ... for reliable hops, 256..2^24; 0: there are none
+	const struct rule_table *rules; // of reliable routes
+	const char *cc; // congestion control: "bbr" (NULL) or "cubic"
 };
 
 struct hop_table {
 	// owner: main | workers: acquire
 	_Atomic uint64_t *rx; // 2^rx_index_bits words: index << 32 | owner << 24 | hop index
 	_Atomic uint64_t *dir; // hop_max words: handle << 32 | owner << 24 | 1
+	_Atomic uint64_t
+		*tp; // by transport index: hop handle << 32 | tp generation << 8 | HOP_TP_*
 	_Atomic uint8_t *up; // hop_max flags, owner: the hop's worker, relaxed
 	uint32_t rx_mask;
 	uint32_t hop_max;
 	uint16_t n_workers;
 	struct hop_worker **workers;
+	struct hop_rel_shared *rel; // NULL: no reliable mode
 	struct hop_main *main; // owner: main
 };
+enum { HOP_TP_LIVE = 1, HOP_TP_RELIABLE = 2 };
 
 // ---- [main] ----
 
@@ -70,6 +79,18 @@ uint32_t hop_table_worker_hops(const struct hop_table *t, unsigned worker);
 // Transport handle of a live hop, 0 when there is none (for RULE_ADD checks: tx_hop exists).
 uint32_t hop_table_tp(const struct hop_table *t, uint32_t hop);
 
+// A message to a worker about reliable routes; false: no room now.
+bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *msg);
+// Worker that owns the hop by which a transport's packets come, if it is a reliable one; the hop in
+// *hop. -1: none.
+int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t *hop);
+// Worker that owns a live hop, -1: there is none. *reliable may be NULL.
+int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable);
+// Packets freed of the route of a rule that is gone and has no route_owner; forgets the route.
+uint32_t hop_table_route_end(struct hop_table *t, uint32_t index);
+// Memory of reliable mode: what it may come to, and what one worker may hold.
+size_t hop_table_rel_bytes(const struct hop_table *t);
+
 // What a worker told since the last call, oldest first. Hops that came back are freed on the way
 // and not reported. *lost (may be NULL) is set when notes were lost since the last call: dump
 // instead.
@@ -80,6 +101,19 @@ unsigned hop_table_notes(
 
 // Work off a few commands of the main lcore; returns how many.
 unsigned hop_commands(struct wctx *w);
+
+// The word of a transport's hop, 0 when there is none.
+static inline uint64_t hop_table_tp_word(const struct hop_table *t, uint32_t tp)
+{
+	uint32_t i = dpmsg_handle_index(tp);
+	uint64_t word;
+
+	if (i >= t->hop_max)
+		return 0;
+	// pairs with the release in hop_table.c
+	word = atomic_load_explicit(&t->tp[i], memory_order_acquire);
+	return ((uint32_t)word >> 8) == tp >> DPMSG_HANDLE_BITS ? word : 0;
+}
 
 // The word of a receiver index, 0 when nobody has it.
 static inline uint64_t hop_table_rx_word(const struct hop_table *t, uint32_t index)

@@ -5,7 +5,7 @@
 #include "dataplane/hop/hop.h"
 
 #include "dataplane/hop/hop_cut.h"
-#include "dataplane/hop/hop_priv.h"
+#include "dataplane/hop/hop_rel.h"
 
 enum {
 	HEADROOM = ENCAP_HDR_MAX + RAIL_DATA_HDR_LEN + 1, // what is put before a route packet
@@ -402,7 +402,7 @@ static unsigned send_clear4(struct wctx *w, struct hop *h, const struct adj *a, 
 static inline bool is_clear4(const struct wctx *w, const struct hop *h, const struct adj *a)
 {
 	return a != NULL && !a->ip6 && w->tx[a->port].mtu != 0 && !h->trying &&
-	       h->keys[h->send].cipher == AEAD_NONE;
+	       h->keys[h->send].cipher == AEAD_NONE && h->rel == NULL;
 }
 
 static void drop_pending(struct wctx *w, struct hop *h, enum worker_counter why)
@@ -412,8 +412,7 @@ static void drop_pending(struct wctx *w, struct hop *h, enum worker_counter why)
 	h->n_pend = 0;
 }
 
-// Bytes of frames that one datagram of this hop holds.
-static uint32_t frame_room(const struct wctx *w, const struct hop *h, const struct adj *a)
+uint32_t hop_frame_room(const struct wctx *w, const struct hop *h, const struct adj *a)
 {
 	uint32_t max = a != NULL ? encap_payload_max(w, a) : RAIL_PAYLOAD_FLOOR;
 
@@ -452,6 +451,10 @@ void hop_flush(struct wctx *w, struct hop *h)
 	const struct adj *a;
 	uint32_t room;
 
+	if (h->rel != NULL) {
+		hop_rel_flush(w, h);
+		return;
+	}
 	if (h->n_pend == 0)
 		return;
 	if (unlikely(!h->up)) {
@@ -464,7 +467,7 @@ void hop_flush(struct wctx *w, struct hop *h)
 		return;
 	}
 	a = adj_find(w->adjs, h->adj);
-	room = frame_room(w, h, a);
+	room = hop_frame_room(w, h, a);
 	if (is_clear4(w, h, a)) {
 		for (unsigned i = 0, k; i < h->n_pend; i += k) {
 			k = send_clear4(w, h, a, &h->pend[i], h->n_pend - i, room);
@@ -498,7 +501,7 @@ bool hop_cut_begin(struct wctx *w, uint32_t hop, struct hop_cut *c)
 	c->counter = h->tx_counter;
 	c->end = h->skip_at;
 	c->sum = a->sum;
-	c->frame_max = frame_room(w, h, a) + RAIL_DATA_OVERHEAD + ENCAP_HDR4_LEN;
+	c->frame_max = hop_frame_room(w, h, a) + RAIL_DATA_OVERHEAD + ENCAP_HDR4_LEN;
 	c->bytes = 0;
 	c->port = a->port;
 	return true;
@@ -523,6 +526,10 @@ struct hop *hop_tx_local(const struct wctx *w, uint32_t hop)
 
 void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
 {
+	if (h->rel != NULL) {
+		hop_rel_push(w, h, m, n);
+		return;
+	}
 	if (unlikely(h->n_pend + n > HOP_PEND))
 		hop_flush(w, h);
 	memcpy(&h->pend[h->n_pend], m, n * sizeof(m[0]));
@@ -563,6 +570,8 @@ enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, uns
 
 void hop_tx_flush(struct wctx *w)
 {
+	if (hop_hold(w) != NULL)
+		hop_routes_turn(w);
 	while (w->tx_pending != NULL) {
 		struct hop *h = w->tx_pending;
 

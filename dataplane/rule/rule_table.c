@@ -10,7 +10,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HUGE_PAGE = 2 * 1024 * 1024 };
+enum {
+	HUGE_PAGE = 2 * 1024 * 1024,
+	DRAIN_LOOKS = 256,
+	TELL_AGAIN_NS = 1000 * 1000 * 1000,
+};
 
 // Zeroed slots. Where EAL has no hugepages the kernel is asked for transparent ones: with pages of
 // 4 kB nearly every packet pays for a walk of the page tables.
@@ -44,6 +48,7 @@ int rule_table_init(struct rule_table *t, unsigned bits, int socket, struct recl
 		.bits = bits,
 		.batch = RULE_NONE,
 		.waiting = RULE_NONE,
+		.draining = RULE_NONE,
 		.reclaim = reclaim,
 	};
 	return slots_new(t, sizeof(struct rule) << bits, socket);
@@ -81,6 +86,8 @@ int rule_table_add(struct rule_table *t, const struct cmd_rule_add *c, uint32_t 
 	r->keep_alive_ds = is_static ? 0 : (uint32_t)keep_alive_ds;
 	r->type = c->type;
 	r->flags = c->flags;
+	r->born = t->resets;
+	r->paused = 0;
 	atomic_store_explicit(&r->in_tp, c->in_tp, memory_order_relaxed);
 	atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);
 	atomic_store_explicit(&r->packets, 0, memory_order_relaxed);
@@ -99,7 +106,7 @@ int rule_table_del(struct rule_table *t, uint32_t id, enum rule_gone reason)
 		return -ENOENT;
 	atomic_store_explicit(&r->id, 0, memory_order_release);
 	r->last_id = id;
-	r->retired = 1;
+	r->retired = RULE_GRACE;
 	r->reason = (uint8_t)reason;
 	r->next_retired = t->batch;
 	t->batch = (uint32_t)(r - t->slots);
@@ -122,7 +129,7 @@ static void fill(const struct rule *r, uint32_t id, uint32_t now_ds, struct evt_
 		// the owner's clock may be a tick ahead of ours
 		.age_ms = (int32_t)idle_ds < 0 ? 0 : idle_ds * 100,
 		.type = r->type,
-		.flags = r->flags,
+		.flags = (uint8_t)(r->flags | (r->paused != 0 ? RULE_PAUSED : 0)),
 		.reason = r->reason,
 		.packets = atomic_load_explicit(&r->packets, memory_order_relaxed),
 		.bytes = atomic_load_explicit(&r->bytes, memory_order_relaxed),
@@ -152,24 +159,87 @@ static void next_batch(struct rule_table *t)
 	t->token = reclaim_start(t->reclaim);
 }
 
+static void finish(struct rule_table *t, struct rule *r)
+{
+	struct evt_rule final;
+
+	fill(r, r->last_id, atomic_load_explicit(&r->stamp_ds, memory_order_relaxed), &final);
+	if (t->freed != NULL)
+		final.freed = t->freed(t->gone_ctx, (uint32_t)(r - t->slots));
+	r->retired = RULE_IN_USE;
+	t->n_retired--;
+	if (t->gone != NULL)
+		t->gone(t->gone_ctx, &final);
+}
+
+static bool has_owner(const struct rule *r)
+{
+	// pairs with the release in hop_route.c
+	return atomic_load_explicit(&r->route_owner, memory_order_acquire) != 0;
+}
+
+static void draining_add(struct rule_table *t, struct rule *r)
+{
+	uint32_t i = (uint32_t)(r - t->slots);
+
+	r->next_retired = RULE_NONE;
+	if (t->draining == RULE_NONE)
+		t->draining = i;
+	else
+		t->slots[t->draining_tail].next_retired = i;
+	t->draining_tail = i;
+}
+
+// One look at each of the rules that a worker still has something of, at most `max`.
+static unsigned drain(struct rule_table *t, unsigned max, uint64_t now_ns)
+{
+	bool again = now_ns - t->told_ns >= TELL_AGAIN_NS;
+	uint32_t last = t->draining_tail, i = t->draining;
+	unsigned n = 0;
+
+	if (again)
+		t->told_ns = now_ns;
+	for (unsigned k = 0; k < max && i != RULE_NONE; k++) {
+		struct rule *r = &t->slots[i];
+
+		t->draining = r->next_retired;
+		if (!has_owner(r)) {
+			finish(t, r);
+			n++;
+		} else {
+			bool told = r->retired == RULE_TOLD;
+
+			if ((!told || again) &&
+				t->ending(t->gone_ctx, r, (uint32_t)(r - t->slots), told))
+				r->retired = RULE_TOLD;
+			draining_add(t, r);
+		}
+		if (i == last)
+			break;
+		i = t->draining;
+	}
+	return n;
+}
+
 unsigned rule_table_poll(struct rule_table *t, unsigned max)
 {
 	unsigned n = 0;
 
 	next_batch(t);
+	if (t->draining != RULE_NONE)
+		n += drain(t, DRAIN_LOOKS, t->now_ns);
 	if (t->waiting == RULE_NONE || !reclaim_done(t->reclaim, t->token))
-		return 0;
+		return n;
 	for (; n < max && t->waiting != RULE_NONE; n++) {
 		struct rule *r = &t->slots[t->waiting];
-		struct evt_rule final;
 
 		t->waiting = r->next_retired;
-		fill(r, r->last_id, atomic_load_explicit(&r->stamp_ds, memory_order_relaxed),
-			&final);
-		r->retired = 0;
-		t->n_retired--;
-		if (t->gone != NULL)
-			t->gone(t->gone_ctx, &final);
+		if (unlikely(has_owner(r) && t->ending != NULL)) {
+			r->retired = RULE_UNTOLD;
+			draining_add(t, r);
+			continue;
+		}
+		finish(t, r);
 	}
 	next_batch(t);
 	return n;

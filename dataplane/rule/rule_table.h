@@ -9,6 +9,9 @@
 // changes, but for
 //   in_tp    any worker, once, by compare-exchange from RULE_IN_ANY (ingress pin)
 //   stamp_ds, packets, bytes    the rule's owner worker, relaxed
+//   route_owner                 the worker that has an entry for it in its reliable links
+// A rule that was removed is told to its route_owner by `ending`, now and then until that word is
+// 0; only then it is gone.
 #pragma once
 
 #include "dataplane/rule/reclaim.h"
@@ -27,6 +30,8 @@ enum {
 };
 #define RULE_NONE 0xffffffffu
 
+enum rule_retired { RULE_IN_USE = 0, RULE_GRACE, RULE_UNTOLD, RULE_TOLD };
+
 struct rule {
 	// owner: main | workers: ro after the acquire of id
 	_Alignas(64) _Atomic uint32_t id; // 0 = not published
@@ -35,20 +40,23 @@ struct rule {
 	uint32_t keep_alive_ds; // tenths of a second, rounded up; 0 = static
 	uint8_t type; // enum dpmsg_rule_type
 	uint8_t flags; // RULE_STATIC
-	uint8_t retired; // main only: waiting for its grace period
+	uint8_t retired; // main only: enum rule_retired
 	uint8_t reason; // main only: enum rule_gone
 	_Atomic uint32_t in_tp; // workers, once
 
 	// owner: the rule's owner worker | main: ro, relaxed
 	_Atomic uint32_t stamp_ds; // last activity
-	uint32_t pad0;
+	_Atomic uint16_t route_owner; // worker + 1 that holds packets or numbers of it, 0: none.
+				      // owner: that worker | main: acquires 0
+	uint16_t pad0;
 	_Atomic uint64_t packets;
 	_Atomic uint64_t bytes; // payload, without the 7-byte header
 
 	// owner: main
 	uint32_t last_id; // of a retired rule, until its grace period is over
-	uint32_t next_retired; // index of the next one in the same batch
-	uint32_t pad1[2];
+	uint32_t next_retired; // index of the next one in the same list
+	uint32_t born; // resets of transports before it came
+	uint32_t paused; // the control plane was told to wait with packets for it
 };
 static_assert(sizeof(struct rule) == 64, "a rule is one cache line");
 
@@ -61,12 +69,25 @@ struct rule_table {
 	uint32_t n_retired; // id cleared, grace period not over
 	uint32_t batch; // head of the list retired since the last token, RULE_NONE if empty
 	uint32_t waiting; // head of the list whose grace period is `token`
+	uint32_t draining; // head of the list that waits for route owners
+	uint32_t draining_tail;
+	uint64_t told_ns; // when the last round of telling them began
+	uint64_t now_ns; // set by whoever calls rule_table_poll()
 	uint64_t token;
-	uint64_t n_gone[RULE_GONE_RESET + 1]; // by reason, since start
+	uint32_t resets; // rules born now are younger
+	uint64_t n_gone[RULE_GONE_COUNT]; // by reason, since start
 	struct reclaim *reclaim;
 	void *map; // pages of our own that hold the slots; NULL: they are EAL's
 	size_t map_len;
 	void (*gone)(void *ctx, const struct evt_rule *final); // after the grace period
+	// The rule in that slot, which has a route_owner, was removed; again: told before. False:
+	// not now. NULL: no rule ever has a route_owner.
+	bool (*ending)(void *ctx, const struct rule *r, uint32_t index, bool again);
+	// A rule with a route_owner has expired, unless something of it is held: whoever is asked
+	// deletes it. NULL: it is deleted at once.
+	void (*idle)(void *ctx, const struct rule *r, uint32_t index);
+	// Packets of it that were freed instead of delivered; forgets them. NULL: none.
+	uint32_t (*freed)(void *ctx, uint32_t index);
 	void *gone_ctx;
 };
 

@@ -12,6 +12,17 @@ void sweeper_init(struct sweeper *s, struct rule_table *t, uint64_t now_ns)
 	*s = (struct sweeper){.table = t, .last_ns = now_ns};
 }
 
+// Whether it is gone.
+static bool expire(struct rule_table *t, struct rule *r, uint32_t id)
+{
+	if (t->idle != NULL && atomic_load_explicit(&r->route_owner, memory_order_relaxed) != 0) {
+		t->idle(t->gone_ctx, r, (uint32_t)(r - t->slots));
+		return false;
+	}
+	rule_table_del(t, id, RULE_GONE_EXPIRED);
+	return true;
+}
+
 unsigned sweeper_tick(struct sweeper *s, uint64_t now_ns, uint32_t now_ds)
 {
 	struct rule_table *t = s->table;
@@ -36,8 +47,7 @@ unsigned sweeper_tick(struct sweeper *s, uint64_t now_ns, uint32_t now_ds)
 
 		rte_prefetch0(&t->slots[(s->cursor + PREFETCH_AHEAD) & t->mask]);
 		if (id != 0 && rule_expired(r, now_ds)) {
-			rule_table_del(t, id, RULE_GONE_EXPIRED);
-			expired++;
+			expired += expire(t, r, id);
 		}
 		s->cursor = (s->cursor + 1) & t->mask;
 	}

@@ -118,6 +118,7 @@ static inline void run_add(struct wctx *w, struct run *run, struct rule *r, stru
 		run->len[run->n] = len;
 	}
 	run->m[run->n++] = m;
+	m->hash.usr = route_hdr_id(p) & w->rules->mask; // tells a reliable hop the route
 	route_hdr_put_id(p, r->next_id);
 }
 
@@ -143,6 +144,7 @@ static void on_miss(struct wctx *w, const struct ingress *in, struct rte_mbuf *m
 	}
 	bucket_take(&hop_guard(in->hop)->miss, w->now_ns, FWD_MISS_PERIOD_NS, FWD_MISS_BURST);
 	stat_add(&hop_counters(in->hop)[H_hop_rule_misses], 1);
+	hop_unknown_id(w, in->hop, note.id);
 	if (bucket_take(&w->miss_notes, w->now_ns, FWD_NOTE_PERIOD_NS, FWD_NOTE_BURST))
 		hop_note(w, &note);
 	drop(w, W_drop_rule_unknown, m);
@@ -233,7 +235,7 @@ static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r,
 {
 	uint8_t type = route_hdr_type(header(m));
 	uint16_t len = route_hdr_len(header(m));
-	uint32_t id = route_hdr_id(header(m));
+	uint32_t id = route_hdr_id(header(m)), index = id & w->rules->mask;
 
 	if (type == ROUTE_KEEP_ALIVE) {
 		rule_count(r, len, w->now_ds);
@@ -244,9 +246,13 @@ static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r,
 	rule_stamp(r, w->now_ds);
 	if (type == ROUTE_CLOSE)
 		rule_close(w, r);
-	if (!uplink_route(w, UP_ROUTE, id, hop_handle(in->hop), m)) {
-		drop(w, W_drop_up_ring, m);
-		return;
+	if (unlikely(hop_sink_waits(w, in->hop, index)) ||
+		!uplink_route(w, UP_ROUTE, id, hop_handle(in->hop), m)) {
+		if (!hop_sink_push(w, in->hop, index, m)) {
+			drop(w, W_drop_up_ring, m);
+			return;
+		}
+		m = NULL;
 	}
 	rule_count(r, len, w->now_ds);
 	count(w, W_pkt_consumed, 1);
@@ -373,6 +379,7 @@ static void judge_all(
 			fetch_some(rules, next, FETCH);
 		if (likely(r->tx_hop == hop && goes_on(r, p, tp, rule_type, now_ds))) {
 			rule_count(r, route_hdr_len(p), now_ds);
+			m->hash.usr = route_hdr_id(p) & rules->mask;
 			route_hdr_put_id(p, r->next_id);
 			run.m[run.n++] = m;
 			continue;

@@ -15,6 +15,8 @@ static_assert(sizeof(struct handoff_item) == 40, "an element of the hand-off rin
 enum {
 	RING_LEN_MANY = 256, // with many workers each pair carries less
 	MANY_WORKERS = 16,
+	FOR_MSGS = 32, // places that packets of reliable hops do not take
+	ROOM_ENOUGH = 512, // more is not asked for in one go
 };
 
 struct out {
@@ -200,6 +202,34 @@ bool handoff_tx(struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, 
 	for (unsigned i = 0; i < n; i++)
 		*out_next(o) = (struct handoff_item){.m = m[i], .kind = HANDOFF_TX, .hop = hop};
 	return true;
+}
+
+bool handoff_msg(struct wctx *w, unsigned to, const struct hop_msg *msg)
+{
+	struct out *o = out_to(w, to);
+
+	if (o == NULL || !has_room(o, 1))
+		return false;
+	*out_next(o) = (struct handoff_item){.kind = HANDOFF_MSG, .msg = *msg};
+	return true;
+}
+
+unsigned handoff_room(struct wctx *w)
+{
+	struct handoff *h = w->handoff;
+	unsigned least = UINT32_MAX;
+
+	for (unsigned i = 0; i < h->n_workers; i++) {
+		struct out *o = &h->out[i];
+
+		if (o->ring == NULL)
+			continue;
+		if (!has_room(o, ROOM_ENOUGH))
+			least = RTE_MIN(least, o->room);
+		else
+			least = RTE_MIN(least, (unsigned)ROOM_ENOUGH);
+	}
+	return least > FOR_MSGS ? least - FOR_MSGS : 0;
 }
 
 void handoff_flush(struct wctx *w)

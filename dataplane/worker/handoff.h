@@ -27,6 +27,10 @@ void handoff_raw(struct wctx *w, unsigned to, uint16_t port, struct rte_mbuf *m)
 // [worker] Route packets for an egress hop's owner: all or none; false: no room, the caller keeps
 // them.
 bool handoff_tx(struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, unsigned n);
+// [worker] A message about a route; false: no room (some is kept for them).
+bool handoff_msg(struct wctx *w, unsigned to, const struct hop_msg *msg);
+// [worker] Route packets for which every other worker's ring has room now.
+unsigned handoff_room(struct wctx *w);
 // [worker] Make visible what this turn gave.
 void handoff_flush(struct wctx *w);
 
@@ -37,12 +41,15 @@ struct handoff_item {
 	uint8_t pad;
 	uint16_t port; // RAW
 	uint32_t hop; // TX: handle
-	uint8_t src_ip[16]; // RX, as in struct rx_dgram
+	union {
+		uint8_t src_ip[16]; // RX, as in struct rx_dgram
+		struct hop_msg msg; // MSG; there is no mbuf
+	};
 	uint16_t src_port;
 	uint16_t udp_len;
 	uint32_t pad2;
 };
-enum { HANDOFF_RX = 1, HANDOFF_TX, HANDOFF_RAW };
+enum { HANDOFF_RX = 1, HANDOFF_TX, HANDOFF_RAW, HANDOFF_MSG };
 
 // [worker] Up to max items out of the ring from worker `from`; 0 from itself.
 unsigned handoff_take(struct wctx *w, unsigned from, struct handoff_item *items, unsigned max);

@@ -5,6 +5,7 @@
 
 #include "dataplane/worker/idle.h"
 
+#include "dataplane/hop/hop.h"
 #include "dataplane/rule/reclaim.h"
 
 #include <rte_pause.h>
@@ -16,6 +17,7 @@ enum {
 	SLEEP_SHORT_NS = 50 * 1000,
 	SLEEP_LONG_NS = 400 * 1000,
 	LONG_AFTER_NS = 100 * 1000 * 1000,
+	NEAR_NS = 100 * 1000, // a timer of a link that is due so soon is not slept over (rail 4)
 };
 
 void idle_begin(struct idle *idle)
@@ -52,5 +54,7 @@ void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 		idle->empty++;
 		return;
 	}
+	if (hop_timer_is_near(w, NEAR_NS))
+		return;
 	sleep_once(w, w->now_ns - idle->since_ns < LONG_AFTER_NS ? SLEEP_SHORT_NS : SLEEP_LONG_NS);
 }

@@ -22,6 +22,11 @@ enum dp_note_kind {
 	NOTE_HOP_RTT, // value: us; cookie: of the command that asked
 	NOTE_HOP_RELEASED, // ptr: the owner has let go of this struct hop; main frees it
 	NOTE_RULE_CLOSE, // id: a Close went through this rule; main deletes it
+	NOTE_RULE_END, // id: the route ended here; value: enum rail_gone_reason; main deletes it
+	NOTE_RULE_IDLE, // id: nothing of it is held; main deletes it if it has expired
+	NOTE_ROUTE_PAUSE, // id: its packets, the control plane's, have to wait; value: limit in s
+	NOTE_ROUTE_RESUME, // id: no longer
+	NOTE_HOP_RESET, // value: enum rail_gone_reason; main closes the routes through it
 	NOTE_RULE_MISS, // id: unknown route id; tp: transport it came by. Rate-limited
 };
 

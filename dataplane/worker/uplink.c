@@ -16,6 +16,7 @@
 
 enum {
 	SEG_TAIL = RAIL_TAG_LEN, // left free behind a packet, for the seal
+	LARGEST = ROUTE_PACKET_MAX + 256, // record of a packet, padding included
 	MEND_PERIOD_NS = 1000 * 1000 * 1000, // a broken ring is looked at again so often
 };
 
@@ -28,6 +29,7 @@ struct uplink {
 	uint64_t mend_ns; // when a broken down ring is looked at again
 	struct ring_shm *down_shm;
 	size_t down_max;
+	unsigned room; // of other workers, for packets of this turn
 	// packets of the control plane on their way to the sink
 	unsigned n;
 	struct rte_mbuf *pkts[BURST];
@@ -128,6 +130,19 @@ bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t l
 	return true;
 }
 
+void uplink_sink(struct wctx *w)
+{
+	struct rte_mbuf *m;
+	uint32_t id, hop;
+
+	while (ring_w_room(&w->uplink->up) >= LARGEST &&
+		(m = hop_sink_pull(w, &id, &hop)) != NULL) {
+		if (!uplink_route(w, UP_ROUTE, id, hop, m))
+			count(w, W_sink_freed, 1); // a ring that is smaller than one packet
+		rte_pktmbuf_free(m);
+	}
+}
+
 void uplink_publish(struct wctx *w)
 {
 	struct uplink *u = w->uplink;
@@ -198,7 +213,7 @@ static bool bad(struct wctx *w)
 	return true;
 }
 
-// Each takes a record of len bytes in shared memory; false: no buffers, try again later.
+// Each takes a record of len bytes in shared memory; false: no buffers or room, try again later.
 
 static bool down_route(struct wctx *w, const void *shm, uint32_t len)
 {
@@ -211,11 +226,14 @@ static bool down_route(struct wctx *w, const void *shm, uint32_t len)
 	memcpy(&rec, shm, sizeof(rec));
 	if (rec.id == 0)
 		return bad(w);
+	if (unlikely(u->room == 0))
+		return false; // what another worker has no room for stays where it is
 	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), len - (uint32_t)sizeof(rec));
 	if (m == NULL)
 		return false;
 	route_hdr_put_id(rte_pktmbuf_mtod(m, uint8_t *), rec.id);
 	u->pkts[u->n++] = m;
+	u->room--;
 	if (u->n == BURST)
 		sink_flush(w);
 	return true;
@@ -326,6 +344,7 @@ unsigned uplink_down(struct wctx *w)
 	uint32_t len, bytes = 0;
 	unsigned n;
 
+	u->room = w->n_workers > 1 && hop_keeps(w) ? w->ops->handoff_room(w) : UPLINK_TURN_MAX;
 	for (n = 0; n < UPLINK_TURN_MAX && bytes < UPLINK_TURN_BYTES; n++) {
 		const void *shm = ring_r_peek(&u->down, &len);
 

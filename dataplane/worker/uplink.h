@@ -31,5 +31,7 @@ bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t l
 // [worker] Work off what the control plane sent, up to UPLINK_TURN_MAX records and
 // about UPLINK_TURN_BYTES; returns how many.
 unsigned uplink_down(struct wctx *w);
+// [worker] Packets that waited for room in the ring.
+void uplink_sink(struct wctx *w);
 // [worker] Make visible what went up in this turn.
 void uplink_publish(struct wctx *w);

@@ -31,6 +31,7 @@ struct hop_table;
 struct reclaim;
 struct handoff;
 struct uplink;
+struct hop_msg;
 struct hs_keys;
 
 // Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that
@@ -44,6 +45,9 @@ struct wctx_ops {
 	bool (*handoff_tx)(
 		struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, unsigned n);
 	void (*handoff_raw)(struct wctx *w, unsigned to, uint16_t port, struct rte_mbuf *m);
+	// Route packets that any other worker has room for.
+	unsigned (*handoff_room)(struct wctx *w);
+	bool (*handoff_msg)(struct wctx *w, unsigned to, const struct hop_msg *msg);
 	bool (*uplink_rekey)(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t len);
 };
 

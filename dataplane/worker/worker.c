@@ -69,6 +69,8 @@ struct worker_set {
 static const struct wctx_ops ops = {
 	.handoff_tx = handoff_tx,
 	.handoff_raw = handoff_raw,
+	.handoff_room = handoff_room,
+	.handoff_msg = handoff_msg,
 	.uplink_rekey = uplink_rekey,
 };
 
@@ -308,6 +310,11 @@ static void handed_run(struct wctx *w, const struct handoff_item *it, unsigned n
 		handed_dgrams(w, it, n);
 		return;
 	}
+	if (unlikely(it->kind == HANDOFF_MSG)) {
+		for (unsigned i = 0; i < n; i++)
+			hop_message(w, &it[i].msg);
+		return;
+	}
 	for (unsigned i = 0; i < n; i++)
 		m[i] = it[i].m;
 	if (it->kind == HANDOFF_TX) {
@@ -353,6 +360,7 @@ static inline void send_stage(struct worker *k)
 	struct wctx *w = &k->w;
 
 	hop_tx_flush(w);
+	uplink_sink(w);
 	for (uint16_t port = 0; port < k->n_ports; port++)
 		if (w->tx[port].n != 0)
 			tx_flush(w, port);

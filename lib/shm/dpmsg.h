@@ -54,6 +54,7 @@ enum dpmsg_type {
 	CMD_RULE_DEL,
 	CMD_CONF_SET,
 	CMD_COOKIES,
+	CMD_ROUTE_PAUSE,
 	// evt ring
 	EVT_DONE = 64,
 	EVT_PORT, // dump record, and whenever a link goes up or down
@@ -70,6 +71,7 @@ enum dpmsg_type {
 	EVT_HOP_CLOSED, // the peer's CLOSE frame, or ours after a protocol error
 	EVT_HOP_NOTICE,
 	EVT_HOP_RTT,
+	EVT_ROUTE_PAUSE, // the control plane's own packets for a rule have to wait, or may go on
 	// hs rings
 	UP_HANDSHAKE = 128,
 	UP_REKEY,
@@ -181,7 +183,8 @@ struct cmd_hop_add {
 	uint8_t mode; // HOP_MODE_*
 	uint8_t owner; // worker wanted, 0xff = let the data plane choose
 	uint8_t window_log2; // replay window: 13 = 8192 counters
-	uint8_t pad[3];
+	uint8_t rel_window_log2; // reliable: packets that may be unacked (TLV 10), 0 = 18
+	uint8_t pad[2];
 	uint64_t instance_local;
 	uint64_t instance_remote;
 	uint64_t handshake_ns; // wall clock of the last handshake; returned by DUMP
@@ -250,7 +253,11 @@ static_assert(sizeof(struct cmd_hop_ping) == 24, "cmd_hop_ping");
 
 // Same values as in rule bytes (skywire-routing 2.1).
 enum dpmsg_rule_type { RULE_CONSUME = 0, RULE_FORWARD = 1, RULE_INTERMEDIARY = 2 };
-enum { RULE_STATIC = 1 }; // flags: never expires
+// flags
+enum {
+	RULE_STATIC = 1, // never expires
+	RULE_PAUSED = 2, // EVT_RULE: EVT_ROUTE_PAUSE says so
+};
 #define RULE_IN_ANY 0u // in_tp: the first packet on an authentic transport pins the rule
 #define RULE_IN_LOCAL 0xffffffffu // in_tp: packets come from the control plane only
 
@@ -273,6 +280,17 @@ struct cmd_rule_del {
 	uint32_t pad;
 };
 static_assert(sizeof(struct cmd_rule_del) == 24, "cmd_rule_del");
+
+// The control plane takes no more packets of a consume rule, or takes them again. They wait in the
+// data plane if they came by a reliable transport; in the end its peer is paused.
+struct cmd_route_pause {
+	struct dpmsg_hdr h;
+	uint32_t id;
+	uint16_t limit_s; // the route is closed (stalled) when it was paused for so long; 0 = never
+	uint8_t paused; // 0: resume
+	uint8_t pad;
+};
+static_assert(sizeof(struct cmd_route_pause) == 24, "cmd_route_pause");
 
 enum conf_set_key { CONF_LOG_LEVEL = 1, CONF_IDLE = 2 };
 
@@ -371,12 +389,30 @@ struct evt_hop {
 	uint32_t key_age_ms;
 	uint32_t silent_ms; // since the last authentic datagram
 	uint32_t rx_index[3]; // live receiver indices, 0 = none; [0] is the one in use
-	uint32_t rtt_us; // last measured, 0 = none
+	uint32_t rtt_us; // datagram mode: last measured, reliable: smoothed; 0 = none
 	char name[DPMSG_NAME_LEN];
+	// reliable mode
+	uint64_t cwnd; // bytes that may be in flight
+	uint64_t rate; // pacing, bytes per second
+	uint32_t min_rtt_us;
+	uint32_t unacked; // packets
+	uint32_t paused; // routes that leave by it and whose ingress has to wait
+	uint8_t rel_window_log2;
+	uint8_t pad[3];
 };
-static_assert(sizeof(struct evt_hop) == 208, "evt_hop");
+static_assert(sizeof(struct evt_hop) == 240, "evt_hop");
 
-enum rule_gone { RULE_GONE_DEL = 1, RULE_GONE_EXPIRED, RULE_GONE_CLOSE, RULE_GONE_RESET };
+enum rule_gone {
+	RULE_GONE_DEL = 1,
+	RULE_GONE_EXPIRED,
+	RULE_GONE_CLOSE,
+	RULE_GONE_RESET, // a transport of it lost its state
+	RULE_GONE_HELD, // it held too much
+	RULE_GONE_STALLED, // it was held up for too long
+	RULE_GONE_HOP_DOWN,
+	RULE_GONE_PEER, // a neighbour ended it
+	RULE_GONE_COUNT
+};
 
 struct evt_rule { // EVT_RULE, EVT_RULE_GONE
 	struct dpmsg_hdr h;
@@ -390,7 +426,7 @@ struct evt_rule { // EVT_RULE, EVT_RULE_GONE
 	uint8_t flags;
 	uint8_t owner;
 	uint8_t reason; // in EVT_RULE_GONE: enum rule_gone
-	uint32_t pad;
+	uint32_t freed; // in EVT_RULE_GONE: packets of `packets` that were freed, not delivered
 	uint64_t packets;
 	uint64_t bytes; // payload, without the 7-byte header
 };
@@ -408,6 +444,17 @@ struct evt_hop_note {
 	char text[DPMSG_TEXT_LEN];
 };
 static_assert(sizeof(struct evt_hop_note) == 112, "evt_hop_note");
+
+// Packets that the control plane sends by a forward rule: no more of them, please, or go on. Those
+// that are sent all the same are kept until the route is closed for holding too much.
+struct evt_route_pause { // EVT_ROUTE_PAUSE
+	struct dpmsg_hdr h;
+	uint32_t id;
+	uint16_t limit_s; // the route is closed when it was paused for so long; 0 = never
+	uint8_t paused;
+	uint8_t pad;
+};
+static_assert(sizeof(struct evt_route_pause) == 24, "evt_route_pause");
 
 struct evt_rule_miss {
 	struct dpmsg_hdr h;

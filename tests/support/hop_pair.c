@@ -49,7 +49,21 @@ static bool test_handoff(struct wctx *w, unsigned to, uint32_t hop, struct rte_m
 	return false;
 }
 
+static unsigned test_room(struct wctx *w)
+{
+	fail_msg("there is one worker");
+	return 0;
+}
+
+static bool test_msg(struct wctx *w, unsigned to, const struct hop_msg *msg)
+{
+	fail_msg("there is one worker");
+	return false;
+}
+
 static const struct wctx_ops test_ops = {
+	.handoff_room = test_room,
+	.handoff_msg = test_msg,
 	.handoff_tx = test_handoff,
 	.handoff_raw = test_raw,
 	.uplink_rekey = test_rekey,
@@ -76,10 +90,14 @@ void set_now(struct pair *p, uint64_t now_ns)
 
 static void node_init(struct pair *p, struct node *x, uint8_t nr)
 {
-	const struct hop_table_conf conf = {
-		.hop_max = 64, .rx_index_bits = 8, .n_workers = 1, .part_mbufs = 300};
+	struct hop_table_conf conf = {.hop_max = 64,
+		.rx_index_bits = 8,
+		.n_workers = 1,
+		.part_mbufs = 300,
+		.rules = &x->rules};
 
 	memset(x, 0, sizeof(*x));
+	conf.rel_bufs = p->reliable ? REL_BUFS : 0;
 	memcpy(x->mac, "\x02\0\0\0\0", 6);
 	x->mac[5] = nr;
 	x->ip[15] = nr;
@@ -97,6 +115,8 @@ static void node_init(struct pair *p, struct node *x, uint8_t nr)
 	x->w.n_workers = 1;
 	x->w.udp_port = PORT;
 	x->w.reclaim = reclaim_new(1);
+	assert_int_equal(rule_table_init(&x->rules, RULE_BITS, -1, x->w.reclaim), 0);
+	x->w.rules = &x->rules;
 	x->w.hops = hop_table_new(&conf);
 	x->w.adjs = adj_table_new(16, x->w.reclaim);
 	assert_non_null(x->w.hops);
@@ -165,6 +185,8 @@ void add_hop(struct pair *p, struct node *x, const struct node *peer, const stru
 {
 	struct cmd_hop_add c = make_add(x, peer, keys);
 	uint16_t owner;
+
+	c.mode = p->reliable ? HOP_MODE_RELIABLE : HOP_MODE_DATAGRAM;
 
 	assert_int_equal(hop_table_add(x->w.hops, &c, p->now_ns, &owner), 0);
 	assert_int_equal(owner, 0);
@@ -298,10 +320,25 @@ struct rte_mbuf *route_packet(struct pair *p, uint8_t type, uint32_t id, uint16_
 	return m;
 }
 
+void add_rule(struct pair *p, struct node *x, uint32_t id, uint32_t tx_hop, uint32_t in_tp)
+{
+	struct cmd_rule_add c = {.id = id,
+		.next_id = id,
+		.tx_hop = tx_hop,
+		.in_tp = in_tp,
+		.keep_alive_ms = 3600 * 1000,
+		.type = tx_hop != 0 ? RULE_INTERMEDIARY : RULE_CONSUME};
+
+	assert_int_equal(rule_table_add(&x->rules, &c, 0), 0);
+}
+
 enum hop_push send_packet(struct pair *p, struct node *x, uint8_t type, uint32_t id, uint16_t len)
 {
 	struct rte_mbuf *m = route_packet(p, type, id, len);
-	enum hop_push rc = hop_tx_push(&x->w, x->hop, &m, 1);
+	enum hop_push rc;
+
+	m->hash.usr = id & x->rules.mask;
+	rc = hop_tx_push(&x->w, x->hop, &m, 1);
 
 	if (rc != HOP_PUSHED)
 		rte_pktmbuf_free(m);
@@ -380,6 +417,11 @@ void advance(struct pair *p, uint64_t by_ns)
 
 void pair_init(struct pair *p, uint8_t cipher, bool ip6)
 {
+	pair_init_mode(p, cipher, ip6, false);
+}
+
+void pair_init_mode(struct pair *p, uint8_t cipher, bool ip6, bool reliable)
+{
 	static struct rte_mempool *pool;
 
 	memset(p, 0, sizeof(*p));
@@ -389,6 +431,7 @@ void pair_init(struct pair *p, uint8_t cipher, bool ip6)
 	p->pool = pool;
 	p->cipher = cipher;
 	p->ip6 = ip6;
+	p->reliable = reliable;
 	p->free_before = rte_mempool_avail_count(p->pool);
 	node_init(p, &p->a, 1);
 	node_init(p, &p->b, 2);
@@ -399,11 +442,10 @@ void pair_init(struct pair *p, uint8_t cipher, bool ip6)
 	set_adj(&p->b, &p->a, 1500);
 }
 
-void pair_link(struct pair *p, uint8_t cipher, bool ip6)
+static void link(struct pair *p)
 {
 	struct dpmsg_keys at_a, at_b;
 
-	pair_init(p, cipher, ip6);
 	make_keys(p, &p->a, &p->b, &at_a, &at_b);
 	add_hop(p, &p->b, &p->a, &at_b);
 	add_hop(p, &p->a, &p->b, &at_a);
@@ -412,6 +454,18 @@ void pair_link(struct pair *p, uint8_t cipher, bool ip6)
 	assert_true(hop_of(&p->b)->up);
 	skip_notes(&p->a);
 	skip_notes(&p->b);
+}
+
+void pair_link(struct pair *p, uint8_t cipher, bool ip6)
+{
+	pair_init(p, cipher, ip6);
+	link(p);
+}
+
+void pair_link_reliable(struct pair *p, uint8_t cipher, bool ip6)
+{
+	pair_init_mode(p, cipher, ip6, true);
+	link(p);
 }
 
 static void books_balance(const struct node *x)
@@ -438,6 +492,7 @@ static void node_fini(struct node *x)
 	hop_table_free(x->w.hops);
 	free(x->w.aead);
 	adj_table_free((struct adj_table *)(uintptr_t)x->w.adjs);
+	rule_table_fini(&x->rules);
 	reclaim_free(x->w.reclaim);
 }
 

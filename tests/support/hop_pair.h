@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dataplane/hop/hop_priv.h"
+#include "dataplane/hop/hop_rel.h"
 #include "dataplane/io/parse.h"
 #include "tests/support/eal.h"
 
@@ -22,6 +23,8 @@ enum {
 	HOP_B = 9 | 1 << DPMSG_HANDLE_BITS,
 	ADJ = 2 | 7 << DPMSG_HANDLE_BITS,
 	TP = 77,
+	RULE_BITS = 10,
+	REL_BUFS = 2048,
 };
 #define MS_NS 1000000ull
 #define S_NS 1000000000ull
@@ -43,6 +46,8 @@ struct node {
 	unsigned n_rekeys;
 	uint8_t rekey[2048];
 	uint32_t rekey_len;
+	// reliable mode: rules for what is sent, by id
+	struct rule_table rules;
 };
 
 struct pair {
@@ -52,6 +57,7 @@ struct pair {
 	uint64_t now_ns;
 	uint8_t cipher;
 	bool ip6;
+	bool reliable;
 };
 
 uint64_t counter(const struct node *x, enum worker_counter k);
@@ -89,6 +95,11 @@ bool next_note(struct node *x, enum dp_note_kind kind, struct dp_note *n);
 void skip_notes(struct node *x);
 void advance(struct pair *p, uint64_t by_ns);
 void pair_init(struct pair *p, uint8_t cipher, bool ip6);
+void pair_init_mode(struct pair *p, uint8_t cipher, bool ip6, bool reliable);
 // Linked, A the initiator, first probe answered.
 void pair_link(struct pair *p, uint8_t cipher, bool ip6);
+// The same in reliable mode.
+void pair_link_reliable(struct pair *p, uint8_t cipher, bool ip6);
+// A rule at x, for what it sends or gets: packets of this id go on to `tx_hop` under the same id.
+void add_rule(struct pair *p, struct node *x, uint32_t id, uint32_t tx_hop, uint32_t in_tp);
 void pair_fini(struct pair *p);

@@ -1,0 +1,196 @@
+// Inside dataplane/hop/ and its tests only: hops in reliable mode (rail.md 4). The state machine is
+// lib/link/rel; here it gets its memory, keys, buffers, timers, and the rules that its routes
+// belong to.
+//
+// *Routes.* A rule whose packets leave by a reliable hop has an entry in two arrays, by the index
+// of its slot: struct rel_route (the state machine's) and struct hop_route (ours). Both are owned
+// by the worker whose number + 1 is in the rule's route_owner, from the first packet to the last
+// ack; the main lcore gives the slot to another rule only after that word is 0 again. A rule that
+// ends here (consume) has an entry too while it came by a reliable hop: it leaves by the *sink*,
+// whose way out is the ring to the control plane.
+#pragma once
+
+#include "dataplane/hop/hop_priv.h"
+#include "dataplane/hop/hop_wheel.h"
+#include "dataplane/rule/rule_table.h"
+#include "lib/link/cc.h"
+#include "lib/link/rel.h"
+
+enum {
+	REL_MSGS = 4096, // from the main lcore to a worker, power of two
+	REL_MSGS_TURN = 64,
+	REL_SPARE_ROUTES = 4096, // per worker: routes of which something is held out of order
+	REL_ITEMS = 2 * BURST + REL_SEGS_MAX, // released at once
+	REL_MAX_FRAMES = 1, // packets in a datagram: more would be copied at both ends
+	REL_TX_TURN = 256, // datagrams of one hop in one go
+	REL_PING_SIZE = 64, // bytes of frames of a PROBE that is measured
+	REL_TRY_SIZE = 40, // ... of one that proves an address
+	REL_ENDED_PERIOD_NS = 10 * 1000 * 1000,
+	REL_ENDED_BURST = 64,
+};
+
+enum hop_route_flag {
+	HOP_ROUTE_PAUSED = 1, // its ingress was told to wait
+	HOP_ROUTE_ENDED = 2, // the main lcore was asked to take the rule out
+	HOP_ROUTE_LOSSY = 4, // its ingress can't be told
+	HOP_ROUTE_DRAINING = 8, // a Close was its last packet
+};
+
+struct hop_route {
+	uint32_t id; // of the rule
+	uint32_t hop; // egress; 0: the sink
+	uint32_t in_tp;
+	uint32_t freed; // packets freed instead of delivered
+	uint32_t prev, next; // others that are paused, index + 1
+	uint16_t account;
+	uint8_t flags;
+	uint8_t pad;
+	uint32_t pad1;
+};
+static_assert(sizeof(struct hop_route) == 32, "two routes in a cache line");
+
+// What all workers share of reliable mode; made by main, constant afterwards.
+struct hop_rel_shared {
+	struct rel_route
+		*routes; // by rule index; then the spare ones of each worker, then one per hop
+	struct hop_route *info; // ditto, without the spare ones: by rule index, then per hop
+	uint32_t n_rules;
+	uint32_t ctl_first; // entry of route id 0 of hop index 0 in routes[]
+	const struct cc_ops *cc;
+	void *map; // routes, info
+	size_t map_len;
+};
+
+// One worker's side. Owner: the worker; main makes and frees it.
+struct hop_hold {
+	struct wctx *w; // NULL until its first reliable hop
+	struct rel_hold *hold;
+	struct rel_queue *sink;
+	const struct hop_rel_shared *shared;
+	struct rel_route *routes;
+	struct hop_route *info;
+	uint16_t me; // worker + 1
+	uint16_t account; // of the control plane's packets
+	uint16_t *accounts; // by index of the transport, + 1; 0: none
+	uint32_t *account_tp; // whose
+	uint32_t account_at; // next one looked at
+	uint32_t n_paused;
+	uint32_t paused; // first one, index + 1
+	uint64_t tick_ns;
+	uint64_t seed;
+	struct hop_wheel wheel;
+	struct bucket ended;
+	struct rte_ring *msgs; // from main
+	uint8_t *chunks;
+	uint32_t n_chunks;
+	uint32_t n_used; // chunks that were ever given
+	void *free_chunk; // linked by their first word
+	bool sink_busy; // something may lie in it
+	size_t chunks_len;
+	uint32_t max_bufs;
+};
+
+struct hop_rel {
+	struct rel *rel;
+	struct hop *hop;
+	struct hop_timer timer;
+	uint32_t ctl; // entry of route id 0
+	uint32_t room; // bytes of frames, as the link knows it
+	uint8_t window_log2;
+	bool got_close; // a CLOSE frame came: acted on after the datagram
+	uint8_t broken; // code of the CLOSE that we owe the peer, 0: none
+	bool begun; // in its owner's hold
+	bool more; // packets are released, for which there was no room
+	bool reset_untold; // main does not know that the routes are to be closed
+	uint8_t reset_reason; // enum rail_gone_reason
+	uint8_t close_code;
+	uint8_t close_len;
+	uint8_t try_size; // of the PROBE that proves an address, 0: none
+	char close_text[DPMSG_TEXT_LEN];
+	uint64_t ping_cookie;
+	uint64_t ping_ns; // 0: none under way
+	uint32_t n_paused;
+	struct rel_stats seen; // what is in the counters already
+};
+
+static inline struct hop_hold *hop_hold(const struct wctx *w)
+{
+	return hop_worker(w)->hold;
+}
+
+static inline bool hop_is_reliable(const struct hop *h)
+{
+	return h->rel != NULL;
+}
+
+// Of an entry of rel_route, that is no spare one.
+static inline struct hop_route *hop_route_info(const struct hop_hold *hh, uint32_t route)
+{
+	const struct hop_rel_shared *s = hh->shared;
+
+	return &hh->info[route < s->n_rules ? route : s->n_rules + (route - s->ctl_first)];
+}
+
+// ---- hop_hold.c [main] ----
+struct hop_rel_shared *hop_rel_shared_new(const struct hop_table_conf *c);
+void hop_rel_shared_free(struct hop_rel_shared *s);
+// NULL with errno set.
+struct hop_hold *hop_hold_new(const struct hop_rel_shared *s, const struct hop_table_conf *c,
+	unsigned worker, int socket);
+void hop_hold_free(struct hop_hold *hh); // all its hops are gone
+size_t hop_rel_size(const struct cmd_hop_add *c); // of the memory behind a struct hop_rel
+struct hop_rel *hop_rel_make(
+	void *mem, const struct hop_rel_shared *s, const struct cmd_hop_add *c);
+
+// ---- hop_rel.c: life and the way out ----
+void hop_rel_begin(struct wctx *w, struct hop *h); // taken over from main
+void hop_rel_end(struct wctx *w, struct hop *h); // let go
+// A new instance, or the link is down: all is freed, the routes are closed (rail.md 2).
+void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason);
+void hop_rel_drain(struct hop *h); // the worker has stopped: gives its buffers back
+// Packets for this hop, n <= BURST: its queue takes them, or they are dropped and counted.
+void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
+// Seal and send what may leave now.
+void hop_rel_flush(struct wctx *w, struct hop *h);
+void hop_rel_room(struct wctx *w, struct hop *h); // the path may carry more, or less
+void hop_rel_publish(struct hop *h);
+void hop_rel_count(struct wctx *w, struct hop *h); // what the link did since, into the counters
+void hop_rel_timers(struct wctx *w); // of all hops of this worker
+void hop_rel_visit(struct wctx *w, struct hop *h); // now and then
+// The hop has something to do at the end of this turn.
+void hop_rel_wake(struct wctx *w, struct hop *h);
+// Frames of hop_ctl.c. Takes m, of which the data are a whole frame.
+bool hop_rel_frame(struct wctx *w, struct hop *h, uint8_t type, struct rte_mbuf *m);
+void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie);
+void hop_rel_try(struct wctx *w, struct hop *h); // the address of the hop is to be proven
+
+// ---- hop_rel_rx.c ----
+// Packets released in a burst, on their way to the sink.
+struct hop_rel_in {
+	struct rel_out out;
+	unsigned left; // so many more may go on in this turn
+	struct rel_item item[REL_ITEMS];
+};
+void hop_rel_rx_begin(struct wctx *w, struct hop_rel_in *in);
+// One authentic, fresh datagram; m's data begin at the rail header. Takes m. True: its counter is
+// to be committed now.
+bool hop_rel_rx(struct wctx *w, struct hop *h, struct hop_rel_in *in, struct rte_mbuf *m,
+	uint32_t len, uint64_t counter);
+void hop_rel_give(struct wctx *w, struct hop *h, struct hop_rel_in *in);
+// After each datagram: closes the link if that is due; true: it did.
+bool hop_rel_closes(struct wctx *w, struct hop *h, struct hop_rel_in *in);
+void hop_rel_rx_end(struct wctx *w, struct hop *h, struct hop_rel_in *in);
+void hop_rel_more(struct wctx *w, struct hop *h); // what had no room before
+void hop_rel_on_frame(void *ctx, void *link, const struct rail_frame *f);
+
+// ---- hop_route.c ----
+// Is this worker's entry for the rule with that index open, or can it be? hop 0: the sink.
+bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next_id);
+unsigned hop_messages(struct wctx *w); // of the main lcore; how many
+void hop_routes_turn(struct wctx *w); // what the hold wants done
+void hop_routes_reset(struct wctx *w, struct hop *h); // before its link forgets its routes
+void hop_routes_refresh(struct wctx *w); // paused routes are in use
+void hop_route_drain(struct wctx *w, uint32_t route, struct rel_queue *q); // its Close was pushed
+void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m);
+uint16_t hop_account(struct wctx *w, uint32_t tp);
+void hop_accounts_sweep(struct wctx *w);
