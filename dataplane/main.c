@@ -34,6 +34,8 @@
 
 LOG_MODULE("main");
 
+enum { REL_POOL_PCT = 60 };
+
 struct args {
 	const char *conf_path; // NULL: default
 	const char *ports[DPMSG_MAX_PORTS];
@@ -363,6 +365,23 @@ static int region_open(struct app *app)
 	return rc < 0 ? fail_memory("shared memory", rc) : 0;
 }
 
+// What one worker may keep for reliable transports: 60 % of the pool, shared by those who use it
+// (rail 4). Descriptors, hand-off rings and bursts under way have the rest.
+static uint32_t rel_bufs(const struct app *app)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (unsigned i = 0; i < app->n_workers; i++) {
+		const struct rte_mempool *pool = port_set_pool(app->ports, app->sockets[i]);
+		unsigned users = 0;
+
+		for (unsigned k = 0; k < app->n_workers; k++)
+			users += port_set_pool(app->ports, app->sockets[k]) == pool;
+		least = RTE_MIN(least, pool->size / 100 * REL_POOL_PCT / users);
+	}
+	return least;
+}
+
 static int ciphers_choose(struct app *app)
 {
 	char text[256];
@@ -385,7 +404,9 @@ static int workers_open(struct app *app)
 		.n_workers = (uint16_t)app->n_workers,
 		.socket = app->sockets,
 		.stats = app->region.stats,
-		.aead = &app->aead};
+		.aead = &app->aead,
+		.rel_bufs = rel_bufs(app),
+		.rules = &app->rules};
 	struct worker_conf conf = {.n_workers = app->n_workers,
 		.udp_port = app->conf.v->udp_port,
 		.idle = (enum idle_mode)app->conf.v->idle,
@@ -398,6 +419,10 @@ static int workers_open(struct app *app)
 	app->hops = hop_table_new(&hops);
 	if (app->hops == NULL)
 		return fail_memory("hops", -errno);
+	log_notice(
+		"reliable transports: each worker keeps %u packets at most (%u %% of its buffers); "
+		"up to %zu MB beside them, as they are used",
+		hops.rel_bufs, REL_POOL_PCT, hop_table_rel_bytes(app->hops) >> 20);
 	conf.hops = app->hops;
 	app->workers = worker_set_new(&conf);
 	if (app->workers == NULL)

@@ -58,16 +58,6 @@ void hop_rel_timers(struct wctx *w)
 
 // ---- life ----
 
-static void begin(struct wctx *w, struct hop *h)
-{
-	struct hop_rel *hr = h->rel;
-	struct hop_hold *hh = hop_hold(w);
-	struct hop_route *info = hop_route_info(hh, hr->ctl);
-
-	*info = (struct hop_route){.hop = h->handle, .in_tp = RULE_IN_ANY, .account = hh->account};
-	rel_queue_open(rel_queue(hr->rel), hr->ctl, 0);
-}
-
 void hop_rel_begin(struct wctx *w, struct hop *h)
 {
 	struct hop_rel *hr = h->rel;
@@ -88,7 +78,6 @@ void hop_rel_begin(struct wctx *w, struct hop *h)
 	hr->hop = h;
 	rel_init(hr->rel, hh->hold, &conf, w->now_ns);
 	hr->begun = true;
-	begin(w, h);
 	hop_rel_room(w, h);
 }
 
@@ -108,7 +97,6 @@ void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
 	forget(w, h);
 	rel_reset(h->rel->rel, w->now_ns);
 	hop_rel_count(w, h);
-	begin(w, h);
 	h->rel->reset_untold = true;
 	h->rel->reset_reason = reason;
 	count(w, W_rel_resets, 1);
@@ -212,6 +200,21 @@ static void refused(struct wctx *w, struct hop *h, uint32_t route, struct rte_mb
 		hop_route_refused(w, route, m);
 }
 
+// Packets of route id 0, the transport's own. The entry is opened by the first one: it takes
+// memory.
+static uint32_t own_route(struct wctx *w, struct hop *h)
+{
+	struct hop_rel *hr = h->rel;
+	struct hop_hold *hh = hop_hold(w);
+
+	if (!rel_queue_is_open(rel_queue(hr->rel), hr->ctl)) {
+		*hop_route_info(hh, hr->ctl) = (struct hop_route){
+			.hop = h->handle, .in_tp = RULE_IN_ANY, .account = hh->account};
+		rel_queue_open(rel_queue(hr->rel), hr->ctl, 0);
+	}
+	return hr->ctl;
+}
+
 static inline void push_one(struct wctx *w, struct hop *h, struct rte_mbuf *m)
 {
 	struct hop_hold *hh = hop_hold(w);
@@ -224,7 +227,7 @@ static inline void push_one(struct wctx *w, struct hop *h, struct rte_mbuf *m)
 	unsigned flags;
 
 	if (unlikely(id == 0))
-		route = h->rel->ctl;
+		route = own_route(w, h);
 	else if (unlikely(!hop_route_ready(w, h->handle, route, id))) {
 		refused(w, h, route, m);
 		return;

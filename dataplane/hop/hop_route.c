@@ -620,17 +620,13 @@ static void on_done(struct wctx *w, uint32_t route)
 {
 	struct hop_hold *hh = hop_hold(w);
 	struct hop_route *info = hop_route_info(hh, route);
-	struct rel_queue *q = queue_of(w, info);
 
-	if (is_of_rule(hh, route)) {
-		if (!is_mine(hh, rule_at(w, route)) || rel_queue_is_open(hh->sink, route))
-			return;
-		if (paused_del(w, route) && !(info->flags & HOP_ROUTE_ENDED))
-			tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
-		disown(w, route);
-	} else if (q != NULL && !rel_queue_is_open(q, route)) {
-		rel_queue_open(q, route, 0);
-	}
+	if (!is_of_rule(hh, route) || !is_mine(hh, rule_at(w, route)) ||
+		rel_queue_is_open(hh->sink, route))
+		return;
+	if (paused_del(w, route) && !(info->flags & HOP_ROUTE_ENDED))
+		tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
+	disown(w, route);
 }
 
 static void on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)

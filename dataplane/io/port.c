@@ -121,8 +121,9 @@ unsigned port_mtu_guess(const struct port_ask *ask)
 
 enum {
 	POOL_CACHE = 256,
-	// per worker: its cache, hand-off rings, joining buffers, bursts under way
-	POOL_PER_WORKER = 8192,
+	// per worker: its cache, hand-off rings, joining buffers, bursts under way; and what
+	// reliable links keep
+	POOL_PER_WORKER = 16384,
 	SMALL_PAGE = 4096,
 	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
 };
