@@ -18,6 +18,12 @@ static size_t slots(const struct rel_conf *conf, unsigned log2)
 	return conf->window_log2 > log2 ? (size_t)1 << (conf->window_log2 - log2) : 1;
 }
 
+static uint32_t n_recs(const struct rel_conf *conf)
+{
+	return 1u << (conf->window_log2 > REL_RECS_MIN_LOG2 ? conf->window_log2
+							    : REL_RECS_MIN_LOG2);
+}
+
 size_t rel_mem_size(const struct rel_conf *conf)
 {
 	if (conf->window_log2 < REL_WINDOW_LOG2_MIN || conf->window_log2 > REL_WINDOW_LOG2_MAX ||
@@ -25,7 +31,8 @@ size_t rel_mem_size(const struct rel_conf *conf)
 		conf->max_frames >= REL_PIECES_MAX)
 		return 0;
 	return round64(sizeof(struct rel)) +
-	       round64((slots(conf, KEPT_LOG2) + slots(conf, RECS_LOG2) + slots(conf, RXES_LOG2)) *
+	       round64((slots(conf, KEPT_LOG2) + (n_recs(conf) >> RECS_LOG2) +
+			       slots(conf, RXES_LOG2)) *
 		       sizeof(void *));
 }
 
@@ -48,6 +55,7 @@ static void begin(struct rel *r, uint64_t now_ns)
 	r->skip_at = rel_random(r) % (2 * SKIP_MEAN);
 	r->n_flight = 0;
 	r->pace_ns = 0;
+	r->next_ns = 0;
 	r->srtt_ns = 0;
 	r->rttvar_ns = 0;
 	r->min_rtt_ns = 0;
@@ -82,9 +90,10 @@ struct rel *rel_init(void *mem, struct rel_hold *h, const struct rel_conf *conf,
 	memset(mem, 0, size);
 	r->conf = *conf;
 	r->window = 1u << conf->window_log2;
+	r->n_recs = n_recs(conf);
 	r->kept_dir = (struct kept **)((char *)mem + round64(sizeof(*r)));
 	r->rec_dir = (struct rec **)(r->kept_dir + slots(conf, KEPT_LOG2));
-	r->rx_dir = (uint32_t **)(r->rec_dir + slots(conf, RECS_LOG2));
+	r->rx_dir = (uint32_t **)(r->rec_dir + (n_recs(conf) >> RECS_LOG2));
 	r->random = conf->seed | 1;
 	r->q.hold = h;
 	r->q.rel = r;
@@ -134,19 +143,13 @@ uint64_t rel_deadline(const struct rel *r)
 {
 	uint64_t at = rel_loss_deadline(r);
 
-	if (r->n_raws != 0)
-		return 0;
 	if (r->closed)
-		return UINT64_MAX;
-	if (r->probe_due || r->probes_due != 0)
-		return 0;
-	at = least(at, r->last_tx_ns + KEEPALIVE_NS);
+		return r->next_ns;
+	at = least(least(at, r->next_ns), r->last_tx_ns + KEEPALIVE_NS);
 	if (r->ack_owed != 0)
 		at = least(at, rel_ack_due(r, 0) ? 0 : r->ack_by_ns);
-	if (r->ctl_head != 0 || r->idle_ns != 0)
-		at = least(at, r->ctl_head != 0 ? 0 : r->idle_ns + IDLE_NS);
-	if (rel_tx_has_work(r) && cc_in_flight(&r->cc) + r->conf.room < cc_cwnd(&r->cc))
-		at = least(at, r->pace_ns);
+	if (r->idle_ns != 0)
+		at = least(at, r->idle_ns + IDLE_NS);
 	return at;
 }
 
@@ -171,7 +174,7 @@ void rel_tick(struct rel *r, uint64_t now_ns)
 		return;
 	rel_loss_timer(r, now_ns);
 	if (now_ns - r->last_tx_ns >= KEEPALIVE_NS)
-		r->probe_due = true;
+		rel_probe(r, 0, now_ns);
 	idle(r, now_ns);
 	rel_hold_flush(r->q.hold);
 }
@@ -182,6 +185,7 @@ bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uin
 {
 	if (r->n_raws == REL_RAWS_MAX)
 		return false;
+	r->next_ns = 0;
 	r->raws[r->n_raws++] = (struct raw){.handle = handle, .len = len, .type = type};
 	return true;
 }
@@ -189,6 +193,7 @@ bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uin
 void rel_probe(struct rel *r, uint32_t size, uint64_t now_ns)
 {
 	r->probe_due = true;
+	r->next_ns = 0;
 	if (size > r->probe_size)
 		r->probe_size = size;
 }

@@ -40,6 +40,7 @@ void rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg)
 			node_at(h, r->ctl_tail)->next = i;
 		r->ctl_tail = i;
 	}
+	r->next_ns = 0;
 	n = node_at(h, i);
 	n->kind = kind; // what waited for this id has become pointless
 	n->arg = arg;

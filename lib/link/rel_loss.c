@@ -243,6 +243,18 @@ static void rec_lost(struct rel *r, struct rec *rec, uint64_t now_ns)
 
 // ---- loss ----
 
+static void settle(struct rel *r)
+{
+	while (r->flight_lo < r->counter && rec_at(r, r->flight_lo)->state != REC_FLIGHT)
+		r->flight_lo++;
+}
+
+void rel_loss_settle(struct rel *r)
+{
+	settle(r);
+	rel_tx_trim(r);
+}
+
 // Datagrams that later ones overtook. Returns whether there were any.
 static bool detect_lost(struct rel *r, uint64_t now_ns)
 {
@@ -271,8 +283,7 @@ static bool detect_lost(struct rel *r, uint64_t now_ns)
 		if (all)
 			r->flight_lo = c + 1;
 	}
-	while (r->flight_lo < r->counter && rec_at(r, r->flight_lo)->state != REC_FLIGHT)
-		r->flight_lo++;
+	settle(r);
 	return any;
 }
 
@@ -296,10 +307,12 @@ void rel_loss_timer(struct rel *r, uint64_t now_ns)
 			rel_loss_repace(r);
 		}
 		rel_tx_trim(r);
+		r->next_ns = 0;
 		return;
 	}
 	if (now_ns - r->last_eliciting_ns < pto_ns(r))
 		return;
+	r->next_ns = 0;
 	r->pto_count++;
 	r->stats.tx_pto++;
 	r->last_eliciting_ns = now_ns;

@@ -26,7 +26,9 @@ enum {
 	REL_ID_BUCKETS = 256,
 	REL_HASH_DIR = 256,
 	REL_CTL_HELD_MAX = 4096, // control frames that wait for one before them
-	REL_LATE_RECS = 1024, // records behind the oldest in flight, for acks that come late
+	REL_RECS_MIN_LOG2 = 13, // counters that are not settled yet, ACKs among them
+	REL_LATE_PART =
+		8, // of the ring: records behind the oldest in flight, for acks that come late
 	REL_SKIPS = 8,
 	REL_ACK_PERIODS = 16, // ACK frames that name a received counter
 	REL_ACK_EVERY = 64, // eliciting datagrams until an ACK is due at once
@@ -283,9 +285,11 @@ struct rel {
 	uint64_t top[3]; // highest ones acked, + 1
 	uint64_t skip_at;
 	uint32_t n_flight, n_late; // records in flight; lost ones kept for late acks
+	uint32_t n_recs; // that the ring holds
 	struct rec **rec_dir;
 
 	uint64_t pace_ns; // the next one may leave
+	uint64_t next_ns; // when rel_next() may have something, as far as it knows
 	uint64_t ns_per_byte; // 2^-20 ns
 	uint64_t burst_ns; // what a quantum takes
 	uint64_t srtt_ns, rttvar_ns, min_rtt_ns, latest_ns;
@@ -336,7 +340,7 @@ static inline struct kept *kept_at(const struct rel *r, uint64_t seq)
 
 static inline struct rec *rec_at(const struct rel *r, uint64_t counter)
 {
-	struct rec *c = r->rec_dir[(counter & (r->window - 1)) >> RECS_LOG2];
+	struct rec *c = r->rec_dir[(counter & (r->n_recs - 1)) >> RECS_LOG2];
 
 	return &c[counter & ((1u << RECS_LOG2) - 1)];
 }
@@ -361,6 +365,7 @@ void rel_loss_timer(struct rel *r, uint64_t now_ns);
 uint64_t rel_loss_deadline(const struct rel *r);
 void rel_loss_seq_acked(struct rel *r, uint64_t seq);
 void rel_loss_repace(struct rel *r);
+void rel_loss_settle(struct rel *r); // forgets what is behind the oldest in flight
 // rel_tx.c
 void rel_tx_trim(struct rel *r); // chunks that are behind
 void rel_tx_free_all(struct rel *r);

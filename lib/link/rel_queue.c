@@ -264,9 +264,8 @@ void rel_queue_abort(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 		urgent_remove(q, route);
 	if (q->rel != NULL && (rt->flags & RT_SENT))
 		rel_tx_empty(q->rel, route);
-	rt->flags &= RT_OPEN | RT_DRAINING | RT_SENT | RT_ACTIVE;
+	rt->flags &= RT_OPEN | RT_SENT | RT_ACTIVE; // Error and Close may follow
 	rt->flags |= RT_ENDING;
-	end_if_done(q, route);
 }
 
 void rel_queue_forget(struct rel_queue *q, uint32_t route)

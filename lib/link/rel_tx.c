@@ -8,6 +8,7 @@ enum {
 	COPIES_MAX = 200,
 	ACK_ROOM = RAIL_ACK_HDR_LEN + 1 + RAIL_ACK_PAIRS_MAX * RAIL_ACK_PAIR_LEN,
 	HDR_ROOM = REL_HDR_MAX - ACK_ROOM, // for the headers of frames
+	ACK_LATER_NS = 1000000,
 	ACK_RECS = 64, // counters that only ACKs and the caller's frames may use
 };
 
@@ -20,9 +21,11 @@ static struct rec *rec_new(struct rel *r, uint32_t reserve)
 	struct rec *rec;
 
 	for (;;) {
-		if (unlikely(r->counter - r->rec_tail + reserve >= r->window))
+		if (unlikely(r->counter - r->rec_tail + reserve >= r->n_recs))
 			return NULL;
-		chunk = &r->rec_dir[(r->counter & (r->window - 1)) >> RECS_LOG2];
+		chunk = &r->rec_dir[(r->counter & (r->n_recs - 1)) >> RECS_LOG2];
+		if (unlikely((r->counter & ((1u << RECS_LOG2) - 1)) == 0))
+			rel_loss_settle(r); // ACKs alone get no answer that would do it
 		if (unlikely(*chunk == NULL)) {
 			*chunk = rel_hold_chunk(r->q.hold);
 			if (*chunk == NULL)
@@ -379,6 +382,19 @@ static bool goes_in_parts(const struct rel *r, const struct rel_node *n)
 	return n->kind == RAIL_SEQ && (n->map != NULL || frame_len(n) > r->conf.room);
 }
 
+// It went out whole, but the path has become smaller: all of it is due again.
+static bool cut_sent(struct rel *r, uint64_t seq, struct kept *k)
+{
+	if (!cut(r, node_at(r->q.hold, k->node)))
+		return false;
+	if (k->copies != 0)
+		r->n_lost++;
+	k->copies = 0;
+	if (r->lost_lo > seq)
+		r->lost_lo = seq;
+	return true;
+}
+
 // Lost frames in a row from seq on. Parts are alone.
 static bool put_again(
 	struct rel *r, struct rel_dgram *out, uint64_t seq, bool probe, uint64_t now_ns)
@@ -388,7 +404,7 @@ static bool put_again(
 	bool ctl = is_ctl(n->kind);
 	struct rec *rec;
 
-	if (goes_in_parts(r, n) && n->map == NULL && !cut(r, n))
+	if (goes_in_parts(r, n) && n->map == NULL && !cut_sent(r, seq, k))
 		return false;
 	if (probe && k->copies >= COPIES_MAX)
 		return false;
@@ -497,8 +513,11 @@ static bool put_ack_only(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 	if (!rel_ack_due(r, now_ns))
 		return false;
 	rec = rec_new(r, 0);
-	if (rec == NULL)
+	if (rec == NULL) { // all counters are in flight: a time-out is near
+		r->ack_now = false;
+		r->ack_by_ns = now_ns + ACK_LATER_NS;
 		return false;
+	}
 	put_ack(r, out, 0, now_ns);
 	if (out->len == 0) {
 		r->counter--;
@@ -544,8 +563,10 @@ bool rel_next(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 	rel_hold_flush(r->q.hold);
 	if (unlikely(r->n_raws != 0) && put_raw(r, out, now_ns))
 		return true;
-	if (unlikely(r->closed))
+	if (unlikely(r->closed)) {
+		r->next_ns = UINT64_MAX;
 		return false;
+	}
 	if (unlikely(r->probe_due) && put_probe(r, out, now_ns))
 		return true;
 	if (unlikely(r->ctl_head != 0) && put_ctl(r, out, now_ns))
@@ -563,7 +584,11 @@ bool rel_next(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 			return true;
 		}
 	}
-	return put_ack_only(r, out, now_ns);
+	if (put_ack_only(r, out, now_ns))
+		return true;
+	// else it waits for an ACK, a push or a timer
+	r->next_ns = rel_tx_has_work(r) && now_ns < r->pace_ns ? r->pace_ns : UINT64_MAX;
+	return false;
 }
 
 // ---- the end ----
@@ -597,13 +622,13 @@ void rel_tx_trim(struct rel *r)
 			chunk_drop(r, r->kept_dir, (uint32_t)(((r->una - 1) & mask) >> KEPT_LOG2));
 	}
 	while (r->rec_tail < r->flight_lo &&
-		(r->n_late == 0 || r->flight_lo - r->rec_tail > REL_LATE_RECS)) {
+		(r->n_late == 0 || r->flight_lo - r->rec_tail > r->n_recs / REL_LATE_PART)) {
 		if (rec_at(r, r->rec_tail)->state == REC_LOST)
 			r->n_late--;
 		r->rec_tail++;
-		if (unlikely(is_behind(r->rec_tail, r->counter, RECS_LOG2, r->window)))
-			chunk_drop(
-				r, r->rec_dir, (uint32_t)(((r->rec_tail - 1) & mask) >> RECS_LOG2));
+		if (unlikely(is_behind(r->rec_tail, r->counter, RECS_LOG2, r->n_recs)))
+			chunk_drop(r, r->rec_dir,
+				(uint32_t)(((r->rec_tail - 1) & (r->n_recs - 1)) >> RECS_LOG2));
 	}
 }
 
@@ -617,7 +642,7 @@ void rel_tx_release_chunks(struct rel *r)
 	r->n_late = 0;
 	for (uint32_t i = 0; i < (n >> KEPT_LOG2 == 0 ? 1 : n >> KEPT_LOG2); i++)
 		chunk_drop(r, r->kept_dir, i);
-	for (uint32_t i = 0; i < n >> RECS_LOG2; i++)
+	for (uint32_t i = 0; i < r->n_recs >> RECS_LOG2; i++)
 		chunk_drop(r, r->rec_dir, i);
 }
 

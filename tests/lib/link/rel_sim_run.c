@@ -110,6 +110,7 @@ int main(int argc, char **argv)
 	struct sim_conf c;
 	int rc = 0;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	sim_conf_default(&c, 1);
 	c.len_min = 1392;
 	c.len_max = 1392;
@@ -137,6 +138,8 @@ int main(int argc, char **argv)
 			printf("FAILED seed %lu: %s\n", (unsigned long)seed, r.why);
 			rc = 1;
 		}
+		if (random_runs == 1)
+			show(&x, &r);
 	}
 	return rc;
 }
