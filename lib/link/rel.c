@@ -222,6 +222,7 @@ void rel_stats(const struct rel *r, struct rel_stats *out)
 	out->srtt_ns = r->srtt_ns;
 	out->min_rtt_ns = r->min_rtt_ns;
 	out->rttvar_ns = r->rttvar_ns;
+	out->pto_ns = rel_loss_pto_ns(r, 0);
 	out->cwnd = cc_cwnd(&r->cc);
 	out->in_flight = cc_in_flight(&r->cc);
 	out->rate = cc_rate(&r->cc);

@@ -255,22 +255,14 @@ static void account_link(struct rel_hold *h, uint16_t id)
 	*head = (uint16_t)(id + 1);
 }
 
-void rel_hold_account_add(struct rel_hold *h, uint16_t account, int32_t bufs)
+void rel_hold_account_move(struct rel_hold *h, uint16_t account, uint32_t bufs)
 {
 	struct account *a = &h->accounts[account];
-	uint32_t now = a->bufs + (uint32_t)bufs;
 
-	h->bufs += (uint32_t)bufs;
-	if (unlikely(h->bufs > h->bufs_max))
-		h->bufs_max = h->bufs;
-	if (likely(now != 0 && a->bufs != 0 && class_of(now) == class_of(a->bufs))) {
-		a->bufs = now;
-		return;
-	}
 	if (a->bufs != 0)
 		account_unlink(h, account);
-	a->bufs = now;
-	if (now != 0)
+	a->bufs = bufs;
+	if (bufs != 0)
 		account_link(h, account);
 	else if (a->closing)
 		account_end(h, a);

@@ -90,6 +90,8 @@ static uint32_t add_piece(struct rel *r, struct rel_got *g, uint32_t *rxe, uint3
 		become_head(r, g, i, head);
 		n->wait |= wait;
 		*rxe = (uint32_t)RXE_JOINING | i;
+		if (g->seq >= r->rx_end)
+			r->rx_end = g->seq + 1;
 		head = i;
 	} else {
 		n->next = node(r, prev)->next;
@@ -129,8 +131,6 @@ enum rel_place rel_join_add(struct rel *r, struct rel_got *g, uint32_t *rxe, uin
 			return PLACE_NONE;
 		pos = till;
 	}
-	if (g->seq >= r->rx_end)
-		r->rx_end = g->seq + 1;
 	i = *rxe & RXE_NODE;
 	if (node(r, i)->prev_in == g->f->total)
 		*whole = i;

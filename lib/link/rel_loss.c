@@ -37,14 +37,14 @@ static void rtt_sample(struct rel *r, uint64_t rtt, uint64_t delay)
 		r->srtt_ns = 1;
 }
 
-static uint64_t pto_ns(const struct rel *r)
+uint64_t rel_loss_pto_ns(const struct rel *r, uint32_t count)
 {
 	uint64_t var = 4 * r->rttvar_ns;
 	uint64_t pto = PTO_FIRST_NS;
 
 	if (r->srtt_ns != 0)
 		pto = r->srtt_ns + (var > GRANULARITY_NS ? var : GRANULARITY_NS) + MAX_ACK_DELAY_NS;
-	pto <<= r->pto_count < 12 ? r->pto_count : 12;
+	pto <<= count < 12 ? count : 12;
 	return pto < REL_PTO_MAX_NS ? pto : REL_PTO_MAX_NS;
 }
 
@@ -310,7 +310,7 @@ void rel_loss_timer(struct rel *r, uint64_t now_ns)
 		r->next_ns = 0;
 		return;
 	}
-	if (now_ns - r->last_eliciting_ns < pto_ns(r))
+	if (now_ns - r->last_eliciting_ns < rel_loss_pto_ns(r, r->pto_count))
 		return;
 	r->next_ns = 0;
 	r->pto_count++;
@@ -329,7 +329,8 @@ uint64_t rel_loss_deadline(const struct rel *r)
 {
 	if (r->n_flight == 0)
 		return UINT64_MAX;
-	return r->loss_ns != 0 ? r->loss_ns : r->last_eliciting_ns + pto_ns(r);
+	return r->loss_ns != 0 ? r->loss_ns
+			       : r->last_eliciting_ns + rel_loss_pto_ns(r, r->pto_count);
 }
 
 // ---- ACK frames ----

@@ -462,6 +462,8 @@ enum rel_place rel_order_add(struct rel *r, struct rel_got *g)
 		place = add_packet(r, g, *e, wait, may_go);
 	else if (g->f->type == RAIL_PART)
 		place = add_part(r, g, e, wait, may_go);
+	else if ((*e & RXE_KIND) == RXE_JOINING) // a sequence is one frame for ever
+		place = PLACE_UNLAWFUL;
 	else
 		place = add_ctl(r, g, wait, may_go);
 	advance(r);

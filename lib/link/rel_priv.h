@@ -157,7 +157,7 @@ struct rel_map *rel_hold_map_new(struct rel_hold *h);
 void rel_hold_map_free(struct rel_hold *h, struct rel_map *m);
 void rel_hold_flush(struct rel_hold *h);
 void rel_hold_move(struct rel_hold *h, uint32_t route, uint32_t bufs); // class changes
-void rel_hold_account_add(struct rel_hold *h, uint16_t account, int32_t bufs);
+void rel_hold_account_move(struct rel_hold *h, uint16_t account, uint32_t bufs); // class changes
 void rel_hold_press(struct rel_hold *h, uint32_t route); // over the budget: something has to go
 void rel_hold_make_room(struct rel_hold *h, uint16_t account); // for one below its share
 void rel_hold_doom(struct rel_hold *h, uint32_t route, uint8_t reason);
@@ -190,6 +190,20 @@ static inline void handle_free(struct rel_hold *h, void *handle)
 static inline unsigned class_of(uint32_t bufs)
 {
 	return bufs == 0 ? 0 : 31u - (unsigned)__builtin_clz(bufs);
+}
+
+static inline void rel_hold_account_add(struct rel_hold *h, uint16_t account, int32_t bufs)
+{
+	struct account *a = &h->accounts[account];
+	uint32_t now = a->bufs + (uint32_t)bufs;
+
+	h->bufs += (uint32_t)bufs;
+	if (unlikely(h->bufs > h->bufs_max))
+		h->bufs_max = h->bufs;
+	if (likely(now != 0 && a->bufs != 0 && class_of(now) == class_of(a->bufs)))
+		a->bufs = now;
+	else
+		rel_hold_account_move(h, account, now);
 }
 
 // The route holds so many buffers more (or fewer, as a negative number).
@@ -364,6 +378,7 @@ int rel_loss_on_ack(struct rel *r, const struct rail_ack *ack, uint64_t now_ns);
 void rel_loss_timer(struct rel *r, uint64_t now_ns);
 uint64_t rel_loss_deadline(const struct rel *r);
 void rel_loss_seq_acked(struct rel *r, uint64_t seq);
+uint64_t rel_loss_pto_ns(const struct rel *r, uint32_t count); // after so many in a row
 void rel_loss_repace(struct rel *r);
 void rel_loss_settle(struct rel *r); // forgets what is behind the oldest in flight
 // rel_tx.c

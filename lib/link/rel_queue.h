@@ -47,7 +47,8 @@ void rel_queue_drain(struct rel_queue *q, uint32_t route);
 // Abnormal end: what it holds is freed, EMPTY takes the place of what is unacked. Error and Close
 // may be pushed afterwards with REL_PUSH_LAST, then rel_queue_drain() must be called.
 void rel_queue_abort(struct rel_queue *q, uint32_t route, uint64_t now_ns);
-// After a reset of the link (or for a sink): forgets the route at once, without REL_EV_DONE.
+// After a reset of the link (or for a sink): forgets the route at once, without REL_EV_DONE. What
+// was told of it stays told: take all events before the index is used again.
 void rel_queue_forget(struct rel_queue *q, uint32_t route);
 
 // The reader of a sink holds this route up, or no longer. (Links do it themselves, by PAUSE.)

@@ -61,6 +61,7 @@ static enum rel_verdict on_frame(struct rel *r, struct rel_got *g)
 	case RAIL_ROUTE: // both sides agreed on reliable mode
 		return REL_CLOSE_PROTOCOL;
 	case RAIL_PROBE:
+		r->ack_now = true; // it may measure the round trip
 		return REL_COMMIT;
 	default:
 		r->conf.on_frame(r->q.hold->conf.ctx, r->conf.link, g->f);

@@ -115,31 +115,37 @@ static inline void put_seq_hdr(uint8_t *p, uint8_t type, uint32_t seq, uint32_t 
 	be16_put(p + 6, (uint16_t)dist);
 }
 
-// A whole frame: the packet, or what a control frame says.
-static void put_frame(struct rel *r, struct rel_dgram *out, uint64_t seq, const struct kept *k)
+static void put_ctl_frame(
+	struct rel_dgram *out, uint32_t seq, uint32_t dist, const struct rel_node *n)
 {
-	const struct rel_node *n = node_at(r->q.hold, k->node);
-	uint32_t wire = (uint32_t)seq;
 	struct rail_frame f = {.type = n->kind,
-		.seq = wire,
-		.distance = k->dist,
+		.seq = seq,
+		.distance = dist,
 		.route_id = n->pkt_off,
 		.limit_s = n->arg,
 		.code = (uint8_t)n->arg};
-	struct rel_piece *p;
-	struct bytes_w w;
+	struct rel_piece *p = piece_add(out, frame_len(n));
+	struct bytes_w w = bytes_w(&out->hdr[p->hdr_off], p->hdr_len);
 
-	if (likely(n->kind == RAIL_SEQ)) {
-		p = piece_add(out, RAIL_SEQ_HDR_LEN);
-		put_seq_hdr(&out->hdr[p->hdr_off], RAIL_SEQ, wire, k->dist);
-		p->handle = n->handle;
-		p->len = n->len;
-		out->len += n->len;
+	rail_frame_encode(&w, &f);
+}
+
+// A whole frame: the packet, or what a control frame says.
+static inline void put_frame(
+	struct rel *r, struct rel_dgram *out, uint64_t seq, const struct kept *k)
+{
+	const struct rel_node *n = node_at(r->q.hold, k->node);
+	struct rel_piece *p;
+
+	if (unlikely(n->kind != RAIL_SEQ)) {
+		put_ctl_frame(out, (uint32_t)seq, k->dist, n);
 		return;
 	}
-	p = piece_add(out, frame_len(n));
-	w = bytes_w(&out->hdr[p->hdr_off], p->hdr_len);
-	rail_frame_encode(&w, &f);
+	p = piece_add(out, RAIL_SEQ_HDR_LEN);
+	put_seq_hdr(&out->hdr[p->hdr_off], RAIL_SEQ, (uint32_t)seq, k->dist);
+	p->handle = n->handle;
+	p->len = n->len;
+	out->len += n->len;
 }
 
 static void put_ack(struct rel *r, struct rel_dgram *out, uint32_t frame, uint64_t now_ns)

@@ -114,7 +114,7 @@ static void route_make(struct sim *s, unsigned k)
 		rt->n = rt->n > n ? n : rt->n;
 		if (!s->c.ring && first == n - 1)
 			first = 0;
-	} else if (k % 2 != 0 && sim_chance(s, 500000)) {
+	} else if (!s->c.one_way && k % 2 != 0 && sim_chance(s, 500000)) {
 		up = false;
 		first = n - 1;
 	}

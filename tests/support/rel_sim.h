@@ -40,6 +40,7 @@ struct sim_conf {
 	uint16_t stop_limit_s;
 	uint64_t abort_ns; // a node ends a route, 0: never
 	uint64_t reset_ns; // a link loses its state
+	bool one_way; // all routes go from node 0 to the last
 	bool route_per_wire; // routes end at the next node, so that each wire has its own
 	uint64_t limit_ns; // end of the world
 	uint64_t warm_ns; // what is measured begins here

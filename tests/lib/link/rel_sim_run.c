@@ -24,6 +24,7 @@ static const struct {
 	ARG("nodes", n_nodes),
 	ARG("ring", ring),
 	ARG("routes", n_routes),
+	ARG("one_way", one_way),
 	ARG("packets", packets),
 	ARG("len_min", len_min),
 	ARG("len_max", len_max),
@@ -114,6 +115,7 @@ int main(int argc, char **argv)
 	sim_conf_default(&c, 1);
 	c.len_min = 1392;
 	c.len_max = 1392;
+	c.one_way = true;
 	c.packets = 1000000000;
 	c.limit_ns = 10000000000;
 	for (int i = 1; i < argc; i++)

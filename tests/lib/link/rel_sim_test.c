@@ -1,0 +1,175 @@
+// The reliable link in simulated worlds (tests/support/rel_sim.h): nothing is lost, doubled or out
+// of order on a route that lives, memory is bounded, each route that was closed has its reason, no
+// handle leaks. A failing seed is printed; `rel_sim_run random=1 seed=N` shows it again.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lib/wire/rail_frame.h"
+#include "tests/support/rel_sim.h"
+
+#define MS 1000000ull
+#define S 1000000000ull
+
+static void run(const struct sim_conf *c, struct sim_result *r)
+{
+	if (sim_run(c, r) < 0)
+		fail_msg("seed %lu: %s", (unsigned long)c->seed, r->why);
+}
+
+static void anything_may_happen(void **state)
+{
+	enum { RUNS = 4000 };
+	unsigned completed = 0, closed = 0, reasons = 0;
+	struct sim_result r;
+	struct sim_conf c;
+
+	for (uint64_t seed = 1; seed <= RUNS; seed++) {
+		sim_conf_random(&c, seed);
+		run(&c, &r);
+		completed += r.completed;
+		closed += r.closed;
+		reasons |= r.reasons;
+	}
+	print_message("%u worlds: %u routes completed, %u closed, reasons 0x%x\n", RUNS, completed,
+		closed, reasons);
+	// the worlds are worth something only if all of it does happen
+	assert_true(completed > 1000 && closed > 100);
+	assert_int_equal(
+		reasons & (1 << RAIL_GONE_HELD | 1 << RAIL_GONE_STALLED | 1 << RAIL_GONE_RESET |
+				  1 << RAIL_GONE_HOP_DOWN | 1 << RAIL_GONE_RULE),
+		1 << RAIL_GONE_HELD | 1 << RAIL_GONE_STALLED | 1 << RAIL_GONE_RESET |
+			1 << RAIL_GONE_HOP_DOWN | 1 << RAIL_GONE_RULE);
+}
+
+static void same_seed_same_world(void **state)
+{
+	struct sim_result a, b;
+	struct sim_conf c;
+
+	for (uint64_t seed = 1; seed < 20; seed++) {
+		sim_conf_random(&c, seed);
+		run(&c, &a);
+		run(&c, &b);
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+}
+
+static void nothing_is_repeated_without_loss(void **state)
+{
+	struct sim_result r;
+	struct sim_conf c;
+
+	sim_conf_default(&c, 1);
+	c.packets = 3000;
+	c.n_routes = 5;
+	run(&c, &r);
+	assert_int_equal(r.completed, 5);
+	assert_int_equal(r.lost, 0);
+	assert_int_equal(r.rtx, 0);
+	assert_int_equal(r.held, 0);
+}
+
+static double jain(const struct sim_conf *c, const struct sim_result *r)
+{
+	double sum = 0, sq = 0;
+
+	for (unsigned k = 0; k < c->n_routes; k++) {
+		sum += (double)r->route_bytes[k];
+		sq += (double)r->route_bytes[k] * (double)r->route_bytes[k];
+	}
+	return sum * sum / (c->n_routes * sq);
+}
+
+// Ten routes share a link of 20 Mbit/s, 50 ms round trip.
+static void routes_share_a_link_fairly(void **state)
+{
+	struct sim_result r;
+	struct sim_conf c;
+	double of_best;
+
+	sim_conf_default(&c, 1);
+	c.n_routes = 10;
+	c.one_way = true;
+	c.len_min = 200; // as different as packets may be
+	c.len_max = 1392;
+	c.packets = 1000000;
+	c.start_gap_ns = 100 * MS;
+	c.there = (struct sim_wire_conf){
+		.delay_ns = 25 * MS, .rate_Bps = 2500000, .queue_bytes = 125000};
+	c.back.delay_ns = 25 * MS;
+	c.warm_ns = 3 * S;
+	c.limit_ns = 10 * S;
+	run(&c, &r);
+	of_best = (double)r.bytes / 7 / 2500000;
+	print_message("Jain %.4f, %.3f of the line, queue %.1f ms\n", jain(&c, &r), of_best,
+		(double)r.queue_sum_ns / (double)r.queue_n / 1e6);
+	assert_true(jain(&c, &r) > 0.99);
+	assert_true(of_best > 0.8);
+}
+
+// A reader that does not read holds up its own route alone, for as long as it likes.
+static void slow_reader_delays_no_other(void **state)
+{
+	struct sim_result r;
+	struct sim_conf c;
+
+	sim_conf_default(&c, 1);
+	c.n_nodes = 4;
+	c.n_routes = 4;
+	c.one_way = true;
+	c.packets = 3000;
+	c.stop_nth = 4; // route 0
+	c.stop_ns = 1;
+	c.there.rate_Bps = 5000000;
+	c.there.queue_bytes = 100000;
+	c.warm_ns = 1;
+	c.limit_ns = 20 * S;
+	run(&c, &r);
+	print_message("%u buffers at most\n", r.bufs_max);
+	assert_int_equal(r.completed, 3);
+	assert_int_equal(r.reasons, 0);
+	assert_true(r.pauses > 0);
+	// 64 KiB and what was on its way, at each node
+	assert_true(r.bufs_max < 1000);
+}
+
+// Full buffers in both directions of a ring of three: nobody waits for ever.
+static void full_ring_dissolves(void **state)
+{
+	struct sim_result r;
+	struct sim_conf c;
+
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		sim_conf_default(&c, seed);
+		c.n_nodes = 3;
+		c.ring = true;
+		c.n_routes = 12;
+		c.packets = 600;
+		c.max_bufs = 300;
+		c.there = (struct sim_wire_conf){.delay_ns = 20 * MS,
+			.loss_ppm = 20000,
+			.rate_Bps = 500000,
+			.queue_bytes = 30000};
+		c.back = c.there;
+		run(&c, &r);
+		assert_int_equal(r.completed + r.closed, 12);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_repeated_without_loss),
+		cmocka_unit_test(same_seed_same_world),
+		cmocka_unit_test(routes_share_a_link_fairly),
+		cmocka_unit_test(slow_reader_delays_no_other),
+		cmocka_unit_test(full_ring_dissolves),
+		cmocka_unit_test(anything_may_happen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
