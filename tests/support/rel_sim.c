@@ -120,13 +120,13 @@ static void route_make(struct sim *s, unsigned k)
 	}
 	for (unsigned i = 0; i < rt->n; i++) {
 		unsigned at = up ? (first + i) % n : first - i;
-		struct node *nd = &s->node[at];
-		struct rule *r = &nd->rule[nd->n_rules++];
+		struct node *here = &s->node[at];
+		struct rule *r = &here->rule[here->n_rules++];
 
-		rt->node[i] = nd;
+		rt->node[i] = here;
 		rt->rule[i] = r;
 		*r = (struct rule){.route = k, .pos = i, .open = true};
-		r->id = (uint32_t)(sim_random(s) & 0xffff) << 16 | nd->n_rules;
+		r->id = (uint32_t)(sim_random(s) & 0xffff) << 16 | here->n_rules;
 	}
 	for (unsigned i = 0; i < rt->n; i++) {
 		struct rule *r = rt->rule[i];
