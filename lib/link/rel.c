@@ -104,7 +104,7 @@ struct rel *rel_init(void *mem, struct rel_hold *h, const struct rel_conf *conf,
 
 static void free_all(struct rel *r)
 {
-	rel_tx_free_all(r);
+	rel_kept_free_all(r);
 	rel_ctl_free_all(r);
 	rel_order_free_all(r);
 	rel_queue_reset(&r->q);
@@ -164,7 +164,7 @@ static void idle(struct rel *r, uint64_t now_ns)
 	if (now_ns - r->idle_ns < IDLE_NS)
 		return;
 	r->idle_ns = 0;
-	rel_tx_release_chunks(r);
+	rel_kept_release_chunks(r);
 	rel_order_release_chunks(r);
 }
 

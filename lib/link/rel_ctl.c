@@ -67,7 +67,7 @@ void rel_ctl_free_all(struct rel *r)
 
 void rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, uint64_t now_ns)
 {
-	uint32_t route = rel_queue_find(&r->q, id);
+	uint32_t route = rel_ids_find(&r->q, id);
 	struct rel_event ev = {.kind = REL_EV_GONE,
 		.reason = (uint8_t)arg,
 		.route = route,

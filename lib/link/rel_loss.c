@@ -252,7 +252,7 @@ static void settle(struct rel *r)
 void rel_loss_settle(struct rel *r)
 {
 	settle(r);
-	rel_tx_trim(r);
+	rel_kept_trim(r);
 }
 
 // Datagrams that later ones overtook. Returns whether there were any.
@@ -306,7 +306,7 @@ void rel_loss_timer(struct rel *r, uint64_t now_ns)
 			cc_ack_end(&r->cc, 0, now_ns);
 			rel_loss_repace(r);
 		}
-		rel_tx_trim(r);
+		rel_kept_trim(r);
 		r->next_ns = 0;
 		return;
 	}
@@ -420,6 +420,6 @@ int rel_loss_on_ack(struct rel *r, const struct rail_ack *ack, uint64_t now_ns)
 		cc_ack_end(&r->cc, rtt, now_ns);
 		rel_loss_repace(r);
 	}
-	rel_tx_trim(r);
+	rel_kept_trim(r);
 	return 0;
 }

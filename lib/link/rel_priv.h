@@ -21,11 +21,17 @@ struct rel_queue {
 	uint64_t key;
 };
 
-uint32_t rel_queue_find(const struct rel_queue *q, uint32_t next_id); // or REL_NO_ROUTE
 uint32_t rel_queue_peek(struct rel_queue *q); // node that is next
 void rel_queue_pop(struct rel_queue *q, uint32_t node);
 void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t bufs);
 void rel_queue_reset(struct rel_queue *q); // forgets all routes
+
+// rel_ids.c
+int rel_ids_add(struct rel_queue *q, uint32_t route, uint32_t next_id);
+void rel_ids_del(struct rel_queue *q, uint32_t route);
+uint32_t rel_ids_find(const struct rel_queue *q, uint32_t next_id); // or REL_NO_ROUTE
+uint32_t rel_ids_any(struct rel_queue *q);
+void rel_ids_free(struct rel_queue *q);
 
 // ---- the link ----
 
@@ -168,11 +174,12 @@ void rel_loss_seq_acked(struct rel *r, uint64_t seq);
 uint64_t rel_loss_pto_ns(const struct rel *r, uint32_t count); // after so many in a row
 void rel_loss_repace(struct rel *r);
 void rel_loss_settle(struct rel *r); // forgets what is behind the oldest in flight
+// rel_kept.c
+void rel_kept_trim(struct rel *r); // chunks that are behind
+void rel_kept_free_all(struct rel *r);
+void rel_kept_empty(struct rel *r, uint32_t route); // EMPTY takes the place of what is unacked
+void rel_kept_release_chunks(struct rel *r);
 // rel_tx.c
-void rel_tx_trim(struct rel *r); // chunks that are behind
-void rel_tx_free_all(struct rel *r);
-void rel_tx_empty(struct rel *r, uint32_t route); // EMPTY takes the place of what is unacked
-void rel_tx_release_chunks(struct rel *r);
 bool rel_tx_has_work(const struct rel *r);
 // rel_ctl.c
 void rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg);

@@ -4,100 +4,11 @@
 
 #include "lib/link/rel_priv.h"
 
-enum { DEBT_UNIT = 64, BUCKET_LOAD_LOG2 = 1 };
+enum { DEBT_UNIT = 64 };
 
 static inline struct route *route_at(const struct rel_queue *q, uint32_t route)
 {
 	return &q->hold->routes[route];
-}
-
-// ---- next id -> route: linear hashing, keyed, since the peer chooses the ids ----
-
-static uint32_t hash(const struct rel_queue *q, uint32_t id)
-{
-	__uint128_t x = (__uint128_t)(q->key ^ id) * 0x9e3779b97f4a7c15ull;
-	uint64_t y = (uint64_t)x ^ (uint64_t)(x >> 64);
-
-	x = (__uint128_t)(y ^ q->key) * (q->key | 1);
-	return (uint32_t)((uint64_t)x ^ (uint64_t)(x >> 64));
-}
-
-static uint32_t *bucket_at(const struct rel_queue *q, uint32_t i)
-{
-	return &q->bucket[i >> BUCKETS_LOG2][i & ((1u << BUCKETS_LOG2) - 1)];
-}
-
-static uint32_t bucket_of(const struct rel_queue *q, uint32_t h)
-{
-	uint32_t mask = (2u << class_of(q->n_buckets - 1)) - 1; // of the level that is being made
-	uint32_t i = h & (q->n_buckets == 1 ? 0 : mask);
-
-	return i < q->n_buckets ? i : i & (mask >> 1);
-}
-
-uint32_t rel_queue_find(const struct rel_queue *q, uint32_t next_id)
-{
-	uint32_t i = q->n_buckets == 0 ? 0 : *bucket_at(q, bucket_of(q, hash(q, next_id)));
-
-	while (i != 0 && route_at(q, i - 1)->id != next_id)
-		i = route_at(q, i - 1)->hash_next;
-	return i - 1; // REL_NO_ROUTE when it is 0
-}
-
-// One bucket more: part of another one's routes belong there.
-static void split_bucket(struct rel_queue *q)
-{
-	uint32_t n = q->n_buckets, from, i, next;
-
-	if (n >> BUCKETS_LOG2 >= REL_HASH_DIR)
-		return; // chains get longer
-	if ((n & ((1u << BUCKETS_LOG2) - 1)) == 0) {
-		q->bucket[n >> BUCKETS_LOG2] = rel_hold_chunk(q->hold);
-		if (q->bucket[n >> BUCKETS_LOG2] == NULL)
-			return;
-	}
-	*bucket_at(q, n) = 0;
-	q->n_buckets++;
-	if (n == 0)
-		return;
-	from = n - (1u << class_of(n));
-	i = *bucket_at(q, from);
-	*bucket_at(q, from) = 0;
-	for (; i != 0; i = next) {
-		struct route *rt = route_at(q, i - 1);
-		uint32_t *b = bucket_at(q, bucket_of(q, hash(q, rt->id)));
-
-		next = rt->hash_next;
-		rt->hash_next = *b;
-		*b = i;
-	}
-}
-
-static int hash_add(struct rel_queue *q, uint32_t route, uint32_t next_id)
-{
-	uint32_t *b;
-
-	if (rel_queue_find(q, next_id) != REL_NO_ROUTE)
-		return -EEXIST;
-	if (q->n_routes >= q->n_buckets << BUCKET_LOAD_LOG2)
-		split_bucket(q);
-	if (q->n_buckets == 0)
-		return -ENOSPC;
-	b = bucket_at(q, bucket_of(q, hash(q, next_id)));
-	route_at(q, route)->hash_next = *b;
-	*b = route + 1;
-	q->n_routes++;
-	return 0;
-}
-
-static void hash_del(struct rel_queue *q, uint32_t route)
-{
-	uint32_t *p = bucket_at(q, bucket_of(q, hash(q, route_at(q, route)->id)));
-
-	while (*p != route + 1)
-		p = &route_at(q, *p - 1)->hash_next;
-	*p = route_at(q, route)->hash_next;
-	q->n_routes--;
 }
 
 // ---- life of a route ----
@@ -109,7 +20,7 @@ int rel_queue_open(struct rel_queue *q, uint32_t route, uint32_t next_id)
 
 	rt->id = next_id;
 	if (q->rel != NULL)
-		rc = hash_add(q, route, next_id);
+		rc = rel_ids_add(q, route, next_id);
 	if (rc < 0) {
 		rt->id = 0;
 		return rc;
@@ -239,7 +150,7 @@ static void end_if_done(struct rel_queue *q, uint32_t route)
 	if (!rel_hold_tell(q->hold, &ev))
 		return;
 	if (q->rel != NULL)
-		hash_del(q, route);
+		rel_ids_del(q, route);
 	route_clear(q, route);
 }
 
@@ -263,7 +174,7 @@ void rel_queue_abort(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 	if (rt->flags & RT_URGENT)
 		urgent_remove(q, route);
 	if (q->rel != NULL && (rt->flags & RT_SENT))
-		rel_tx_empty(q->rel, route);
+		rel_kept_empty(q->rel, route);
 	rt->flags &= RT_OPEN | RT_SENT | RT_ACTIVE; // Error and Close may follow
 	rt->flags |= RT_ENDING;
 }
@@ -279,21 +190,20 @@ void rel_queue_forget(struct rel_queue *q, uint32_t route)
 		round_remove(q, route);
 	urgent_remove(q, route);
 	if (q->rel != NULL)
-		hash_del(q, route);
+		rel_ids_del(q, route);
 	route_clear(q, route);
 }
 
 void rel_queue_reset(struct rel_queue *q)
 {
+	uint32_t route;
+
 	q->round = 0; // at once, not one by one
-	for (uint32_t b = 0; b < q->n_buckets; b++)
-		while (*bucket_at(q, b) != 0) {
-			route_at(q, *bucket_at(q, b) - 1)->flags &= (uint16_t)~RT_ACTIVE;
-			rel_queue_forget(q, *bucket_at(q, b) - 1);
-		}
-	for (uint32_t c = 0; c << BUCKETS_LOG2 < q->n_buckets; c++)
-		rel_hold_chunk_put(q->hold, q->bucket[c]);
-	q->n_buckets = 0;
+	while ((route = rel_ids_any(q)) != REL_NO_ROUTE) {
+		route_at(q, route)->flags &= (uint16_t)~RT_ACTIVE;
+		rel_queue_forget(q, route);
+	}
+	rel_ids_free(q);
 }
 
 // ---- pausing ----
