@@ -82,9 +82,9 @@ struct rel_event {
 	bool ok;
 	uint16_t limit_s; // 0 = never
 	uint32_t route; // index, or REL_NO_ROUTE
-	uint32_t route_id; // on the wire
+	uint32_t route_id; // on the wire: next id of route, or our id of what comes in by link
 	uint32_t size;
-	void *link; // rel_conf.link
+	void *link; // rel_conf.link; NULL where `route` says enough
 };
 
 struct rel_hold_stats {

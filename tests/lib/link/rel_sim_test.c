@@ -77,6 +77,28 @@ static void nothing_is_repeated_without_loss(void **state)
 	assert_int_equal(r.held, 0);
 }
 
+// Sequences, counters and rings go around many times, with holes in them.
+static void long_transfers_go_around_the_rings(void **state)
+{
+	static const uint8_t windows[] = {10, 12, 18};
+	struct sim_result r;
+	struct sim_conf c;
+
+	for (unsigned i = 0; i < sizeof(windows); i++) {
+		sim_conf_default(&c, 7);
+		c.packets = 30000;
+		c.n_routes = 3;
+		c.window_log2 = windows[i];
+		c.there.loss_ppm = 10000;
+		c.there.reorder_ppm = 10000;
+		c.back.loss_ppm = 100000;
+		c.limit_ns = 3600 * S;
+		run(&c, &r);
+		assert_int_equal(r.completed, 3);
+		assert_true(r.lost > 500);
+	}
+}
+
 static double jain(const struct sim_conf *c, const struct sim_result *r)
 {
 	double sum = 0, sq = 0;
@@ -169,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_repeated_without_loss),
 		cmocka_unit_test(same_seed_same_world),
+		cmocka_unit_test(long_transfers_go_around_the_rings),
 		cmocka_unit_test(routes_share_a_link_fairly),
 		cmocka_unit_test(slow_reader_delays_no_other),
 		cmocka_unit_test(full_ring_dissolves),
