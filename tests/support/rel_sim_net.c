@@ -198,6 +198,7 @@ static void deliver(struct sim *s, struct end *e, struct rel_out *out)
 		sim_node_forward(s, e->node, e, b);
 	}
 	out->n = 0;
+	sim_node_events(s, e->node);
 }
 
 void sim_link_rx(struct sim *s, struct dgram *d)

@@ -7,7 +7,7 @@
 #include "lib/wire/rail.h"
 #include "tests/support/rel_sim.h"
 
-enum { NODES = 8, ROUTES = 64, RULES = 256, SPARE = 1024, OUT_CAP = 256, BODY_LEN = 12 };
+enum { NODES = 8, ROUTES = 64, RULES = 256, SPARE = 1024, OUT_CAP = REL_SEGS_MAX, BODY_LEN = 12 };
 
 struct buf {
 	uint32_t len;
@@ -135,3 +135,4 @@ void sim_node_free(struct sim *s, struct node *n);
 void sim_node_forward(struct sim *s, struct node *n, struct end *in, struct buf *b);
 void sim_node_end_rule(struct sim *s, struct node *n, struct rule *r, uint8_t reason, bool tell_in);
 void sim_node_turn(struct sim *s, struct node *n);
+void sim_node_events(struct sim *s, struct node *n);
