@@ -4,6 +4,8 @@
 
 #include "tests/support/aead.h"
 
+enum { RTT_NS = 100 * 1000 };
+
 static struct node *node_of(struct wctx *w)
 {
 	return container_of(w, struct node, w);
@@ -277,6 +279,8 @@ void settle(struct pair *p)
 		deliver_all(&p->b, &p->a);
 		if (p->a.n_wire == 0 && p->b.n_wire == 0)
 			return;
+		if (p->reliable) // a round trip that takes no time is measured for ever
+			set_now(p, p->now_ns + RTT_NS);
 	}
 	fail_msg("the two never stop talking");
 }

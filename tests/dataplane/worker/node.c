@@ -172,7 +172,9 @@ static void make_tables(struct node *n)
 	n->hops = hop_table_new(&(struct hop_table_conf){.hop_max = 16,
 		.rx_index_bits = 8,
 		.n_workers = (uint16_t)n->conf.workers,
-		.stats = n->region.stats});
+		.stats = n->region.stats,
+		.rel_bufs = n->conf.rel_bufs,
+		.rules = &n->rules});
 	assert_non_null(n->hops);
 }
 

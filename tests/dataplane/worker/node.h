@@ -50,6 +50,7 @@ struct node_conf {
 	uint8_t exception; // PORT_DROP or PORT_KERNEL_COPY
 	bool threads; // the caller launches the workers
 	uint32_t up_size; // bytes of the up rings, 0 = plenty
+	uint32_t rel_bufs; // packets that reliable hops of a worker keep, 0 = no such hops
 };
 
 struct node {
