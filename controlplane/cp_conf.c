@@ -18,7 +18,7 @@
 #include <string.h>
 
 static const char *const offload_names[] = {"auto", "no", NULL}; // enum api_offload
-static const char *const mode_names[] = {"datagram", NULL};
+static const char *const mode_names[] = {"datagram", "reliable", NULL};
 static const char *const cipher_names[] = {
 	"auto", "chacha20-poly1305", "aes-256-gcm", "none", NULL};
 static const char *const type_names[] = {"consume", "forward", "intermediary", NULL};
@@ -114,7 +114,8 @@ static const struct conf_item items[] = {
 	{"transport", "interface", CONF_STR, .flags = CONF_LIVE, TP(interface), .check = check_if,
 		.help = "interface of a link-local address"},
 	{"transport", "mode", CONF_ENUM, .def = "datagram", .flags = CONF_LIVE, TP(mode),
-		.names = mode_names, .help = "datagram: packets may get lost, as in IP"},
+		.names = mode_names,
+		.help = "reliable: nothing is lost while a route lives; datagram: as in IP"},
 	{"transport", "cipher", CONF_ENUM, .def = "auto", .flags = CONF_LIVE, TP(cipher),
 		.names = cipher_names,
 		.help = "auto: the fastest of both ends; none: no secrecy, if the peer's says so too"},
@@ -227,7 +228,7 @@ static int load_transport(const struct cp_transport_values *v, struct transport_
 	memcpy(t->addr.ip, a.ip, sizeof(t->addr.ip));
 	t->addr.port = a.port;
 	snprintf(t->scope_if, sizeof(t->scope_if), "%s", v->interface);
-	t->mode = HOP_MODE_DATAGRAM;
+	t->mode = (uint8_t)v->mode;
 	t->ciphers = ciphers[v->cipher];
 	t->dial = v->dial && a.port != 0;
 	t->origin = TRANSPORT_CONFIGURED;

@@ -27,7 +27,7 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 		[API_CIPHER_AES] = TRANSPORT_AES};
 	struct api *a = ctx;
 	struct api_transport_add m;
-	struct transport_conf c = {.mode = HOP_MODE_DATAGRAM, .origin = TRANSPORT_ADDED};
+	struct transport_conf c = {.origin = TRANSPORT_ADDED};
 	char err[API_TEXT_MAX] = "out of memory";
 	int rc;
 
@@ -37,11 +37,13 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 			r, -EINVAL, "a transport's name has 1 to 31 characters, no blanks, no '/'");
 		return;
 	}
-	if (m.cipher >= ARRAY_LEN(ciphers) || m.mode != API_MODE_DATAGRAM) {
+	if (m.cipher >= ARRAY_LEN(ciphers) || m.mode > API_MODE_RELIABLE) {
 		api_req_fail(r, -EINVAL,
-			"cipher is auto, chacha20-poly1305, aes-256-gcm or none; mode is datagram");
+			"cipher is auto, chacha20-poly1305, aes-256-gcm or none; mode is reliable "
+			"or datagram");
 		return;
 	}
+	c.mode = m.mode == API_MODE_RELIABLE ? HOP_MODE_RELIABLE : HOP_MODE_DATAGRAM;
 	memcpy(c.name, m.name, sizeof(c.name));
 	memcpy(c.peer.b, m.peer, sizeof(c.peer.b));
 	if (!key_pk_is_valid(&c.peer)) {

@@ -246,6 +246,18 @@ static void tp_counters(const struct stats_hop *h, struct api_transport *t)
 	t->bad_tag = stat_get(&h->c[H_hop_bad_tag]);
 	t->rekeys = stat_get(&h->c[H_hop_rekeys]);
 	t->rtt_us = atomic_load_explicit(&h->rtt_us, memory_order_relaxed);
+	if (t->mode != HOP_MODE_RELIABLE)
+		return;
+	t->tx_lost = stat_get(&h->c[H_hop_tx_lost]);
+	t->retransmitted = stat_get(&h->c[H_hop_tx_retransmitted]);
+	t->timeouts = stat_get(&h->c[H_hop_tx_timeouts]);
+	t->cwnd = stat_get(&h->cwnd);
+	t->in_flight = stat_get(&h->in_flight);
+	t->rate = stat_get(&h->rate);
+	t->min_rtt_us = atomic_load_explicit(&h->min_rtt_us, memory_order_relaxed);
+	t->unacked = atomic_load_explicit(&h->unacked, memory_order_relaxed);
+	t->held = atomic_load_explicit(&h->held, memory_order_relaxed);
+	t->paused = atomic_load_explicit(&h->paused, memory_order_relaxed);
 }
 
 static void note_mtu(void *arg, const struct neigh_path *p)

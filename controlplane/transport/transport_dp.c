@@ -63,6 +63,14 @@ static void keys_fill(struct dpmsg_keys *out, const struct rail_hs_keys *k)
 	out->initiator = k->initiator;
 }
 
+// What both ends keep: the smaller window counts (TLV 10).
+static uint8_t rel_window(uint8_t peers)
+{
+	return peers >= RAIL_WINDOW_LOG2_MIN && peers < RAIL_WINDOW_LOG2_DEFAULT
+		       ? peers
+		       : (uint8_t)RAIL_WINDOW_LOG2_DEFAULT;
+}
+
 static int send_add(struct transport *t, const struct tp_keys_for *k, struct key_cmd *cmd)
 {
 	const struct transport_mgr_conf *conf = &t->m->conf;
@@ -75,6 +83,7 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 		.mode = t->conf.mode,
 		.owner = 0xff,
 		.window_log2 = 13, // 8192 counters
+		.rel_window_log2 = rel_window(k->window_log2),
 		.instance_local = t->instance_local,
 		.instance_remote = k->instance_remote,
 		.handshake_ns = k->handshake_ns,

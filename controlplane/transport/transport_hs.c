@@ -318,6 +318,7 @@ static void response_use(
 		.instance_remote = terms->instance,
 		.handshake_ns = clock_wall_ns(),
 		.payload_max = terms->payload_max,
+		.window_log2 = terms->window_log2,
 		.reset = t->in_dp && !known,
 		.done = on_initiated,
 	};
@@ -452,8 +453,8 @@ static void refuse(struct transport_mgr *m, unsigned worker, const struct up_han
 	char pk[KEY_PK_TEXT_LEN + 1];
 	ssize_t n = rail_hs_refusal_make(side, terms, code, text, out, sizeof(out));
 
-	log_limited(LOG_NOTICE, "refused a handshake of %s: %s", pk_short(&terms->peer, pk),
-		rail_refusal_name(code));
+	log_limited(LOG_NOTICE, "refused a handshake of %s: %s%s%s", pk_short(&terms->peer, pk),
+		rail_refusal_name(code), text[0] != '\0' ? ", " : "", text);
 	if (n > 0)
 		send_stray(m, worker, in, out, (size_t)n);
 }
@@ -464,7 +465,7 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 {
 	struct transport *t = tp_find_pk(m, &terms->peer);
 	enum peer_access access;
-	struct transport_conf conf = {.mode = HOP_MODE_DATAGRAM,
+	struct transport_conf conf = {.mode = terms->mode, // as it likes
 		.ciphers = TRANSPORT_AUTO,
 		.origin = TRANSPORT_ACCEPTED,
 		.peer = terms->peer};
@@ -553,6 +554,7 @@ static void on_answer_path(void *arg, const struct neigh_path *path)
 		.instance_remote = t->pending.instance_remote,
 		.handshake_ns = t->pending.time_ns,
 		.payload_max = a->terms.payload_max,
+		.window_log2 = a->terms.window_log2,
 		.reset = t->pending.reset,
 		.done = on_answered,
 	};
@@ -606,6 +608,14 @@ static void answer(struct transport *t, unsigned worker, const struct up_handsha
 		tp_hs_answer_drop(t);
 }
 
+// For the operators of both ends.
+static const char *mode_text(const struct transport *t)
+{
+	return t->conf.mode == HOP_MODE_RELIABLE
+		       ? "the transport is mode = reliable at the refusing end"
+		       : "the transport is mode = datagram at the refusing end";
+}
+
 static void on_init(
 	struct transport_mgr *m, unsigned worker, const struct up_handshake *in, size_t len)
 {
@@ -633,7 +643,8 @@ static void on_init(
 		code = rail_hs_settle(&offer, &terms, &bit);
 		if (code != 0) {
 			m->stats.drop_hs_refused++;
-			refuse(m, worker, in, &side, &terms, code, "");
+			refuse(m, worker, in, &side, &terms, code,
+				code == RAIL_REFUSAL_MODE ? mode_text(t) : "");
 		} else {
 			answer(t, worker, in, &side, &terms);
 			tp_hs_hurry(t); // the answer may be lost

@@ -484,8 +484,8 @@ static int conf_check(
 		return say(err, err_len, -EINVAL, "peer is not a public key");
 	if (key_pk_cmp(&c->peer, m->self.pk) == 0)
 		return say(err, err_len, -EINVAL, "peer is this node's own key");
-	if (c->mode != HOP_MODE_DATAGRAM)
-		return say(err, err_len, -EINVAL, "only mode = datagram is available");
+	if (c->mode > HOP_MODE_RELIABLE)
+		return say(err, err_len, -EINVAL, "mode is reliable or datagram");
 	if ((c->ciphers & (TRANSPORT_AUTO | TRANSPORT_NONE)) == 0)
 		return say(err, err_len, -EINVAL, "no cipher is left to offer");
 	return 0;

@@ -45,7 +45,7 @@ struct transport_conf {
 	struct key_pk peer;
 	struct dpmsg_addr addr; // port 0: passive, the peer dials
 	char scope_if[16]; // interface of a link-local address, else ""
-	uint8_t mode; // HOP_MODE_DATAGRAM
+	uint8_t mode; // HOP_MODE_*
 	uint8_t ciphers; // mask: what we offer and accept, as far as the data plane has it
 	bool dial;
 	enum transport_origin origin;

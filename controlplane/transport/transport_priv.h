@@ -225,6 +225,7 @@ struct tp_keys_for {
 	uint64_t instance_remote;
 	uint64_t handshake_ns;
 	uint16_t payload_max;
+	uint8_t window_log2; // the peer's (TLV 10); for HOP_ADD
 	bool reset;
 	tp_keys_fn done;
 };

@@ -100,12 +100,6 @@ struct hop_pub {
 	_Atomic uint8_t cipher;
 	_Atomic uint8_t initiator;
 	_Atomic uint8_t dead;
-	// reliable mode
-	_Atomic uint64_t cwnd; // bytes
-	_Atomic uint64_t rate; // bytes per second
-	_Atomic uint32_t min_rtt_us;
-	_Atomic uint32_t unacked; // packets
-	_Atomic uint32_t paused; // routes that leave by it and are paused here
 };
 
 struct hop {

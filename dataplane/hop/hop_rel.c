@@ -76,6 +76,8 @@ void hop_rel_begin(struct wctx *w, struct hop *h)
 	hh->seed = hh->seed * 6364136223846793005ull + 1442695040888963407ull;
 	conf.seed = hh->seed;
 	hr->hop = h;
+	hr->hold = hh->hold;
+	hr->account = conf.account;
 	rel_init(hr->rel, hh->hold, &conf, w->now_ns);
 	hr->begun = true;
 	hop_rel_room(w, h);
@@ -174,20 +176,28 @@ static uint32_t us(uint64_t ns)
 	return ns / 1000 < UINT32_MAX ? (uint32_t)(ns / 1000) : UINT32_MAX;
 }
 
+static void put32(_Atomic uint32_t *to, uint32_t v)
+{
+	atomic_store_explicit(to, v, memory_order_relaxed);
+}
+
 void hop_rel_publish(struct hop *h)
 {
+	struct stats_hop *st = h->st;
 	struct rel_stats now;
 
 	if (!h->rel->begun)
 		return;
 	rel_stats(h->rel->rel, &now);
-	atomic_store_explicit(&h->pub.rtt_us, us(now.srtt_ns), memory_order_relaxed);
-	atomic_store_explicit(&h->st->rtt_us, us(now.srtt_ns), memory_order_relaxed);
-	atomic_store_explicit(&h->pub.min_rtt_us, us(now.min_rtt_ns), memory_order_relaxed);
-	atomic_store_explicit(&h->pub.cwnd, now.cwnd, memory_order_relaxed);
-	atomic_store_explicit(&h->pub.rate, now.rate, memory_order_relaxed);
-	atomic_store_explicit(&h->pub.unacked, now.unacked, memory_order_relaxed);
-	atomic_store_explicit(&h->pub.paused, h->rel->n_paused, memory_order_relaxed);
+	put32(&h->pub.rtt_us, us(now.srtt_ns));
+	put32(&st->rtt_us, us(now.srtt_ns));
+	put32(&st->min_rtt_us, us(now.min_rtt_ns));
+	put32(&st->unacked, now.unacked);
+	put32(&st->paused, h->rel->n_paused);
+	put32(&st->held, rel_hold_account_bufs(h->rel->hold, h->rel->account));
+	atomic_store_explicit(&st->cwnd, now.cwnd, memory_order_relaxed);
+	atomic_store_explicit(&st->in_flight, now.in_flight, memory_order_relaxed);
+	atomic_store_explicit(&st->rate, now.rate, memory_order_relaxed);
 }
 
 // ---- packets in ----

@@ -93,6 +93,8 @@ struct hop_hold {
 struct hop_rel {
 	struct rel *rel;
 	struct hop *hop;
+	const struct rel_hold *hold;
+	uint16_t account; // of what comes in by it
 	struct hop_timer timer;
 	uint32_t ctl; // entry of route id 0
 	uint32_t room; // bytes of frames, as the link knows it

@@ -38,11 +38,6 @@ static void show_pub(const struct hop_pub *pub, uint64_t now_ns, struct evt_hop 
 	out->key_age_ms = age_ms(now_ns, get64(&pub->key_born_ns));
 	out->silent_ms = age_ms(now_ns, get64(&pub->last_rx_ns));
 	out->rtt_us = atomic_load_explicit(&pub->rtt_us, memory_order_relaxed);
-	out->min_rtt_us = atomic_load_explicit(&pub->min_rtt_us, memory_order_relaxed);
-	out->cwnd = get64(&pub->cwnd);
-	out->rate = get64(&pub->rate);
-	out->unacked = atomic_load_explicit(&pub->unacked, memory_order_relaxed);
-	out->paused = atomic_load_explicit(&pub->paused, memory_order_relaxed);
 	out->up = atomic_load_explicit(&pub->dead, memory_order_relaxed) == 0;
 }
 

@@ -103,9 +103,20 @@ struct api_transport {
 	uint64_t replayed;
 	uint64_t bad_tag;
 	uint64_t rekeys;
+	// reliable mode
+	uint64_t tx_lost; // datagrams that were lost on the way to the peer
+	uint64_t retransmitted; // frames that were sent again
+	uint64_t timeouts;
+	uint64_t cwnd; // bytes that may be in flight
+	uint64_t in_flight;
+	uint64_t rate; // bytes per second
+	uint32_t min_rtt_us;
+	uint32_t unacked; // packets
+	uint32_t held; // buffers of packets that came by it and are kept here
+	uint32_t paused; // routes that leave by it and whose ingress waits
 	char note[64]; // why it is not up
 };
-static_assert(sizeof(struct api_transport) == 296, "api_transport");
+static_assert(sizeof(struct api_transport) == 360, "api_transport");
 
 struct api_rule {
 	uint32_t id;

@@ -391,16 +391,10 @@ struct evt_hop {
 	uint32_t rx_index[3]; // live receiver indices, 0 = none; [0] is the one in use
 	uint32_t rtt_us; // datagram mode: last measured, reliable: smoothed; 0 = none
 	char name[DPMSG_NAME_LEN];
-	// reliable mode
-	uint64_t cwnd; // bytes that may be in flight
-	uint64_t rate; // pacing, bytes per second
-	uint32_t min_rtt_us;
-	uint32_t unacked; // packets
-	uint32_t paused; // routes that leave by it and whose ingress has to wait
 	uint8_t rel_window_log2;
-	uint8_t pad[3];
+	uint8_t pad[7];
 };
-static_assert(sizeof(struct evt_hop) == 240, "evt_hop");
+static_assert(sizeof(struct evt_hop) == 216, "evt_hop");
 
 enum rule_gone {
 	RULE_GONE_DEL = 1,

@@ -67,6 +67,14 @@ struct stats_hop { // owner: the hop's worker
 	_Atomic uint32_t
 		hop; // handle, 0 = block not in use; main lcore stores it (release) after the name
 	_Atomic uint32_t rtt_us;
+	// reliable mode, some hundred times a second
+	_Atomic uint64_t cwnd; // bytes that may be in flight
+	_Atomic uint64_t in_flight; // bytes
+	_Atomic uint64_t rate; // bytes per second
+	_Atomic uint32_t min_rtt_us;
+	_Atomic uint32_t unacked; // packets
+	_Atomic uint32_t held; // buffers of packets that came in by it and are kept at its worker
+	_Atomic uint32_t paused; // routes that leave by it and whose ingress waits
 	char name[DPMSG_NAME_LEN]; // owner: main lcore
 };
 

@@ -27,7 +27,7 @@ int cmd_transport_add(struct cli *c)
 {
 	static const char *const ciphers[] = {
 		"auto", "chacha20-poly1305", "none", "aes-256-gcm", NULL};
-	static const char *const modes[] = {"datagram", NULL};
+	static const char *const modes[] = {"datagram", "reliable", NULL};
 	static const char *const yes_no[] = {"no", "yes", NULL};
 	struct api_transport_add m = {.dial = 1};
 	struct arg args[] = {
