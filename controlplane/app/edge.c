@@ -174,6 +174,7 @@ static void unbind(struct edge *e, enum edge_state state)
 		rule_list_cancel(e->look);
 	e->look = NULL;
 	e->state = state;
+	edge_io_pause(e, false);
 	edge_io_room(e); // a packet that waits for room is dropped and reading goes on
 }
 
@@ -189,6 +190,7 @@ static void attached(struct edge *e)
 	uint64_t ms = e->keep_alive_ms / 3;
 
 	e->state = EDGE_ATTACHED;
+	edge_io_pause(e, e->saw_paused);
 	e->sent = false;
 	e->worker = e->m->conf.worker(e->m->conf.worker_arg, e->tx_hop);
 	if (ms > 0)
@@ -208,6 +210,7 @@ static void on_look_rule(void *arg, const struct evt_rule *r)
 		e->wrong_type |= r->type != RULE_FORWARD;
 		e->tx_hop = r->tx_hop;
 		e->keep_alive_ms = r->flags & RULE_STATIC ? 0 : r->keep_alive_ms;
+		e->saw_paused = (r->flags & RULE_PAUSED) != 0;
 	} else if (r->id == e->consume_id) {
 		e->saw_consume = true;
 		e->wrong_type |= r->type != RULE_CONSUME;
@@ -330,10 +333,34 @@ static void on_rule_gone(void *arg, const struct evt_rule *r)
 {
 	struct edge_mgr *m = arg;
 
+	for (struct edge *e = m->edges; e != NULL; e = e->next) {
+		char why[96];
+
+		if (e->state != EDGE_ATTACHED || (r->id != e->forward_id && r->id != e->consume_id))
+			continue;
+		snprintf(why, sizeof(why), "its %s rule is gone: %s",
+			r->id == e->forward_id ? "forward" : "consume", rule_gone_text(r->reason));
+		edge_gone(e, why);
+	}
+}
+
+static void pause_edge(struct edge_mgr *m, uint32_t forward_id, bool paused)
+{
 	for (struct edge *e = m->edges; e != NULL; e = e->next)
-		if (e->state == EDGE_ATTACHED && (r->id == e->forward_id || r->id == e->consume_id))
-			edge_gone(e, r->id == e->forward_id ? "its forward rule is gone"
-							    : "its consume rule is gone");
+		if (e->state == EDGE_ATTACHED && e->forward_id == forward_id && e->paused != paused)
+			edge_io_pause(e, paused);
+}
+
+static void on_route_pause(void *arg, const struct evt_route_pause *r)
+{
+	pause_edge(arg, r->id, r->paused != 0);
+}
+
+// A dump mends what events that were lost would have told.
+static void on_rule(void *arg, const struct evt_rule *r)
+{
+	if (r->type == RULE_FORWARD)
+		pause_edge(arg, r->id, (r->flags & RULE_PAUSED) != 0);
 }
 
 static void on_route(void *arg, unsigned worker, const struct msg_route *msg, size_t n)
@@ -385,7 +412,9 @@ struct edge_mgr *edge_mgr_new(const struct edge_mgr_conf *conf)
 	loop_timer_start(m->retry, RETRY_MS, RETRY_MS);
 	m->handler = (struct dp_handler){.on_detach = on_detach,
 		.on_synced = on_synced,
+		.on_rule = on_rule,
 		.on_rule_gone = on_rule_gone,
+		.on_route_pause = on_route_pause,
 		.on_route = on_route,
 		.on_route_end = on_route_end,
 		.on_room = on_room,

@@ -113,7 +113,9 @@ void edge_io_readable(void *arg, bool readable, bool writable)
 	struct gso_vnet vnet;
 	size_t n, bytes = 0;
 
-	for (int i = 0; i < EDGE_BURST && bytes < EDGE_BURST_BYTES && e->pending_len == 0; i++) {
+	for (int i = 0;
+		i < EDGE_BURST && bytes < EDGE_BURST_BYTES && e->pending_len == 0 && !e->paused;
+		i++) {
 		n = read_packet(e, &vnet);
 		if (n == 0)
 			return;
@@ -140,7 +142,15 @@ void edge_io_room(struct edge *e)
 	} else if (!push(e, e->pending, e->pending_len) || !push_cut(e)) {
 		return;
 	}
-	flow(e, true);
+	flow(e, !e->paused);
+}
+
+void edge_io_pause(struct edge *e, bool paused)
+{
+	if (paused && !e->paused)
+		e->count.waits++;
+	e->paused = paused;
+	flow(e, !paused && e->pending_len == 0);
 }
 
 // ---- by itself ----

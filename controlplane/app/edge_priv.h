@@ -29,10 +29,11 @@ struct edge {
 	uint32_t keep_alive_ms; // of the forward rule; 0: static
 	bool sent; // something went out since the last tick of keep_alive
 	bool flowing; // the device is being read
+	bool paused; // the data plane holds enough of the route: the device waits
 
 	// looking whether the rules are there
 	struct rule_list *look;
-	bool saw_forward, saw_consume, wrong_type;
+	bool saw_forward, saw_consume, saw_paused, wrong_type;
 	edge_done_fn done;
 	void *done_arg;
 
@@ -69,6 +70,7 @@ struct edge_mgr {
 
 void edge_io_readable(void *arg, bool readable, bool writable);
 void edge_io_room(struct edge *e);
+void edge_io_pause(struct edge *e, bool paused);
 void edge_io_keep_alive(void *arg);
 void edge_io_hello(void *arg); // timer: ask the far end what it takes
 void edge_io_close(struct edge *e); // send Close(requested) by the forward rule, which then ends

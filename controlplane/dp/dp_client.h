@@ -35,6 +35,7 @@ struct dp_handler {
 	void (*on_rule)(void *arg, const struct evt_rule *e);
 	void (*on_rule_gone)(void *arg, const struct evt_rule *e);
 	void (*on_rule_miss)(void *arg, const struct evt_rule_miss *e);
+	void (*on_route_pause)(void *arg, const struct evt_route_pause *e);
 	void (*on_hop_note)(void *arg, const struct evt_hop_note *e); // h.type says which
 	// n bytes behind the fixed part; `worker`: whose ring it came by.
 	void (*on_handshake)(void *arg, unsigned worker, const struct up_handshake *m, size_t n);

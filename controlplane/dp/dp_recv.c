@@ -27,6 +27,7 @@ static const struct shape evt_shapes[] = {
 	{EVT_RULE, sizeof(struct evt_rule), false},
 	{EVT_RULE_GONE, sizeof(struct evt_rule), false},
 	{EVT_RULE_MISS, sizeof(struct evt_rule_miss), false},
+	{EVT_ROUTE_PAUSE, sizeof(struct evt_route_pause), false},
 	{EVT_HOP_KEYED, sizeof(struct evt_hop_note), false},
 	{EVT_HOP_REKEY_DUE, sizeof(struct evt_hop_note), false},
 	{EVT_HOP_ROAMED, sizeof(struct evt_hop_note), false},
@@ -91,6 +92,9 @@ static void dispatch_evt(struct dp_client *c)
 		break;
 	case EVT_RULE_MISS:
 		DP_EACH(c, on_rule_miss, rec);
+		break;
+	case EVT_ROUTE_PAUSE:
+		DP_EACH(c, on_route_pause, rec);
 		break;
 	default: // the notes about hops
 		note->text_len = (uint8_t)strnlen(note->text, note->text_len < sizeof(note->text)

@@ -6,6 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *rule_gone_text(uint8_t reason)
+{
+	static const char *const words[RULE_GONE_COUNT] = {
+		[RULE_GONE_DEL] = "removed",
+		[RULE_GONE_EXPIRED] = "expired",
+		[RULE_GONE_CLOSE] = "closed",
+		[RULE_GONE_RESET] = "a transport of it lost its state",
+		[RULE_GONE_HELD] = "it held too much when there was little room",
+		[RULE_GONE_STALLED] = "it was held up for too long",
+		[RULE_GONE_HOP_DOWN] = "a transport of it is down",
+		[RULE_GONE_PEER] = "another node ended it",
+	};
+
+	return reason < RULE_GONE_COUNT && words[reason] != NULL ? words[reason] : "?";
+}
+
 void rule_error_text(int status, uint32_t id, const char *transport, char *buf, size_t cap)
 {
 	switch (status) {

@@ -539,6 +539,9 @@ static void on_rule_gone(void *arg, const struct evt_rule *e)
 			rule_keep_drop(m->keep, e->id);
 		return;
 	}
+	if (e->reason > RULE_GONE_CLOSE)
+		log_limited(LOG_NOTICE, "rule=%u ended: %s; installed again", e->id,
+			rule_gone_text(e->reason));
 	k->again = false;
 	k->due = false;
 	work_later(m, 0);

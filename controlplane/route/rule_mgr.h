@@ -51,6 +51,8 @@ struct rule_job *rule_mgr_del(
 	struct rule_mgr *m, const uint32_t *ids, size_t n, rule_done_fn done, void *arg);
 // done is not called; what was sent stays sent.
 void rule_job_cancel(struct rule_job *job);
+// Why a rule is gone (enum rule_gone), in a few words.
+const char *rule_gone_text(uint8_t reason);
 // What went wrong with one rule, for people.
 void rule_error_text(int status, uint32_t id, const char *transport, char *buf, size_t cap);
 

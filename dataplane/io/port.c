@@ -123,7 +123,7 @@ enum {
 	POOL_CACHE = 256,
 	// per worker: its cache, hand-off rings, joining buffers, bursts under way; and what
 	// reliable links keep
-	POOL_PER_WORKER = 16384,
+	POOL_PER_WORKER = 12288,
 	SMALL_PAGE = 4096,
 	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
 };

@@ -18,7 +18,7 @@ void test_eal_init(const char *lcores, const char *const *vdevs)
 		"test",
 		"--no-huge",
 		"-m",
-		"192",
+		"320",
 		"--no-pci",
 		"--no-telemetry",
 		"--no-shconf",

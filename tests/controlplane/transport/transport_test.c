@@ -539,7 +539,7 @@ static void what_cannot_be_is_refused_with_a_reason(void **state)
 	c.ciphers = 8;
 	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), -EINVAL);
 	c.ciphers = TRANSPORT_AUTO;
-	c.mode = HOP_MODE_RELIABLE;
+	c.mode = HOP_MODE_RELIABLE + 1;
 	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), -EINVAL);
 	c.mode = HOP_MODE_DATAGRAM;
 	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), 0);
