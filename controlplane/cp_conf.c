@@ -113,7 +113,7 @@ static const struct conf_item items[] = {
 		.help = "IP:PORT of the peer; empty: wait for it"},
 	{"transport", "interface", CONF_STR, .flags = CONF_LIVE, TP(interface), .check = check_if,
 		.help = "interface of a link-local address"},
-	{"transport", "mode", CONF_ENUM, .def = "datagram", .flags = CONF_LIVE, TP(mode),
+	{"transport", "mode", CONF_ENUM, .def = "reliable", .flags = CONF_LIVE, TP(mode),
 		.names = mode_names,
 		.help = "reliable: nothing is lost while a route lives; datagram: as in IP"},
 	{"transport", "cipher", CONF_ENUM, .def = "auto", .flags = CONF_LIVE, TP(cipher),

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A route each way through a node that only forwards, over IPv4.
+# A route each way through a node that only forwards, over IPv4, by reliable transports.
 #
 #   sky0 10.9.0.1 [A] a0 ---- b0 [B] b1 ---- c0 [C] 10.9.0.2 sky0
 . "$(dirname "$0")/_init.sh"
@@ -8,10 +8,11 @@ test_same_rule() { [ "$(rule "$1" "$2" packets) $(rule "$1" "$2" bytes)" = "$(ru
 
 family=${FAMILY:-4}
 chain_net "$family"
-chain_nodes
+chain_nodes mode=${MODE:-reliable}
 node_start A B C
 wait_for 20 "all transports up" chain_up
 same "transport ids of both ends" "$(tp A b tp_id)" "$(tp B a tp_id)"
+same "mode" "$(tp B c mode)" "${MODE:-reliable}"
 same "cipher" "$(tp B c cipher)" "$(sk B -j show node | jq -r '.ciphers | split(" ")[0]')"
 
 chain_rules 30s >/dev/null

@@ -29,7 +29,7 @@ int cmd_transport_add(struct cli *c)
 		"auto", "chacha20-poly1305", "none", "aes-256-gcm", NULL};
 	static const char *const modes[] = {"datagram", "reliable", NULL};
 	static const char *const yes_no[] = {"no", "yes", NULL};
-	struct api_transport_add m = {.dial = 1};
+	struct api_transport_add m = {.dial = 1, .mode = API_MODE_RELIABLE};
 	struct arg args[] = {
 		{"peer", ARG_PK, m.peer, 0, NULL, true, false},
 		{"address", ARG_ADDR, &m.addr, 0, NULL, false, false},

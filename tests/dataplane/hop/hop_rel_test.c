@@ -53,7 +53,9 @@ static bool is_quiet(const struct node *x)
 	struct rel_stats s;
 
 	rel_stats(hop_of((struct node *)(uintptr_t)x)->rel->rel, &s);
-	return s.unacked == 0 && s.in_flight == 0;
+	return s.unacked == 0 && s.in_flight == 0 &&
+	       counter(x, W_seal_in) == counter(x, W_seal_acked) + counter(x, W_drop_seal_freed) +
+						counter(x, W_drop_route_ended);
 }
 
 static void run_wire(struct pair *p, const struct wire *wire, unsigned turns)
@@ -151,6 +153,327 @@ static void the_worst_wire_delivers_too(void **state)
 	}
 }
 
+// ---- what ends or waits ----
+
+static const struct wire good_wire;
+static const struct wire dead_wire = {.lose = 100};
+
+static void both_turn(struct pair *p, const struct wire *wire, unsigned turns)
+{
+	for (unsigned i = 0; i < turns; i++) {
+		run_wire(p, wire, 1);
+		hop_tx_flush(&p->a.w);
+		hop_tx_flush(&p->b.w);
+	}
+}
+
+static void rule_ends(struct node *x, uint32_t id, uint32_t *reason)
+{
+	struct dp_note n;
+
+	assert_true(next_note(x, NOTE_RULE_END, &n));
+	assert_int_equal(n.id, id);
+	*reason = n.value;
+}
+
+static void a_pause_holds_one_route_and_leaves_the_others(void **state)
+{
+	struct pair p;
+	struct rel_stats s;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	add_rule(&p, &p.a, 2, HOP_A, RULE_IN_LOCAL);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	finish(&p, &good_wire);
+	rel_pause(hop_of(&p.b)->rel->rel, 1, 0, p.now_ns);
+	hop_rel_wake(&p.b.w, hop_of(&p.b));
+	both_turn(&p, &good_wire, 20);
+	forget_got(&p.b);
+	for (unsigned i = 0; i < 10; i++) {
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+		send_packet(&p, &p.a, ROUTE_DATA, 2, 20);
+	}
+	both_turn(&p, &good_wire, 20);
+	assert_int_equal(p.b.n_got, 10);
+	for (unsigned i = 0; i < 10; i++)
+		expect(&p.b, ROUTE_DATA, 2, 20);
+	rel_resume(hop_of(&p.b)->rel->rel, 1, p.now_ns);
+	hop_rel_wake(&p.b.w, hop_of(&p.b));
+	finish(&p, &good_wire);
+	assert_int_equal(p.b.n_got, 10);
+	rel_stats(hop_of(&p.a)->rel->rel, &s);
+	assert_int_equal(s.tx_freed, 0);
+	pair_fini(&p);
+}
+
+static void the_edge_is_told_to_wait_and_to_go_on(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 200; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 1000);
+	hop_tx_flush(&p.a.w);
+	assert_true(next_note(&p.a, NOTE_ROUTE_PAUSE, &n));
+	assert_int_equal(n.id, 1);
+	assert_int_equal(n.value, REL_PAUSE_LIMIT_S);
+	finish(&p, &good_wire);
+	assert_true(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
+	assert_int_equal(p.b.n_got, 200);
+	pair_fini(&p);
+}
+
+static void what_is_paused_for_too_long_is_closed(void **state)
+{
+	struct pair p;
+	uint32_t reason;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	finish(&p, &good_wire);
+	rel_pause(hop_of(&p.b)->rel->rel, 1, 3, p.now_ns);
+	hop_rel_wake(&p.b.w, hop_of(&p.b));
+	both_turn(&p, &good_wire, 20);
+	for (unsigned i = 0; i < 10; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	for (unsigned i = 0; i < 60; i++) {
+		advance(&p, 100 * MS_NS);
+		both_turn(&p, &good_wire, 2);
+	}
+	rule_ends(&p.a, 1, &reason);
+	assert_int_equal(reason, RAIL_GONE_STALLED);
+	assert_int_equal(counter(&p.a, W_routes_stalled), 1);
+	assert_true(counter(&p.a, W_drop_seal_freed) >= 10);
+	// nobody may use it until the main lcore took the rule out
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	assert_int_equal(counter(&p.a, W_drop_route_ended), 1);
+	finish(&p, &good_wire);
+	assert_int_equal(atomic_load(&rule_slot(&p.a.rules, 1)->route_owner), 0);
+	pair_fini(&p);
+}
+
+static void gone_ends_the_route_at_the_node_before(void **state)
+{
+	struct pair p;
+	uint32_t reason;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	finish(&p, &good_wire);
+	rel_ingress_close(hop_of(&p.b)->rel->rel, 1, RAIL_GONE_HELD, p.now_ns);
+	hop_rel_wake(&p.b.w, hop_of(&p.b));
+	finish(&p, &good_wire);
+	both_turn(&p, &good_wire, 5);
+	rule_ends(&p.a, 1, &reason);
+	assert_int_equal(reason, RAIL_GONE_HELD);
+	pair_fini(&p);
+}
+
+// What the route held is told as empty: the next node ends its rule, and passes the end on.
+static void an_end_is_told_to_the_node_after(void **state)
+{
+	struct pair p;
+	uint32_t reason;
+	bool error = false, closed = false;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	add_rule(&p, &p.b, 1, 0, TP);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	finish(&p, &good_wire);
+	for (unsigned i = 0; i < 5; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	lose_all(&p.a);
+	rel_ingress_close(hop_of(&p.b)->rel->rel, 1, RAIL_GONE_RULE, p.now_ns);
+	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_END,
+				    .reason = RAIL_GONE_RESET,
+				    .hop = HOP_A,
+				    .id = 1,
+				    .index = 1});
+	finish(&p, &good_wire);
+	both_turn(&p, &good_wire, 5);
+	rule_ends(&p.a, 1, &reason);
+	assert_int_equal(reason, RAIL_GONE_RESET);
+	rule_ends(&p.b, 1, &reason);
+	assert_int_equal(counter(&p.a, W_drop_seal_freed), 5);
+	assert_int_equal(counter(&p.b, W_routes_emptied), 1);
+	for (unsigned i = 0; i < p.b.n_got; i++) {
+		uint8_t type = route_hdr_type(rte_pktmbuf_mtod(p.b.got[i], const uint8_t *));
+
+		error |= type == ROUTE_ERROR;
+		closed |= type == ROUTE_CLOSE && error;
+	}
+	assert_true(error && closed);
+	pair_fini(&p);
+}
+
+static void a_static_rule_outlives_the_end_of_its_packets(void **state)
+{
+	struct cmd_rule_add c = {.id = 1,
+		.next_id = 1,
+		.tx_hop = HOP_A,
+		.in_tp = RULE_IN_LOCAL,
+		.flags = RULE_STATIC,
+		.type = RULE_FORWARD};
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	assert_int_equal(rule_table_add(&p.a.rules, &c, 0), 0);
+	for (unsigned i = 0; i < 5; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	lose_all(&p.a);
+	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_END,
+				    .reason = RAIL_GONE_RESET,
+				    .hop = HOP_A,
+				    .id = 1,
+				    .index = 1});
+	finish(&p, &good_wire);
+	assert_false(next_note(&p.a, NOTE_RULE_END, &n));
+	assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 30), HOP_PUSHED);
+	finish(&p, &good_wire);
+	expect(&p.b, ROUTE_DATA, 1, 30);
+	pair_fini(&p);
+}
+
+static void a_peer_that_does_not_answer_takes_the_link_down(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+	unsigned seconds = 0;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 20; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 100);
+	for (; hop_of(&p.a)->send >= 0 && seconds < 60; seconds++)
+		for (unsigned i = 0; i < 50; i++) {
+			carry(&p, &p.a, &p.b, &dead_wire);
+			advance(&p, 20 * MS_NS);
+		}
+	assert_true(seconds >= REL_SILENCE_S && seconds < 2 * REL_SILENCE_S);
+	assert_true(next_note(&p.a, NOTE_HOP_RESET, &n));
+	assert_int_equal(n.value, RAIL_GONE_HOP_DOWN);
+	assert_true(next_note(&p.a, NOTE_HOP_CLOSED, &n));
+	assert_false(hop_of(&p.a)->up);
+	assert_int_equal(counter(&p.a, W_drop_seal_freed), 20);
+	assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 100), HOP_GONE);
+	pair_fini(&p);
+}
+
+static void a_new_instance_begins_anew_at_both_ends(void **state)
+{
+	struct pair p;
+	struct dpmsg_keys at_a, at_b;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 20; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 100);
+	run_wire(&p, &(struct wire){.lose = 50}, 5);
+	make_keys(&p, &p.a, &p.b, &at_a, &at_b);
+	rekey(&p, &p.b, &at_b, HOP_RESET);
+	rekey(&p, &p.a, &at_a, HOP_RESET);
+	finish(&p, &good_wire);
+	assert_true(next_note(&p.a, NOTE_HOP_RESET, &n));
+	assert_int_equal(n.value, RAIL_GONE_RESET);
+	assert_true(next_note(&p.b, NOTE_HOP_RESET, &n));
+	forget_got(&p.b);
+	assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 55), HOP_PUSHED);
+	finish(&p, &good_wire);
+	expect(&p.b, ROUTE_DATA, 1, 55);
+	pair_fini(&p);
+}
+
+static void a_rekey_loses_and_resets_nothing(void **state)
+{
+	static const struct wire bad = {.lose = 10, .swap = 20};
+	struct pair p;
+	struct dpmsg_keys at_a, at_b;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 400; i++) {
+		send_packet(&p, &p.a, ROUTE_DATA, 1, (uint16_t)i);
+		if (i % 100 == 50) {
+			make_keys(&p, &p.a, &p.b, &at_a, &at_b);
+			rekey(&p, &p.b, &at_b, 0);
+			rekey(&p, &p.a, &at_a, 0);
+		}
+		if (i % 8 == 0)
+			run_wire(&p, &bad, 1);
+	}
+	finish(&p, &bad);
+	for (unsigned i = 0; i < 400; i++)
+		expect(&p.b, ROUTE_DATA, 1, (uint16_t)i);
+	assert_false(next_note(&p.b, NOTE_HOP_RESET, &n));
+	pair_fini(&p);
+}
+
+// A ROUTE frame of datagram mode, sealed by hand under the next number.
+static void frames_of_the_other_mode_close_the_link(void **state)
+{
+	static const uint8_t frame[] = {RAIL_ROUTE, 0, 0, 0, 0, 1, 0, 1, 42};
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	send_frames(&p, &p.a, frame, sizeof(frame));
+	deliver_all(&p.a, &p.b);
+	assert_true(next_note(&p.b, NOTE_HOP_CLOSED, &n));
+	assert_int_equal(n.value, RAIL_CLOSE_PROTOCOL);
+	deliver_all(&p.b, &p.a);
+	assert_true(next_note(&p.a, NOTE_HOP_CLOSED, &n));
+	assert_int_equal(n.value, RAIL_CLOSE_PROTOCOL);
+	assert_false(hop_of(&p.a)->up);
+	assert_false(hop_of(&p.b)->up);
+	pair_fini(&p);
+}
+
+static void a_ping_is_answered_with_the_round_trip(void **state)
+{
+	struct cmd_hop_ping c = {.h.cookie = 77, .hop = HOP_A};
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	assert_int_equal(hop_table_ping(p.a.w.hops, &c), 0);
+	run_commands(&p.a);
+	both_turn(&p, &good_wire, 20);
+	assert_true(next_note(&p.a, NOTE_HOP_RTT, &n));
+	assert_int_equal(n.cookie, 77);
+	assert_true(n.value > 0);
+	pair_fini(&p);
+}
+
+static void without_buffers_nothing_is_lost(void **state)
+{
+	struct pair p;
+	struct rte_mbuf *all[4096];
+	unsigned n = 0;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 50; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 100);
+	while (n < 4096 && (all[n] = rte_pktmbuf_alloc(p.pool)) != NULL)
+		n++;
+	run_wire(&p, &good_wire, 50);
+	assert_int_equal(p.b.n_got, 0);
+	assert_true(counter(&p.a, W_frames_no_mbuf) > 0);
+	rte_pktmbuf_free_bulk(all, n);
+	finish(&p, &good_wire);
+	assert_int_equal(p.b.n_got, 50);
+	pair_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +481,18 @@ int main(void)
 		cmocka_unit_test(losses_are_repeated),
 		cmocka_unit_test(reordering_and_duplicates_do_no_harm),
 		cmocka_unit_test(the_worst_wire_delivers_too),
+		cmocka_unit_test(a_pause_holds_one_route_and_leaves_the_others),
+		cmocka_unit_test(the_edge_is_told_to_wait_and_to_go_on),
+		cmocka_unit_test(what_is_paused_for_too_long_is_closed),
+		cmocka_unit_test(gone_ends_the_route_at_the_node_before),
+		cmocka_unit_test(an_end_is_told_to_the_node_after),
+		cmocka_unit_test(a_static_rule_outlives_the_end_of_its_packets),
+		cmocka_unit_test(a_peer_that_does_not_answer_takes_the_link_down),
+		cmocka_unit_test(a_new_instance_begins_anew_at_both_ends),
+		cmocka_unit_test(a_rekey_loses_and_resets_nothing),
+		cmocka_unit_test(frames_of_the_other_mode_close_the_link),
+		cmocka_unit_test(a_ping_is_answered_with_the_round_trip),
+		cmocka_unit_test(without_buffers_nothing_is_lost),
 	};
 
 	test_eal_init(NULL, NULL);
