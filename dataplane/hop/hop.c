@@ -4,7 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 
 #include <rte_malloc.h>
 #include <sodium.h>

@@ -8,8 +8,6 @@
 #include "dataplane/worker/notes.h"
 #include "dataplane/worker/wctx.h"
 
-#include <assert.h>
-
 struct hop;
 
 // What forward keeps about an ingress hop. All zero at HOP_ADD; owner: the hop's worker.
@@ -69,49 +67,6 @@ uint32_t hop_handle(const struct hop *h);
 uint32_t hop_tp(const struct hop *h);
 struct hop_guard *hop_guard(struct hop *h); // [worker: owner]
 _Atomic uint64_t *hop_counters(struct hop *h); // [worker: owner] enum hop_counter
-
-// ---- reliable mode: what ends or waits (hop_route.c) ----
-
-enum hop_msg_kind {
-	HOP_MSG_PAUSE = 1, // ingress hop, id, limit_s
-	HOP_MSG_RESUME, // ingress hop, id
-	HOP_MSG_GONE, // ingress hop, id, reason
-	HOP_MSG_END, // egress hop, index and id of the rule, reason
-	// from the main lcore
-	HOP_MSG_REMOVED, // index: the rule is out of the table; draining: by a Close; late: again
-	HOP_MSG_IDLE, // index, id: nothing came for it; is something held? NOTE_RULE_IDLE if not
-	HOP_MSG_SINK_PAUSE, // id, limit_s: the control plane takes no more of it
-	HOP_MSG_SINK_RESUME, // id
-};
-
-// To the worker that owns a hop or a route.
-struct hop_msg {
-	uint8_t kind; // enum hop_msg_kind
-	uint8_t reason : 6; // enum rail_gone_reason
-	uint8_t draining : 1;
-	uint8_t late : 1;
-	uint16_t limit_s; // 0: none
-	uint32_t hop; // handle
-	uint32_t id; // of the rule
-	uint32_t index; // of its slot
-};
-static_assert(sizeof(struct hop_msg) == 16, "fits a hand-off item");
-
-// [worker: owner of what it names]
-void hop_message(struct wctx *w, const struct hop_msg *msg);
-// [worker] Packets came for an id that has no rule: the peer is told, at a limited rate.
-void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id);
-// [worker: owner of `in`] Packets of the consume rule in that slot that found no room in the ring
-// to the control plane wait in order if they came by a reliable hop. waits: the next ones must,
-// too. push: takes m; false: not here.
-bool hop_sink_waits(const struct wctx *w, const struct hop *in, uint32_t index);
-bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m);
-// [worker] The next one that may go up, the caller's now; NULL: none. Its rule and ingress hop.
-struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop);
-// [worker] Does this node have reliable hops, which take no loss behind them?
-bool hop_keeps(const struct wctx *w);
-// [worker] A timer is due within so many ns: no time to sleep.
-bool hop_timer_is_near(const struct wctx *w, uint64_t ns);
 
 // [worker] Tell the main lcore; false when its ring is full (notes are hints).
 bool hop_note(struct wctx *w, const struct dp_note *n);

@@ -2,7 +2,7 @@
 // the main lcore before the workers run. All that grows with use lies in mappings of which pages
 // that were never touched cost nothing, so a worker takes and gives back without asking anybody.
 
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 
 #include <rte_malloc.h>
 #include <sodium.h>

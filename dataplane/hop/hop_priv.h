@@ -248,11 +248,10 @@ static inline void hop_no_buffer(struct wctx *w, bool is_packet)
 }
 
 // ---- hop.c: life, commands, timers ----
-void hop_set_up(
-	struct wctx *w, struct hop *h); // up = has a key, neither dead nor closed; publishes
+// up = has a key, neither dead nor closed; publishes
+void hop_set_up(struct wctx *w, struct hop *h);
 void hop_publish(struct hop *h);
-void hop_confirm(
-	struct wctx *w, struct hop *h, unsigned k); // first authentic datagram under keys[k]
+void hop_confirm(struct wctx *w, struct hop *h, unsigned k); // something came under keys[k]
 void hop_alive(struct wctx *w, struct hop *h); // something authentic came
 // Down until there is a new key: wipes those that are there, tells. we: it was our wish.
 void hop_shut(struct wctx *w, struct hop *h, bool we, uint8_t code, const void *text, size_t len);
@@ -266,11 +265,10 @@ bool hop_note_text(struct wctx *w, const struct hop *h, enum dp_note_kind kind, 
 	const void *text, size_t len, bool we);
 
 // ---- hop_rx.c ----
-// n <= BURST authentic datagrams of one route packet each, with the numbers that come next: into
-// the window and the books.
+// n <= BURST authentic datagrams of one route packet each, in order: into the window and the books.
 void hop_take_run(struct wctx *w, struct hop *h, unsigned n, uint64_t bytes);
-// Open n <= BURST datagrams under the present key, from the peer, with the numbers that come next.
-// True: each d[i].m is a route packet now; false: they were dealt with.
+// Open n <= BURST datagrams under the present key, from the peer, in order. True: each d[i].m is a
+// route packet now; false: they were dealt with.
 bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n);
 
 // ---- hop_ctl.c: frames that are not route packets, and the path ----
@@ -278,8 +276,7 @@ void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie);
 void hop_send_ack(struct wctx *w, struct hop *h);
 bool hop_send_text(struct wctx *w, struct hop *h, enum rail_frame_type type, uint8_t code,
 	const void *text, size_t len);
-// Says CLOSE to the peer, then shuts the hop.
-void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text);
+void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text); // says it, shuts
 // 0 or -EPROTO: names a counter that was never sent.
 int hop_on_ack(struct wctx *w, struct hop *h, const struct rail_ack *ack);
 void hop_on_rekey(struct wctx *w, struct hop *h, const struct rail_frame *f);

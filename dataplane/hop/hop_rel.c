@@ -4,7 +4,7 @@
 // a fresh buffer; everything else is put together there first. How packets come in is in
 // hop_rel_rx.c, what becomes of routes in hop_route.c.
 
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 
 #include "lib/wire/route_hdr.h"
 

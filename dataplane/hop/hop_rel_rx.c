@@ -3,7 +3,7 @@
 // acked is dropped for want of room behind it: what the rings to other workers can't take in this
 // turn stays in the link, and when that is too much, datagrams are left uncommitted (rail.md 3).
 
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 
 #include <rte_prefetch.h>
 

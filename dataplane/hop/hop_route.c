@@ -3,7 +3,7 @@
 // sends to it may be anybody's, so what is to be said goes as a message to the owner of that hop,
 // or as a note to the main lcore, which alone takes rules out.
 
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 
 #include "lib/wire/route_hdr.h"
 
@@ -269,6 +269,44 @@ void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m)
 		note_route(w, NOTE_RULE_END, id, RAIL_GONE_RULE, 0);
 }
 
+// ---- the sink ----
+
+bool hop_sink_waits(const struct wctx *w, const struct hop *in, uint32_t index)
+{
+	return in->rel != NULL && is_mine(hop_hold(w), rule_at(w, index)) &&
+	       rel_hold_route_bufs(hop_hold(w)->hold, index) != 0;
+}
+
+bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m)
+{
+	struct hop_hold *hh = hop_hold(w);
+	struct rel_pkt pkt = {.handle = m, .len = m->pkt_len, .bufs = m->nb_segs};
+
+	if (in->rel == NULL || !hop_route_ready(w, 0, index, 0))
+		return false;
+	pkt.account = hh->info[index].account;
+	if (!rel_queue_push(hh->sink, index, &pkt, 0, w->now_ns))
+		return false;
+	hh->sink_busy = true;
+	return true;
+}
+
+struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop)
+{
+	struct hop_hold *hh = hop_hold(w);
+	struct rel_pkt pkt;
+	uint32_t route;
+
+	if (likely(hh == NULL || !hh->sink_busy))
+		return NULL;
+	hh->sink_busy = rel_queue_pull(hh->sink, &route, &pkt, w->now_ns);
+	if (!hh->sink_busy)
+		return NULL;
+	*id = hh->info[route].id;
+	*hop = ingress_hop(w, hh->info[route].in_tp);
+	return pkt.handle;
+}
+
 // ---- the end ----
 
 static const char *const reasons[] = {
@@ -333,46 +371,6 @@ static void say_last(
 			drop(w, W_drop_route_ended, m[i]);
 	}
 }
-
-// ---- the sink ----
-
-bool hop_sink_waits(const struct wctx *w, const struct hop *in, uint32_t index)
-{
-	return in->rel != NULL && is_mine(hop_hold(w), rule_at(w, index)) &&
-	       rel_hold_route_bufs(hop_hold(w)->hold, index) != 0;
-}
-
-bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct rel_pkt pkt = {.handle = m, .len = m->pkt_len, .bufs = m->nb_segs};
-
-	if (in->rel == NULL || !hop_route_ready(w, 0, index, 0))
-		return false;
-	pkt.account = hh->info[index].account;
-	if (!rel_queue_push(hh->sink, index, &pkt, 0, w->now_ns))
-		return false;
-	hh->sink_busy = true;
-	return true;
-}
-
-struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct rel_pkt pkt;
-	uint32_t route;
-
-	if (likely(hh == NULL || !hh->sink_busy))
-		return NULL;
-	hh->sink_busy = rel_queue_pull(hh->sink, &route, &pkt, w->now_ns);
-	if (!hh->sink_busy)
-		return NULL;
-	*id = hh->info[route].id;
-	*hop = ingress_hop(w, hh->info[route].in_tp);
-	return pkt.handle;
-}
-
-// ---- the end, continued ----
 
 // Frees what the route holds; returns how many packets.
 static uint32_t empty_egress(

@@ -9,7 +9,7 @@
 #include "dataplane/hop/hop_table.h"
 
 #include "dataplane/hop/hop_main.h"
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 
 #include <rte_malloc.h>
 #include <sodium.h>

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "dataplane/hop/hop.h"
+#include "dataplane/hop/hop_msg.h"
 #include "dataplane/worker/notes.h"
 #include "lib/crypto/aead.h"
 #include "lib/shm/dpmsg.h"

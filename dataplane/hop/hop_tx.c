@@ -5,7 +5,7 @@
 #include "dataplane/hop/hop.h"
 
 #include "dataplane/hop/hop_cut.h"
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 
 enum {
 	HEADROOM = ENCAP_HDR_MAX + RAIL_DATA_HDR_LEN + 1, // what is put before a route packet
@@ -402,7 +402,7 @@ static unsigned send_clear4(struct wctx *w, struct hop *h, const struct adj *a, 
 static inline bool is_clear4(const struct wctx *w, const struct hop *h, const struct adj *a)
 {
 	return a != NULL && !a->ip6 && w->tx[a->port].mtu != 0 && !h->trying &&
-	       h->keys[h->send].cipher == AEAD_NONE && h->rel == NULL;
+	       h->keys[h->send].cipher == AEAD_NONE;
 }
 
 static void drop_pending(struct wctx *w, struct hop *h, enum worker_counter why)
@@ -487,7 +487,7 @@ bool hop_cut_begin(struct wctx *w, uint32_t hop, struct hop_cut *c)
 	struct hop *h = hop_tx_local(w, hop);
 	const struct adj *a;
 
-	if (h == NULL || h->keys[h->send].cipher != AEAD_NONE)
+	if (h == NULL || h->rel != NULL || h->keys[h->send].cipher != AEAD_NONE)
 		return false;
 	a = adj_find(w->adjs, h->adj);
 	if (!is_clear4(w, h, a))

@@ -8,6 +8,7 @@
 
 #include "dataplane/hop/hop.h"
 #include "dataplane/hop/hop_cut.h"
+#include "dataplane/hop/hop_msg.h"
 #include "dataplane/rule/rule_table.h"
 #include "dataplane/worker/uplink.h"
 #include "lib/wire/route_hdr.h"
@@ -462,6 +463,7 @@ static void judge_frames(
 	c.run.hop = 0;
 	c.run.n = 0;
 	c.run.local = NULL;
+	c.run.mark = false;
 	count(w, W_pkt_rx, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = frames[i];

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dataplane/hop/hop.h"
+#include "dataplane/hop/hop_msg.h"
 #include "dataplane/worker/wctx.h"
 
 struct handoff;

@@ -6,6 +6,7 @@
 #include "dataplane/worker/idle.h"
 
 #include "dataplane/hop/hop.h"
+#include "dataplane/hop/hop_msg.h"
 #include "dataplane/rule/reclaim.h"
 
 #include <rte_pause.h>

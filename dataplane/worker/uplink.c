@@ -6,6 +6,7 @@
 
 #include "dataplane/worker/uplink.h"
 
+#include "dataplane/hop/hop_msg.h"
 #include "dataplane/io/encap.h"
 #include "lib/wire/rail.h"
 #include "lib/wire/route_hdr.h"

@@ -8,7 +8,7 @@ test_same_rule() { [ "$(rule "$1" "$2" packets) $(rule "$1" "$2" bytes)" = "$(ru
 
 family=${FAMILY:-4}
 chain_net "$family"
-chain_nodes mode=${MODE:-reliable}
+chain_nodes "mode=${MODE:-reliable}"
 node_start A B C
 wait_for 20 "all transports up" chain_up
 same "transport ids of both ends" "$(tp A b tp_id)" "$(tp B a tp_id)"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/_init.sh"
 
 chain_net 4
-chain_nodes mode=${MODE:-reliable}
+chain_nodes "mode=${MODE:-reliable}"
 for n in A B C; do node_conf $n controlplane link keepalive=2s dead=6s; done
 node_start A B C
 wait_for 20 "all transports up" chain_up

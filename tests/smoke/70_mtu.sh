@@ -9,7 +9,7 @@ ip -n A link set a0 mtu 1280
 ip -n B link set b0 mtu 1280
 ip -n B link set b1 mtu 9000
 ip -n C link set c0 mtu 9000
-chain_nodes mode=${MODE:-reliable}
+chain_nodes "mode=${MODE:-reliable}"
 node_start A B C
 wait_for 20 "all transports up" chain_up
 chain_rules >/dev/null

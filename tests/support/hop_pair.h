@@ -4,7 +4,7 @@
 #pragma once
 
 #include "dataplane/hop/hop_priv.h"
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 #include "dataplane/io/parse.h"
 #include "tests/support/eal.h"
 

@@ -3,7 +3,7 @@
 // where the control plane's go in and come out where they come out for it, so one route crosses an
 // ingress edge, a transit and an egress edge, and as many workers as there are.
 
-#include "dataplane/hop/hop_rel.h"
+#include "dataplane/hop/hop_route.h"
 #include "lib/base/clock.h"
 #include "lib/wire/route_hdr.h"
 #include "tests/dataplane/worker/node.h"

@@ -1,0 +1,31 @@
+// Inside dataplane/hop/ and its tests only: routes of reliable hops.
+//
+// *Routes.* A rule whose packets leave by a reliable hop has an entry in two arrays, by the index
+// of its slot: struct rel_route (the state machine's) and struct hop_route (ours). Both are owned
+// by the worker whose number + 1 is in the rule's route_owner, from the first packet to the last
+// ack; the main lcore gives the slot to another rule only after that word is 0 again. A rule that
+// ends here (consume) has an entry too while it came by a reliable hop: it leaves by the *sink*,
+// whose way out is the ring to the control plane.
+#pragma once
+
+#include "dataplane/hop/hop_msg.h"
+#include "dataplane/hop/hop_rel.h"
+
+// Of an entry of rel_route, that is no spare one.
+static inline struct hop_route *hop_route_info(const struct hop_hold *hh, uint32_t route)
+{
+	const struct hop_rel_shared *s = hh->shared;
+
+	return &hh->info[route < s->n_rules ? route : s->n_rules + (route - s->ctl_first)];
+}
+
+// Is this worker's entry for the rule with that index open, or can it be? hop 0: the sink.
+bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next_id);
+unsigned hop_messages(struct wctx *w); // of the main lcore; how many
+void hop_routes_turn(struct wctx *w); // what the hold wants done
+void hop_routes_reset(struct wctx *w, struct hop *h); // before its link forgets its routes
+void hop_routes_refresh(struct wctx *w); // paused routes are in use
+void hop_route_drain(struct wctx *w, uint32_t route, struct rel_queue *q); // its Close was pushed
+void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m);
+uint16_t hop_account(struct wctx *w, uint32_t tp);
+void hop_accounts_sweep(struct wctx *w);
