@@ -222,6 +222,45 @@ static void joins_parts_of_any_cut(void **state)
 	}
 }
 
+// However full the worker is, parts of the lowest missing sequence have a place.
+static void lowest_incomplete_may_exceed_the_bound(void **state)
+{
+	struct fx *f = fx_new(256);
+	uint32_t seq = 2;
+
+	while (fx_rx_seq(f, 2 * seq, 1, seq % 32) == REL_COMMIT)
+		seq++;
+	assert_int_equal(rx_part(f, 5, (struct part){0, 10}, 40), REL_NO_ROOM);
+	assert_int_equal(rx_part(f, 0, (struct part){0, 10}, 40), REL_COMMIT);
+	assert_int_equal(rx_part(f, 0, (struct part){10, 30}, 40), REL_COMMIT);
+	assert_int_equal(f->out.n, 2);
+	fx_end(f);
+}
+
+static void ack_names_counters_and_next_sequence(void **state)
+{
+	struct fx *f = fx_new(1024);
+	struct rail_frame frame;
+	struct rail_range range;
+	struct rail_ack_iter it = {0};
+	struct rel_dgram d;
+	struct bytes_r r;
+
+	fx_rx_seq(f, 0, 0, 1);
+	fx_rx_seq(f, 1, 1, 1);
+	f->counter = 5;
+	fx_rx_seq(f, 3, 1, 1);
+	assert_true(rel_next(f->rel, &d, f->now_ns));
+	r = bytes_r(d.hdr, d.hdr_len);
+	assert_int_equal(rail_frame_next(&r, &frame), 0);
+	assert_int_equal(frame.type, RAIL_ACK);
+	assert_int_equal(frame.ack.next_seq, 2);
+	assert_true(rail_ack_next(&frame.ack, &it, &range) && range.hi == 5 && range.lo == 5);
+	assert_true(rail_ack_next(&frame.ack, &it, &range) && range.hi == 1 && range.lo == 0);
+	assert_false(rail_ack_next(&frame.ack, &it, &range));
+	fx_end(f);
+}
+
 static void whole_completes_parts(void **state)
 {
 	struct fx *f = fx_new(1024);
@@ -255,6 +294,8 @@ int main(void)
 		cmocka_unit_test(last_eighth_takes_no_held_ones),
 		cmocka_unit_test(uncommitted_is_not_acked),
 		cmocka_unit_test(joins_parts_of_any_cut),
+		cmocka_unit_test(lowest_incomplete_may_exceed_the_bound),
+		cmocka_unit_test(ack_names_counters_and_next_sequence),
 		cmocka_unit_test(whole_completes_parts),
 		cmocka_unit_test(second_total_is_unlawful),
 	};
