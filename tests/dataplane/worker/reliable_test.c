@@ -486,15 +486,16 @@ static void workers_in_threads_deliver_while_rules_change(void **state)
 			if (rule_lookup(&c.n.rules, other) != NULL) {
 				rule_table_del(&c.n.rules, other, RULE_GONE_DEL);
 			} else {
-				struct cmd_rule_add r = {.id = ++generation << NODE_RULE_BITS | 5,
+				uint32_t next = generation + 1;
+				struct cmd_rule_add r = {.id = next << NODE_RULE_BITS | 5,
 					.next_id = 999,
-					.tx_hop = c.hop[generation % 2 == 0 ? 0 : 3],
+					.tx_hop = c.hop[next % 2 == 0 ? 0 : 3],
 					.in_tp = RULE_IN_LOCAL,
 					.flags = RULE_STATIC,
 					.type = RULE_FORWARD};
 
-				if (rule_table_add(&c.n.rules, &r, 0) != 0)
-					generation--;
+				if (rule_table_add(&c.n.rules, &r, 0) == 0)
+					generation = next;
 			}
 		}
 		carry(&c);
