@@ -548,6 +548,11 @@ void hop_timers(struct wctx *w)
 		visit(w, hw->list[hw->visit++]);
 }
 
+bool hop_marks(const struct hop *h)
+{
+	return h->rel != NULL;
+}
+
 bool hop_keeps(const struct wctx *w)
 {
 	return hop_hold(w) != NULL;

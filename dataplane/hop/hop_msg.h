@@ -41,8 +41,11 @@ void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id);
 // too. push: takes m; false: not here.
 bool hop_sink_waits(const struct wctx *w, const struct hop *in, uint32_t index);
 bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m);
+bool hop_sink_busy(const struct wctx *w); // some may be waiting
 // [worker] The next one that may go up, the caller's now; NULL: none. Its rule and ingress hop.
 struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop);
+// [worker] Is it a reliable hop, whose packets have the slot of their rule in hash.usr?
+bool hop_marks(const struct hop *h);
 // [worker] Does this node have reliable hops, which take no loss behind them?
 bool hop_keeps(const struct wctx *w);
 // [worker] A timer is due within so many ns: no time to sleep.

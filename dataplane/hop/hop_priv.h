@@ -122,10 +122,9 @@ struct hop {
 	uint32_t adj;
 	struct hop_addr peer;
 	struct replay *replay;
-	struct part *parts;
+	struct hop_rel *rel; // NULL: datagram mode
 	struct stats_hop *st;
 	struct hop *next_pending;
-	struct hop_rel *rel; // NULL: datagram mode
 
 	uint64_t tx_counter; // next one
 	uint64_t skip_at; // the counter to leave out
@@ -137,6 +136,7 @@ struct hop {
 	struct rte_mbuf *pend[HOP_PEND];
 
 	// -- cold --
+	struct part *parts; // datagram mode
 	struct hop_key keys[HOP_KEYS];
 	struct aead_room rooms[HOP_KEYS][2]; // of each key's rx and tx
 	struct hop_guard guard;

@@ -291,14 +291,19 @@ bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct 
 	return true;
 }
 
+bool hop_sink_busy(const struct wctx *w)
+{
+	const struct hop_hold *hh = hop_hold(w);
+
+	return hh != NULL && hh->sink_busy;
+}
+
 struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop)
 {
 	struct hop_hold *hh = hop_hold(w);
 	struct rel_pkt pkt;
 	uint32_t route;
 
-	if (likely(hh == NULL || !hh->sink_busy))
-		return NULL;
 	hh->sink_busy = rel_queue_pull(hh->sink, &route, &pkt, w->now_ns);
 	if (!hh->sink_busy)
 		return NULL;

@@ -30,6 +30,7 @@ struct run {
 	uint32_t hop; // handle, 0 = none yet
 	unsigned n;
 	struct hop *local;
+	bool mark; // the egress may be a reliable hop, which asks m->hash.usr for the rule's slot
 	struct rte_mbuf *m[BURST];
 	struct rule *rule[BURST]; // not local
 	uint16_t len[BURST]; // payload, not local
@@ -103,6 +104,7 @@ static void run_begin(struct wctx *w, struct run *run, uint32_t hop)
 		run_push(w, run);
 	run->hop = hop;
 	run->local = hop_tx_local(w, hop);
+	run->mark = run->local == NULL || hop_marks(run->local);
 }
 
 static inline void run_add(struct wctx *w, struct run *run, struct rule *r, struct rte_mbuf *m)
@@ -119,7 +121,8 @@ static inline void run_add(struct wctx *w, struct run *run, struct rule *r, stru
 		run->len[run->n] = len;
 	}
 	run->m[run->n++] = m;
-	m->hash.usr = route_hdr_id(p) & w->rules->mask; // tells a reliable hop the route
+	if (run->mark)
+		m->hash.usr = route_hdr_id(p) & w->rules->mask;
 	route_hdr_put_id(p, r->next_id);
 }
 
@@ -370,6 +373,7 @@ static void judge_all(
 	run.hop = 0;
 	run.n = 0;
 	run.local = NULL;
+	run.mark = false;
 	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
@@ -380,13 +384,13 @@ static void judge_all(
 			fetch_some(rules, next, FETCH);
 		if (likely(r->tx_hop == hop && goes_on(r, p, tp, rule_type, now_ds))) {
 			rule_count(r, route_hdr_len(p), now_ds);
-			m->hash.usr = route_hdr_id(p) & rules->mask;
 			route_hdr_put_id(p, r->next_id);
 			run.m[run.n++] = m;
 			continue;
 		}
 		judge(w, &from, &run, m);
-		hop = run.local != NULL ? run.hop : 0; // 0: no rule that sends on names it
+		// 0: no rule that sends on names it. What is to be marked goes by judge()
+		hop = run.local != NULL && !run.mark ? run.hop : 0;
 	}
 	fetch_some(rules, next, next->n);
 	if (run.n != 0)

@@ -136,7 +136,7 @@ void uplink_sink(struct wctx *w)
 	struct rte_mbuf *m;
 	uint32_t id, hop;
 
-	while (ring_w_room(&w->uplink->up) >= LARGEST &&
+	while (hop_sink_busy(w) && ring_w_room(&w->uplink->up) >= LARGEST &&
 		(m = hop_sink_pull(w, &id, &hop)) != NULL) {
 		if (!uplink_route(w, UP_ROUTE, id, hop, m))
 			count(w, W_sink_freed, 1); // a ring that is smaller than one packet
