@@ -25,20 +25,18 @@ lib_SRCS := \
 	lib/crypto/aead.c $(if $(filter 1,$(IPSEC_MB)),lib/crypto/aead_ipsec_mb.c) lib/crypto/aead_sodium.c \
 	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/secp.c lib/crypto/sign.c \
-	lib/link/cc.c lib/link/cc_bbr.c lib/link/cc_bbr_model.c lib/link/cc_cubic.c lib/link/gro.c \
-	lib/link/gso.c lib/link/part.c lib/link/rail_cookie.c lib/link/rail_hs.c lib/link/rel.c \
-	lib/link/rel_ack.c lib/link/rel_ctl.c lib/link/rel_hold.c lib/link/rel_ids.c lib/link/rel_join.c \
-	lib/link/rel_kept.c lib/link/rel_limit.c \
+	lib/link/cc.c lib/link/cc_bbr.c lib/link/cc_bbr_model.c lib/link/cc_cubic.c lib/link/gro.c lib/link/gso.c \
+	lib/link/part.c lib/link/rail_cookie.c lib/link/rail_hs.c \
+	lib/link/rel.c lib/link/rel_ack.c lib/link/rel_ctl.c lib/link/rel_hold.c lib/link/rel_ids.c lib/link/rel_join.c lib/link/rel_kept.c lib/link/rel_limit.c \
 	lib/link/rel_loss.c lib/link/rel_order.c lib/link/rel_queue.c lib/link/rel_rx.c lib/link/rel_tx.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
 	lib/wire/edge_msg.c lib/wire/entry.c lib/wire/ip.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c
 dp_SRCS := \
 	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_dump.c \
-	dataplane/ctl/ctl_event.c dataplane/ctl/ctl_route.c dataplane/ctl/ctl_sock.c \
-	dataplane/ctl/ctl_stats.c dataplane/dp_conf.c dataplane/dp_cores.c dataplane/dp_crypto.c \
-	dataplane/dp_eal.c dataplane/hop/hop.c dataplane/hop/hop_ctl.c dataplane/hop/hop_fast.c \
-	dataplane/hop/hop_hold.c dataplane/hop/hop_join.c dataplane/hop/hop_rel.c \
-	dataplane/hop/hop_rel_rx.c dataplane/hop/hop_route.c \
+	dataplane/ctl/ctl_event.c dataplane/ctl/ctl_route.c dataplane/ctl/ctl_sock.c dataplane/ctl/ctl_stats.c \
+	dataplane/dp_conf.c dataplane/dp_cores.c dataplane/dp_crypto.c dataplane/dp_eal.c \
+	dataplane/hop/hop.c dataplane/hop/hop_ctl.c dataplane/hop/hop_fast.c dataplane/hop/hop_hold.c \
+	dataplane/hop/hop_join.c dataplane/hop/hop_rel.c dataplane/hop/hop_rel_rx.c dataplane/hop/hop_route.c \
 	dataplane/hop/hop_rx.c dataplane/hop/hop_show.c dataplane/hop/hop_table.c dataplane/hop/hop_tx.c \
 	dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c \
 	dataplane/io/port_open.c dataplane/io/udp_claim.c \
