@@ -11,6 +11,7 @@
 #pragma once
 
 #include "dataplane/hop/hop.h"
+#include "dataplane/hop/hop_pub.h"
 #include "dataplane/hop/hop_table.h"
 #include "dataplane/io/encap.h"
 #include "lib/crypto/aead.h"
@@ -80,26 +81,6 @@ struct hop_probe {
 	uint64_t counter;
 	uint64_t sent_ns; // 0 = free
 	uint64_t cookie; // of CMD_HOP_PING, with it an answer is a note
-};
-
-// What main shows of a hop; relaxed stores by the owner.
-struct hop_pub {
-	_Alignas(64) _Atomic uint32_t rx_index[HOP_KEYS]; // [0]: in use
-	_Atomic uint32_t adj;
-	_Atomic uint64_t peer_ip[2]; // as stored in memory
-	_Atomic uint64_t tx_counter;
-	_Atomic uint64_t last_rx_ns;
-	_Atomic uint64_t key_born_ns;
-	_Atomic uint64_t instance_local;
-	_Atomic uint64_t instance_remote;
-	_Atomic uint64_t handshake_ns;
-	_Atomic uint64_t cmds_done; // commands of this hop that took effect
-	_Atomic uint32_t rtt_us;
-	_Atomic uint16_t peer_port;
-	_Atomic uint16_t payload_max;
-	_Atomic uint8_t cipher;
-	_Atomic uint8_t initiator;
-	_Atomic uint8_t dead;
 };
 
 struct hop {

@@ -58,8 +58,8 @@ same "transports that it left" "$(sk B -j show transports | jq length)" 0
 # the same node, set up beforehand; it dials, and re-keys each second
 "$BIN/skyrail-bench" "${ports[@]}" --key "$T/bench.key" --show-key >"$T/keys"
 same "keys" "$(wc -l <"$T/keys")" 2
-sk B transport add t0 "peer=$(sed -n 1p "$T/keys")" address=10.1.1.1:7780
-sk B transport add t1 "peer=$(sed -n 2p "$T/keys")" address=10.1.2.1:7781
+sk B transport add t0 "peer=$(sed -n 1p "$T/keys")" address=10.1.1.1:7780 mode=datagram
+sk B transport add t1 "peer=$(sed -n 2p "$T/keys")" address=10.1.2.1:7781 mode=datagram
 sk B rule add intermediary id=1001 next=2001 transport=t1 in=t0 --static
 sk B rule add intermediary id=1002 next=2002 transport=t0 in=t1 --static
 bench "${ports[@]}" --key "$T/bench.key" --node-key "${PK[B]}" --no-dial -r 2 --in-id 1001 --out-id 2001 -R 1k -d 4s --max-loss 100%
