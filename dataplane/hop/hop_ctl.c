@@ -227,6 +227,7 @@ static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 static bool follow(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 {
 	bool seen = hop_addr_equal(&h->seen, c->peer.ip, c->peer.port);
+	const struct hop_addr from = h->peer;
 
 	// The address follows the highest counter: who was seen there may have been one who copied
 	// datagrams and was faster for a moment.
@@ -241,6 +242,8 @@ static bool follow(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	}
 	h->peer = c->peer;
 	h->trying = false;
+	if (h->rel != NULL)
+		hop_rel_moved(w, h, &from);
 	return true;
 }
 

@@ -471,6 +471,12 @@ void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie)
 	hop_rel_wake(w, h);
 }
 
+void hop_rel_moved(struct wctx *w, struct hop *h, const struct hop_addr *from)
+{
+	if (memcmp(h->peer.ip, from->ip, sizeof(from->ip)) != 0)
+		rel_path_changed(h->rel->rel, w->now_ns);
+}
+
 void hop_rel_try(struct wctx *w, struct hop *h)
 {
 	struct hop_rel *hr = h->rel;
@@ -478,7 +484,7 @@ void hop_rel_try(struct wctx *w, struct hop *h)
 	// each attempt has a size of its own, by which its ack is known
 	hr->try_size =
 		(uint8_t)(REL_TRY_SIZE + (hr->try_size + 1) % (REL_PING_SIZE - REL_TRY_SIZE));
-	rel_path_changed(hr->rel, w->now_ns);
+	hop_rel_moved(w, h, &h->old_peer);
 	rel_probe(hr->rel, hr->try_size, w->now_ns);
 	hop_rel_wake(w, h);
 }

@@ -149,6 +149,9 @@ void hop_rel_wake(struct wctx *w, struct hop *h);
 // Frames of hop_ctl.c. Takes m, of which the data are a whole frame.
 bool hop_rel_frame(struct wctx *w, struct hop *h, uint8_t type, struct rte_mbuf *m);
 void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie);
+// The peer was at `from` and is somewhere else: if more than the port changed, RTT and congestion
+// state begin anew.
+void hop_rel_moved(struct wctx *w, struct hop *h, const struct hop_addr *from);
 void hop_rel_try(struct wctx *w, struct hop *h); // the address of the hop is to be proven
 
 // ---- hop_rel_rx.c ----

@@ -453,6 +453,36 @@ static void a_ping_is_answered_with_the_round_trip(void **state)
 	pair_fini(&p);
 }
 
+static void a_peer_that_moves_is_followed_once_it_answers(void **state)
+{
+	struct cmd_hop_path c = {.hop = HOP_B, .adj = ADJ};
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	add_rule(&p, &p.b, 2, HOP_B, RULE_IN_LOCAL);
+	p.a.ip[15] = 77; // it has another address from now on
+	set_adj(&p.a, &p.b, 1500);
+	set_adj(&p.b, &p.a, 1500);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	p.b.w.foreign_credit = UINT64_MAX / 2;
+	deliver_all(&p.a, &p.b);
+	assert_true(next_note(&p.b, NOTE_HOP_ROAMED, &n));
+	c.peer = n.addr;
+	assert_int_equal(hop_table_path(p.b.w.hops, &c), 0);
+	run_commands(&p.b);
+	assert_true(hop_of(&p.b)->trying);
+	both_turn(&p, &good_wire, 5);
+	assert_false(hop_of(&p.b)->trying);
+	assert_memory_equal(hop_of(&p.b)->peer.ip, p.a.ip, 16);
+	forget_got(&p.b);
+	send_packet(&p, &p.b, ROUTE_DATA, 2, 20);
+	finish(&p, &good_wire);
+	expect(&p.a, ROUTE_DATA, 2, 20);
+	pair_fini(&p);
+}
+
 static void without_buffers_nothing_is_lost(void **state)
 {
 	struct pair p;
@@ -492,6 +522,7 @@ int main(void)
 		cmocka_unit_test(a_rekey_loses_and_resets_nothing),
 		cmocka_unit_test(frames_of_the_other_mode_close_the_link),
 		cmocka_unit_test(a_ping_is_answered_with_the_round_trip),
+		cmocka_unit_test(a_peer_that_moves_is_followed_once_it_answers),
 		cmocka_unit_test(without_buffers_nothing_is_lost),
 	};
 
