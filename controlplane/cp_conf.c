@@ -80,7 +80,7 @@ static const struct conf_item items[] = {
 		.help = "directory of the sockets of both processes; as in dataplane.ini"},
 	{"node", "state_dir", CONF_STR, VALUE(state_dir),
 		.help = "directory of what must survive a reboot; empty: run_dir"},
-	{"node", "key_file", CONF_STR, .def = SKYRAIL_SYSCONFDIR "/node.key", VALUE(key_file),
+	{"node", "key_file", CONF_STR, .def = "/var/lib/skyrail/node.key", VALUE(key_file),
 		.check = check_dir, .help = "secret key, mode 0600; made on the first start"},
 	{"node", "api_group", CONF_STR, .def = "skyrail", VALUE(api_group),
 		.help = "group whose members may use the API; empty: root and our own user only"},

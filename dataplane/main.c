@@ -456,7 +456,7 @@ static int door_open(struct app *app)
 		return rc;
 	}
 	app->listening = true;
-	if (app->control_gid != (gid_t)-1 && chown(path, (uid_t)-1, app->control_gid) < 0)
+	if (app->control_gid != (gid_t)-1 && lchown(path, (uid_t)-1, app->control_gid) < 0)
 		log_warn("%s: can't give it to the group of %s: %s", path,
 			app->conf.v->control_user, strerror(errno));
 	return 0;

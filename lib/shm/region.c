@@ -238,6 +238,7 @@ int region_listen(const char *path)
 {
 	struct sockaddr_un sa;
 	int err = address_of(path, &sa);
+	mode_t old;
 	int fd;
 
 	if (err == 0)
@@ -247,14 +248,17 @@ int region_listen(const char *path)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	// the mode is set before listen(): nobody can connect with a wider one
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(path, 0660) < 0 ||
-		listen(fd, LISTEN_BACKLOG) < 0) {
+	// The mode comes with the file: whoever owns the directory may put another one in its
+	// place.
+	old = umask(0117);
+	err = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+	umask(old);
+	if (err == 0 && listen(fd, LISTEN_BACKLOG) < 0)
 		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
+	if (err == 0)
+		return fd;
+	close(fd);
+	return err;
 }
 
 static int offer_send(int conn, const struct region_offer *offer, const int *fds, size_t n_fds)

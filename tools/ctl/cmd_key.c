@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,8 +24,20 @@ static int file_arg(struct cli *c, const char **path)
 {
 	if (c->argc > 1)
 		return cli_error(CLI_USAGE, "one FILE at most");
-	*path = c->argc == 1 ? c->argv[0] : SKYRAIL_SYSCONFDIR "/node.key";
+	*path = c->argc == 1 ? c->argv[0] : "/var/lib/skyrail/node.key";
 	return CLI_OK;
+}
+
+static void give_to_owner_of_dir(int fd, const char *path)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+
+	snprintf(dir, sizeof(dir), "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+		slash != NULL ? path : ".");
+	if (stat(dir, &st) == 0 && st.st_uid != 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
+		fprintf(stderr, "skyrail: %s belongs to root: %s\n", path, strerror(errno));
 }
 
 static int write_key(const char *path, const struct key_sk *sk)
@@ -35,6 +48,9 @@ static int write_key(const char *path, const struct key_sk *sk)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
+	// Made by root for a node that is not: it belongs to whom the directory does.
+	if (geteuid() == 0)
+		give_to_owner_of_dir(fd, path);
 	key_sk_to_text(sk, text);
 	text[KEY_SK_TEXT_LEN] = '\n';
 	if (write(fd, text, KEY_SK_TEXT_LEN + 1) != KEY_SK_TEXT_LEN + 1 || fsync(fd) < 0)
@@ -62,6 +78,9 @@ int cmd_key_gen(struct cli *c)
 	if (rc == -EEXIST)
 		return cli_error(CLI_FAIL,
 			"%s is there already and is not overwritten: move it away first", path);
+	if (rc == -ENOENT)
+		return cli_error(
+			CLI_FAIL, "%s: its directory is not there: make it, or name a FILE", path);
 	if (rc < 0)
 		return cli_error(CLI_FAIL, "%s: %s", path, strerror(-rc));
 	print_pk(c, &pk);

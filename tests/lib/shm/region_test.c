@@ -292,6 +292,17 @@ static void stale_socket_is_replaced_and_a_living_one_is_not(void **state)
 	server_fini(&s);
 }
 
+static void only_owner_and_group_may_connect(void **state)
+{
+	struct server s;
+	struct stat st;
+
+	server_init(&s);
+	assert_int_equal(lstat(s.path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	server_fini(&s);
+}
+
 static void listen_leaves_files_that_are_no_sockets_alone(void **state)
 {
 	char path[] = "/tmp/skyrail-region-file-XXXXXX";
@@ -339,6 +350,7 @@ int main(void)
 		cmocka_unit_test(attach_refuses_a_header_of_another_kind),
 		cmocka_unit_test(spoilt_region_is_repaired_for_the_next_control_plane),
 		cmocka_unit_test(stale_socket_is_replaced_and_a_living_one_is_not),
+		cmocka_unit_test(only_owner_and_group_may_connect),
 		cmocka_unit_test(listen_leaves_files_that_are_no_sockets_alone),
 		cmocka_unit_test(create_refuses_impossible_sizes),
 	};
