@@ -450,6 +450,8 @@ static int start_api(struct app *a)
 
 static void stop(struct app *a)
 {
+	if (a->dp != NULL)
+		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
 	edge_mgr_free(a->edges);
@@ -459,7 +461,7 @@ static void stop(struct app *a)
 	if (a->neigh != NULL)
 		neigh_free(a->neigh);
 	dp_client_free(a->dp);
-	route_id_free(a->ids); // commands that ended with the client gave their ids back
+	route_id_free(a->ids);
 	identity_free(a->id);
 	loop_free(a->loop);
 	cp_conf_free(&a->conf);

@@ -565,10 +565,11 @@ static void detach(struct dp_client *c, uint64_t retry_ms)
 			was.done(was.arg, -ECONNRESET, 0);
 	}
 	pending_init(c);
+	if (c->stopping)
+		return;
 	if (had)
 		DP_EACH(c, on_detach);
-	if (!c->stopping)
-		loop_timer_start(c->retry, retry_ms, 0);
+	loop_timer_start(c->retry, retry_ms, 0);
 }
 
 // ---- life ----

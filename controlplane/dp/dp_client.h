@@ -62,8 +62,9 @@ enum {
 struct dp_client *dp_client_new(struct loop *l, const char *path, const uint8_t mac1_key[32]);
 // Begins to attach. Handlers are registered before.
 void dp_client_start(struct dp_client *c);
-// Detaches for good: completions and on_detach are called. To be done before the modules that use c
-// are freed; c itself is freed after them. The data plane goes on.
+// Detaches for good: every command under way is answered with -ECONNRESET before this returns, but
+// on_detach is not called, for nothing was lost: the data plane goes on. To be done before the
+// modules that use c are freed; c itself is freed after them.
 void dp_client_stop(struct dp_client *c);
 // NULL is allowed.
 void dp_client_free(struct dp_client *c);

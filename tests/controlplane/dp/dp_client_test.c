@@ -746,6 +746,28 @@ static void a_broken_ring_ends_the_attachment(void **state)
 	assert_int_equal(n_detach, 1);
 }
 
+// The users of the client may be freed after it was stopped: no answer comes later.
+static void a_stop_answers_what_is_under_way_and_loses_nothing(void **state)
+{
+	struct cmd_rule_del d = {.h.type = CMD_RULE_DEL, .id = 1};
+	unsigned n = 0;
+
+	(void)state;
+	attach_and_sync();
+	n_done = 0;
+	assert_int_equal(dp_client_send(c, &d, sizeof(d), on_done, &n), 0);
+	assert_int_equal(dp_client_dump(c, DUMP_HOPS, 0, 0, on_done, &n), 0);
+	dp_client_stop(c);
+	assert_int_equal(n, 2);
+	assert_int_equal(last_status, -ECONNRESET);
+	assert_int_equal(n_detach, 0);
+	assert_int_equal(dp_client_send(c, &d, sizeof(d), on_done, &n), -ENOTCONN);
+	turns(2);
+	dp_client_stop(c);
+	assert_int_equal(n, 2);
+	dp_expect(CMD_RULE_DEL); // what was sent is done all the same
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -769,6 +791,7 @@ int main(void)
 		T(a_data_plane_of_another_version_is_left),
 		T(nonsense_in_the_rings_is_counted),
 		T(a_broken_ring_ends_the_attachment),
+		T(a_stop_answers_what_is_under_way_and_loses_nothing),
 #undef T
 	};
 

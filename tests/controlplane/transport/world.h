@@ -416,6 +416,7 @@ int dp_client_send_cookie(
 	*cookie = ++c->cookie;
 	(void)len;
 	j = w_post(w_command);
+	j->to = c->node;
 	j->done = done;
 	j->arg = arg;
 	j->status = w_apply(c, cmd, *cookie);
@@ -561,9 +562,29 @@ static void w_mgr_start(unsigned i)
 	transport_mgr_watch(n->m, &n->watch);
 }
 
+static void w_nothing(struct w_job *j)
+{
+	(void)j;
+}
+
+static void w_dump(struct w_job *j);
+
+// As dp_client_stop(): what is under way is answered now.
+static void w_cancel(unsigned i)
+{
+	nodes[i].dp.attached = false;
+	for (struct w_job *j = w_jobs; j != NULL; j = j->next) {
+		if ((j->fn != w_command && j->fn != w_dump) || j->to != i)
+			continue;
+		j->fn = w_nothing;
+		if (j->done != NULL)
+			j->done(j->arg, -ECONNRESET, 0);
+	}
+}
+
 static void w_mgr_stop(unsigned i)
 {
-	w_settle(); // completions
+	w_cancel(i);
 	transport_mgr_free(nodes[i].m);
 	nodes[i].m = NULL;
 	nodes[i].dp.handlers = NULL;
