@@ -47,7 +47,7 @@ cp_SRCS := \
 	controlplane/app/edge.c controlplane/app/edge_far.c controlplane/app/edge_in.c \
 	controlplane/app/edge_io.c controlplane/app/tun.c \
 	controlplane/core/identity.c controlplane/core/loop.c \
-	controlplane/cp_conf.c \
+	controlplane/cp_conf.c controlplane/reload.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/route/route_id.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
@@ -55,7 +55,7 @@ cp_SRCS := \
 	controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_dp.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
-	controlplane/transport/transport_mgr.c
+	controlplane/transport/transport_mgr.c controlplane/transport/transport_ping.c
 ctl_SRCS := \
 	tools/ctl/args.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
 	tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c tools/ctl/print.c

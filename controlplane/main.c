@@ -8,6 +8,7 @@
 #include "controlplane/cp_conf.h"
 #include "controlplane/dp/dp_client.h"
 #include "controlplane/dp/neigh.h"
+#include "controlplane/reload.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_handlers.h"
 #include "controlplane/transport/transport_mgr.h"
@@ -159,99 +160,7 @@ static const struct conf *conf_of(void *arg)
 	return ((struct app *)arg)->conf.file;
 }
 
-// ---- configuration into modules ----
-
-static void add_transport(struct app *a, const struct transport_conf *t)
-{
-	char err[API_TEXT_MAX] = "out of memory";
-
-	if (transport_mgr_add(a->transports, t, err, sizeof(err)) < 0)
-		log_err("transport=%s: %s", t->name, err);
-}
-
-static void add_edge(struct app *a, const struct api_edge_add *e)
-{
-	char err[API_TEXT_MAX] = "out of memory";
-
-	if (edge_add(a->edges, e, EDGE_CONFIGURED, err, sizeof(err)) < 0)
-		log_err("edge=%s: %s", e->name, err);
-}
-
-static void attach_edges(struct app *a)
-{
-	char err[API_TEXT_MAX] = "";
-
-	for (size_t i = 0; i < a->conf.n_edges; i++) {
-		const struct api_edge_attach *t = &a->conf.attach[i];
-
-		if (t->forward_id != 0 && edge_attach(a->edges, t->name, t->forward_id,
-						  t->consume_id, NULL, NULL, err, sizeof(err)) < 0)
-			log_err("edge=%s: %s", t->name, err);
-	}
-}
-
-static const struct transport_conf *conf_transport(const struct cp_conf *c, const char *name)
-{
-	for (size_t i = 0; i < c->n_transports; i++)
-		if (strcmp(c->transports[i].name, name) == 0)
-			return &c->transports[i];
-	return NULL;
-}
-
-static bool same_transport(const struct transport_conf *x, const struct transport_conf *y)
-{
-	return key_pk_cmp(&x->peer, &y->peer) == 0 &&
-	       memcmp(&x->addr, &y->addr, sizeof(x->addr)) == 0 &&
-	       strcmp(x->scope_if, y->scope_if) == 0 && x->mode == y->mode &&
-	       x->ciphers == y->ciphers && x->dial == y->dial;
-}
-
-// Those that changed end and begin anew; those that stay the same notice nothing.
-static void reload_transports(struct app *a, const struct cp_conf *next)
-{
-	for (size_t i = 0; i < a->conf.n_transports; i++) {
-		const struct transport_conf *old = &a->conf.transports[i];
-		const struct transport_conf *new = conf_transport(next, old->name);
-
-		if (new == NULL || !same_transport(old, new))
-			transport_mgr_del(a->transports, old->name);
-	}
-	for (size_t i = 0; i < next->n_transports; i++) {
-		const struct transport_conf *new = &next->transports[i];
-		const struct transport_conf *old = conf_transport(&a->conf, new->name);
-
-		if (old == NULL || !same_transport(old, new))
-			add_transport(a, new);
-	}
-}
-
-static void reload_edges(struct app *a, const struct cp_conf *next)
-{
-	char err[API_TEXT_MAX];
-
-	for (size_t i = 0; i < a->conf.n_edges; i++) {
-		bool stays = false;
-
-		for (size_t k = 0; k < next->n_edges; k++)
-			stays |= strcmp(next->edges[k].name, a->conf.edges[i].name) == 0;
-		if (!stays)
-			edge_del(a->edges, a->conf.edges[i].name, err, sizeof(err));
-	}
-	for (size_t i = 0; i < next->n_edges; i++) {
-		bool known = false;
-
-		for (size_t k = 0; k < a->conf.n_edges; k++)
-			known |= strcmp(a->conf.edges[k].name, next->edges[i].name) == 0;
-		if (!known)
-			add_edge(a, &next->edges[i]);
-	}
-}
-
-static bool edges_moved(const struct cp_conf *x, const struct cp_conf *y)
-{
-	return x->n_edges != y->n_edges ||
-	       memcmp(x->attach, y->attach, x->n_edges * sizeof(*x->attach)) != 0;
-}
+// ---- signals ----
 
 // Read the configuration again: whole, or not at all. text: what is wrong with it, or what is left
 // to say. 0 or -errno.
@@ -260,8 +169,8 @@ static int reload(void *arg, char *text, size_t cap)
 	struct app *a = arg;
 	struct cp_conf next, old;
 	char err[CONF_ERR_MAX];
+	const struct reload r = {a->transports, a->rules, a->edges};
 	const char *key;
-	bool moved;
 	int rc = cp_conf_load(&next, a->conf_path, err);
 
 	text[0] = '\0';
@@ -269,6 +178,11 @@ static int reload(void *arg, char *text, size_t cap)
 		cp_conf_free(&next);
 		rc = -ENOENT; // no reason to end all transports
 		snprintf(err, sizeof(err), "%s: %s", a->conf_path, strerror(ENOENT));
+	}
+	if (rc == 0) {
+		rc = reload_check(&r, &a->conf, &next, err, sizeof(err));
+		if (rc < 0)
+			cp_conf_free(&next);
 	}
 	if (rc < 0) {
 		log_err("configuration not taken, nothing changed: %s", err);
@@ -280,19 +194,10 @@ static int reload(void *arg, char *text, size_t cap)
 		log_warn("key=%s changed: takes effect at the next start", key);
 		snprintf(text, cap, "key %s changed: takes effect at the next start", key);
 	}
-	log_level_set("all", next.v->log_level);
-	// A peer that came by itself may have got a name now, with which it may stay.
-	reload_transports(a, &next);
-	transport_mgr_policy(a->transports, next.v->allow == 1, next.peers);
-	if (rule_mgr_config(a->rules, next.rules, next.n_rules) < 0)
-		log_err("rules of the configuration not taken: out of memory");
-	reload_edges(a, &next);
-	moved = edges_moved(&a->conf, &next);
+	reload_apply(&r, &a->conf, &next);
 	old = a->conf;
 	a->conf = next;
 	cp_conf_free(&old);
-	if (moved)
-		attach_edges(a);
 	log_notice("configuration=%s taken", a->conf_path);
 	return 0;
 }
@@ -361,7 +266,7 @@ static int start_transports(struct app *a)
 	if (a->transports == NULL)
 		return die("transports", strerror(errno));
 	for (size_t i = 0; i < a->conf.n_transports; i++)
-		add_transport(a, &a->conf.transports[i]);
+		reload_add_transport(a->transports, &a->conf.transports[i]);
 	return 0;
 }
 
@@ -410,8 +315,8 @@ static int start_edges(struct app *a)
 static void fill_edges(struct app *a)
 {
 	for (size_t i = 0; i < a->conf.n_edges; i++)
-		add_edge(a, &a->conf.edges[i]);
-	attach_edges(a);
+		reload_add_edge(a->edges, &a->conf.edges[i]);
+	reload_attach_edges(a->edges, &a->conf);
 	edge_mgr_restore(a->edges);
 }
 

@@ -455,8 +455,18 @@ void edge_mgr_free(struct edge_mgr *m)
 	free(m);
 }
 
-static int check_spec(struct edge_mgr *m, struct api_edge_add *s, char *err, size_t err_len)
+static bool same_spec(const struct api_edge_add *x, const struct api_edge_add *y)
 {
+	return x->mtu == y->mtu && x->offload == y->offload && x->super_max == y->super_max &&
+	       x->n_addrs == y->n_addrs &&
+	       memcmp(x->addrs, y->addrs, x->n_addrs * sizeof(x->addrs[0])) == 0;
+}
+
+static int check_spec(struct edge_mgr *m, struct api_edge_add *s, enum edge_origin origin,
+	char *err, size_t err_len)
+{
+	struct edge *e;
+
 	if (api_name_check(s->name, sizeof(s->name)) < 0) {
 		snprintf(err, err_len, "edge names have 1 to 15 letters, digits or -_.");
 		return -EINVAL;
@@ -476,8 +486,14 @@ static int check_spec(struct edge_mgr *m, struct api_edge_add *s, char *err, siz
 			s->name, EDGE_SUPER_MIN, EDGE_SUPER_MAX);
 		return -EINVAL;
 	}
-	if (find(m, s->name) != NULL) {
-		snprintf(err, err_len, "edge %s is there already", s->name);
+	e = find(m, s->name);
+	if (e != NULL && origin == EDGE_CONFIGURED && e->origin == EDGE_ADDED &&
+		same_spec(&e->spec, s))
+		return 0;
+	if (e != NULL) {
+		snprintf(err, err_len, "edge %s is there already%s", s->name,
+			origin == EDGE_CONFIGURED ? ", made otherwise: `skyrail edge del` it first"
+						  : "");
 		return -EEXIST;
 	}
 	if (m->n >= EDGES_MAX) {
@@ -487,10 +503,24 @@ static int check_spec(struct edge_mgr *m, struct api_edge_add *s, char *err, siz
 	return 0;
 }
 
+int edge_check(struct edge_mgr *m, const struct api_edge_add *spec, char *err, size_t err_len)
+{
+	struct api_edge_add s = *spec;
+
+	return check_spec(m, &s, EDGE_CONFIGURED, err, err_len);
+}
+
+bool edge_is_configured(const struct edge_mgr *m, const char *name)
+{
+	const struct edge *e = find(m, name);
+
+	return e != NULL && e->origin == EDGE_CONFIGURED;
+}
+
 int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_origin origin,
 	char *err, size_t err_len)
 {
-	struct edge *e = calloc(1, sizeof(*e));
+	struct edge *e = calloc(1, sizeof(*e)), *there;
 	int rc;
 
 	err[0] = '\0';
@@ -502,9 +532,15 @@ int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_orig
 	e->spec = *spec;
 	e->origin = origin;
 	e->fd = -1;
-	rc = check_spec(m, &e->spec, err, err_len);
+	rc = check_spec(m, &e->spec, origin, err, err_len);
 	if (rc < 0)
 		goto err_free;
+	there = find(m, e->spec.name);
+	if (there != NULL) {
+		there->origin = origin;
+		state_save(m);
+		goto err_free; // this one isn't needed
+	}
 	e->fd = m->conf.dev->open(
 		e->spec.name, e->spec.offload != API_OFFLOAD_NO, &e->made, &e->kinds, err, err_len);
 	rc = e->fd;

@@ -57,6 +57,9 @@ void edge_mgr_restore(struct edge_mgr *m);
 // 0 or -errno and a text. mtu 0 means EDGE_MTU, super_max 0 EDGE_SUPER_MAX.
 int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_origin origin,
 	char *err, size_t err_len);
+// Would edge_add() take it from the configuration? One that was added and is just so becomes it.
+int edge_check(struct edge_mgr *m, const struct api_edge_add *spec, char *err, size_t err_len);
+bool edge_is_configured(const struct edge_mgr *m, const char *name);
 int edge_del(struct edge_mgr *m, const char *name, char *err, size_t err_len);
 // done once, from the loop: 0 (attached, or waiting for a rule that will come), or -errno and a
 // text.

@@ -1,6 +1,6 @@
-// The list of transports, their states and who is told of them: adding, dialing, ending, pinging,
-// and the second-by-second housekeeping. It makes no handshake message (transport_hs.c,
-// transport_rekey.c) and no command but pings (transport_dp.c).
+// The list of transports, their states and who is told of them: adding, dialing, ending, and
+// the second-by-second housekeeping. It makes no handshake message (transport_hs.c,
+// transport_rekey.c) and no command (transport_dp.c, transport_ping.c).
 #include "controlplane/transport/transport_mgr.h"
 
 #include <stdio.h>
@@ -372,20 +372,10 @@ err_transport:
 	return errno_null(rc);
 }
 
-static struct tp_ping *ping_of(const struct transport *t)
-{
-	struct tp_ping *p = t->m->pings;
-
-	while (p != NULL && p->t != t)
-		p = p->next;
-	return p;
-}
-
 // Whoever is told of it may call us: t is out of everybody's reach before, and freed after.
 void tp_remove(struct transport *t)
 {
 	struct transport_mgr *m = t->m;
-	struct tp_ping *p;
 
 	t->removed = true;
 	t->n_cmds++; // ours
@@ -412,8 +402,7 @@ void tp_remove(struct transport *t)
 	}
 	tp_state_set(t, TRANSPORT_DOWN, "removed");
 	tp_tell(t, TRANSPORT_CHANGE_REMOVED);
-	while ((p = ping_of(t)) != NULL)
-		tp_ping_end(p, -ENOTCONN, 0);
+	tp_pings_end(t);
 	tp_cmd_done(t);
 }
 
@@ -491,7 +480,25 @@ static int conf_check(
 	return 0;
 }
 
-// One that came by itself gets a name and an owner.
+// Whose name or peer it is already: NULL when *t is the one to take over, or nobody's.
+static const char *in_the_way(
+	struct transport_mgr *m, const struct transport_conf *conf, struct transport **t)
+{
+	struct transport *named = transport_mgr_find(m, conf->name);
+
+	*t = tp_find_pk(m, &conf->peer);
+	if (named != NULL && named != *t)
+		return "a transport with this name exists already";
+	if (*t == NULL || (*t)->conf.origin == TRANSPORT_ACCEPTED ||
+		(*t)->conf.origin == TRANSPORT_ADOPTED)
+		return NULL;
+	if ((*t)->conf.origin == TRANSPORT_ADDED && conf->origin == TRANSPORT_CONFIGURED &&
+		*t == named)
+		return NULL; // people wrote down what they had tried out
+	return "a transport to this peer exists already";
+}
+
+// One that came by itself, or by hand, gets a name and an owner.
 static void take_over(struct transport *t, const struct transport_conf *conf)
 {
 	bool mode_fits = t->conf.mode == conf->mode;
@@ -510,7 +517,8 @@ static void take_over(struct transport *t, const struct transport_conf *conf)
 int transport_mgr_add(
 	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len)
 {
-	struct transport *t, *named;
+	struct transport *t;
+	const char *way;
 	int rc = conf_check(m, conf, err, err_len);
 
 	if (rc != 0)
@@ -518,23 +526,39 @@ int transport_mgr_add(
 	if (conf->origin != TRANSPORT_CONFIGURED &&
 		peer_list_find(m->conf.peers, &conf->peer, NULL) == PEER_DENIED)
 		return say(err, err_len, -EACCES, why_denied);
-	t = tp_find_pk(m, &conf->peer);
-	named = transport_mgr_find(m, conf->name);
-	if (named != NULL && named != t)
-		return say(err, err_len, -EEXIST, "a transport with this name exists already");
-	if (t != NULL &&
-		(t->conf.origin == TRANSPORT_ACCEPTED || t->conf.origin == TRANSPORT_ADOPTED)) {
+	way = in_the_way(m, conf, &t);
+	if (way != NULL)
+		return say(err, err_len, -EEXIST, way);
+	if (t != NULL) {
 		take_over(t, conf);
 		return 0;
 	}
-	if (t != NULL)
-		return say(err, err_len, -EEXIST, "a transport to this peer exists already");
 	t = tp_new(m, conf);
 	if (t == NULL)
 		return say(err, err_len, -errno, "too many transports, or no memory");
 	if (tp_policy(t))
 		tp_dial(t);
 	return 0;
+}
+
+int transport_mgr_check(
+	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len)
+{
+	struct transport *named = transport_mgr_find(m, conf->name), *t;
+	const char *way = in_the_way(m, conf, &t);
+	int rc = conf_check(m, conf, err, err_len);
+
+	if (rc != 0 || way == NULL)
+		return rc;
+	// Those of the old configuration that are in the way go before.
+	if ((t == NULL || t->conf.origin != TRANSPORT_ADDED) &&
+		(named == NULL || named->conf.origin == TRANSPORT_CONFIGURED))
+		return 0;
+	if (t == NULL || t->conf.origin != TRANSPORT_ADDED)
+		t = named;
+	snprintf(err, err_len, "%s: %s; `skyrail transport del %s` first", way, t->conf.name,
+		t->conf.name);
+	return -EEXIST;
 }
 
 int transport_mgr_del(struct transport_mgr *m, const char *name)
@@ -621,61 +645,6 @@ void transport_info_get(const struct transport *t, struct transport_info *out)
 	out->n_rekeys = t->n_rekeys;
 	out->n_failures = t->n_failures;
 	memcpy(out->why, t->why, sizeof(out->why));
-}
-
-// ---- ping ----
-
-void tp_ping_end(struct tp_ping *p, int status, uint32_t rtt_us)
-{
-	struct transport_mgr *m = p->m;
-
-	for (struct tp_ping **q = &m->pings; *q != NULL; q = &(*q)->next) {
-		if (*q == p) {
-			*q = p->next;
-			m->n_pings--;
-			break;
-		}
-	}
-	loop_timer_free(p->timer);
-	p->cb(p->arg, status, rtt_us);
-	free(p);
-}
-
-static void on_ping_timeout(void *arg)
-{
-	tp_ping_end(arg, -ETIMEDOUT, 0);
-}
-
-int transport_mgr_ping(
-	struct transport_mgr *m, struct transport *t, transport_ping_fn cb, void *arg)
-{
-	struct cmd_hop_ping c = {.h.type = CMD_HOP_PING, .hop = t->hop};
-	struct tp_ping *p;
-	int rc;
-
-	if (!m->ready || t->state != TRANSPORT_UP)
-		return -ENOTCONN;
-	if (m->n_pings >= TP_PINGS_MAX)
-		return -EAGAIN;
-	p = calloc(1, sizeof(*p));
-	if (p == NULL)
-		return -ENOMEM;
-	*p = (struct tp_ping){.m = m, .t = t, .cb = cb, .arg = arg};
-	p->timer = loop_timer_new(m->conf.loop, on_ping_timeout, p);
-	rc = p->timer == NULL ? -ENOMEM
-			      : dp_client_send_cookie(
-					m->conf.dp, &c, sizeof(c), tp_on_plain_done, t, &p->cookie);
-	if (rc != 0) {
-		loop_timer_free(p->timer);
-		free(p);
-		return rc;
-	}
-	t->n_cmds++;
-	p->next = m->pings;
-	m->pings = p;
-	m->n_pings++;
-	loop_timer_start(p->timer, TP_PING_TIMEOUT_MS, 0);
-	return 0;
 }
 
 // ---- life ----

@@ -100,6 +100,11 @@ void transport_mgr_free(struct transport_mgr *m);
 // left), -ENOMEM. err gets a sentence for people.
 int transport_mgr_add(
 	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len);
+// Could it be taken as a configured one, once those of the configuration that differ are gone? As
+// transport_mgr_add(), and changes nothing. One of the same name to the same peer that was added by
+// API is taken over.
+int transport_mgr_check(
+	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len);
 // Tells the peer (CLOSE), removes the hop, frees t. -ENOENT.
 int transport_mgr_del(struct transport_mgr *m, const char *name);
 // Who may connect from now on; peers as in transport_mgr_conf. Links of peers that may not any more

@@ -189,7 +189,6 @@ bool tp_policy(struct transport *t);
 void tp_dial(struct transport *t);
 // The way to t->peer is wanted (or wanted anew): tp_on_path() is called with it.
 int tp_path_want(struct transport *t);
-void tp_ping_end(struct tp_ping *p, int status, uint32_t rtt_us);
 uint32_t tp_jitter(uint32_t ms);
 uint64_t tp_random64(void);
 
@@ -213,6 +212,10 @@ void tp_rekey_start(struct transport *t);
 void tp_rekey_stop(struct transport *t);
 void tp_rekey_on_timer(void *arg);
 void tp_rekey_on_message(void *arg, unsigned worker, const struct msg_rekey *m, size_t len);
+
+// ---- transport_ping.c ----
+void tp_ping_end(struct tp_ping *p, int status, uint32_t rtt_us);
+void tp_pings_end(struct transport *t); // all of them, with -ENOTCONN
 
 // ---- transport_dp.c ----
 // Hand keys over: HOP_ADD, or HOP_REKEY when the hop is there. done is told when the data plane has

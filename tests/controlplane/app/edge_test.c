@@ -265,6 +265,26 @@ static void a_damaged_state_file_does_no_harm(void **state)
 	edge_del(m, "sky0", err, sizeof(err));
 }
 
+static void the_configuration_takes_over_what_is_just_so(void **state)
+{
+	struct api_edge_add spec = {.name = "sky0", .n_addrs = 1};
+
+	memset(spec.addrs[0].ip + 10, 0xff, 2);
+	spec.addrs[0].ip[12] = 10;
+	spec.addrs[0].prefix = 24;
+	add();
+	assert_false(edge_is_configured(m, "sky0"));
+	spec.mtu = 1400;
+	assert_int_equal(edge_check(m, &spec, err, sizeof(err)), -EEXIST);
+	assert_int_equal(edge_add(m, &spec, EDGE_CONFIGURED, err, sizeof(err)), -EEXIST);
+	spec.mtu = 0; // the default, as add() has it
+	assert_int_equal(edge_check(m, &spec, err, sizeof(err)), 0);
+	assert_false(edge_is_configured(m, "sky0"));
+	assert_int_equal(edge_add(m, &spec, EDGE_CONFIGURED, err, sizeof(err)), 0);
+	assert_true(edge_is_configured(m, "sky0"));
+	assert_int_equal(edge_check(m, &spec, err, sizeof(err)), -EEXIST); // its own already
+}
+
 static void bad_specs_are_refused(void **state)
 {
 	struct api_edge_add spec = {.name = "bad0"};
@@ -313,6 +333,7 @@ int main(void)
 		T(one_consume_rule_feeds_one_edge),
 		T(edges_outlive_a_killed_process),
 		T(a_damaged_state_file_does_no_harm),
+		T(the_configuration_takes_over_what_is_just_so),
 		T(bad_specs_are_refused),
 	};
 

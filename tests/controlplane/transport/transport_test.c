@@ -417,6 +417,56 @@ static void a_hop_that_nobody_names_is_taken_over_too(void **state)
 	assert_ptr_equal(transport_mgr_find(nodes[1].m, "named"), b);
 }
 
+static void the_configuration_takes_over_what_was_tried_out(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	struct transport_conf c = info_of(a).conf;
+	char err[128] = "";
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	// As the tool would make it, then in the file.
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	c.origin = TRANSPORT_ADDED;
+	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), 0);
+	a = transport_mgr_find(nodes[0].m, "to-1");
+	w_run(10);
+	both_up(a, b);
+	c.origin = TRANSPORT_CONFIGURED;
+	assert_int_equal(transport_mgr_check(nodes[0].m, &c, err, sizeof(err)), 0);
+	assert_int_equal(info_of(a).conf.origin, TRANSPORT_ADDED); // a question changes nothing
+	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), 0);
+	assert_ptr_equal(transport_mgr_find(nodes[0].m, "to-1"), a);
+	assert_int_equal(info_of(a).conf.origin, TRANSPORT_CONFIGURED);
+	both_up(a, b);
+	c.origin = TRANSPORT_ADDED; // the tool may not take it back
+	assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), -EEXIST);
+}
+
+static void the_configuration_is_told_what_is_in_its_way(void **state)
+{
+	struct transport *a = w_add(0, 1, true);
+	struct transport_conf by_hand = info_of(a).conf, c = by_hand;
+	char err[128] = "";
+
+	(void)state;
+	c.peer = nodes[2].pk; // its own section of before has the name: that goes first
+	assert_int_equal(transport_mgr_check(nodes[0].m, &c, err, sizeof(err)), 0);
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	by_hand.origin = TRANSPORT_ADDED;
+	assert_int_equal(transport_mgr_add(nodes[0].m, &by_hand, err, sizeof(err)), 0);
+	assert_int_equal(transport_mgr_check(nodes[0].m, &c, err, sizeof(err)), -EEXIST);
+	assert_non_null(strstr(err, "transport del to-1"));
+	c = by_hand;
+	c.origin = TRANSPORT_CONFIGURED;
+	strcpy(c.name, "other");
+	assert_int_equal(transport_mgr_check(nodes[0].m, &c, err, sizeof(err)), -EEXIST);
+	assert_non_null(strstr(err, "transport del to-1"));
+	c.peer = nodes[0].pk;
+	assert_int_equal(transport_mgr_check(nodes[0].m, &c, err, sizeof(err)), -EINVAL);
+}
+
 static void a_dead_peer_that_comes_back_is_no_reset(void **state)
 {
 	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, true);
@@ -609,6 +659,8 @@ int main(void)
 		T(a_new_data_plane_resets_the_link_on_both_sides),
 		T(a_new_control_plane_takes_over_without_a_word_to_the_peer),
 		T(a_hop_that_nobody_names_is_taken_over_too),
+		T(the_configuration_takes_over_what_was_tried_out),
+		T(the_configuration_is_told_what_is_in_its_way),
 		T(a_dead_peer_that_comes_back_is_no_reset),
 		T(a_closed_transport_dials_again_with_a_new_instance),
 		T(deleting_tells_the_peer_and_frees_the_handles),

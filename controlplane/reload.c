@@ -1,0 +1,158 @@
+// Compares two configurations section by section and tells the modules what changed. First it asks
+// them whether they would take it, since a change that stopped half-way would be neither the old
+// configuration nor the new one. It reads no file and keeps nothing.
+#include "controlplane/reload.h"
+
+#include "lib/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+LOG_MODULE("main");
+
+// ---- one by one ----
+
+void reload_add_transport(struct transport_mgr *m, const struct transport_conf *t)
+{
+	char err[API_TEXT_MAX] = "out of memory";
+
+	if (transport_mgr_add(m, t, err, sizeof(err)) < 0)
+		log_err("transport=%s: %s", t->name, err);
+}
+
+void reload_add_edge(struct edge_mgr *m, const struct api_edge_add *e)
+{
+	char err[API_TEXT_MAX] = "out of memory";
+
+	if (edge_add(m, e, EDGE_CONFIGURED, err, sizeof(err)) < 0)
+		log_err("edge=%s: %s", e->name, err);
+}
+
+void reload_attach_edges(struct edge_mgr *m, const struct cp_conf *c)
+{
+	char err[API_TEXT_MAX] = "";
+
+	for (size_t i = 0; i < c->n_edges; i++) {
+		const struct api_edge_attach *t = &c->attach[i];
+
+		if (t->forward_id != 0 && edge_attach(m, t->name, t->forward_id, t->consume_id,
+						  NULL, NULL, err, sizeof(err)) < 0)
+			log_err("edge=%s: %s", t->name, err);
+	}
+}
+
+// ---- transports ----
+
+static const struct transport_conf *conf_transport(const struct cp_conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_transports; i++)
+		if (strcmp(c->transports[i].name, name) == 0)
+			return &c->transports[i];
+	return NULL;
+}
+
+static bool same_transport(const struct transport_conf *x, const struct transport_conf *y)
+{
+	return key_pk_cmp(&x->peer, &y->peer) == 0 &&
+	       memcmp(&x->addr, &y->addr, sizeof(x->addr)) == 0 &&
+	       strcmp(x->scope_if, y->scope_if) == 0 && x->mode == y->mode &&
+	       x->ciphers == y->ciphers && x->dial == y->dial;
+}
+
+// Is there one of this name that the file made?
+static bool is_configured(struct transport_mgr *m, const char *name)
+{
+	struct transport *t = transport_mgr_find(m, name);
+	struct transport_info info;
+
+	if (t == NULL)
+		return false;
+	transport_info_get(t, &info);
+	return info.conf.origin == TRANSPORT_CONFIGURED;
+}
+
+static void reload_transports(
+	const struct reload *r, const struct cp_conf *now, const struct cp_conf *next)
+{
+	for (size_t i = 0; i < now->n_transports; i++) {
+		const struct transport_conf *old = &now->transports[i];
+		const struct transport_conf *new = conf_transport(next, old->name);
+
+		if ((new == NULL || !same_transport(old, new)) &&
+			is_configured(r->transports, old->name))
+			transport_mgr_del(r->transports, old->name);
+	}
+	for (size_t i = 0; i < next->n_transports; i++)
+		if (!is_configured(r->transports, next->transports[i].name))
+			reload_add_transport(r->transports, &next->transports[i]);
+}
+
+// ---- edges ----
+
+static bool has_edge(const struct cp_conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_edges; i++)
+		if (strcmp(c->edges[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void reload_edges(
+	const struct reload *r, const struct cp_conf *now, const struct cp_conf *next)
+{
+	char err[API_TEXT_MAX];
+
+	for (size_t i = 0; i < now->n_edges; i++)
+		if (!has_edge(next, now->edges[i].name) &&
+			edge_is_configured(r->edges, now->edges[i].name))
+			edge_del(r->edges, now->edges[i].name, err, sizeof(err));
+	for (size_t i = 0; i < next->n_edges; i++)
+		if (!has_edge(now, next->edges[i].name))
+			reload_add_edge(r->edges, &next->edges[i]);
+}
+
+static bool edges_moved(const struct cp_conf *x, const struct cp_conf *y)
+{
+	return x->n_edges != y->n_edges ||
+	       memcmp(x->attach, y->attach, x->n_edges * sizeof(*x->attach)) != 0;
+}
+
+// ---- the whole ----
+
+int reload_check(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next,
+	char *err, size_t err_len)
+{
+	char why[API_TEXT_MAX] = "";
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < next->n_transports; i++) {
+		const struct transport_conf *t = &next->transports[i];
+
+		rc = transport_mgr_check(r->transports, t, why, sizeof(why));
+		if (rc < 0)
+			snprintf(err, err_len, "[transport %s]: %s", t->name, why);
+	}
+	for (size_t i = 0; rc == 0 && i < next->n_edges; i++) {
+		const struct api_edge_add *e = &next->edges[i];
+
+		if (!has_edge(now, e->name))
+			rc = edge_check(r->edges, e, why, sizeof(why));
+		if (rc < 0)
+			snprintf(err, err_len, "%s", why);
+	}
+	return rc;
+}
+
+void reload_apply(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next)
+{
+	log_level_set("all", next->v->log_level);
+	// A peer that came by itself may have got a name now, with which it may stay.
+	reload_transports(r, now, next);
+	transport_mgr_policy(r->transports, next->v->allow == 1, next->peers);
+	if (rule_mgr_config(r->rules, next->rules, next->n_rules) < 0)
+		log_err("rules of the configuration not taken: out of memory");
+	reload_edges(r, now, next);
+	if (edges_moved(now, next))
+		reload_attach_edges(r->edges, next);
+}

@@ -1,0 +1,26 @@
+// Taking another configuration while everything runs: whole, or not at all. What people made with
+// the tool stays theirs. Thread: the loop's.
+#pragma once
+
+#include "controlplane/app/edge.h"
+#include "controlplane/cp_conf.h"
+#include "controlplane/transport/transport_mgr.h"
+
+struct reload {
+	struct transport_mgr *transports;
+	struct rule_mgr *rules;
+	struct edge_mgr *edges;
+};
+
+// Could reload_apply() take it? 0, or -errno and a sentence that says what is in the way. Changes
+// nothing.
+int reload_check(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next,
+	char *err, size_t err_len);
+// What differs ends, begins or changes; what stays the same notices nothing. A transport or edge
+// that the tool made and the file names just so becomes the file's; others of the tool stay.
+void reload_apply(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next);
+
+// At the start as well: a mistake is logged, the others go on.
+void reload_add_transport(struct transport_mgr *m, const struct transport_conf *t);
+void reload_add_edge(struct edge_mgr *m, const struct api_edge_add *e);
+void reload_attach_edges(struct edge_mgr *m, const struct cp_conf *c);
