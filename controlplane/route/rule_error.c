@@ -22,11 +22,15 @@ const char *rule_gone_text(uint8_t reason)
 	return reason < RULE_GONE_COUNT && words[reason] != NULL ? words[reason] : "?";
 }
 
-void rule_error_text(int status, uint32_t id, const char *transport, char *buf, size_t cap)
+void rule_error_text(
+	int status, uint32_t id, const char *transport, const char *in, char *buf, size_t cap)
 {
 	switch (status) {
 	case -ENODEV:
 		snprintf(buf, cap, "no transport '%s': see `skyrail show transports`", transport);
+		break;
+	case -ENXIO:
+		snprintf(buf, cap, "no transport '%s' for in=: see `skyrail show transports`", in);
 		break;
 	case -ENETDOWN:
 		snprintf(buf, cap,

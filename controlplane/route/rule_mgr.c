@@ -1,12 +1,10 @@
-// What rules there shall be and what becomes of them: turns requests into commands (names into
-// handles, `auto` into ids), keeps the lasting rules installed across new data planes and new
-// transports, and follows the data plane's word on what lives. Sending in bulk is rule_job's,
-// listing rule_list's, the set of lasting rules rule_keep's.
+// What rules there shall be and what becomes of them: takes requests and ids for them, keeps the
+// lasting rules installed across new data planes and new transports, and follows the data plane's
+// word on what lives. Sending in bulk is rule_job's, listing rule_list's, the set of lasting rules
+// rule_keep's, names into handles rule_cmd's, pins rule_pin's.
 #include "controlplane/route/rule_mgr.h"
 
-#include "controlplane/route/rule_job.h"
-#include "controlplane/route/rule_keep.h"
-#include "controlplane/route/rule_list.h"
+#include "controlplane/route/rule_priv.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
@@ -19,93 +17,7 @@ LOG_MODULE("route");
 
 enum { INSTALL_BATCH = 4096, RETRY_MS = 100 };
 
-struct rule_mgr {
-	struct dp_client *dp;
-	struct route_id *ids;
-	struct rule_transports tr;
-	struct rule_jobs *jobs;
-	struct rule_lists *lists;
-	struct rule_keep *keep; // NULL until a data plane told its size
-	struct loop_timer *work; // what is wanted and not there, once for many events
-	struct dp_handler handler;
-	struct transport_watch watch;
-	struct api_rule_add *conf; // wanted by the configuration
-	size_t n_conf;
-	unsigned bits;
-	bool syncing;
-	bool stalled; // there was no job left for `work`: the end of another one starts it
-};
-
-// ---- requests into commands ----
-
-static int resolve_tx(struct rule_mgr *m, const char *name, uint32_t next_id, uint32_t *hop)
-{
-	struct transport *t = m->tr.find(m->tr.arg, name);
-
-	if (t == NULL)
-		return -ENODEV;
-	// the data plane takes rules over hops that are not there yet: handles are stable
-	*hop = m->tr.hop(t, next_id);
-	return *hop != 0 ? 0 : -ENETDOWN;
-}
-
-static int resolve_in(struct rule_mgr *m, const struct api_rule_add *r, uint32_t *in_tp)
-{
-	struct transport *t;
-
-	switch (r->in) {
-	case API_IN_DEFAULT:
-		*in_tp = r->type == API_RULE_FORWARD ? RULE_IN_LOCAL : RULE_IN_ANY;
-		return 0;
-	case API_IN_ANY:
-		*in_tp = RULE_IN_ANY;
-		return 0;
-	case API_IN_LOCAL:
-		*in_tp = RULE_IN_LOCAL;
-		return 0;
-	case API_IN_TRANSPORT:
-		t = m->tr.find(m->tr.arg, r->in_transport);
-		if (t == NULL)
-			return -ENODEV;
-		*in_tp = m->tr.tp(t);
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-static int check(const struct api_rule_add *r)
-{
-	if (r->type > API_RULE_INTERMEDIARY || r->in > API_IN_TRANSPORT)
-		return -EINVAL;
-	if (memchr(r->transport, '\0', sizeof(r->transport)) == NULL ||
-		memchr(r->in_transport, '\0', sizeof(r->in_transport)) == NULL)
-		return -EINVAL;
-	if (r->keep_alive_ms != 0 && r->keep_alive_ms < RULE_KEEP_ALIVE_MIN_MS)
-		return -ERANGE;
-	if (r->type != API_RULE_CONSUME && (r->next_id == 0 || r->transport[0] == '\0'))
-		return -EDESTADDRREQ;
-	return 0;
-}
-
-// 0, -ENETDOWN (all is right, but the transport is not there yet) or what is wrong.
-static int to_cmd(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c)
-{
-	int rc = check(r);
-
-	*c = (struct cmd_rule_add){.h.type = CMD_RULE_ADD,
-		.id = r->id,
-		.type = r->type,
-		.keep_alive_ms = r->keep_alive_ms,
-		.flags = r->keep_alive_ms == 0 ? RULE_STATIC : 0};
-	if (rc < 0)
-		return rc;
-	rc = resolve_in(m, r, &c->in_tp);
-	if (rc < 0 || r->type == API_RULE_CONSUME)
-		return rc;
-	c->next_id = r->next_id;
-	return resolve_tx(m, r->transport, r->next_id, &c->tx_hop);
-}
+// ---- lasting rules ----
 
 static int keep_put(struct rule_mgr *m, const struct api_rule_add *r, const struct cmd_rule_add *c,
 	enum rule_keep_origin origin)
@@ -124,28 +36,6 @@ static int keep_put(struct rule_mgr *m, const struct api_rule_add *r, const stru
 	if (r->in == API_IN_TRANSPORT)
 		k.in_name = rule_keep_intern(m->keep, r->in_transport);
 	return rule_keep_put(m->keep, &k) == NULL ? -errno : 0;
-}
-
-// ---- lasting rules ----
-
-// The command that installs a kept rule now, with the handles of today.
-static int kept_cmd(struct rule_mgr *m, const struct rule_kept *k, struct cmd_rule_add *c)
-{
-	struct api_rule_add r = {.id = k->id,
-		.next_id = k->next_id,
-		.type = k->type,
-		.keep_alive_ms = k->keep_alive_ms,
-		.in = API_IN_ANY};
-
-	snprintf(r.transport, sizeof(r.transport), "%s", rule_keep_name(m->keep, k->tx_name));
-	if (k->in_name != 0) {
-		r.in = API_IN_TRANSPORT;
-		snprintf(r.in_transport, sizeof(r.in_transport), "%s",
-			rule_keep_name(m->keep, k->in_name));
-	} else if (k->in_tp == RULE_IN_LOCAL) {
-		r.in = API_IN_LOCAL;
-	}
-	return to_cmd(m, &r, c);
 }
 
 static void install_kept(struct rule_mgr *m);
@@ -211,7 +101,7 @@ static void install_kept(struct rule_mgr *m)
 		struct rule_kept *k = rule_keep_at(m->keep, i);
 
 		if (k->seen || k->busy || k->again || k->spent || k->unwanted ||
-			kept_cmd(m, k, &cmds[n]) != 0)
+			rule_cmd_kept(m, k, &cmds[n]) != 0)
 			continue;
 		route_id_take(m->ids, k->id);
 		k->tx_hop = cmds[n].tx_hop;
@@ -228,20 +118,25 @@ static void install_kept(struct rule_mgr *m)
 	free(cmds);
 }
 
-static bool same_rule(const struct rule_kept *k, const struct evt_rule *e,
-	const struct cmd_rule_add *want, int rc)
+// A transport that is not there yet can't prove the rule wrong: its handle in `want` is 0.
+static bool same_rule(const struct rule_mgr *m, const struct rule_kept *k, const struct evt_rule *e,
+	const struct cmd_rule_add *want)
 {
+	bool unknown_in = !rule_pin_open(k) && want->in_tp == RULE_IN_ANY;
+
 	if (e->type != k->type || e->keep_alive_ms != k->keep_alive_ms)
 		return false;
-	if (k->type == RULE_CONSUME)
-		return true;
-	// a transport that is not there yet can't prove the rule wrong
-	return e->next_id == k->next_id && (rc == -ENODEV || e->tx_hop == want->tx_hop);
+	if (rule_pin_open(k)
+			? (e->flags & RULE_ANY) == 0 || rule_pin_is_dead(m, e)
+			: (e->flags & RULE_ANY) != 0 || (!unknown_in && e->in_tp != want->in_tp))
+		return false;
+	return k->type == RULE_CONSUME ||
+	       (e->next_id == k->next_id && (want->tx_hop == 0 || e->tx_hop == want->tx_hop));
 }
 
 // A rule that lasts and is installed otherwise than wanted goes first; RULE_GONE brings it back.
 // remove_due() sends the command.
-static void replace_kept(struct rule_kept *k)
+void rule_mgr_replace(struct rule_kept *k)
 {
 	k->again = true;
 	k->due = true;
@@ -305,7 +200,7 @@ static void remove_due(struct rule_mgr *m)
 	free(ids);
 }
 
-static void on_work(void *arg)
+void rule_mgr_work(void *arg)
 {
 	remove_due(arg);
 	install_kept(arg);
@@ -318,11 +213,12 @@ static void adopt(struct rule_mgr *m, const struct evt_rule *e)
 	struct transport *t;
 
 	if (k != NULL) {
-		int rc = kept_cmd(m, k, &want);
-
-		if (same_rule(k, e, &want, rc)) {
+		rule_cmd_kept(m, k, &want);
+		if (same_rule(m, k, e, &want)) {
 			k->seen = true;
 			k->tx_hop = e->tx_hop;
+			if (k->in_name != 0)
+				k->in_tp = e->in_tp;
 		} else {
 			k->again = true; // on_synced() sees to it
 		}
@@ -335,14 +231,15 @@ static void adopt(struct rule_mgr *m, const struct evt_rule *e)
 		.type = e->type,
 		.flags = RULE_STATIC,
 		.tx_hop = e->tx_hop,
-		.in_tp = e->in_tp,
+		.in_tp = e->flags & RULE_ANY ? RULE_IN_ANY : e->in_tp,
 		.seen = true,
+		.again = rule_pin_is_dead(m, e), // on_synced() sees to it
 		.origin = RULE_KEEP_ADOPTED};
 
 	t = e->tx_hop != 0 ? m->tr.find_hop(m->tr.arg, e->tx_hop) : NULL;
 	if (t != NULL)
 		fresh.tx_name = rule_keep_intern(m->keep, m->tr.name(t));
-	t = e->in_tp != RULE_IN_ANY && e->in_tp != RULE_IN_LOCAL
+	t = fresh.in_tp != RULE_IN_ANY && fresh.in_tp != RULE_IN_LOCAL
 		    ? m->tr.find_tp(m->tr.arg, e->in_tp)
 		    : NULL;
 	if (t != NULL)
@@ -368,7 +265,7 @@ static void keep_config(struct rule_mgr *m)
 
 		if (k != NULL)
 			old = *k;
-		to_cmd(m, r, &c);
+		rule_cmd_make(m, r, &c);
 		if (keep_put(m, r, &c, RULE_KEEP_CONFIG) < 0) {
 			log_warn(
 				"rule=%u of the configuration: its slot belongs to another", r->id);
@@ -380,7 +277,7 @@ static void keep_config(struct rule_mgr *m)
 			k->origin = RULE_KEEP_CONFIG;
 			k->unwanted = false;
 		} else if (old.seen || old.busy) {
-			replace_kept(k);
+			rule_mgr_replace(k);
 		}
 		k->marked = true;
 	}
@@ -422,7 +319,7 @@ int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t
 	if (m->keep != NULL) {
 		keep_config(m);
 		drop_unmarked(m);
-		on_work(m);
+		rule_mgr_work(m);
 	}
 	return 0;
 }
@@ -498,9 +395,9 @@ static void on_synced(void *arg, enum dp_sync why)
 		if (k->unwanted && !k->seen && !k->again)
 			rule_keep_drop(m->keep, k->id); // went by itself
 		else if (k->again)
-			replace_kept(k);
+			rule_mgr_replace(k);
 	}
-	on_work(m);
+	rule_mgr_work(m);
 	rule_jobs_pump(m->jobs);
 }
 
@@ -566,6 +463,8 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 {
 	struct rule_mgr *m = arg;
 
+	if (what == TRANSPORT_CHANGE_REMOVED)
+		rule_pin_look(m);
 	if (what != TRANSPORT_CHANGE_IN_DP || m->keep == NULL || m->syncing)
 		return;
 	for (size_t i = 0; i < rule_keep_count(m->keep); i++) {
@@ -579,9 +478,9 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 		// the same name, but another transport than the rule was made for
 		if ((tx && k->tx_hop != m->tr.hop(t, k->next_id)) ||
 			(in && k->in_tp != m->tr.tp(t)))
-			replace_kept(k);
+			rule_mgr_replace(k);
 	}
-	on_work(m);
+	rule_mgr_work(m);
 }
 
 // ---- verbs ----
@@ -598,9 +497,11 @@ struct rule_mgr *rule_mgr_new(struct loop *loop, struct dp_client *dp, struct ro
 	m->tr = *transports;
 	m->jobs = rule_jobs_new(loop, dp, ids);
 	m->lists = rule_lists_new(loop, dp);
-	m->work = loop_timer_new(loop, on_work, m);
-	if (m->jobs == NULL || m->lists == NULL || m->work == NULL) {
+	m->work = loop_timer_new(loop, rule_mgr_work, m);
+	m->pins = loop_timer_new(loop, rule_pin_on_timer, m);
+	if (m->jobs == NULL || m->lists == NULL || m->work == NULL || m->pins == NULL) {
 		loop_timer_free(m->work);
+		loop_timer_free(m->pins);
 		rule_jobs_free(m->jobs);
 		rule_lists_free(m->lists);
 		free(m);
@@ -626,6 +527,7 @@ void rule_mgr_free(struct rule_mgr *m)
 		return;
 	dp_client_unregister(m->dp, &m->handler);
 	loop_timer_free(m->work);
+	loop_timer_free(m->pins);
 	rule_jobs_free(m->jobs);
 	rule_lists_free(m->lists);
 	rule_keep_free(m->keep);
@@ -665,12 +567,14 @@ static void on_added(void *arg, const struct api_rule_done *done, size_t n)
 					      ? rule_keep_find(m->keep, done[i].id)
 					      : NULL;
 
-		if (k == NULL || !k->busy || k->origin != RULE_KEEP_API)
+		if (k == NULL || !k->busy)
 			continue;
 		k->busy = false;
 		k->seen = done[i].status == 0;
-		if (!k->seen)
+		if (!k->seen && k->origin == RULE_KEEP_API)
 			rule_keep_drop(m->keep, done[i].id);
+		else if (!k->seen) // the configuration's since it was asked for
+			work_later(m, 0);
 	}
 	work_resume(m);
 }
@@ -678,7 +582,7 @@ static void on_added(void *arg, const struct api_rule_done *done, size_t n)
 static int prepare(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c,
 	int32_t *status, bool *waits)
 {
-	int rc = to_cmd(m, r, c);
+	int rc = rule_cmd_make(m, r, c);
 
 	*waits = rc == -ENETDOWN && r->keep_alive_ms == 0;
 	if (*waits)
@@ -737,9 +641,10 @@ out:
 static bool is_waiting(struct rule_mgr *m, const struct rule_kept *k)
 {
 	struct cmd_rule_add c;
-	int rc = kept_cmd(m, k, &c);
+	int rc = rule_cmd_kept(m, k, &c);
 
-	return !k->busy && !k->again && !k->spent && (rc == -ENODEV || rc == -ENETDOWN);
+	return !k->busy && !k->again && !k->spent &&
+	       (rc == -ENODEV || rc == -ENXIO || rc == -ENETDOWN);
 }
 
 struct rule_job *rule_mgr_del(

@@ -54,7 +54,9 @@ void rule_job_cancel(struct rule_job *job);
 // Why a rule is gone (enum rule_gone), in a few words.
 const char *rule_gone_text(uint8_t reason);
 // What went wrong with one rule, for people.
-void rule_error_text(int status, uint32_t id, const char *transport, char *buf, size_t cap);
+// transport, in: by which it leaves and comes.
+void rule_error_text(
+	int status, uint32_t id, const char *transport, const char *in, char *buf, size_t cap);
 
 // Rules with index >= first, at most max. fn for each; done once, never from within this call.
 // Lists are served one after another. NULL and errno.

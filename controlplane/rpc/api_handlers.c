@@ -142,12 +142,12 @@ static void on_ping(void *ctx, struct api_req *r, const void *payload, size_t le
 struct bulk {
 	struct api_req *r; // NULL: the client went away
 	struct rule_job *job;
-	char (*names)[API_NAME_LEN]; // egress transports, for texts; NULL for removals
+	struct api_rule_add *rules; // what was asked for, for texts; NULL for removals
 };
 
 static void bulk_free(struct bulk *b)
 {
-	free(b->names);
+	free(b->rules);
 	free(b);
 }
 
@@ -173,8 +173,10 @@ static void on_bulk_done(void *arg, const struct api_rule_done *done, size_t n)
 			continue;
 		head.first_failed = (uint32_t)i;
 		head.first_status = done[i].status;
-		rule_error_text(done[i].status, done[i].id, b->names != NULL ? b->names[i] : "",
-			head.text, sizeof(head.text));
+		rule_error_text(done[i].status, done[i].id,
+			b->rules != NULL ? b->rules[i].transport : "",
+			b->rules != NULL ? b->rules[i].in_transport : "", head.text,
+			sizeof(head.text));
 	}
 	memcpy(out, &head, sizeof(head));
 	memcpy(out + sizeof(head), done, n * sizeof(*done));
@@ -222,7 +224,7 @@ static void bulk_started(struct api_req *r, struct bulk *b)
 		api_req_pend(r, NULL, bulk_cancel, b);
 		return;
 	}
-	rule_error_text(-err, 0, "", text, sizeof(text));
+	rule_error_text(-err, 0, "", "", text, sizeof(text));
 	api_req_fail(r, -err, "%s",
 		err == EBUSY ? "too many requests about rules at once: try again" : text);
 	bulk_free(b);
@@ -238,21 +240,19 @@ static void on_rule_add(void *ctx, struct api_req *r, const void *payload, size_
 	if (rules == NULL)
 		return;
 	b = calloc(1, sizeof(*b));
-	if (b != NULL)
-		b->names = calloc(n, sizeof(*b->names));
-	if (b == NULL || b->names == NULL) {
+	if (b == NULL) {
 		api_req_fail(r, -ENOMEM, "out of memory");
-		free(b);
 		free(rules);
 		return;
 	}
 	b->r = r;
-	for (uint32_t i = 0; i < n; i++)
-		snprintf(b->names[i], sizeof(b->names[i]), "%.*s", API_NAME_LEN - 1,
-			rules[i].transport[0] != '\0' ? rules[i].transport : rules[i].in_transport);
 	b->job = rule_mgr_add(a->d.rules, rules, n, on_bulk_done, b);
+	for (uint32_t i = 0; i < n; i++) { // for texts: as strings, whatever came
+		rules[i].transport[sizeof(rules[i].transport) - 1] = '\0';
+		rules[i].in_transport[sizeof(rules[i].in_transport) - 1] = '\0';
+	}
+	b->rules = rules;
 	bulk_started(r, b);
-	free(rules);
 }
 
 static void on_rule_del(void *ctx, struct api_req *r, const void *payload, size_t len)

@@ -85,7 +85,7 @@ int rule_table_add(struct rule_table *t, const struct cmd_rule_add *c, uint32_t 
 	r->tx_hop = c->tx_hop;
 	r->keep_alive_ds = is_static ? 0 : (uint32_t)keep_alive_ds;
 	r->type = c->type;
-	r->flags = c->flags;
+	r->flags = (uint8_t)(c->flags | (c->in_tp == RULE_IN_ANY ? RULE_ANY : 0));
 	r->born = t->resets;
 	r->paused = 0;
 	atomic_store_explicit(&r->in_tp, c->in_tp, memory_order_relaxed);

@@ -39,7 +39,7 @@ struct rule {
 	uint32_t tx_hop; // egress hop handle
 	uint32_t keep_alive_ds; // tenths of a second, rounded up; 0 = static
 	uint8_t type; // enum dpmsg_rule_type
-	uint8_t flags; // RULE_STATIC
+	uint8_t flags; // RULE_STATIC, RULE_ANY
 	uint8_t retired; // main only: enum rule_retired
 	uint8_t reason; // main only: enum rule_gone
 	_Atomic uint32_t in_tp; // workers, once

@@ -257,6 +257,7 @@ enum dpmsg_rule_type { RULE_CONSUME = 0, RULE_FORWARD = 1, RULE_INTERMEDIARY = 2
 enum {
 	RULE_STATIC = 1, // never expires
 	RULE_PAUSED = 2, // EVT_RULE: EVT_ROUTE_PAUSE says so
+	RULE_ANY = 4, // EVT_RULE: made with RULE_IN_ANY; its in_tp is the pin, when there is one
 };
 #define RULE_IN_ANY 0u // in_tp: the first packet on an authentic transport pins the rule
 #define RULE_IN_LOCAL 0xffffffffu // in_tp: packets come from the control plane only

@@ -1,6 +1,6 @@
 // A data plane of a table and two queues, put in place of dp_client at link time: commands wait
-// until the test lets them be answered, the table answers as dataplane/rule does. Included by one
-// test program.
+// until the test lets them be answered, the table answers as dataplane/rule does. Each test
+// that includes it is a program of its own.
 #pragma once
 
 #include "controlplane/dp/dp_client.h"
@@ -117,7 +117,7 @@ static int fake_add(const struct cmd_rule_add *m)
 		.in_tp = m->in_tp,
 		.keep_alive_ms = m->keep_alive_ms,
 		.type = m->type,
-		.flags = m->flags};
+		.flags = (uint8_t)(m->flags | (m->in_tp == RULE_IN_ANY ? RULE_ANY : 0))};
 	return 0;
 }
 

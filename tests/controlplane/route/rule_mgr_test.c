@@ -1,156 +1,5 @@
 // rule_mgr with its jobs, lists and kept rules against a data plane of a table (fake_dp.h).
-#include "controlplane/route/rule_mgr.h"
-
-#include "lib/base/log.h"
-#include "tests/controlplane/route/fake_dp.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-struct transport {
-	const char *name;
-	uint32_t tp, hop;
-};
-
-static struct transport transports[2];
-static struct transport_watch *watching;
-static struct loop *loop;
-static struct route_id *ids;
-static struct rule_mgr *m;
-static struct api_rule_done results[FAKE_SLOTS + 10];
-static size_t n_results;
-static unsigned n_calls;
-
-void transport_mgr_watch(struct transport_mgr *tm, struct transport_watch *w)
-{
-	watching = w;
-}
-
-static struct transport *find(void *arg, const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
-		if (transports[i].name != NULL && strcmp(transports[i].name, name) == 0)
-			return &transports[i];
-	return NULL;
-}
-
-static struct transport *find_hop(void *arg, uint32_t hop)
-{
-	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
-		if (transports[i].hop == hop)
-			return &transports[i];
-	return NULL;
-}
-
-static struct transport *find_tp(void *arg, uint32_t tp)
-{
-	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
-		if (transports[i].tp == tp)
-			return &transports[i];
-	return NULL;
-}
-
-static uint32_t tp_of(const struct transport *t)
-{
-	return t->tp;
-}
-
-static uint32_t hop_of(const struct transport *t, uint32_t next_id)
-{
-	return t->hop;
-}
-
-static const char *name_of(const struct transport *t)
-{
-	return t->name;
-}
-
-static const struct rule_transports tr = {find, find_hop, find_tp, tp_of, hop_of, name_of, NULL};
-
-static void no_log(void *arg, enum log_level level, const char *module, const char *text)
-{
-}
-
-static void on_done(void *arg, const struct api_rule_done *done, size_t n)
-{
-	assert_true(n <= ARRAY_LEN(results));
-	memcpy(results, done, n * sizeof(*done));
-	n_results = n;
-	n_calls++;
-}
-
-static struct rule_mgr *mgr_new(void)
-{
-	static int dummy;
-	uint8_t secret[32] = {1};
-
-	ids = route_id_new(secret, NULL);
-	// the manager is only handed on to transport_mgr_watch(), which is ours here
-	m = rule_mgr_new(loop, &fake, ids, &tr, (struct transport_mgr *)&dummy);
-	return m;
-}
-
-static int setup(void **state)
-{
-	log_sink_set(no_log, NULL);
-	memset(&fake, 0, sizeof(fake));
-	transports[0] = (struct transport){"a", 11, 21};
-	transports[1] = (struct transport){"b", 12, 22};
-	n_calls = 0;
-	n_results = 0;
-	loop = loop_new();
-	return loop == NULL || mgr_new() == NULL;
-}
-
-static int teardown(void **state)
-{
-	rule_mgr_free(m);
-	fake_detach(); // as dp_client_free() completes what is under way
-	route_id_free(ids);
-	loop_free(loop);
-	return 0;
-}
-
-static struct api_rule_add forward(uint32_t id, const char *tp, uint32_t keep_alive_ms)
-{
-	struct api_rule_add r = {
-		.id = id, .next_id = 99, .type = API_RULE_FORWARD, .keep_alive_ms = keep_alive_ms};
-
-	snprintf(r.transport, sizeof(r.transport), "%s", tp);
-	return r;
-}
-
-static struct api_rule_add consume(uint32_t id, uint32_t keep_alive_ms)
-{
-	return (struct api_rule_add){
-		.id = id, .type = API_RULE_CONSUME, .keep_alive_ms = keep_alive_ms};
-}
-
-static const struct evt_rule *in_dp(uint32_t id)
-{
-	const struct evt_rule *e = &fake.rules[id % FAKE_SLOTS];
-
-	return e->id == id ? e : NULL;
-}
-
-static void add_now(const struct api_rule_add *r)
-{
-	assert_non_null(rule_mgr_add(m, r, 1, on_done, NULL));
-	fake_answer();
-	assert_int_equal(results[0].status, 0);
-}
-
-// All that was sent is answered, and what follows of it is sent.
-static void settle(void)
-{
-	fake_answer();
-	fake_tell_gone();
-	loop_turn(loop);
-}
+#include "tests/controlplane/route/rule_fixture.h"
 
 static void adds_after_the_data_planes_word(void **state)
 {
@@ -173,7 +22,7 @@ static void adds_after_the_data_planes_word(void **state)
 	assert_int_equal(in_dp(results[0].id)->tx_hop, 22);
 	assert_int_equal(in_dp(results[0].id)->in_tp, RULE_IN_LOCAL);
 	assert_int_equal(in_dp(5)->in_tp, 11);
-	assert_int_equal(in_dp(results[2].id)->flags, RULE_STATIC);
+	assert_int_equal(in_dp(results[2].id)->flags, RULE_STATIC | RULE_ANY);
 	assert_int_equal(rule_mgr_n_live(m), 3);
 	assert_int_equal(rule_mgr_n_kept(m), 1);
 }
@@ -207,11 +56,11 @@ static void errors_have_texts_that_name_the_fix(void **state)
 {
 	char buf[200];
 
-	rule_error_text(-ENODEV, 0, "paris", buf, sizeof(buf));
+	rule_error_text(-ENODEV, 0, "paris", "rome", buf, sizeof(buf));
 	assert_non_null(strstr(buf, "paris"));
-	rule_error_text(-ENOSPC, 0, "", buf, sizeof(buf));
+	rule_error_text(-ENOSPC, 0, "", "", buf, sizeof(buf));
 	assert_non_null(strstr(buf, "[tables] rules"));
-	rule_error_text(-EEXIST, 77, "", buf, sizeof(buf));
+	rule_error_text(-EEXIST, 77, "", "", buf, sizeof(buf));
 	assert_non_null(strstr(buf, "77"));
 }
 
@@ -513,6 +362,21 @@ static void kept_rules_follow_their_transport(void **state)
 	assert_int_equal(in_dp(3)->tx_hop, 23);
 }
 
+static void a_rule_that_gets_into_the_configuration_meanwhile_lasts(void **state)
+{
+	struct api_rule_add r = consume(3, 0);
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+	assert_int_equal(rule_mgr_config(m, &r, 1), 0);
+	fake_answer();
+	assert_int_equal(fake_del(3, RULE_GONE_DEL), 0);
+	fake_tell_gone();
+	for (int i = 0; i < 3; i++)
+		settle();
+	assert_non_null(in_dp(3));
+}
+
 static void removing_a_refused_rule_asks_the_data_plane(void **state)
 {
 	struct api_rule_add conf[3] = {consume(3, 0), consume(4, 0), forward(5, "nosuch", 0)};
@@ -702,6 +566,7 @@ int main(void)
 		T(a_configured_rule_may_change_before_its_answer),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),
+		T(a_rule_that_gets_into_the_configuration_meanwhile_lasts),
 		T(removing_a_refused_rule_asks_the_data_plane),
 		T(more_rules_than_jobs_follow_their_transport),
 		T(more_rules_than_jobs_leave_with_their_configuration),

@@ -220,6 +220,26 @@ static void activity_refreshes_and_the_clock_may_wrap(void **state)
 	assert_false(rule_expired(live(f, 17), start + 199));
 }
 
+static void what_was_open_is_told_with_its_pin(void **state)
+{
+	struct fixture *f = *state;
+	struct cmd_rule_add open = rule(17), named = rule(18);
+	struct evt_rule e;
+	bool pinned = false;
+
+	open.in_tp = RULE_IN_ANY;
+	named.in_tp = 5;
+	assert_int_equal(rule_table_add(&f->t, &open, 0), 0);
+	assert_int_equal(rule_table_add(&f->t, &named, 0), 0);
+	assert_true(rule_ingress_ok(live(f, 17), 5, true, &pinned));
+	assert_int_equal(rule_table_show(&f->t, 17, 0, &e), 0);
+	assert_int_equal(e.in_tp, 5);
+	assert_int_equal(e.flags, RULE_ANY);
+	assert_int_equal(rule_table_show(&f->t, 18, 0, &e), 0);
+	assert_int_equal(e.in_tp, 5);
+	assert_int_equal(e.flags, 0);
+}
+
 static void static_rules_never_expire(void **state)
 {
 	struct fixture *f = *state;
@@ -330,6 +350,7 @@ int main(void)
 		T(gone_carries_the_final_counters_and_reason),
 		T(keep_alive_is_the_rules_own),
 		T(activity_refreshes_and_the_clock_may_wrap),
+		T(what_was_open_is_told_with_its_pin),
 		T(static_rules_never_expire),
 		T(sweeper_ends_exactly_the_expired),
 		T(sweeper_rounds_take_their_time),

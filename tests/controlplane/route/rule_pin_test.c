@@ -1,0 +1,145 @@
+// By which transport the packets of lasting rules come: pins that end, names that stay names.
+#include "tests/controlplane/route/rule_fixture.h"
+
+static struct api_rule_add consume_from(uint32_t id, const char *in)
+{
+	struct api_rule_add r = consume(id, 0);
+
+	r.in = API_IN_TRANSPORT;
+	snprintf(r.in_transport, sizeof(r.in_transport), "%s", in);
+	return r;
+}
+
+static void new_control_plane(void)
+{
+	rule_mgr_free(m);
+	route_id_free(ids);
+	assert_non_null(mgr_new());
+}
+
+// What workers do at the first packet; packets tell whether it is the same rule later.
+static void pin(uint32_t id, uint32_t tp)
+{
+	fake.rules[id].in_tp = tp;
+	fake.rules[id].packets = 5;
+}
+
+static void pins_end_with_their_transport(void **state)
+{
+	struct api_rule_add r[4] = {
+		consume(3, 0), consume(4, 0), consume_from(5, "a"), consume(6, 30000)};
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, r, 4, on_done, NULL));
+	fake_answer();
+	pin(3, 11);
+	pin(4, 12);
+	pin(5, 11);
+	pin(6, 11);
+	transports[0] = (struct transport){0}; // the one with handle 11
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_REMOVED);
+	for (int i = 0; i < 6; i++)
+		settle();
+	assert_int_equal(in_dp(3)->in_tp, RULE_IN_ANY);
+	assert_int_equal(in_dp(3)->packets, 0);
+	assert_int_equal(in_dp(4)->in_tp, 12); // another's pin
+	assert_int_equal(in_dp(4)->packets, 5);
+	assert_int_equal(in_dp(5)->in_tp, 11); // names its transport: nobody else's turn
+	assert_int_equal(in_dp(5)->packets, 5);
+	assert_int_equal(in_dp(6)->packets, 5); // expires by itself
+}
+
+static void a_dead_pin_is_found_by_a_new_control_plane(void **state)
+{
+	struct api_rule_add r[2] = {consume(3, 0), consume(4, 0)};
+
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, r, 2, on_done, NULL));
+	fake_answer();
+	pin(3, 99);
+	pin(4, 12);
+	new_control_plane();
+	fake_attach(DP_SYNC_ADOPT);
+	for (int i = 0; i < 4; i++)
+		settle();
+	assert_int_equal(in_dp(3)->in_tp, RULE_IN_ANY);
+	assert_int_equal(in_dp(4)->in_tp, 12);
+	assert_int_equal(in_dp(4)->packets, 5);
+	// The pin was no name: without that transport the rule is as good as ever.
+	transports[1] = (struct transport){0};
+	fake_detach();
+	fake_attach(DP_SYNC_FRESH);
+	fake_answer();
+	assert_int_equal(in_dp(4)->in_tp, RULE_IN_ANY);
+}
+
+static void a_transport_without_a_handle_opens_no_rule(void **state)
+{
+	struct api_rule_add r = consume_from(3, "a"), lasting = r;
+
+	fake_attach(DP_SYNC_FRESH);
+	transports[0].tp = 0; // the table of handles is full
+	r.keep_alive_ms = 30000;
+	assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+	loop_turn(loop);
+	assert_int_equal(results[0].status, -ENETDOWN);
+	assert_non_null(rule_mgr_add(m, &lasting, 1, on_done, NULL));
+	loop_turn(loop);
+	assert_int_equal(results[0].status, -EINPROGRESS);
+	assert_null(in_dp(3));
+	transports[0].tp = 11;
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
+	settle();
+	assert_int_equal(in_dp(3)->in_tp, 11);
+}
+
+static void an_ingress_that_was_tightened_is_put_into_effect(void **state)
+{
+	struct api_rule_add was = consume(3, 0), is = consume_from(3, "a");
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&was);
+	for (uint32_t tp = 0; tp <= 11; tp += 11) { // open, and pinned to the right one by chance
+		pin(3, tp);
+		fake.rules[3].flags |= RULE_ANY;
+		new_control_plane();
+		assert_int_equal(rule_mgr_config(m, &is, 1), 0);
+		fake_attach(DP_SYNC_ADOPT);
+		for (int i = 0; i < 3; i++)
+			settle();
+		assert_int_equal(in_dp(3)->in_tp, 11);
+		assert_int_equal(in_dp(3)->flags & RULE_ANY, 0);
+		assert_int_equal(in_dp(3)->packets, 0);
+	}
+}
+
+static void an_adopted_rule_with_a_named_ingress_stays(void **state)
+{
+	struct api_rule_add r = consume_from(3, "a");
+
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&r);
+	new_control_plane();
+	assert_int_equal(rule_mgr_config(m, &r, 1), 0);
+	transports[0].name = "not yet"; // comes with a later record
+	fake_attach(DP_SYNC_ADOPT);
+	transports[0].name = "a";
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
+	loop_turn(loop);
+	assert_int_equal(fake.n_queue, 0);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(pins_end_with_their_transport),
+		T(a_dead_pin_is_found_by_a_new_control_plane),
+		T(a_transport_without_a_handle_opens_no_rule),
+		T(an_ingress_that_was_tightened_is_put_into_effect),
+		T(an_adopted_rule_with_a_named_ingress_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
