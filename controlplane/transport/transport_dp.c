@@ -34,6 +34,7 @@ static void on_keys_done(void *arg, int status, uint32_t aux)
 	struct transport *t = c.t;
 
 	free(arg);
+	t->n_keys--;
 	// A link that was ended meanwhile has nothing to do with it.
 	if (!t->removed && status != -ECONNRESET && c.life == t->life) {
 		if (c.add)
@@ -160,6 +161,7 @@ int tp_dp_keys(struct transport *t, const struct tp_keys_for *k)
 		t->instance_remote = k->instance_remote;
 	}
 	t->n_cmds++;
+	t->n_keys++;
 	return 0;
 }
 
@@ -360,6 +362,12 @@ static void on_closed(struct transport *t, const struct evt_hop_note *e)
 	snprintf(why, sizeof(why), "closed by %s: code %u%s%s", e->initiator ? "us" : "the peer",
 		e->value, e->text[0] != '\0' ? ", " : "", e->text);
 	log_notice("transport %s: %s", t->conf.name, why);
+	// Keys that were handed over are newer than this note: the link that they make has the
+	// instance of before.
+	if (t->n_keys != 0) {
+		tp_state_set(t, TRANSPORT_DOWN, why);
+		return;
+	}
 	tp_hs_stop(t);
 	tp_rekey_stop(t);
 	tp_hs_answer_drop(t);

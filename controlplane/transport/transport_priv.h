@@ -109,6 +109,7 @@ struct transport {
 	uint64_t cookie_ns; // 0: none
 	struct loop_timer *timer, *rekey_timer;
 	uint32_t n_cmds; // under way in the data plane: t is freed after their answers
+	uint32_t n_keys; // those of them that hand over keys
 	uint32_t life; // of the link; answers of one that was ended count for nothing
 	bool del_due; // `del` found no room yet
 	struct cmd_hop_del del;

@@ -343,6 +343,32 @@ static void answers_may_come_after_the_end(void **state)
 	w_settle();
 }
 
+// The end of the former link is told after the keys of the next one were handed over.
+static void an_old_close_does_not_touch_newer_keys(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	unsigned n_keyed;
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	n_keyed = w_hop_of(0, a)->n_rekeys;
+	w_note(&nodes[0].dp, EVT_HOP_DEAD, transport_hop(a, 1), 0, 0);
+	for (unsigned n = 0; w_hop_of(0, a)->n_rekeys == n_keyed; n++) { // not answered yet
+		assert_true(n < 100 && w_jobs != NULL);
+		w_settle_one();
+	}
+	w_note(&nodes[0].dp, EVT_HOP_CLOSED, transport_hop(a, 1), 0, 0);
+	w_run(10);
+	both_up(a, b);
+	// What both agreed on still is what they say in the next re-key.
+	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), 0, 0);
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(info_of(a).n_rekeys, 1);
+	assert_int_equal(nodes[0].dp.hops[0].instance_local, w_hop_of(1, b)->instance_remote);
+}
+
 static void a_dead_link_that_lives_again_keeps_its_peer(void **state)
 {
 	struct dp_client *c = &nodes[0].dp;
@@ -428,6 +454,7 @@ int main(void)
 		T(who_hears_its_peer_dials_soon),
 		T(a_way_that_comes_back_is_used_soon),
 		T(answers_may_come_after_the_end),
+		T(an_old_close_does_not_touch_newer_keys),
 		T(a_dead_link_that_lives_again_keeps_its_peer),
 		T(a_key_of_an_earlier_control_plane_is_learned),
 #undef T

@@ -47,17 +47,22 @@ static struct w_job *w_post(void (*fn)(struct w_job *j))
 	return j;
 }
 
+static void w_settle_one(void)
+{
+	struct w_job *j = w_jobs;
+
+	w_jobs = j->next;
+	if (w_jobs == NULL)
+		w_tail = &w_jobs;
+	j->fn(j);
+	free(j);
+}
+
 static void w_settle(void)
 {
 	for (unsigned n = 0; w_jobs != NULL; n++) {
-		struct w_job *j = w_jobs;
-
 		assert_true(n < 100000);
-		w_jobs = j->next;
-		if (w_jobs == NULL)
-			w_tail = &w_jobs;
-		j->fn(j);
-		free(j);
+		w_settle_one();
 	}
 }
 
