@@ -428,6 +428,11 @@ const char *neigh_port_ifname(const struct neigh *n, uint16_t port)
 	return n->ports[port].e.kernel_if;
 }
 
+unsigned neigh_port_queues(const struct neigh *n, uint16_t port)
+{
+	return port < ARRAY_LEN(n->ports) && n->ports[port].used ? n->ports[port].e.n_rxq : 0;
+}
+
 void neigh_each(const struct neigh *n, void (*fn)(void *arg, const struct neigh_path *p), void *arg)
 {
 	for (const struct neigh_way *p = n->paths; p != NULL; p = p->next)

@@ -51,6 +51,9 @@ const struct neigh_path *neigh_path(const struct neigh_ref *ref);
 // Name of the kernel interface of a port, or NULL.
 const char *neigh_port_ifname(const struct neigh *n, uint16_t port);
 
+// Receive queues of a port, 0 when it is not known.
+unsigned neigh_port_queues(const struct neigh *n, uint16_t port);
+
 // For the API: all paths.
 void neigh_each(
 	const struct neigh *n, void (*fn)(void *arg, const struct neigh_path *p), void *arg);

@@ -82,7 +82,7 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 		.tp = t->tp,
 		.flow = 1,
 		.mode = t->conf.mode,
-		.owner = 0xff,
+		.owner = k->owner,
 		.window_log2 = 13, // 8192 counters
 		.rel_window_log2 = rel_window(k->window_log2),
 		.instance_local = t->instance_local,

@@ -307,14 +307,26 @@ static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 	tp_state_set(t, TRANSPORT_UP, NULL);
 }
 
-static void response_use(
-	struct transport *t, const struct rail_hs_terms *terms, const struct rail_hs_keys *keys)
+// Where the handshake came in the peer's data will come in too: by the same hash of the same
+// addresses. Not so with fewer queues than workers: then it is better to share the sealing.
+static uint8_t owner_of(const struct transport_mgr *m, unsigned worker, uint16_t port)
+{
+	const struct region_hdr *info = dp_client_info(m->conf.dp);
+
+	return info != NULL && neigh_port_queues(m->conf.neigh, port) >= info->n_workers
+		       ? (uint8_t)worker
+		       : TP_OWNER_ANY;
+}
+
+static void response_use(struct transport *t, uint8_t owner, const struct rail_hs_terms *terms,
+	const struct rail_hs_keys *keys)
 {
 	bool known = t->in_dp && t->instance_remote == terms->instance;
 	struct tp_keys_for k = {
 		.keys = keys,
 		.peer = &t->dial_peer,
 		.adj = neigh_path(t->dial_ref)->adj,
+		.owner = owner,
 		.instance_remote = terms->instance,
 		.handshake_ns = clock_wall_ns(),
 		.payload_max = terms->payload_max,
@@ -344,8 +356,10 @@ static void response_use(
 	tp_rekey_stop(t);
 }
 
-static void on_response(struct transport_mgr *m, const uint8_t *p, size_t len)
+static void on_response(
+	struct transport_mgr *m, unsigned worker, const struct up_handshake *in, size_t len)
 {
+	const uint8_t *p = in->bytes;
 	struct rail_hs_terms terms;
 	struct rail_hs_keys keys;
 	struct transport *t;
@@ -378,7 +392,7 @@ static void on_response(struct transport_mgr *m, const uint8_t *p, size_t len)
 		init_failed(t, why);
 	} else {
 		m->stats.hs_responses_taken++;
-		response_use(t, &terms, &keys);
+		response_use(t, owner_of(m, worker, in->port), &terms, &keys);
 	}
 	rail_hs_keys_wipe(&keys);
 }
@@ -550,6 +564,7 @@ static void on_answer_path(void *arg, const struct neigh_path *path)
 	struct tp_keys_for k = {
 		.keys = &a->keys,
 		.peer = &t->pending.peer,
+		.owner = a->owner,
 		.adj = path->adj,
 		.instance_remote = t->pending.instance_remote,
 		.handshake_ns = t->pending.time_ns,
@@ -592,6 +607,7 @@ static void answer(struct transport *t, unsigned worker, const struct up_handsha
 	a->on = true;
 	a->sent_keys = false;
 	a->worker = worker;
+	a->owner = owner_of(t->m, worker, in->port);
 	a->side = *side;
 	a->terms = *terms;
 	t->pending.inside = false;
@@ -664,7 +680,7 @@ void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *in
 		on_init(m, worker, in, len);
 		break;
 	case RAIL_RESPONSE:
-		on_response(m, in->bytes, len);
+		on_response(m, worker, in, len);
 		break;
 	case RAIL_COOKIE:
 		on_cookie(m, in->bytes, len);

@@ -24,6 +24,7 @@ enum {
 	TP_MTU_MIN = 1280, // bytes of IP: the floor of rail 5
 	TP_MAX = 65536,
 	TP_ANSWERS_MAX = 4, // to one init that are looked at
+	TP_OWNER_ANY = 0xff, // of a hop: the worker with the fewest
 	TP_REKEY_GAP_MS = 500, // a peer's re-keys that come faster are ignored: each costs us DHs
 };
 
@@ -61,6 +62,7 @@ struct tp_answer {
 	struct rail_hs_terms terms;
 	struct rail_hs_keys keys;
 	unsigned worker;
+	uint8_t owner; // as in struct tp_keys_for
 	uint16_t len;
 	uint8_t bytes[RAIL_HS_MAX];
 };
@@ -230,6 +232,7 @@ struct tp_keys_for {
 	uint64_t handshake_ns;
 	uint16_t payload_max;
 	uint8_t window_log2; // the peer's (TLV 10); for HOP_ADD
+	uint8_t owner; // worker on which the peer's datagrams come in; TP_OWNER_ANY
 	bool reset;
 	tp_keys_fn done;
 };

@@ -105,7 +105,7 @@ static void on_response(struct transport *t, const uint8_t *msg, size_t len)
 {
 	struct rail_hs_terms terms;
 	struct rail_hs_keys keys;
-	struct tp_keys_for k = {.keys = &keys, .done = on_initiated};
+	struct tp_keys_for k = {.keys = &keys, .owner = TP_OWNER_ANY, .done = on_initiated};
 	int rc;
 
 	if (!t->rekey.on) {
@@ -153,6 +153,7 @@ static void answer(
 {
 	struct tp_answer *a = &t->answer;
 	struct tp_keys_for k = {.keys = &a->keys,
+		.owner = TP_OWNER_ANY,
 		.instance_remote = t->instance_remote,
 		.handshake_ns = t->last_time_ns,
 		.payload_max = terms->payload_max,

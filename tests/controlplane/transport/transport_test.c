@@ -417,6 +417,28 @@ static void a_hop_that_nobody_names_is_taken_over_too(void **state)
 	assert_ptr_equal(transport_mgr_find(nodes[1].m, "named"), b);
 }
 
+static void the_worker_that_receives_the_peer_owns_its_hop(void **state)
+{
+	struct transport *a, *b;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		nodes[i].dp.info.n_workers = 4;
+	w_hs_worker = 2;
+	w_queues = 4;
+	a = w_add(0, 1, true);
+	b = w_add(1, 0, false);
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(w_hop_of(0, a)->add.owner, 2);
+	assert_int_equal(w_hop_of(1, b)->add.owner, 2);
+	w_queues = 2; // all receive by these two: the data plane chooses
+	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
+	a = w_add(0, 1, true);
+	w_run(60000);
+	assert_int_equal(w_hop_of(0, a)->add.owner, 0xff);
+}
+
 static void the_configuration_takes_over_what_was_tried_out(void **state)
 {
 	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
@@ -659,6 +681,7 @@ int main(void)
 		T(a_new_data_plane_resets_the_link_on_both_sides),
 		T(a_new_control_plane_takes_over_without_a_word_to_the_peer),
 		T(a_hop_that_nobody_names_is_taken_over_too),
+		T(the_worker_that_receives_the_peer_owns_its_hop),
 		T(the_configuration_takes_over_what_was_tried_out),
 		T(the_configuration_is_told_what_is_in_its_way),
 		T(a_dead_peer_that_comes_back_is_no_reset),

@@ -80,6 +80,7 @@ static unsigned w_n_inits[N_NODES], w_n_responses[N_NODES], w_n_cookies[N_NODES]
 static unsigned w_n_dgrams;
 static bool w_no_path;
 static uint16_t w_mtu;
+static unsigned w_hs_worker, w_queues; // by which handshakes come; of each port
 static unsigned w_refs[256]; // live references to 10.0.0.N, of all nodes
 
 static uint64_t w_mono(void)
@@ -130,7 +131,6 @@ struct neigh_ref *neigh_resolve(
 {
 	struct neigh_ref *r = calloc(1, sizeof(*r));
 
-	(void)scope_if;
 	r->n = n;
 	r->fn = fn;
 	r->arg = arg;
@@ -171,9 +171,12 @@ const struct neigh_path *neigh_path(const struct neigh_ref *ref)
 
 const char *neigh_port_ifname(const struct neigh *n, uint16_t port)
 {
-	(void)n;
-	(void)port;
 	return "eth0";
+}
+
+unsigned neigh_port_queues(const struct neigh *n, uint16_t port)
+{
+	return w_queues;
 }
 
 // ---- data plane ----
@@ -485,7 +488,7 @@ static void w_deliver_from(
 	m->src = *src;
 	m->dst = w_addr(to);
 	memcpy(m->bytes, bytes, len);
-	W_EACH(&nodes[to].dp, on_handshake, 0, m, len);
+	W_EACH(&nodes[to].dp, on_handshake, w_hs_worker, m, len);
 }
 
 static void w_deliver(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
@@ -507,7 +510,6 @@ int dp_client_send_datagram(struct dp_client *c, unsigned worker, uint32_t adj, 
 	unsigned to = adj & 0xff;
 	struct w_job *j;
 
-	(void)worker;
 	assert_int_equal(src_port, PORT);
 	assert_int_equal(dst_port, PORT);
 	assert_true(c->attached && len <= RAIL_HS_MAX);
@@ -691,6 +693,8 @@ static int w_setup(void **state)
 	w_lose = NULL;
 	w_no_path = false;
 	w_mtu = 1500;
+	w_hs_worker = 0;
+	w_queues = 1;
 	memset(w_refs, 0, sizeof(w_refs));
 	w_n_dgrams = 0;
 	w_now += 1000ull * CLOCK_NS_PER_S;
