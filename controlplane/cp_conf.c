@@ -48,9 +48,11 @@ static const char *check_pk(const char *text)
 {
 	struct key_pk pk;
 
-	if (key_pk_from_text(&pk, text, strlen(text)) < 0 || key_pk_is_null(&pk))
-		return "not a public key: 66 hex digits as `skyrail key show` prints them";
-	return NULL;
+	if (key_pk_from_text(&pk, text, strlen(text)) == 0 && !key_pk_is_null(&pk))
+		return NULL;
+	return strspn(text, "0123456789abcdefABCDEF") == KEY_PK_TEXT_LEN
+		       ? "no public key has these digits: one of them is wrong"
+		       : "not a public key: 66 hex digits as `skyrail key show` prints them";
 }
 
 static const char *check_addr(const char *text)
@@ -78,7 +80,7 @@ static const struct conf_item items[] = {
 		.help = "name of this node, shown by tools"},
 	{"node", "run_dir", CONF_STR, .def = "/run/skyrail", VALUE(run_dir), .check = check_dir,
 		.help = "directory of the sockets of both processes; as in dataplane.ini"},
-	{"node", "state_dir", CONF_STR, VALUE(state_dir),
+	{"node", "state_dir", CONF_STR, VALUE(state_dir), .check = check_file,
 		.help = "directory of what must survive a reboot; empty: run_dir"},
 	{"node", "key_file", CONF_STR, .def = "/var/lib/skyrail/node.key", VALUE(key_file),
 		.check = check_dir, .help = "secret key, mode 0600; made on the first start"},
@@ -172,11 +174,8 @@ const struct conf_schema *cp_conf_schema(void)
 	return &schema;
 }
 
-static int bad(char *err, const char *section, const char *name, const char *what)
-{
-	snprintf(err, CONF_ERR_MAX, "[%s %s]: %s", section, name, what);
-	return -EINVAL;
-}
+#define BAD(c, err, section, name, key, ...)                                                       \
+	conf_mistake((c)->file, err, section, name, key, __VA_ARGS__)
 
 // ---- peers ----
 
@@ -186,12 +185,13 @@ static int load_peer(struct cp_conf *c, const struct cp_peer_values *v, char *er
 	int rc;
 
 	if (check_name(v->name) != NULL)
-		return bad(err, "peer", v->name, check_name(v->name));
+		return BAD(c, err, "peer", v->name, NULL, "%s", check_name(v->name));
 	key_pk_from_text(&pk, v->key, strlen(v->key)); // the table checked it
 	if (!key_pk_is_valid(&pk))
-		return bad(err, "peer", v->name, "its key is no public key: a digit is wrong");
+		return BAD(
+			c, err, "peer", v->name, "key", "key is no public key: a digit is wrong");
 	rc = peer_list_add(c->peers, &pk, v->access == 1 ? PEER_DENIED : PEER_ALLOWED, v->name);
-	return rc == 0 ? 0 : bad(err, "peer", v->name, "too many keys, or out of memory");
+	return rc == 0 ? 0 : BAD(c, err, "peer", v->name, NULL, "too many keys, or out of memory");
 }
 
 static int load_peers(struct cp_conf *c, char *err)
@@ -213,18 +213,20 @@ static int load_peers(struct cp_conf *c, char *err)
 
 // ---- transports ----
 
-static int load_transport(const struct cp_transport_values *v, struct transport_conf *t, char *err)
+static int load_transport(const struct cp_conf *c, const struct cp_transport_values *v,
+	struct transport_conf *t, char *err)
 {
 	static const uint8_t ciphers[] = {
 		TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_AES, TRANSPORT_NONE};
 	struct api_addr a = {0};
+	const char *wrong;
 
 	if (check_name(v->name) != NULL)
-		return bad(err, "transport", v->name, check_name(v->name));
+		return BAD(c, err, "transport", v->name, NULL, "%s", check_name(v->name));
 	snprintf(t->name, sizeof(t->name), "%s", v->name);
 	key_pk_from_text(&t->peer, v->peer, strlen(v->peer)); // the table checked it
 	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
-		return bad(err, "transport", v->name, check_addr(v->address));
+		return BAD(c, err, "transport", v->name, "address", "%s", check_addr(v->address));
 	memcpy(t->addr.ip, a.ip, sizeof(t->addr.ip));
 	t->addr.port = a.port;
 	snprintf(t->scope_if, sizeof(t->scope_if), "%s", v->interface);
@@ -232,7 +234,8 @@ static int load_transport(const struct cp_transport_values *v, struct transport_
 	t->ciphers = ciphers[v->cipher];
 	t->dial = v->dial && a.port != 0;
 	t->origin = TRANSPORT_CONFIGURED;
-	return 0;
+	wrong = transport_addr_wrong(t);
+	return wrong == NULL ? 0 : BAD(c, err, "transport", v->name, "address", "%s", wrong);
 }
 
 static int load_transports(struct cp_conf *c, char *err)
@@ -241,14 +244,15 @@ static int load_transports(struct cp_conf *c, char *err)
 
 	for (size_t i = 0; i < c->v->transports.n; i++) {
 		struct transport_conf *t = &c->transports[i];
-		int rc = load_transport(&v[i], t, err);
+		int rc = load_transport(c, &v[i], t, err);
 
 		if (rc < 0)
 			return rc;
 		for (size_t k = 0; k < i; k++)
 			if (key_pk_cmp(&c->transports[k].peer, &t->peer) == 0)
-				return bad(err, "transport", v[i].name,
-					"its peer has a transport already: one per pair of nodes");
+				return BAD(c, err, "transport", v[i].name, "peer",
+					"[transport %s] has the same peer: one per pair of nodes",
+					v[k].name);
 		c->n_transports++;
 	}
 	return 0;
@@ -277,8 +281,8 @@ static int rule_in(
 		r->in = API_IN_TRANSPORT;
 		snprintf(r->in_transport, sizeof(r->in_transport), "%s", v->in);
 	} else {
-		return bad(
-			err, "rule", v->name, "in = any, local or the name of a [transport NAME]");
+		return BAD(c, err, "rule", v->name, "in",
+			"in = any, local or a transport: no [transport %s]", v->in);
 	}
 	return 0;
 }
@@ -292,21 +296,25 @@ static int load_rule(
 	r->id = v->id;
 	r->keep_alive_ms = (uint32_t)(v->keep_alive_ns / CLOCK_NS_PER_MS);
 	if (v->keep_alive_ns != 0 && r->keep_alive_ms < RULE_KEEP_ALIVE_MIN_MS)
-		return bad(err, "rule", v->name, "keep_alive must be 0 (static) or at least 100ms");
+		return BAD(c, err, "rule", v->name, "keep_alive",
+			"keep_alive must be 0 (static) or at least 100ms");
 	rc = rule_in(c, v, r, err);
 	if (rc < 0)
 		return rc;
 	if (r->type == API_RULE_CONSUME) {
 		if (v->next != 0 || v->transport[0] != '\0')
-			return bad(err, "rule", v->name,
+			return BAD(c, err, "rule", v->name, v->next != 0 ? "next" : "transport",
 				"a consume rule has neither next nor transport");
 		return 0;
 	}
 	if (v->next == 0)
-		return bad(err, "rule", v->name, "next = the route id at the next node is missing");
-	if (!has_transport(c, v->transport))
-		return bad(err, "rule", v->name,
+		return BAD(c, err, "rule", v->name, NULL,
+			"next = the route id at the next node is missing");
+	if (v->transport[0] == '\0')
+		return BAD(c, err, "rule", v->name, NULL,
 			"transport = the name of a [transport NAME] is missing");
+	if (!has_transport(c, v->transport))
+		return BAD(c, err, "rule", v->name, "transport", "no [transport %s]", v->transport);
 	r->next_id = v->next;
 	snprintf(r->transport, sizeof(r->transport), "%s", v->transport);
 	return 0;
@@ -314,32 +322,31 @@ static int load_rule(
 
 static int by_id(const void *a, const void *b)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	const struct cp_rule_values *x = *(const struct cp_rule_values *const *)a;
+	const struct cp_rule_values *y = *(const struct cp_rule_values *const *)b;
 
-	return x < y ? -1 : x > y;
+	return x->id != y->id ? (x->id < y->id ? -1 : 1) : (x < y ? -1 : x > y);
 }
 
 static int load_rules(struct cp_conf *c, char *err)
 {
 	const struct cp_rule_values *v = c->v->rules.v;
 	size_t n = c->v->rules.n;
-	uint32_t *ids = calloc(n + 1, sizeof(*ids));
-	int rc = ids != NULL ? 0 : -ENOMEM;
+	const struct cp_rule_values **sorted = calloc(n + 1, sizeof(*sorted));
+	int rc = sorted != NULL ? 0 : -ENOMEM;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		rc = load_rule(c, &v[i], &c->rules[i], err);
-		ids[i] = v[i].id;
+		sorted[i] = &v[i];
 		c->n_rules++;
 	}
 	if (rc == 0)
-		qsort(ids, n, sizeof(*ids), by_id);
+		qsort(sorted, n, sizeof(*sorted), by_id);
 	for (size_t i = 1; rc == 0 && i < n; i++)
-		if (ids[i] == ids[i - 1]) {
-			snprintf(
-				err, CONF_ERR_MAX, "two [rule NAME] sections have id = %u", ids[i]);
-			rc = -EINVAL;
-		}
-	free(ids);
+		if (sorted[i]->id == sorted[i - 1]->id)
+			rc = BAD(c, err, "rule", sorted[i]->name, "id", "[rule %s] has id = %u too",
+				sorted[i - 1]->name, sorted[i]->id);
+	free(sorted);
 	return rc;
 }
 
@@ -374,13 +381,13 @@ int cp_conf_edge_addr(struct api_edge_add *e, const char *text)
 	return 0;
 }
 
-static int load_edge(const struct cp_edge_values *v, struct api_edge_add *e,
-	struct api_edge_attach *a, char *err)
+static int load_edge(const struct cp_conf *c, const struct cp_edge_values *v,
+	struct api_edge_add *e, struct api_edge_attach *a, char *err)
 {
 	const char *device = v->device[0] != '\0' ? v->device : v->name;
 
 	if (api_name_check(device, sizeof(e->name)) < 0 || strlen(device) >= sizeof(e->name))
-		return bad(err, "edge", v->name,
+		return BAD(c, err, "edge", v->name, "device",
 			"a device's name has 1 to 15 characters, no blanks, no '/'");
 	snprintf(e->name, sizeof(e->name), "%s", device);
 	snprintf(a->name, sizeof(a->name), "%s", device);
@@ -391,7 +398,7 @@ static int load_edge(const struct cp_edge_values *v, struct api_edge_add *e,
 	a->consume_id = v->consume;
 	for (size_t k = 0; k < v->address.n; k++)
 		if (cp_conf_edge_addr(e, v->address.v[k]) < 0)
-			return bad(err, "edge", v->name,
+			return BAD(c, err, "edge", v->name, "address",
 				"address = IP/PREFIX, several with commas: 10.9.0.1/24");
 	return 0;
 }
@@ -411,13 +418,15 @@ static int rules_of_edges(struct cp_conf *c, char *err)
 		while (k < c->n_edges && strcmp(e[k].name, r[i].edge) != 0)
 			k++;
 		if (k == c->n_edges || r[i].type == API_RULE_INTERMEDIARY)
-			return bad(err, "rule", r[i].name,
-				"edge = the name of an [edge NAME], in forward and consume rules only");
+			return BAD(c, err, "rule", r[i].name, "edge",
+				k == c->n_edges ? "no [edge %s]"
+						: "edge = %s is for forward and consume rules only",
+				r[i].edge);
 		id = r[i].type == API_RULE_FORWARD ? &c->attach[k].forward_id
 						   : &c->attach[k].consume_id;
 		if (*id != 0 && *id != r[i].id)
-			return bad(
-				err, "rule", r[i].name, "its edge has another rule of this type");
+			return BAD(c, err, "rule", r[i].name, "edge",
+				"[edge %s] has another rule of this type", r[i].edge);
 		*id = r[i].id;
 	}
 	return 0;
@@ -429,11 +438,11 @@ static int load_edges(struct cp_conf *c, char *err)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < c->v->edges.n; i++, c->n_edges++) {
-		rc = load_edge(&v[i], &c->edges[i], &c->attach[i], err);
+		rc = load_edge(c, &v[i], &c->edges[i], &c->attach[i], err);
 		for (size_t k = 0; rc == 0 && k < i; k++)
 			if (strcmp(c->edges[k].name, c->edges[i].name) == 0)
-				rc = bad(
-					err, "edge", v[i].name, "another edge has the same device");
+				rc = BAD(c, err, "edge", v[i].name, "device",
+					"[edge %s] has the same device", v[k].name);
 	}
 	if (rc == 0)
 		rc = rules_of_edges(c, err);
@@ -441,7 +450,7 @@ static int load_edges(struct cp_conf *c, char *err)
 		if ((c->attach[i].forward_id == 0) != (c->attach[i].consume_id == 0) ||
 			(c->attach[i].forward_id != 0 &&
 				c->attach[i].forward_id == c->attach[i].consume_id))
-			rc = bad(err, "edge", v[i].name,
+			rc = BAD(c, err, "edge", v[i].name, "forward",
 				"forward and consume go together and name two rules");
 	return rc;
 }
@@ -450,14 +459,8 @@ static int load_edges(struct cp_conf *c, char *err)
 
 static int cross_check(const struct cp_conf *c, char *err)
 {
-	if (c->v->dead_ns <= c->v->keepalive_ns) {
-		snprintf(err, CONF_ERR_MAX, "[link]: dead must be longer than keepalive");
-		return -EINVAL;
-	}
-	if (c->v->state_dir[0] != '\0' && c->v->state_dir[0] != '/') {
-		snprintf(err, CONF_ERR_MAX, "[node]: state_dir must be an absolute path");
-		return -EINVAL;
-	}
+	if (c->v->dead_ns <= c->v->keepalive_ns)
+		return BAD(c, err, "link", "", "dead", "dead must be longer than keepalive");
 	return 0;
 }
 

@@ -202,25 +202,35 @@ static unsigned log2_up(uint32_t n)
 	return bits;
 }
 
+// A port of the command line stands in no file.
+static int port_bad(const struct dp_conf *c, const struct port_ask *p, const char *key,
+	char err[CONF_ERR_MAX], const char *text)
+{
+	for (unsigned i = 0; i < c->n_port_args; i++) {
+		if (strcmp(c->port_args[i], p->name) != 0)
+			continue;
+		snprintf(err, CONF_ERR_MAX, "-p %s=%.200s: %.250s", p->name, p->device, text);
+		return -EINVAL;
+	}
+	return conf_mistake(c->file, err, "port", p->name, key, "%s", text);
+}
+
 static int port_check(const struct dp_conf *c, unsigned i, char err[CONF_ERR_MAX])
 {
 	const struct port_ask *p = &c->ports[i];
 	const char *wrong = check_name(p->name);
 
-	if (wrong != NULL) {
-		snprintf(err, CONF_ERR_MAX, "port %s: %s", p->name, wrong);
-		return -EINVAL;
-	}
-	if (p->mtu != 0 && p->mtu < 1280) { // rail.md 5: the floor
-		snprintf(err, CONF_ERR_MAX, "port %s: mtu=%u: at least 1280, or 0 for the device's",
-			p->name, p->mtu);
-		return -EINVAL;
-	}
+	if (wrong != NULL)
+		return port_bad(c, p, NULL, err, wrong);
+	if (p->mtu != 0 && p->mtu < 1280) // rail.md 5: the floor
+		return port_bad(c, p, "mtu", err, "mtu is at least 1280, or 0 for the device's");
 	for (unsigned k = 0; k < i; k++) {
 		if (strcmp(c->ports[k].device, p->device) == 0) {
-			snprintf(err, CONF_ERR_MAX, "port %s: device %s is port %s already",
-				p->name, p->device, c->ports[k].name);
-			return -EINVAL;
+			char text[CONF_ERR_MAX];
+
+			snprintf(text, sizeof(text), "device %.200s is port %s already", p->device,
+				c->ports[k].name);
+			return port_bad(c, p, "device", err, text);
 		}
 	}
 	return 0;
@@ -231,11 +241,9 @@ int dp_conf_check(struct dp_conf *c, char err[CONF_ERR_MAX])
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int rc = dp_conf_socket_path(c, path, sizeof(path));
 
-	if (rc < 0) {
-		snprintf(err, CONF_ERR_MAX, "run_dir %s: too long for a socket's path",
-			c->v->run_dir);
-		return rc;
-	}
+	if (rc < 0)
+		return conf_mistake(c->file, err, "node", "", "run_dir",
+			"run_dir is too long for a socket's path");
 	for (unsigned i = 0; i < c->n_ports && rc == 0; i++)
 		rc = port_check(c, i, err);
 	c->rule_bits = log2_up(c->v->rules);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "controlplane/dp/handles.h"
+#include "controlplane/dp/neigh_nl.h"
 #include "controlplane/transport/transport_priv.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
@@ -462,6 +463,17 @@ static int say(char *err, size_t err_len, int rc, const char *text)
 	return rc;
 }
 
+const char *transport_addr_wrong(const struct transport_conf *c)
+{
+	if (c->addr.port == 0)
+		return NULL;
+	if (!neigh_nl_is_unicast(c->addr.ip))
+		return "address is no address of one node";
+	if (neigh_nl_is_link_local(c->addr.ip) && c->scope_if[0] == '\0')
+		return "a link-local address needs interface = too";
+	return NULL;
+}
+
 static int conf_check(
 	struct transport_mgr *m, const struct transport_conf *c, char *err, size_t err_len)
 {
@@ -473,6 +485,8 @@ static int conf_check(
 		return say(err, err_len, -EINVAL, "peer is not a public key");
 	if (key_pk_cmp(&c->peer, m->self.pk) == 0)
 		return say(err, err_len, -EINVAL, "peer is this node's own key");
+	if (transport_addr_wrong(c) != NULL)
+		return say(err, err_len, -EINVAL, transport_addr_wrong(c));
 	if (c->mode > HOP_MODE_RELIABLE)
 		return say(err, err_len, -EINVAL, "mode is reliable or datagram");
 	if ((c->ciphers & (TRANSPORT_AUTO | TRANSPORT_NONE)) == 0)

@@ -112,6 +112,8 @@ int transport_mgr_del(struct transport_mgr *m, const char *name);
 // long as the list denies their key. What may again is dialed.
 void transport_mgr_policy(struct transport_mgr *m, bool allow_any, const struct peer_list *peers);
 
+// What is wrong with the address of c, for people, or NULL.
+const char *transport_addr_wrong(const struct transport_conf *c);
 struct transport *transport_mgr_find(struct transport_mgr *m, const char *name);
 struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp);
 struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop);

@@ -444,6 +444,39 @@ void conf_free(struct conf *c)
 	free(c);
 }
 
+static unsigned line_of(
+	const struct conf *c, const char *section, const char *instance, const char *key)
+{
+	for (size_t i = 0; i < c->sections.n; i++) {
+		const struct section *s = &c->sections.v[i];
+		const struct conf_item *item = find_item(c, section, key);
+		const struct given *g;
+
+		if (strcmp(s->name, section) != 0 || strcmp(s->instance, instance) != 0)
+			continue;
+		g = item != NULL ? find_given(c, item, (int)i) : NULL;
+		return g != NULL ? g->line : s->line;
+	}
+	return 0;
+}
+
+int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *section,
+	const char *instance, const char *key, const char *fmt, ...)
+{
+	unsigned line = line_of(c, section, instance, key);
+	size_t n;
+	va_list ap;
+
+	n = (size_t)snprintf(
+		err, CONF_ERR_MAX, line > 0 ? "%.200s:%u: " : "%.200s: ", c->path, line);
+	n += (size_t)snprintf(err + n, CONF_ERR_MAX - n, "[%s%s%s]: ", section,
+		instance[0] != '\0' ? " " : "", instance);
+	va_start(ap, fmt);
+	vsnprintf(err + n, CONF_ERR_MAX - n, fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
 const void *conf_values(const struct conf *c)
 {
 	return c->values;

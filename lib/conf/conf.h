@@ -95,6 +95,12 @@ const void *conf_values(const struct conf *c);
 bool conf_is_missing(const struct conf *c);
 const char *conf_path(const struct conf *c);
 
+// For mistakes that the table can't see: "FILE:LINE: [SECTION INSTANCE]: text" into err, with the
+// line of the key if the file has it, else of the section (instance "" for a plain one). -EINVAL.
+int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *section,
+	const char *instance, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+
 struct conf_entry {
 	const struct conf_item *item;
 	const char *instance; // name of a named section, or NULL

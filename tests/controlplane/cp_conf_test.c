@@ -140,62 +140,75 @@ static void without_an_address_a_transport_waits(void **state)
 	cp_conf_free(&c);
 }
 
+static const struct {
+	const char *text;
+	const char *says;
+} mistakes[] = {
+	{"[node]\nnaem = x\n", "naem"},
+	{"[nodes]\nname = x\n", "nodes"},
+	{"[node]\nrun_dir = run\n", "absolute"},
+	{"[node]\nstate_dir = x\n", "state_dir"},
+	{"[transport b]\naddress = 10.0.0.2:7780\n", "peer"},
+	{"[transport b]\npeer = 1234\n", "66 hex"},
+	{"[transport b]\npeer = " PK "\naddress = 10.0.0.2\n", "IP:PORT"},
+	{"[transport b]\npeer = " PK "\ncipher = rot13\n", "rot13"},
+	{TP "[transport c]\npeer = " PK "\n", "ini:5: [transport c]: [transport b] has"},
+	{"[transport b]\npeer = "
+	 "020000000000000000000000000000000000000000000000000000000000000005\n",
+		"ini:2: key peer: '020000000000000000000000000000000000000000000000000000000000' no "
+		"public key has these digits"},
+	{"[transport b]\npeer = " PK "\naddress = 224.0.0.1:7780\n", "ini:3: "},
+	{"[transport b]\npeer = " PK "\naddress = [fe80::1]:7780\n",
+		"ini:3: [transport b]: a link-local address needs interface"},
+	{"[peer p]\naccess = deny\n", "key"},
+	{"[peer p]\nkey = 12\n", "66 hex"},
+	{"[peer p]\nkey = " PK "\naccess = maybe\n", "maybe"},
+	{"[peer p]\nkey = "
+	 "020000000000000000000000000000000000000000000000000000000000000005\n",
+		"digit"},
+	{"[peers]\nallow_file = list\n", "absolute"},
+	{"[peers]\ndeny_file = /nonexistent/list\n", "/nonexistent/list"},
+	{TP "[rule r]\nid = 1\n", "type"},
+	{TP "[rule r]\ntype = consume\nid = 0\n", "id"},
+	{TP "[rule r]\ntype = consume\nid = 4294967296\n", "id"},
+	{TP "[rule r]\ntype = consume\nid = 1\nnext = 2\n", "neither"},
+	{TP "[rule r]\ntype = forward\nid = 1\ntransport = b\n", "next"},
+	{TP "[rule r]\ntype = forward\nid = 1\nnext = 2\n", "transport"},
+	{TP "[rule r]\ntype = forward\nid = 1\nnext = 2\ntransport = x\n",
+		"ini:8: [rule r]: no [transport x]"},
+	{TP "[rule r]\ntype = consume\nid = 1\nin = x\n", "ini:7: [rule r]: in = any"},
+	{TP "[rule r]\ntype = consume\nid = 1\nkeep_alive = 5ms\n", "100ms"},
+	{TP "[rule r]\ntype = consume\nid = 1\n[rule s]\ntype = consume\nid = 1\n",
+		"ini:9: [rule s]: [rule r] has id = 1 too"},
+	{"[edge a_name_too_long_for_it]\n", "15"},
+	{"[edge e]\nmtu = 100\n", "mtu"},
+	{"[edge e]\naddress = 10.0.0.1\n", "PREFIX"},
+	{"[edge e]\naddress = 10.0.0.1/33\n", "ini:2: [edge e]: address = IP/PREFIX"},
+	{"[edge e]\nforward = 1\n", "together"},
+	{"[edge e]\nforward = 1\nconsume = 1\n", "two rules"},
+	{"[edge e]\n[edge f]\ndevice = e\n", "ini:3: [edge f]: [edge e] has the same device"},
+	{"[edge e]\nforward = 5\nconsume = 6\n[rule r]\ntype = consume\nid = 1\nedge = e\n",
+		"another rule"},
+	{"[rule r]\ntype = consume\nid = 1\nedge = e\n", "ini:4: [rule r]: no [edge e]"},
+	{"[edge e]\n" TP
+	 "[rule r]\ntype = intermediary\nid = 1\nnext = 2\ntransport = b\nedge = e\n",
+		"ini:10: [rule r]: edge = e is for forward"},
+	{"[link]\nkeepalive = 10s\ndead = 5s\n", "ini:3: [link]: dead must be longer"},
+	{"[link]\nkeepalive = 30s\n", "ini:1: [link]: dead must be longer"},
+	{"[log]\nlevel = loud\n", "loud"},
+};
+
 static void each_mistake_has_its_message(void **state)
 {
-	static const struct {
-		const char *text;
-		const char *says;
-	} cases[] = {
-		{"[node]\nnaem = x\n", "naem"},
-		{"[nodes]\nname = x\n", "nodes"},
-		{"[node]\nrun_dir = run\n", "absolute"},
-		{"[node]\nstate_dir = x\n", "state_dir"},
-		{"[transport b]\naddress = 10.0.0.2:7780\n", "peer"},
-		{"[transport b]\npeer = 1234\n", "66 hex"},
-		{"[transport b]\npeer = " PK "\naddress = 10.0.0.2\n", "IP:PORT"},
-		{"[transport b]\npeer = " PK "\ncipher = rot13\n", "rot13"},
-		{TP "[transport c]\npeer = " PK "\n", "already"},
-		{"[peer p]\naccess = deny\n", "key"},
-		{"[peer p]\nkey = 12\n", "66 hex"},
-		{"[peer p]\nkey = " PK "\naccess = maybe\n", "maybe"},
-		{"[peer p]\nkey = "
-		 "020000000000000000000000000000000000000000000000000000000000000005\n",
-			"digit"},
-		{"[peers]\nallow_file = list\n", "absolute"},
-		{"[peers]\ndeny_file = /nonexistent/list\n", "/nonexistent/list"},
-		{TP "[rule r]\nid = 1\n", "type"},
-		{TP "[rule r]\ntype = consume\nid = 0\n", "id"},
-		{TP "[rule r]\ntype = consume\nid = 4294967296\n", "id"},
-		{TP "[rule r]\ntype = consume\nid = 1\nnext = 2\n", "neither"},
-		{TP "[rule r]\ntype = forward\nid = 1\ntransport = b\n", "next"},
-		{TP "[rule r]\ntype = forward\nid = 1\nnext = 2\n", "transport"},
-		{TP "[rule r]\ntype = forward\nid = 1\nnext = 2\ntransport = x\n", "transport"},
-		{TP "[rule r]\ntype = consume\nid = 1\nin = x\n", "in ="},
-		{TP "[rule r]\ntype = consume\nid = 1\nkeep_alive = 5ms\n", "100ms"},
-		{TP "[rule r]\ntype = consume\nid = 1\n[rule s]\ntype = consume\nid = 1\n",
-			"id = 1"},
-		{"[edge a_name_too_long_for_it]\n", "15"},
-		{"[edge e]\nmtu = 100\n", "mtu"},
-		{"[edge e]\naddress = 10.0.0.1\n", "PREFIX"},
-		{"[edge e]\naddress = 10.0.0.1/33\n", "PREFIX"},
-		{"[edge e]\nforward = 1\n", "together"},
-		{"[edge e]\nforward = 1\nconsume = 1\n", "two rules"},
-		{"[edge e]\n[edge f]\ndevice = e\n", "same device"},
-		{"[edge e]\nforward = 5\nconsume = 6\n[rule r]\ntype = consume\nid = 1\nedge = e\n",
-			"another rule"},
-		{"[rule r]\ntype = consume\nid = 1\nedge = e\n", "[edge NAME]"},
-		{"[link]\nkeepalive = 10s\ndead = 5s\n", "dead"},
-		{"[log]\nlevel = loud\n", "loud"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
 		struct cp_conf c;
 
 		err[0] = '\0';
-		if (parse(&c, cases[i].text) == 0)
-			fail_msg("taken: %s", cases[i].text);
-		if (strstr(err, cases[i].says) == NULL)
-			fail_msg("%s: '%s' is not in '%s'", cases[i].text, cases[i].says, err);
+		if (parse(&c, mistakes[i].text) == 0)
+			fail_msg("taken: %s", mistakes[i].text);
+		if (strstr(err, mistakes[i].says) == NULL)
+			fail_msg(
+				"%s: '%s' is not in '%s'", mistakes[i].text, mistakes[i].says, err);
 		assert_null(c.file);
 	}
 }

@@ -114,7 +114,7 @@ static void bad_files_are_refused_with_a_reason(void **state)
 		{"[eal]\nhugepages = maybe\n", "hugepages"},
 		{"[tables]\nrules = 4194305\n", "rules"},
 		{"[port wan]\nqueues = 1\n", "device"},
-		{"[port wan]\ndevice = x0\nmtu = 1279\n", "mtu"},
+		{"[port wan]\ndevice = x0\nmtu = 1279\n", ":3: [port wan]: mtu"},
 		{"[port wan]\ndevice = x0\nmtu = 9601\n", "mtu"},
 		{"[port wan]\ndevice = x0\n[port lan]\ndevice = x0\n", "already"},
 		{"[port wan]\ndevice = x0\ntap = a-name-too-long-for-it\n", "15"},
