@@ -1,5 +1,5 @@
 # skyrail: one non-recursive Makefile. `make help` lists the targets.
-# Variables: PROFILE=release|debug|asan|tsan|fuzz  CC=gcc|clang  WERROR=0|1  V=0|1  PREFIX  DESTDIR  J  IPSEC_MB=0|1
+# Variables: see `make help`  IPSEC_MB=0|1
 
 VERSION   := $(shell cat VERSION)
 PROFILE   ?= release
@@ -81,7 +81,7 @@ MARCH ?= $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings \
 	-Wpointer-arith -Wformat=2 -Wimplicit-fallthrough -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)
 HARDEN := -fstack-protector-strong -fPIE
-CPPFLAGS += -I. -D_GNU_SOURCE -DSKYRAIL_VERSION='"$(VERSION)"' -DSKYRAIL_SYSCONFDIR='"$(SYSCONFDIR)/skyrail"'
+CPPFLAGS += -I. -D_GNU_SOURCE -DSKYRAIL_VERSION='"$(VERSION)"'
 BASE_CFLAGS := -std=gnu17 $(WARN) -fno-common -g -ffile-prefix-map=$(CURDIR)=. $(MARCH)
 ifeq ($(PROFILE),release)
 OPT := -O2
@@ -129,6 +129,15 @@ dp_OBJS := $(call obj,$(dp_SRCS) dataplane/main.c)
 $(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o $O/tests/fuzz/%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o $O/tools/bench/%.o $O/tests/tools/bench_%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o $O/lib/crypto/%.o $O/tools/bench/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
+
+# What has the configuration's directory in it is made anew when that changes.
+SYSCONF_STAMP := $(BUILD)/sysconfdir
+$O/controlplane/main.o $O/dataplane/main.o: CPPFLAGS += -DSKYRAIL_SYSCONFDIR='"$(SYSCONFDIR)/skyrail"'
+$O/controlplane/main.o $O/dataplane/main.o: $(SYSCONF_STAMP)
+$(SYSCONF_STAMP): force
+	@mkdir -p $(@D)
+	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
+.PHONY: force
 
 $O/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)

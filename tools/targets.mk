@@ -54,10 +54,10 @@ fuzz: ## run each fuzz target for FUZZ_TIME seconds
 format: ## format the C sources
 	@clang-format -i $(C_FILES)
 docs: $(MANPAGES) ## man pages
-$(BUILD)/man/%: docs/man/%.scd
+$(BUILD)/man/%: docs/man/%.scd $(SYSCONF_STAMP)
 	@mkdir -p $(@D)
 	@$(if $(filter 1,$V),,echo "  MAN     $@")
-	$Q scdoc <$< >$@.tmp && mv $@.tmp $@
+	$Q$(SUBST) $< | scdoc >$@.tmp && mv $@.tmp $@
 
 # Written anew when the Makefile or the set of files changes: what make would run, as JSON.
 all: compile_commands.json
@@ -72,20 +72,21 @@ SUBST := sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g'
 UNIT_USER := -e 's/^control_user =$$/control_user = skyrail/' \
 	-e 's|^state_dir =$$|state_dir = /var/lib/skyrail|'
 install: all ## install below DESTDIR/PREFIX; existing configuration is kept
-	install -d $D$(PREFIX)/bin $D$(PREFIX)/sbin $D$(SYSCONFDIR)/skyrail
-	install -m 0755 $O/skyrail $O/skyrail-bench $D$(PREFIX)/bin
-	install -m 0755 $O/skyrail-dataplane $O/skyrail-controlplane $D$(PREFIX)/sbin
-	for s in 1 5 8; do install -d $D$(PREFIX)/share/man/man$$s && \
+	$Qinstall -d $D$(PREFIX)/bin $D$(PREFIX)/sbin $D$(SYSCONFDIR)/skyrail
+	$Qinstall -m 0755 $O/skyrail $O/skyrail-bench $D$(PREFIX)/bin
+	$Qinstall -m 0755 $O/skyrail-dataplane $O/skyrail-controlplane $D$(PREFIX)/sbin
+	$Qfor s in 1 5 8; do install -d $D$(PREFIX)/share/man/man$$s && \
 		install -m 0644 $(BUILD)/man/*.$$s $D$(PREFIX)/share/man/man$$s || exit 1; done
-	install -d $D$(PREFIX)/share/doc/skyrail && \
+	$Qinstall -d $D$(PREFIX)/share/doc/skyrail && \
 		install -m 0644 README.md CHANGELOG.md LICENSE config/*.ini $D$(PREFIX)/share/doc/skyrail
-	for f in config/*.ini; do t=$D$(SYSCONFDIR)/skyrail/$${f##*/}; \
+	$Qfor f in config/*.ini; do t=$D$(SYSCONFDIR)/skyrail/$${f##*/}; \
 		[ -e $$t ] || { sed $(UNIT_USER) $$f >$$t && chmod 0644 $$t; } || exit 1; done
-	install -d $D$(PREFIX)/lib/systemd/system $D$(PREFIX)/lib/sysusers.d $D$(PREFIX)/lib/tmpfiles.d
-	for f in packaging/*.service.in; do t=$${f##*/}; \
+	$Qinstall -d $D$(PREFIX)/lib/systemd/system $D$(PREFIX)/lib/sysusers.d $D$(PREFIX)/lib/tmpfiles.d
+	$Qfor f in packaging/*.service.in; do t=$${f##*/}; \
 		$(SUBST) $$f >$D$(PREFIX)/lib/systemd/system/$${t%.in} || exit 1; done
-	$(SUBST) packaging/skyrail.sysusers.in >$D$(PREFIX)/lib/sysusers.d/skyrail.conf
-	$(SUBST) packaging/skyrail.tmpfiles.in >$D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
+	$Q$(SUBST) packaging/skyrail.sysusers.in >$D$(PREFIX)/lib/sysusers.d/skyrail.conf
+	$Q$(SUBST) packaging/skyrail.tmpfiles.in >$D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
+	@echo 'installed in $D$(PREFIX), configuration in $D$(SYSCONFDIR)/skyrail'
 uninstall: ## remove what install put there; configuration and keys stay
 	rm -f $D$(PREFIX)/bin/skyrail $D$(PREFIX)/bin/skyrail-bench $D$(PREFIX)/sbin/skyrail-dataplane $D$(PREFIX)/sbin/skyrail-controlplane
 	for f in docs/man/*.scd; do p=$${f##*/}; p=$${p%.scd}; rm -f $D$(PREFIX)/share/man/man$${p##*.}/$$p; done
@@ -96,3 +97,9 @@ clean: ## remove all that was built
 	rm -rf $(BUILD) compile_commands.json
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '%s\n' '' 'Variables (make NAME=VALUE; the same for build and install):' \
+		'  PREFIX     where programs, man pages and units go: /usr/local' \
+		'  SYSCONFDIR directory of skyrail/*.ini, wherever PREFIX is: /etc' \
+		'  DESTDIR    put before both when installing, for packages: empty' \
+		'  PROFILE    release, debug, asan, tsan or fuzz; BUILD: directory of what is built: build' \
+		'  CC         gcc or clang; WERROR=0 lets warnings pass, V=1 shows commands'
