@@ -117,10 +117,8 @@ static int group_of(const struct cp_values *v, gid_t *gid)
 	if (v->api_group[0] == '\0')
 		return 0;
 	g = getgrnam(v->api_group);
-	if (g == NULL && strcmp(v->api_group, "skyrail") == 0) {
-		log_info("no group skyrail: the API is for root and this user only");
-		return 0;
-	}
+	if (g == NULL && strcmp(v->api_group, "skyrail") == 0)
+		return 0; // the default: not every machine has it
 	if (g == NULL) {
 		log_err("group %s does not exist: make it (groupadd --system %s), or change [node] api_group",
 			v->api_group, v->api_group);
@@ -340,6 +338,8 @@ static int start_api(struct app *a)
 
 	if (group_of(a->conf.v, &c.group) < 0)
 		return -1;
+	if (c.group == (gid_t)-1 && a->conf.v->api_group[0] != '\0')
+		log_info("no group skyrail: the API is for root and this user only");
 	if (cp_conf_run_path(&a->conf, "control.sock", path, sizeof(path)) < 0)
 		return die("run_dir", "too long");
 	a->api = api_new(&d);
@@ -406,22 +406,26 @@ static int run(struct app *a)
 
 static void usage(FILE *out)
 {
-	fputs("usage: skyrail-controlplane [-c FILE] [--check-config | --print-config | --version]\n"
-	      "  -c FILE         configuration (" SKYRAIL_SYSCONFDIR "/controlplane.ini)\n"
-	      "  --check-config  read it, say what is wrong, end\n"
-	      "  --print-config  print every key with value, default and origin, end\n"
-	      "  --version       version and what is spoken\n"
+	fputs("usage: skyrail-controlplane [options]\n"
+	      "\n"
+	      "  -c, --config FILE   configuration (default " SKYRAIL_SYSCONFDIR
+	      "/controlplane.ini)\n"
+	      "      --check-config  check the configuration and exit\n"
+	      "      --print-config  print every key with value, default and origin, and exit\n"
+	      "  -V, --version       print versions and exit\n"
+	      "  -h, --help          this text\n"
+	      "\n"
 	      "SIGHUP reads the configuration again, SIGTERM ends.\n",
 		out);
 }
 
-enum { OPT_CHECK = 256, OPT_PRINT, OPT_VERSION };
+enum { OPT_CHECK = 256, OPT_PRINT };
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"check-config", no_argument, NULL, OPT_CHECK},
 	{"print-config", no_argument, NULL, OPT_PRINT},
-	{"version", no_argument, NULL, OPT_VERSION},
+	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -429,17 +433,33 @@ static const struct option options[] = {
 static int load(struct app *a, int mode)
 {
 	char err[CONF_ERR_MAX] = "";
+	gid_t gid;
 
 	if (cp_conf_load(&a->conf, a->conf_path, err) < 0) {
-		fprintf(stderr, "skyrail-controlplane: %s\n", err);
+		log_err("%s", err);
 		return -1;
 	}
 	if (mode == OPT_PRINT)
 		conf_print(a->conf.file, stdout);
+	else if (mode == OPT_CHECK && group_of(a->conf.v, &gid) < 0)
+		return -1;
 	else if (mode == OPT_CHECK)
-		printf("%s: %s\n", a->conf_path,
+		printf("%s: %s (control plane)\n", a->conf_path,
 			conf_is_missing(a->conf.file) ? "not there, defaults are used" : "good");
 	return 0;
+}
+
+static void version(void)
+{
+	printf("skyrail-controlplane %s\nSkywire: route packets of the 2024 and 2026 generations; "
+	       "transports: rail 1\n",
+		SKYRAIL_VERSION);
+}
+
+static int wrong(const char *what, const char *arg)
+{
+	fprintf(stderr, "skyrail-controlplane: %s%s; see --help\n", what, arg);
+	return 2;
 }
 
 int main(int argc, char **argv)
@@ -448,7 +468,7 @@ int main(int argc, char **argv)
 	bool named = false;
 	int opt, mode = 0;
 
-	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":c:hV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			a.conf_path = optarg;
@@ -458,25 +478,22 @@ int main(int argc, char **argv)
 		case OPT_PRINT:
 			mode = opt;
 			break;
-		case OPT_VERSION:
-			printf("skyrail-controlplane %s\nSkywire: route packets of the 2024 and 2026 "
-			       "generations; transports: rail 1\n",
-				SKYRAIL_VERSION);
+		case 'V':
+			version();
 			return 0;
 		case 'h':
 			usage(stdout);
 			return 0;
+		case ':':
+			return wrong("no value after ", argv[optind - 1]);
 		default:
-			usage(stderr);
-			return 2;
+			return wrong("unknown argument: ", argv[optind - 1]);
 		}
 	}
-	if (optind != argc) {
-		usage(stderr);
-		return 2;
-	}
+	if (optind != argc)
+		return wrong("unknown argument: ", argv[optind]);
 	if (named && access(a.conf_path, F_OK) < 0) {
-		fprintf(stderr, "skyrail-controlplane: %s: %s\n", a.conf_path, strerror(errno));
+		log_err("%s: %s", a.conf_path, strerror(errno));
 		return 1;
 	}
 	if (load(&a, mode) < 0)
@@ -490,6 +507,6 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	log_level_set("all", a.conf.v->log_level);
 	if (conf_is_missing(a.conf.file))
-		log_notice("no configuration at %s: defaults", a.conf_path);
+		log_notice("%s: not there, defaults are used", a.conf_path);
 	return run(&a);
 }

@@ -183,14 +183,17 @@ static int conf_open(struct app *app, const struct args *a)
 		return rc;
 	}
 	log_level_set("all", app->conf.v->log_level);
-	if (conf_is_missing(app->conf.file))
-		log_notice("no configuration at %s: defaults", path);
+	if (conf_is_missing(app->conf.file) && !a->check)
+		log_notice("%s: not there, defaults are used", path);
+	if (app->conf.n_ports == 0)
+		log_warn("no [port NAME] in %s: nothing comes in or goes out", path);
 	return 0;
 }
 
 static int control_user_find(struct app *app)
 {
 	const char *name = app->conf.v->control_user;
+	char err[CONF_ERR_MAX];
 	struct passwd *pw;
 
 	app->control_uid = (uid_t)-1;
@@ -199,12 +202,25 @@ static int control_user_find(struct app *app)
 		return 0;
 	pw = getpwnam(name);
 	if (pw == NULL) {
-		log_err("control_user = %s: no such user", name);
+		conf_mistake(app->conf.file, err, "node", "", "control_user",
+			"control_user = %s: no such user: make it, or leave this empty", name);
+		log_err("%s", err);
 		return -ENOENT;
 	}
 	app->control_uid = pw->pw_uid;
 	app->control_gid = pw->pw_gid;
 	return 0;
+}
+
+// What can be said without EAL, and a word that all is well.
+static int check(struct app *app)
+{
+	int rc = control_user_find(app);
+
+	if (rc == 0)
+		printf("%s: %s (data plane)\n", conf_path(app->conf.file),
+			conf_is_missing(app->conf.file) ? "not there, defaults are used" : "good");
+	return rc;
 }
 
 // ---- EAL ----
@@ -576,6 +592,7 @@ int main(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
+	rc = 0;
 	if (conf_open(&app, &args) < 0) {
 		dp_conf_free(&app.conf);
 		return 1;
@@ -583,8 +600,10 @@ int main(int argc, char **argv)
 	if (args.print || args.check) {
 		if (args.print)
 			dp_conf_print(&app.conf, stdout);
+		else
+			rc = check(&app);
 		dp_conf_free(&app.conf);
-		return 0;
+		return rc < 0 ? 1 : 0;
 	}
 	signals();
 	rc = app_open(&app, &args);

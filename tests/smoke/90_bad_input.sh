@@ -49,6 +49,11 @@ refused 1 'dp.ini:2: .*cores.*CPU 1023' "${dp[@]}"
 printf '[node]\nname = A\nrun_dir = %s\n[eal]\nextra_args = --bogus\n' "$T" >"$T/dp.ini"
 refused 1 'argument that it does not take' "${dp[@]}"
 [ "$(wc -l <"$T/out.log")" -lt 10 ] || fail "EAL told its whole usage"
+dp_file '[port p0]\ndevice = net_null0\nmtu = 100'
+refused 1 'dp.ini:[0-9]+: \[port p0\]: mtu' "${dp[@]}"
+printf '[node]\ncontrol_user = nosuch\n' >"$T/dataplane.ini"
+refused 1 'dataplane.ini:2: .*no such user' "$BIN/skyrail" config check "$T/dataplane.ini"
+expect "no port is told" grep -q 'no \[port NAME\]' "$T/out.log"
 say "data plane: devices"
 dp_file '[port p0]\ndevice = net_af_packet0,iface=nosuch0'
 refused 1 'p0.*nosuch0' "${dp[@]}"
@@ -63,6 +68,7 @@ refused 2 'usage|help|option' in_ns_a "$BIN/skyrail-dataplane" -- --frobnicate
 [ ! -e "$T/dataplane.sock" ] || fail "a data plane that never ran left its socket"
 
 say "control plane: configuration"
+PEER=$(node_key "$T/peer.key")
 refused 1 'absent.ini: No such file' in_ns_a "$BIN/skyrail-controlplane" -c "$T/absent.ini"
 cp_file '[transport x]\npeer = 1234\naddress = 10.1.1.2:7780'
 refused 1 'cp.ini:[0-9]+: .*peer' "${cp[@]}"
@@ -77,6 +83,16 @@ refused 1 'cp.ini:[0-9]+: .*mtu' "${cp[@]}"
 cp_file '[rule r]\ntype = teleport'
 refused 1 'cp.ini:[0-9]+: .*teleport' "${cp[@]}"
 refused 1 'cp.ini:[0-9]+: .*teleport' "$BIN/skyrail" config check -c "$T/cp.ini"
+cp_file '[rule r]\ntype = intermediary\nid = 1\nnext = 2\ntransport = rome'
+refused 1 'cp.ini:9: \[rule r\]: no \[transport rome\]' "$BIN/skyrail" config check -c "$T/cp.ini"
+cp_file '[link]\ndead = 5s'
+refused 1 'cp.ini:6: \[link\]: dead must' "${cp[@]}"
+cp_file "[transport x]\npeer = $PEER\naddress = [fe80::1]:7780"
+refused 1 'cp.ini:7: .*link-local.*interface' "${cp[@]}"
+refused 2 'unknown argument: foo' in_ns_a "$BIN/skyrail-controlplane" foo
+printf '[node]\nname = x\n' >"$T/any.ini"
+refused 2 '--dataplane or --controlplane' "$BIN/skyrail" config check "$T/any.ini"
+same "checked by" "$("$BIN/skyrail" config check --controlplane "$T/any.ini")" "$T/any.ini: good (control plane)"
 cp_file ''
 "$BIN/skyrail" key gen "$T/node.key" >/dev/null
 chmod 644 "$T/node.key"

@@ -38,27 +38,31 @@ int cmd_log_level(struct cli *c)
 	return CLI_OK;
 }
 
-// The program beside this one, else the one in PATH.
+// The program beside this one, or in sbin beside its bin, else the one in PATH.
 static void program_path(const char *name, char *buf, size_t cap)
 {
+	static const char *const places[] = {"", "../sbin/"};
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
 
-	if (n > 0) {
-		self[n] = '\0';
-		slash = strrchr(self, '/');
-		if (slash != NULL &&
-			(size_t)snprintf(buf, cap, "%.*s/%s", (int)(slash - self), self, name) <
-				cap &&
-			access(buf, X_OK) == 0)
+	self[n > 0 ? n : 0] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; slash != NULL && i < ARRAY_LEN(places); i++) {
+		int len =
+			snprintf(buf, cap, "%.*s/%s%s", (int)(slash - self), self, places[i], name);
+
+		if (len > 0 && (size_t)len < cap && access(buf, X_OK) == 0)
 			return;
 	}
 	snprintf(buf, cap, "%s", name);
 }
 
-static int run_check(const char *program, const char *file)
+enum owner { OWNER_UNKNOWN, OWNER_DP, OWNER_CP };
+
+static int run_check(enum owner owner, const char *file)
 {
+	const char *program = owner == OWNER_DP ? "skyrail-dataplane" : "skyrail-controlplane";
 	char path[PATH_MAX];
 	int status;
 	pid_t pid;
@@ -69,16 +73,17 @@ static int run_check(const char *program, const char *file)
 	if (pid < 0)
 		return cli_error(CLI_FAIL, "fork: %s", strerror(errno));
 	if (pid == 0) {
-		bool dp = strcmp(program, "skyrail-dataplane") == 0;
+		const char *argv[6] = {path};
+		int n = 1;
 
-		if (dp && file != NULL)
-			execlp(path, path, "--", "-c", file, "--check-config", NULL);
-		else if (dp)
-			execlp(path, path, "--", "--check-config", NULL);
-		else if (file != NULL)
-			execlp(path, path, "-c", file, "--check-config", NULL);
-		else
-			execlp(path, path, "--check-config", NULL);
+		if (owner == OWNER_DP)
+			argv[n++] = "--";
+		argv[n++] = "--check-config";
+		if (file != NULL) {
+			argv[n++] = "-c";
+			argv[n++] = file;
+		}
+		execvp(path, (char *const *)argv);
 		fprintf(stderr, "skyrail: %s: %s: install it, or put it into PATH\n", program,
 			strerror(errno));
 		_exit(127);
@@ -89,40 +94,68 @@ static int run_check(const char *program, const char *file)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? CLI_OK : CLI_FAIL;
 }
 
-// Whose file is it? The sections that only the data plane knows tell, else the name.
-static const char *owner_of(const char *file)
+// Whose file is it? Its name tells, else the sections that only one of them knows.
+static enum owner owner_of(const char *file)
 {
-	static const char *const dp[] = {"[eal]", "[port ", "[tables]", "[idle]"};
+	static const struct {
+		const char *section;
+		enum owner owner;
+	} known[] = {{"[eal]", OWNER_DP}, {"[port ", OWNER_DP}, {"[tables]", OWNER_DP},
+		{"[idle]", OWNER_DP}, {"[crypto]", OWNER_DP}, {"[peers]", OWNER_CP},
+		{"[peer ", OWNER_CP}, {"[link]", OWNER_CP}, {"[transport ", OWNER_CP},
+		{"[rule ", OWNER_CP}, {"[edge ", OWNER_CP}};
 	const char *base = strrchr(file, '/');
+	enum owner owner = OWNER_UNKNOWN;
 	char line[256];
-	FILE *f = fopen(file, "re");
-	bool is_dp = strncmp(base != NULL ? base + 1 : file, "dataplane", 9) == 0;
+	FILE *f;
 
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		for (size_t i = 0; i < ARRAY_LEN(dp); i++)
-			is_dp |= strncmp(line, dp[i], strlen(dp[i])) == 0;
+	base = base != NULL ? base + 1 : file;
+	if (strncmp(base, "dataplane", 9) == 0)
+		return OWNER_DP;
+	if (strncmp(base, "controlplane", 12) == 0)
+		return OWNER_CP;
+	f = fopen(file, "re");
+	while (f != NULL && owner == OWNER_UNKNOWN && fgets(line, sizeof(line), f) != NULL)
+		for (size_t i = 0; i < ARRAY_LEN(known); i++)
+			if (strncmp(line, known[i].section, strlen(known[i].section)) == 0)
+				owner = known[i].owner;
 	if (f != NULL)
 		fclose(f);
-	return is_dp ? "skyrail-dataplane" : "skyrail-controlplane";
+	return owner;
 }
 
 int cmd_config_check(struct cli *c)
 {
+	enum owner owner = OWNER_UNKNOWN;
 	const char *file = NULL;
 	int rc, rc2;
 
-	if (c->argc == 2 && strcmp(c->argv[0], "-c") == 0)
-		file = c->argv[1];
-	else if (c->argc == 1 && c->argv[0][0] != '-')
-		file = c->argv[0];
-	else if (c->argc != 0)
-		return cli_error(CLI_USAGE, "usage: skyrail config check [-c FILE]");
+	for (int i = 0; i < c->argc; i++) {
+		const char *arg = c->argv[i];
+
+		if (strcmp(arg, "--dataplane") == 0)
+			owner = OWNER_DP;
+		else if (strcmp(arg, "--controlplane") == 0)
+			owner = OWNER_CP;
+		else if (strcmp(arg, "-c") == 0 && file == NULL && i + 1 < c->argc)
+			file = c->argv[++i];
+		else if (arg[0] != '-' && file == NULL)
+			file = arg;
+		else
+			return cli_error(CLI_USAGE,
+				"usage: skyrail config check [--dataplane|--controlplane] [-c FILE]");
+	}
 	if (file != NULL && access(file, R_OK) < 0)
 		return cli_error(CLI_FAIL, "%s: %s", file, strerror(errno));
-	if (file != NULL)
-		return run_check(owner_of(file), file);
-	rc = run_check("skyrail-controlplane", NULL);
-	rc2 = run_check("skyrail-dataplane", NULL);
+	if (file != NULL && owner == OWNER_UNKNOWN)
+		owner = owner_of(file);
+	if (file != NULL && owner == OWNER_UNKNOWN)
+		return cli_error(
+			CLI_USAGE, "%s may be anybody's: say --dataplane or --controlplane", file);
+	if (owner != OWNER_UNKNOWN)
+		return run_check(owner, file);
+	rc = run_check(OWNER_CP, NULL);
+	rc2 = run_check(OWNER_DP, NULL);
 	return rc != CLI_OK ? rc : rc2;
 }
 
