@@ -61,8 +61,11 @@ static bool read_indices(struct bytes_r *v, struct rail_hs_payload *out)
 	if (n < 1 || n > RAIL_FLOWS_MAX)
 		return false;
 	out->n_flows = (uint8_t)n;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		out->index[i] = bytes_r_u32(v);
+		if (out->index[i] == 0) // nobody's
+			return false;
+	}
 	return true;
 }
 

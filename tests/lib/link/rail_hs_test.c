@@ -231,13 +231,22 @@ static void a_response_to_an_earlier_init_fails(void **state)
 	assert_int_equal(take_response(), -EBADMSG);
 }
 
-// Index 0 is nobody's: a side that was wiped, or never made an init, takes nothing.
-static void a_response_to_index_0_fails(void **state)
+// Index 0 is nobody's.
+static void an_init_with_index_0_fails(void **state)
 {
 	(void)state;
 	a.offer.rx_index = 0;
 	make_init(false, NULL);
+	assert_int_equal(
+		rail_hs_init_take(&b.side, &b.self, init, init_len, false, &b.terms), -EBADMSG);
+}
+
+static void a_side_that_was_wiped_takes_nothing(void **state)
+{
+	(void)state;
+	make_init(false, NULL);
 	make_response(false);
+	rail_hs_fini(&a.side);
 	assert_int_equal(take_response(), -EBADMSG);
 }
 
@@ -447,7 +456,8 @@ int main(void)
 		T(own_key_is_no_peer),
 		T(a_response_counts_once),
 		T(a_response_to_an_earlier_init_fails),
-		T(a_response_to_index_0_fails),
+		T(an_init_with_index_0_fails),
+		T(a_side_that_was_wiped_takes_nothing),
 		T(refusals_are_told),
 		T(settles_only_what_both_want),
 		T(what_is_to_be_avoided_is_not_offered),

@@ -110,6 +110,21 @@ static void refuses_missing_and_doubled_tlvs(void **state)
 	}
 }
 
+static void refuses_an_index_that_is_nobodys(void **state)
+{
+	struct rail_hs_payload in = sample(3), out;
+	uint8_t a[RAIL_PAYLOAD_LEN_MAX];
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct rail_hs_payload bad = in;
+		size_t len;
+
+		bad.index[i] = 0;
+		len = (size_t)rail_payload_encode(a, sizeof(a), RAIL_PAYLOAD_INIT, &bad);
+		assert_int_equal(rail_payload_decode(a, len, RAIL_PAYLOAD_INIT, &out), -EBADMSG);
+	}
+}
+
 static void refuses_misplaced_kinds(void **state)
 {
 	struct rail_hs_payload in = sample(1), out;
@@ -212,6 +227,7 @@ int main(void)
 		cmocka_unit_test(fills_the_stated_maximum),
 		cmocka_unit_test(refuses_each_truncation),
 		cmocka_unit_test(refuses_missing_and_doubled_tlvs),
+		cmocka_unit_test(refuses_an_index_that_is_nobodys),
 		cmocka_unit_test(refuses_misplaced_kinds),
 		cmocka_unit_test(ignores_unknown_tlvs),
 		cmocka_unit_test(refuses_bad_values),
