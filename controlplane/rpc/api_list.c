@@ -18,11 +18,11 @@ enum { RULE_PAGE = 1024, NEVER_MS = 0xffffffff };
 
 #define COPY(dst, src) snprintf((dst), sizeof(dst), "%.*s", (int)sizeof(dst) - 1, (src))
 
-static const struct stats_hdr *stats_of(const struct api *a)
+static const struct stats_view *stats_of(const struct api *a)
 {
 	const struct region *r = dp_client_region(a->d.dp);
 
-	return r != NULL ? r->stats : NULL;
+	return r != NULL && r->view.live != NULL ? &r->view : NULL;
 }
 
 // ---- node, ports, workers ----
@@ -39,7 +39,7 @@ void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len
 {
 	struct api *a = ctx;
 	const struct region_hdr *info = dp_client_info(a->d.dp);
-	const struct stats_hdr *s = stats_of(a);
+	const struct stats_view *s = stats_of(a);
 	struct api_node n = {
 		.cp_pid = (uint32_t)getpid(), .workers = a->n_workers, .ports = a->n_ports};
 
@@ -57,20 +57,20 @@ void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len
 		n.udp_port = info->udp_port;
 		n.epoch = info->epoch;
 		n.dp_pid = info->pid;
-		n.dp_up_ms = stat_get(&s->beat) * 1000;
-		n.rules = stat_get(&s->rules_live);
+		n.dp_up_ms = stat_get(&s->live->beat) * 1000;
+		n.rules = stat_get(&s->live->rules_live);
 		n.rule_slots = 1ull << info->rule_bits;
-		n.rules_expired = stat_get(&s->rules_expired);
-		n.rules_closed = stat_get(&s->rules_closed);
+		n.rules_expired = stat_get(&s->live->rules_expired);
+		n.rules_closed = stat_get(&s->live->rules_closed);
 	}
 	api_req_record(r, &n, sizeof(n));
 	api_req_end(r, NULL, 0);
 }
 
-static const struct stats_port *find_stats_port(const struct stats_hdr *s, const char *name)
+static const struct stats_port *find_stats_port(const struct stats_view *s, const char *name)
 {
 	for (uint32_t i = 0; s != NULL && i < s->n_ports; i++) {
-		const struct stats_port *p = stats_port(s, i);
+		const struct stats_port *p = stats_view_port(s, i);
 
 		if (atomic_load_explicit(&p->used, memory_order_acquire) &&
 			strncmp(p->name, name, DPMSG_NAME_LEN) == 0)
@@ -132,7 +132,7 @@ static uint64_t sum_drops(const struct stats_worker *w)
 }
 
 static void worker_record(
-	const struct stats_hdr *s, const struct evt_worker *e, struct api_worker *w)
+	const struct stats_view *s, const struct evt_worker *e, struct api_worker *w)
 {
 	const struct stats_worker *c;
 	uint64_t busy, all;
@@ -145,7 +145,7 @@ static void worker_record(
 		.queues = e->n_queues};
 	if (s == NULL || e->worker >= s->n_workers)
 		return;
-	c = stats_worker(s, e->worker);
+	c = stats_view_worker(s, e->worker);
 	w->asleep = atomic_load_explicit(&c->asleep, memory_order_relaxed) != 0;
 	w->held = atomic_load_explicit(&c->held, memory_order_relaxed);
 	w->rx_frames = stat_get(&c->c[W_rx_frames]);
@@ -210,14 +210,14 @@ struct tp_list {
 	uint32_t n_mtu;
 };
 
-static const struct stats_hop *find_stats_hop(const struct stats_hdr *s, uint32_t hop)
+static const struct stats_hop *find_stats_hop(const struct stats_view *s, uint32_t hop)
 {
 	uint32_t i = dpmsg_handle_index(hop);
 	const struct stats_hop *h;
 
 	if (s == NULL || hop == 0 || i >= s->hop_max)
 		return NULL;
-	h = stats_hop(s, i);
+	h = stats_view_hop(s, i);
 	return atomic_load_explicit(&h->hop, memory_order_acquire) == hop ? h : NULL;
 }
 
@@ -531,7 +531,7 @@ static void tp_counter_records(void *arg, struct transport *t)
 void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct tp_list l = {.a = ctx, .r = r};
-	const struct stats_hdr *s = stats_of(l.a);
+	const struct stats_view *s = stats_of(l.a);
 	struct api_counters_ask ask = {0};
 	char name[API_NAME_LEN];
 
@@ -547,10 +547,10 @@ void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t
 	}
 	for (uint32_t i = 0; (ask.scopes & API_SCOPE_WORKER) && i < s->n_workers; i++) {
 		snprintf(name, sizeof(name), "worker%u", i);
-		put_counters(r, name, API_SCOPE_WORKER, SCOPE_WORKER, stats_worker(s, i)->c);
+		put_counters(r, name, API_SCOPE_WORKER, SCOPE_WORKER, stats_view_worker(s, i)->c);
 	}
 	for (uint32_t i = 0; (ask.scopes & API_SCOPE_PORT) && i < s->n_ports; i++) {
-		const struct stats_port *p = stats_port(s, i);
+		const struct stats_port *p = stats_view_port(s, i);
 
 		COPY(name, p->name);
 		if (atomic_load_explicit(&p->used, memory_order_acquire))

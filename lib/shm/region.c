@@ -444,7 +444,7 @@ static int offer_accept(struct region *n, uint32_t what, int fds[N_RING_FDS])
 	n->stats = segment_map(stats_fd, n->stats_len, PROT_READ);
 	if (n->stats == NULL)
 		return -errno;
-	if (stats_check(n->stats, n->stats_len) < 0 || n->stats->epoch != n->epoch)
+	if (stats_view_open(&n->view, n->stats, n->stats_len, n->epoch) < 0)
 		return -EPROTO;
 	if (!control)
 		return 0;

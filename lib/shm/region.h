@@ -9,6 +9,7 @@
 
 #include "lib/shm/dpmsg.h"
 #include "lib/shm/ring.h"
+#include "lib/shm/stats.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -92,7 +93,8 @@ struct region_conf {
 // A mapped pair of segments, on either side. Open: both processes reach into it.
 struct region {
 	struct region_hdr *hdr; // NULL in a tool that has only the statistics
-	struct stats_hdr *stats; // read-only mapping in a tool
+	struct stats_hdr *stats; // read-only mapping in a reader
+	struct stats_view view; // of stats: a reader's
 	size_t rings_len, stats_len;
 	int rings_fd, stats_fd; // creator only, else -1
 	int bell_cp, bell_dp; // eventfds, non-blocking

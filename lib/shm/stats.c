@@ -126,3 +126,46 @@ int stats_check(const struct stats_hdr *s, size_t len)
 		return -EPROTO;
 	return 0;
 }
+
+int stats_view_open(struct stats_view *v, const struct stats_hdr *s, size_t len, uint64_t epoch)
+{
+	struct stats_hdr h = {0};
+
+	if (len < sizeof(h))
+		return -EPROTO;
+	memcpy(&h, s, offsetof(struct stats_hdr, rules_live));
+	if (stats_check(&h, len) < 0 || h.epoch != epoch)
+		return -EPROTO;
+	*v = (struct stats_view){.live = s,
+		.n_workers = h.n_workers,
+		.n_ports = h.n_ports,
+		.hop_max = h.hop_max,
+		.workers_off = h.workers_off,
+		.ports_off = h.ports_off,
+		.hops_off = h.hops_off};
+	memcpy(v->program, h.program, sizeof(v->program) - 1);
+	memcpy(v->dpdk, h.dpdk, sizeof(v->dpdk) - 1);
+	memcpy(v->aead, h.aead, sizeof(v->aead) - 1);
+	memcpy(v->ciphers, h.ciphers, sizeof(v->ciphers) - 1);
+	return 0;
+}
+
+static const void *block(const struct stats_view *v, uint64_t off, unsigned i, size_t size)
+{
+	return (const void *)((uintptr_t)v->live + off + i * size);
+}
+
+const struct stats_worker *stats_view_worker(const struct stats_view *v, unsigned i)
+{
+	return i < v->n_workers ? block(v, v->workers_off, i, sizeof(struct stats_worker)) : NULL;
+}
+
+const struct stats_port *stats_view_port(const struct stats_view *v, unsigned i)
+{
+	return i < v->n_ports ? block(v, v->ports_off, i, sizeof(struct stats_port)) : NULL;
+}
+
+const struct stats_hop *stats_view_hop(const struct stats_view *v, unsigned i)
+{
+	return i < v->hop_max ? block(v, v->hops_off, i, sizeof(struct stats_hop)) : NULL;
+}

@@ -110,6 +110,23 @@ void stats_init(struct stats_hdr *s, uint32_t n_workers, uint32_t n_ports, uint3
 // -EPROTO when the segment is not what this program was built for.
 int stats_check(const struct stats_hdr *s, size_t len);
 
+// A reader's: the writer may change its header at any time, so where things are was copied once,
+// and the copy was checked.
+struct stats_view {
+	const struct stats_hdr *live; // NULL: no segment. Only its atomic fields are to be read
+	uint32_t n_workers, n_ports, hop_max;
+	uint64_t workers_off, ports_off, hops_off;
+	char program[DPMSG_NAME_LEN], dpdk[DPMSG_NAME_LEN], aead[DPMSG_NAME_LEN],
+		ciphers[DPMSG_NAME_LEN]; // NUL-terminated
+};
+// s: len bytes that were mapped. epoch: as it was offered. -EPROTO as stats_check().
+int stats_view_open(struct stats_view *v, const struct stats_hdr *s, size_t len, uint64_t epoch);
+// NULL out of range.
+const struct stats_worker *stats_view_worker(const struct stats_view *v, unsigned i);
+const struct stats_port *stats_view_port(const struct stats_view *v, unsigned i);
+const struct stats_hop *stats_view_hop(const struct stats_view *v, unsigned i);
+
+// The writer's own.
 static inline struct stats_worker *stats_worker(const struct stats_hdr *s, unsigned i)
 {
 	return (struct stats_worker *)((uintptr_t)s + s->workers_off) + i;

@@ -82,6 +82,31 @@ static void blocks_do_not_overlap_and_end_at_len(void **state)
 	free(s);
 }
 
+// The writer goes mad after it was checked: the reader looks where it looked before.
+static void a_view_does_not_follow_a_header_that_changes(void **state)
+{
+	size_t len;
+	struct stats_hdr *s = segment(&len);
+	const void *hop0 = stats_hop(s, 0);
+	struct stats_view v;
+
+	memset(s->program, 'x', sizeof(s->program)); // no NUL
+	assert_int_equal(stats_view_open(&v, s, len, s->epoch + 1), -EPROTO);
+	assert_int_equal(stats_view_open(&v, s, len - 1, s->epoch), -EPROTO);
+	assert_int_equal(stats_view_open(&v, s, sizeof(*s) - 1, s->epoch), -EPROTO);
+	assert_int_equal(stats_view_open(&v, s, len, s->epoch), 0);
+	assert_int_equal(strlen(v.program), sizeof(v.program) - 1);
+	s->n_workers = s->n_ports = s->hop_max = UINT32_MAX;
+	s->workers_off = s->ports_off = s->hops_off = ~0ull;
+	assert_ptr_equal(stats_view_hop(&v, 0), hop0);
+	assert_non_null(stats_view_worker(&v, 1));
+	assert_non_null(stats_view_port(&v, 2));
+	assert_null(stats_view_worker(&v, 2));
+	assert_null(stats_view_port(&v, 3));
+	assert_null(stats_view_hop(&v, 16));
+	free(s);
+}
+
 static void check_refuses_a_segment_of_another_build(void **state)
 {
 	size_t len;
@@ -117,6 +142,7 @@ int main(void)
 		cmocka_unit_test(drops_are_named_so),
 		cmocka_unit_test(no_name_stands_in_both_lists),
 		cmocka_unit_test(blocks_do_not_overlap_and_end_at_len),
+		cmocka_unit_test(a_view_does_not_follow_a_header_that_changes),
 		cmocka_unit_test(check_refuses_a_segment_of_another_build),
 	};
 
