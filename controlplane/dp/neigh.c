@@ -1,9 +1,9 @@
 // Keeps the way to each address that somebody asked for: route, interface, neighbour; and the
 // adjacency in the data plane that says the same. Kernel requests are answered at once by
 // rtnetlink, so they are made in place. Changes come by multicast: a neighbour's touches its own
-// paths, those of routes, addresses and links make all paths be asked again, a little later and
-// once. Traffic of the data plane doesn't keep the kernel's entries fresh, so stale ones are
-// probed.
+// paths, those of routes (to where a path goes), addresses and links make all paths be asked again,
+// a little later and once, a slice a turn, and less often while changes don't end. Traffic of the
+// data plane doesn't keep the kernel's entries fresh, so stale ones are probed.
 #include "controlplane/dp/neigh_priv.h"
 
 #include <libmnl/libmnl.h>
@@ -24,6 +24,8 @@ LOG_MODULE("neigh");
 enum {
 	PATHS_MAX = 65536,
 	RECHECK_MS = 20, // changes come in bunches
+	RECHECK_MAX_MS = 1000, // between rounds while they don't end
+	RECHECK_SLICE = 64, // paths a turn of the loop: each costs two questions to the kernel
 	TICK_MS = 1000,
 	NO_ROUTE_RETRY_S = 5, // a change may have been missed
 	STALE_PROBE_S = 30,
@@ -197,18 +199,47 @@ void neigh_way_ask(struct neigh *n, struct neigh_way *p)
 		neigh_adj_changed(p);
 }
 
-static void ask_all(void *arg)
+// A slice of a round over all paths.
+static void ask_some(void *arg)
 {
 	struct neigh *n = arg;
 
-	for (struct neigh_way *p = n->paths; p != NULL; p = p->next)
+	if (n->round == NULL)
+		n->round = n->paths;
+	for (int i = 0; i < RECHECK_SLICE && n->round != NULL; i++) {
+		struct neigh_way *p = n->round;
+
+		n->round = p->next;
 		neigh_way_ask(n, p);
+	}
+	if (n->round != NULL) {
+		loop_timer_start(n->recheck, 0, 0);
+		return;
+	}
+	n->round_ns = clock_mono_ns();
+	if (n->round_again) {
+		n->round_again = false;
+		neigh_recheck_soon(n);
+	}
 }
 
 void neigh_recheck_soon(struct neigh *n)
 {
-	if (!loop_timer_is_on(n->recheck))
-		loop_timer_start(n->recheck, RECHECK_MS, 0);
+	uint64_t quiet_ms = (clock_mono_ns() - n->round_ns) / CLOCK_NS_PER_MS;
+
+	if (n->round != NULL) { // it may have passed what changed
+		n->round_again = true;
+		return;
+	}
+	if (loop_timer_is_on(n->recheck))
+		return;
+	if (n->round_ns == 0 || quiet_ms > RECHECK_MAX_MS)
+		n->recheck_ms = RECHECK_MS;
+	else if (n->recheck_ms < RECHECK_MAX_MS / 2)
+		n->recheck_ms *= 2;
+	else
+		n->recheck_ms = RECHECK_MAX_MS;
+	loop_timer_start(n->recheck, n->recheck_ms, 0);
 }
 
 static void path_tick(struct neigh *n, struct neigh_way *p, uint64_t now)
@@ -280,6 +311,16 @@ static void neigh_apply(struct neigh *n, const struct neigh_nl_neigh *e)
 	}
 }
 
+static bool concerns_us(const struct neigh *n, const struct nlmsghdr *h)
+{
+	if (loop_timer_is_on(n->recheck) && n->round == NULL)
+		return true; // it will be asked anyway
+	for (const struct neigh_way *p = n->paths; p != NULL; p = p->next)
+		if (neigh_nl_concerns(h, p->pub.dst_ip))
+			return true;
+	return false;
+}
+
 static void on_message(struct neigh *n, const struct nlmsghdr *h, void *arg)
 {
 	struct neigh_nl_link l;
@@ -298,7 +339,7 @@ static void on_message(struct neigh *n, const struct nlmsghdr *h, void *arg)
 			neigh_apply(n, &e);
 		break;
 	default:
-		if (neigh_nl_is_routing(h))
+		if (neigh_nl_is_routing(h) && concerns_us(n, h))
 			neigh_recheck_soon(n);
 	}
 }
@@ -388,6 +429,8 @@ void neigh_way_free(struct neigh_way *p)
 			break;
 		}
 	}
+	if (n->round == p)
+		n->round = p->next;
 	htab_del(n->by_key, &p->key);
 	if (p->pub.adj != 0)
 		neigh_adj_del(n, p->pub.adj);
@@ -471,7 +514,7 @@ static int neigh_init(struct neigh *n)
 		return -EIO;
 	n->by_key = htab_new(sizeof(struct neigh_way_key), PATHS_MAX, secret);
 	n->handles = handles_new();
-	n->recheck = loop_timer_new(n->loop, ask_all, n);
+	n->recheck = loop_timer_new(n->loop, ask_some, n);
 	n->tick = loop_timer_new(n->loop, on_tick, n);
 	n->adopt_end = loop_timer_new(n->loop, neigh_adj_on_adopt_end, n);
 	n->soon = loop_timer_new(n->loop, neigh_adj_flush, n);

@@ -297,3 +297,35 @@ bool neigh_nl_is_routing(const struct nlmsghdr *h)
 	return h->nlmsg_type == RTM_NEWROUTE || h->nlmsg_type == RTM_DELROUTE ||
 	       h->nlmsg_type == RTM_NEWADDR || h->nlmsg_type == RTM_DELADDR;
 }
+
+static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	return memcmp(a, b, whole) == 0 &&
+	       (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
+}
+
+bool neigh_nl_concerns(const struct nlmsghdr *h, const uint8_t ip[16])
+{
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	const struct nlattr *a;
+	uint8_t dst[16];
+
+	if (h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE)
+		return true;
+	if (!body_is_there(h, sizeof(*m)))
+		return true;
+	if ((m->rtm_flags & RTM_F_CLONED) != 0 || m->rtm_family != family_of(ip))
+		return false;
+	mnl_attr_for_each(a, h, sizeof(*m))
+	{
+		size_t off = m->rtm_family == AF_INET ? 12 : 0;
+
+		if (mnl_attr_get_type(a) != RTA_DST || addr_take(a, m->rtm_family, dst) != 0 ||
+			m->rtm_dst_len > 8 * addr_len(m->rtm_family))
+			continue;
+		return same_prefix(dst + off, ip + off, m->rtm_dst_len);
+	}
+	return true; // to everywhere
+}

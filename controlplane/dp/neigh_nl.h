@@ -50,8 +50,10 @@ struct nlmsghdr *neigh_nl_route_get(void *buf, const uint8_t dst[16], int oif, u
 struct nlmsghdr *neigh_nl_neigh_get(void *buf, int ifindex, const uint8_t ip[16], uint32_t seq);
 // The kernel is to use the entry now: resolves an unknown one, probes a stale one.
 struct nlmsghdr *neigh_nl_neigh_use(void *buf, int ifindex, const uint8_t ip[16], uint32_t seq);
-// A route or address changed; which doesn't matter.
+// A route or address changed.
 bool neigh_nl_is_routing(const struct nlmsghdr *h);
+// Could that change the way to ip? False only for routes to other prefixes.
+bool neigh_nl_concerns(const struct nlmsghdr *h, const uint8_t ip[16]);
 
 bool neigh_nl_is_v4(const uint8_t ip[16]);
 bool neigh_nl_is_link_local(const uint8_t ip[16]); // fe80::/10

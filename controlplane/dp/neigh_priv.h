@@ -61,6 +61,10 @@ struct neigh {
 	struct neigh_adopted *adopted;
 	struct neigh_port ports[DPMSG_MAX_PORTS];
 	uint32_t seq;
+	struct neigh_way *round; // to be asked next; NULL: no round is under way
+	bool round_again; // something changed meanwhile
+	uint64_t round_ns; // when the last one ended, 0: never
+	uint64_t recheck_ms; // to wait before the next
 	bool no_cap_said, ready;
 };
 

@@ -264,6 +264,58 @@ static void addresses_are_told_apart(void **state)
 	}
 }
 
+static bool concerns(uint8_t bits, uint8_t flags, const char *prefix, const char *ip_hex)
+{
+	uint8_t buf[256] __attribute__((aligned(8))), dst[16], ip[16];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	bool v4;
+
+	hex_exact(dst, 16, prefix);
+	hex_exact(ip, 16, ip_hex);
+	v4 = neigh_nl_is_v4(dst);
+	h->nlmsg_type = RTM_NEWROUTE;
+	*m = (struct rtmsg){
+		.rtm_family = v4 ? AF_INET : AF_INET6, .rtm_dst_len = bits, .rtm_flags = flags};
+	if (bits > 0)
+		mnl_attr_put(h, RTA_DST, v4 ? 4 : 16, v4 ? dst + 12 : dst);
+	return neigh_nl_concerns(h, ip);
+}
+
+static void a_route_concerns_the_ways_into_its_prefix(void **state)
+{
+	static const char v4[] = "00000000000000000000ffff0a4d0005";
+	static const char v6[] = "20010db8000000000000000000000001";
+	static const struct {
+		uint8_t bits;
+		const char *prefix;
+		bool v4, v6;
+	} rows[] = {
+		{0, "00000000000000000000ffff00000000", true, false},
+		{0, "00000000000000000000000000000000", false, true},
+		{8, "00000000000000000000ffff0a000000", true, false},
+		{8, "00000000000000000000ffff0b000000", false, false},
+		{30, "00000000000000000000ffff0a4d0004", true, false},
+		{30, "00000000000000000000ffff0a4d0008", false, false},
+		{32, "00000000000000000000ffff0a4d0005", true, false},
+		{33, "20010db8000000000000000000000000", false, true},
+		{33, "20010db8800000000000000000000000", false, false},
+		{128, "20010db8000000000000000000000001", false, true},
+	};
+	struct nlmsghdr addr = {.nlmsg_len = sizeof(addr), .nlmsg_type = RTM_DELADDR};
+	uint8_t ip[16];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(concerns(rows[i].bits, 0, rows[i].prefix, v4), rows[i].v4);
+		assert_int_equal(concerns(rows[i].bits, 0, rows[i].prefix, v6), rows[i].v6);
+	}
+	hex_exact(ip, 16, v4);
+	assert_true(neigh_nl_concerns(&addr, ip));
+	addr.nlmsg_type = RTM_NEWROUTE; // cut short: better ask
+	assert_true(neigh_nl_concerns(&addr, ip));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +326,7 @@ int main(void)
 		cmocka_unit_test(cut_messages_are_survived),
 		cmocka_unit_test(attributes_of_a_wrong_size_are_malformed),
 		cmocka_unit_test(addresses_are_told_apart),
+		cmocka_unit_test(a_route_concerns_the_ways_into_its_prefix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
