@@ -286,7 +286,7 @@ static void on_look_forward_done(void *arg, int status)
 
 static void look(struct edge *e)
 {
-	if (e->look != NULL || e->state == EDGE_DETACHED || e->state == EDGE_ATTACHED)
+	if (e->look != NULL || e->state == EDGE_DETACHED || e->state == EDGE_ATTACHED || e->fd < 0)
 		return;
 	if (rule_mgr_bits(e->m->conf.rules) == 0)
 		return;
@@ -295,14 +295,79 @@ static void look(struct edge *e)
 		on_look_forward_done, e);
 }
 
+// ---- the device ----
+
+static int device_open(struct edge *e, char *err, size_t err_len)
+{
+	const struct edge_dev *dev = e->m->conf.dev;
+	int rc = dev->open(
+		e->spec.name, e->spec.offload != API_OFFLOAD_NO, &e->made, &e->kinds, err, err_len);
+
+	if (rc < 0)
+		return rc;
+	e->fd = rc;
+	rc = dev->setup(&e->spec, err, err_len);
+	if (rc < 0)
+		goto err_fd;
+	e->poll = loop_poll_new(e->m->conf.loop, e->fd, edge_io_readable, e);
+	if (e->poll == NULL) {
+		rc = -ENOMEM;
+		snprintf(err, err_len, "out of memory");
+		goto err_fd;
+	}
+	e->flowing = true;
+	loop_poll_set(e->poll, true, false);
+	return 0;
+err_fd:
+	if (e->made)
+		dev->remove(e->fd);
+	close(e->fd);
+	e->fd = -1;
+	return rc;
+}
+
+static void device_close(struct edge *e)
+{
+	loop_poll_free(e->poll);
+	e->poll = NULL;
+	if (e->fd >= 0)
+		close(e->fd);
+	e->fd = -1;
+}
+
+// Somebody removed it. It is made again with the next look; until then no keep-alive says that
+// there is an edge.
+void edge_lost(struct edge *e, int rc)
+{
+	log_warn("edge=%s its device is gone: %s", e->spec.name, strerror(-rc));
+	gro_flush(e->m->gro);
+	device_close(e);
+	if (e->state != EDGE_DETACHED)
+		edge_gone(e, "its device is gone");
+}
+
+static void device_again(struct edge *e)
+{
+	char err[API_TEXT_MAX] = "";
+
+	if (device_open(e, err, sizeof(err)) < 0)
+		log_limited(
+			LOG_WARN, "edge=%s its device is not made again: %s", e->spec.name, err);
+	else
+		log_notice("edge=%s its device is there again", e->spec.name);
+}
+
 // ---- what the data plane says ----
 
 static void on_retry(void *arg)
 {
 	struct edge_mgr *m = arg;
 
-	for (struct edge *e = m->edges; e != NULL; e = e->next)
+	for (struct edge *e = m->edges; e != NULL; e = e->next) {
+		if (e->fd < 0)
+			device_again(e);
 		look(e);
+	}
 }
 
 static void on_reap(void *arg)
@@ -427,12 +492,11 @@ static void edge_free(struct edge *e)
 {
 	if (e->look != NULL)
 		rule_list_cancel(e->look);
-	if (e->made)
+	if (e->made && e->fd >= 0)
 		e->m->conf.dev->remove(e->fd);
-	loop_poll_free(e->poll);
 	loop_timer_free(e->keep_alive);
 	loop_timer_free(e->hello);
-	close(e->fd);
+	device_close(e);
 	free(e);
 }
 
@@ -541,24 +605,16 @@ int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_orig
 		state_save(m);
 		goto err_free; // this one isn't needed
 	}
-	e->fd = m->conf.dev->open(
-		e->spec.name, e->spec.offload != API_OFFLOAD_NO, &e->made, &e->kinds, err, err_len);
-	rc = e->fd;
-	if (rc < 0)
-		goto err_free;
-	rc = m->conf.dev->setup(&e->spec, err, err_len);
-	if (rc < 0)
-		goto err_fd;
-	e->poll = loop_poll_new(m->conf.loop, e->fd, edge_io_readable, e);
 	e->keep_alive = loop_timer_new(m->conf.loop, edge_io_keep_alive, e);
 	e->hello = loop_timer_new(m->conf.loop, edge_io_hello, e);
-	if (e->poll == NULL || e->keep_alive == NULL || e->hello == NULL) {
+	if (e->keep_alive == NULL || e->hello == NULL) {
 		rc = -ENOMEM;
 		snprintf(err, err_len, "out of memory");
-		goto err_fd;
+		goto err_timers;
 	}
-	e->flowing = true;
-	loop_poll_set(e->poll, true, false);
+	rc = device_open(e, err, err_len);
+	if (rc < 0)
+		goto err_timers;
 	e->next = m->edges;
 	m->edges = e;
 	m->n++;
@@ -566,13 +622,9 @@ int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_orig
 	log_notice("edge=%s mtu=%u offload=%s %s", e->spec.name, e->spec.mtu,
 		e->kinds != 0 ? "yes" : "no", e->made ? "made" : "opened");
 	return 0;
-err_fd:
-	if (e->made)
-		m->conf.dev->remove(e->fd);
-	loop_poll_free(e->poll);
+err_timers:
 	loop_timer_free(e->keep_alive);
 	loop_timer_free(e->hello);
-	close(e->fd);
 err_free:
 	free(e);
 	return rc;
@@ -618,6 +670,11 @@ int edge_attach(struct edge_mgr *m, const char *name, uint32_t forward_id, uint3
 				consume_id, o->spec.name);
 			return -EBUSY;
 		}
+	if (e->fd < 0) {
+		snprintf(err, err_len, "the device of edge %s is gone, and not made again yet",
+			name);
+		return -ENODEV;
+	}
 	if (e->done != NULL) {
 		snprintf(err, err_len, "edge %s is being attached by another client", name);
 		return -EBUSY;

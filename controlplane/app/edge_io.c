@@ -13,7 +13,8 @@ static void flow(struct edge *e, bool on)
 	if (e->flowing == on)
 		return;
 	e->flowing = on;
-	loop_poll_set(e->poll, on, false);
+	if (e->poll != NULL)
+		loop_poll_set(e->poll, on, false);
 }
 
 // Give a route packet to the data plane. False: no room, it is kept.
@@ -95,8 +96,8 @@ static void super_out(struct edge *e)
 	push(e, e->buf, ROUTE_HDR_LEN + len);
 }
 
-// One packet into buf, behind the room for headers. Its length; 0: none.
-static size_t read_packet(struct edge *e, struct gso_vnet *vnet)
+// One packet into buf, behind the room for headers. Its length; 0: none; -errno: the device ended.
+static ssize_t read_packet(struct edge *e, struct gso_vnet *vnet)
 {
 	size_t vnet_len = e->kinds != 0 ? sizeof(*vnet) : 0;
 	struct iovec v[2] = {{vnet, vnet_len}, {e->buf + EDGE_HEAD_LEN, GSO_PACKET_MAX}};
@@ -104,20 +105,28 @@ static size_t read_packet(struct edge *e, struct gso_vnet *vnet)
 
 	*vnet = (struct gso_vnet){0};
 	n = vnet_len != 0 ? readv(e->fd, v, 2) : readv(e->fd, v + 1, 1);
-	return n > (ssize_t)vnet_len ? (size_t)n - vnet_len : 0;
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ENODEV;
+	return n > (ssize_t)vnet_len ? n - (ssize_t)vnet_len : 0;
 }
 
 void edge_io_readable(void *arg, bool readable, bool writable)
 {
 	struct edge *e = arg;
 	struct gso_vnet vnet;
-	size_t n, bytes = 0;
+	size_t bytes = 0;
 
 	for (int i = 0;
 		i < EDGE_BURST && bytes < EDGE_BURST_BYTES && e->pending_len == 0 && !e->paused;
 		i++) {
-		n = read_packet(e, &vnet);
-		if (n == 0)
+		ssize_t got = read_packet(e, &vnet);
+		size_t n = got > 0 ? (size_t)got : 0;
+
+		if (got < 0)
+			edge_lost(e, (int)got);
+		if (got <= 0)
 			return;
 		bytes += n;
 		if (e->state != EDGE_ATTACHED)

@@ -16,8 +16,8 @@ struct edge {
 	enum edge_origin origin;
 	enum edge_state state;
 	bool made; // the device is ours to remove
-	int fd;
-	struct loop_poll *poll;
+	int fd; // -1: the device is gone
+	struct loop_poll *poll; // NULL then
 	struct loop_timer *keep_alive;
 	uint32_t forward_id;
 	uint32_t consume_id;
@@ -79,3 +79,4 @@ void edge_io_heard(struct edge *e, const uint8_t *p, size_t len);
 void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n);
 void edge_in_joined(void *arg, void *owner, const struct gso_pkt *g); // gro_out_fn
 void edge_gone(struct edge *e, const char *why);
+void edge_lost(struct edge *e, int rc); // its device ended; rc: -errno

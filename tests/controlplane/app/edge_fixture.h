@@ -143,7 +143,7 @@ static inline int dev_open(
 		snprintf(text, len, "not permitted");
 		return -EPERM;
 	}
-	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
 	dev_fd = fds[1];
 	edge_fd = fds[0];
 	*made = true;

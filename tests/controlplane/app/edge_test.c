@@ -265,6 +265,25 @@ static void a_damaged_state_file_does_no_harm(void **state)
 	edge_del(m, "sky0", err, sizeof(err));
 }
 
+static void a_device_that_ends_is_made_again(void **state)
+{
+	add();
+	assert_int_equal(attach(), 0);
+	close(dev_fd); // as a TUN that was removed: reading fails
+	dev_fd = -1;
+	turns();
+	assert_int_equal(info().state, EDGE_GONE);
+	assert_int_equal(edge_attach(m, "sky0", FWD, CONS, NULL, NULL, err, sizeof(err)), -ENODEV);
+	assert_non_null(strstr(err, "device"));
+	dp.handler->on_synced(dp.handler->arg, DP_SYNC_OVERFLOW); // as each second
+	assert_true(dev_fd >= 0);
+	answer_list();
+	answer_list();
+	assert_int_equal(info().state, EDGE_ATTACHED);
+	assert_int_equal(edge_del(m, "sky0", err, sizeof(err)), 0);
+	assert_int_equal(n_removed, 1); // the one that was there
+}
+
 static void the_configuration_takes_over_what_is_just_so(void **state)
 {
 	struct api_edge_add spec = {.name = "sky0", .n_addrs = 1};
@@ -333,6 +352,7 @@ int main(void)
 		T(one_consume_rule_feeds_one_edge),
 		T(edges_outlive_a_killed_process),
 		T(a_damaged_state_file_does_no_harm),
+		T(a_device_that_ends_is_made_again),
 		T(the_configuration_takes_over_what_is_just_so),
 		T(bad_specs_are_refused),
 	};
