@@ -171,6 +171,8 @@ void hop_drop_parts(struct wctx *w, struct hop *h)
 		return;
 	part_flush(h->parts);
 	hop_reap_parts(w, h);
+	if (hop_worker(w)->most_parts == h)
+		hop_worker(w)->most_parts = NULL;
 }
 
 void hop_reap_parts(struct wctx *w, struct hop *h)

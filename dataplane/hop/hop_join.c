@@ -103,6 +103,19 @@ static struct rte_mbuf *chain(struct wctx *w, const struct part_joined *j)
 	return NULL;
 }
 
+// All that a worker may hold is held. What was lost in the middle must not keep out what comes now,
+// and whoever holds most must not keep out the others.
+static void make_room(struct wctx *w, struct hop *h, uint32_t number)
+{
+	struct hop_worker *hw = hop_worker(w);
+	struct hop *from = hw->most_parts;
+
+	if (from == NULL || from->parts_held <= h->parts_held)
+		from = h;
+	if (part_give_way(from->parts, number))
+		hop_reap_parts(w, from);
+}
+
 int hop_join(struct wctx *w, struct hop *h, const struct rail_frame *f, struct rte_mbuf **m)
 {
 	struct hop_worker *hw = hop_worker(w);
@@ -111,15 +124,16 @@ int hop_join(struct wctx *w, struct hop *h, const struct rail_frame *f, struct r
 	int rc = PART_REFUSED;
 
 	count(w, W_parts_rx, 1);
-	// what was lost in the middle must not keep out what comes now
-	if (hw->parts_held >= hw->part_mbufs && part_give_way(h->parts, f->seq))
-		hop_reap_parts(w, h);
+	if (hw->parts_held >= hw->part_mbufs)
+		make_room(w, h, f->seq);
 	if (hw->parts_held < hw->part_mbufs)
 		rc = part_add(
 			h->parts, f->seq, f->total, f->offset, f->len, *m, w->now_ns, &joined);
 	if (rc == PART_HELD) {
 		h->parts_held++;
 		hw->parts_held++;
+		if (hw->most_parts == NULL || h->parts_held > hw->most_parts->parts_held)
+			hw->most_parts = h;
 	}
 	hop_reap_parts(w, h);
 	if (rc == PART_HELD)

@@ -185,6 +185,7 @@ struct hop_worker {
 	uint64_t next_sweep_ns;
 	uint32_t parts_held; // buffers
 	uint32_t part_mbufs; // most of them
+	struct hop *most_parts; // holds most of them, as far as was seen; NULL: nobody
 	uint64_t foreign_debt; // cycles spent beyond w->foreign_credit
 	struct hop *released; // let go, note not yet told
 	struct hop_hold *hold; // of reliable hops; NULL: this node has none

@@ -229,6 +229,38 @@ static void full_hand_off_rings_drop_by_reason(void **state)
 	node_close(&n);
 }
 
+// Five peers hold all buffers for joining that the worker has, a byte each: others join all the
+// same.
+static void peers_that_hold_most_parts_give_way(void **state)
+{
+	struct node_conf conf = {.workers = 1, .peers = 6, .cipher = AEAD_NONE};
+	uint8_t part[17] = {3, [10] = 200}, pkt[1000], frame[NODE_FRAME_MAX];
+	struct node n;
+
+	node_open(&n, &conf);
+	node_rule(&n, 0x1001, RULE_INTERMEDIARY, 7, n.peer[5].hop, n.peer[5].tp);
+	part[15] = 1; // length
+	for (unsigned i = 0; i < 500; i++)
+		for (unsigned p = 0; p < (i < 48 ? 5 : 4); p++) { // 2048 in all
+			be32_put(part + 1, i / 100);
+			be16_put(part + 9, 60000);
+			be16_put(part + 12, (uint16_t)(2 * (i % 100)));
+			node_inject(&n, n.peer[p].port, n.peer[p].queue, frame,
+				peer_frame(&n, &n.peer[p], part, sizeof(part), frame));
+			if (i % 16 == 0)
+				node_settle(&n);
+		}
+	node_settle(&n);
+	assert_int_equal(node_counter(&n, W_parts_dropped), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		packet(pkt, 0, 0x1001, sizeof(pkt) - ROUTE_HDR_LEN);
+		peer_send(&n, &n.peer[5], pkt, sizeof(pkt), 600);
+		node_settle(&n);
+	}
+	assert_int_equal(node_counter(&n, W_pkt_forwarded), 20);
+	node_close(&n);
+}
+
 static void frames_for_a_full_queue_owner_are_dropped(void **state)
 {
 	struct node_conf conf = {.workers = 2, .peers = 2, .cipher = AEAD_NONE, .one_txq = true};
@@ -726,6 +758,7 @@ int main(void)
 		cmocka_unit_test(a_close_ends_its_rule_even_if_the_ring_up_is_full),
 		cmocka_unit_test(a_full_transmit_queue_drops_and_counts),
 		cmocka_unit_test(full_hand_off_rings_drop_by_reason),
+		cmocka_unit_test(peers_that_hold_most_parts_give_way),
 		cmocka_unit_test(frames_for_a_full_queue_owner_are_dropped),
 		cmocka_unit_test(handshakes_with_the_right_mac_go_up),
 		cmocka_unit_test(strangers_get_no_further_than_the_mac),
