@@ -126,8 +126,9 @@ static inline void run_add(struct wctx *w, struct run *run, struct rule *r, stru
 	route_hdr_put_id(p, r->next_id);
 }
 
-// The rule ends: the main lcore takes it out of the table. When its note ring is full the rule ages
-// out instead.
+// The rule ends: the main lcore takes it out of the table. A flood of closes is told once in a
+// tenth of a second, or it would push other hops' notes out of the ring. When that is full the next
+// Close tells.
 static void rule_close(struct wctx *w, const struct rule *r)
 {
 	struct dp_note note = {
@@ -135,7 +136,12 @@ static void rule_close(struct wctx *w, const struct rule *r)
 		.id = atomic_load_explicit(&r->id, memory_order_relaxed),
 	};
 
-	hop_note(w, &note);
+	if (note.id == w->closed_id && w->closed_ds == w->now_ds)
+		return;
+	if (hop_note(w, &note)) {
+		w->closed_id = note.id;
+		w->closed_ds = w->now_ds;
+	}
 }
 
 static void on_miss(struct wctx *w, const struct ingress *in, struct rte_mbuf *m)

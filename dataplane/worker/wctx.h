@@ -125,6 +125,8 @@ struct wctx {
 	uint64_t hs_demand_ns; // until then all need one, whatever main says
 	uint64_t hs_nonce; // cookies made
 	struct bucket miss_notes; // NOTE_RULE_MISS
+	uint32_t closed_id; // of the rule whose end was told last, and
+	uint32_t closed_ds; // ... when
 	uint64_t rng; // xorshift state; not for secrets
 	struct stats_worker *stats;
 	struct reclaim *reclaim; // shared

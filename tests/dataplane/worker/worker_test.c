@@ -173,6 +173,21 @@ static void a_close_ends_its_rule_even_if_the_ring_up_is_full(void **state)
 	node_close(&n);
 }
 
+static void a_flood_of_closes_is_told_a_few_times(void **state)
+{
+	struct node n;
+	unsigned told;
+
+	node_open(&n, &one);
+	node_rule(&n, 0x1001, RULE_CONSUME, 0, 0, n.peer[0].tp);
+	for (unsigned i = 0; i < 1000; i++)
+		send(&n, 0, 1, 0x1001, 1);
+	node_settle(&n);
+	told = notes_of(&n, NOTE_RULE_CLOSE, 0x1001);
+	assert_true(told >= 1 && told < 500); // one for each tenth of a second that this takes
+	node_close(&n);
+}
+
 static void a_full_transmit_queue_drops_and_counts(void **state)
 {
 	struct node n;
@@ -756,6 +771,7 @@ int main(void)
 		cmocka_unit_test(misses_are_told_a_few_times_only),
 		cmocka_unit_test(control_packets_are_limited_per_transport),
 		cmocka_unit_test(a_close_ends_its_rule_even_if_the_ring_up_is_full),
+		cmocka_unit_test(a_flood_of_closes_is_told_a_few_times),
 		cmocka_unit_test(a_full_transmit_queue_drops_and_counts),
 		cmocka_unit_test(full_hand_off_rings_drop_by_reason),
 		cmocka_unit_test(peers_that_hold_most_parts_give_way),
