@@ -403,6 +403,10 @@ static void on_rule_gone(void *arg, const struct evt_rule *r)
 
 		if (e->state != EDGE_ATTACHED || (r->id != e->forward_id && r->id != e->consume_id))
 			continue;
+		if (r->id == e->consume_id && r->reason == RULE_GONE_CLOSE) {
+			edge_in_closed(e); // its packet comes by another ring, and may be later
+			continue;
+		}
 		snprintf(why, sizeof(why), "its %s rule is gone: %s",
 			r->id == e->forward_id ? "forward" : "consume", rule_gone_text(r->reason));
 		edge_gone(e, why);
@@ -730,6 +734,11 @@ static enum api_far far_of(const struct edge *e)
 	if (!e->far.known)
 		return API_FAR_UNKNOWN;
 	return e->far.takes != 0 ? API_FAR_SUPER : API_FAR_PLAIN;
+}
+
+uint64_t edge_strays(const struct edge_mgr *m)
+{
+	return m->strays;
 }
 
 void edge_each(const struct edge_mgr *m, void (*fn)(void *arg, const struct api_edge *e), void *arg)

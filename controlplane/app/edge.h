@@ -70,5 +70,7 @@ int edge_attach(struct edge_mgr *m, const char *name, uint32_t forward_id, uint3
 void edge_attach_cancel(struct edge_mgr *m, void *arg);
 int edge_detach(struct edge_mgr *m, const char *name, bool close, char *err, size_t err_len);
 
+// Packets of consume rules that no edge was attached to.
+uint64_t edge_strays(const struct edge_mgr *m);
 void edge_each(
 	const struct edge_mgr *m, void (*fn)(void *arg, const struct api_edge *e), void *arg);

@@ -113,6 +113,12 @@ static void in_data(struct edge *e, const uint8_t *p, size_t len)
 		e->count.drop_in_bad++;
 }
 
+void edge_in_closed(struct edge *e)
+{
+	edge_io_close(e); // a Close travels one way: the far edge answers with its own
+	edge_gone(e, "the far end closed the route");
+}
+
 void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n)
 {
 	const uint8_t *p = msg->bytes;
@@ -120,8 +126,10 @@ void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n)
 
 	while (e != NULL && (e->state != EDGE_ATTACHED || e->consume_id != msg->id))
 		e = e->next;
-	if (e == NULL || msg->h.type != UP_ROUTE)
+	if (e == NULL || msg->h.type != UP_ROUTE) {
+		m->strays++;
 		return;
+	}
 	if (!route_hdr_is_whole(p, n)) {
 		e->count.drop_in_bad++;
 		return;
@@ -131,8 +139,7 @@ void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n)
 		in_data(e, p + ROUTE_HDR_LEN, n - ROUTE_HDR_LEN);
 		break;
 	case ROUTE_CLOSE:
-		edge_io_close(e); // a Close travels one way: the far edge answers with its own
-		edge_gone(e, "the far end closed the route");
+		edge_in_closed(e);
 		break;
 	default:
 		e->count.drop_in_bad++;

@@ -58,6 +58,7 @@ struct edge_mgr {
 	struct edge *edges;
 	struct gro *gro; // packets of this moment, of all edges
 	size_t n;
+	uint64_t strays; // packets that came for no edge
 	char *state_path;
 	bool restoring;
 	// forward rules whose Close is on its way; removed when it had time to leave, since
@@ -77,6 +78,7 @@ void edge_io_close(struct edge *e); // send Close(requested) by the forward rule
 // The far end's hello.
 void edge_io_heard(struct edge *e, const uint8_t *p, size_t len);
 void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n);
+void edge_in_closed(struct edge *e); // by the far end
 void edge_in_joined(void *arg, void *owner, const struct gso_pkt *g); // gro_out_fn
 void edge_gone(struct edge *e, const char *why);
 void edge_lost(struct edge *e, int rc); // its device ended; rc: -errno

@@ -201,6 +201,26 @@ static void a_close_from_afar_is_answered(void **state)
 	assert_int_equal(deleted[0], FWD);
 }
 
+// The data plane tells that the rule is gone by another ring than the packet's.
+static void a_close_is_answered_when_its_packet_is_late(void **state)
+{
+	struct evt_rule gone = {.id = CONS, .reason = RULE_GONE_CLOSE};
+	uint8_t pkt[8];
+
+	add();
+	assert_int_equal(attach(), 0);
+	turns();
+	n_sent = 0;
+	dp.handler->on_rule_gone(dp.handler->arg, &gone);
+	assert_int_equal(info().state, EDGE_GONE);
+	assert_int_equal(n_sent, 1);
+	assert_int_equal(route_hdr_type(sent[0].bytes), ROUTE_CLOSE);
+	assert_int_equal(route_close_encode(pkt, sizeof(pkt), CONS, 0), 8);
+	in_route(CONS, pkt, 8);
+	assert_int_equal(n_sent, 1); // once
+	assert_int_equal(edge_strays(m), 1);
+}
+
 static void detach_close_ends_the_route(void **state)
 {
 	add();
@@ -348,6 +368,7 @@ int main(void)
 		T(it_waits_for_rules_that_are_on_their_way),
 		T(a_rule_that_goes_takes_the_route_and_may_bring_it_back),
 		T(a_close_from_afar_is_answered),
+		T(a_close_is_answered_when_its_packet_is_late),
 		T(detach_close_ends_the_route),
 		T(one_consume_rule_feeds_one_edge),
 		T(edges_outlive_a_killed_process),
