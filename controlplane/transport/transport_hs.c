@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/api/api_field.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/link/rail_cookie.h"
@@ -241,10 +242,12 @@ void tp_hs_on_timer(void *arg)
 		tp_dial(t);
 		return;
 	}
-	if (t->first.tries > 0 && t->first.tries % 4 == 0) {
+	if (t->first.tries > 0 && t->first.tries % 4 == 0)
 		t->n_failures++;
-		tp_state_set(t, t->state, "the peer does not answer");
-	}
+	if (t->first.tries >= 2 && !t->first.answered && t->state != TRANSPORT_UP)
+		tp_state_set(t, t->state,
+			"no answer: is the peer up, and does it name this node's key?");
+	t->first.answered = false;
 	t->first.no_way = path == NULL || path->state != NEIGH_USABLE;
 	if (!t->first.no_way) {
 		init_send(t);
@@ -283,6 +286,7 @@ static void init_failed(struct transport *t, const char *why)
 	t->n_failures++;
 	rail_hs_fini(&t->first.side);
 	t->first.tries = tries;
+	t->first.answered = true;
 	retry_in(t, retry_ms(tries));
 	tp_state_set(t, t->state, why);
 	log_limited(LOG_WARN, "transport %s: %s", t->conf.name, why);
@@ -483,7 +487,8 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 		.ciphers = TRANSPORT_AUTO,
 		.origin = TRANSPORT_ACCEPTED,
 		.peer = terms->peer};
-	char pk[KEY_PK_TEXT_LEN + 1];
+	struct api_addr src = {.port = in->src.port};
+	char pk[KEY_PK_TEXT_LEN + 1], addr[64];
 
 	access = peer_list_find(m->conf.peers, &terms->peer, conf.name);
 	if (access == PEER_DENIED) {
@@ -496,9 +501,12 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 	if (access != PEER_ALLOWED && !m->conf.allow_any) {
 		// Silence: any key is quickly made, and a node is not to be found by asking.
 		m->stats.drop_hs_not_allowed++;
+		memcpy(src.ip, in->src.ip, sizeof(src.ip));
 		log_limited(LOG_NOTICE,
-			"a handshake of a key that neither a transport nor a list names: %s",
-			pk_short(&terms->peer, pk));
+			"%s at %s wants a transport, and nothing here names its key: if it may, "
+			"`skyrail transport add NAME peer=KEY`, or a [peer NAME]",
+			(key_pk_to_text(&terms->peer, pk), pk),
+			api_addr_text(&src, addr, sizeof(addr)));
 		return NULL;
 	}
 	if (conf.name[0] == '\0')

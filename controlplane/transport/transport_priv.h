@@ -38,6 +38,7 @@ struct tp_try {
 	unsigned tries; // sent since it began, or since the peer showed itself
 	unsigned answers; // to the last one, looked at: each costs curves
 	bool no_way; // the last one could not be sent
+	bool answered; // the last one was, with what does not help
 };
 
 // Keys made as responder that wait for the first datagram under them; what the init would change
