@@ -49,7 +49,7 @@ void rule_error_text(
 		snprintf(buf, cap, "the rule table is full: raise [tables] rules in dataplane.ini");
 		break;
 	case -ERANGE:
-		snprintf(buf, cap, "keep-alive is shorter than %d ms (0 = static)",
+		snprintf(buf, cap, "keep-alive is shorter than %d ms; --static never expires",
 			RULE_KEEP_ALIVE_MIN_MS);
 		break;
 	case -EDESTADDRREQ:

@@ -375,15 +375,30 @@ struct log_set {
 	char module[API_NAME_LEN];
 };
 
+static void log_modules(char *buf, size_t cap)
+{
+	size_t o = 0;
+
+	buf[0] = '\0';
+	for (const struct log_module *l = log_module_next(NULL); l != NULL && o < cap;
+		l = log_module_next(l))
+		if (strstr(buf, l->name) == NULL)
+			o += (size_t)snprintf(buf + o, cap - o, "%s%s", o > 0 ? ", " : "", l->name);
+}
+
 static void log_answer(struct log_set *s, int status)
 {
-	if (s->r != NULL && !s->known_here && status < 0)
-		api_req_fail(s->r, -ENOENT, "no log module '%s' here%s", s->module,
-			status == -ENOTCONN || status == -ECONNRESET
-				? ", and the data plane is not running"
-				: " or in the data plane");
-	else if (s->r != NULL)
+	char here[160];
+
+	if (s->r != NULL && !s->known_here && status < 0) {
+		log_modules(here, sizeof(here));
+		api_req_fail(s->r, -ENOENT, "no log module '%s': all, %s; in the data plane: %s",
+			s->module, here,
+			status == -ENOTCONN || status == -ECONNRESET ? "it is not running"
+								     : "none of this name");
+	} else if (s->r != NULL) {
 		api_req_end(s->r, NULL, 0);
+	}
 	free(s);
 }
 
@@ -534,6 +549,19 @@ static void on_worker(void *arg, const struct evt_worker *e)
 	a->workers[i] = *e;
 }
 
+static void on_transport(void *arg, struct transport *t, enum transport_change what)
+{
+	struct api *a = arg;
+	unsigned i = a->n_gone % API_GONE_MAX;
+
+	if (what != TRANSPORT_CHANGE_REMOVED)
+		return;
+	a->gone[i].tp = transport_tp(t);
+	a->gone[i].hop = transport_hop(t, 0);
+	a->gone[i].ns = clock_mono_ns();
+	a->n_gone++;
+}
+
 struct api *api_new(const struct api_deps *deps)
 {
 	struct api *a = calloc(1, sizeof(*a));
@@ -547,6 +575,8 @@ struct api *api_new(const struct api_deps *deps)
 		.on_worker = on_worker,
 		.arg = a};
 	dp_client_register(deps->dp, &a->handler);
+	a->watch = (struct transport_watch){.fn = on_transport, .arg = a};
+	transport_mgr_watch(deps->transports, &a->watch);
 	return a;
 }
 

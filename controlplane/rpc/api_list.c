@@ -290,7 +290,7 @@ static void tp_record(void *arg, struct transport *tp)
 	memcpy(t.tp_id, i.tp_id, sizeof(t.tp_id));
 	memcpy(t.remote.ip, i.peer.ip, sizeof(t.remote.ip));
 	t.remote.port = i.peer.port;
-	t.owner = i.owner;
+	t.owner = i.owner != 0xff ? i.owner : UINT32_MAX;
 	t.up_ms = i.state == TRANSPORT_UP ? i.age_ms : 0;
 	t.silent_ms = i.state == TRANSPORT_UP ? 0 : i.age_ms;
 	t.key_age_ms = i.handshake_ms == NEVER_MS ? 0 : i.handshake_ms;
@@ -338,16 +338,38 @@ struct rules_list {
 	uint64_t dp_epoch;
 };
 
-static uint64_t orphan_ms(const struct transport *t, const struct evt_rule *e)
+// Of a transport that is gone it is known when it went, if that was not long ago; if it was, or
+// before our start, the rule was idle since.
+static uint64_t gone_ms(const struct api *a, uint32_t handle, bool is_hop, const struct evt_rule *e)
+{
+	for (unsigned i = 0; i < API_GONE_MAX; i++)
+		if (a->gone[i].ns != 0 && handle == (is_hop ? a->gone[i].hop : a->gone[i].tp))
+			return (clock_mono_ns() - a->gone[i].ns) / CLOCK_NS_PER_MS;
+	return e->age_ms;
+}
+
+static uint64_t orphan_ms(const struct api *a, const struct transport *t, uint32_t handle,
+	bool is_hop, const struct evt_rule *e)
 {
 	struct transport_info i;
 
 	if (t == NULL)
-		return e->age_ms;
+		return gone_ms(a, handle, is_hop, e);
 	if (transport_is_up(t))
 		return 0;
 	transport_info_get(t, &i);
 	return i.age_ms != NEVER_MS ? i.age_ms : e->age_ms;
+}
+
+// A rule belongs to the worker of the hop by which its packets come, at an edge leave.
+static uint8_t owner_of(const struct transport *t)
+{
+	struct transport_info i;
+
+	if (t == NULL)
+		return 0xff;
+	transport_info_get(t, &i);
+	return i.owner;
 }
 
 static void rule_record(const struct rules_list *l, const struct evt_rule *e, struct api_rule *out)
@@ -357,13 +379,13 @@ static void rule_record(const struct rules_list *l, const struct evt_rule *e, st
 	bool has_in = e->in_tp != RULE_IN_ANY && e->in_tp != RULE_IN_LOCAL;
 	struct transport *tx = has_tx ? transport_mgr_find_hop(a->d.transports, e->tx_hop) : NULL;
 	struct transport *in = has_in ? transport_mgr_find_tp(a->d.transports, e->in_tp) : NULL;
-	uint64_t in_orphan = has_in ? orphan_ms(in, e) : 0;
+	uint64_t in_orphan = has_in ? orphan_ms(a, in, e->in_tp, false, e) : 0;
 
 	*out = (struct api_rule){.id = e->id,
 		.next_id = e->next_id,
 		.type = e->type,
 		.fixed = (e->flags & RULE_STATIC) != 0,
-		.owner = e->owner,
+		.owner = owner_of(e->type == RULE_FORWARD ? tx : in),
 		.keep_alive_ms = e->keep_alive_ms,
 		.idle_ms = e->age_ms,
 		.packets = e->packets,
@@ -380,7 +402,7 @@ static void rule_record(const struct rules_list *l, const struct evt_rule *e, st
 		COPY(out->in_transport, "(gone)");
 	if (!out->fixed && e->keep_alive_ms > e->age_ms)
 		out->expires_ms = e->keep_alive_ms - e->age_ms;
-	out->orphan_ms = has_tx ? orphan_ms(tx, e) : 0;
+	out->orphan_ms = has_tx ? orphan_ms(a, tx, e->tx_hop, true, e) : 0;
 	if (in_orphan > out->orphan_ms)
 		out->orphan_ms = in_orphan;
 }
@@ -503,15 +525,16 @@ static void put_counters(struct api_req *r, const char *of, unsigned scope, enum
 		put_counter(r, of, scope, &d[i], stat_get(&c[i]));
 }
 
-static void put_control(struct api_req *r, const struct transport_mgr *m)
+static void put_control(struct api_req *r, const struct api *a)
 {
 	struct transport_mgr_stats s;
 	uint64_t v[C_COUNT];
 	size_t n;
 	const struct counter_desc *d = stats_desc(SCOPE_CONTROL, &n);
 
-	transport_mgr_stats_get(m, &s);
+	transport_mgr_stats_get(a->d.transports, &s);
 	memcpy(v, &s, sizeof(v));
+	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
 	for (size_t i = 0; i < n; i++)
 		put_counter(r, "control", API_SCOPE_CONTROL, &d[i], v[i]);
 }
@@ -559,7 +582,7 @@ void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t
 	if (ask.scopes & API_SCOPE_TRANSPORT)
 		transport_mgr_each(l.a->d.transports, tp_counter_records, &l);
 	if (ask.scopes & API_SCOPE_CONTROL)
-		put_control(r, l.a->d.transports);
+		put_control(r, l.a);
 	api_req_end(r, NULL, 0);
 }
 

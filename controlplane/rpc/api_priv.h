@@ -4,9 +4,18 @@
 #include "controlplane/rpc/api_handlers.h"
 #include "lib/api/api_rec.h"
 
+enum { API_GONE_MAX = 64 };
+
 struct api {
 	struct api_deps d;
 	struct dp_handler handler;
+	struct transport_watch watch;
+	// transports that were removed last, for rules that still name them
+	struct {
+		uint32_t tp, hop;
+		uint64_t ns; // 0: none
+	} gone[API_GONE_MAX];
+	unsigned n_gone;
 	uint64_t start_ns;
 	struct evt_port ports[DPMSG_MAX_PORTS];
 	unsigned n_ports;

@@ -192,11 +192,21 @@ static const char *word(const struct api_field *f, const void *p)
 	return v < f->n_words ? f->words[v] : "?";
 }
 
+static bool is_unknown(const struct api_field *f, const uint8_t *p)
+{
+	uint64_t ones = f->size >= 8 ? UINT64_MAX : (1ull << 8 * f->size) - 1;
+
+	return ((f->flags & API_F_NULL) != 0 && get_uint(p, f->size) == 0) ||
+	       ((f->flags & API_F_ONES) != 0 && get_uint(p, f->size) == ones);
+}
+
 char *api_field_text(const struct api_field *f, const void *rec, char *buf, size_t cap)
 {
 	const uint8_t *p = (const uint8_t *)rec + f->offset;
 
-	if ((f->flags & API_F_DASH) && (f->kind == API_K_STR ? p[0] == 0 : all_zero(p, f->size))) {
+	if (((f->flags & API_F_DASH) &&
+		    (f->kind == API_K_STR ? p[0] == 0 : all_zero(p, f->size))) ||
+		((f->flags & API_F_ONES) && is_unknown(f, p))) {
 		snprintf(buf, cap, "-");
 		return buf;
 	}
@@ -354,6 +364,10 @@ static void put_value(struct out *o, const struct api_field *f, const uint8_t *p
 	struct api_field plain = *f;
 	char text[192];
 
+	if (is_unknown(f, p)) {
+		puts_(o, "null");
+		return;
+	}
 	switch ((enum api_kind)f->kind) {
 	case API_K_STR:
 		put_string(o, (const char *)p, f->size);

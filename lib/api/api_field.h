@@ -28,6 +28,8 @@ enum api_kind {
 enum api_field_flags {
 	API_F_WIDE = 1, // only with -a, and in JSON
 	API_F_DASH = 2, // 0 means "none": people see "-"
+	API_F_NULL = 4, // 0 means that it is not known, or that there is none: null in JSON
+	API_F_ONES = 8, // all ones mean that it is not known: "-", null in JSON
 };
 
 struct api_field {

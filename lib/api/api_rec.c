@@ -18,6 +18,7 @@
 	}
 #define W API_F_WIDE
 #define D API_F_DASH
+#define N (API_F_DASH | API_F_NULL)
 
 static const char *const exceptions[] = {"drop", "kernel", "tap"};
 static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
@@ -62,7 +63,7 @@ static const struct api_field node_fields[] = {
 #define REC api_port
 static const struct api_field port_fields[] = {
 	F(name, STR, "NAME", 0),
-	F(link_up, BOOL, "LINK", 0),
+	F(link_up, BOOL, "LINK UP", 0),
 	F(device, STR, "DEVICE", 0),
 	F(mac, MAC, "MAC", 0),
 	F(mtu, UINT, "MTU", 0),
@@ -109,14 +110,14 @@ static const struct api_field transport_fields[] = {
 	FW(state, tp_states, "STATE", 0),
 	F(peer, PK, "PEER", 0),
 	F(remote, ADDR, "ADDRESS", D),
-	FW(cipher, ciphers, "CIPHER", 0),
+	FW(cipher, ciphers, "CIPHER", API_F_NULL),
 	FW(mode, modes, "MODE", W),
 	FW(origin, tp_origins, "ORIGIN", W),
 	F(initiator, BOOL, "INITIATOR", W),
 	F(dial, BOOL, "DIALS", W),
 	F(tp_id, UUID, "TRANSPORT ID", W),
 	F(up_ms, MS, "UP FOR", D),
-	F(rtt_us, US, "RTT", D),
+	F(rtt_us, US, "RTT", N),
 	F(silent_ms, MS, "SILENT", 0),
 	F(key_age_ms, MS, "KEY AGE", 0),
 	F(handshake_ns, TIME, "LAST HANDSHAKE", W | D),
@@ -132,8 +133,8 @@ static const struct api_field transport_fields[] = {
 	F(unacked, UINT, "UNACKED", W),
 	F(held, UINT, "HELD", W),
 	F(paused, UINT, "PAUSED", W),
-	F(mtu, UINT, "MTU", W | D),
-	F(owner, UINT, "WORKER", W),
+	F(mtu, UINT, "MTU", W | N),
+	F(owner, UINT, "WORKER", W | API_F_ONES),
 	F(rx_packets, UINT, "RX PACKETS", 0),
 	F(tx_packets, UINT, "TX PACKETS", 0),
 	F(rx_bytes, BYTES, "RX BYTES", 0),
@@ -148,7 +149,7 @@ static const struct api_field transport_fields[] = {
 static const struct api_field rule_fields[] = {
 	F(id, UINT, "ID", 0),
 	FW(type, rule_types, "TYPE", 0),
-	F(next_id, UINT, "NEXT", D),
+	F(next_id, UINT, "NEXT", N),
 	F(transport, STR, "OUT BY", D),
 	FW(in, rule_ins, "IN", 0),
 	F(in_transport, STR, "IN BY", D),
@@ -157,7 +158,7 @@ static const struct api_field rule_fields[] = {
 	F(idle_ms, MS, "IDLE", 0),
 	F(expires_ms, MS, "EXPIRES IN", D),
 	F(orphan_ms, MS, "ORPHAN FOR", D),
-	F(owner, UINT, "WORKER", W),
+	F(owner, UINT, "WORKER", W | API_F_ONES),
 	F(packets, UINT, "PACKETS", 0),
 	F(bytes, BYTES, "BYTES", 0),
 };

@@ -65,6 +65,30 @@ static void names_are_unique_and_kinds_fit_their_width(void **state)
 	assert_null(api_record_find(API_HELLO));
 }
 
+static void what_is_not_known_is_null(void **state)
+{
+	static const char *const names[] = {"rtt_us", "cipher", "mtu", "owner"};
+	struct api_transport t = {.owner = UINT32_MAX};
+	char buf[4096];
+	json_t *j;
+
+	for (int known = 0; known < 2; known++) {
+		if (known) {
+			t.rtt_us = 5;
+			t.cipher = API_CIPHER_AES;
+			t.mtu = 1500;
+			t.owner = 0; // worker 0
+		}
+		assert_true(
+			api_record_json(api_record_find(API_TRANSPORTS), &t, buf, sizeof(buf)) > 0);
+		j = json_loads(buf, 0, NULL);
+		assert_non_null(j);
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			assert_int_equal(json_is_null(json_object_get(j, names[i])), !known);
+		json_decref(j);
+	}
+}
+
 static void every_record_of_any_bytes_is_json(void **state)
 {
 	size_t n;
@@ -217,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields_lie_in_their_struct_without_overlap),
 		cmocka_unit_test(names_are_unique_and_kinds_fit_their_width),
+		cmocka_unit_test(what_is_not_known_is_null),
 		cmocka_unit_test(every_record_of_any_bytes_is_json),
 		cmocka_unit_test(json_says_no_space_at_every_short_length),
 		cmocka_unit_test(strings_are_escaped),
