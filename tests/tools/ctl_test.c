@@ -153,10 +153,11 @@ static void refuses_every_kind_of_nonsense(void **state)
 	static const char *const bad[] = {"id=", "id=0", "id=-1", "id=4294967296", "id=1x", "id=0x",
 		"mtu=65536", "name=", "name=a/b", "name=a b", "name=12345678", "pk=02", "pk=0",
 		"pk=0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
-		"addr=1.2.3.4", "addr=::1:7", "ms=5", "ms=s", "ms=-1s", "ms=5y", "ms=99999d",
-		"word=blue", "nets=", "nets=10.0.0.1", "nets=10.0.0.1/33", "nets=::1/129",
-		"nets=x/8", "nets=1.1.1.1/8,1.1.1.2/8,1.1.1.3/8,1.1.1.4/8,1.1.1.5/8", "flag=1",
-		"--nosuch", "nosuch=1", "--id", "word", "="};
+		"addr=1.2.3.4", "addr=::1:7", "ms=5", "ms=s", "ms=-1s", "ms=5y", "ms=0s", "ms=99ms",
+		"ms=99999d", "word=blue", "nets=", "nets=10.0.0.1", "nets=10.0.0.1/33",
+		"nets=::1/129", "nets=x/8",
+		"nets=1.1.1.1/8,1.1.1.2/8,1.1.1.3/8,1.1.1.4/8,1.1.1.5/8", "flag=1", "--nosuch",
+		"nosuch=1", "--id", "word", "="};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		char *argv[] = {(char *)"x", (char *)bad[i]};

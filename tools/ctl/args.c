@@ -128,7 +128,7 @@ static int parse_value(const struct arg *a, const char *text)
 	case ARG_ADDR:
 		return api_addr_parse(text, a->out);
 	case ARG_MS:
-		return args_duration(text, a->out);
+		return args_duration(text, a->out) < 0 || *(uint32_t *)a->out < 100 ? -EINVAL : 0;
 	case ARG_WORD:
 		return parse_word(a, text);
 	case ARG_NETS:
@@ -144,9 +144,10 @@ static void expected(const struct arg *a, char *buf, size_t cap)
 		[ARG_U32] = "a number from 1 to 4294967295, decimal or 0x..., or auto",
 		[ARG_U16] = "a number up to 65535",
 		[ARG_NAME] = "a name without blanks and '/', not too long",
-		[ARG_PK] = "a public key of 66 hex digits",
-		[ARG_ADDR] = "IP:PORT, IPv6 in brackets",
-		[ARG_MS] = "a duration: 250ms, 30s, 2m, 1h",
+		[ARG_PK] = "a public key: 66 hex digits of a point on the curve",
+		[ARG_ADDR] = "IP:PORT, IPv6 in brackets (link-local ones: in the configuration, "
+			     "with interface =)",
+		[ARG_MS] = "a duration from 100ms to 49d: 250ms, 30s, 2m, 1h",
 		[ARG_NETS] = "IP/PREFIX, several with commas, at most 4",
 		[ARG_FLAG] = "no value",
 	};
@@ -233,5 +234,9 @@ int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_
 
 	if (args_parse(c->argc, c->argv, pos, n_pos, args, n, err, sizeof(err)) == 0)
 		return CLI_OK;
+	if (c->argc < n_pos && c->command != NULL)
+		return cli_error(CLI_USAGE, "usage: skyrail %s%s%s %s", c->command->words[0],
+			c->command->words[1] != NULL ? " " : "",
+			c->command->words[1] != NULL ? c->command->words[1] : "", c->command->args);
 	return cli_error(CLI_USAGE, "%s (see `skyrail help`)", err);
 }

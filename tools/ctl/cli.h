@@ -12,6 +12,8 @@
 
 enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2 };
 
+struct command;
+
 struct cli {
 	const char *socket;
 	bool json;
@@ -19,6 +21,7 @@ struct cli {
 	double watch_s; // -w; 0 = once
 	struct api_client *client; // NULL before the first call
 	char error[API_TEXT_MAX]; // why there is no client
+	const struct command *command; // NULL in tests
 	int argc; // what follows the command's words
 	char **argv;
 };

@@ -91,6 +91,7 @@ static int read_key(const char *path, struct key_sk *sk)
 {
 	char text[KEY_SK_TEXT_LEN + 1];
 	struct stat st;
+	bool open_to_others;
 	ssize_t n;
 	int fd, rc;
 
@@ -98,16 +99,17 @@ static int read_key(const char *path, struct key_sk *sk)
 	if (fd < 0)
 		return cli_error(CLI_FAIL, "%s: %s", path, strerror(errno));
 	n = read(fd, text, sizeof(text));
-	rc = fstat(fd, &st);
+	open_to_others = fstat(fd, &st) == 0 && (st.st_mode & 077) != 0;
 	close(fd);
-	if (rc == 0 && (st.st_mode & 077) != 0)
+	rc = n >= KEY_SK_TEXT_LEN ? key_sk_from_text(sk, text, KEY_SK_TEXT_LEN) : -EINVAL;
+	key_wipe(text, sizeof(text));
+	if (rc < 0)
+		return cli_error(CLI_FAIL, "%s holds no key: 64 hex digits are expected", path);
+	if (open_to_others)
 		fprintf(stderr,
 			"skyrail: %s can be read by others: chmod 600 it, or make a new key\n",
 			path);
-	rc = n >= KEY_SK_TEXT_LEN ? key_sk_from_text(sk, text, KEY_SK_TEXT_LEN) : -EINVAL;
-	key_wipe(text, sizeof(text));
-	return rc < 0 ? cli_error(CLI_FAIL, "%s holds no key: 64 hex digits are expected", path)
-		      : CLI_OK;
+	return CLI_OK;
 }
 
 static int on_node(void *ctx, int more, const void *payload, size_t len)

@@ -62,6 +62,9 @@ static int check(const struct api_rule_add *rule, bool has_keep_alive, bool is_s
 	if (consume && (rule->next_id != 0 || rule->transport[0] != '\0'))
 		return cli_error(
 			CLI_USAGE, "a consume rule has neither next=... nor transport=...");
+	if (rule->type == API_RULE_FORWARD && rule->in != API_IN_DEFAULT)
+		return cli_error(
+			CLI_USAGE, "a forward rule has no in=...: its packets come from this node");
 	if (!consume && (rule->next_id == 0 || rule->transport[0] == '\0'))
 		return cli_error(CLI_USAGE, "next=ID and transport=NAME are needed");
 	return CLI_OK;
@@ -121,10 +124,29 @@ int cmd_rule_add(struct cli *c)
 	return CLI_OK;
 }
 
+// Each that could not be removed has a line of its own; the others are gone.
+static int on_removed(void *ctx, int more, const void *payload, size_t len)
+{
+	unsigned *n_failed = ctx;
+	struct api_rule_done d;
+
+	for (size_t at = sizeof(struct api_bulk_done); at + sizeof(d) <= len; at += sizeof(d)) {
+		memcpy(&d, (const char *)payload + at, sizeof(d));
+		if (d.status == 0)
+			continue;
+		++*n_failed;
+		if (d.status == -ENOENT)
+			cli_error(CLI_FAIL, "no rule %u: see `skyrail show rules`", d.id);
+		else
+			cli_error(CLI_FAIL, "rule %u: %s", d.id, strerror(-d.status));
+	}
+	return 0;
+}
+
 int cmd_rule_del(struct cli *c)
 {
 	struct api_bulk head = {0};
-	struct result r = {0};
+	unsigned n_failed = 0;
 	uint32_t *buf;
 	int rc;
 
@@ -140,8 +162,10 @@ int cmd_rule_del(struct cli *c)
 			free(buf);
 			return cli_error(CLI_USAGE, "'%s' is no route id", c->argv[i]);
 		}
-	rc = cli_call(
-		c, API_RULE_DEL, buf, sizeof(head) + (size_t)c->argc * sizeof(*buf), on_result, &r);
+	rc = cli_call(c, API_RULE_DEL, buf, sizeof(head) + (size_t)c->argc * sizeof(*buf),
+		on_removed, &n_failed);
 	free(buf);
-	return finish(c, rc, &r);
+	if (rc < 0)
+		return cli_failed(c);
+	return n_failed > 0 ? CLI_FAIL : CLI_OK;
 }

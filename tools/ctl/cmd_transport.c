@@ -106,6 +106,14 @@ static void pause_s(double s)
 	nanosleep(&ts, NULL);
 }
 
+static volatile sig_atomic_t ping_ends;
+
+static void on_int(int sig)
+{
+	(void)sig;
+	ping_ends = 1;
+}
+
 int cmd_ping(struct cli *c)
 {
 	struct api_ping m = {.timeout_ms = 2000};
@@ -135,12 +143,17 @@ int cmd_ping(struct cli *c)
 		return cli_error(
 			CLI_USAGE, "usage: skyrail ping TRANSPORT [-c COUNT] [-i SECONDS]");
 	rc = take_name(m.name, sizeof(m.name), argv[optind]);
-	for (unsigned long i = 0; rc == CLI_OK && i < count; i++) {
+	// The first one ends it with the sum, a second one at once.
+	sigaction(
+		SIGINT, &(struct sigaction){.sa_handler = on_int, .sa_flags = SA_RESETHAND}, NULL);
+	for (unsigned long i = 0; rc == CLI_OK && i < count && !ping_ends; i++) {
 		if (i > 0)
 			pause_s(interval);
+		if (ping_ends)
+			break;
 		rc = ping_one(c, &m, &p);
 	}
-	if (rc != CLI_OK)
+	if (rc != CLI_OK && !ping_ends)
 		return rc;
 	ping_sum(c, m.name, &p);
 	return p.got > 0 ? CLI_OK : CLI_FAIL;

@@ -27,7 +27,7 @@ static void help(FILE *out)
 	size_t n;
 	const struct command *c = cli_commands(&n);
 
-	fputs("usage: skyrail [-j] [-s SOCKET] [-w SECONDS] COMMAND [ARGUMENTS]\n\n"
+	fputs("usage: skyrail [-j] [-a] [-s SOCKET] [-w SECONDS] COMMAND [ARGUMENTS]\n\n"
 	      "  -j          JSON instead of tables\n"
 	      "  -a          show: all columns and lines\n"
 	      "  -s SOCKET   of the node (else $SKYRAIL_SOCKET, else /run/skyrail/control.sock)\n"
@@ -160,6 +160,7 @@ static int run(struct cli *c, int argc, char **argv)
 	used = cli_find(argc, argv, &cmd, err, sizeof(err));
 	if (used < 0)
 		return cli_error(CLI_USAGE, "%s (see `skyrail help`)", err);
+	c->command = cmd;
 	c->argc = argc - used;
 	c->argv = argv + used;
 	if (strcmp(cmd->words[0], "show") == 0 || cmd->fn == cmd_config_show)
@@ -185,7 +186,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_DFL); // `skyrail show ... | head` just ends
 	if (c.socket == NULL || c.socket[0] == '\0')
 		c.socket = default_socket;
-	while ((opt = getopt_long(argc, argv, "+jas:w:hV", options, NULL)) != -1) {
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:jas:w:hV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'j':
 			c.json = true;
@@ -207,8 +209,12 @@ int main(int argc, char **argv)
 		case 'V':
 			want_version = true;
 			break;
+		case ':':
+			return cli_error(CLI_USAGE, "no value after %s (see `skyrail help`)",
+				argv[optind - 1]);
 		default:
-			return CLI_USAGE;
+			return cli_error(CLI_USAGE, "unknown option '%s' (see `skyrail help`)",
+				optopt != 0 ? (char[]){'-', (char)optopt, '\0'} : argv[optind - 1]);
 		}
 	}
 	return want_version ? version(&c) : run(&c, argc - optind, argv + optind);
