@@ -211,7 +211,9 @@ static void on_term(void *arg)
 {
 	struct app *a = arg;
 
-	log_notice("ending; transports and rules live on in the data plane");
+	log_notice("ending%s", dp_client_is_ready(a->dp)
+				       ? "; transports and rules live on in the data plane"
+				       : "");
 	loop_stop(a->loop);
 }
 
