@@ -128,7 +128,7 @@ bench_OBJS := $(call obj,$(bench_SRCS))
 dp_OBJS := $(call obj,$(dp_SRCS) dataplane/main.c)
 $(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o $O/tests/fuzz/%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o $O/tools/bench/%.o $O/tests/tools/bench_%.o: CPPFLAGS += $(DPDK_CFLAGS)
-$O/dataplane/%.o $O/lib/crypto/%.o $O/tools/bench/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
+$O/dataplane/%.o $O/lib/crypto/%.o $O/lib/link/%.o $O/tools/bench/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
 
 # What has the configuration's directory in it is made anew when that changes.
 SYSCONF_STAMP := $(BUILD)/sysconfdir
