@@ -8,15 +8,15 @@
 #include "tests/bench/env.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/loops.h"
+#include "tests/bench/slice.h"
 
 #include <rte_ethdev.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { RULES = 100000, BITS = 17, PAYLOAD = 64, SLICE_MS = 60, PEER_HOST = 1, OTHER_HOST = 66 };
+enum { RULES = 100000, BITS = 17, PAYLOAD = 64, PEER_HOST = 1, OTHER_HOST = 66 };
 
 struct flood {
 	struct env *e;
@@ -68,15 +68,6 @@ static void inject(struct flood *f, unsigned n)
 	for (unsigned sent = rte_ring_enqueue_burst(f->e->in, (void **)m, n, NULL); sent < n;
 		sent++)
 		rte_pktmbuf_free(m[sent]);
-}
-
-// Time that this thread had a core: others compute on the same machine.
-static double cpu_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static double run(struct flood *f, bool flooded)

@@ -8,6 +8,7 @@
 #include "tests/bench/figures.h"
 #include "tests/bench/loops.h"
 #include "tests/bench/profile.h"
+#include "tests/bench/slice.h"
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -22,9 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { RULES_1M = 1000000, SLICE_MS = 60 };
+enum { RULES_1M = 1000000 };
 
 static unsigned pairs = 31;
 static const char *only;
@@ -35,35 +35,6 @@ static bool wanted(const char *name)
 }
 
 // ---- runs: packets per second of one slice ----
-
-// Time that this thread had a core. Where others compute on the same machine, the wall clock would
-// say how much they left us, and that changes from one slice to the next.
-static double cpu_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static bool slice_ends(double start, double *passed)
-{
-	*passed = cpu_s() - start;
-	return *passed >= SLICE_MS * 1e-3;
-}
-
-static double run_worker(void *ctx)
-{
-	struct env *e = ctx;
-	uint64_t before = stat_get(&e->w->c[W_tx_frames]);
-	double start = cpu_s(), passed;
-
-	do {
-		for (unsigned i = 0; i < 256; i++)
-			worker_turn(e->w);
-	} while (!slice_ends(start, &passed));
-	return (double)(stat_get(&e->w->c[W_tx_frames]) - before) / passed;
-}
 
 struct bare {
 	struct loop loop;
@@ -153,11 +124,11 @@ static void forward_clear(void)
 
 	env_fill(ours, ENV_IN_FLIGHT, 64);
 	env_fill_bare(floor, ENV_IN_FLIGHT, 64);
-	figure_pairs(&f, run_worker, ours, run_bare, &bare, pairs);
+	figure_pairs(&f, env_run, ours, run_bare, &bare, pairs);
 	figure_print(&f);
 	profile_start();
 	for (unsigned i = 0; i < 20; i++)
-		run_worker(ours);
+		env_run(ours);
 	profile_stop();
 	profile_print("forward_clear", 0.005);
 
@@ -186,7 +157,7 @@ static void forward_clear(void)
 			values[pos].next_id = rule_slot(ours->rules, id)->next_id;
 		}
 		hash.loop = (struct loop){.port = floor->port, .hash = h, .values = values};
-		figure_pairs(&g, run_worker, ours, run_bare, &hash, pairs);
+		figure_pairs(&g, env_run, ours, run_bare, &hash, pairs);
 		figure_print(&g);
 		rte_hash_free(h);
 		rte_free(values);
@@ -204,7 +175,7 @@ static void forward_scale(void)
 
 	env_fill(big, ENV_IN_FLIGHT, 64);
 	env_fill(small, ENV_IN_FLIGHT, 64);
-	figure_pairs(&f, run_worker, big, run_worker, small, pairs);
+	figure_pairs(&f, env_run, big, env_run, small, pairs);
 	figure_print(&f);
 	env_free(small);
 	env_free(big);
@@ -244,11 +215,11 @@ static void sealed(const char *figure, const struct aead_backend *be, enum aead_
 		alone.m[i] = rte_pktmbuf_alloc(floor->pool);
 	env_fill(ours, ENV_IN_FLIGHT, payload_len);
 	env_fill_bare(floor, ENV_IN_FLIGHT, payload_len);
-	figure_pairs(&f, run_worker, ours, run_sum, &alone, pairs);
+	figure_pairs(&f, env_run, ours, run_sum, &alone, pairs);
 	figure_print(&f);
 	profile_start();
 	for (unsigned i = 0; i < 10; i++)
-		run_worker(ours);
+		env_run(ours);
 	profile_stop();
 	profile_print(name, 0.005);
 	for (unsigned i = 0; i < ENV_IN_FLIGHT; i++)
@@ -284,7 +255,7 @@ static void sealed_aes(uint32_t payload_len)
 	ours = env_new_by(aes, 20, 0, base, AEAD_AES_256_GCM, true, IDLE_POLL);
 	env_fill(base, ENV_IN_FLIGHT, payload_len);
 	env_fill(ours, ENV_IN_FLIGHT, payload_len);
-	figure_pairs(&f, run_worker, ours, run_worker, base, pairs);
+	figure_pairs(&f, env_run, ours, env_run, base, pairs);
 	figure_print(&f);
 	printf("    sealed_aes_1400: %.1f Gbit/s of payload by %s, %.1f by libsodium's ChaCha20\n",
 		f.value * payload_len * 8 * 1e-9, aes->name, f.baseline * payload_len * 8 * 1e-9);
@@ -357,7 +328,7 @@ static double run_quiet(void *ctx)
 	struct churn *c = ctx;
 
 	atomic_store(&c->on, false);
-	return run_worker(c->e);
+	return env_run(c->e);
 }
 
 static double run_swept(void *ctx)
@@ -365,7 +336,7 @@ static double run_swept(void *ctx)
 	struct churn *c = ctx;
 
 	atomic_store(&c->on, true);
-	return run_worker(c->e);
+	return env_run(c->e);
 }
 
 static void sweep_cost(void)

@@ -4,6 +4,7 @@
 
 #include "lib/wire/route_hdr.h"
 #include "tests/bench/loops.h"
+#include "tests/bench/slice.h"
 #include "tools/bench/eal.h"
 
 #include <rte_ethdev.h>
@@ -12,6 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+	POOL = 8191,
+	REL_BUFS = POOL / 10 * 6, // as a node's share
+	FEW_HOPS = 16,
+	RX_BITS_FEW = 8,
+	RX_BITS_MANY = 16,
+};
 
 void env_die(const char *what, int err)
 {
@@ -87,7 +96,7 @@ static void make_port(struct env *e, bool loop)
 				name, ENV_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	snprintf(name, sizeof(name), "bench_pool%u", serial);
 	e->pool = rte_pktmbuf_pool_create(
-		name, 8191, 256, 0, RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
+		name, POOL, 256, 0, RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
 	snprintf(name, sizeof(name), "bench%u", serial++);
 	if (e->in == NULL || e->out == NULL || e->pool == NULL)
 		env_die("ring or pool", ENOMEM);
@@ -100,16 +109,18 @@ static const struct dpmsg_addr self = {
 	.port = ENV_UDP,
 };
 
-static void make_hop(struct env *e, enum aead_cipher cipher)
+int env_hop_add(struct env *e, uint32_t h, enum aead_cipher cipher)
 {
+	uint32_t index = ENV_RX_INDEX + (h - e->hop);
 	struct local_link l = {
-		.hop = e->hop,
-		.rx_index = ENV_RX_INDEX,
-		.tx_index = ENV_RX_INDEX,
+		.hop = h,
+		.rx_index = index,
+		.tx_index = index,
 		.rx_byte = 7,
 		.tx_byte = 7,
 		.cipher = cipher,
 		.initiator = true,
+		.reliable = e->reliable,
 		.port = e->port,
 		.mtu = 1600,
 		.self = self,
@@ -117,11 +128,17 @@ static void make_hop(struct env *e, enum aead_cipher cipher)
 		.name = "loop",
 	};
 	struct rte_ether_addr mac;
-	int rc;
 
 	rte_eth_macaddr_get(e->port, &mac);
 	memcpy(l.peer_mac, &mac, 6);
-	if ((rc = local_link(e->node.adjs, e->node.hops, &l, e->w->now_ns)) != 0)
+	return local_link(e->node.adjs, e->node.hops, &l, e->w->now_ns);
+}
+
+static void make_hop(struct env *e, enum aead_cipher cipher)
+{
+	int rc = env_hop_add(e, e->hop, cipher);
+
+	if (rc != 0)
 		env_die("hop", rc);
 	for (unsigned i = 0; i < 64; i++) // the owner takes it up, its first probe is acked
 		worker_turn(e->w);
@@ -136,31 +153,52 @@ struct env *env_new(unsigned bits, uint32_t n_rules, struct env *share, enum aea
 struct env *env_new_by(const struct aead_backend *be, unsigned bits, uint32_t n_rules,
 	struct env *share, enum aead_cipher cipher, bool loop, enum idle_mode idle)
 {
-	const struct aead_choice aead = {.be = {be, be, aead_backend_select(AEAD_NONE)}};
-	struct env *e = calloc(1, sizeof(*e));
+	const struct env_conf c = {.be = be,
+		.bits = bits,
+		.n_rules = n_rules,
+		.share = share,
+		.cipher = cipher,
+		.loop = loop,
+		.idle = idle};
+
+	return env_new_conf(&c);
+}
+
+static void make_node(struct env *e, const struct env_conf *c)
+{
+	const struct aead_choice aead = {.be = {c->be, c->be, aead_backend_select(AEAD_NONE)}};
 	const struct local_conf conf = {
 		.n_workers = 1,
-		.rule_bits = bits,
-		.share = share != NULL ? share->rules : NULL,
-		.hop_max = 16,
-		.rx_index_bits = 8,
+		.rule_bits = c->bits,
+		.share = c->share != NULL ? c->share->rules : NULL,
+		.hop_max = c->hop_max != 0 ? c->hop_max : FEW_HOPS,
+		.rx_index_bits = c->hop_max != 0 ? RX_BITS_MANY : RX_BITS_FEW,
 		.udp_port = ENV_UDP,
-		.idle = idle,
-		.aead = be != NULL ? &aead : NULL,
+		.idle = c->idle,
+		.aead = c->be != NULL ? &aead : NULL,
+		.rel_bufs = c->reliable ? REL_BUFS : 0,
 	};
 	const char *what;
-	int err;
+	int err = local_open(&e->node, &conf, &what);
+
+	if (err != 0)
+		env_die(what, err);
+}
+
+struct env *env_new_conf(const struct env_conf *c)
+{
+	struct env *e = calloc(1, sizeof(*e));
 
 	if (e == NULL)
 		env_die("memory", ENOMEM);
 	e->hop = e->tp = 1u << DPMSG_HANDLE_BITS | 1;
-	e->n_rules = share != NULL ? share->n_rules : n_rules;
-	make_port(e, loop);
-	if ((err = local_open(&e->node, &conf, &what)) != 0)
-		env_die(what, err);
+	e->n_rules = c->share != NULL ? c->share->n_rules : c->n_rules;
+	e->reliable = c->reliable;
+	make_port(e, c->loop);
+	make_node(e, c);
 	e->rules = e->node.rules;
 	e->set = e->node.set;
-	if (share == NULL)
+	if (c->share == NULL)
 		fill_rules(e);
 	e->w = worker_ctx(e->set, 0);
 	e->w->pool = e->pool;
@@ -169,9 +207,22 @@ struct env *env_new_by(const struct aead_backend *be, unsigned bits, uint32_t n_
 	e->w->tx[e->port].queue = 0;
 	e->w->tx[e->port].mtu = 9000;
 	rte_eth_macaddr_get(e->port, (struct rte_ether_addr *)e->w->mac[e->port]);
-	if (cipher != (enum aead_cipher) - 1)
-		make_hop(e, cipher);
+	if (c->cipher != (enum aead_cipher) - 1)
+		make_hop(e, c->cipher);
 	return e;
+}
+
+double env_run(void *env)
+{
+	struct env *e = env;
+	uint64_t before = stat_get(&e->w->c[W_pkt_forwarded]);
+	double start = cpu_s(), passed;
+
+	do {
+		for (unsigned i = 0; i < 256; i++)
+			worker_turn(e->w);
+	} while (!slice_ends(start, &passed));
+	return (double)(stat_get(&e->w->c[W_pkt_forwarded]) - before) / passed;
 }
 
 void env_drain(struct env *e)
@@ -213,8 +264,10 @@ static struct rte_mbuf *route_packet(struct env *e, uint32_t id, uint32_t payloa
 void env_fill(struct env *e, unsigned n, uint32_t payload_len)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct rte_mbuf *m =
-			route_packet(e, env_id(e, (uint32_t)random() % e->n_rules), payload_len);
+		uint32_t id = env_id(e, (uint32_t)random() % e->n_rules);
+		struct rte_mbuf *m = route_packet(e, rule_slot(e->rules, id)->next_id, payload_len);
+
+		m->hash.usr = id & e->rules->mask; // as one that this rule forwards
 		if (hop_tx_push(e->w, e->hop, &m, 1) != HOP_PUSHED)
 			env_die("hop is not up", ENOTCONN);
 		if (i % 16 == 15 || i == n - 1) {

@@ -23,6 +23,7 @@ struct env {
 	uint16_t port;
 	uint32_t hop, tp;
 	uint32_t n_rules;
+	bool reliable;
 	enum idle_mode idle;
 };
 
@@ -39,12 +40,29 @@ struct env *env_new(unsigned bits, uint32_t n_rules, struct env *share, enum aea
 // The same with everything sealed by that back end.
 struct env *env_new_by(const struct aead_backend *be, unsigned bits, uint32_t n_rules,
 	struct env *share, enum aead_cipher cipher, bool loop, enum idle_mode idle);
+
+struct env_conf {
+	const struct aead_backend *be; // NULL: the preferred one
+	unsigned bits;
+	uint32_t n_rules;
+	struct env *share;
+	enum aead_cipher cipher; // -1: no hop
+	bool loop;
+	bool reliable; // mode of the hop
+	uint32_t hop_max; // 0: a few
+	enum idle_mode idle;
+};
+struct env *env_new_conf(const struct env_conf *c);
+// One more hop like the first one, with handle h; the worker takes it up in its turns. 0 or -errno.
+int env_hop_add(struct env *e, uint32_t h, enum aead_cipher cipher);
 void env_free(struct env *e);
 uint32_t env_id(const struct env *e, uint32_t i); // route id of rule i
 
 // Seal n route packets with that payload into the device: a loop env has them in flight from then
 // on.
 void env_fill(struct env *e, unsigned n, uint32_t payload_len);
+// A figure_run of a struct env: packets per second that the worker sends in one slice.
+double env_run(void *env);
 // Put n plain frames of the same size into a ring device, for the bare loops.
 void env_fill_bare(struct env *e, unsigned n, uint32_t payload_len);
 // Take everything out of the ring again.

@@ -10,6 +10,7 @@
 #include <link.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,37 @@ struct share {
 static int by_share(const void *a, const void *b)
 {
 	return (int)((const struct share *)b)->n - (int)((const struct share *)a)->n;
+}
+
+static bool is_named(const char *f, const char *pattern)
+{
+	size_t len = strlen(pattern);
+
+	if (len > 0 && pattern[len - 1] == '*')
+		return strncmp(f, pattern, len - 1) == 0;
+	return strncmp(f, pattern, len) == 0 && (f[len] == 0 || f[len] == '.'); // f.part.0
+}
+
+double profile_share(const char *const *names, unsigned n)
+{
+	unsigned hits = 0, total = atomic_load(&n_samples);
+	struct image im;
+
+	image_open(&im);
+	if (total > SAMPLES_MAX)
+		total = SAMPLES_MAX;
+	for (unsigned i = 0; i < total; i++) {
+		const char *f = name_of(&im, samples[i]);
+
+		for (unsigned k = 0; k < n; k++)
+			if (is_named(f, names[k])) {
+				hits++;
+				break;
+			}
+	}
+	if (im.map != NULL && im.map != MAP_FAILED)
+		munmap((void *)(uintptr_t)im.map, im.len);
+	return total == 0 ? 0 : (double)hits / total;
 }
 
 void profile_print(const char *name, double least)

@@ -147,7 +147,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
-    ap.add_argument("--only", default="", help="path,flood,ctl,chain,testpmd")
+    ap.add_argument("--only", default="", help="path,rel,flood,ctl,chain,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -160,12 +160,11 @@ def main():
     info = machine()
     before = reserve_hugepages()
     try:
-        if want("path"):
-            report.run("packet path", [os.path.join(rel, "tests/bench/bench_path")]
-                       + (["--quick"] if args.quick else []))
-        if want("flood"):
-            report.run("floods", [os.path.join(rel, "tests/bench/bench_flood")]
-                       + (["--quick"] if args.quick else []))
+        for part, title in (("path", "packet path"), ("rel", "reliable transports"),
+                            ("flood", "floods")):
+            if want(part):
+                report.run(title, [os.path.join(rel, f"tests/bench/bench_{part}")]
+                           + (["--quick"] if args.quick else []))
         if want("testpmd"):
             print("yardstick")
             testpmd(report, 2 if args.quick else 5)

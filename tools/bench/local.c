@@ -73,7 +73,9 @@ int local_open(struct local *n, const struct local_conf *conf, const char **what
 		.rx_index_bits = (uint8_t)conf->rx_index_bits,
 		.n_workers = (uint16_t)conf->n_workers,
 		.stats = n->region.stats,
-		.aead = conf->aead});
+		.aead = conf->aead,
+		.rel_bufs = conf->rel_bufs,
+		.rules = n->rules});
 	if (n->adjs == NULL || n->hops == NULL)
 		return -ENOMEM;
 	*what = "workers";
@@ -108,6 +110,7 @@ int local_link(
 		.hop = l->hop,
 		.tp = l->hop,
 		.flow = 1,
+		.mode = l->reliable ? HOP_MODE_RELIABLE : HOP_MODE_DATAGRAM,
 		.owner = l->owner,
 		.window_log2 = WINDOW_LOG2,
 		.instance_local = 1,

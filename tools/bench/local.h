@@ -22,6 +22,7 @@ struct local_conf {
 	uint16_t udp_port;
 	enum idle_mode idle;
 	const struct aead_choice *aead; // copied; NULL: the preferred ones
+	uint32_t rel_bufs; // that a worker keeps for reliable hops; 0: there are none
 };
 
 struct local {
@@ -47,6 +48,7 @@ struct local_link {
 	uint8_t rx_byte, tx_byte; // every byte of the key
 	enum aead_cipher cipher;
 	bool initiator;
+	bool reliable; // mode
 	uint8_t owner; // worker
 	uint16_t port; // DPDK's
 	uint16_t mtu;
