@@ -373,6 +373,7 @@ void sim_conf_default(struct sim_conf *c, uint64_t seed)
 		.max_frames = 1,
 		.max_bufs = 1 << 16,
 		.cc = "bbr",
+		.slow_gap_ns = 20 * MS,
 		.limit_ns = 600 * S};
 	c->there.delay_ns = 5 * MS;
 	c->back = c->there;

@@ -34,7 +34,8 @@ struct sim_conf {
 	uint32_t max_bufs; // of a node
 	const char *cc;
 	// readers: every n-th one (0: none) ...
-	unsigned slow_nth; // ... reads a packet each 20 ms
+	unsigned slow_nth; // ... reads a packet each slow_gap_ns
+	uint64_t slow_gap_ns;
 	unsigned stop_nth; // ... does not read at all from stop_ns on, with this limit
 	uint64_t stop_ns, stop_len_ns;
 	uint16_t stop_limit_s;

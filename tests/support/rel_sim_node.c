@@ -6,7 +6,7 @@
 #include "lib/wire/route_hdr.h"
 #include "tests/support/rel_sim_priv.h"
 
-enum { PUMP = 16, READ_GAP_NS = 20000000 };
+enum { PUMP = 16 };
 
 // ---- the hold's needs ----
 
@@ -302,9 +302,9 @@ static bool read_some(struct sim *s, struct node *n)
 		return false;
 	on_read(s, n, &n->rule[i], p.handle);
 	if (n->rule[i].open && is_slow(s, n->rule[i].route)) {
-		s->route[n->rule[i].route].read_ns = s->now + READ_GAP_NS;
+		s->route[n->rule[i].route].read_ns = s->now + s->c.slow_gap_ns;
 		rel_queue_pause(n->sink, i, 0, s->now);
-		sim_at(s, s->now + READ_GAP_NS, EV_WAKE, n);
+		sim_at(s, s->now + s->c.slow_gap_ns, EV_WAKE, n);
 	}
 	return true;
 }
