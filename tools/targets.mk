@@ -27,7 +27,7 @@ demo: deps ## build, then run three nodes in network namespaces and real traffic
 	@tools/demo.sh $(BUILD)/release
 check: deps ## all tests: unit (plain and under ASan), corpora, smoke; last line: the sum
 	@tools/check/all
-bench: deps ## measure, with baselines: a table and build/bench/report.json
+bench: deps ## measure, with baselines: a table, build/bench/report.json and plots
 	@$(MAKE) all bench-bins PROFILE=release
 	@tests/bench/run.py $(BUILD) $(BENCH_ARGS)
 lint: ## formatting, dependency rules, hot path, headers, comments, spelling, scripts

@@ -5,7 +5,7 @@
 
 Figures come as JSON lines from the bench programs (in-process, alternating pairs) and from chains of real
 nodes in network namespaces (tests/bench/chain.sh). The report is BUILD/bench/report.json. Hugepages are
-reserved for the run and given back. Exit 1 when a figure missed its target.
+reserved for the run and given back; tests/bench/plots.py draws the report. Exit 1 when a figure missed its target.
 """
 
 import argparse
@@ -64,6 +64,7 @@ class Report:
     def __init__(self):
         self.figures = []
         self.stages = []
+        self.curves = []
 
     def take(self, line):
         try:
@@ -74,6 +75,11 @@ class Report:
             return
         if "stages" in d:
             self.stages.append(d)
+            return
+        if "curve" in d:
+            self.curves.append(d)
+            print("  {}, {}: ".format(d["curve"], d["label"])
+                  + "  ".join(f"{x:g}: {y:.3f}" for x, y in d["points"]), flush=True)
             return
         self.figures.append(d)
         print("  " + row(d), flush=True)
@@ -138,6 +144,19 @@ def testpmd(report, seconds):
             "min": sums[0], "max": sums[-1]}))
 
 
+def plots(path):
+    """The Python that was found first need not be the one that Debian's matplotlib is for."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    for exe in (sys.executable, "/usr/bin/python3"):
+        if sh([exe, "-c", "import matplotlib"]).returncode == 0:
+            p = sh([exe, os.path.join(here, "plots.py"), path])
+            if p.returncode != 0:
+                print("plots failed: " + p.stderr.strip()[-400:])
+            return p.stdout.split()
+    print("matplotlib is not installed: plots are left out")
+    return []
+
+
 def free_hugepages():
     with open("/proc/meminfo", encoding="ascii") as f:
         return int(re.search(r"HugePages_Free:\s+(\d+)", f.read()).group(1))
@@ -183,7 +202,8 @@ def main():
     path = os.path.join(args.build, "bench", "report.json")
     with open(path, "w", encoding="ascii") as f:
         json.dump({"machine": info, "commit": commit, "time": int(time.time()),
-                   "figures": report.figures, "stages": report.stages}, f, indent=1)
+                   "figures": report.figures, "stages": report.stages,
+                   "curves": report.curves}, f, indent=1)
 
     print(f"\n{'figure':<24} {'value':>10} {'unit':<26} {'baseline':>10} {'ratio':>7} {'95 % interval':<16}"
           f" {'target':>7} met")
@@ -193,6 +213,8 @@ def main():
         print(f"\nwhere the time goes, {s['stages']} ({s['samples']} samples):")
         for name, share in s["share"].items():
             print(f"  {share * 100:5.1f} %  {name}")
+    for name in plots(path):
+        print(f"plot: {name}")
     missed = [d["name"] for d in report.figures if d.get("met") is False]
     print(f"\n{info['cpu']}, {info['cores']} cores, {commit}; report: {path}")
     print("all targets met" if not missed else "targets missed: " + ", ".join(missed))

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Draws the report of the bench as PNG: ratios with their intervals and targets, and curves.
+
+    tests/bench/plots.py build/bench/report.json     writes ratios.png and *.png of curves beside it
+"""
+
+import json
+import os
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402 (the backend must be chosen before)
+
+MET, MISSED, PRINTED, INK, GRID = "#2b6cb0", "#c2410c", "#8a8f98", "#222222", "#e3e5e8"
+CURVES = {"bbr": ("BBRv3", MET, "o"), "cubic": ("CUBIC", MISSED, "s")}
+ZERO_AT = 0.004  # where a logarithmic axis of per cent has its 0
+
+plt.rcParams.update({"font.size": 9, "axes.edgecolor": PRINTED, "text.color": INK,
+                     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK})
+
+
+def bare(ax, axis):
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    ax.grid(axis=axis, color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+
+
+def save(fig, folder, name):
+    path = os.path.join(folder, name)
+    fig.savefig(path, dpi=130, bbox_inches="tight")
+    plt.close(fig)
+    print(path)
+
+
+def ratios(report, folder):
+    rows = [f for f in report["figures"] if f.get("ratio", 0) > 0]
+    if not rows:
+        return
+    fig, ax = plt.subplots(figsize=(9, 1.2 + 0.27 * len(rows)))
+    for y, f in enumerate(reversed(rows)):
+        target = f.get("target", 0)
+        color = PRINTED if not target else MET if f.get("met", True) else MISSED
+        lo, hi = f.get("ci", (f["ratio"], f["ratio"]))
+        ax.plot([lo, hi], [y, y], color=color, linewidth=4, alpha=0.35, solid_capstyle="butt")
+        ax.plot(f["ratio"], y, "o", color=color, markersize=5)
+        if target:
+            ax.plot([target, target], [y - 0.38, y + 0.38], color=INK, linewidth=1.6)
+        ax.annotate(f"{f['ratio']:.2f}", (1.01, y), xycoords=("axes fraction", "data"),
+                    va="center", color=color)
+    ax.set_yticks(range(len(rows)), [f["name"] for f in reversed(rows)])
+    ax.set_ylim(-0.7, len(rows) - 0.3)
+    ax.set_xscale("log")
+    least = min(min(f["ratio"], f.get("target") or f["ratio"]) for f in rows)
+    most = max(max(f["ratio"], f.get("target") or f["ratio"]) for f in rows)
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+             if least / 2.6 <= t <= most * 2.6]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.set_xticks([], minor=True)
+    ax.axvline(1, color=PRINTED, linewidth=0.8)
+    ax.set_xlabel("ratio to the baseline of the same run (logarithmic)")
+    marks = [plt.Line2D([], [], color=c, marker="o", linewidth=4, alpha=0.8, label=t)
+             for c, t in ((MET, "target met"), (MISSED, "target missed"), (PRINTED, "no target"))]
+    marks.append(plt.Line2D([], [], color=INK, marker="|", linestyle="", markersize=11,
+                            markeredgewidth=1.6, label="target"))
+    ax.legend(handles=marks, ncol=4, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0),
+              borderaxespad=0.2)
+    bare(ax, "x")
+    save(fig, folder, "ratios.png")
+
+
+def goodput(report, folder):
+    curves = [c for c in report.get("curves", []) if c["curve"] == "goodput_over_loss"]
+    if not curves:
+        return
+    fig, ax = plt.subplots(figsize=(7, 4.2))
+    losses = [x for x, _ in curves[0]["points"]]
+    for c in curves:
+        label, color, mark = CURVES.get(c["label"], (c["label"], PRINTED, "^"))
+        ax.plot([x or ZERO_AT for x, _ in c["points"]], [y for _, y in c["points"]], color=color,
+                marker=mark, markersize=5, linewidth=1.8, label=label)
+    ax.set_xscale("log")
+    ax.set_xticks([x or ZERO_AT for x in losses], [f"{x:g}" for x in losses])
+    ax.set_xticks([], minor=True)
+    ax.set_ylim(0, 1.08)
+    ax.plot([0.7, 1.4], [0.8, 0.8], color=INK, linewidth=1.6)
+    ax.annotate("target at 1 %", (0.7, 0.8), xytext=(-5, 0), textcoords="offset points",
+                ha="right", va="center", fontsize=8)
+    ax.set_xlabel("loss in each direction, per cent (logarithmic, but for 0)")
+    ax.set_ylabel("goodput, of the optimum")
+    ax.set_title("A reliable link at 100 Mbit/s and 50 ms, simulated", loc="left", fontsize=10)
+    ax.legend(frameon=False, loc="upper right")
+    bare(ax, "both")
+    save(fig, folder, "goodput_over_loss.png")
+
+
+def main():
+    if len(sys.argv) != 2:
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    with open(sys.argv[1], encoding="ascii") as f:
+        report = json.load(f)
+    folder = os.path.dirname(os.path.abspath(sys.argv[1]))
+    ratios(report, folder)
+    goodput(report, folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
