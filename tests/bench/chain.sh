@@ -1,11 +1,12 @@
 #!/bin/bash
 # Figures of real nodes, as JSON lines; tests/bench/run.py calls it and makes the report.
 #
-#   tests/bench/chain.sh BUILD_DIR ctl|chain [--quick]
+#   tests/bench/chain.sh BUILD_DIR ctl|chain|restart [--quick]
 #
 # ctl:   rules through the rings (a data plane of its own) and through the API (a whole node)
 # chain: three nodes over veth against the kernel forwarding over the same kind of chain, packets lost
 #        while B's control plane is killed, CPU of an idle node, latency
+# restart: how long traffic over static rules pauses when B's data plane is killed and started again
 #
 # veth moves packets by the kernel on the sender's processor: these are figures of the whole machine, and
 # say little about a NIC. Segmentation offloads are off in the kernel's chain too, for a packet of
@@ -215,8 +216,42 @@ part_latency_poll() {
 	node_stop A B C
 }
 
+# ---- restart ----
+
+# gap FILE: the longest time between two answers, in seconds
+gap() {
+	sed -n 's/^\[\([0-9.]*\)\].*icmp_seq.*/\1/p' "$1" |
+		awk 'NR > 1 && $1 - last > most { most = $1 - last } { last = $1 } END { if (NR < 10) exit 1; print most }'
+}
+
+part_restart() {
+	local i gaps='' client
+	chain_net 4
+	chain_nodes
+	node_start A B C
+	wait_for 20 "transports" chain_up
+	chain_rules >/dev/null
+	chain_edges
+	wait_for 5 "chain" chain_ping
+	for ((i = 0; i < rounds; i++)); do
+		(exec ip netns exec A ping -n -D -i 0.01 10.9.0.2) >"$T/ping" &
+		client=$!
+		sleep 2
+		node_kill B.dp KILL || true
+		dp_start B
+		wait_for 30 "traffic" chain_ping -c 1
+		sleep 1
+		kill -INT $client
+		wait $client || true
+		gaps+=" $(gap "$T/ping")"
+	done
+	figure restart_gap "s without an answer" "$gaps" | jq -c '. + {target: 1, met: (.value < 1)}'
+	node_stop A B C
+}
+
 case $PART in
+restart) part_restart ;;
 ctl) part_ctl ;;
 chain) part_chain ;;
-*) echo "chain.sh: no part '$PART': ctl or chain" >&2 && exit 2 ;;
+*) echo "chain.sh: no part '$PART': ctl, chain or restart" >&2 && exit 2 ;;
 esac
