@@ -246,6 +246,7 @@ part_restart() {
 		gaps+=" $(gap "$T/ping")"
 	done
 	figure restart_gap "s without an answer" "$gaps" | jq -c '. + {target: 1, met: (.value < 1)}'
+	echo "    restart_gap: $(sk B -j show transports | jq length) transports of B; seconds:$gaps"
 	node_stop A B C
 }
 
