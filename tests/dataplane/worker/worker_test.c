@@ -176,15 +176,14 @@ static void a_close_ends_its_rule_even_if_the_ring_up_is_full(void **state)
 static void a_flood_of_closes_is_told_a_few_times(void **state)
 {
 	struct node n;
-	unsigned told;
 
 	node_open(&n, &one);
 	node_rule(&n, 0x1001, RULE_CONSUME, 0, 0, n.peer[0].tp);
 	for (unsigned i = 0; i < 1000; i++)
 		send(&n, 0, 1, 0x1001, 1);
 	node_settle(&n);
-	told = notes_of(&n, NOTE_RULE_CLOSE, 0x1001);
-	assert_true(told >= 1 && told < 500); // one for each tenth of a second that this takes
+	// one for each tenth of a second
+	assert_in_range(notes_of(&n, NOTE_RULE_CLOSE, 0x1001), 1, 500);
 	node_close(&n);
 }
 
@@ -244,8 +243,7 @@ static void full_hand_off_rings_drop_by_reason(void **state)
 	node_close(&n);
 }
 
-// Five peers hold all buffers for joining that the worker has, a byte each: others join all the
-// same.
+// Five peers hold all buffers for joining that there are, a byte each: others join all the same.
 static void peers_that_hold_most_parts_give_way(void **state)
 {
 	struct node_conf conf = {.workers = 1, .peers = 6, .cipher = AEAD_NONE};
