@@ -22,7 +22,7 @@ enum {
 	EDGE_BURST = 64,
 	EDGE_BURST_BYTES = 256 * 1024,
 	EDGE_SUPER_MAX = 65535,
-	EDGE_CLOSE_MS = 100
+	EDGE_CLOSE_MS = 400 // a worker that waits for its turn sends the Close before
 };
 enum edge_state { EDGE_DETACHED, EDGE_ATTACHED, EDGE_GONE, EDGE_WAITING };
 enum edge_origin { EDGE_CONFIGURED, EDGE_ADDED };
