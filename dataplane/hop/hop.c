@@ -112,13 +112,11 @@ static void publish_key(struct hop_pub *pub, const struct hop_key *key)
 void hop_publish(struct hop *h)
 {
 	struct hop_pub *pub = &h->pub;
-	unsigned n = 1;
 	uint64_t ip[2];
 
-	put32(&pub->rx_index[0], h->send >= 0 ? h->keys[h->send].rx_index : 0);
+	put32(&pub->rx_index_sends, h->send >= 0 ? h->keys[h->send].rx_index : 0);
 	for (unsigned k = 0; k < HOP_KEYS; k++)
-		if ((int)k != h->send && n < HOP_KEYS)
-			put32(&pub->rx_index[n++], h->keys[k].rx_index);
+		put32(&pub->rx_index[k], h->keys[k].rx_index);
 	memcpy(ip, h->peer.ip, sizeof(ip));
 	put64(&pub->peer_ip[0], ip[0]);
 	put64(&pub->peer_ip[1], ip[1]);

@@ -8,7 +8,9 @@
 
 // What main shows of a hop; relaxed stores by the owner.
 struct hop_pub {
-	_Alignas(64) _Atomic uint32_t rx_index[RAIL_KEYS_MAX]; // [0]: in use
+	// by key slot, so that an index which lives is found there whenever main looks
+	_Alignas(64) _Atomic uint32_t rx_index[RAIL_KEYS_MAX];
+	_Atomic uint32_t rx_index_sends; // of the key to seal with; 0 = none
 	_Atomic uint32_t adj;
 	_Atomic uint64_t peer_ip[2]; // as stored in memory
 	_Atomic uint64_t tx_counter;

@@ -17,10 +17,24 @@ static uint32_t age_ms(uint64_t now_ns, uint64_t then_ns)
 	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
+// The one to seal with first.
+static void show_indices(const struct hop_pub *pub, uint32_t out[HOP_KEYS])
+{
+	unsigned n = 1;
+
+	memset(out, 0, HOP_KEYS * sizeof(out[0]));
+	out[0] = atomic_load_explicit(&pub->rx_index_sends, memory_order_relaxed);
+	for (unsigned k = 0; k < HOP_KEYS && n < HOP_KEYS; k++) {
+		uint32_t index = atomic_load_explicit(&pub->rx_index[k], memory_order_relaxed);
+
+		if (index != 0 && index != out[0])
+			out[n++] = index;
+	}
+}
+
 static void show_pub(const struct hop_pub *pub, uint64_t now_ns, struct evt_hop *out)
 {
-	for (unsigned k = 0; k < HOP_KEYS; k++)
-		out->rx_index[k] = atomic_load_explicit(&pub->rx_index[k], memory_order_relaxed);
+	show_indices(pub, out->rx_index);
 	for (unsigned k = 0; k < 2; k++) {
 		uint64_t half = get64(&pub->peer_ip[k]);
 
