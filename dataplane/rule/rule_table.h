@@ -132,15 +132,20 @@ static inline struct rule *rule_lookup(const struct rule_table *t, uint32_t id)
 	return r;
 }
 
-// [worker: the rule's owner] One packet of payload_len bytes was released to the rule: counters and
-// stamp.
-static inline void rule_count(struct rule *r, uint32_t payload_len, uint32_t now_ds)
+// [worker: the rule's owner] One packet of payload_len bytes was released to the rule: counters.
+static inline void rule_add_packet(struct rule *r, uint32_t payload_len)
 {
 	atomic_store_explicit(&r->packets,
 		atomic_load_explicit(&r->packets, memory_order_relaxed) + 1, memory_order_relaxed);
 	atomic_store_explicit(&r->bytes,
 		atomic_load_explicit(&r->bytes, memory_order_relaxed) + payload_len,
 		memory_order_relaxed);
+}
+
+// [worker: the rule's owner] ... and stamp.
+static inline void rule_count(struct rule *r, uint32_t payload_len, uint32_t now_ds)
+{
+	rule_add_packet(r, payload_len);
 	// written only when it changed: the sweeper reads it, and the line stays clean
 	if (atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) != now_ds)
 		atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);

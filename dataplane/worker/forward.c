@@ -347,8 +347,7 @@ static inline void fetch_some(const struct rule_table *rules, struct ahead *next
 
 // Would judge() do nothing but send this packet on, at p? Nothing is called, and what a burst has
 // in common is in registers.
-static inline bool goes_on(
-	const struct rule *r, const uint8_t *p, uint32_t tp, uint8_t rule_type, uint32_t now_ds)
+static inline bool goes_on(const struct rule *r, const uint8_t *p, uint32_t tp, uint8_t rule_type)
 {
 	uint32_t id = route_hdr_id(p);
 
@@ -358,11 +357,18 @@ static inline bool goes_on(
 	if (unlikely(r->type != rule_type ||
 		     atomic_load_explicit(&r->in_tp, memory_order_relaxed) != tp))
 		return false;
-	if (unlikely(route_hdr_type(p) == ROUTE_CLOSE))
+	return likely(route_hdr_type(p) != ROUTE_CLOSE);
+}
+
+// ... if its rule has not expired: one that was stamped in this tenth of a second has not.
+static inline bool refresh(struct rule *r, uint32_t now_ds)
+{
+	if (atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) == now_ds)
+		return true;
+	if (unlikely(rule_expired(r, now_ds)))
 		return false;
-	// a rule that was stamped in this tenth of a second has not expired
-	return atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) == now_ds ||
-	       !rule_expired(r, now_ds);
+	atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);
+	return true;
 }
 
 // A burst of route packets.
@@ -388,8 +394,9 @@ static void judge_all(
 
 		if (i % FETCH == 0)
 			fetch_some(rules, next, FETCH);
-		if (likely(r->tx_hop == hop && goes_on(r, p, tp, rule_type, now_ds))) {
-			rule_count(r, route_hdr_len(p), now_ds);
+		if (likely(r->tx_hop == hop && goes_on(r, p, tp, rule_type) &&
+			    refresh(r, now_ds))) {
+			rule_add_packet(r, route_hdr_len(p));
 			route_hdr_put_id(p, r->next_id);
 			run.m[run.n++] = m;
 			continue;
@@ -485,10 +492,10 @@ static void judge_frames(
 
 		if (i % FETCH == 0)
 			fetch_some(rules, next, FETCH);
-		if (likely(goes_on(r, p, tp, RULE_INTERMEDIARY, now_ds))) {
+		if (likely(goes_on(r, p, tp, RULE_INTERMEDIARY))) {
 			cut = cut_find(w, &c, r->tx_hop);
-			if (likely(cut != NULL && hop_cut_takes(cut, len))) {
-				rule_count(r, len - HEAD4_WRAP - ROUTE_HDR_LEN, now_ds);
+			if (likely(cut != NULL && hop_cut_takes(cut, len) && refresh(r, now_ds))) {
+				rule_add_packet(r, len - HEAD4_WRAP - ROUTE_HDR_LEN);
 				route_hdr_put_id(p, r->next_id);
 				hop_cut_put(w, cut, m, frame, len);
 				n_cut++;
