@@ -5,16 +5,6 @@
 #   sky0 [A] a0 -x-- b0 [B, its control plane is killed] b1 -x-- c0 [C] sky0
 . "$(dirname "$0")/_init.sh"
 
-# wire NS IF ADDR NS IF ADDR: a link with a bridge in the middle, in W, where datagrams can be lost
-wire() {
-	ip link add "$2" netns "$1" type veth peer name "w$2" netns W
-	ip link add "$5" netns "$4" type veth peer name "w$5" netns W
-	ip -n W link add "br$2" type bridge
-	for i in "w$2" "w$5"; do ip -n W link set "$i" master "br$2" up; done
-	ip -n W link set "br$2" up
-	net_up "$1" "$2" "$3"
-	net_up "$4" "$5" "$6"
-}
 # lose IF...: one rail datagram in a hundred of those that leave there
 lose() {
 	for i in "$@"; do
@@ -32,8 +22,8 @@ lost_by() { in_ns W nft -j list table netdev "lose_$1" | jq '[.. | .counter? | o
 
 net_add A B C W
 IP_A=10.1.1.1 IP_BA=10.1.1.2 IP_BC=10.1.2.1 IP_C=10.1.2.2
-wire A a0 $IP_A/24 B b0 $IP_BA/24
-wire B b1 $IP_BC/24 C c0 $IP_C/24
+net_wire A a0 $IP_A/24 B b0 $IP_BA/24
+net_wire B b1 $IP_BC/24 C c0 $IP_C/24
 chain_nodes mode=reliable
 node_start A B C
 wait_for 20 "all transports up" chain_up

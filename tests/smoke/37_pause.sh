@@ -6,22 +6,11 @@
 #   sky1 [A] ----  |  -400 kB/s- [D] sky1
 . "$(dirname "$0")/_init.sh"
 
-# wire NS IF ADDR NS IF ADDR: a link with a bridge in the middle, in W, where datagrams can be lost
-wire() {
-	ip link add "$2" netns "$1" type veth peer name "w$2" netns W
-	ip link add "$5" netns "$4" type veth peer name "w$5" netns W
-	ip -n W link add "br$2" type bridge
-	for i in "w$2" "w$5"; do ip -n W link set "$i" master "br$2" up; done
-	ip -n W link set "br$2" up
-	net_up "$1" "$2" "$3"
-	net_up "$4" "$5" "$6"
-}
-
 net_add A B C D W
 IP_A=10.1.1.1 IP_BA=10.1.1.2 IP_BC=10.1.2.1 IP_C=10.1.2.2 IP_BD=10.1.3.1 IP_D=10.1.3.2
 net_link A a0 $IP_A/24 B b0 $IP_BA/24
 net_link B b1 $IP_BC/24 C c0 $IP_C/24
-wire B b2 $IP_BD/24 D d0 $IP_D/24
+net_wire B b2 $IP_BD/24 D d0 $IP_D/24
 node_new A a0
 node_new B b0 b1 b2
 node_new C c0

@@ -81,6 +81,18 @@ net_link() {
 	net_up "$4" "$5" "$6"
 }
 
+# net_wire NS IF ADDR NS IF ADDR: a link with a bridge in the middle, in W, where datagrams can be lost
+net_wire() {
+	ip link add "$2" netns "$1" type veth peer name "w$2" netns W
+	ip link add "$5" netns "$4" type veth peer name "w$5" netns W
+	ip -n W link add "br$2" type bridge
+	local i
+	for i in "w$2" "w$5"; do ip -n W link set "$i" master "br$2" up; done
+	ip -n W link set "br$2" up
+	net_up "$1" "$2" "$3"
+	net_up "$4" "$5" "$6"
+}
+
 # net_up NS IF ADDR[,ADDR]
 net_up() {
 	local a
