@@ -6,6 +6,7 @@
 
 #include "dataplane/hop/hop.h"
 
+#include "dataplane/hop/hop_cut.h"
 #include "dataplane/hop/hop_priv.h"
 
 enum { ROUTE_WRAP = RAIL_DATA_OVERHEAD + 1 }; // what is around a route packet in a datagram
@@ -118,7 +119,7 @@ unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf
 	if (h->keys[h->rx_key].cipher == AEAD_NONE && h->rel == NULL) {
 		k = clear_run(w, h, e, m, n, &bytes);
 		*routes = h;
-		*off = EXPECT_RAIL + RAIL_DATA_HDR_LEN + 1;
+		*off = HEAD4_LEN; // what a cut writes anew
 	} else {
 		k = sealed_run(h, e, m, n, &bytes, d);
 	}
