@@ -53,6 +53,8 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 	}
 	memcpy(c.addr.ip, m.addr.ip, sizeof(c.addr.ip));
 	c.addr.port = m.addr.port;
+	memcpy(c.scope_if, m.interface, sizeof(c.scope_if));
+	c.scope_if[sizeof(c.scope_if) - 1] = '\0';
 	c.ciphers = ciphers[m.cipher];
 	c.dial = m.dial && m.addr.port != 0;
 	rc = transport_mgr_add(a->d.transports, &c, err, sizeof(err));

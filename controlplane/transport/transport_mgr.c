@@ -470,7 +470,7 @@ const char *transport_addr_wrong(const struct transport_conf *c)
 	if (!neigh_nl_is_unicast(c->addr.ip))
 		return "address is no address of one node";
 	if (neigh_nl_is_link_local(c->addr.ip) && c->scope_if[0] == '\0')
-		return "a link-local address needs interface = too";
+		return "a link-local address needs interface too";
 	return NULL;
 }
 

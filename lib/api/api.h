@@ -24,6 +24,7 @@ enum {
 	API_TEXT_MAX = 256, // of an error, with the final NUL
 	API_NAME_LEN = 32, // transports, edges, ports, nodes; with the final NUL
 	API_PK_LEN = 33,
+	API_IF_LEN = 16, // name of a network interface, with the final NUL
 	API_BULK_MAX = 8192, // rules in one request
 	API_EDGE_ADDRS = 4,
 };
@@ -117,8 +118,9 @@ struct api_transport_add {
 	uint8_t mode; // enum api_mode
 	uint8_t dial; // 1: make the handshake; 0: wait for the peer's
 	struct api_addr addr; // port 0: not known, wait for the peer
+	char interface[API_IF_LEN]; // of a link-local address, else ""
 };
-static_assert(sizeof(struct api_transport_add) == 88, "api_transport_add");
+static_assert(sizeof(struct api_transport_add) == 104, "api_transport_add");
 
 struct api_name_ask { // TRANSPORT_DEL, EDGE_DEL
 	char name[API_NAME_LEN];

@@ -121,6 +121,8 @@ refused 1 'nosuch' "${ask[@]}" edge detach nosuch
 "${ask[@]}" rule add consume id=9 --static >/dev/null
 refused 1 '9' "${ask[@]}" rule add consume id=9 --static
 "${ask[@]}" transport add x "peer=$(node_key "$T/x.key")"
+refused 1 'needs interface' "${ask[@]}" transport add z "peer=$(node_key "$T/z.key")" 'address=[fe80::1]:7780'
+"${ask[@]}" transport add z "peer=$(node_key "$T/w.key")" 'address=[fe80::1]:7780' interface=a0
 refused 1 'own key' "${ask[@]}" transport add y "peer=${PK[A]}" address=10.1.1.2:7780
 refused 1 'x' "${ask[@]}" transport add x "peer=$(node_key "$T/y.key")" address=10.1.1.2:7780
 same "rules" "$(sk A -j show rules | jq length)" 1

@@ -145,8 +145,7 @@ static void expected(const struct arg *a, char *buf, size_t cap)
 		[ARG_U16] = "a number up to 65535",
 		[ARG_NAME] = "a name without blanks and '/', not too long",
 		[ARG_PK] = "a public key: 66 hex digits of a point on the curve",
-		[ARG_ADDR] = "IP:PORT, IPv6 in brackets (link-local ones: in the configuration, "
-			     "with interface =)",
+		[ARG_ADDR] = "IP:PORT, IPv6 in brackets (link-local ones: with interface=)",
 		[ARG_MS] = "a duration from 100ms to 49d: 250ms, 30s, 2m, 1h",
 		[ARG_NETS] = "IP/PREFIX, several with commas, at most 4",
 		[ARG_FLAG] = "no value",

@@ -33,6 +33,7 @@ int cmd_transport_add(struct cli *c)
 	struct arg args[] = {
 		{"peer", ARG_PK, m.peer, 0, NULL, true, false},
 		{"address", ARG_ADDR, &m.addr, 0, NULL, false, false},
+		{"interface", ARG_NAME, m.interface, sizeof(m.interface), NULL, false, false},
 		{"cipher", ARG_WORD, &m.cipher, 0, ciphers, false, false},
 		{"mode", ARG_WORD, &m.mode, 0, modes, false, false},
 		{"dial", ARG_WORD, &m.dial, 0, yes_no, false, false},

@@ -22,7 +22,7 @@ static const struct command commands[] = {
 	{{"show", "neighbours"}, "", "next hops of peers", cmd_show_neighbours},
 	{{"show", "counters"}, "", "every counter that is not zero", cmd_show_counters},
 	{{"transport", "add"},
-		"NAME peer=KEY [address=IP:PORT] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [dial=yes|no]",
+		"NAME peer=KEY [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [dial=yes|no]",
 		"make a transport", cmd_transport_add},
 	{{"transport", "del"}, "NAME", "end a transport", cmd_transport_del},
 	{{"rule", "add"},
@@ -82,6 +82,13 @@ int cli_call(
 	int rc = connected(c);
 
 	return rc < 0 ? rc : api_client_call(c->client, type, payload, len, cb, ctx);
+}
+
+int cli_node(struct cli *c, struct api_node *out)
+{
+	int rc = connected(c);
+
+	return rc < 0 ? rc : api_client_node(c->client, out);
 }
 
 int cli_get(struct cli *c, uint16_t type, const void *payload, size_t len, void *out, size_t cap)
