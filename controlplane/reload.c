@@ -141,6 +141,8 @@ int reload_check(const struct reload *r, const struct cp_conf *now, const struct
 		if (rc < 0)
 			snprintf(err, err_len, "%s", why);
 	}
+	if (rc == 0)
+		rc = rule_mgr_check(r->rules, next->rules, next->n_rules, err, err_len);
 	return rc;
 }
 

@@ -65,6 +65,13 @@ struct rule_kept *rule_keep_find(struct rule_keep *k, uint32_t id)
 	return p != 0 && k->v[p - 1].id == id ? &k->v[p - 1] : NULL;
 }
 
+const struct rule_kept *rule_keep_same_slot(const struct rule_keep *k, uint32_t id)
+{
+	uint32_t p = *place_of(k, id);
+
+	return p != 0 ? &k->v[p - 1] : NULL;
+}
+
 struct rule_kept *rule_keep_put(struct rule_keep *k, const struct rule_kept *r)
 {
 	uint32_t *p = place_of(k, r->id);

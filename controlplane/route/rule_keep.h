@@ -41,6 +41,8 @@ void rule_keep_free(struct rule_keep *k); // NULL is allowed
 
 // The kept rule with this id or NULL; valid until the next put or drop.
 struct rule_kept *rule_keep_find(struct rule_keep *k, uint32_t id);
+// The kept rule in the slot that this id has, whoever it is, or NULL; valid as above.
+const struct rule_kept *rule_keep_same_slot(const struct rule_keep *k, uint32_t id);
 // Add or replace. NULL and errno (ENOMEM; EEXIST: its index is another rule's).
 struct rule_kept *rule_keep_put(struct rule_keep *k, const struct rule_kept *r);
 void rule_keep_drop(struct rule_keep *k, uint32_t id);

@@ -302,6 +302,41 @@ static bool conf_same(const struct rule_mgr *m, const struct api_rule_add *rules
 	return n == m->n_conf && (n == 0 || memcmp(rules, m->conf, n * sizeof(*rules)) == 0);
 }
 
+static int slot_taken(uint32_t id, const struct rule_kept *by, char *err, size_t err_len)
+{
+	snprintf(err, err_len,
+		"rule %u has the slot of rule %u, which is there: give it another id, or remove that one first",
+		id, by->id);
+	return -EEXIST;
+}
+
+int rule_mgr_check(const struct rule_mgr *m, const struct api_rule_add *rules, size_t n, char *err,
+	size_t err_len)
+{
+	struct rule_keep *next = m->keep != NULL ? rule_keep_new(m->bits) : NULL;
+	int rc = 0;
+
+	if (m->keep == NULL)
+		return 0;
+	for (size_t i = 0; next != NULL && rc == 0 && i < n; i++) {
+		const struct rule_kept r = {.id = rules[i].id};
+		const struct rule_kept *by = rule_keep_same_slot(m->keep, r.id);
+
+		if (by == NULL || by->id == r.id)
+			by = rule_keep_same_slot(next, r.id);
+		if (by != NULL && by->id != r.id)
+			rc = slot_taken(r.id, by, err, err_len);
+		else if (rule_keep_put(next, &r) == NULL)
+			rc = -errno;
+	}
+	if (next == NULL || rc == -ENOMEM) {
+		snprintf(err, err_len, "out of memory");
+		rc = -ENOMEM;
+	}
+	rule_keep_free(next);
+	return rc;
+}
+
 int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t n)
 {
 	struct api_rule_add *copy;

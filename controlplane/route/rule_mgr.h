@@ -35,6 +35,10 @@ struct rule_mgr *rule_mgr_new(struct loop *loop, struct dp_client *dp, struct ro
 void rule_mgr_free(
 	struct rule_mgr *m); // jobs and lists are dropped without a word; NULL is allowed
 
+// Would rule_mgr_config() have a place for each? -EEXIST: two of them, or one and a kept rule,
+// share a slot of the table; err tells which. Before the first data plane nothing is known: 0.
+int rule_mgr_check(const struct rule_mgr *m, const struct api_rule_add *rules, size_t n, char *err,
+	size_t err_len);
 // The rules of the configuration, all of them: those that were there and are not any more are
 // removed. Names were checked by the caller. 0 or -errno.
 int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t n);

@@ -33,6 +33,17 @@ same "origin" "$(tp A b origin)" configured
 same "state" "$(tp A b state)" up
 same "handshakes" "$(tp A b handshakes)" "$handshakes"
 
+say "a rule in the slot of another one is refused, and nothing of its file is taken"
+sk A rule add consume id=98 --static >"$T/rule.log"
+cp "$T/A/controlplane.ini" "$T/now.ini"
+node_conf A controlplane "rule east" type=consume id=$((98 + 65536))
+node_conf A controlplane "rule west" type=consume id=99
+! sk A config reload 2>"$T/reload.log" || fail "two rules for one slot were taken"
+expect "the rule in the way is named" grep -q 'slot of rule 98' "$T/reload.log"
+expect "the other rule is not there" rule_gone A 99
+cp "$T/now.ini" "$T/A/controlplane.ini"
+sk A rule del 98
+
 say "and goes with it; one by hand stays"
 sk A transport add x "peer=$(node_key "$T/x.key")"
 cp "$T/before.ini" "$T/A/controlplane.ini"

@@ -307,6 +307,24 @@ static void configured_rules_follow_their_configuration(void **state)
 	assert_null(in_dp(4));
 }
 
+static void a_configuration_with_two_rules_for_one_slot_is_refused(void **state)
+{
+	struct api_rule_add kept = consume(3, 0);
+	struct api_rule_add fits[2] = {consume(3, 0), consume(4, 0)};
+	struct api_rule_add taken = consume(FAKE_SLOTS + 3, 0);
+	struct api_rule_add twice[2] = {consume(5, 0), consume(FAKE_SLOTS + 5, 0)};
+	char err[256] = "";
+
+	assert_int_equal(rule_mgr_check(m, twice, 2, err, sizeof(err)), 0); // size not known yet
+	fake_attach(DP_SYNC_FRESH);
+	add_now(&kept);
+	assert_int_equal(rule_mgr_check(m, fits, 2, err, sizeof(err)), 0);
+	assert_int_equal(rule_mgr_check(m, &taken, 1, err, sizeof(err)), -EEXIST);
+	assert_non_null(strstr(err, "of rule 3,"));
+	assert_int_equal(rule_mgr_check(m, twice, 2, err, sizeof(err)), -EEXIST);
+	assert_non_null(strstr(err, "of rule 5,"));
+}
+
 static void a_configured_rule_may_change_before_its_answer(void **state)
 {
 	struct api_rule_add conf = forward(3, "a", 0);
@@ -563,6 +581,7 @@ int main(void)
 		T(a_resync_sends_no_static_rule_twice),
 		T(lost_events_begin_no_new_life_of_ids),
 		T(configured_rules_follow_their_configuration),
+		T(a_configuration_with_two_rules_for_one_slot_is_refused),
 		T(a_configured_rule_may_change_before_its_answer),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),
