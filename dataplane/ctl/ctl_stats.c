@@ -30,7 +30,7 @@ void ctl_stats_open(struct ctl *c)
 
 	s->tsc_hz = rte_get_tsc_hz();
 	snprintf(s->program, sizeof(s->program), "%s", SKYRAIL_VERSION);
-	snprintf(s->dpdk, sizeof(s->dpdk), "%s", rte_version());
+	snprintf(s->dpdk, sizeof(s->dpdk), "%s", rte_version() + strlen("DPDK "));
 	if (c->k.aead != NULL) {
 		dp_crypto_backends(c->k.aead, s->aead, sizeof(s->aead));
 		dp_crypto_ciphers(c->k.aead, s->ciphers, sizeof(s->ciphers));

@@ -4,6 +4,7 @@
 #include "lib/api/api_client.h"
 
 #include "lib/api/api_field.h"
+#include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 
 #include <errno.h>
@@ -283,6 +284,22 @@ void api_client_free(struct api_client *c)
 		close(c->fd);
 	free(c->buf);
 	free(c);
+}
+
+static int on_node(void *ctx, int more, const void *payload, size_t len)
+{
+	if (!more)
+		return 0;
+	if (len < sizeof(struct api_node))
+		return -EPROTO;
+	memcpy(ctx, payload, sizeof(struct api_node));
+	return 0;
+}
+
+int api_client_node(struct api_client *c, struct api_node *out)
+{
+	memset(out, 0, sizeof(*out));
+	return api_client_call(c, API_NODE, NULL, 0, on_node, out);
 }
 
 const char *api_client_error(const struct api_client *c)

@@ -27,6 +27,9 @@ int api_client_call(struct api_client *c, uint16_t type, const void *payload, si
 // For requests answered by one struct: exactly `cap` bytes or more are copied into out.
 int api_client_get(struct api_client *c, uint16_t type, const void *payload, size_t len, void *out,
 	size_t cap);
+struct api_node;
+// What API_NODE tells. 0 or -errno.
+int api_client_node(struct api_client *c, struct api_node *out);
 // Why the last call failed; never NULL.
 const char *api_client_error(const struct api_client *c);
 // A wait longer than the usual one, for requests that take their time.

@@ -26,19 +26,6 @@ static void name_of(char out[API_NAME_LEN], unsigned link)
 	snprintf(out, API_NAME_LEN, "bench-%d-%u", (int)getpid(), link);
 }
 
-static int on_node(void *ctx, int more, const void *payload, size_t len)
-{
-	struct api_node n;
-
-	if (!more)
-		return 0;
-	if (len < sizeof(n))
-		return -EPROTO;
-	memcpy(&n, payload, sizeof(n));
-	memcpy(((struct key_pk *)ctx)->b, n.pk, sizeof(n.pk));
-	return 0;
-}
-
 static int failed(struct node_api *n, const char *what, int rc, char err[NODE_API_ERR_MAX])
 {
 	snprintf(err, NODE_API_ERR_MAX, "%s: %s", what, api_client_error(n->client));
@@ -48,6 +35,7 @@ static int failed(struct node_api *n, const char *what, int rc, char err[NODE_AP
 struct node_api *node_api_open(const char *path, struct key_pk *node, char err[NODE_API_ERR_MAX])
 {
 	struct node_api *n = calloc(1, sizeof(*n));
+	struct api_node told;
 	char why[API_TEXT_MAX] = "out of memory";
 
 	if (n == NULL || api_client_open(&n->client, path, 0, why) < 0) {
@@ -55,12 +43,12 @@ struct node_api *node_api_open(const char *path, struct key_pk *node, char err[N
 		free(n);
 		return NULL;
 	}
-	if (api_client_call(n->client, API_NODE, NULL, 0, on_node, node) < 0 ||
-		!key_pk_is_valid(node)) {
+	if (api_client_node(n->client, &told) < 0) {
 		failed(n, "the node's key", -EIO, err);
 		node_api_close(n);
 		return NULL;
 	}
+	memcpy(node->b, told.pk, sizeof(node->b));
 	return n;
 }
 

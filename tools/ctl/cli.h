@@ -43,11 +43,13 @@ int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3
 // The text of the client's last failure as such a line; CLI_FAIL.
 int cli_failed(const struct cli *c);
 
-// As api_client_call() and api_client_get(); the first one connects, so wrong usage is told without
-// a node.
+struct api_node;
+// As api_client_call(), api_client_get() and api_client_node(); the first one connects, so wrong
+// usage is told without a node.
 int cli_call(
 	struct cli *c, uint16_t type, const void *payload, size_t len, api_client_cb cb, void *ctx);
 int cli_get(struct cli *c, uint16_t type, const void *payload, size_t len, void *out, size_t cap);
+int cli_node(struct cli *c, struct api_node *out);
 
 // ---- arguments (args.c) ----
 

@@ -112,28 +112,15 @@ static int read_key(const char *path, struct key_sk *sk)
 	return CLI_OK;
 }
 
-static int on_node(void *ctx, int more, const void *payload, size_t len)
-{
-	struct api_node n;
-
-	if (!more)
-		return 0;
-	if (len < sizeof(n))
-		return -EPROTO;
-	memcpy(&n, payload, sizeof(n));
-	memcpy(((struct key_pk *)ctx)->b, n.pk, sizeof(n.pk));
-	return 0;
-}
-
 // Without a file: the key of the node that runs.
 static int show_node_key(struct cli *c)
 {
+	struct api_node n;
 	struct key_pk pk;
-	int rc;
 
-	rc = cli_call(c, API_NODE, NULL, 0, on_node, &pk);
-	if (rc < 0)
+	if (cli_node(c, &n) < 0)
 		return cli_failed(c);
+	memcpy(pk.b, n.pk, sizeof(pk.b));
 	print_pk(c, &pk);
 	return CLI_OK;
 }

@@ -14,12 +14,21 @@
 
 static const char default_socket[] = "/run/skyrail/control.sock";
 
+// Its arguments go on in the next line where a terminal of 80 columns ends.
 static void help_row(FILE *out, const struct command *c)
 {
 	const char *second = c->words[1] != NULL ? c->words[1] : "";
+	int col = fprintf(out, "  %s%s%s", c->words[0], second[0] ? " " : "", second);
 
-	fprintf(out, "  %s%s%s%s%s\n        %s\n", c->words[0], second[0] ? " " : "", second,
-		c->args[0] ? " " : "", c->args, c->help);
+	for (const char *word = c->args; *word != '\0';) {
+		int len = (int)strcspn(word, " ");
+
+		if (col + 1 + len > 79)
+			col = fprintf(out, "\n     ") - 1;
+		col += fprintf(out, " %.*s", len, word);
+		word += len + (word[len] == ' ');
+	}
+	fprintf(out, "\n        %s\n", c->help);
 }
 
 static void help(FILE *out)
@@ -63,33 +72,27 @@ static int help_on(int argc, char **argv)
 	return CLI_OK;
 }
 
-static int on_node(void *ctx, int more, const void *payload, size_t len)
+static void print_node(const struct api_node *n)
 {
-	struct api_node n;
-
-	if (!more)
-		return 0;
-	if (len < sizeof(n))
-		return -EPROTO;
-	memcpy(&n, payload, sizeof(n));
-	printf("node %.32s: control plane %.32s, data plane %.32s, %.32s, ciphers %.32s by %.32s\n",
-		n.name, n.version, n.dp_attached ? n.dp_version : "not running",
-		n.dpdk[0] != '\0' ? n.dpdk : "DPDK unknown",
-		n.ciphers[0] != '\0' ? n.ciphers : "unknown",
-		n.aead[0] != '\0' ? n.aead : "unknown");
-	return 0;
+	printf("node %.32s: control plane %.32s, data plane %.32s, DPDK %.32s, ciphers %.32s by %.32s\n",
+		n->name, n->version, n->dp_attached ? n->dp_version : "not running",
+		n->dpdk[0] != '\0' ? n->dpdk : "unknown",
+		n->ciphers[0] != '\0' ? n->ciphers : "unknown",
+		n->aead[0] != '\0' ? n->aead : "unknown");
 }
 
 // What the node runs is asked of it; without a node only our own version is known.
 static int version(struct cli *c)
 {
 	char err[API_TEXT_MAX];
+	struct api_node n;
 
 	printf("skyrail %s\n"
 	       "Skywire: route packets of the 2024 and 2026 generations (types 0 to 23); transports: rail 1\n",
 		SKYRAIL_VERSION);
 	if (api_client_open(&c->client, c->socket, 1000, err) == 0) {
-		api_client_call(c->client, API_NODE, NULL, 0, on_node, NULL);
+		if (api_client_node(c->client, &n) == 0)
+			print_node(&n);
 		api_client_free(c->client);
 	} else {
 		printf("node: %s\n", err);
