@@ -59,11 +59,9 @@ void hs_limit_free(struct hs_limit *h)
 
 static void refill(struct bucket *b, uint32_t per_ms, uint64_t now_ns)
 {
-	uint64_t back = (now_ns - b->at_ns) / CLOCK_NS_PER_MS * per_ms;
+	uint64_t ms = (now_ns - b->at_ns) / CLOCK_NS_PER_MS, back = ms * per_ms;
 
-	if (back == 0 && b->spent > 0)
-		return; // keep at_ns: less than a millisecond adds up too
-	b->at_ns = now_ns;
+	b->at_ns += ms * CLOCK_NS_PER_MS; // what is left of a millisecond counts the next time
 	b->spent = back >= b->spent ? 0 : b->spent - (uint32_t)back;
 }
 
