@@ -219,6 +219,12 @@ void first_contact(struct wctx *w, uint16_t port, const struct parsed *o, struct
 		return;
 	}
 	if (o->rail == RAIL_COOKIE) {
+		// Half of it is for those who proved nothing: a flood of these leaves the other
+		// half.
+		if (w->mac_credit < w->tsc_hz / (2 * WORKER_CREDIT_CAP_HZ)) {
+			drop(w, W_drop_hs_budget, m);
+			return;
+		}
 		pay(w, COOKIE_CYCLES);
 		give_up(w, port, o, m);
 		return;

@@ -20,6 +20,7 @@
 enum {
 	BURST = 32, // packets a stage works on
 	TX_ARRAY = 2 * BURST, // frames gathered per port before a burst call
+	WORKER_CREDIT_CAP_HZ = 1000, // credits below saved up at most: a millisecond of work
 };
 
 struct aead_ctx;

@@ -35,7 +35,6 @@ enum {
 	RX_BURSTS = 8, // of one queue in a turn, if it takes no longer than
 	RX_HZ = 20000, // 50 us
 	BUDGET_PCT = 1, // of the cycles, for foreign addresses and for handshakes each
-	BUDGET_CAP_HZ = 1000, // credit saved up at most: a millisecond of work
 	DS_NS = 100 * 1000 * 1000,
 };
 
@@ -115,8 +114,8 @@ static inline void clock_stage(struct worker *k)
 
 	w->now_tsc = tsc;
 	if (unlikely(past >= k->tick_tsc)) {
-		refill(&w->foreign_credit, past, w->tsc_hz / BUDGET_CAP_HZ);
-		refill(&w->mac_credit, past, w->tsc_hz / BUDGET_CAP_HZ);
+		refill(&w->foreign_credit, past, w->tsc_hz / WORKER_CREDIT_CAP_HZ);
+		refill(&w->mac_credit, past, w->tsc_hz / WORKER_CREDIT_CAP_HZ);
 		clock_tick(k, tsc);
 		past = 0;
 	}

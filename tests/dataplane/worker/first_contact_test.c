@@ -164,6 +164,37 @@ static void every_combination_of_macs_and_regime_is_judged(void **state)
 	node_close(&n);
 }
 
+static void cookies_take_no_more_than_half_of_the_budget(void **state)
+{
+	uint8_t cookie[RAIL_COOKIE_LEN], init[RAIL_INIT_MIN], frame[NODE_FRAME_MAX];
+	const struct peer *from;
+	uint64_t tsc_hz, half;
+	struct node n;
+
+	(void)state;
+	node_open(&n, &one);
+	keys_set(&n, false);
+	from = &n.peer[0];
+	message(from, init, sizeof(init), RAIL_INIT, RIGHT, PRESENT);
+	message(from, cookie, sizeof(cookie), RAIL_COOKIE, WRONG, NONE);
+	tsc_hz = n.w[0]->tsc_hz;
+	n.w[0]->tsc_hz <<= 20; // what a turn adds is nothing beside this
+	half = n.w[0]->tsc_hz / WORKER_CREDIT_CAP_HZ / 2;
+	for (unsigned row = 0; row < 3; row++) {
+		bool is_init = row == 2;
+		unsigned len = peer_udp(&n, from, is_init ? init : cookie,
+			is_init ? sizeof(init) : sizeof(cookie), frame);
+
+		node_inject(&n, 0, 0, frame, len);
+		n.w[0]->mac_credit = row == 0 ? half + half / 2 : half / 2;
+		worker_turn(n.w[0]);
+		assert_int_equal(node_counter(&n, W_rx_handshake), row == 2 ? 2 : 1);
+		assert_int_equal(node_counter(&n, W_drop_hs_budget), row >= 1);
+	}
+	n.w[0]->tsc_hz = tsc_hz;
+	node_close(&n);
+}
+
 static void without_secrets_nobody_is_asked(void **state)
 {
 	uint8_t msg[RAIL_INIT_MIN];
@@ -447,6 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_combination_of_macs_and_regime_is_judged),
+		cmocka_unit_test(cookies_take_no_more_than_half_of_the_budget),
 		cmocka_unit_test(without_secrets_nobody_is_asked),
 		cmocka_unit_test(a_cookie_of_another_address_or_port_is_none),
 		cmocka_unit_test(a_worker_asks_by_itself_when_it_has_too_many),
