@@ -4,6 +4,7 @@
 //
 //   bench_flood [--quick]
 
+#include "lib/crypto/hash.h"
 #include "lib/wire/rail.h"
 #include "tests/bench/env.h"
 #include "tests/bench/figures.h"
@@ -17,11 +18,22 @@
 #include <string.h>
 
 enum { RULES = 100000, BITS = 17, PAYLOAD = 64, PEER_HOST = 1, OTHER_HOST = 66 };
+enum { DATA_LEN = OFF_ROUTE + 7 + PAYLOAD + RAIL_TAG_LEN, INIT_LEN = OFF_RAIL + RAIL_INIT_MIN };
+
+// What the hostile frames are.
+enum kind {
+	DATA, // whole, with a tag that is wrong
+	MALFORMED, // shorter than their UDP header says
+	WRONG_MAC1, // an init that does not know whom it greets
+	RIGHT_MAC1, // an init that does, without the cookie that is asked for
+};
 
 struct flood {
 	struct env *e;
-	uint8_t frame[OFF_ROUTE + 7 + PAYLOAD + RAIL_TAG_LEN];
-	uint32_t index; // receiver index that the hostile frames name
+	enum kind kind;
+	uint8_t frame[(int)DATA_LEN > (int)INIT_LEN ? DATA_LEN : INIT_LEN];
+	unsigned len;
+	uint32_t index; // receiver index that they name
 	uint8_t host; // last byte of their source address
 	uint64_t counter;
 	const struct aead_backend *backend;
@@ -29,15 +41,29 @@ struct flood {
 	struct aead_room room;
 };
 
+static const uint8_t mac1_key[32] = {7};
+
+static void make_init(uint8_t *p, bool right)
+{
+	memset(p, 0x77, RAIL_INIT_MIN);
+	memcpy(p, (uint8_t[4]){RAIL_INIT}, 4);
+	hash_mac128(p + RAIL_INIT_MIN - 32, mac1_key, sizeof(mac1_key), p, RAIL_INIT_MIN - 32);
+	p[RAIL_INIT_MIN - 32] ^= !right;
+	memset(p + RAIL_INIT_MIN - 16, 0, 16);
+}
+
 static void make_frame(struct flood *f)
 {
+	bool is_init = f->kind == WRONG_MAC1 || f->kind == RIGHT_MAC1;
 	uint8_t *p = f->frame;
 
+	f->len = is_init ? INIT_LEN : DATA_LEN;
 	rte_eth_macaddr_get(f->e->port, (struct rte_ether_addr *)p);
 	memcpy(p + 6, p, 6);
+	p[11] ^= 1; // an answer is not for us
 	be16_put(p + 12, 0x0800);
 	p[14] = 0x45;
-	be16_put(p + 16, (uint16_t)(sizeof(f->frame) - 14));
+	be16_put(p + 16, (uint16_t)(f->len - 14));
 	p[22] = 64;
 	p[23] = 17;
 	p[26] = 10;
@@ -46,12 +72,15 @@ static void make_frame(struct flood *f)
 	p[33] = PEER_HOST;
 	be16_put(p + 34, ENV_UDP);
 	be16_put(p + 36, ENV_UDP);
-	be16_put(p + 38, (uint16_t)(sizeof(f->frame) - 34));
-	memset(p + OFF_RAIL + RAIL_DATA_HDR_LEN, 0xe5,
-		sizeof(f->frame) - OFF_RAIL - RAIL_DATA_HDR_LEN);
+	be16_put(p + 38, (uint16_t)(f->len - 34 + (f->kind == MALFORMED)));
+	if (is_init)
+		make_init(p + OFF_RAIL, f->kind == RIGHT_MAC1);
+	else
+		memset(p + OFF_RAIL + RAIL_DATA_HDR_LEN, 0xe5,
+			f->len - OFF_RAIL - RAIL_DATA_HDR_LEN);
 }
 
-// Put n frames with fresh counters and wrong tags before the worker.
+// Put n of them before the worker, data with fresh counters.
 static void inject(struct flood *f, unsigned n)
 {
 	struct rte_mbuf *m[64];
@@ -60,10 +89,11 @@ static void inject(struct flood *f, unsigned n)
 	if (n == 0 || rte_pktmbuf_alloc_bulk(f->e->pool, m, n) != 0)
 		return;
 	for (unsigned i = 0; i < n; i++) {
-		uint8_t *p = (uint8_t *)rte_pktmbuf_append(m[i], sizeof(f->frame));
+		uint8_t *p = (uint8_t *)rte_pktmbuf_append(m[i], (uint16_t)f->len);
 
-		memcpy(p, f->frame, sizeof(f->frame));
-		rail_data_hdr_put(p + OFF_RAIL, f->index, f->counter++);
+		memcpy(p, f->frame, f->len);
+		if (f->kind == DATA || f->kind == MALFORMED)
+			rail_data_hdr_put(p + OFF_RAIL, f->index, f->counter++);
 	}
 	for (unsigned sent = rte_ring_enqueue_burst(f->e->in, (void **)m, n, NULL); sent < n;
 		sent++)
@@ -73,7 +103,7 @@ static void inject(struct flood *f, unsigned n)
 static double run(struct flood *f, bool flooded)
 {
 	struct env *e = f->e;
-	uint64_t first = stat_get(&e->w->c[W_tx_frames]), last = first;
+	uint64_t first = stat_get(&e->w->c[W_pkt_forwarded]), last = first;
 	uint64_t bad = stat_get(&e->w->c[W_rx_frames]);
 	double spent = 0;
 
@@ -83,7 +113,7 @@ static double run(struct flood *f, bool flooded)
 
 		// as many hostile frames as good ones were forwarded since
 		if (flooded) {
-			now = stat_get(&e->w->c[W_tx_frames]);
+			now = stat_get(&e->w->c[W_pkt_forwarded]);
 			inject(f, (unsigned)(now - last) + (now == last));
 			last = now;
 		}
@@ -91,7 +121,7 @@ static double run(struct flood *f, bool flooded)
 		worker_turn(e->w);
 		spent += cpu_s() - start;
 	}
-	last = stat_get(&e->w->c[W_tx_frames]);
+	last = stat_get(&e->w->c[W_pkt_forwarded]);
 	bad = stat_get(&e->w->c[W_rx_frames]) - bad - (last - first);
 	if (flooded && bad < (last - first) / 4)
 		env_die("the flood did not come", EIO);
@@ -139,11 +169,12 @@ static double run_share(void *ctx)
 	return 1 / (1 / run_quiet(ctx) + 1 / run_open(ctx));
 }
 
-static void figure(struct env *e, const char *name, uint32_t index, uint8_t host,
+static void figure(struct env *e, const char *name, enum kind kind, uint32_t index, uint8_t host,
 	figure_run baseline, unsigned pairs)
 {
 	struct flood f = {
 		.e = e,
+		.kind = kind,
 		.index = index,
 		.host = host,
 		.backend = aead_backend_select(AEAD_CHACHA20_POLY1305),
@@ -159,17 +190,50 @@ static void figure(struct env *e, const char *name, uint32_t index, uint8_t host
 	figure_print(&fig);
 }
 
+// As a control plane under load has it: every init needs a cookie.
+static void ask_for_cookies(struct env *e)
+{
+	struct cmd_cookies c = {.n_secrets = 1, .demand = 1, .secret = {{1}}};
+
+	if (worker_set_mac1_key(e->set, mac1_key) != 0 || worker_set_cookies(e->set, &c) != 0)
+		env_die("cookies", EINVAL);
+}
+
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		enum kind kind;
+		uint32_t index;
+		uint8_t host;
+		bool reliable;
+	} floods[] = {
+		{"flood_unknown_index", DATA, ENV_RX_INDEX + 77, OTHER_HOST, false},
+		{"flood_foreign", DATA, ENV_RX_INDEX, OTHER_HOST, false},
+		{"flood_malformed", MALFORMED, ENV_RX_INDEX, OTHER_HOST, false},
+		{"flood_wrong_mac1", WRONG_MAC1, 0, OTHER_HOST, false},
+		{"flood_no_cookie", RIGHT_MAC1, 0, OTHER_HOST, false},
+		{"flood_own_address", DATA, ENV_RX_INDEX, PEER_HOST, false},
+		{"flood_foreign_reliable", DATA, ENV_RX_INDEX, OTHER_HOST, true},
+		{"flood_own_address_reliable", DATA, ENV_RX_INDEX, PEER_HOST, true},
+	};
 	unsigned pairs = argc > 1 && strcmp(argv[1], "--quick") == 0 ? 7 : 31;
-	struct env *e;
 
 	env_start_eal();
-	e = env_new(BITS, RULES, NULL, AEAD_CHACHA20_POLY1305, true, IDLE_POLL);
-	env_fill(e, ENV_IN_FLIGHT / 2, PAYLOAD);
-	figure(e, "flood_unknown_index", ENV_RX_INDEX + 77, OTHER_HOST, run_quiet, pairs);
-	figure(e, "flood_foreign", ENV_RX_INDEX, OTHER_HOST, run_quiet, pairs);
-	figure(e, "flood_own_address", ENV_RX_INDEX, PEER_HOST, run_share, pairs);
-	env_free(e);
+	for (unsigned i = 0; i < RTE_DIM(floods); i++) {
+		struct env_conf c = {.bits = BITS,
+			.n_rules = RULES,
+			.cipher = AEAD_CHACHA20_POLY1305,
+			.loop = true,
+			.reliable = floods[i].reliable,
+			.idle = IDLE_POLL};
+		struct env *e = env_new_conf(&c);
+
+		ask_for_cookies(e);
+		env_fill(e, ENV_IN_FLIGHT / 2, PAYLOAD);
+		figure(e, floods[i].name, floods[i].kind, floods[i].index, floods[i].host,
+			floods[i].host == PEER_HOST ? run_share : run_quiet, pairs);
+		env_free(e);
+	}
 	return 0;
 }
