@@ -165,6 +165,13 @@ void hop_close(struct wctx *w, struct hop *h, uint8_t code, const char *text)
 	hop_shut(w, h, true, code, text, strlen(text));
 }
 
+void hop_tell_limit(struct wctx *w, struct hop *in, const char *text)
+{
+	if (bucket_take(&in->told, w->now_ns, HOP_TELL_PERIOD_NS, HOP_TELL_BURST) &&
+		hop_send_text(w, in, RAIL_NOTICE, RAIL_NOTICE_LIMIT, text, strlen(text)))
+		count(w, W_notices_tx, 1);
+}
+
 void hop_on_notice(struct wctx *w, struct hop *h, const struct rail_frame *f)
 {
 	hop_count(h, H_hop_notices, 1);

@@ -36,6 +36,9 @@ static_assert(sizeof(struct hop_msg) == 16, "fits a hand-off item");
 void hop_message(struct wctx *w, const struct hop_msg *msg);
 // [worker] Packets came for an id that has no rule: the peer is told, at a limited rate.
 void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id);
+// [worker: owner of `in`] Tell the peer's operator that a limit of ours refused packets of its,
+// once in HOP_TELL_PERIOD_NS at most.
+void hop_tell_limit(struct wctx *w, struct hop *in, const char *text);
 // [worker: owner of `in`] Packets of the consume rule in that slot that found no room in the ring
 // to the control plane wait in order if they came by a reliable hop. waits: the next ones must,
 // too. push: takes m; false: not here.

@@ -42,9 +42,11 @@ enum {
 	HOP_REKEY_PERIOD_NS = 250 * 1000 * 1000,
 	HOP_NOTICE_BURST = 4,
 	HOP_NOTICE_PERIOD_NS = 1000 * 1000 * 1000,
+	HOP_TELL_BURST = 1,
 	HOP_ROAM_BURST = 4,
 	HOP_ROAM_PERIOD_NS = 500 * 1000 * 1000,
 };
+#define HOP_TELL_PERIOD_NS (10ull * 1000 * 1000 * 1000)
 #define HOP_RESPONDER_EXTRA_NS (30ull * 1000 * 1000 * 1000)
 #define HOP_KEY_OLD_NS (RAIL_KEY_OLD_S * 1000000000ull)
 #define HOP_DUE_REPEAT_NS (30ull * 1000 * 1000 * 1000)
@@ -133,7 +135,8 @@ struct hop {
 	struct hop_probe probes[HOP_PROBES];
 	uint8_t next_probe;
 	struct bucket rekey_up;
-	struct bucket notices;
+	struct bucket notices; // received
+	struct bucket told; // sent
 	struct bucket roams;
 	// Roaming: where the peer was seen, and the address we try now.
 	struct hop_addr seen;

@@ -176,6 +176,8 @@ static bool pin_or_drop(
 		return true;
 	}
 	if (atomic_load_explicit(&r->in_tp, memory_order_relaxed) == RULE_IN_ANY) {
+		hop_tell_limit(w, in->hop,
+			"too many packets for ids that no rule of yours has: no new routes for now");
 		drop(w, W_drop_pin_limit, m);
 		return false;
 	}
@@ -229,6 +231,7 @@ static void on_control(struct wctx *w, const struct ingress *in, struct rte_mbuf
 	}
 	if (!bucket_take(&hop_guard(in->hop)->control, w->now_ns, FWD_CONTROL_PERIOD_NS,
 		    FWD_CONTROL_BURST)) {
+		hop_tell_limit(w, in->hop, "too many packets for route id 0");
 		drop(w, W_drop_type0_rate, m);
 		return;
 	}

@@ -17,7 +17,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -139,6 +138,7 @@ static void control_packets_are_limited_per_transport(void **state)
 	up = node_counter(&n, W_pkt_control);
 	assert_true(up >= FWD_CONTROL_BURST && up < 2000);
 	assert_int_equal(up + node_counter(&n, W_drop_type0_rate), 2000);
+	assert_int_equal(node_counter(&n, W_notices_tx), 1);
 	send(&n, 1, 13, 0, 100);
 	node_settle(&n);
 	assert_int_equal(node_counter(&n, W_pkt_control), up + 1);
