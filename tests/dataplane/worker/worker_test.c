@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
