@@ -2,7 +2,7 @@
 // be sent and when is decided by lib/link/rel; here its description of a datagram becomes bytes. A
 // packet that goes alone is sealed from where it is kept, its frame header written before it, into
 // a fresh buffer; everything else is put together there first. How packets come in is in
-// hop_rel_rx.c, what becomes of routes in hop_route.c.
+// hop_rel_rx.c, whose routes are here in hop_route.c, what becomes of them in hop_route_event.c.
 
 #include "dataplane/hop/hop_route.h"
 

@@ -1,24 +1,13 @@
-// Routes of reliable hops: which rule an entry belongs to, who is told when one has to wait, and
-// how one ends (rail.md 4). The entry of a rule is at the worker that owns its egress; whoever
+// Routes of reliable hops: which rule an entry belongs to, who is charged for it, who is told when
+// it has to wait (rail.md 4). The entry of a rule is at the worker that owns its egress; whoever
 // sends to it may be anybody's, so what is to be said goes as a message to the owner of that hop,
-// or as a note to the main lcore, which alone takes rules out.
+// or as a note to the main lcore, which alone takes rules out. What happens to a route, its end
+// above all, is in hop_route_event.c.
 
-#include "dataplane/hop/hop_route.h"
-
-#include "lib/wire/route_hdr.h"
-
-static struct rule *rule_at(const struct wctx *w, uint32_t index)
-{
-	return &w->rules->slots[index];
-}
-
-static bool is_of_rule(const struct hop_hold *hh, uint32_t route)
-{
-	return route < hh->shared->n_rules;
-}
+#include "dataplane/hop/hop_route_priv.h"
 
 // Its hop or the sink; NULL: the hop is not here any more.
-static struct rel_queue *queue_of(struct wctx *w, const struct hop_route *info)
+struct rel_queue *hop_route_queue(struct wctx *w, const struct hop_route *info)
 {
 	struct hop *h;
 
@@ -28,22 +17,17 @@ static struct rel_queue *queue_of(struct wctx *w, const struct hop_route *info)
 	return h != NULL && h->rel != NULL ? rel_queue(h->rel->rel) : NULL;
 }
 
-static bool is_mine(const struct hop_hold *hh, const struct rule *r)
-{
-	return atomic_load_explicit(&r->route_owner, memory_order_relaxed) == hh->me;
-}
-
 // The main lcore may have the slot.
-static void disown(struct wctx *w, uint32_t index)
+void hop_route_disown(struct wctx *w, uint32_t index)
 {
 	// pairs with the acquire in rule_table_poll()
-	atomic_store_explicit(&rule_at(w, index)->route_owner, 0, memory_order_release);
+	atomic_store_explicit(&hop_route_rule(w, index)->route_owner, 0, memory_order_release);
 }
 
 // ---- messages ----
 
 // To whoever owns that hop; false: nobody does.
-static bool tell_hop(struct wctx *w, const struct hop_msg *msg)
+bool hop_route_tell(struct wctx *w, const struct hop_msg *msg)
 {
 	uint32_t i = dpmsg_handle_index(msg->hop);
 	uint64_t word;
@@ -63,7 +47,7 @@ static bool tell_hop(struct wctx *w, const struct hop_msg *msg)
 	return true;
 }
 
-static void note_route(
+void hop_route_note(
 	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed)
 {
 	struct dp_note n = {.kind = kind, .id = id, .value = value, .cookie = freed};
@@ -72,14 +56,14 @@ static void note_route(
 }
 
 // The hop by which a transport's packets come, 0: none, or one that takes no such messages.
-static uint32_t ingress_hop(const struct wctx *w, uint32_t tp)
+uint32_t hop_route_ingress(const struct wctx *w, uint32_t tp)
 {
 	uint64_t word = hop_table_tp_word(w->hops, tp);
 
 	return (word & HOP_TP_RELIABLE) != 0 ? (uint32_t)(word >> 32) : 0;
 }
 
-static void tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_msg_kind kind,
+void hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_msg_kind kind,
 	uint16_t limit_s, uint8_t reason)
 {
 	struct hop_msg msg = {
@@ -87,19 +71,19 @@ static void tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_
 
 	if (info->in_tp == RULE_IN_LOCAL) {
 		if (kind == HOP_MSG_PAUSE)
-			note_route(w, NOTE_ROUTE_PAUSE, info->id, limit_s, 0);
+			hop_route_note(w, NOTE_ROUTE_PAUSE, info->id, limit_s, 0);
 		else if (kind == HOP_MSG_RESUME)
-			note_route(w, NOTE_ROUTE_RESUME, info->id, 0, 0);
+			hop_route_note(w, NOTE_ROUTE_RESUME, info->id, 0, 0);
 		return; // of the end it learns when the rule is gone
 	}
-	msg.hop = ingress_hop(w, info->in_tp);
+	msg.hop = hop_route_ingress(w, info->in_tp);
 	if (msg.hop != 0)
-		tell_hop(w, &msg);
+		hop_route_tell(w, &msg);
 }
 
 // ---- routes that are paused here ----
 
-static void paused_add(struct wctx *w, uint32_t route)
+void hop_route_paused_add(struct wctx *w, uint32_t route)
 {
 	struct hop_hold *hh = hop_hold(w);
 	struct hop_route *info = &hh->info[route];
@@ -119,7 +103,7 @@ static void paused_add(struct wctx *w, uint32_t route)
 	count(w, W_routes_paused, 1);
 }
 
-static bool paused_del(struct wctx *w, uint32_t route)
+bool hop_route_paused_del(struct wctx *w, uint32_t route)
 {
 	struct hop_hold *hh = hop_hold(w);
 	struct hop_route *info = &hh->info[route];
@@ -147,7 +131,7 @@ void hop_routes_refresh(struct wctx *w)
 
 	for (uint32_t i = hh->paused; i != 0; i = hh->info[i - 1].next)
 		atomic_store_explicit(
-			&rule_at(w, i - 1)->stamp_ds, w->now_ds, memory_order_relaxed);
+			&hop_route_rule(w, i - 1)->stamp_ds, w->now_ds, memory_order_relaxed);
 }
 
 // ---- accounts: who is to be charged for what is held ----
@@ -206,7 +190,7 @@ static __rte_noinline bool route_open(
 	struct wctx *w, uint32_t hop, uint32_t index, uint32_t next_id)
 {
 	struct hop_hold *hh = hop_hold(w);
-	struct rule *r = rule_at(w, index);
+	struct rule *r = hop_route_rule(w, index);
 	struct hop_route *info = &hh->info[index];
 	uint32_t id, owner = atomic_load_explicit(&r->route_owner, memory_order_acquire);
 	struct rel_queue *q;
@@ -219,14 +203,14 @@ static __rte_noinline bool route_open(
 	if (owner == hh->me && rel_queue_is_open(hh->sink, index))
 		return false; // of another hop, and not yet over
 	if (owner == hh->me)
-		paused_del(w, index);
+		hop_route_paused_del(w, index);
 	*info = (struct hop_route){.id = id,
 		.hop = hop,
 		.in_tp = atomic_load_explicit(&r->in_tp, memory_order_relaxed)};
 	info->account = hop_account(w, info->in_tp);
-	if (info->in_tp != RULE_IN_LOCAL && ingress_hop(w, info->in_tp) == 0)
+	if (info->in_tp != RULE_IN_LOCAL && hop_route_ingress(w, info->in_tp) == 0)
 		info->flags = HOP_ROUTE_LOSSY;
-	q = queue_of(w, info);
+	q = hop_route_queue(w, info);
 	if (q == NULL || rel_queue_open(q, index, next_id) < 0)
 		return false;
 	atomic_store_explicit(&r->route_owner, hh->me, memory_order_release);
@@ -239,7 +223,7 @@ bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next
 
 	if (unlikely(index >= hh->shared->n_rules))
 		return false;
-	if (likely(is_mine(hh, rule_at(w, index)) && hh->info[index].hop == hop &&
+	if (likely(hop_route_is_mine(hh, hop_route_rule(w, index)) && hh->info[index].hop == hop &&
 		    rel_queue_is_open(hh->sink, index)))
 		return true;
 	return route_open(w, hop, index, next_id);
@@ -262,18 +246,18 @@ void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m)
 	drop(w, W_drop_route_ended, m);
 	if (index >= hh->shared->n_rules)
 		return;
-	r = rule_at(w, index);
+	r = hop_route_rule(w, index);
 	id = atomic_load_explicit(&r->id, memory_order_relaxed);
 	if (id != 0 && hh->info[index].id == id && (hh->info[index].flags & HOP_ROUTE_ENDED) &&
 		bucket_take(&hh->ended, w->now_ns, REL_ENDED_PERIOD_NS, REL_ENDED_BURST))
-		note_route(w, NOTE_RULE_END, id, RAIL_GONE_RULE, 0);
+		hop_route_note(w, NOTE_RULE_END, id, RAIL_GONE_RULE, 0);
 }
 
 // ---- the sink ----
 
 bool hop_sink_waits(const struct wctx *w, const struct hop *in, uint32_t index)
 {
-	return in->rel != NULL && is_mine(hop_hold(w), rule_at(w, index)) &&
+	return in->rel != NULL && hop_route_is_mine(hop_hold(w), hop_route_rule(w, index)) &&
 	       rel_hold_route_bufs(hop_hold(w)->hold, index) != 0;
 }
 
@@ -308,408 +292,8 @@ struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop)
 	if (!hh->sink_busy)
 		return NULL;
 	*id = hh->info[route].id;
-	*hop = ingress_hop(w, hh->info[route].in_tp);
+	*hop = hop_route_ingress(w, hh->info[route].in_tp);
 	return pkt.handle;
-}
-
-// ---- the end ----
-
-static const char *const reasons[] = {
-	[RAIL_GONE_HELD] = "transit node held too much of the route",
-	[RAIL_GONE_STALLED] = "route was held up for too long",
-	[RAIL_GONE_RESET] = "transport lost its state",
-	[RAIL_GONE_HOP_DOWN] = "transport is down",
-	[RAIL_GONE_RULE] = "rule is gone",
-	[RAIL_GONE_UNKNOWN_ID] = "route is not known",
-};
-
-static const char *reason_text(uint8_t reason)
-{
-	return reason < ARRAY_LEN(reasons) && reasons[reason] != NULL ? reasons[reason] : "ended";
-}
-
-static struct rte_mbuf *last_words(
-	struct wctx *w, uint8_t type, uint32_t next_id, const char *body, uint16_t len)
-{
-	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
-	uint8_t *p = m == NULL ? NULL
-			       : (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(ROUTE_HDR_LEN + len));
-
-	if (p == NULL) {
-		rte_pktmbuf_free(m);
-		count(w, W_frames_no_mbuf, 1);
-		return NULL;
-	}
-	route_hdr_put(p, type, next_id, len);
-	memcpy(p + ROUTE_HDR_LEN, body, len);
-	return m;
-}
-
-// Error and Close, for those who come after us. Returns how many.
-static unsigned make_last(struct wctx *w, uint32_t next_id, uint8_t reason, struct rte_mbuf *m[2])
-{
-	static const char close_body[1] = {ROUTE_CLOSE_REQUESTED};
-	const char *text = reason_text(reason);
-	unsigned n = 0;
-
-	m[n] = last_words(w, ROUTE_ERROR, next_id, text, (uint16_t)strlen(text));
-	n += m[n] != NULL;
-	m[n] = last_words(w, ROUTE_CLOSE, next_id, close_body, sizeof(close_body));
-	n += m[n] != NULL;
-	return n;
-}
-
-static void say_last(
-	struct wctx *w, struct rel_queue *q, uint32_t route, uint32_t next_id, uint8_t reason)
-{
-	struct rte_mbuf *m[2];
-	unsigned n = make_last(w, next_id, reason, m);
-
-	count(w, W_seal_in, n);
-	for (unsigned i = 0; i < n; i++) {
-		struct rel_pkt pkt = {.handle = m[i],
-			.len = m[i]->pkt_len,
-			.account = hop_hold(w)->account,
-			.bufs = 1};
-
-		if (!rel_queue_push(q, route, &pkt, REL_PUSH_LAST, w->now_ns))
-			drop(w, W_drop_route_ended, m[i]);
-	}
-}
-
-// Frees what the route holds; returns how many packets.
-static uint32_t empty_egress(
-	struct wctx *w, const struct hop_route *info, struct rel_queue *q, uint32_t route)
-{
-	struct hop *h = info->hop != 0 ? hop_by_handle(w, info->hop) : NULL;
-	struct rel_stats before, after;
-	uint32_t held;
-
-	if (h == NULL) {
-		held = rel_hold_route_bufs(hop_hold(w)->hold, route);
-		rel_queue_forget(q, route);
-		count(w, W_sink_freed, held);
-		return held;
-	}
-	rel_stats(h->rel->rel, &before);
-	rel_queue_abort(q, route, w->now_ns);
-	rel_stats(h->rel->rel, &after);
-	hop_rel_wake(w, h);
-	return (uint32_t)(after.tx_freed - before.tx_freed);
-}
-
-// The route ends here and now: what is held of it is freed. Whom to tell: those after us, those
-// before us. A static rule stays, for those at other nodes do, and begins anew.
-static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after, bool before)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct hop_route *info = hop_route_info(hh, route);
-	struct rel_queue *q = queue_of(w, info);
-	struct rule *r;
-	bool was_paused, stays, live;
-
-	if (q == NULL || !rel_queue_is_open(q, route))
-		return;
-	if (!is_of_rule(hh, route)) { // route id 0: what was held is gone, no more
-		rel_queue_abort(q, route, w->now_ns);
-		rel_queue_drain(q, route);
-		return;
-	}
-	r = rule_at(w, route);
-	live = atomic_load_explicit(&r->id, memory_order_relaxed) == info->id;
-	stays = (r->flags & RULE_STATIC) != 0;
-	was_paused = paused_del(w, route);
-	info->freed += empty_egress(w, info, q, route);
-	if (stays) {
-		if (was_paused && live)
-			tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
-	} else {
-		if (after && info->hop != 0)
-			say_last(w, q, route, r->next_id, reason);
-		if (before)
-			tell_ingress(w, info, HOP_MSG_GONE, 0, reason);
-		if (live)
-			note_route(w, NOTE_RULE_END, info->id, reason, 0);
-		info->flags |= HOP_ROUTE_ENDED;
-	}
-	if (info->hop == 0)
-		disown(w, route);
-	else
-		rel_queue_drain(q, route);
-}
-
-// The rule of an id that comes in by h, or NULL.
-static struct rule *rule_of(struct wctx *w, const struct hop *h, uint32_t id)
-{
-	struct rule *r = rule_lookup(w->rules, id);
-
-	return r != NULL && atomic_load_explicit(&r->in_tp, memory_order_relaxed) == h->tp ? r
-											   : NULL;
-}
-
-// Those before us have ended it, or we are about to tell them: what comes after is to learn it.
-static void end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8_t reason)
-{
-	struct rule *r = rule_of(w, h, id);
-	struct hop_msg msg = {.kind = HOP_MSG_END, .reason = reason, .id = id};
-	struct hop_hold *hh = hop_hold(w);
-
-	if (r == NULL)
-		return;
-	msg.index = (uint32_t)(r - w->rules->slots);
-	if (r->type == RULE_CONSUME) {
-		if (is_mine(hh, r))
-			end_route(w, msg.index, reason, false, false);
-		else if ((r->flags & RULE_STATIC) == 0)
-			note_route(w, NOTE_RULE_END, id, reason, 0);
-		return;
-	}
-	msg.hop = r->tx_hop;
-	if (!tell_hop(w, &msg) && (r->flags & RULE_STATIC) == 0)
-		note_route(w, NOTE_RULE_END, id, reason, 0);
-}
-
-// At the owner of the egress: the rule `id` ends because those before it did.
-static void on_end(struct wctx *w, struct hop *h, const struct hop_msg *msg)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct rule *r = rule_lookup(w->rules, msg->id);
-	struct rte_mbuf *m[2];
-	unsigned n;
-
-	if (r == NULL || (uint32_t)(r - w->rules->slots) != msg->index || r->tx_hop != h->handle)
-		return;
-	if (h->rel != NULL && hop_route_ready(w, h->handle, msg->index, r->next_id) &&
-		!(hh->info[msg->index].flags & HOP_ROUTE_ENDED)) {
-		end_route(w, msg->index, msg->reason, true, false);
-		return;
-	}
-	if ((r->flags & RULE_STATIC) != 0)
-		return;
-	note_route(w, NOTE_RULE_END, msg->id, msg->reason, 0);
-	if (h->rel != NULL || !h->up)
-		return;
-	n = make_last(w, r->next_id, msg->reason, m);
-	hop_tx_queue(w, h, m, n);
-}
-
-// ---- the main lcore takes a rule out, or asks ----
-
-// The rule is gone from the table; its slot waits for us.
-static void on_removed(struct wctx *w, const struct hop_msg *msg)
-{
-	struct hop_hold *hh = hop_hold(w);
-	uint32_t route = msg->index;
-	struct hop_route *info;
-
-	if (!is_of_rule(hh, route) || !is_mine(hh, rule_at(w, route)))
-		return;
-	info = &hh->info[route];
-	if (!rel_queue_is_open(hh->sink, route)) {
-		paused_del(w, route);
-		disown(w, route);
-		return;
-	}
-	if (info->flags & (HOP_ROUTE_ENDED | HOP_ROUTE_DRAINING))
-		return; // under way
-	if (msg->draining) {
-		// the Close may still be in a ring to us, behind data; not for long
-		if (msg->late || info->hop == 0)
-			rel_queue_drain(queue_of(w, info), route);
-		return;
-	}
-	if (rel_hold_route_bufs(hh->hold, route) != 0)
-		end_route(w, route, RAIL_GONE_RULE, true, true);
-	else
-		rel_queue_drain(queue_of(w, info), route);
-}
-
-static void on_idle(struct wctx *w, const struct hop_msg *msg)
-{
-	struct hop_hold *hh = hop_hold(w);
-
-	if (!is_of_rule(hh, msg->index) || !is_mine(hh, rule_at(w, msg->index)))
-		return;
-	if (rel_hold_route_bufs(hh->hold, msg->index) != 0)
-		atomic_store_explicit(
-			&rule_at(w, msg->index)->stamp_ds, w->now_ds, memory_order_relaxed);
-	else
-		note_route(w, NOTE_RULE_IDLE, msg->id, 0, 0);
-}
-
-static void on_sink_pause(struct wctx *w, const struct hop_msg *msg)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct rule *r = rule_lookup(w->rules, msg->id);
-
-	if (r == NULL || r->type != RULE_CONSUME ||
-		!hop_route_ready(w, 0, (uint32_t)(r - w->rules->slots), 0))
-		return;
-	if (msg->kind == HOP_MSG_SINK_PAUSE)
-		rel_queue_pause(hh->sink, (uint32_t)(r - w->rules->slots), msg->limit_s, w->now_ns);
-	else
-		rel_queue_resume(hh->sink, (uint32_t)(r - w->rules->slots), w->now_ns);
-	hh->sink_busy = true;
-}
-
-// ---- what has come ----
-
-static void on_ingress(struct wctx *w, struct hop *h, const struct hop_msg *msg)
-{
-	if (h->rel == NULL)
-		return;
-	if (msg->kind == HOP_MSG_PAUSE)
-		rel_pause(h->rel->rel, msg->id, msg->limit_s, w->now_ns);
-	else if (msg->kind == HOP_MSG_RESUME)
-		rel_resume(h->rel->rel, msg->id, w->now_ns);
-	else
-		rel_ingress_close(h->rel->rel, msg->id, msg->reason, w->now_ns);
-	hop_rel_wake(w, h);
-}
-
-void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id)
-{
-	if (in->rel == NULL)
-		return;
-	rel_unknown_id(in->rel->rel, id, w->now_ns);
-	hop_rel_wake(w, in);
-}
-
-void hop_message(struct wctx *w, const struct hop_msg *msg)
-{
-	struct hop *h;
-
-	if (hop_hold(w) == NULL)
-		return;
-	switch (msg->kind) {
-	case HOP_MSG_REMOVED:
-		on_removed(w, msg);
-		return;
-	case HOP_MSG_IDLE:
-		on_idle(w, msg);
-		return;
-	case HOP_MSG_SINK_PAUSE:
-	case HOP_MSG_SINK_RESUME:
-		on_sink_pause(w, msg);
-		return;
-	default:
-		break;
-	}
-	h = hop_by_handle(w, msg->hop);
-	if (h == NULL)
-		return;
-	if (msg->kind == HOP_MSG_END)
-		on_end(w, h, msg);
-	else
-		on_ingress(w, h, msg);
-}
-
-unsigned hop_messages(struct wctx *w)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct hop_msg msg;
-	unsigned n = 0;
-
-	while (n < REL_MSGS_TURN && rte_ring_sc_dequeue_elem(hh->msgs, &msg, sizeof(msg)) == 0) {
-		hop_message(w, &msg);
-		n++;
-	}
-	return n;
-}
-
-// ---- what the hold wants done ----
-
-static void on_done(struct wctx *w, uint32_t route)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct hop_route *info = hop_route_info(hh, route);
-
-	if (!is_of_rule(hh, route) || !is_mine(hh, rule_at(w, route)) ||
-		rel_queue_is_open(hh->sink, route))
-		return;
-	if (paused_del(w, route) && !(info->flags & HOP_ROUTE_ENDED))
-		tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
-	disown(w, route);
-}
-
-static void on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
-{
-	struct hop_rel *hr = h->rel;
-
-	if (ev->ok && h->trying && ev->size == hr->try_size) {
-		h->trying = false; // the peer is there
-		hr->try_size = 0;
-	}
-	if (ev->size == REL_PING_SIZE && hr->ping_ns != 0) {
-		uint64_t us = (w->now_ns - hr->ping_ns) / 1000;
-		struct dp_note n = {.kind = NOTE_HOP_RTT,
-			.hop = h->handle,
-			.tp = h->tp,
-			.value = us < 1 ? 1 : (uint32_t)us,
-			.cookie = hr->ping_cookie};
-
-		if (!ev->ok) { // once more, from the same moment
-			rel_probe(hr->rel, REL_PING_SIZE, w->now_ns);
-			hop_rel_wake(w, h);
-			return;
-		}
-		hr->ping_ns = 0;
-		hop_note(w, &n);
-	}
-}
-
-static void on_event(struct wctx *w, const struct rel_event *ev)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct hop *h = ev->link;
-
-	switch (ev->kind) {
-	case REL_EV_PAUSE:
-		if (!is_of_rule(hh, ev->route))
-			break;
-		paused_add(w, ev->route);
-		tell_ingress(w, &hh->info[ev->route], HOP_MSG_PAUSE, ev->limit_s, 0);
-		break;
-	case REL_EV_RESUME:
-		if (is_of_rule(hh, ev->route) && paused_del(w, ev->route))
-			tell_ingress(w, &hh->info[ev->route], HOP_MSG_RESUME, 0, 0);
-		break;
-	case REL_EV_CLOSE:
-		count(w, ev->reason == RAIL_GONE_STALLED ? W_routes_stalled : W_routes_held, 1);
-		end_route(w, ev->route, ev->reason, true, true);
-		break;
-	case REL_EV_GONE:
-		count(w, W_routes_gone, 1);
-		end_route(w, ev->route, ev->reason, false, true);
-		break;
-	case REL_EV_DONE:
-		on_done(w, ev->route);
-		break;
-	case REL_EV_EMPTY:
-		count(w, W_routes_emptied, 1);
-		end_after(w, h, ev->route_id, RAIL_GONE_RULE);
-		break;
-	case REL_EV_CLOSE_IN:
-		count(w, W_routes_held, 1);
-		rel_ingress_close(h->rel->rel, ev->route_id, ev->reason, w->now_ns);
-		hop_rel_wake(w, h);
-		end_after(w, h, ev->route_id, ev->reason);
-		break;
-	case REL_EV_PROBE:
-		on_probe(w, h, ev);
-		break;
-	case REL_EV_DOWN:
-		hop_shut(w, h, true, RAIL_CLOSE_REQUESTED, "no answer", 9);
-		break;
-	}
-}
-
-void hop_routes_turn(struct wctx *w)
-{
-	struct rel_event ev;
-
-	while (rel_hold_event(hop_hold(w)->hold, &ev))
-		on_event(w, &ev);
 }
 
 // The link is about to forget its routes. Those of static rules begin anew; the main lcore closes
@@ -724,7 +308,7 @@ void hop_routes_reset(struct wctx *w, struct hop *h)
 		next = info->next;
 		if (info->hop != h->handle)
 			continue;
-		paused_del(w, i - 1);
-		tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
+		hop_route_paused_del(w, i - 1);
+		hop_route_tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
 	}
 }

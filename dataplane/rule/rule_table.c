@@ -174,7 +174,7 @@ static void finish(struct rule_table *t, struct rule *r)
 
 static bool has_owner(const struct rule *r)
 {
-	// pairs with the release in hop_route.c
+	// pairs with the release in hop_route_disown()
 	return atomic_load_explicit(&r->route_owner, memory_order_acquire) != 0;
 }
 
