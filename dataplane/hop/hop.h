@@ -53,6 +53,11 @@ enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, uns
 struct hop *hop_tx_local(const struct wctx *w, uint32_t hop);
 // [worker: owner] Queue n <= BURST route packets of a hop that hop_tx_local() found in this turn.
 void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
+// [worker: owner] For a source of packets that has nobody to be told by: how many buffers more this
+// hop takes now (UINT_MAX: it does not count), and whether packets of the rule in that slot are to
+// wait (rail 4).
+unsigned hop_tx_room(const struct wctx *w, const struct hop *h);
+bool hop_tx_waits(const struct wctx *w, uint32_t route);
 // [worker: owner] Send a handshake message inside the link as a REKEY frame. false: no such hop
 // here, or it cannot send.
 bool hop_tx_rekey(struct wctx *w, uint32_t hop, const uint8_t *msg, uint32_t len);

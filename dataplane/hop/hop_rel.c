@@ -275,6 +275,26 @@ void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 	hop_rel_wake(w, h);
 }
 
+unsigned hop_tx_room(const struct wctx *w, const struct hop *h)
+{
+	const struct hop_hold *hh = hop_hold(w);
+	struct rel_hold_stats st;
+
+	if (h->rel == NULL)
+		return UINT_MAX;
+	rel_hold_stats(hh->hold, &st);
+	// half of the budget: what comes in by this worker's hops has the rest
+	return st.bufs < hh->max_bufs / 2 ? hh->max_bufs / 2 - st.bufs : 0;
+}
+
+bool hop_tx_waits(const struct wctx *w, uint32_t route)
+{
+	const struct hop_hold *hh = hop_hold(w);
+
+	return hh != NULL && route < hh->shared->n_rules &&
+	       (hh->info[route].flags & HOP_ROUTE_PAUSED) != 0;
+}
+
 // ---- datagrams out ----
 
 struct batch {

@@ -24,6 +24,15 @@ expect "packets in memory" test "$(json '.run.received')" -gt 1000
 same "strangers" "$(json '.run.duplicates + .run.reordered + .run.strange')" 0
 expect "latency" test "$(json '.run.latency_us | .p50 > 0 and .p50 <= .p99 and .p99 <= .max')" = true
 
+# the same, where what is lost is repeated
+bench -m reliable -R 20k -d 1s --warm-up 100ms -r 100 -s imix -c chacha20-poly1305 --drain 5s --max-loss 100%
+same "links" "$(json .setup.links)" reliable
+same "all of it in memory" "$(json '.run.received')" "$(json '.run.sent')"
+same "strangers" "$(json '.run.duplicates + .run.reordered + .run.strange')" 0
+rc=0
+bench -m reliable --prepare -R 20k || rc=$?
+same "prepared acks" $rc 2
+
 # a search, and thresholds
 bench -l -d 50ms --initial 50ms --trials 1 --width 20% --max-rate 100k --latency 50 --csv "$T/bench.csv" --max-loss 100%
 expect "NDR" test "$(json '.ndr.state')" != unfinished
@@ -55,6 +64,15 @@ expect "B forwarded them" test "$(counter B pkt_forwarded)" -ge "$(json '.run.re
 same "rules that it left" "$(sk B -j show rules | jq length)" 0
 same "transports that it left" "$(sk B -j show transports | jq length)" 0
 
+# by reliable links of the same node, which lose nothing and change their keys meanwhile
+bench "${ports[@]}" --api "$T/B/run/control.sock" -m reliable -R 2k -d 2s -r 20 -s 64,1300 --rekey 500ms --drain 5s --max-loss 100%
+same "all of it on the wire" "$(json '.run.received')" "$(json '.run.sent')"
+expect "reliable packets on the wire" test "$(json '.run.received')" -gt 2000
+same "strangers on the wire" "$(json '.run.strange + .run.duplicates + .run.reordered')" 0
+expect "re-keys of reliable links" test "$(json .keys)" -gt 4
+same "rules that it left" "$(sk B -j show rules | jq length)" 0
+same "transports that it left" "$(sk B -j show transports | jq length)" 0
+
 # the same node, set up beforehand; it dials, and re-keys each second
 "$BIN/skyrail-bench" "${ports[@]}" --key "$T/bench.key" --show-key >"$T/keys"
 same "keys" "$(wc -l <"$T/keys")" 2
@@ -66,5 +84,17 @@ bench "${ports[@]}" --key "$T/bench.key" --node-key "${PK[B]}" --no-dial -r 2 --
 expect "packets over rules of its own" test "$(json '.run.received')" -gt 2000
 same "strangers there" "$(json '.run.strange + .run.duplicates')" 0
 expect "its re-keys" test "$(json .keys)" -gt 4
+
+# as before, but reliable
+sk B rule del 1001 1002
+sk B transport del t0
+sk B transport del t1
+sk B transport add t0 "peer=$(sed -n 1p "$T/keys")" address=10.1.1.1:7780
+sk B transport add t1 "peer=$(sed -n 2p "$T/keys")" address=10.1.2.1:7781
+sk B rule add intermediary id=1003 next=2003 transport=t1 in=t0 --static
+sk B rule add intermediary id=1004 next=2004 transport=t0 in=t1 --static
+bench "${ports[@]}" --key "$T/bench.key" --node-key "${PK[B]}" --no-dial -m reliable -r 2 --in-id 1003 --out-id 2003 -R 1k -d 2s --drain 5s --max-loss 100%
+same "all of it over rules of its own" "$(json '.run.received')" "$(json '.run.sent')"
+expect "packets over rules of its own, reliable" test "$(json '.run.received')" -gt 1000
 wait_for 5 "books of B" books B
 nodes_end B

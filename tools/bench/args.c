@@ -37,6 +37,7 @@ static const char help_text[] =
 	"Traffic:\n"
 	"  -t, --transports N      links to the node (default: one per port or worker)\n"
 	"  -r, --routes N          routes in use (default 1)\n"
+	"  -m, --mode MODE         of the links: datagram (default) or reliable\n"
 	"      --same              routes leave by the transport by which they came\n"
 	"  -c, --cipher NAME       chacha20-poly1305, aes-256-gcm or none (default: none in\n"
 	"                          memory, chacha20-poly1305 on a port)\n"
@@ -306,6 +307,7 @@ static const struct option options[] = {
 	{"transports", required_argument, NULL, 't'},
 	{"routes", required_argument, NULL, 'r'},
 	{"same", no_argument, NULL, OPT_SAME},
+	{"mode", required_argument, NULL, 'm'},
 	{"cipher", required_argument, NULL, 'c'},
 	{"size", required_argument, NULL, 's'},
 	{"prepare", no_argument, NULL, OPT_PREPARE},
@@ -415,11 +417,17 @@ static int take_cipher(struct args *a, const char *v)
 static int take_traffic(struct args *a, int opt, const char *v)
 {
 	static const char *const kinds[] = {"mlr", "rfc2544", "none", NULL};
+	static const char *const modes[] = {"datagram", "reliable", NULL};
 	int word;
 
 	switch (opt) {
 	case 'c':
 		return take_cipher(a, v);
+	case 'm':
+		if (word_of(v, modes, &word) < 0)
+			return -EINVAL;
+		a->reliable = word == 1;
+		return 0;
 	case 's':
 		return args_sizes(v, a->size, &a->n_sizes);
 	case OPT_SEED:
@@ -584,6 +592,9 @@ static const char *check_rates(struct args *a)
 		return "--count measures no latency";
 	if (a->prepare && a->rate_is_max)
 		return "--prepare wants a rate";
+	// what a reliable link sends depends on what was acked, and acks are sealed
+	if (a->reliable && (a->prepare || a->count_only))
+		return "--prepare and --count are for links in datagram mode";
 	if (a->initial_s > a->duration_s)
 		return "--initial is longer than --duration";
 	return NULL;
@@ -662,7 +673,7 @@ int args_parse(struct args *a, int argc, char **argv, char err[ARGS_ERR_MAX])
 	};
 	optind = 0; // begin anew, also for a second call
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":lp:w:t:r:c:s:R:d:j:qVh", options, &at)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":lp:w:t:r:m:c:s:R:d:j:qVh", options, &at)) != -1) {
 		const char *name = optind > 0 && optind <= argc ? argv[optind - 1] : "";
 
 		if (opt == '?' || opt == ':') {

@@ -67,6 +67,7 @@ struct args {
 	uint32_t queue_len; // ditto: descriptors of its ports' queues, a power of two
 	uint32_t n_transports;
 	uint32_t n_routes;
+	bool reliable; // links in reliable mode
 	bool same_transport; // routes leave by the transport by which they came
 	enum aead_cipher cipher;
 	// the traffic

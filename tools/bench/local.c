@@ -158,3 +158,12 @@ int local_ring_port(const char *name, struct rte_ring **rx, unsigned n_rx, struc
 		rc = rte_eth_tx_queue_setup(*port, (uint16_t)q, RING_DESCS, SOCKET_ID_ANY, NULL);
 	return rc != 0 ? rc : rte_eth_dev_start(*port);
 }
+
+void local_ring_close(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+
+	rte_eth_dev_stop(port);
+	if (rte_eth_dev_info_get(port, &info) == 0)
+		rte_dev_remove(info.device);
+}

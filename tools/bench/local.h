@@ -64,3 +64,5 @@ int local_link(struct adj_table *adjs, struct hop_table *hops, const struct loca
 // A started ring device with one queue per ring. 0 or -errno.
 int local_ring_port(const char *name, struct rte_ring **rx, unsigned n_rx, struct rte_ring **tx,
 	unsigned n_tx, struct rte_mempool *pool, uint16_t *port);
+// The device is gone, and its name free again; the rings stay the caller's.
+void local_ring_close(uint16_t port);

@@ -341,7 +341,10 @@ static int start(struct bench *b)
 	rc = eal_start(b);
 	if (rc < 0)
 		return rc;
-	return a->mode == ARGS_WIRE ? wire_start(b) : memory_start(b);
+	rc = a->mode == ARGS_WIRE ? wire_start(b) : memory_start(b);
+	if (rc == 0 && a->reliable && traffic_routes(&b->traffic, b->trial.peer) < 0)
+		return failed("the links take no routes");
+	return rc;
 }
 
 static void end(struct bench *b)

@@ -29,6 +29,7 @@ enum {
 	NODE_INDEX = 0x55550000,
 	BENCH_KEY = 0x41,
 	NODE_KEY = 0x42,
+	REL_BUFS = 8192, // that a worker, or the bench, keeps for reliable links
 	TABLE_BITS = 11, // of receiver indices: more than ARGS_TRANSPORTS_MAX
 };
 
@@ -60,7 +61,9 @@ static uint32_t mbufs(const struct args *a)
 	// in both directions of each port, from each worker
 	uint32_t rings = n_workers(a) * (n_workers(a) + 1);
 
-	return MBUFS_BASE + n_workers(a) * MBUFS_WORKER + rings * a->queue_len - 1;
+	uint32_t kept = a->reliable ? (n_workers(a) + 1) * REL_BUFS : 0;
+
+	return MBUFS_BASE + n_workers(a) * MBUFS_WORKER + rings * a->queue_len + kept - 1;
 }
 
 static uint32_t data_room(const struct args *a)
@@ -91,6 +94,7 @@ uint64_t memory_need(const struct args *a)
 	n += (uint64_t)mbufs(a) *
 	     ((data_room(a) + MBUF_OVERHEAD + PAGE - 1) & ~(uint64_t)(PAGE - 1));
 	n += (uint64_t)sizeof(struct rule) << rule_bits(a);
+	n += peer_need(a->reliable ? a->n_routes : 0);
 	return n + (uint64_t)(a->n_transports + 2) * 2 * HOP;
 }
 
@@ -178,6 +182,7 @@ static int node_make(struct memory *m)
 		.rx_index_bits = TABLE_BITS,
 		.udp_port = node_addr.port,
 		.idle = IDLE_POLL,
+		.rel_bufs = m->args->reliable ? REL_BUFS : 0,
 	};
 	const char *what;
 	unsigned lcore, w = 0;
@@ -228,6 +233,7 @@ static int link_make(struct memory *m, struct traffic *t, unsigned i)
 		.tx_byte = m->loopback ? NODE_KEY : BENCH_KEY,
 		.cipher = m->args->cipher,
 		.initiator = true,
+		.reliable = m->args->reliable,
 		.port = m->port[p],
 		.mtu = MTU,
 		.self = bench_addr,
@@ -333,6 +339,8 @@ static int peer_make(struct memory *m, peer_sink sink, void *sink_ctx)
 		.rx_index_bits = TABLE_BITS,
 		.udp_port = bench_addr.port,
 		.n_udp = 1,
+		.n_routes = m->args->reliable ? m->args->n_routes : 0,
+		.rel_bufs = REL_BUFS,
 		.sink = sink,
 		.sink_ctx = sink_ctx});
 	if (m->peer == NULL)
@@ -353,6 +361,8 @@ struct memory *memory_open(const struct args *a, struct traffic *t, peer_sink si
 	if (rc == 0) {
 		m->args = a;
 		m->loopback = a->mode == ARGS_LOOPBACK;
+		for (unsigned p = 0; p < ARGS_WORKERS_MAX; p++)
+			m->port[p] = m->node_port[p] = RTE_MAX_ETHPORTS; // none yet
 		what = "ring devices";
 		rc = ports_make(m);
 	}
@@ -400,9 +410,9 @@ void memory_close(struct memory *m)
 	local_close(&m->node);
 	peer_free(m->peer);
 	for (unsigned p = 0; p < m->n_ports; p++) {
-		rte_eth_dev_stop(m->port[p]);
+		local_ring_close(m->port[p]);
 		if (!m->loopback)
-			rte_eth_dev_stop(m->node_port[p]);
+			local_ring_close(m->node_port[p]);
 	}
 	for (unsigned p = 0; p < m->n_ports; p++) {
 		drain(m->in[p]);

@@ -60,8 +60,8 @@ int node_api_transports(struct node_api *n, const struct args *a, const struct k
 		[AEAD_NONE] = API_CIPHER_NONE};
 
 	for (unsigned i = 0; i < a->n_transports; i++) {
-		struct api_transport_add m = {
-			.cipher = ciphers[a->cipher], .mode = API_MODE_DATAGRAM};
+		struct api_transport_add m = {.cipher = ciphers[a->cipher],
+			.mode = a->reliable ? API_MODE_RELIABLE : API_MODE_DATAGRAM};
 		int rc;
 
 		name_of(m.name, i);

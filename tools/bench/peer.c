@@ -1,5 +1,5 @@
-// A worker's turn without rules: receive, sort, open, hand to the sink; timers; seal and send. What
-// a trial needs and no more: no hand-off, no sleeping, no exception path.
+// A worker's turn without forwarding: receive, sort, open, hand to the sink; timers; seal and send.
+// What a trial needs and no more: no hand-off, no sleeping, no exception path.
 
 #include "tools/bench/peer.h"
 
@@ -226,12 +226,63 @@ uint64_t peer_refused(const struct peer *p)
 	return n;
 }
 
+// ---- routes ----
+
+static unsigned rule_bits(uint32_t n)
+{
+	unsigned bits = RULE_BITS_MIN;
+
+	while (1u << bits < n)
+		bits++;
+	return bits;
+}
+
+uint64_t peer_need(uint32_t n_routes)
+{
+	return n_routes == 0 ? 0 : (uint64_t)sizeof(struct rule) << rule_bits(n_routes);
+}
+
+int peer_route_add(struct peer *p, uint32_t nr, uint32_t id, uint32_t hop)
+{
+	const struct cmd_rule_add c = {.id = 1u << p->rules.bits | nr,
+		.next_id = id,
+		.tx_hop = hop,
+		.in_tp = RULE_IN_LOCAL,
+		.flags = RULE_STATIC,
+		.type = RULE_FORWARD};
+
+	return nr <= p->rules.mask ? rule_table_add(&p->rules, &c, p->w.now_ds) : -EINVAL;
+}
+
 // ---- begin and end ----
+
+static int tables_new(struct peer *p, const struct peer_conf *conf)
+{
+	int rc = 0;
+
+	p->w.reclaim = reclaim_new(1);
+	if (p->w.reclaim == NULL)
+		return -ENOMEM;
+	if (conf->n_routes > 0)
+		rc = rule_table_init(
+			&p->rules, rule_bits(conf->n_routes), SOCKET_ID_ANY, p->w.reclaim);
+	if (rc < 0)
+		return rc;
+	p->w.rules = &p->rules;
+	p->w.hops = hop_table_new(&(struct hop_table_conf){.hop_max = conf->hop_max,
+		.rx_index_bits = (uint8_t)conf->rx_index_bits,
+		.n_workers = 1,
+		.rel_bufs = conf->n_routes > 0 ? conf->rel_bufs : 0,
+		.rules = &p->rules});
+	p->w.adjs = adj_table_new(conf->hop_max, p->w.reclaim);
+	return p->w.hops == NULL || p->w.adjs == NULL ? -ENOMEM : 0;
+}
 
 struct peer *peer_new(const struct peer_conf *conf)
 {
 	struct peer *p = rte_zmalloc("peer", sizeof(*p), 64);
 	void *ciphers = rte_zmalloc("ciphers", aead_ctx_size(), 64);
+	int rc;
 
 	if (p == NULL || ciphers == NULL) {
 		rte_free(ciphers);
@@ -257,14 +308,10 @@ struct peer *peer_new(const struct peer_conf *conf)
 	p->w.udp_port = conf->udp_port;
 	p->w.tsc_hz = rte_get_tsc_hz();
 	p->w.rng = rte_rdtsc() | 1;
-	p->w.reclaim = reclaim_new(1);
-	p->w.hops = hop_table_new(&(struct hop_table_conf){.hop_max = conf->hop_max,
-		.rx_index_bits = (uint8_t)conf->rx_index_bits,
-		.n_workers = 1});
-	p->w.adjs = p->w.reclaim == NULL ? NULL : adj_table_new(conf->hop_max, p->w.reclaim);
-	if (p->w.hops == NULL || p->w.adjs == NULL) {
+	rc = tables_new(p, conf);
+	if (rc < 0) {
 		peer_free(p);
-		return errno_null(ENOMEM);
+		return errno_null(-rc);
 	}
 	reclaim_online(p->w.reclaim, 0);
 	return p;
@@ -280,6 +327,8 @@ void peer_free(struct peer *p)
 		hop_table_free(p->w.hops);
 	if (p->w.adjs != NULL)
 		adj_table_free((struct adj_table *)(uintptr_t)p->w.adjs);
+	if (p->rules.slots != NULL)
+		rule_table_fini(&p->rules);
 	if (p->w.reclaim != NULL)
 		reclaim_free(p->w.reclaim);
 	rte_free(p->w.aead);

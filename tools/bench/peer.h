@@ -1,6 +1,8 @@
 // Our end of the links to the node under test: the data plane's own hops (seal, open, replay
-// window, keep-alive), driven by one thread without rules. Route packets that arrive go to `sink`;
-// handshakes, and frames that are none of ours, to whoever set a callback for them.
+// window, keep-alive; order, acks and pauses where they are reliable), driven by one thread. Route
+// packets that arrive go to `sink`; handshakes, and frames that are none of ours, to whoever set a
+// callback for them. Packets that leave by a reliable hop belong to routes (peer_route_add()),
+// whose number they carry in hash.usr.
 //
 // Everything is of the thread that made it (the main lcore). Open, because the generator fills
 // packets where the hop seals them.
@@ -9,6 +11,7 @@
 #include "dataplane/hop/hop_table.h"
 #include "dataplane/io/encap.h"
 #include "dataplane/io/parse.h"
+#include "dataplane/rule/rule_table.h"
 #include "dataplane/worker/wctx.h"
 #include "lib/shm/stats.h"
 
@@ -32,6 +35,8 @@ struct peer_conf {
 	unsigned rx_index_bits;
 	uint16_t udp_port; // and the n_udp - 1 above it
 	uint16_t n_udp;
+	uint32_t n_routes; // by reliable links; 0: there are none
+	uint32_t rel_bufs; // buffers that those links may keep
 	peer_sink sink;
 	void *sink_ctx;
 	struct peer_ops ops;
@@ -41,6 +46,7 @@ struct peer_conf {
 struct peer {
 	struct wctx w; // first: hops know nothing else
 	struct stats_worker stats;
+	struct rule_table rules; // of routes
 	peer_sink sink;
 	void *sink_ctx;
 	struct peer_ops ops;
@@ -60,6 +66,10 @@ struct peer *peer_new(const struct peer_conf *conf);
 void peer_free(struct peer *p);
 // Use this started device: queues 0..n_rxq-1 to receive, queue 0 to send.
 void peer_port(struct peer *p, uint16_t port, uint16_t n_rxq, uint16_t mtu);
+// Bytes of EAL memory for n routes.
+uint64_t peer_need(uint32_t n_routes);
+// Packets with number nr < n_routes are for that id, by that reliable hop. 0 or -errno.
+int peer_route_add(struct peer *p, uint32_t nr, uint32_t id, uint32_t hop);
 // Now, on the monotonic clock, by the TSC.
 uint64_t peer_now_ns(const struct peer *p);
 // Receive, answer, send what was pushed. Returns the number of frames that came.

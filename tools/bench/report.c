@@ -122,8 +122,12 @@ void report_row_text(const struct report_row *row, FILE *out)
 		r->duration_s, (unsigned long long)r->sent,
 		(unsigned long long)(r->intended > r->received ? r->intended - r->received : 0),
 		row->loss * 100);
-	if (r->unsent > 0)
-		fprintf(out, "  unsent %llu", (unsigned long long)r->unsent);
+	if (r->unsent > r->held)
+		fprintf(out, "  unsent %llu", (unsigned long long)(r->unsent - r->held));
+	if (r->held > 0)
+		fprintf(out, "  held %llu", (unsigned long long)r->held);
+	if (r->retransmitted > 0)
+		fprintf(out, "  again %llu", (unsigned long long)r->retransmitted);
 	if (r->missed > 0)
 		fprintf(out, "  missed %llu", (unsigned long long)r->missed);
 	if (r->late > 0)

@@ -60,10 +60,11 @@ static json_t *setup(const struct report *r)
 						     "weight", (int)a->size[i].weight));
 	for (unsigned i = 0; i < a->n_ports; i++)
 		json_array_append_new(ports, json_string(a->port[i].device));
-	return json_pack("{s:s, s:s, s:s, s:o, s:f, s:f, s:i, s:i, s:i, s:i, s:o, s:b, s:b, s:f}",
-		"mode", mode[a->mode], "search", search[a->search], "cipher",
-		aead_cipher_name(a->cipher), "sizes", sizes, "mean_payload", r->payload_len,
-		"mean_frame", r->frame_len, "workers",
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:o, s:f, s:f, s:i, s:i, s:i, s:i, s:o, s:b, s:b, s:f}",
+		"mode", mode[a->mode], "links", a->reliable ? "reliable" : "datagram", "search",
+		search[a->search], "cipher", aead_cipher_name(a->cipher), "sizes", sizes,
+		"mean_payload", r->payload_len, "mean_frame", r->frame_len, "workers",
 		a->mode == ARGS_MEMORY ? (int)a->n_workers : 0, "rules",
 		a->mode == ARGS_MEMORY ? (int)a->n_rules : 0, "transports", (int)a->n_transports,
 		"routes", (int)a->n_routes, "ports", ports, "prepared", a->prepare, "counted_only",
@@ -85,6 +86,10 @@ static json_t *row_json(const struct report *r, const struct report_row *row)
 	set_count(o, "intended", t->intended);
 	set_count(o, "sent", t->sent);
 	set_count(o, "unsent", t->unsent);
+	if (r->args->reliable) {
+		set_count(o, "held", t->held);
+		set_count(o, "retransmitted", t->retransmitted);
+	}
 	set_count(o, "refused", t->refused);
 	set_count(o, "late", t->late);
 	set_count(o, "missed", t->missed);
@@ -182,24 +187,25 @@ static void row_csv(const struct report *r, const struct report_row *row, FILE *
 		(unsigned long long)t->missed, (unsigned long long)t->late,
 		(unsigned long long)t->refused, t->rx_pps, gbps(r, t->rx_pps));
 	if (t->opened)
-		fprintf(out, ",%llu,%llu,%.3f,%.3f,%.3f,%.3f,%.3f\n",
+		fprintf(out, ",%llu,%llu,%.3f,%.3f,%.3f,%.3f,%.3f,%llu,%llu\n",
 			(unsigned long long)t->duplicates, (unsigned long long)t->reordered,
-			row->p50_us, row->p90_us, row->p99_us, row->p999_us, row->max_us);
+			row->p50_us, row->p90_us, row->p99_us, row->p999_us, row->max_us,
+			(unsigned long long)t->held, (unsigned long long)t->retransmitted);
 	else
-		fputs(",,,,,,,\n", out);
+		fputs(",,,,,,,,,\n", out);
 }
 
 static void bound_csv(
 	const struct report *r, const char *name, const struct search_bound *b, FILE *out)
 {
-	fprintf(out, "%s,%llu,,,,,,,,,,%.6g,%.6g,,,,,,,\n", name, (unsigned long long)b->lower_pps,
-		b->forwarded_pps, gbps(r, b->forwarded_pps));
+	fprintf(out, "%s,%llu,,,,,,,,,,%.6g,%.6g,,,,,,,,,\n", name,
+		(unsigned long long)b->lower_pps, b->forwarded_pps, gbps(r, b->forwarded_pps));
 }
 
 int report_csv(const struct report *r, FILE *out)
 {
 	fputs("kind,pps,duration_s,sent,received,lost,loss,unsent,missed,late,refused,rx_pps,rx_gbps,"
-	      "duplicates,reordered,p50_us,p90_us,p99_us,p99.9_us,max_us\n",
+	      "duplicates,reordered,p50_us,p90_us,p99_us,p99.9_us,max_us,held,retransmitted\n",
 		out);
 	for (unsigned i = 0; i < r->n_rows; i++)
 		row_csv(r, &r->row[i], out);

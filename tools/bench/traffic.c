@@ -42,7 +42,8 @@ int traffic_init(struct traffic *t, const struct args *a, bool ip6)
 	}
 	t->n_sizes = total;
 	t->payload_len = sum / total;
-	t->frame_len = t->payload_len + ROUTE_HDR_LEN + 1 + RAIL_DATA_OVERHEAD +
+	t->frame_len = t->payload_len + ROUTE_HDR_LEN + RAIL_DATA_OVERHEAD +
+		       (a->reliable ? RAIL_SEQ_HDR_LEN : 1) +
 		       (ip6 ? TRAFFIC_HDR6_LEN : TRAFFIC_HDR4_LEN);
 	t->size = calloc(total, sizeof(t->size[0]));
 	t->link = calloc(t->n_links, sizeof(t->link[0]));
@@ -63,6 +64,15 @@ void traffic_fini(struct traffic *t)
 	free(t->link);
 	free(t->flow);
 	*t = (struct traffic){0};
+}
+
+int traffic_routes(const struct traffic *t, struct peer *p)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < t->n_flows && rc == 0; i++)
+		rc = peer_route_add(p, i, t->flow[i].in_id, t->link[i % t->n_links].hop);
+	return rc;
 }
 
 void traffic_shuffle(uint32_t *order, uint32_t n, uint32_t seed)

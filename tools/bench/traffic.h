@@ -42,6 +42,9 @@ struct traffic {
 // 0 or -ENOMEM. Hops, ports and ids are the caller's to fill in.
 int traffic_init(struct traffic *t, const struct args *a, bool ip6);
 void traffic_fini(struct traffic *t);
+// Each flow becomes a route of the peer, once ids and hops are known: what leaves by reliable links
+// belongs to one. 0 or -errno.
+int traffic_routes(const struct traffic *t, struct peer *p);
 // 0 .. n - 1 in a random order: places of rules, so that the node's table is not walked in order.
 void traffic_shuffle(uint32_t *order, uint32_t n, uint32_t seed);
 // A new trial: arrivals are counted from zero.
@@ -59,22 +62,34 @@ static inline struct traffic_link *traffic_next_link(struct traffic *t)
 	return l;
 }
 
+// The flow whose turn it is on a link, and the next one's turn.
+static inline uint32_t traffic_flow_at(const struct traffic *t, const struct traffic_link *l)
+{
+	return l->cursor * t->n_links + (uint32_t)(l - t->link);
+}
+
+static inline void traffic_pass(struct traffic_link *l)
+{
+	if (++l->cursor == l->n_flows)
+		l->cursor = 0;
+}
+
 // Fill an empty mbuf with the next probe of a link. due_ns: from the start of the trial.
 static inline void traffic_fill(
 	struct traffic *t, struct traffic_link *l, struct rte_mbuf *m, uint64_t due_ns)
 {
-	uint32_t nr = l->cursor * t->n_links + (uint32_t)(l - t->link);
+	uint32_t nr = traffic_flow_at(t, l);
 	struct traffic_flow *f = &t->flow[nr];
 	uint16_t len = t->size[t->size_at];
 	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
 
 	if (++t->size_at == t->n_sizes)
 		t->size_at = 0;
-	if (++l->cursor == l->n_flows)
-		l->cursor = 0;
+	traffic_pass(l);
 	route_hdr_put(p, ROUTE_DATA, f->in_id, len);
 	flow_put(p + ROUTE_HDR_LEN,
 		&(struct flow_mark){.run = t->run, .flow = nr, .seq = f->sent++, .due_ns = due_ns});
 	m->data_len = (uint16_t)(ROUTE_HDR_LEN + len);
 	m->pkt_len = m->data_len;
+	m->hash.usr = nr; // slot of the rule that a reliable link's route belongs to
 }

@@ -13,6 +13,8 @@ enum {
 	GRACE_NS = 5000000, // for packets that are due at the end
 	POLL_TURNS = 1024,
 	DRAIN_MIN_NS = 1000000,
+	HELD_NS = 1000000, // held back so shortly before the end: for this reason unsent
+	ROUTES_TRIED = 64, // in search of one that need not wait
 };
 
 // ---- what arrives ----
@@ -65,26 +67,56 @@ struct pace {
 	uint64_t end_ns; // from the start
 };
 
-static int send_burst(struct trial *t, const struct pace *p, unsigned n, uint64_t now_ns)
+// Turn to a route of the link that need not wait; false: none was found.
+static bool turn_to_ready(struct trial *t, struct traffic_link *l)
+{
+	for (unsigned i = 0; i < ROUTES_TRIED && i < l->n_flows; i++) {
+		if (!hop_tx_waits(&t->peer->w, traffic_flow_at(t->traffic, l)))
+			return true;
+		traffic_pass(l);
+	}
+	return false;
+}
+
+// How many of n packets that are due the link takes: they are in m.
+static unsigned fill_burst(struct trial *t, const struct pace *p, struct traffic_link *l,
+	struct rte_mbuf **m, unsigned n, uint64_t now_ns)
 {
 	struct trial_result *r = t->r;
-	struct traffic_link *l = traffic_next_link(t->traffic);
-	struct rte_mbuf *m[BURST];
+	unsigned i;
 
-	if (rte_pktmbuf_alloc_bulk(t->peer->w.pool, m, n) != 0)
-		return 0; // all are under way: these become late
-	for (unsigned i = 0; i < n; i++) {
+	for (i = 0; i < n && turn_to_ready(t, l); i++) {
 		uint64_t due_ns =
 			p->gap_ns > 0 ? (uint64_t)((double)(r->sent + i) * p->gap_ns) : now_ns;
 
 		r->late += now_ns > due_ns + TRIAL_LATE_NS;
 		traffic_fill(t->traffic, l, m[i], due_ns);
 	}
-	if (hop_tx_push(&t->peer->w, l->hop, m, n) != HOP_PUSHED) {
-		rte_pktmbuf_free_bulk(m, n);
+	return i;
+}
+
+static int send_burst(struct trial *t, const struct pace *p, unsigned n, uint64_t now_ns)
+{
+	struct traffic_link *l = traffic_next_link(t->traffic);
+	const struct hop *h = hop_tx_local(&t->peer->w, l->hop);
+	struct rte_mbuf *m[BURST];
+	unsigned room, k;
+
+	if (h == NULL)
+		return -ENOTCONN;
+	if (rte_pktmbuf_alloc_bulk(t->peer->w.pool, m, n) != 0)
+		return 0; // all are under way: these become late
+	room = hop_tx_room(&t->peer->w, h);
+	k = fill_burst(t, p, l, m, room < n ? room : n, now_ns);
+	if (k < n) {
+		rte_pktmbuf_free_bulk(m + k, n - k);
+		t->held_ns = now_ns;
+	}
+	if (k > 0 && hop_tx_push(&t->peer->w, l->hop, m, k) != HOP_PUSHED) {
+		rte_pktmbuf_free_bulk(m, k);
 		return -ENOTCONN;
 	}
-	r->sent += n;
+	t->r->sent += k;
 	return 0;
 }
 
@@ -158,19 +190,16 @@ static void run_drain(struct trial *t, double drain_s)
 	uint64_t last_ns = peer_now_ns(t->peer), now_ns = last_ns, seen = received(t);
 	uint64_t pause_ns = (uint64_t)(drain_s * 1e9);
 
-	if (pause_ns < DRAIN_MIN_NS)
-		pause_ns = DRAIN_MIN_NS;
-	while (now_ns - last_ns < pause_ns && !stopped(t)) {
+	do {
+		// the last one came: duplicates may still come, but no more is owed
+		if (seen >= t->r->sent - t->r->refused || pause_ns < DRAIN_MIN_NS)
+			pause_ns = DRAIN_MIN_NS;
 		peer_turn(t->peer);
 		now_ns = peer_now_ns(t->peer);
-		if (received(t) == seen)
-			continue;
+		if (received(t) != seen)
+			last_ns = now_ns;
 		seen = received(t);
-		last_ns = now_ns;
-		// the last one: duplicates may still come, but no more is owed
-		if (seen >= t->r->sent - t->r->refused)
-			pause_ns = DRAIN_MIN_NS;
-	}
+	} while (now_ns - last_ns < pause_ns && !stopped(t));
 }
 
 static struct pace pace_of(struct trial *t, const struct trial_conf *c)
@@ -197,15 +226,27 @@ static uint64_t missed(const struct trial *t)
 	return t->missed != NULL ? t->missed(t->poll_ctx) : 0;
 }
 
-static void sum_up(
-	struct trial *t, const struct pace *p, uint64_t refused_before, uint64_t missed_before)
+static uint64_t retransmitted(const struct trial *t)
+{
+	return stat_get(&t->peer->stats.c[W_rel_retransmitted]);
+}
+
+// What was counted before the trial.
+struct before {
+	uint64_t refused, missed, retransmitted;
+};
+
+static void sum_up(struct trial *t, const struct pace *p, const struct before *b)
 {
 	struct trial_result *r = t->r;
 
 	r->intended = p->total == UINT64_MAX ? r->sent : p->total;
 	r->unsent = r->intended - r->sent;
-	r->refused += peer_refused(t->peer) - refused_before;
-	r->missed = missed(t) - missed_before;
+	if (t->held_ns != 0 && r->took_s * 1e9 - (double)t->held_ns < HELD_NS)
+		r->held = r->unsent;
+	r->refused += peer_refused(t->peer) - b->refused;
+	r->missed = missed(t) - b->missed;
+	r->retransmitted = retransmitted(t) - b->retransmitted;
 	r->duration_s = (double)p->end_ns * 1e-9;
 	if (t->count_only)
 		r->received = t->peer->counted;
@@ -218,7 +259,9 @@ static void sum_up(
 int trial_run(struct trial *t, const struct trial_conf *c, struct trial_result *r)
 {
 	struct pace p = pace_of(t, c);
-	uint64_t refused = peer_refused(t->peer), missed_before = missed(t);
+	const struct before b = {.refused = peer_refused(t->peer),
+		.missed = missed(t),
+		.retransmitted = retransmitted(t)};
 	int rc = 0;
 
 	memset(r, 0, sizeof(*r));
@@ -232,11 +275,12 @@ int trial_run(struct trial *t, const struct trial_conf *c, struct trial_result *
 		rc = prepare_fill(t->prepare, t->peer, t->traffic, p.total, p.gap_ns);
 	t->peer->frozen = t->prepare != NULL;
 	t->r = r;
+	t->held_ns = 0;
 	t->start_ns = peer_now_ns(t->peer);
 	if (rc == 0)
 		rc = run_sending(t, &p);
 	run_drain(t, c->drain_s);
-	sum_up(t, &p, refused, missed_before);
+	sum_up(t, &p, &b);
 	t->r = NULL;
 	t->peer->count_len = 0;
 	t->peer->frozen = false;

@@ -3,7 +3,7 @@
 // The load is open: packet k is due k / rate after the start, whatever happened before. One that
 // leaves late carries the time when it was due, so its wait counts as latency; what could not leave
 // before the end counts as lost, and is told apart, for then the generator was too slow and not the
-// node.
+// node. A reliable link takes what it may and no more; what it holds back leaves late, or never.
 #pragma once
 
 #include "tools/bench/hist.h"
@@ -27,7 +27,10 @@ struct trial_result {
 	uint64_t intended;
 	uint64_t sent; // given to the device, or refused by it
 	uint64_t refused; // by the device: its ring was full. Counts as lost
-	uint64_t unsent; // intended, but the generator did not manage it
+	uint64_t unsent; // intended, but it did not leave before the end
+	uint64_t held; // of those: reliable links held them back. The others the generator was too
+		       // slow for
+	uint64_t retransmitted; // frames that our reliable links sent once more
 	uint64_t late;
 	uint64_t missed; // came back, but we were too slow to take it. Counts as lost
 	uint64_t received; // without duplicates
@@ -52,6 +55,7 @@ struct trial {
 	// of the run
 	struct trial_result *r;
 	uint64_t start_ns;
+	uint64_t held_ns; // when a link took less than was due, from the start
 };
 
 // 0, -EINTR when stopped, -ENOTCONN when a link went down.
@@ -64,10 +68,11 @@ static inline double trial_loss(const struct trial_result *r)
 		       ? 0
 		       : 1 - (double)r->received / (double)r->intended;
 }
-// Most of what was lost is the bench's own loss: it was too slow to send or to receive.
+// Most of what was lost is the bench's own loss: it was too slow to send or to receive. What links
+// hold back is no loss of the bench.
 static inline bool trial_is_limited(const struct trial_result *r)
 {
 	uint64_t lost = r->received < r->intended ? r->intended - r->received : 0;
 
-	return (r->unsent + r->missed) * 2 > lost && lost > 0;
+	return (r->unsent - r->held + r->missed) * 2 > lost && lost > 0;
 }

@@ -22,6 +22,7 @@ enum {
 	TABLE_BITS = 13, // of receiver indices: 4 for each of ARGS_TRANSPORTS_MAX
 	HOP_LEN = 64 << 10,
 	BASE_LEN = 64 << 20,
+	REL_POOL_PCT = 60, // of our buffers that reliable links may keep, as at a node
 };
 
 unsigned wire_port_asks(const struct args *a, struct port_ask *asks)
@@ -47,8 +48,8 @@ uint64_t wire_need(const struct args *a)
 
 	for (unsigned i = 0; i < n; i++)
 		mtu = port_mtu_guess(&asks[i]) > mtu ? port_mtu_guess(&asks[i]) : mtu;
-	return BASE_LEN + port_pool_bytes(n, 1, mtu, true) +
-	       (uint64_t)(a->n_transports + 2) * HOP_LEN;
+	return BASE_LEN + peer_need(a->reliable ? a->n_routes : 0) +
+	       port_pool_bytes(n, 1, mtu, true) + (uint64_t)(a->n_transports + 2) * HOP_LEN;
 }
 
 // ---- ports ----
@@ -308,11 +309,15 @@ const char *wire_trouble(const struct wire *w)
 
 static int peer_make(struct wire *w, peer_sink sink, void *sink_ctx)
 {
-	w->peer = peer_new(&(struct peer_conf){.pool = port_set_pool(w->ports, SOCKET_ID_ANY),
+	struct rte_mempool *pool = port_set_pool(w->ports, SOCKET_ID_ANY);
+
+	w->peer = peer_new(&(struct peer_conf){.pool = pool,
 		.hop_max = w->args->n_transports + ARGS_PORTS_MAX + 2,
 		.rx_index_bits = TABLE_BITS,
 		.udp_port = w->args->udp_port,
 		.n_udp = (uint16_t)w->n_links,
+		.n_routes = w->args->reliable ? w->args->n_routes : 0,
+		.rel_bufs = pool->size / 100 * REL_POOL_PCT,
 		.sink = sink,
 		.sink_ctx = sink_ctx,
 		.ops = {.handshake = wire_hs_take, .rekey = wire_hs_rekey, .other = on_other},

@@ -23,6 +23,11 @@ static struct rail_hs_self self_of(const struct wire_link *l)
 	return (struct rail_hs_self){.pk = &l->pk, .sk = &l->sk};
 }
 
+static uint8_t mode_of(const struct wire *w)
+{
+	return w->args->reliable ? RAIL_MODE_RELIABLE : RAIL_MODE_DATAGRAM;
+}
+
 static struct rail_hs_offer offer_of(const struct wire *w, struct wire_link *l)
 {
 	const struct wire_port *p = &w->port[l->port];
@@ -34,7 +39,7 @@ static struct rail_hs_offer offer_of(const struct wire *w, struct wire_link *l)
 		.rx_index = (randombytes_random() | 1u << 31) << 16 |
 			    (nr * INDEX_SERIALS + l->serial++ % INDEX_SERIALS),
 		.payload_max = (uint16_t)(p->mtu - (v4 ? 28 : 48)),
-		.mode = RAIL_MODE_DATAGRAM,
+		.mode = mode_of(w),
 		.ciphers = (uint8_t)(1u << w->args->cipher),
 		.window_log2 = RAIL_WINDOW_LOG2_DEFAULT,
 	};
@@ -112,7 +117,9 @@ static int hop_new(struct wire *w, struct wire_link *l, const struct rail_hs_key
 		.hop = l->hop,
 		.tp = l->hop,
 		.flow = 1,
+		.mode = w->args->reliable ? HOP_MODE_RELIABLE : HOP_MODE_DATAGRAM,
 		.window_log2 = 13,
+		.rel_window_log2 = RTE_MIN(terms->window_log2, (uint8_t)RAIL_WINDOW_LOG2_DEFAULT),
 		.instance_local = l->instance,
 		.instance_remote = terms->instance,
 		.peer = p->node,
