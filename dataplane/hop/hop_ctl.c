@@ -60,6 +60,7 @@ void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie)
 {
 	const struct rail_frame probe = {.type = RAIL_PROBE};
 	struct hop_probe *p = &h->probes[h->next_probe % HOP_PROBES];
+	uint64_t before = h->tx_counter;
 
 	if (h->rel != NULL) {
 		hop_rel_probe(w, h, cookie);
@@ -67,8 +68,8 @@ void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie)
 	}
 	// the time of the attempt counts: without a buffer it is repeated as if it were lost
 	h->probe_ns = w->now_ns;
-	if (!send_frame(w, h, &probe))
-		return;
+	if (!send_frame(w, h, &probe) || h->tx_counter == before)
+		return; // no number was spent on it, so no ack can name it
 	p->counter = h->tx_counter - 1;
 	p->sent_ns = w->now_ns;
 	p->cookie = cookie;
@@ -100,34 +101,56 @@ void hop_send_ack(struct wctx *w, struct hop *h)
 		count(w, W_acks_tx, 1);
 }
 
-static void probe_acked(
-	struct wctx *w, struct hop *h, struct hop_probe *p, const struct rail_ack *ack)
+void hop_note_rtt(struct wctx *w, const struct hop *h, uint64_t cookie, uint32_t rtt_us)
+{
+	struct dp_note n = {.kind = NOTE_HOP_RTT,
+		.hop = h->handle,
+		.tp = h->tp,
+		.value = rtt_us,
+		.cookie = cookie};
+
+	hop_note(w, &n);
+}
+
+static uint32_t rtt_of(const struct wctx *w, const struct hop_probe *p, const struct rail_ack *ack)
 {
 	uint64_t us = (w->now_ns - p->sent_ns) / 1000;
 	uint64_t delay_us = (uint64_t)ack->delay * RAIL_ACK_DELAY_UNIT_US;
-	uint32_t rtt_us = (uint32_t)(us > delay_us ? us - delay_us : 1);
 
-	atomic_store_explicit(&h->pub.rtt_us, rtt_us, memory_order_relaxed);
-	atomic_store_explicit(&h->st->rtt_us, rtt_us, memory_order_relaxed);
-	if (p->cookie != 0) {
-		struct dp_note n = {.kind = NOTE_HOP_RTT,
-			.hop = h->handle,
-			.tp = h->tp,
-			.value = rtt_us,
-			.cookie = p->cookie};
+	return (uint32_t)(us > delay_us ? us - delay_us : 1);
+}
 
-		hop_note(w, &n);
+// An ACK answers the newest probe that it names, and those that may have come with it. Older ones
+// had an ACK of their own, which was lost: when they were answered is not known.
+static void probes_acked(
+	struct wctx *w, struct hop *h, struct hop_probe **p, unsigned n, const struct rail_ack *ack)
+{
+	const struct hop_probe *newest = p[0];
+	uint64_t sent_ns, rtt_us;
+
+	for (unsigned i = 1; i < n; i++)
+		if (p[i]->counter > newest->counter)
+			newest = p[i];
+	sent_ns = newest->sent_ns;
+	rtt_us = rtt_of(w, newest, ack);
+	atomic_store_explicit(&h->pub.rtt_us, (uint32_t)rtt_us, memory_order_relaxed);
+	atomic_store_explicit(&h->st->rtt_us, (uint32_t)rtt_us, memory_order_relaxed);
+	for (unsigned i = 0; i < n; i++) {
+		if (p[i]->cookie != 0 && sent_ns - p[i]->sent_ns <= rtt_us * 1000)
+			hop_note_rtt(w, h, p[i]->cookie, rtt_of(w, p[i], ack));
+		if (h->trying && p[i]->counter >= h->try_counter)
+			h->trying = false; // the peer is there
+		p[i]->sent_ns = 0;
 	}
-	if (h->trying && p->counter >= h->try_counter)
-		h->trying = false; // the peer is there
-	p->sent_ns = 0;
 	h->probe_ns = 0;
 }
 
 int hop_on_ack(struct wctx *w, struct hop *h, const struct rail_ack *ack)
 {
+	struct hop_probe *acked[HOP_PROBES];
 	struct rail_ack_iter it = {0};
 	struct rail_range r;
+	unsigned n = 0;
 
 	if (ack->highest >= h->tx_counter)
 		return -EPROTO;
@@ -139,9 +162,11 @@ int hop_on_ack(struct wctx *w, struct hop *h, const struct rail_ack *ack)
 			struct hop_probe *p = &h->probes[i];
 
 			if (p->sent_ns != 0 && p->counter >= r.lo && p->counter <= r.hi)
-				probe_acked(w, h, p, ack);
+				acked[n++] = p;
 		}
 	}
+	if (n != 0)
+		probes_acked(w, h, acked, n, ack);
 	return 0;
 }
 

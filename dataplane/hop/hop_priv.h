@@ -80,7 +80,7 @@ struct hop_key {
 };
 
 struct hop_probe {
-	uint64_t counter;
+	uint64_t counter; // reliable: tag
 	uint64_t sent_ns; // 0 = free
 	uint64_t cookie; // of CMD_HOP_PING, with it an answer is a note
 };
@@ -133,7 +133,7 @@ struct hop {
 	uint64_t skip_rng;
 	uint64_t skips[HOP_SKIPS];
 	struct hop_probe probes[HOP_PROBES];
-	uint8_t next_probe;
+	uint32_t next_probe;
 	struct bucket rekey_up;
 	struct bucket notices; // received
 	struct bucket told; // sent
@@ -258,6 +258,8 @@ bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsign
 
 // ---- hop_ctl.c: frames that are not route packets, and the path ----
 void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie);
+// The answer to a ping came after so long.
+void hop_note_rtt(struct wctx *w, const struct hop *h, uint64_t cookie, uint32_t rtt_us);
 void hop_send_ack(struct wctx *w, struct hop *h);
 bool hop_send_text(struct wctx *w, struct hop *h, enum rail_frame_type type, uint8_t code,
 	const void *text, size_t len);

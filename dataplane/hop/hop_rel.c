@@ -90,8 +90,8 @@ static void forget(struct wctx *w, struct hop *h)
 	wheel_cancel(&hop_hold(w)->wheel, &h->rel->timer);
 	hop_rel_count(w, h);
 	hop_routes_reset(w, h);
-	h->rel->ping_ns = 0;
-	h->rel->try_size = 0;
+	memset(h->probes, 0, sizeof(h->probes));
+	h->rel->try_tag = 0;
 }
 
 void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
@@ -477,18 +477,64 @@ bool hop_rel_frame(struct wctx *w, struct hop *h, uint8_t type, struct rte_mbuf 
 	return true;
 }
 
-void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie)
+static bool probe(struct wctx *w, struct hop *h, uint32_t tag, uint32_t size)
 {
-	struct hop_rel *hr = h->rel;
-
-	if (cookie != 0) {
-		hr->ping_cookie = cookie;
-		hr->ping_ns = w->now_ns;
-	}
-	rel_probe(hr->rel, cookie != 0 ? REL_PING_SIZE : 0, w->now_ns);
+	if (!rel_probe(h->rel->rel, tag, size, w->now_ns))
+		return false;
 	count(w, W_probes_tx, 1);
 	hop_count(h, H_hop_probes_tx, 1);
 	hop_rel_wake(w, h);
+	return true;
+}
+
+static uint32_t tag_of(struct hop *h, enum hop_probe_kind kind)
+{
+	return kind | (h->next_probe++ & ~(uint32_t)PROBE_KIND);
+}
+
+static void ping(struct wctx *w, struct hop *h, uint64_t cookie)
+{
+	struct hop_probe *p = &h->probes[h->next_probe % HOP_PROBES];
+	uint32_t tag = tag_of(h, PROBE_PING);
+
+	if (!probe(w, h, tag, REL_PING_SIZE))
+		return;
+	p->counter = tag;
+	p->sent_ns = w->now_ns;
+	p->cookie = cookie;
+}
+
+void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie)
+{
+	if (cookie != 0)
+		ping(w, h, cookie);
+	else
+		probe(w, h, 0, 0);
+}
+
+void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
+{
+	struct hop_probe *p = &h->probes[ev->tag % HOP_PROBES];
+
+	switch (ev->tag & PROBE_KIND) {
+	case PROBE_PING:
+		if (p->sent_ns == 0 || p->counter != ev->tag)
+			break; // told already
+		p->sent_ns = 0;
+		if (ev->ok)
+			hop_note_rtt(w, h, p->cookie, ev->rtt_us);
+		else
+			ping(w, h, p->cookie); // once more
+		break;
+	case PROBE_TRY:
+		if (!ev->ok || ev->tag != h->rel->try_tag)
+			break;
+		h->trying = false; // the peer is there
+		h->rel->try_tag = 0;
+		break;
+	default:
+		break;
+	}
 }
 
 void hop_rel_moved(struct wctx *w, struct hop *h, const struct hop_addr *from)
@@ -501,10 +547,7 @@ void hop_rel_try(struct wctx *w, struct hop *h)
 {
 	struct hop_rel *hr = h->rel;
 
-	// each attempt has a size of its own, by which its ack is known
-	hr->try_size =
-		(uint8_t)(REL_TRY_SIZE + (hr->try_size + 1) % (REL_PING_SIZE - REL_TRY_SIZE));
+	hr->try_tag = tag_of(h, PROBE_TRY);
 	hop_rel_moved(w, h, &h->old_peer);
-	rel_probe(hr->rel, hr->try_size, w->now_ns);
-	hop_rel_wake(w, h);
+	probe(w, h, hr->try_tag, REL_PING_SIZE);
 }

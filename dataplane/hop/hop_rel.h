@@ -16,10 +16,18 @@ enum {
 	REL_ITEMS = 2 * BURST + REL_SEGS_MAX, // released at once
 	REL_MAX_FRAMES = 1, // packets in a datagram: more would be copied at both ends
 	REL_TX_TURN = 256, // datagrams of one hop in one go
-	REL_PING_SIZE = 64, // bytes of frames of a PROBE that is measured
-	REL_TRY_SIZE = 40, // ... of one that proves an address
+	REL_PING_SIZE =
+		64, // bytes of frames of a PROBE that somebody waits for: padded, no congestion
 	REL_ENDED_PERIOD_NS = 10 * 1000 * 1000,
 	REL_ENDED_BURST = 64,
+};
+
+// What a tagged PROBE is for: the high bits of its tag. Below them a number of its own, so an
+// answer to an older one is none to this one.
+enum hop_probe_kind {
+	PROBE_PING = 1u << 24, // ... the place in hop.probes
+	PROBE_TRY = 2u << 24, // proves an address
+	PROBE_KIND = 0xffu << 24,
 };
 
 enum hop_route_flag {
@@ -100,10 +108,8 @@ struct hop_rel {
 	uint8_t reset_reason; // enum rail_gone_reason
 	uint8_t close_code;
 	uint8_t close_len;
-	uint8_t try_size; // of the PROBE that proves an address, 0: none
 	char close_text[DPMSG_TEXT_LEN];
-	uint64_t ping_cookie;
-	uint64_t ping_ns; // 0: none under way
+	uint32_t try_tag; // of the PROBE that proves the address, 0: none
 	uint32_t n_paused;
 	struct rel_stats seen; // what is in the counters already
 };
@@ -149,6 +155,7 @@ void hop_rel_wake(struct wctx *w, struct hop *h);
 // Frames of hop_ctl.c. Takes m, of which the data are a whole frame.
 bool hop_rel_frame(struct wctx *w, struct hop *h, uint8_t type, struct rte_mbuf *m);
 void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie);
+void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev); // REL_EV_PROBE
 // The peer was at `from` and is somewhere else: if more than the port changed, RTT and congestion
 // state begin anew.
 void hop_rel_moved(struct wctx *w, struct hop *h, const struct hop_addr *from);

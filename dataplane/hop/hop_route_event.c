@@ -327,32 +327,6 @@ static void on_done(struct wctx *w, uint32_t route)
 	hop_route_disown(w, route);
 }
 
-static void on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
-{
-	struct hop_rel *hr = h->rel;
-
-	if (ev->ok && h->trying && ev->size == hr->try_size) {
-		h->trying = false; // the peer is there
-		hr->try_size = 0;
-	}
-	if (ev->size == REL_PING_SIZE && hr->ping_ns != 0) {
-		uint64_t us = (w->now_ns - hr->ping_ns) / 1000;
-		struct dp_note n = {.kind = NOTE_HOP_RTT,
-			.hop = h->handle,
-			.tp = h->tp,
-			.value = us < 1 ? 1 : (uint32_t)us,
-			.cookie = hr->ping_cookie};
-
-		if (!ev->ok) { // once more, from the same moment
-			rel_probe(hr->rel, REL_PING_SIZE, w->now_ns);
-			hop_rel_wake(w, h);
-			return;
-		}
-		hr->ping_ns = 0;
-		hop_note(w, &n);
-	}
-}
-
 static void on_event(struct wctx *w, const struct rel_event *ev)
 {
 	struct hop_hold *hh = hop_hold(w);
@@ -391,7 +365,7 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		end_after(w, h, ev->route_id, ev->reason);
 		break;
 	case REL_EV_PROBE:
-		on_probe(w, h, ev);
+		hop_rel_on_probe(w, h, ev);
 		break;
 	case REL_EV_DOWN:
 		hop_shut(w, h, true, RAIL_CLOSE_REQUESTED, "no answer", 9);

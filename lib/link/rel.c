@@ -63,8 +63,7 @@ static void begin(struct rel *r, uint64_t now_ns)
 	r->loss_ns = 0;
 	r->pto_count = 0;
 	r->probes_due = 0;
-	r->probe_due = false;
-	r->probe_size = 0;
+	r->n_probes = 0;
 	r->down = false;
 	r->closed = false;
 	r->rx_next = REL_SEQ_FIRST;
@@ -174,7 +173,7 @@ void rel_tick(struct rel *r, uint64_t now_ns)
 		return;
 	rel_loss_timer(r, now_ns);
 	if (now_ns - r->last_tx_ns >= KEEPALIVE_NS)
-		rel_probe(r, 0, now_ns);
+		rel_probe(r, 0, 0, now_ns);
 	idle(r, now_ns);
 	rel_hold_flush(r->q.hold);
 }
@@ -190,12 +189,15 @@ bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uin
 	return true;
 }
 
-void rel_probe(struct rel *r, uint32_t size, uint64_t now_ns)
+bool rel_probe(struct rel *r, uint32_t tag, uint32_t size, uint64_t now_ns)
 {
-	r->probe_due = true;
+	if (tag == 0 && r->n_probes != 0)
+		return true;
+	if (r->n_probes == REL_PROBES_MAX)
+		return false;
 	r->next_ns = 0;
-	if (size > r->probe_size)
-		r->probe_size = size;
+	r->probes[r->n_probes++] = (struct probe){.tag = tag, .size = size};
+	return true;
 }
 
 void rel_set_room(struct rel *r, uint32_t room)

@@ -25,6 +25,7 @@ enum {
 	REL_PIECES_MAX = 16, // frames of a datagram that are sent
 	REL_HDR_MAX = 512, // bytes made here for one datagram
 	REL_RAWS_MAX = 8,
+	REL_PROBES_MAX = 4, // that wait to be sent
 	REL_PTO_MAX_NS = 2000000000,
 	REL_RETRANSMIT_LIMIT = 10, // probe time-outs in a row, and ...
 	REL_SILENCE_S = 15, // ... without an ack, make the link be down
@@ -136,8 +137,10 @@ void rel_tick(struct rel *r, uint64_t now_ns);
 // A complete frame of the caller (REKEY, CLOSE, NOTICE), alone in its datagram and sent once.
 // Takes the handle. False: REL_RAWS_MAX are waiting; it stays the caller's.
 bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uint64_t now_ns);
-// A PROBE, padded to `size` bytes of frames (0: not at all); REL_EV_PROBE tells its end if padded.
-void rel_probe(struct rel *r, uint32_t size, uint64_t now_ns);
+// A PROBE alone in its datagram, padded to `size` bytes of frames (0: not at all). REL_EV_PROBE
+// tells what became of the one with this tag; 0: nobody asks, and any that waits will do. False:
+// REL_PROBES_MAX are waiting.
+bool rel_probe(struct rel *r, uint32_t tag, uint32_t size, uint64_t now_ns);
 void rel_set_room(struct rel *r, uint32_t room); // the path carries more, or less
 void rel_path_changed(struct rel *r, uint64_t now_ns); // RTT and congestion state begin anew
 

@@ -27,7 +27,7 @@ void rel_ack_seen(struct rel *r, uint64_t counter, bool eliciting, uint64_t now_
 	if (!eliciting)
 		return;
 	if (unlikely(r->srtt_ns == 0) && r->n_flight == 0)
-		rel_probe(r, 0, now_ns); // who only receives would never know a round trip
+		rel_probe(r, 0, 0, now_ns); // who only receives would never know a round trip
 	if (r->ack_owed++ == 0)
 		r->ack_by_ns = now_ns + delay_ns(r);
 }

@@ -295,7 +295,8 @@ bool rel_hold_tell(struct rel_hold *h, const struct rel_event *ev)
 	n->arg = ev->limit_s;
 	n->route = ev->route;
 	n->pkt_off = ev->route_id;
-	n->len = ev->size;
+	n->len = ev->tag;
+	n->off = ev->rtt_us;
 	n->link = ev->link;
 	n->next = 0;
 	if (h->ev_head == 0)
@@ -322,7 +323,8 @@ bool rel_hold_event(struct rel_hold *h, struct rel_event *out)
 		.limit_s = n->arg,
 		.route = n->route,
 		.route_id = n->pkt_off,
-		.size = n->len,
+		.tag = n->len,
+		.rtt_us = n->off,
 		.link = n->link};
 	h->ev_head = n->next;
 	node_free(h, i);

@@ -72,7 +72,8 @@ enum rel_event_kind {
 		      // Error and Close along its egress; what the link held of it is freed
 	REL_EV_CLOSE_IN, // route_id that comes in by link holds most, out of order: end it as in
 			 // REL_EV_CLOSE
-	REL_EV_PROBE, // a padded PROBE of `size` bytes of frames was acked (ok) or lost
+	REL_EV_PROBE, // the PROBE with this tag was acked (ok), rtt_us after it left, or lost; one
+		      // that was taken for lost may be acked all the same
 	REL_EV_DOWN, // link: retransmit_limit and 15 s without an ack
 };
 
@@ -83,7 +84,8 @@ struct rel_event {
 	uint16_t limit_s; // 0 = never
 	uint32_t route; // index, or REL_NO_ROUTE
 	uint32_t route_id; // on the wire: next id of route, or our id of what comes in by link
-	uint32_t size;
+	uint32_t tag;
+	uint32_t rtt_us; // 1 at least
 	void *link; // rel_conf.link; NULL where `route` says enough
 };
 

@@ -161,12 +161,14 @@ static void rec_seqs_acked(struct rel *r, const struct rec *rec)
 			rel_loss_seq_acked(r, seq + i);
 }
 
-static void probe_end(struct rel *r, const struct rec *rec, bool ok)
+static void probe_end(struct rel *r, const struct rec *rec, bool ok, uint64_t now_ns)
 {
+	uint64_t ns = now_ns - rec->cc.sent_ns;
 	struct rel_event ev = {.kind = REL_EV_PROBE,
 		.ok = ok,
 		.route = REL_NO_ROUTE,
-		.size = rec->bytes - r->conf.overhead,
+		.tag = rec->seq,
+		.rtt_us = ns < 1000 ? 1 : (uint32_t)(ns / 1000),
 		.link = r->conf.link};
 
 	rel_hold_tell(r->q.hold, &ev);
@@ -182,14 +184,16 @@ static inline void rec_acked(struct rel *r, struct rec *rec, uint64_t now_ns)
 		r->stats.tx_spurious++;
 		if (!rec->padded)
 			cc_found(&r->cc, &rec->cc, rec->bytes, now_ns);
+		if (rec->tagged)
+			probe_end(r, rec, true, now_ns);
 		rec_seqs_acked(r, rec);
 		return;
 	}
 	rec->state = REC_NONE;
 	r->n_flight--;
 	cc_acked(&r->cc, &rec->cc, rec->bytes, now_ns);
-	if (unlikely(rec->padded))
-		probe_end(r, rec, true);
+	if (unlikely(rec->tagged))
+		probe_end(r, rec, true, now_ns);
 	rec_seqs_acked(r, rec);
 }
 
@@ -217,9 +221,10 @@ static void rec_lost(struct rel *r, struct rec *rec, uint64_t now_ns)
 	rec->state = REC_LOST;
 	r->n_late++;
 	r->stats.tx_lost++;
+	if (rec->tagged)
+		probe_end(r, rec, false, now_ns);
 	if (rec->padded) {
 		cc_forgotten(&r->cc, rec->bytes);
-		probe_end(r, rec, false);
 		return;
 	}
 	cc_lost(&r->cc, &rec->cc, rec->bytes, now_ns);

@@ -48,11 +48,12 @@ enum rec_state { REC_NONE = 0, REC_FLIGHT = 1, REC_LOST = 2, REC_SKIPPED = 3 };
 // What a counter carried: n sequences in a row, or units of a packet in parts.
 struct rec {
 	struct cc_pkt cc;
-	uint32_t seq; // low bits
+	uint32_t seq; // low bits; PROBE: its tag
 	uint16_t bytes;
 	uint8_t state;
-	uint8_t n : 7; // 0: PROBE or REKEY
+	uint8_t n : 6; // 0: PROBE or REKEY
 	uint8_t padded : 1;
+	uint8_t tagged : 1;
 	uint16_t unit, n_units; // 0: whole
 };
 
@@ -67,6 +68,10 @@ enum {
 	RXE_HELD = 0x40000000u, // the node waits for the one before it
 	RXE_AWAITED = 0x60000000u, // missing, and the node waits for it
 	RXE_JOINING = 0x80000000u,
+};
+
+struct probe {
+	uint32_t tag, size;
 };
 
 struct raw {
@@ -104,7 +109,8 @@ struct rel {
 	uint64_t last_eliciting_ns, last_tx_ns, last_ack_ns;
 	uint32_t pto_count;
 	uint8_t probes_due;
-	bool probe_due, down, closed;
+	uint8_t n_probes;
+	bool down, closed;
 	uint64_t pto_seq;
 
 	// sequences received
@@ -124,7 +130,7 @@ struct rel {
 	uint64_t ctl_last_seq; // chain of route id 0
 	uint32_t ctl_head, ctl_tail; // nodes that wait
 	uint32_t ctl_id[64]; // of these, by id
-	uint32_t probe_size;
+	struct probe probes[REL_PROBES_MAX]; // that wait
 	unsigned n_raws;
 	struct raw raws[REL_RAWS_MAX];
 	void *sent_raw;

@@ -34,6 +34,7 @@ static struct rec *rec_new(struct rel *r, uint32_t reserve)
 		rec = rec_at(r, r->counter++);
 		rec->n = 0;
 		rec->padded = 0;
+		rec->tagged = 0;
 		rec->n_units = 0;
 		rec->state = REC_NONE;
 		if (likely(r->counter - 1 != r->skip_at))
@@ -318,22 +319,31 @@ static bool put_raw(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 	return true;
 }
 
-static bool put_probe(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
+static bool put_probe(struct rel *r, struct rel_dgram *out, const struct probe *p, uint64_t now_ns)
 {
 	struct rec *rec = rec_new(r, ACK_RECS);
 
 	if (rec == NULL)
 		return false;
-	r->probe_due = false;
 	put_ack(r, out, 1, now_ns);
 	out->hdr[piece_add(out, 1)->hdr_off] = RAIL_PROBE;
-	if (r->probe_size > out->len) {
-		out->pad = r->probe_size - out->len;
+	if (p->size > out->len) {
+		out->pad = p->size - out->len;
 		out->len += out->pad;
 		rec->padded = 1;
 	}
-	r->probe_size = 0;
+	rec->seq = p->tag;
+	rec->tagged = p->tag != 0;
 	sent(r, out, rec, true, now_ns);
+	return true;
+}
+
+static bool put_waiting_probe(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
+{
+	if (!put_probe(r, out, &r->probes[0], now_ns))
+		return false;
+	r->n_probes--;
+	memmove(&r->probes[0], &r->probes[1], r->n_probes * sizeof(r->probes[0]));
 	return true;
 }
 
@@ -548,7 +558,7 @@ static bool put_pto(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 		return true;
 	}
 	r->probes_due = 0;
-	return put_probe(r, out, now_ns);
+	return put_probe(r, out, &(struct probe){.tag = 0}, now_ns);
 }
 
 bool rel_tx_has_work(const struct rel *r)
@@ -573,7 +583,7 @@ bool rel_next(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 		r->next_ns = UINT64_MAX;
 		return false;
 	}
-	if (unlikely(r->probe_due) && put_probe(r, out, now_ns))
+	if (unlikely(r->n_probes != 0) && put_waiting_probe(r, out, now_ns))
 		return true;
 	if (unlikely(r->ctl_head != 0) && put_ctl(r, out, now_ns))
 		return true;

@@ -291,7 +291,7 @@ static void we_do(void)
 		rel_set_room(w.rel, 64 + take() * 4u);
 		break;
 	case 7:
-		rel_probe(w.rel, take() * 4u, w.now_ns);
+		rel_probe(w.rel, i, take() * 4u, w.now_ns);
 		break;
 	default:
 		reset();

@@ -27,6 +27,65 @@ static void measures_the_round_trip(void **state)
 	pair_fini(&p);
 }
 
+// The ACK of the second names the first, too: it came, but nobody knows when.
+static void a_probe_whose_answer_was_lost_measures_nothing(void **state)
+{
+	struct pair p;
+	struct cmd_hop_ping ping = {.hop = HOP_A, .h.cookie = 1};
+	struct dp_note n;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	skip_notes(&p.a);
+	for (unsigned i = 0; i < 2; i++) {
+		ping.h.cookie = 1 + i;
+		assert_int_equal(hop_table_ping(p.a.w.hops, &ping), 0);
+		run_commands(&p.a);
+		flush(&p.a);
+		set_now(&p, p.now_ns + 2 * MS_NS);
+		deliver_all(&p.a, &p.b);
+		flush(&p.b);
+		if (i == 0)
+			lose_all(&p.b);
+		set_now(&p, p.now_ns + 3 * MS_NS);
+		deliver_all(&p.b, &p.a);
+		set_now(&p, p.now_ns + (i == 0) * 500 * MS_NS);
+	}
+	assert_true(next_note(&p.a, NOTE_HOP_RTT, &n));
+	assert_int_equal(n.cookie, 2);
+	assert_int_equal(n.value, 5000);
+	assert_false(next_note(&p.a, NOTE_HOP_RTT, &n));
+	pair_fini(&p);
+}
+
+// What goes to an address that is not proven may be held back: then there is no number to wait for,
+// and the one before it is another datagram's.
+static void a_probe_that_did_not_leave_waits_for_no_answer(void **state)
+{
+	struct pair p;
+	struct hop *h;
+	struct dp_note n;
+
+	pair_link(&p, AEAD_CHACHA20_POLY1305, false);
+	h = hop_of(&p.a);
+	skip_notes(&p.a);
+	send_packet(&p, &p.a, 0, 1, 10);
+	flush(&p.a);
+	h->trying = true;
+	h->try_until_ns = p.now_ns + S_NS;
+	h->try_bytes = 0;
+	h->try_counter = h->tx_counter;
+	hop_send_probe(&p.a.w, h, 99);
+	assert_int_equal(counter(&p.a, W_drop_unproven), 1);
+	set_now(&p, p.now_ns + 7 * MS_NS);
+	send_frames(&p, &p.b, (uint8_t[]){RAIL_PROBE}, 1);
+	deliver_all(&p.a, &p.b);
+	hop_send_ack(&p.b.w, hop_of(&p.b));
+	deliver_all(&p.b, &p.a);
+	assert_false(next_note(&p.a, NOTE_HOP_RTT, &n));
+	assert_true(h->trying);
+	pair_fini(&p);
+}
+
 static void one_burst_of_probes_gets_one_ack(void **state)
 {
 	struct pair p;
@@ -539,6 +598,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(measures_the_round_trip),
+		cmocka_unit_test(a_probe_whose_answer_was_lost_measures_nothing),
+		cmocka_unit_test(a_probe_that_did_not_leave_waits_for_no_answer),
 		cmocka_unit_test(one_burst_of_probes_gets_one_ack),
 		cmocka_unit_test(acks_of_a_lossy_link_are_believed),
 		cmocka_unit_test(some_counters_are_left_out),

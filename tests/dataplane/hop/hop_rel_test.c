@@ -453,6 +453,35 @@ static void a_ping_is_answered_with_the_round_trip(void **state)
 	pair_fini(&p);
 }
 
+static void two_pings_at_once_have_two_answers(void **state)
+{
+	struct cmd_hop_ping c = {.hop = HOP_A};
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	skip_notes(&p.a);
+	for (unsigned i = 0; i < 2; i++) {
+		c.h.cookie = 50 + i;
+		assert_int_equal(hop_table_ping(p.a.w.hops, &c), 0);
+		run_commands(&p.a);
+		flush(&p.a);
+		set_now(&p, p.now_ns + 3 * MS_NS);
+	}
+	deliver_all(&p.a, &p.b);
+	flush(&p.b);
+	set_now(&p, p.now_ns + 1 * MS_NS);
+	deliver_all(&p.b, &p.a);
+	flush(&p.a);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(next_note(&p.a, NOTE_HOP_RTT, &n));
+		// the ACK names the newest run first
+		assert_int_equal(n.value, n.cookie == 50 ? 7000 : 4000);
+	}
+	assert_false(next_note(&p.a, NOTE_HOP_RTT, &n));
+	pair_fini(&p);
+}
+
 static void a_peer_that_moves_is_followed_once_it_answers(void **state)
 {
 	struct cmd_hop_path c = {.hop = HOP_B, .adj = ADJ};
@@ -522,6 +551,7 @@ int main(void)
 		cmocka_unit_test(a_rekey_loses_and_resets_nothing),
 		cmocka_unit_test(frames_of_the_other_mode_close_the_link),
 		cmocka_unit_test(a_ping_is_answered_with_the_round_trip),
+		cmocka_unit_test(two_pings_at_once_have_two_answers),
 		cmocka_unit_test(a_peer_that_moves_is_followed_once_it_answers),
 		cmocka_unit_test(without_buffers_nothing_is_lost),
 	};

@@ -206,7 +206,7 @@ static void lost_padded_probe_is_no_congestion(void **state)
 	struct rel_event ev;
 	struct rel_dgram d;
 
-	rel_probe(f->rel, 1300, f->now_ns);
+	assert_true(rel_probe(f->rel, 7, 1300, f->now_ns));
 	assert_true(fx_next(f, &d, &frame));
 	assert_int_equal(frame.type, RAIL_PROBE);
 	assert_int_equal(d.len, 1300);
@@ -218,9 +218,56 @@ static void lost_padded_probe_is_no_congestion(void **state)
 	fx_rx_ack(f, 3, 1, 3);
 	assert_true(fx_event(f, REL_EV_PROBE, &ev));
 	assert_false(ev.ok);
-	assert_int_equal(ev.size, 1300);
+	assert_int_equal(ev.tag, 7);
 	assert_int_equal(fx_stats(f).in_flight, 0);
 	assert_true(fx_stats(f).cwnd >= cwnd);
+	fx_end(f);
+}
+
+// Two under way at once: an ACK names datagrams, so each has a round trip of its own.
+static void each_probe_has_its_own_round_trip(void **state)
+{
+	struct fx *f = sender(0);
+	struct rail_frame frame;
+	struct rel_event ev;
+	struct rel_dgram d[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(rel_probe(f->rel, 10 + i, 0, f->now_ns));
+		assert_true(fx_next(f, &d[i], &frame));
+		f->now_ns += 4 * MS;
+	}
+	f->now_ns += 2 * MS;
+	fx_rx_ack(f, d[0].counter, d[0].counter, 0);
+	assert_true(fx_event(f, REL_EV_PROBE, &ev));
+	assert_true(ev.ok);
+	assert_int_equal(ev.tag, 10);
+	assert_int_equal(ev.rtt_us, 10000);
+	f->now_ns += 2 * MS;
+	fx_rx_ack(f, d[1].counter, d[1].counter, 0);
+	assert_true(fx_event(f, REL_EV_PROBE, &ev));
+	assert_int_equal(ev.tag, 11);
+	assert_int_equal(ev.rtt_us, 8000);
+	assert_false(fx_event(f, REL_EV_PROBE, &ev));
+	fx_end(f);
+}
+
+static void few_probes_wait_and_one_without_a_tag_is_any_of_them(void **state)
+{
+	struct fx *f = sender(0);
+	struct rail_frame frame;
+	struct rel_dgram d;
+
+	for (unsigned i = 0; i < REL_PROBES_MAX; i++)
+		assert_true(rel_probe(f->rel, 1 + i, 100 + i, f->now_ns));
+	assert_true(rel_probe(f->rel, 0, 0, f->now_ns));
+	assert_false(rel_probe(f->rel, 9, 0, f->now_ns));
+	for (unsigned i = 0; i < REL_PROBES_MAX; i++) {
+		assert_true(fx_next(f, &d, &frame));
+		assert_int_equal(frame.type, RAIL_PROBE);
+		assert_int_equal(d.len, 100 + i);
+	}
+	assert_false(fx_next(f, &d, &frame));
 	fx_end(f);
 }
 
@@ -377,6 +424,8 @@ int main(void)
 		cmocka_unit_test(refuses_ack_of_a_skipped_counter),
 		cmocka_unit_test(time_outs_double_up_to_2_s_and_end_the_link),
 		cmocka_unit_test(lost_padded_probe_is_no_congestion),
+		cmocka_unit_test(each_probe_has_its_own_round_trip),
+		cmocka_unit_test(few_probes_wait_and_one_without_a_tag_is_any_of_them),
 		cmocka_unit_test(stops_before_the_window_is_full),
 		cmocka_unit_test(cuts_what_no_longer_fits),
 		cmocka_unit_test(abort_sends_empty_for_what_is_unacked),
