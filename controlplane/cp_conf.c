@@ -21,6 +21,8 @@ static const char *const offload_names[] = {"auto", "no", NULL}; // enum api_off
 static const char *const mode_names[] = {"datagram", "reliable", NULL};
 static const char *const cipher_names[] = {
 	"auto", "chacha20-poly1305", "aes-256-gcm", "none", NULL};
+static const char *const cc_names[] = {"bbr", "cubic", NULL};
+static const char *const tp_cc_names[] = {"default", "bbr", "cubic", NULL}; // enum hop_cc
 static const char *const type_names[] = {"consume", "forward", "intermediary", NULL};
 static const char *const allow_names[] = {"listed", "any", NULL};
 static const char *const access_names[] = {"allow", "deny", NULL};
@@ -107,6 +109,8 @@ static const struct conf_item items[] = {
 		VALUE(dead_ns), .help = "a peer silent for so long is dead"},
 	{"link", "rekey", CONF_DURATION, .def = "120s", .min = CONF_S(1), .max = CONF_S(86400),
 		VALUE(rekey_ns), .help = "age at which keys are changed"},
+	{"link", "congestion", CONF_ENUM, .def = "bbr", VALUE(congestion), .names = cc_names,
+		.help = "congestion control of reliable transports: bbr or cubic"},
 	{"log", "level", CONF_ENUM, .def = "info", VALUE(log_level), .flags = CONF_LIVE,
 		.names = level_names, .help = "least severe level that is printed"},
 	{"transport", "peer", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, TP(peer),
@@ -121,6 +125,8 @@ static const struct conf_item items[] = {
 	{"transport", "cipher", CONF_ENUM, .def = "auto", .flags = CONF_LIVE, TP(cipher),
 		.names = cipher_names,
 		.help = "auto: the fastest of both ends; none: no secrecy, if the peer's says so too"},
+	{"transport", "congestion", CONF_ENUM, .def = "default", .flags = CONF_LIVE, TP(congestion),
+		.names = tp_cc_names, .help = "default: as [link] says; bbr or cubic"},
 	{"transport", "dial", CONF_BOOL, .def = "yes", .flags = CONF_LIVE, TP(dial),
 		.help = "make the connection; no: only accept it"},
 	{"rule", "type", CONF_ENUM, .flags = CONF_REQUIRED | CONF_LIVE, RULE(type),
@@ -232,6 +238,7 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 	snprintf(t->scope_if, sizeof(t->scope_if), "%s", v->interface);
 	t->mode = (uint8_t)v->mode;
 	t->ciphers = ciphers[v->cipher];
+	t->congestion = (uint8_t)v->congestion;
 	t->dial = v->dial && a.port != 0;
 	t->origin = TRANSPORT_CONFIGURED;
 	wrong = transport_addr_wrong(t);

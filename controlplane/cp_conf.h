@@ -16,6 +16,7 @@ struct cp_transport_values {
 	char *interface;
 	int mode;
 	int cipher;
+	int congestion;
 	bool dial;
 };
 
@@ -58,6 +59,7 @@ struct cp_values {
 	char *allow_file;
 	char *deny_file;
 	uint32_t accepted_max;
+	int congestion;
 	uint64_t keepalive_ns;
 	uint64_t dead_ns;
 	uint64_t rekey_ns;

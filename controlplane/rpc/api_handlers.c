@@ -37,10 +37,12 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 			r, -EINVAL, "a transport's name has 1 to 31 characters, no blanks, no '/'");
 		return;
 	}
-	if (m.cipher >= ARRAY_LEN(ciphers) || m.mode > API_MODE_RELIABLE) {
+	static_assert((int)API_CC_CUBIC == (int)HOP_CC_CUBIC, "the same numbers");
+	if (m.cipher >= ARRAY_LEN(ciphers) || m.mode > API_MODE_RELIABLE ||
+		m.congestion > API_CC_CUBIC) {
 		api_req_fail(r, -EINVAL,
 			"cipher is auto, chacha20-poly1305, aes-256-gcm or none; mode is reliable "
-			"or datagram");
+			"or datagram; congestion is default, bbr or cubic");
 		return;
 	}
 	c.mode = m.mode == API_MODE_RELIABLE ? HOP_MODE_RELIABLE : HOP_MODE_DATAGRAM;
@@ -56,6 +58,7 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 	memcpy(c.scope_if, m.interface, sizeof(c.scope_if));
 	c.scope_if[sizeof(c.scope_if) - 1] = '\0';
 	c.ciphers = ciphers[m.cipher];
+	c.congestion = m.congestion;
 	c.dial = m.dial && m.addr.port != 0;
 	rc = transport_mgr_add(a->d.transports, &c, err, sizeof(err));
 	if (rc < 0)

@@ -285,6 +285,7 @@ static void tp_record(void *arg, struct transport *tp)
 	t.origin = (uint8_t)i.conf.origin;
 	t.mode = i.conf.mode;
 	t.cipher = cipher_word(&i);
+	t.congestion = i.conf.mode == HOP_MODE_RELIABLE ? i.congestion : 0;
 	t.initiator = i.initiator;
 	t.dial = i.conf.dial;
 	memcpy(t.tp_id, i.tp_id, sizeof(t.tp_id));

@@ -72,6 +72,13 @@ static uint8_t rel_window(uint8_t peers)
 		       : (uint8_t)RAIL_WINDOW_LOG2_DEFAULT;
 }
 
+uint8_t tp_congestion(const struct transport *t)
+{
+	if (t->conf.congestion != HOP_CC_DEFAULT)
+		return t->conf.congestion;
+	return t->m->conf.congestion != HOP_CC_DEFAULT ? t->m->conf.congestion : HOP_CC_BBR;
+}
+
 static int send_add(struct transport *t, const struct tp_keys_for *k, struct key_cmd *cmd)
 {
 	const struct transport_mgr_conf *conf = &t->m->conf;
@@ -95,6 +102,7 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 		.dead_ms = conf->dead_ms,
 		.rekey_ms = conf->rekey_ms,
 		.flags = t->conf.origin == TRANSPORT_ACCEPTED ? HOP_ACCEPTED : 0,
+		.congestion = tp_congestion(t),
 	};
 	int rc;
 
@@ -107,6 +115,8 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 	keys_fill(&a.keys, k->keys);
 	rc = dp_client_send(conf->dp, &a, sizeof(a), on_keys_done, cmd);
 	key_wipe(&a.keys, sizeof(a.keys));
+	if (rc == 0)
+		t->congestion = a.congestion;
 	return rc;
 }
 
@@ -217,6 +227,9 @@ static void link_forget(struct transport *t)
 bool tp_link_fits(const struct transport *t)
 {
 	if (t->handshake_mono_ns != 0 && (t->conf.ciphers & 1u << t->cipher) == 0)
+		return false;
+	if ((t->in_dp || t->adding) && t->conf.mode == HOP_MODE_RELIABLE &&
+		t->congestion != tp_congestion(t))
 		return false;
 	if (t->answer.on && !t->answer.sent_keys)
 		return true; // nothing is agreed to yet
@@ -466,6 +479,7 @@ static struct transport *adopted_new(struct transport_mgr *m, const struct evt_h
 	struct transport_conf conf = {.addr = e->peer,
 		.mode = e->mode,
 		.ciphers = (uint8_t)(1u << e->cipher | TRANSPORT_AUTO),
+		.congestion = e->congestion,
 		.origin = e->flags & HOP_ACCEPTED ? TRANSPORT_ACCEPTED : TRANSPORT_ADOPTED};
 
 	memcpy(conf.peer.b, e->peer_pk, sizeof(conf.peer.b));
@@ -495,6 +509,7 @@ static void link_adopt(struct transport *t, const struct evt_hop *e)
 {
 	indices_adopt(t, e);
 	t->owner = e->owner;
+	t->congestion = e->congestion;
 	t->cipher = (enum aead_cipher)e->cipher;
 	t->initiator = e->initiator != 0;
 	t->instance_local = e->instance_local;
@@ -542,8 +557,9 @@ static bool evt_hop_is_sane(const struct transport_mgr *m, const struct evt_hop 
 	struct key_pk pk;
 
 	memcpy(pk.b, e->peer_pk, sizeof(pk.b));
-	return e->flow == 1 && e->cipher < AEAD_N_CIPHERS && e->hop != 0 && e->tp != 0 &&
-	       e->peer.port != 0 && key_pk_is_valid(&pk) && key_pk_cmp(&pk, m->self.pk) != 0;
+	return e->flow == 1 && e->cipher < AEAD_N_CIPHERS && e->congestion <= HOP_CC_CUBIC &&
+	       e->hop != 0 && e->tp != 0 && e->peer.port != 0 && key_pk_is_valid(&pk) &&
+	       key_pk_cmp(&pk, m->self.pk) != 0;
 }
 
 // A key that we knew nothing of is in use. While commands are under way the record may be older

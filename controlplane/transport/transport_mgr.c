@@ -491,6 +491,8 @@ static int conf_check(
 		return say(err, err_len, -EINVAL, "mode is reliable or datagram");
 	if ((c->ciphers & (TRANSPORT_AUTO | TRANSPORT_NONE)) == 0)
 		return say(err, err_len, -EINVAL, "no cipher is left to offer");
+	if (c->congestion > HOP_CC_CUBIC)
+		return say(err, err_len, -EINVAL, "congestion is default, bbr or cubic");
 	return 0;
 }
 
@@ -650,6 +652,7 @@ void transport_info_get(const struct transport *t, struct transport_info *out)
 	}
 	out->owner = t->owner;
 	out->cipher = (uint8_t)t->cipher;
+	out->congestion = tp_congestion(t);
 	out->initiator = t->initiator;
 	out->in_dp = t->in_dp;
 	out->age_ms = age_ms(t->state_ns);

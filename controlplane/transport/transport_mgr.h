@@ -47,6 +47,7 @@ struct transport_conf {
 	char scope_if[16]; // interface of a link-local address, else ""
 	uint8_t mode; // HOP_MODE_*
 	uint8_t ciphers; // mask: what we offer and accept, as far as the data plane has it
+	uint8_t congestion; // enum hop_cc; HOP_CC_DEFAULT: the node's
 	bool dial;
 	enum transport_origin origin;
 };
@@ -61,6 +62,7 @@ struct transport_mgr_conf {
 	const struct peer_list *peers; // borrowed until transport_mgr_policy(); NULL: none
 	uint32_t accepted_max; // transports made by peers; 0 = 1024
 	uint32_t keepalive_ms, dead_ms, rekey_ms; // 0 = data plane's defaults
+	uint8_t congestion; // enum hop_cc, of transports that say nothing
 };
 
 // What the API shows. Times are ages in ms; 0xffffffff: never.
@@ -74,6 +76,7 @@ struct transport_info {
 	uint32_t adj;
 	uint8_t owner; // worker, 0xff: not known
 	uint8_t cipher; // enum aead_cipher, when keyed
+	uint8_t congestion; // enum hop_cc, never HOP_CC_DEFAULT
 	bool initiator; // of the key in use
 	bool in_dp; // the hop exists in the data plane: rules may name it
 	uint32_t age_ms; // in this state

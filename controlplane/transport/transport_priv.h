@@ -84,6 +84,7 @@ struct transport {
 	bool keys_unsure; // the data plane spoke of a key that we don't know: ask
 	bool initiator;
 	uint8_t owner;
+	uint8_t congestion; // of the hop in the data plane
 	enum aead_cipher cipher;
 	uint16_t payload_max;
 	uint64_t instance_local, instance_remote; // remote 0: none known
@@ -242,6 +243,7 @@ int tp_dp_path(struct transport *t);
 void tp_dp_del(struct transport *t, uint8_t code, const char *text);
 // What the link is, or would be with the pending key, is what the configuration allows.
 bool tp_link_fits(const struct transport *t);
+uint8_t tp_congestion(const struct transport *t); // enum hop_cc that it is to have
 void tp_link_unfit(struct transport *t); // end it; the caller dials
 void tp_dp_handlers(struct transport_mgr *m);
 // Workers are told secrets and regime of cookies, if these changed or were not told yet.

@@ -228,11 +228,24 @@ size_t hop_rel_size(const struct cmd_hop_add *c)
 	return len == 0 ? 0 : round64(sizeof(struct hop_rel)) + len;
 }
 
+static const struct cc_ops *cc_of(const struct hop_rel_shared *s, uint8_t congestion)
+{
+	switch (congestion) {
+	case HOP_CC_BBR:
+		return cc_find("bbr");
+	case HOP_CC_CUBIC:
+		return cc_find("cubic");
+	default:
+		return s->cc;
+	}
+}
+
 struct hop_rel *hop_rel_make(void *mem, const struct hop_rel_shared *s, const struct cmd_hop_add *c)
 {
 	struct hop_rel *hr = mem;
 
 	hr->rel = (struct rel *)((uint8_t *)mem + round64(sizeof(*hr)));
+	hr->cc = cc_of(s, c->congestion);
 	hr->window_log2 = rel_conf(c).window_log2;
 	hr->ctl = s->ctl_first + dpmsg_handle_index(c->hop);
 	hr->timer.due_ns = UINT64_MAX;

@@ -68,7 +68,7 @@ void hop_rel_begin(struct wctx *w, struct hop *h)
 		.max_frames = REL_MAX_FRAMES,
 		.room = RAIL_PAYLOAD_FLOOR - RAIL_DATA_OVERHEAD,
 		.overhead = RAIL_DATA_OVERHEAD,
-		.cc = hh->shared->cc,
+		.cc = hr->cc,
 		.replay = h->replay,
 		.on_frame = hop_rel_on_frame};
 

@@ -94,6 +94,7 @@ struct hop_hold {
 struct hop_rel {
 	struct rel *rel;
 	struct hop *hop;
+	const struct cc_ops *cc;
 	const struct rel_hold *hold;
 	uint16_t account; // of what comes in by it
 	struct hop_timer timer;

@@ -66,6 +66,7 @@ static void show_add(const struct cmd_hop_add *c, struct evt_hop *out)
 	out->flow = c->flow;
 	out->mode = c->mode;
 	out->rel_window_log2 = c->rel_window_log2;
+	out->congestion = c->congestion;
 	out->flags = (uint8_t)c->flags;
 	out->local_port = c->local_port;
 	out->keepalive_ms = c->keepalive_ms;

@@ -355,7 +355,7 @@ static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
 	       (c->window_log2 == 0 ||
 		       (c->window_log2 >= WINDOW_MIN && c->window_log2 <= WINDOW_MAX)) &&
 	       c->peer.port != 0 && c->local_port != 0 && c->payload_max >= RAIL_PAYLOAD_FLOOR &&
-	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 &&
+	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 && c->congestion <= HOP_CC_CUBIC &&
 	       memchr(c->name, 0, sizeof(c->name)) != NULL && keys_are_valid(&c->keys);
 }
 

@@ -110,6 +110,7 @@ enum api_cipher {
 	API_CIPHER_AES = 3
 };
 enum api_mode { API_MODE_DATAGRAM = 0, API_MODE_RELIABLE = 1 };
+enum api_congestion { API_CC_DEFAULT = 0, API_CC_BBR = 1, API_CC_CUBIC = 2 };
 
 struct api_transport_add {
 	char name[API_NAME_LEN];
@@ -119,8 +120,10 @@ struct api_transport_add {
 	uint8_t dial; // 1: make the handshake; 0: wait for the peer's
 	struct api_addr addr; // port 0: not known, wait for the peer
 	char interface[API_IF_LEN]; // of a link-local address, else ""
+	uint8_t congestion; // enum api_congestion
+	uint8_t pad[3];
 };
-static_assert(sizeof(struct api_transport_add) == 104, "api_transport_add");
+static_assert(sizeof(struct api_transport_add) == 108, "api_transport_add");
 
 struct api_name_ask { // TRANSPORT_DEL, EDGE_DEL
 	char name[API_NAME_LEN];

@@ -24,6 +24,7 @@ static const char *const exceptions[] = {"drop", "kernel", "tap"};
 static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
 static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted"};
 static const char *const modes[] = {"datagram", "reliable"};
+static const char *const congestions[] = {"-", "bbr", "cubic"};
 static const char *const ciphers[] = {"-", "chacha20-poly1305", "none", "aes-256-gcm"};
 static const char *const rule_types[] = {"consume", "forward", "intermediary"};
 static const char *const rule_ins[] = {"-", "any", "local", "transport"};
@@ -112,6 +113,7 @@ static const struct api_field transport_fields[] = {
 	F(remote, ADDR, "ADDRESS", D),
 	FW(cipher, ciphers, "CIPHER", API_F_NULL),
 	FW(mode, modes, "MODE", W),
+	FW(congestion, congestions, "CONGESTION", W | API_F_NULL),
 	FW(origin, tp_origins, "ORIGIN", W),
 	F(initiator, BOOL, "INITIATOR", W),
 	F(dial, BOOL, "DIALS", W),

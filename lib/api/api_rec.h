@@ -85,7 +85,7 @@ struct api_transport {
 	uint8_t cipher; // enum api_cipher as agreed
 	uint8_t initiator;
 	uint8_t dial;
-	uint8_t pad;
+	uint8_t congestion; // enum api_congestion; 0: none (datagram mode)
 	uint8_t tp_id[16];
 	struct api_addr remote;
 	uint32_t mtu;

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 3,
+	DPMSG_VERSION = 4,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
@@ -167,6 +167,7 @@ struct dpmsg_keys {
 static_assert(sizeof(struct dpmsg_keys) == 80, "dpmsg_keys");
 
 enum { HOP_MODE_DATAGRAM = 0, HOP_MODE_RELIABLE = 1 };
+enum hop_cc { HOP_CC_DEFAULT = 0, HOP_CC_BBR = 1, HOP_CC_CUBIC = 2 }; // default: BBR
 // flags
 enum {
 	HOP_RESET = 1, // instances differ: counters, sequences, chains begin anew with this key
@@ -196,7 +197,9 @@ struct cmd_hop_add {
 	uint32_t dead_ms; // EVT_HOP_DEAD after so long a silence; 0 = 25 000
 	uint32_t rekey_ms; // EVT_HOP_REKEY_DUE this long after a key came into use; 0 = 120 000
 	char name[DPMSG_NAME_LEN]; // of the transport, for statistics
-	uint32_t flags; // HOP_ACCEPTED
+	uint16_t flags; // HOP_ACCEPTED
+	uint8_t congestion; // reliable: enum hop_cc
+	uint8_t pad2;
 	struct dpmsg_keys keys;
 };
 static_assert(sizeof(struct cmd_hop_add) == 264, "cmd_hop_add");
@@ -393,7 +396,8 @@ struct evt_hop {
 	uint32_t rtt_us; // datagram mode: last measured, reliable: smoothed; 0 = none
 	char name[DPMSG_NAME_LEN];
 	uint8_t rel_window_log2;
-	uint8_t pad[7];
+	uint8_t congestion; // enum hop_cc
+	uint8_t pad[6];
 };
 static_assert(sizeof(struct evt_hop) == 216, "evt_hop");
 

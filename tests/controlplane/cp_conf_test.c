@@ -54,6 +54,20 @@ static void takes_every_cipher(void **state)
 	}
 }
 
+static void takes_congestion_control_for_all_and_for_one(void **state)
+{
+	struct cp_conf c;
+
+	assert_int_equal(parse(&c, TP), 0);
+	assert_int_equal(c.v->congestion, 0);
+	assert_int_equal(c.transports[0].congestion, HOP_CC_DEFAULT);
+	cp_conf_free(&c);
+	assert_int_equal(parse(&c, "[link]\ncongestion = cubic\n" TP "congestion = bbr\n"), 0);
+	assert_int_equal(c.v->congestion, 1);
+	assert_int_equal(c.transports[0].congestion, HOP_CC_BBR);
+	cp_conf_free(&c);
+}
+
 static void takes_transports_rules_and_edges(void **state)
 {
 	struct cp_conf c;
@@ -294,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_every_cipher),
+		cmocka_unit_test(takes_congestion_control_for_all_and_for_one),
 		cmocka_unit_test(takes_transports_rules_and_edges),
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),

@@ -28,6 +28,7 @@ int cmd_transport_add(struct cli *c)
 	static const char *const ciphers[] = {
 		"auto", "chacha20-poly1305", "none", "aes-256-gcm", NULL};
 	static const char *const modes[] = {"datagram", "reliable", NULL};
+	static const char *const congestions[] = {"default", "bbr", "cubic", NULL};
 	static const char *const yes_no[] = {"no", "yes", NULL};
 	struct api_transport_add m = {.dial = 1, .mode = API_MODE_RELIABLE};
 	struct arg args[] = {
@@ -36,6 +37,7 @@ int cmd_transport_add(struct cli *c)
 		{"interface", ARG_NAME, m.interface, sizeof(m.interface), NULL, false, false},
 		{"cipher", ARG_WORD, &m.cipher, 0, ciphers, false, false},
 		{"mode", ARG_WORD, &m.mode, 0, modes, false, false},
+		{"congestion", ARG_WORD, &m.congestion, 0, congestions, false, false},
 		{"dial", ARG_WORD, &m.dial, 0, yes_no, false, false},
 	};
 	const char *name;

@@ -600,7 +600,7 @@ static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
 	struct evt_hop e = {.hop = h->add.hop,
 		.tp = h->add.tp,
 		.flow = 1,
-		.owner = 0,
+		.mode = h->add.mode,
 		.instance_local = h->instance_local,
 		.instance_remote = h->instance_remote,
 		.handshake_ns = h->add.handshake_ns,
@@ -609,6 +609,7 @@ static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
 		.flags = (uint8_t)h->add.flags,
 		.up = k != NULL && k->confirmed};
 
+	e.congestion = h->add.congestion;
 	memcpy(e.peer_pk, h->add.peer_pk, sizeof(e.peer_pk));
 	memcpy(e.name, h->add.name, sizeof(e.name));
 	if (k != NULL) {
@@ -760,7 +761,6 @@ static struct transport *w_add_with(unsigned i, unsigned j, bool dial, uint8_t c
 	return transport_mgr_find(nodes[i].m, c.name);
 }
 
-// A transport of node i to node j.
 static struct transport *w_add(unsigned i, unsigned j, bool dial)
 {
 	return w_add_with(i, j, dial, TRANSPORT_AUTO);

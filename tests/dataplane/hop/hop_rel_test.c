@@ -453,6 +453,32 @@ static void a_ping_is_answered_with_the_round_trip(void **state)
 	pair_fini(&p);
 }
 
+static void congestion_control_is_what_the_hop_was_made_with(void **state)
+{
+	static const char *const names[] = {
+		[HOP_CC_DEFAULT] = "bbr", [HOP_CC_BBR] = "bbr", [HOP_CC_CUBIC] = "cubic"};
+	struct pair p;
+	struct dpmsg_keys at_a, at_b;
+	struct evt_hop show;
+	uint16_t owner;
+
+	for (uint8_t i = 0; i < RTE_DIM(names); i++) {
+		struct cmd_hop_add c;
+
+		pair_init_mode(&p, AEAD_CHACHA20_POLY1305, false, true);
+		make_keys(&p, &p.a, &p.b, &at_a, &at_b);
+		c = make_add(&p.a, &p.b, &at_a);
+		c.mode = HOP_MODE_RELIABLE;
+		c.congestion = i;
+		assert_int_equal(hop_table_add(p.a.w.hops, &c, p.now_ns, &owner), 0);
+		run_commands(&p.a);
+		assert_ptr_equal(hop_of(&p.a)->rel->cc, cc_find(names[i]));
+		assert_int_equal(hop_table_show(p.a.w.hops, 5, p.now_ns, &show), 0);
+		assert_int_equal(show.congestion, i);
+		pair_fini(&p);
+	}
+}
+
 static void two_pings_at_once_have_two_answers(void **state)
 {
 	struct cmd_hop_ping c = {.hop = HOP_A};
@@ -551,6 +577,7 @@ int main(void)
 		cmocka_unit_test(a_rekey_loses_and_resets_nothing),
 		cmocka_unit_test(frames_of_the_other_mode_close_the_link),
 		cmocka_unit_test(a_ping_is_answered_with_the_round_trip),
+		cmocka_unit_test(congestion_control_is_what_the_hop_was_made_with),
 		cmocka_unit_test(two_pings_at_once_have_two_answers),
 		cmocka_unit_test(a_peer_that_moves_is_followed_once_it_answers),
 		cmocka_unit_test(without_buffers_nothing_is_lost),

@@ -39,6 +39,7 @@ static void refuses_what_is_out_of_range(void **state)
 	REFUSED(-EINVAL, c.local_port = 0);
 	REFUSED(-EINVAL, c.payload_max = 1231);
 	REFUSED(-EINVAL, c.flags = 1);
+	REFUSED(-EINVAL, c.congestion = HOP_CC_CUBIC + 1);
 	REFUSED(-EINVAL, memset(c.name, 'x', sizeof(c.name)));
 	REFUSED(-EINVAL, c.keys.rx_index = 0);
 	REFUSED(-EINVAL, c.keys.tx_index = 0);
