@@ -39,10 +39,12 @@ dp_SRCS := \
 	dataplane/hop/hop_join.c dataplane/hop/hop_rel.c dataplane/hop/hop_rel_rx.c dataplane/hop/hop_route.c \
 	dataplane/hop/hop_route_event.c dataplane/hop/hop_rx.c dataplane/hop/hop_show.c dataplane/hop/hop_table.c dataplane/hop/hop_tx.c \
 	dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c \
-	dataplane/io/port_open.c dataplane/io/udp_claim.c \
+	dataplane/io/port_open.c dataplane/io/udp_claim.c dataplane/io/xdp.c \
 	dataplane/rule/reclaim.c dataplane/rule/rule_table.c dataplane/rule/sweeper.c \
 	dataplane/worker/first_contact.c dataplane/worker/forward.c dataplane/worker/handoff.c \
 	dataplane/worker/idle.c dataplane/worker/uplink.c dataplane/worker/worker.c
+# Runs in the kernel's virtual machine; dataplane/io/xdp.c carries the object.
+bpf_SRC := dataplane/io/xdp_filter.bpf.c
 cp_SRCS := \
 	controlplane/app/edge.c controlplane/app/edge_far.c controlplane/app/edge_in.c \
 	controlplane/app/edge_io.c controlplane/app/tun.c \
@@ -75,7 +77,7 @@ support_SRCS := $(sort $(wildcard tests/support/*.c))
 # ---- flags ----
 PKG := pkg-config
 DPDK_CFLAGS := $(filter-out -march=%,$(subst -I,-isystem ,$(shell $(PKG) --cflags libdpdk 2>/dev/null)))
-DPDK_LIBS   := $(shell $(PKG) --libs libdpdk 2>/dev/null)
+DPDK_LIBS   := $(shell $(PKG) --libs libdpdk libbpf 2>/dev/null)
 # DPDK's x86 headers need SSE4.2; x86-64-v2 is that and nothing more, so binaries stay portable.
 MARCH ?= $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings \
@@ -143,6 +145,16 @@ $O/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	@$(if $(filter 1,$V),,echo "  CC      $<")
 	$Q$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+XDP_OBJECT := $(BUILD)/bpf/$(bpf_SRC:.c=.o)
+$(XDP_OBJECT): $(bpf_SRC) Makefile
+	@mkdir -p $(@D)
+	@$(if $(filter 1,$V),,echo "  BPF     $<")
+	$Q clang -target bpf -O2 -g -ffreestanding -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -I. \
+		$(addprefix -isystem /usr/include/,$(shell gcc -print-multiarch)) \
+		-ffile-prefix-map=$(CURDIR)=. -MMD -MP -c -o $@ $<
+-include $(XDP_OBJECT:.o=.d)
+$O/dataplane/io/xdp.o: CPPFLAGS += -DXDP_OBJECT='"$(XDP_OBJECT)"'
+$O/dataplane/io/xdp.o: $(XDP_OBJECT)
 define archive
 $1: $2
 	@mkdir -p $$(@D)

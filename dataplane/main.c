@@ -304,10 +304,27 @@ static int eal_open(struct app *app, const struct args *a)
 
 // ---- tables and ports ----
 
+// Before the ports open: from then on, the kernel sees frames for our UDP port and must not answer.
+static int port_claim(struct app *app)
+{
+	bool kernel_sees = false;
+	int rc;
+
+	for (unsigned i = 0; i < app->conf.n_ports; i++) {
+		app->conf.ports[i].udp_port = (uint16_t)app->conf.v->udp_port;
+		app->conf.ports[i].udp_ports = 1;
+		kernel_sees = kernel_sees || port_kernel_sees(&app->conf.ports[i]);
+	}
+	rc = kernel_sees ? udp_claim_open(&app->claim, app->conf.v->udp_port) : 0;
+	if (rc < 0)
+		log_err("udp port %u: %s%s", app->conf.v->udp_port, strerror(-rc),
+			rc == -EADDRINUSE ? ": another program has it; set udp_port" : "");
+	return rc;
+}
+
 static int ports_open(struct app *app)
 {
 	char err[PORT_ERR_MAX] = "";
-	bool kernel_copy = false;
 	int rc;
 
 	app->ports = port_set_open(
@@ -326,15 +343,8 @@ static int ports_open(struct app *app)
 		log_notice("port=%s device=%s mtu=%u rx_queues=%u tx_queues=%u link=%s%s%s", e.name,
 			e.device, e.mtu, e.n_rxq, e.n_txq, e.link_up ? "up" : "down",
 			e.lacks[0] != '\0' ? " does without: " : "", e.lacks);
-		kernel_copy = kernel_copy || port_kernel_sees(app->ports, i);
 	}
-	if (!kernel_copy)
-		return 0;
-	rc = udp_claim_open(&app->claim, app->conf.v->udp_port);
-	if (rc < 0)
-		log_err("udp port %u: %s%s", app->conf.v->udp_port, strerror(-rc),
-			rc == -EADDRINUSE ? ": another program has it; set udp_port" : "");
-	return rc;
+	return 0;
 }
 
 static int fail_memory(const char *what, int err)
@@ -522,6 +532,8 @@ static int app_open(struct app *app, const struct args *a)
 	if (rc == 0)
 		rc = eal_open(app, a);
 	if (rc == 0)
+		rc = port_claim(app);
+	if (rc == 0)
 		rc = ports_open(app);
 	if (rc == 0)
 		rc = tables_open(app);
@@ -561,9 +573,9 @@ static void app_close(struct app *app)
 	if (app->reclaim != NULL)
 		reclaim_free(app->reclaim);
 	region_close(&app->region);
-	udp_claim_close(&app->claim);
 	if (app->ports != NULL)
 		port_set_close(app->ports);
+	udp_claim_close(&app->claim);
 	if (app->eal_up)
 		rte_eal_cleanup();
 	dp_conf_free(&app->conf);

@@ -231,9 +231,13 @@ const char *port_lacks(const struct port_set *s, unsigned i)
 	return s->p[i].lacks;
 }
 
-bool port_kernel_sees(const struct port_set *s, unsigned i)
+uint64_t port_set_caps(const struct port_set *s)
 {
-	return s->p[i].driver->exception == PORT_KERNEL_COPY;
+	uint64_t caps = 0;
+
+	for (unsigned i = 0; i < s->n_all; i++)
+		caps |= s->p[i].driver->xdp ? XDP_CAPS_CLOSE : 0;
+	return caps;
 }
 
 bool port_known(const struct port_set *s, uint16_t dpdk_port)
@@ -316,6 +320,9 @@ bool port_poll(struct port_set *s, unsigned i)
 		if_mac(p->kernel_dev, mac);
 	if (up == p->link_up && speed == p->speed_mbps && memcmp(mac, p->mac, sizeof(mac)) == 0)
 		return false;
+	// on failure the program goes on with the old address, and the kernel has our frames
+	if (p->xdp && memcmp(mac, p->mac, sizeof(mac)) != 0)
+		xdp_arm_again(p->xdp_fd, p->udp, mac);
 	memcpy(p->mac, mac, sizeof(mac));
 	p->link_up = up;
 	p->speed_mbps = speed;
@@ -324,10 +331,13 @@ bool port_poll(struct port_set *s, unsigned i)
 
 void port_stats(const struct port_set *s, unsigned i, struct stats_port *out)
 {
+	const struct port *p = &s->p[i];
 	struct rte_eth_stats st;
 
-	if (rte_eth_stats_get(s->p[i].id, &st) != 0)
+	if (rte_eth_stats_get(p->id, &st) != 0)
 		return;
+	for (unsigned k = 0; k < p->n_xdp_sockets; k++)
+		st.imissed += xdp_ring_full(p->xdp_socket[k]);
 #define PUT(k, v) atomic_store_explicit(&out->c[k], v, memory_order_relaxed)
 	PUT(P_port_rx_frames, st.ipackets);
 	PUT(P_port_tx_frames, st.opackets);

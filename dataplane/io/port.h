@@ -30,6 +30,9 @@ struct port_ask {
 	const char *tap; // name of the exception TAP, "" = "sk-<name>"
 	unsigned queues; // wanted, 0 = one per worker
 	unsigned mtu; // 0 = the device's own
+	// ours, all that an af_xdp port takes from the kernel: [udp_port, udp_port + udp_ports)
+	uint16_t udp_port;
+	uint16_t udp_ports;
 	enum port_exception exception;
 };
 
@@ -40,6 +43,10 @@ struct port_set;
 size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers);
 size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max, bool small_pages);
 
+// Will the kernel see frames for our UDP port, whatever we do with them (af_packet), or while
+// nobody takes them (af_xdp)? Then claim the port (udp_claim.h) before port_set_open().
+bool port_kernel_sees(const struct port_ask *ask);
+
 // MTU that a port will have, as far as that can be told before EAL starts.
 unsigned port_mtu_guess(const struct port_ask *ask);
 
@@ -48,6 +55,8 @@ unsigned port_mtu_guess(const struct port_ask *ask);
 // the result.
 struct port_set *port_set_open(const struct port_ask *asks, unsigned n, unsigned n_workers,
 	const int *sockets, char err[PORT_ERR_MAX]);
+// Capabilities that the ports need from now on until they are closed, a bit for each CAP_*.
+uint64_t port_set_caps(const struct port_set *s);
 // Stops and closes the devices and frees the pools; workers have stopped and gave all mbufs back.
 void port_set_close(struct port_set *s);
 
@@ -63,8 +72,6 @@ void port_set_mbufs(const struct port_set *s, uint64_t *total, uint64_t *free_no
 // Port i < port_set_n() as a dump record, link state as last polled.
 void port_show(const struct port_set *s, unsigned i, struct evt_port *out);
 const char *port_lacks(const struct port_set *s, unsigned i); // "" if nothing
-// Does the kernel see every frame of port i too, whatever we do with it (af_packet)?
-bool port_kernel_sees(const struct port_set *s, unsigned i);
 // Look at link state and, where the kernel owns the interface, at the address of port i; true when
 // something that EVT_PORT tells has changed.
 bool port_poll(struct port_set *s, unsigned i);

@@ -1,7 +1,7 @@
 // Opening of the devices: find or make each, ask what it can do, take the most of what was wanted,
-// and put a TAP beside those whose frames the kernel would not see otherwise. What a device lacks
-// ends up in one line of text; only a device that is not there, or that refuses to start, is an
-// error.
+// and put a TAP beside those whose frames the kernel would not see otherwise; af_xdp gets our own
+// XDP program instead (xdp.h). What a device lacks ends up in one line of text; only a device that
+// is not there, or that refuses to start, is an error.
 
 #include "dataplane/io/port_priv.h"
 
@@ -15,20 +15,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct port_driver drivers[] = {
-	{"net_af_packet", PORT_KERNEL_COPY, true, true, true, "qpairs"},
-	{"net_af_xdp", PORT_TAP, true, true, true, "queue_count"},
-	{"net_pcap", PORT_KERNEL_COPY, true, false, false, NULL},
-	{"net_tap", PORT_DROP, false, true, true, NULL},
-	{"net_memif", PORT_DROP, false, false, false, NULL},
-	{"net_null", PORT_DROP, false, false, false, NULL},
-	{"net_ring", PORT_DROP, false, false, false, NULL},
-	{"net_vhost", PORT_DROP, false, false, false, NULL},
-	{"net_virtio_user", PORT_DROP, false, false, false, NULL},
+	{"net_af_packet", PORT_KERNEL_COPY, true, true, true, false, "qpairs"},
+	{"net_af_xdp", PORT_KERNEL_COPY, true, true, true, true, "queue_count"},
+	{"net_pcap", PORT_KERNEL_COPY, true, false, false, false, NULL},
+	{"net_tap", PORT_DROP, false, true, true, false, NULL},
+	{"net_memif", PORT_DROP, false, false, false, false, NULL},
+	{"net_null", PORT_DROP, false, false, false, false, NULL},
+	{"net_ring", PORT_DROP, false, false, false, false, NULL},
+	{"net_vhost", PORT_DROP, false, false, false, false, NULL},
+	{"net_virtio_user", PORT_DROP, false, false, false, false, NULL},
 };
 // whatever is not listed: a NIC that DPDK owns
-static const struct port_driver bound_nic = {"", PORT_TAP, false, false, false, NULL};
+static const struct port_driver bound_nic = {"", PORT_TAP, false, false, false, false, NULL};
 
 struct opener {
 	struct port_set *s;
@@ -68,6 +69,14 @@ static const struct port_driver *driver_of(const char *device)
 	return &bound_nic;
 }
 
+bool port_kernel_sees(const struct port_ask *ask)
+{
+	const struct port_driver *d = driver_of(ask->device);
+
+	return d->exception == PORT_KERNEL_COPY &&
+	       (!d->xdp || ask->exception == EXCEPTION_AUTO || ask->exception == EXCEPTION_KERNEL);
+}
+
 // ---- find or make the device ----
 
 // af_packet drops frames longer than its slots, which hold the kernel's header too, wants buffers
@@ -88,9 +97,14 @@ static void probe_args(
 	const struct port *p, const struct port_ask *ask, unsigned n_workers, char *out, size_t cap)
 {
 	unsigned queues = ask->queues != 0 && ask->queues < n_workers ? ask->queues : n_workers;
-	char value[16];
+	unsigned served = queues, all;
+	char value[IFNAMSIZ];
 	size_t at = (size_t)snprintf(out, cap, "%s", ask->device);
 
+	if (p->driver->xdp && port_device_arg(ask->device, "iface", value, sizeof(value)))
+		xdp_queues(value, &served, &all);
+	if (queues > served) // more would be refused
+		queues = served;
 	if (p->driver->queues_arg != NULL && queues > 1 &&
 		!port_device_arg(ask->device, p->driver->queues_arg, value, sizeof(value)))
 		at += (size_t)snprintf(out + at, cap - at, ",%s=%u", p->driver->queues_arg, queues);
@@ -98,6 +112,41 @@ static void probe_args(
 		!port_device_arg(ask->device, "framesz", value, sizeof(value)) &&
 		!port_device_arg(ask->device, "framecnt", value, sizeof(value)))
 		packet_ring_args(port_mtu_guess(ask), out + at, cap - at);
+	if (p->xdp)
+		snprintf(out + at, cap - at, ",xdp_prog=/proc/self/fd/%d", p->xdp_fd);
+}
+
+// Not where the user has a program of his own, or does not want the kernel to have the rest.
+static bool xdp_is_wanted(const struct port_driver *d, const struct port_ask *ask)
+{
+	char value[PORT_DEVICE_LEN];
+
+	return d->xdp && (ask->exception == EXCEPTION_AUTO || ask->exception == EXCEPTION_KERNEL) &&
+	       !port_device_arg(ask->device, "xdp_prog", value, sizeof(value));
+}
+
+// Whoever closes the device takes off whatever program is there: so be alone before it is made.
+static int xdp_prepare(
+	struct opener *o, struct port *p, const struct port_ask *ask, const char *ifname)
+{
+	char why[XDP_WHY_MAX] = "";
+	bool wanted = xdp_is_wanted(p->driver, ask);
+	bool sharing = ask->exception == EXCEPTION_TAP || ask->exception == EXCEPTION_DROP;
+	int rc = xdp_make_room(ifname, p->udp, sharing, why);
+
+	if (rc == 0 && wanted)
+		rc = xdp_try_load(why);
+	if (rc < 0)
+		return fail(o, rc, "port %s: %s; net_af_packet0,iface=%s needs no XDP", p->name,
+			why, ifname);
+	if (!wanted)
+		return 0;
+	p->xdp_fd = xdp_object_open();
+	if (p->xdp_fd < 0)
+		return fail(o, p->xdp_fd, "port %s: no memory for its XDP program: %s", p->name,
+			strerror(-p->xdp_fd));
+	p->xdp = true;
+	return 0;
 }
 
 static int find(struct opener *o, struct port *p, const struct port_ask *ask)
@@ -107,6 +156,7 @@ static int find(struct opener *o, struct port *p, const struct port_ask *ask)
 	int rc;
 
 	p->driver = driver_of(ask->device);
+	p->udp = (struct xdp_range){.port = ask->udp_port, .n = ask->udp_ports};
 	snprintf(p->name, sizeof(p->name), "%s", ask->name);
 	snprintf(p->device, sizeof(p->device), "%s", ask->device);
 	if (!port_device_name(ask->device, p->dev_name, sizeof(p->dev_name)))
@@ -122,6 +172,11 @@ static int find(struct opener *o, struct port *p, const struct port_ask *ask)
 		if_nametoindex(ifname) == 0)
 		return fail(o, -ENODEV, "port %s: device %s: no interface %s here", ask->name,
 			ask->device, ifname);
+	if (p->driver->xdp && port_device_arg(ask->device, "iface", ifname, sizeof(ifname))) {
+		rc = xdp_prepare(o, p, ask, ifname);
+		if (rc < 0)
+			return rc;
+	}
 	probe_args(p, ask, o->n_workers, args, sizeof(args));
 	rc = rte_dev_probe(args);
 	if (rc < 0 || rte_eth_dev_get_port_by_name(p->dev_name, &p->id) != 0) {
@@ -186,6 +241,15 @@ static void queues_choose(struct port *p, const struct port_ask *ask,
 	}
 	if (p->driver->pairs)
 		rx = tx = rx < tx ? rx : tx;
+	if (p->driver->xdp && p->kernel_backed) {
+		unsigned served, all;
+
+		// what comes there stays with the kernel, which has no use for it
+		xdp_queues(p->kernel_dev, &served, &all);
+		if (all > rx)
+			lacks(p, "%u of %u queues: see ethtool -L %s", all - rx, all,
+				p->kernel_dev);
+	}
 	p->n_rxq = (uint16_t)rx;
 	p->n_txq = (uint16_t)tx;
 }
@@ -198,6 +262,9 @@ static void exception_choose(struct port *p, const struct port_ask *ask)
 
 	p->exception =
 		ask->exception == EXCEPTION_AUTO ? p->driver->exception : by_ask[ask->exception];
+	// made by EAL's own arguments, with the driver's own program, which takes every frame
+	if (ask->exception == EXCEPTION_AUTO && xdp_is_wanted(p->driver, ask) && !p->xdp)
+		p->exception = PORT_TAP;
 	if (ask->kernel_if[0] != '\0')
 		snprintf(p->kernel_if, sizeof(p->kernel_if), "%s", ask->kernel_if);
 	else if (p->exception != PORT_TAP)
@@ -252,14 +319,55 @@ static int configure(struct opener *o, struct port *p, const struct port_ask *as
 	return 0;
 }
 
+// The sockets are in their places: frames may come.
+static int xdp_start(struct opener *o, struct port *p)
+{
+	bool native;
+	int rc = xdp_arm(p->kernel_dev, p->udp, p->mac, &native);
+
+	if (rc < 0)
+		return fail(o, rc, "port %s: can't tell the XDP program of %s our port: %s",
+			p->name, p->kernel_dev, strerror(-rc));
+	if (!native)
+		lacks(p, "XDP in the driver (generic mode)");
+	close(p->xdp_fd);
+	p->xdp_fd = rc;
+	return 0;
+}
+
+static bool xdp_socket_is_of_another(const struct port_set *s, int fd)
+{
+	for (unsigned i = 0; i < s->n_all; i++) {
+		for (unsigned k = 0; k < s->p[i].n_xdp_sockets; k++) {
+			if (s->p[i].xdp_socket[k] == fd)
+				return true;
+		}
+	}
+	return false;
+}
+
+// Ports start one after the other: what no other one has is of this one.
+static void xdp_sockets_take(const struct port_set *s, struct port *p)
+{
+	int fds[DPMSG_MAX_PORTS * DPMSG_MAX_WORKERS];
+	unsigned n = xdp_sockets(fds, ARRAY_LEN(fds));
+
+	for (unsigned i = 0; i < n; i++) {
+		if (p->n_xdp_sockets < ARRAY_LEN(p->xdp_socket) &&
+			!xdp_socket_is_of_another(s, fds[i]))
+			p->xdp_socket[p->n_xdp_sockets++] = fds[i];
+	}
+}
+
 static int start(struct opener *o, unsigned i)
 {
 	struct port *p = &o->s->p[i];
-	uint16_t n_rxd = PORT_RING_LEN, n_txd = PORT_RING_LEN;
+	const uint16_t len = p->driver->xdp ? XDP_RING_LEN : PORT_RING_LEN;
+	uint16_t n_rxd = len, n_txd = len;
 	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &n_rxd, &n_txd);
 
 	if (rc < 0)
-		n_rxd = n_txd = PORT_RING_LEN;
+		n_rxd = n_txd = len;
 	rc = 0;
 	for (unsigned q = 0; q < p->n_rxq && rc == 0; q++) {
 		// buffers near the worker that polls the queue
@@ -270,6 +378,13 @@ static int start(struct opener *o, unsigned i)
 	}
 	for (unsigned q = 0; q < p->n_txq && rc == 0; q++)
 		rc = rte_eth_tx_queue_setup(p->id, (uint16_t)q, n_txd, (unsigned)p->socket, NULL);
+	if (p->driver->xdp)
+		xdp_sockets_take(o->s, p);
+	if (rc < 0 && p->xdp)
+		return fail(o, rc,
+			"port %s: the driver of %s refuses XDP with this MTU, these queues or "
+			"offloads; net_af_packet0,iface=%s needs no XDP",
+			p->name, p->kernel_dev, p->kernel_dev);
 	if (rc < 0)
 		return fail(o, rc, "port %s: device %s refuses its queues: %s", p->name, p->device,
 			strerror(-rc));
@@ -278,7 +393,7 @@ static int start(struct opener *o, unsigned i)
 		return fail(o, rc, "port %s: device %s does not start: %s", p->name, p->device,
 			strerror(-rc));
 	p->started = true;
-	return 0;
+	return p->xdp ? xdp_start(o, p) : 0;
 }
 
 // ---- the TAP beside a device ----
@@ -389,6 +504,8 @@ static void device_close(struct port *p)
 {
 	struct rte_eth_dev_info info;
 
+	if (p->xdp && p->xdp_fd >= 0)
+		close(p->xdp_fd);
 	if (!p->probed) {
 		if (p->started)
 			rte_eth_dev_close(p->id);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/io/port.h"
+#include "dataplane/io/xdp.h"
 
 #include <rte_ethdev.h>
 
@@ -21,6 +22,7 @@ struct port_driver {
 	bool kernel_backed; // "iface=" names a kernel interface: MTU and link are the kernel's
 	bool spreads; // queues are filled by the kernel's flow hash, without RSS of DPDK
 	bool pairs; // wants as many rx as tx queues
+	bool xdp; // takes an XDP program that leaves the rest to the kernel
 	const char *queues_arg; // devarg that sets the number of queues, or NULL
 };
 
@@ -36,6 +38,7 @@ struct port {
 	uint16_t mtu;
 	uint16_t n_rxq;
 	uint16_t n_txq;
+	struct xdp_range udp; // of the ask
 	uint16_t peer; // TAP's port number, or the physical one's if this is a TAP
 	uint8_t mac[6];
 	uint8_t exception; // PORT_*, or PORT_IS_TAP
@@ -43,6 +46,10 @@ struct port {
 	bool link_up;
 	bool started;
 	bool probed; // by us: to be removed at the end
+	bool xdp; // runs our own XDP program
+	int xdp_fd; // its object until the port runs, its map from then on; -1
+	int xdp_socket[DPMSG_MAX_WORKERS]; // the driver's, one a queue
+	unsigned n_xdp_sockets;
 	uint32_t speed_mbps;
 	int socket;
 };

@@ -126,7 +126,7 @@ static int ports_open(struct wire *w, char err[WIRE_ERR_MAX])
 			.node = w->args->port[i].node};
 		memcpy(p->mac, e.mac, 6);
 		rte_eth_allmulticast_enable(p->id); // solicitations for us; not every device can
-		kernel = kernel || port_kernel_sees(w->ports, i);
+		kernel = kernel || port_kernel_sees(&asks[i]);
 	}
 	return kernel ? claim_ports(w, err) : 0;
 }

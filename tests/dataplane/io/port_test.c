@@ -102,6 +102,7 @@ static void missing_devices_are_named_with_their_port(void **state)
 		{"0000:ff:1f.7", "vfio-pci"},
 		{"net_nosuchdriver0", "does not start"},
 		{"net_af_packet9,iface=nosuchif0", "no interface nosuchif0"},
+		{"net_af_xdp9,iface=nosuchif0", "no interface nosuchif0"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -115,6 +116,33 @@ static void missing_devices_are_named_with_their_port(void **state)
 			fail_msg("no '%s' in: %s", cases[i].reason, err);
 	}
 	assert_int_equal(rte_eth_dev_count_avail(), 0);
+}
+
+static void where_the_kernel_sees_our_port_it_must_be_claimed(void **state)
+{
+	static const struct {
+		const char *device;
+		enum port_exception exception;
+		bool sees;
+	} cases[] = {
+		{"net_af_packet0,iface=eth1", EXCEPTION_AUTO, true},
+		{"net_af_packet0,iface=eth1", EXCEPTION_DROP, true},
+		{"net_af_xdp0,iface=eth1", EXCEPTION_AUTO, true},
+		{"net_af_xdp0,iface=eth1", EXCEPTION_KERNEL, true},
+		// the driver's own program takes every frame
+		{"net_af_xdp0,iface=eth1", EXCEPTION_TAP, false},
+		{"net_af_xdp0,iface=eth1", EXCEPTION_DROP, false},
+		{"net_null0", EXCEPTION_AUTO, false},
+		{"0000:03:00.0", EXCEPTION_AUTO, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct port_ask a = ask("wan", cases[i].device);
+
+		a.exception = cases[i].exception;
+		if (port_kernel_sees(&a) != cases[i].sees)
+			fail_msg("%s, exception %d", cases[i].device, cases[i].exception);
+	}
 }
 
 static void jumbo_frames_fit_one_buffer(void **state)
@@ -147,6 +175,7 @@ int main(void)
 		cmocka_unit_test(ports_open_by_name_and_describe_themselves),
 		cmocka_unit_test(queues_are_dealt_out_and_lacks_are_named),
 		cmocka_unit_test(missing_devices_are_named_with_their_port),
+		cmocka_unit_test(where_the_kernel_sees_our_port_it_must_be_claimed),
 		cmocka_unit_test(jumbo_frames_fit_one_buffer),
 		cmocka_unit_test(pci_addresses_are_told_from_vdevs),
 	};
