@@ -1,12 +1,13 @@
 #!/bin/bash
 # Figures of real nodes, as JSON lines; tests/bench/run.py calls it and makes the report.
 #
-#   tests/bench/chain.sh BUILD_DIR ctl|chain|restart [--quick]
+#   tests/bench/chain.sh BUILD_DIR ctl|chain|restart|xdp [--quick]
 #
 # ctl:   rules through the rings (a data plane of its own) and through the API (a whole node)
 # chain: three nodes over veth against the kernel forwarding over the same kind of chain, packets lost
 #        while B's control plane is killed, CPU of an idle node, latency
 # restart: how long traffic over static rules pauses when B's data plane is killed and started again
+# xdp:   the chain with AF_XDP against the kernel forwarding, and against the same chain with af_packet
 #
 # veth moves packets by the kernel on the sender's processor: these are figures of the whole machine, and
 # say little about a NIC. Segmentation offloads are off in the kernel's chain too, for a packet of
@@ -250,9 +251,53 @@ part_restart() {
 	node_stop A B C
 }
 
+# ---- xdp ----
+
+# chain_by af_packet|af_xdp: three nodes with that driver, until chain_end
+chain_by() {
+	sed -i -E "s/^device = net_af_[a-z]+([0-9])/device = net_$1\\1/" "$T"/[ABC]/dataplane.ini
+	node_start A B C
+	wait_for 20 "transports" chain_up
+	chain_rules >/dev/null
+	chain_edges
+	wait_for 5 "chain" chain_ping
+}
+chain_end() {
+	sk A edge del sky0
+	sk C edge del sky0
+	node_stop A B C
+}
+
+# Pairs: one after the other in each round, so that a busy minute of the machine hits both.
+part_xdp() {
+	local i driver
+	local -A rate=()
+	chain_net 4
+	chain_nodes
+	kernel_chain
+	kernel_offloads off
+	wait_for 5 "kernel's chain" in_ns KA ping -q -c 1 10.2.2.2
+	in_ns C iperf3 -s -D
+	for ((i = 0; i < rounds; i++)); do
+		for driver in af_packet af_xdp; do
+			chain_by $driver
+			rate[$driver.pps]+=" $(pps A 10.9.0.2)"
+			rate[$driver.tcp]+=" $(tcp A 10.9.0.2)"
+			chain_end
+		done
+		rate[kernel.pps]+=" $(pps KA 10.2.2.2)"
+		rate[kernel.tcp]+=" $(tcp KA 10.2.2.2)"
+	done
+	figure chain_xdp_pps "packets/s of 64 bytes" "${rate[af_xdp.pps]}" "${rate[kernel.pps]}"
+	figure chain_xdp_tcp "Gbit/s TCP, three nodes" "${rate[af_xdp.tcp]}" "${rate[kernel.tcp]}"
+	figure xdp_vs_af_packet_pps "packets/s of 64 bytes" "${rate[af_xdp.pps]}" "${rate[af_packet.pps]}"
+	figure xdp_vs_af_packet_tcp "Gbit/s TCP, three nodes" "${rate[af_xdp.tcp]}" "${rate[af_packet.tcp]}"
+}
+
 case $PART in
 restart) part_restart ;;
 ctl) part_ctl ;;
 chain) part_chain ;;
-*) echo "chain.sh: no part '$PART': ctl, chain or restart" >&2 && exit 2 ;;
+xdp) part_xdp ;;
+*) echo "chain.sh: no part '$PART': ctl, chain, restart or xdp" >&2 && exit 2 ;;
 esac

@@ -166,7 +166,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
-    ap.add_argument("--only", default="", help="path,rel,sim,flood,ctl,chain,restart,testpmd")
+    ap.add_argument("--only", default="", help="path,rel,sim,flood,ctl,chain,restart,xdp,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -187,10 +187,10 @@ def main():
         if want("testpmd"):
             print("yardstick")
             testpmd(report, 2 if args.quick else 5)
-        for part in ("ctl", "chain", "restart"):
+        for part in ("ctl", "chain", "restart", "xdp"):
             if want(part):
                 report.run({"ctl": "control plane", "chain": "real nodes",
-                            "restart": "restarts"}[part],
+                            "restart": "restarts", "xdp": "real nodes by AF_XDP"}[part],
                            [os.path.join(here, "chain.sh"), args.build, part]
                            + (["--quick"] if args.quick else []))
     finally:
