@@ -166,7 +166,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
-    ap.add_argument("--only", default="", help="path,rel,sim,flood,ctl,chain,restart,xdp,testpmd")
+    ap.add_argument("--only", default="", help="path,workers,rel,sim,flood,ctl,chain,restart,xdp,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -179,7 +179,7 @@ def main():
     info = machine()
     before = reserve_hugepages()
     try:
-        for part, title in (("path", "packet path"), ("rel", "reliable transports"),
+        for part, title in (("path", "packet path"), ("workers", "several workers"), ("rel", "reliable transports"),
                             ("sim", "reliable links, simulated"), ("flood", "floods")):
             if want(part):
                 report.run(title, [os.path.join(rel, f"tests/bench/bench_{part}")]
