@@ -51,6 +51,8 @@ void hop_expect(const struct wctx *w, struct expect *e, uint16_t port, uint32_t 
 enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n);
 // [worker] The hop if it is up and this worker's, else NULL: hop_tx_push() says more.
 struct hop *hop_tx_local(const struct wctx *w, uint32_t hop);
+// [worker] The worker that owns a hop that is up and not ours; -1: there is none.
+int hop_tx_remote(const struct wctx *w, uint32_t hop);
 // [worker: owner] Queue n <= BURST route packets of a hop that hop_tx_local() found in this turn.
 void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
 // [worker: owner] For a source of packets that has nobody to be told by: how many buffers more this

@@ -546,11 +546,25 @@ void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 	}
 }
 
+int hop_tx_remote(const struct wctx *w, uint32_t hop)
+{
+	uint32_t i = dpmsg_handle_index(hop);
+	uint64_t word;
+
+	if (i >= w->hops->hop_max)
+		return -1;
+	// pairs with the release in hop_table.c
+	word = atomic_load_explicit(&w->hops->dir[i], memory_order_acquire);
+	if (word >> 32 != hop || hop_word_owner(word) == w->id ||
+		atomic_load_explicit(&w->hops->up[i], memory_order_relaxed) == 0)
+		return -1;
+	return (int)hop_word_owner(word);
+}
+
 enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n)
 {
 	struct hop *h = hop_by_handle(w, hop);
-	uint32_t i = dpmsg_handle_index(hop);
-	uint64_t word;
+	int to;
 
 	if (likely(h != NULL)) {
 		if (unlikely(!h->up))
@@ -558,14 +572,10 @@ enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, uns
 		hop_tx_queue(w, h, m, n);
 		return HOP_PUSHED;
 	}
-	if (i >= w->hops->hop_max)
+	to = hop_tx_remote(w, hop);
+	if (to < 0)
 		return HOP_GONE;
-	// pairs with the release in hop_table.c
-	word = atomic_load_explicit(&w->hops->dir[i], memory_order_acquire);
-	if (word >> 32 != hop || hop_word_owner(word) == w->id ||
-		atomic_load_explicit(&w->hops->up[i], memory_order_relaxed) == 0)
-		return HOP_GONE;
-	return w->ops->handoff_tx(w, hop_word_owner(word), hop, m, n) ? HOP_HANDED : HOP_FULL;
+	return w->ops->handoff_tx(w, (unsigned)to, hop, m, n) ? HOP_HANDED : HOP_FULL;
 }
 
 void hop_tx_flush(struct wctx *w)

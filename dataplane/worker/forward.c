@@ -24,16 +24,25 @@ struct ingress {
 	uint32_t tp; // transport, or RULE_IN_LOCAL
 };
 
-// Packets for one egress hop, in order. One that is ours and up takes them for sure, so their rules
-// count at once; else they count once the other worker's ring took them.
+enum { RUNS = 8 }; // egress hops at a time, by the low bits of their handles
+
+// Packets for one egress hop, in order. A hop that is ours and up takes them for sure, and so does
+// another worker's whose ring has room for a burst: then their rules count at once, else once the
+// ring took them.
 struct run {
 	uint32_t hop; // handle, 0 = none yet
-	unsigned n;
+	uint16_t n;
+	uint16_t to; // its owner, not local
+	bool sure;
 	struct hop *local;
-	bool mark; // the egress may be a reliable hop, which asks m->hash.usr for the rule's slot
 	struct rte_mbuf *m[BURST];
-	struct rule *rule[BURST]; // not local
-	uint16_t len[BURST]; // payload, not local
+	struct rule *rule[BURST]; // not sure
+	uint16_t len[BURST]; // payload, not sure
+};
+
+// Of one burst of packets: all runs together hold no more than that.
+struct runs {
+	struct run run[RUNS];
 };
 
 static inline const uint8_t *header(const struct rte_mbuf *m)
@@ -92,38 +101,80 @@ static void run_push(struct wctx *w, struct run *run)
 		count(w, W_pkt_forwarded, n);
 		return;
 	}
+	if (run->sure) { // counted by the owner when they arrive
+		if (likely(w->ops->handoff_tx(w, run->to, run->hop, run->m, n)))
+			return;
+		count(w, W_drop_handoff_tx, n); // messages took the room
+		rte_pktmbuf_free_bulk(run->m, n);
+		return;
+	}
 	if (unlikely(!hop_give(w, run->hop, run->m, n)))
 		return; // not refreshed, not counted (decision: only if the hop is up)
 	for (unsigned i = 0; i < n; i++)
 		rule_count(run->rule[i], run->len[i], w->now_ds);
 }
 
-static void run_begin(struct wctx *w, struct run *run, uint32_t hop)
+static void runs_init(struct runs *runs)
 {
+	for (unsigned i = 0; i < RUNS; i++) {
+		runs->run[i].hop = 0;
+		runs->run[i].n = 0;
+	}
+}
+
+static inline void runs_push(struct wctx *w, struct runs *runs)
+{
+	for (unsigned i = 0; i < RUNS; i++)
+		if (runs->run[i].n != 0)
+			run_push(w, &runs->run[i]);
+}
+
+static __rte_noinline struct run *run_begin(struct wctx *w, struct run *run, uint32_t hop)
+{
+	int to;
+
 	if (run->n != 0)
 		run_push(w, run);
 	run->hop = hop;
 	run->local = hop_tx_local(w, hop);
-	run->mark = run->local == NULL || hop_marks(run->local);
+	run->sure = run->local != NULL;
+	if (!run->sure) {
+		to = hop_tx_remote(w, hop);
+		run->to = (uint16_t)to;
+		run->sure = to >= 0 && w->ops->handoff_has_room(w, (unsigned)to, BURST);
+	}
+	return run;
 }
 
-static inline void run_add(struct wctx *w, struct run *run, struct rule *r, struct rte_mbuf *m)
+static inline struct run *run_find(struct wctx *w, struct runs *runs, uint32_t hop)
 {
+	struct run *run = &runs->run[hop % RUNS];
+
+	return likely(run->hop == hop) ? run : run_begin(w, run, hop);
+}
+
+// Its id is the next one's now; a reliable egress asks hash.usr for the slot of the rule.
+static inline void run_put(
+	struct run *run, const struct rule *r, struct rte_mbuf *m, uint8_t *p, uint32_t mask)
+{
+	m->hash.usr = route_hdr_id(p) & mask;
+	route_hdr_put_id(p, r->next_id);
+	run->m[run->n++] = m;
+}
+
+static inline void run_add(struct wctx *w, struct runs *runs, struct rule *r, struct rte_mbuf *m)
+{
+	struct run *run = run_find(w, runs, r->tx_hop);
 	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
 	uint16_t len = route_hdr_len(p);
 
-	if (unlikely(run->hop != r->tx_hop))
-		run_begin(w, run, r->tx_hop);
-	if (likely(run->local != NULL)) {
+	if (likely(run->sure)) {
 		rule_count(r, len, w->now_ds);
 	} else {
 		run->rule[run->n] = r;
 		run->len[run->n] = len;
 	}
-	run->m[run->n++] = m;
-	if (run->mark)
-		m->hash.usr = route_hdr_id(p) & w->rules->mask;
-	route_hdr_put_id(p, r->next_id);
+	run_put(run, r, m, p, w->rules->mask);
 }
 
 // The rule ends: the main lcore takes it out of the table. A flood of closes is told once in a
@@ -289,7 +340,7 @@ static bool ends_at_forward(struct wctx *w, struct rule *r, struct rte_mbuf *m)
 
 // The whole of it, for any packet.
 static __rte_noinline void judge(
-	struct wctx *w, const struct ingress *in, struct run *run, struct rte_mbuf *m)
+	struct wctx *w, const struct ingress *in, struct runs *runs, struct rte_mbuf *m)
 {
 	const uint8_t *p = header(m);
 	uint32_t id = route_hdr_id(p);
@@ -325,7 +376,7 @@ static __rte_noinline void judge(
 	} else if (in->hop != NULL && ends_at_forward(w, r, m)) {
 		return;
 	}
-	run_add(w, run, r, m);
+	run_add(w, runs, r, m);
 }
 
 // The next burst, whose rules are fetched while this one is judged, a few at a time: all at once
@@ -382,13 +433,10 @@ static void judge_all(
 	const uint8_t rule_type = in == NULL ? RULE_FORWARD : RULE_INTERMEDIARY;
 	const uint32_t tp = from.tp, now_ds = w->now_ds;
 	const struct rule_table *rules = w->rules;
-	uint32_t hop = 0;
-	struct run run;
+	struct runs runs;
+	struct run *run = &runs.run[0];
 
-	run.hop = 0;
-	run.n = 0;
-	run.local = NULL;
-	run.mark = false;
+	runs_init(&runs);
 	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
@@ -397,31 +445,29 @@ static void judge_all(
 
 		if (i % FETCH == 0)
 			fetch_some(rules, next, FETCH);
-		if (likely(r->tx_hop == hop && goes_on(r, p, tp, rule_type) &&
-			    refresh(r, now_ds))) {
-			rule_add_packet(r, route_hdr_len(p));
-			route_hdr_put_id(p, r->next_id);
-			run.m[run.n++] = m;
-			continue;
+		if (likely(goes_on(r, p, tp, rule_type))) {
+			if (unlikely(r->tx_hop != run->hop))
+				run = run_find(w, &runs, r->tx_hop);
+			if (likely(run->sure && refresh(r, now_ds))) {
+				rule_add_packet(r, route_hdr_len(p));
+				run_put(run, r, m, p, rules->mask);
+				continue;
+			}
 		}
-		judge(w, &from, &run, m);
-		// 0: no rule that sends on names it. What is to be marked goes by judge()
-		hop = run.local != NULL && !run.mark ? run.hop : 0;
+		judge(w, &from, &runs, m);
 	}
 	fetch_some(rules, next, next->n);
-	if (run.n != 0)
-		run_push(w, &run);
+	runs_push(w, &runs);
 }
 
 // ---- whole frames of a clear link ----
 
-enum { CUTS = 8 }; // egress hops at a time, by the low bits of their handles
+enum { CUTS = RUNS }; // egress hops at a time, by the low bits of their handles
 
 struct cuts {
 	uint32_t hop[CUTS]; // 0 = none
 	struct hop_cut cut[CUTS];
-	uint32_t refused; // the last one that can't be cut through to
-	struct run run; // what goes the general way
+	struct runs runs; // what goes the general way
 };
 
 static void cuts_end(struct wctx *w, struct cuts *c)
@@ -433,29 +479,26 @@ static void cuts_end(struct wctx *w, struct cuts *c)
 	}
 }
 
-// The cut to a hop, opened if need be; NULL: there is none.
 static __rte_noinline struct hop_cut *cut_open(struct wctx *w, struct cuts *c, uint32_t hop)
 {
 	struct hop_cut *cut = &c->cut[hop % CUTS];
 
-	if (hop == c->refused)
-		return NULL;
 	if (c->hop[hop % CUTS] != 0)
 		hop_cut_end(w, cut);
 	c->hop[hop % CUTS] = 0;
-	if (c->run.n != 0) // nothing of the general way is overtaken
-		run_push(w, &c->run);
-	if (!hop_cut_begin(w, hop, cut)) {
-		c->refused = hop;
+	if (!hop_cut_begin(w, hop, cut))
 		return NULL;
-	}
 	c->hop[hop % CUTS] = hop;
 	return cut;
 }
 
+// The cut to a hop, opened if need be; NULL: there is none. A hop to which something goes the
+// general way gets none in this burst, so that nothing is overtaken.
 static inline struct hop_cut *cut_find(struct wctx *w, struct cuts *c, uint32_t hop)
 {
-	return likely(c->hop[hop % CUTS] == hop) ? &c->cut[hop % CUTS] : cut_open(w, c, hop);
+	if (likely(c->hop[hop % CUTS] == hop))
+		return &c->cut[hop % CUTS];
+	return c->runs.run[hop % RUNS].hop == hop ? NULL : cut_open(w, c, hop);
 }
 
 // A frame that can't be cut through: a route packet like any other. What was cut through before it
@@ -465,7 +508,20 @@ static __rte_noinline void judge_frame(
 {
 	cuts_end(w, c);
 	hop_cut_strip(m);
-	judge(w, from, &c->run, m);
+	judge(w, from, &c->runs, m);
+}
+
+// A frame of which the rule goes on by a hop that has no cut: another worker's, or a sealed one.
+static inline bool frame_runs(struct wctx *w, struct cuts *c, struct rule *r, struct rte_mbuf *m)
+{
+	struct run *run = run_find(w, &c->runs, r->tx_hop);
+
+	if (unlikely(!run->sure || !refresh(r, w->now_ds)))
+		return false;
+	hop_cut_strip(m);
+	rule_add_packet(r, m->pkt_len - ROUTE_HDR_LEN);
+	run_put(run, r, m, rte_pktmbuf_mtod(m, uint8_t *), w->rules->mask);
+	return true;
 }
 
 // A burst of whole frames, as hop_rx_expected() leaves them.
@@ -479,11 +535,7 @@ static void judge_frames(
 	unsigned n_cut = 0;
 
 	memset(c.hop, 0, sizeof(c.hop));
-	c.refused = 0;
-	c.run.hop = 0;
-	c.run.n = 0;
-	c.run.local = NULL;
-	c.run.mark = false;
+	runs_init(&c.runs);
 	count(w, W_pkt_rx, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = frames[i];
@@ -504,14 +556,15 @@ static void judge_frames(
 				n_cut++;
 				continue;
 			}
+			if (cut == NULL && frame_runs(w, &c, r, m))
+				continue;
 		}
 		judge_frame(w, &from, &c, m);
 	}
 	fetch_some(rules, next, next->n);
 	cuts_end(w, &c);
 	count(w, W_pkt_forwarded, n_cut);
-	if (c.run.n != 0)
-		run_push(w, &c.run);
+	runs_push(w, &c.runs);
 }
 
 static void judge_held(struct wctx *w, struct ahead *next)

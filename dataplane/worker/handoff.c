@@ -101,6 +101,13 @@ err_mesh:
 	return NULL;
 }
 
+static void item_free(struct handoff_item *it)
+{
+	rte_pktmbuf_free(it->m);
+	for (unsigned i = 0; i < it->n_more; i++)
+		rte_pktmbuf_free(it->more[i]);
+}
+
 static void ring_free(struct rte_ring *r)
 {
 	struct handoff_item it;
@@ -108,7 +115,7 @@ static void ring_free(struct rte_ring *r)
 	if (r == NULL)
 		return;
 	while (rte_ring_sc_dequeue_elem(r, &it, sizeof(it)) == 0)
-		rte_pktmbuf_free(it.m);
+		item_free(&it);
 	rte_free(r);
 }
 
@@ -121,7 +128,7 @@ void handoff_mesh_free(struct handoff_mesh *mesh)
 
 		for (unsigned to = 0; h != NULL && to < mesh->n_workers; to++)
 			for (unsigned k = 0; k < h->out[to].n; k++)
-				rte_pktmbuf_free(h->out[to].batch[k].m);
+				item_free(&h->out[to].batch[k]);
 		rte_free(h);
 	}
 	for (unsigned i = 0; i < mesh->n_workers * mesh->n_workers; i++)
@@ -197,11 +204,28 @@ bool handoff_tx(struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, 
 {
 	struct out *o = out_to(w, to);
 
-	if (o == NULL || !has_room(o, n))
+	if (o == NULL || !has_room(o, (n + HANDOFF_MORE) / (1 + HANDOFF_MORE)))
 		return false;
-	for (unsigned i = 0; i < n; i++)
-		*out_next(o) = (struct handoff_item){.m = m[i], .kind = HANDOFF_TX, .hop = hop};
+	for (unsigned i = 0; i < n; i += 1 + HANDOFF_MORE) {
+		struct handoff_item *it = out_next(o);
+		unsigned more = RTE_MIN(n - i - 1, (unsigned)HANDOFF_MORE);
+
+		it->m = m[i];
+		it->kind = HANDOFF_TX;
+		it->n_more = (uint8_t)more;
+		it->port = 0;
+		it->hop = hop;
+		for (unsigned k = 0; k < more; k++)
+			it->more[k] = m[i + 1 + k];
+	}
 	return true;
+}
+
+bool handoff_has_room(struct wctx *w, unsigned to, unsigned n)
+{
+	struct out *o = out_to(w, to);
+
+	return o != NULL && has_room(o, n);
 }
 
 bool handoff_msg(struct wctx *w, unsigned to, const struct hop_msg *msg)

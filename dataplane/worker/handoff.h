@@ -28,6 +28,8 @@ void handoff_raw(struct wctx *w, unsigned to, uint16_t port, struct rte_mbuf *m)
 // [worker] Route packets for an egress hop's owner: all or none; false: no room, the caller keeps
 // them.
 bool handoff_tx(struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, unsigned n);
+// [worker] Would it take n packets now, whatever hops they are for?
+bool handoff_has_room(struct wctx *w, unsigned to, unsigned n);
 // [worker] A message about a route; false: no room (some is kept for them).
 bool handoff_msg(struct wctx *w, unsigned to, const struct hop_msg *msg);
 // [worker] Route packets for which every other worker's ring has room now.
@@ -35,24 +37,28 @@ unsigned handoff_room(struct wctx *w);
 // [worker] Make visible what this turn gave.
 void handoff_flush(struct wctx *w);
 
+enum { HANDOFF_MORE = 3 };
+
 // What came out of the rings, in the order in which one sender gave it.
 struct handoff_item {
 	struct rte_mbuf *m;
 	uint8_t kind; // HANDOFF_*
-	uint8_t pad;
+	uint8_t n_more; // TX: in more[], 0 else
 	uint16_t port; // RAW
 	uint32_t hop; // TX: handle
 	union {
-		uint8_t src_ip[16]; // RX, as in struct rx_dgram
+		struct { // RX, as in struct rx_dgram
+			uint8_t src_ip[16];
+			uint16_t src_port;
+			uint16_t udp_len;
+		};
 		struct hop_msg msg; // MSG; there is no mbuf
+		struct rte_mbuf *more[HANDOFF_MORE]; // TX: packets that follow, for the same hop
 	};
-	uint16_t src_port;
-	uint16_t udp_len;
-	uint32_t pad2;
 };
 enum { HANDOFF_RX = 1, HANDOFF_TX, HANDOFF_RAW, HANDOFF_MSG };
 
 // [worker] Up to max items out of the ring from worker `from`; 0 from itself.
 unsigned handoff_take(struct wctx *w, unsigned from, struct handoff_item *items, unsigned max);
-// [worker] Items on their way to this worker.
+// [worker] Elements on their way to this worker; one is up to four packets.
 uint32_t handoff_held(const struct wctx *w);

@@ -45,6 +45,9 @@ typedef void (*wctx_sink)(struct wctx *w, struct hop *in, struct rte_mbuf **pkts
 struct wctx_ops {
 	bool (*handoff_tx)(
 		struct wctx *w, unsigned to, uint32_t hop, struct rte_mbuf **m, unsigned n);
+	// All of n packets for that worker would be taken now; what is given later in this turn
+	// counts against it.
+	bool (*handoff_has_room)(struct wctx *w, unsigned to, unsigned n);
 	void (*handoff_raw)(struct wctx *w, unsigned to, uint16_t port, struct rte_mbuf *m);
 	// Route packets that any other worker has room for.
 	unsigned (*handoff_room)(struct wctx *w);

@@ -67,6 +67,7 @@ struct worker_set {
 
 static const struct wctx_ops ops = {
 	.handoff_tx = handoff_tx,
+	.handoff_has_room = handoff_has_room,
 	.handoff_raw = handoff_raw,
 	.handoff_room = handoff_room,
 	.handoff_msg = handoff_msg,
@@ -300,13 +301,35 @@ static void handed_dgrams(struct wctx *w, const struct handoff_item *it, unsigne
 	dgram_stage(w, d, n);
 }
 
+// Route packets for one hop.
+static void handed_packets(struct wctx *w, const struct handoff_item *it, unsigned n)
+{
+	struct rte_mbuf *m[BURST];
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (k + 1 + HANDOFF_MORE > BURST) {
+			hop_give(w, it->hop, m, k);
+			k = 0;
+		}
+		m[k++] = it[i].m;
+		for (unsigned j = 0; j < it[i].n_more; j++)
+			m[k++] = it[i].more[j];
+	}
+	for (unsigned i = 0; i < k; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], const uint8_t *));
+	hop_give(w, it->hop, m, k);
+}
+
 // A run of items of one kind (and hop).
 static void handed_run(struct wctx *w, const struct handoff_item *it, unsigned n)
 {
-	struct rte_mbuf *m[BURST];
-
 	if (it->kind == HANDOFF_RX) {
 		handed_dgrams(w, it, n);
+		return;
+	}
+	if (it->kind == HANDOFF_TX) {
+		handed_packets(w, it, n);
 		return;
 	}
 	if (unlikely(it->kind == HANDOFF_MSG)) {
@@ -315,13 +338,19 @@ static void handed_run(struct wctx *w, const struct handoff_item *it, unsigned n
 		return;
 	}
 	for (unsigned i = 0; i < n; i++)
-		m[i] = it[i].m;
-	if (it->kind == HANDOFF_TX) {
-		hop_give(w, it->hop, m, n);
-		return;
+		tx_frame(w, it[i].port, it[i].m);
+}
+
+// hides the way of the mbufs from the other worker's cache
+static inline void fetch_handed(const struct handoff_item *it, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (it[i].kind == HANDOFF_MSG)
+			continue;
+		rte_prefetch0(it[i].m);
+		for (unsigned k = 0; k < it[i].n_more; k++)
+			rte_prefetch0(it[i].more[k]);
 	}
-	for (unsigned i = 0; i < n; i++)
-		tx_frame(w, it[i].port, m[i]);
 }
 
 static void handed_burst(struct wctx *w, const struct handoff_item *it, unsigned n)
@@ -343,6 +372,7 @@ static inline unsigned handoff_stage(struct wctx *w)
 	for (unsigned from = 0; from < w->n_workers; from++) {
 		for (unsigned i = 0; i < RX_BURSTS; i++) {
 			n = handoff_take(w, from, it, BURST);
+			fetch_handed(it, n);
 			handed_burst(w, it, n);
 			all += n;
 			if (n < BURST)

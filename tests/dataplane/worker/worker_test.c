@@ -207,42 +207,6 @@ static void a_full_transmit_queue_drops_and_counts(void **state)
 	node_close(&n);
 }
 
-// Only worker 0 runs: what it gives to worker 1 piles up.
-static void full_hand_off_rings_drop_by_reason(void **state)
-{
-	struct node_conf conf = {.workers = 2, .peers = 4, .cipher = AEAD_NONE};
-	struct node n;
-	uint8_t p[8], frame[NODE_FRAME_MAX];
-	unsigned sent = 3 * HANDOFF_RING_LEN / 2, whole = HANDOFF_RING_LEN - BURST, len;
-
-	node_open(&n, &conf);
-	// peer 0 is owned by worker 0, peer 1 by worker 1; both arrive at worker 0
-	assert_int_equal(n.peer[0].owner, 0);
-	assert_int_equal(n.peer[1].owner, 1);
-	assert_int_equal(n.peer[1].queue, 0);
-	node_rule(&n, 0x1001, RULE_INTERMEDIARY, 7, n.peer[1].hop, n.peer[0].tp);
-	for (unsigned i = 0; i < sent; i++) {
-		packet(p, 0, 0x1001, 1);
-		peer_send(&n, &n.peer[0], p, 8, 0);
-	}
-	while (worker_turn(n.w[0]))
-		;
-	// bursts go whole or not at all: the last BURST - 1 places stay free
-	assert_int_equal(node_counter(&n, W_drop_handoff_tx), sent - whole);
-	p[0] = 0;
-	for (unsigned i = 0; i < BURST + 8; i++) {
-		len = peer_frame(&n, &n.peer[1], p, 1, frame);
-		node_inject(&n, n.peer[1].port, 0, frame, len);
-	}
-	while (worker_turn(n.w[0]))
-		;
-	assert_int_equal(node_counter(&n, W_drop_handoff_rx), 9);
-	node_settle(&n);
-	assert_int_equal(node_counter(&n, W_pkt_forwarded), whole);
-	assert_int_equal(outputs(&n), whole);
-	node_close(&n);
-}
-
 // Five peers hold all buffers for joining that there are, a byte each: others join all the same.
 static void peers_that_hold_most_parts_give_way(void **state)
 {
@@ -771,7 +735,6 @@ int main(void)
 		cmocka_unit_test(a_close_ends_its_rule_even_if_the_ring_up_is_full),
 		cmocka_unit_test(a_flood_of_closes_is_told_a_few_times),
 		cmocka_unit_test(a_full_transmit_queue_drops_and_counts),
-		cmocka_unit_test(full_hand_off_rings_drop_by_reason),
 		cmocka_unit_test(peers_that_hold_most_parts_give_way),
 		cmocka_unit_test(frames_for_a_full_queue_owner_are_dropped),
 		cmocka_unit_test(handshakes_with_the_right_mac_go_up),
