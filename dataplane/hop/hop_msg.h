@@ -12,6 +12,7 @@ enum hop_msg_kind {
 	HOP_MSG_RESUME, // ingress hop, id
 	HOP_MSG_GONE, // ingress hop, id, reason
 	HOP_MSG_END, // egress hop, index and id of the rule, reason
+	HOP_MSG_UNTOLD, // index, id: there was no room for its PAUSE or RESUME, say it again
 	// from the main lcore
 	HOP_MSG_REMOVED, // index: the rule is out of the table; draining: by a Close; late: again
 	HOP_MSG_IDLE, // index, id: nothing came for it; is something held? NOTE_RULE_IDLE if not

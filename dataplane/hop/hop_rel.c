@@ -52,7 +52,7 @@ void hop_rel_timers(struct wctx *w)
 		return;
 	hh->tick_ns = w->now_ns;
 	rel_hold_tick(hh->hold, w->now_ns);
-	hop_routes_refresh(w);
+	hop_routes_say_again(w);
 	hop_accounts_sweep(w);
 }
 

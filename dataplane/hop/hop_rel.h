@@ -35,6 +35,7 @@ enum hop_route_flag {
 	HOP_ROUTE_ENDED = 2, // the main lcore was asked to take the rule out
 	HOP_ROUTE_LOSSY = 4, // its ingress can't be told
 	HOP_ROUTE_DRAINING = 8, // a Close was its last packet
+	HOP_ROUTE_UNTOLD = 16, // there was no room to say so
 };
 
 struct hop_route {
@@ -42,11 +43,12 @@ struct hop_route {
 	uint32_t hop; // egress; 0: the sink
 	uint32_t in_tp;
 	uint32_t freed; // packets freed instead of delivered
-	uint32_t prev, next; // others that are paused, index + 1
+	uint32_t prev, next; // others that are paused, or untold, index + 1
 	uint16_t account;
 	uint8_t flags;
-	uint8_t pad;
-	uint32_t pad1;
+	uint8_t reason; // enum rail_gone_reason, of its end
+	uint16_t limit_s; // of its pause
+	uint16_t pad;
 };
 static_assert(sizeof(struct hop_route) == 32, "two routes in a cache line");
 
@@ -76,7 +78,8 @@ struct hop_hold {
 	uint32_t *account_tp; // whose
 	uint32_t account_at; // next one looked at
 	uint32_t n_paused;
-	uint32_t paused; // first one, index + 1
+	uint32_t paused; // first one that is and of which this was told, index + 1
+	uint32_t untold; // first one of which the state is still to be told
 	uint64_t tick_ns;
 	uint64_t seed;
 	struct hop_wheel wheel;

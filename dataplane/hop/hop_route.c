@@ -26,33 +26,31 @@ void hop_route_disown(struct wctx *w, uint32_t index)
 
 // ---- messages ----
 
-// To whoever owns that hop; false: nobody does.
-bool hop_route_tell(struct wctx *w, const struct hop_msg *msg)
+int hop_route_tell(struct wctx *w, const struct hop_msg *msg)
 {
 	uint32_t i = dpmsg_handle_index(msg->hop);
 	uint64_t word;
 
-	if (hop_by_handle(w, msg->hop) != NULL) {
-		hop_message(w, msg);
-		return true;
-	}
+	if (hop_by_handle(w, msg->hop) != NULL)
+		return hop_route_take(w, msg) ? 0 : -EAGAIN;
 	if (i >= w->hops->hop_max)
-		return false;
+		return -ENOENT;
 	// pairs with the release in hop_table.c
 	word = atomic_load_explicit(&w->hops->dir[i], memory_order_acquire);
 	if (word >> 32 != msg->hop || hop_word_owner(word) == w->id)
-		return false;
-	if (!w->ops->handoff_msg(w, hop_word_owner(word), msg))
-		count(w, W_notes_lost, 1);
-	return true;
+		return -ENOENT;
+	if (w->ops->handoff_msg(w, hop_word_owner(word), msg))
+		return 0;
+	count(w, W_notes_lost, 1);
+	return -EAGAIN;
 }
 
-void hop_route_note(
+bool hop_route_note(
 	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed)
 {
 	struct dp_note n = {.kind = kind, .id = id, .value = value, .cookie = freed};
 
-	hop_note(w, &n);
+	return hop_note(w, &n);
 }
 
 // The hop by which a transport's packets come, 0: none, or one that takes no such messages.
@@ -63,75 +61,174 @@ uint32_t hop_route_ingress(const struct wctx *w, uint32_t tp)
 	return (word & HOP_TP_RELIABLE) != 0 ? (uint32_t)(word >> 32) : 0;
 }
 
-void hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_msg_kind kind,
+int hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_msg_kind kind,
 	uint16_t limit_s, uint8_t reason)
 {
 	struct hop_msg msg = {
 		.kind = (uint8_t)kind, .reason = reason, .limit_s = limit_s, .id = info->id};
 
 	if (info->in_tp == RULE_IN_LOCAL) {
-		if (kind == HOP_MSG_PAUSE)
-			hop_route_note(w, NOTE_ROUTE_PAUSE, info->id, limit_s, 0);
-		else if (kind == HOP_MSG_RESUME)
-			hop_route_note(w, NOTE_ROUTE_RESUME, info->id, 0, 0);
-		return; // of the end it learns when the rule is gone
+		enum dp_note_kind note =
+			kind == HOP_MSG_PAUSE ? NOTE_ROUTE_PAUSE : NOTE_ROUTE_RESUME;
+
+		if (kind == HOP_MSG_GONE)
+			return 0; // it learns of the end when the rule is gone
+		return hop_route_note(w, note, info->id, limit_s, 0) ? 0 : -EAGAIN;
 	}
 	msg.hop = hop_route_ingress(w, info->in_tp);
-	if (msg.hop != 0)
-		hop_route_tell(w, &msg);
+	return msg.hop != 0 ? hop_route_tell(w, &msg) : -ENOENT;
 }
 
-// ---- routes that are paused here ----
+// ---- what the ingress of a route, or the main lcore, is to know ----
 
-void hop_route_paused_add(struct wctx *w, uint32_t route)
+static void lists_put(struct hop_hold *hh, uint32_t route)
 {
-	struct hop_hold *hh = hop_hold(w);
 	struct hop_route *info = &hh->info[route];
-	struct hop *h = hop_by_handle(w, info->hop);
+	uint32_t *head = info->flags & HOP_ROUTE_UNTOLD ? &hh->untold : &hh->paused;
 
-	if (info->flags & HOP_ROUTE_PAUSED)
+	if (!(info->flags & (HOP_ROUTE_UNTOLD | HOP_ROUTE_PAUSED)))
 		return;
-	info->flags |= HOP_ROUTE_PAUSED;
 	info->prev = 0;
-	info->next = hh->paused;
+	info->next = *head;
 	if (info->next != 0)
 		hh->info[info->next - 1].prev = route + 1;
-	hh->paused = route + 1;
-	hh->n_paused++;
-	if (h != NULL && h->rel != NULL)
-		h->rel->n_paused++;
-	count(w, W_routes_paused, 1);
+	*head = route + 1;
 }
 
-bool hop_route_paused_del(struct wctx *w, uint32_t route)
+static void lists_take(struct hop_hold *hh, uint32_t route)
 {
-	struct hop_hold *hh = hop_hold(w);
 	struct hop_route *info = &hh->info[route];
-	struct hop *h = hop_by_handle(w, info->hop);
+	uint32_t *head = info->flags & HOP_ROUTE_UNTOLD ? &hh->untold : &hh->paused;
 
-	if (!(info->flags & HOP_ROUTE_PAUSED))
-		return false;
-	info->flags &= (uint8_t)~HOP_ROUTE_PAUSED;
+	if (!(info->flags & (HOP_ROUTE_UNTOLD | HOP_ROUTE_PAUSED)))
+		return;
 	if (info->prev != 0)
 		hh->info[info->prev - 1].next = info->next;
 	else
-		hh->paused = info->next;
+		*head = info->next;
 	if (info->next != 0)
 		hh->info[info->next - 1].prev = info->prev;
-	hh->n_paused--;
-	if (h != NULL && h->rel != NULL)
-		h->rel->n_paused--;
-	return true;
 }
 
-// Held packets refresh their rule: nothing comes for it while its ingress waits.
-void hop_routes_refresh(struct wctx *w)
+static void set_flags(struct hop_hold *hh, uint32_t route, uint8_t set, uint8_t clear)
+{
+	struct hop_route *info = &hh->info[route];
+
+	lists_take(hh, route);
+	info->flags = (uint8_t)((info->flags & ~clear) | set);
+	lists_put(hh, route);
+}
+
+// Of a rule that is still in the table.
+static bool is_live(const struct wctx *w, uint32_t route, const struct hop_route *info)
+{
+	return atomic_load_explicit(&hop_route_rule(w, route)->id, memory_order_relaxed) ==
+	       info->id;
+}
+
+bool hop_route_say(struct wctx *w, uint32_t route)
 {
 	struct hop_hold *hh = hop_hold(w);
+	const struct hop_route *info = &hh->info[route];
+	bool told;
 
-	for (uint32_t i = hh->paused; i != 0; i = hh->info[i - 1].next)
+	if (!is_live(w, route, info))
+		told = true;
+	else if (info->flags & HOP_ROUTE_ENDED)
+		told = hop_route_note(w, NOTE_RULE_END, info->id, info->reason, 0);
+	else if (info->flags & HOP_ROUTE_PAUSED)
+		told = hop_route_tell_ingress(w, info, HOP_MSG_PAUSE, info->limit_s, 0) != -EAGAIN;
+	else
+		told = hop_route_tell_ingress(w, info, HOP_MSG_RESUME, 0, 0) != -EAGAIN;
+	set_flags(hh, route, told ? 0 : HOP_ROUTE_UNTOLD, told ? HOP_ROUTE_UNTOLD : 0);
+	return told;
+}
+
+void hop_route_say_again(struct wctx *w, uint32_t route)
+{
+	set_flags(hop_hold(w), route, HOP_ROUTE_UNTOLD, 0);
+}
+
+// No more of them than found room, so nothing is said twice in one go.
+void hop_routes_say_again(struct wctx *w)
+{
+	struct hop_hold *hh = hop_hold(w);
+	uint32_t i;
+
+	for (unsigned n = 0; n < REL_MSGS_TURN && (i = hh->untold) != 0; n++) {
+		if (!hop_route_say(w, i - 1))
+			return;
+		if (!rel_queue_is_open(hh->sink, i - 1)) {
+			hop_route_paused_drop(w, i - 1);
+			hop_route_disown(w, i - 1);
+		}
+	}
+}
+
+static void count_paused(struct wctx *w, const struct hop_route *info, int32_t n)
+{
+	struct hop *h = hop_by_handle(w, info->hop);
+
+	hop_hold(w)->n_paused += (uint32_t)n;
+	if (h != NULL && h->rel != NULL)
+		h->rel->n_paused += (uint32_t)n;
+}
+
+void hop_route_pause(struct wctx *w, uint32_t route, uint16_t limit_s)
+{
+	struct hop_hold *hh = hop_hold(w);
+	struct hop_route *info = &hh->info[route];
+
+	if (!(info->flags & HOP_ROUTE_PAUSED)) {
+		count_paused(w, info, 1);
+		count(w, W_routes_paused, 1);
+	}
+	info->limit_s = limit_s;
+	set_flags(hh, route, HOP_ROUTE_PAUSED, 0);
+	hop_route_say(w, route);
+}
+
+bool hop_route_paused_drop(struct wctx *w, uint32_t route)
+{
+	struct hop_hold *hh = hop_hold(w);
+	struct hop_route *info = &hh->info[route];
+	bool was = (info->flags & HOP_ROUTE_PAUSED) != 0;
+
+	if (was)
+		count_paused(w, info, -1);
+	// that it is paused no longer is what an ingress that was never told knows already
+	set_flags(hh, route, 0, HOP_ROUTE_PAUSED | HOP_ROUTE_UNTOLD);
+	return was;
+}
+
+bool hop_route_resume(struct wctx *w, uint32_t route)
+{
+	struct hop_hold *hh = hop_hold(w);
+	bool untold = (hh->info[route].flags & HOP_ROUTE_UNTOLD) != 0;
+
+	if (!hop_route_paused_drop(w, route) && !untold)
+		return true;
+	// what was held kept the rule in use; packets come in a round trip
+	if (is_live(w, route, &hh->info[route]))
 		atomic_store_explicit(
-			&hop_route_rule(w, i - 1)->stamp_ds, w->now_ds, memory_order_relaxed);
+			&hop_route_rule(w, route)->stamp_ds, w->now_ds, memory_order_relaxed);
+	return hop_route_say(w, route);
+}
+
+// The link is about to forget its routes. Those of static rules begin anew; the main lcore closes
+// the others.
+void hop_routes_reset(struct wctx *w, struct hop *h)
+{
+	struct hop_hold *hh = hop_hold(w);
+	uint32_t lists[2] = {hh->paused, hh->untold};
+
+	for (unsigned k = 0; k < ARRAY_LEN(lists); k++)
+		for (uint32_t i = lists[k], next; i != 0; i = next) {
+			next = hh->info[i - 1].next;
+			if (hh->info[i - 1].hop == h->handle &&
+				(hh->info[i - 1].flags & HOP_ROUTE_PAUSED))
+				hop_route_resume(w, i - 1);
+		}
 }
 
 // ---- accounts: who is to be charged for what is held ----
@@ -194,6 +291,7 @@ static __rte_noinline bool route_open(
 	struct hop_route *info = &hh->info[index];
 	uint32_t id, owner = atomic_load_explicit(&r->route_owner, memory_order_acquire);
 	struct rel_queue *q;
+	bool resume = false;
 
 	if ((owner != 0 && owner != hh->me) || !rule_says(r, hop, next_id))
 		return false;
@@ -202,14 +300,18 @@ static __rte_noinline bool route_open(
 		return false;
 	if (owner == hh->me && rel_queue_is_open(hh->sink, index))
 		return false; // of another hop, and not yet over
-	if (owner == hh->me)
-		hop_route_paused_del(w, index);
+	if (owner == hh->me) {
+		resume = info->id == id && (info->flags & HOP_ROUTE_UNTOLD) != 0;
+		resume = hop_route_paused_drop(w, index) || resume;
+	}
 	*info = (struct hop_route){.id = id,
 		.hop = hop,
 		.in_tp = atomic_load_explicit(&r->in_tp, memory_order_relaxed)};
 	info->account = hop_account(w, info->in_tp);
 	if (info->in_tp != RULE_IN_LOCAL && hop_route_ingress(w, info->in_tp) == 0)
 		info->flags = HOP_ROUTE_LOSSY;
+	if (resume) // it does not know yet that its packets may come again
+		hop_route_say_again(w, index);
 	q = hop_route_queue(w, info);
 	if (q == NULL || rel_queue_open(q, index, next_id) < 0)
 		return false;
@@ -250,7 +352,7 @@ void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m)
 	id = atomic_load_explicit(&r->id, memory_order_relaxed);
 	if (id != 0 && hh->info[index].id == id && (hh->info[index].flags & HOP_ROUTE_ENDED) &&
 		bucket_take(&hh->ended, w->now_ns, REL_ENDED_PERIOD_NS, REL_ENDED_BURST))
-		hop_route_note(w, NOTE_RULE_END, id, RAIL_GONE_RULE, 0);
+		hop_route_note(w, NOTE_RULE_END, id, hh->info[index].reason, 0);
 }
 
 // ---- the sink ----
@@ -294,21 +396,4 @@ struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop)
 	*id = hh->info[route].id;
 	*hop = hop_route_ingress(w, hh->info[route].in_tp);
 	return pkt.handle;
-}
-
-// The link is about to forget its routes. Those of static rules begin anew; the main lcore closes
-// the others.
-void hop_routes_reset(struct wctx *w, struct hop *h)
-{
-	struct hop_hold *hh = hop_hold(w);
-
-	for (uint32_t i = hh->paused, next; i != 0; i = next) {
-		struct hop_route *info = &hh->info[i - 1];
-
-		next = info->next;
-		if (info->hop != h->handle)
-			continue;
-		hop_route_paused_del(w, i - 1);
-		hop_route_tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
-	}
 }

@@ -24,7 +24,7 @@ bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next
 unsigned hop_messages(struct wctx *w); // of the main lcore; how many
 void hop_routes_turn(struct wctx *w); // what the hold wants done
 void hop_routes_reset(struct wctx *w, struct hop *h); // before its link forgets its routes
-void hop_routes_refresh(struct wctx *w); // paused routes are in use
+void hop_routes_say_again(struct wctx *w); // what found no room before
 void hop_route_drain(struct wctx *w, uint32_t route, struct rel_queue *q); // its Close was pushed
 void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m);
 uint16_t hop_account(struct wctx *w, uint32_t tp);

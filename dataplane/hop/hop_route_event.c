@@ -100,7 +100,7 @@ static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after
 	struct hop_route *info = hop_route_info(hh, route);
 	struct rel_queue *q = hop_route_queue(w, info);
 	struct rule *r;
-	bool was_paused, stays, live;
+	bool told;
 
 	if (q == NULL || !rel_queue_is_open(q, route))
 		return;
@@ -110,26 +110,24 @@ static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after
 		return;
 	}
 	r = hop_route_rule(w, route);
-	live = atomic_load_explicit(&r->id, memory_order_relaxed) == info->id;
-	stays = (r->flags & RULE_STATIC) != 0;
-	was_paused = hop_route_paused_del(w, route);
 	info->freed += empty_egress(w, info, q, route);
-	if (stays) {
-		if (was_paused && live)
-			hop_route_tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
-	} else {
+	if ((r->flags & RULE_STATIC) == 0) {
+		hop_route_paused_drop(w, route);
 		if (after && info->hop != 0)
 			say_last(w, q, route, r->next_id, reason);
 		if (before)
 			hop_route_tell_ingress(w, info, HOP_MSG_GONE, 0, reason);
-		if (live)
-			hop_route_note(w, NOTE_RULE_END, info->id, reason, 0);
 		info->flags |= HOP_ROUTE_ENDED;
+		info->reason = reason;
+		told = hop_route_say(w, route);
+	} else {
+		// packets are taken again when all is over, by on_done()
+		told = info->hop != 0 || hop_route_resume(w, route);
 	}
-	if (info->hop == 0)
-		hop_route_disown(w, route);
-	else
+	if (info->hop != 0)
 		rel_queue_drain(q, route);
+	else if (told)
+		hop_route_disown(w, route);
 }
 
 // The rule of an id that comes in by h, or NULL.
@@ -159,7 +157,7 @@ static void end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8_t 
 		return;
 	}
 	msg.hop = r->tx_hop;
-	if (!hop_route_tell(w, &msg) && (r->flags & RULE_STATIC) == 0)
+	if (hop_route_tell(w, &msg) < 0 && (r->flags & RULE_STATIC) == 0)
 		hop_route_note(w, NOTE_RULE_END, id, reason, 0);
 }
 
@@ -200,7 +198,7 @@ static void on_removed(struct wctx *w, const struct hop_msg *msg)
 		return;
 	info = &hh->info[route];
 	if (!rel_queue_is_open(hh->sink, route)) {
-		hop_route_paused_del(w, route);
+		hop_route_paused_drop(w, route);
 		hop_route_disown(w, route);
 		return;
 	}
@@ -249,17 +247,46 @@ static void on_sink_pause(struct wctx *w, const struct hop_msg *msg)
 
 // ---- what has come ----
 
-static void on_ingress(struct wctx *w, struct hop *h, const struct hop_msg *msg)
+static bool on_ingress(struct wctx *w, struct hop *h, const struct hop_msg *msg)
 {
+	bool taken = true;
+
 	if (h->rel == NULL)
-		return;
+		return true;
 	if (msg->kind == HOP_MSG_PAUSE)
-		rel_pause(h->rel->rel, msg->id, msg->limit_s, w->now_ns);
+		taken = rel_pause(h->rel->rel, msg->id, msg->limit_s, w->now_ns);
 	else if (msg->kind == HOP_MSG_RESUME)
-		rel_resume(h->rel->rel, msg->id, w->now_ns);
+		taken = rel_resume(h->rel->rel, msg->id, w->now_ns);
 	else
 		rel_ingress_close(h->rel->rel, msg->id, msg->reason, w->now_ns);
 	hop_rel_wake(w, h);
+	return taken;
+}
+
+static void on_untold(struct wctx *w, const struct hop_msg *msg)
+{
+	struct hop_hold *hh = hop_hold(w);
+
+	if (hop_route_is_of_rule(hh, msg->index) && hh->info[msg->index].id == msg->id &&
+		hop_route_is_mine(hh, hop_route_rule(w, msg->index)))
+		hop_route_say_again(w, msg->index);
+}
+
+// Whoever owns the entry is to say it again.
+static void send_back(struct wctx *w, const struct hop_msg *msg)
+{
+	const struct rule *r = rule_lookup(w->rules, msg->id);
+	struct hop_msg back = {.kind = HOP_MSG_UNTOLD, .id = msg->id};
+	unsigned owner;
+
+	if (r == NULL)
+		return;
+	back.index = (uint32_t)(r - w->rules->slots);
+	owner = atomic_load_explicit(&r->route_owner, memory_order_relaxed);
+	if (owner == hop_hold(w)->me)
+		on_untold(w, &back);
+	else if (owner != 0 && !w->ops->handoff_msg(w, owner - 1, &back))
+		count(w, W_notes_lost, 1);
 }
 
 void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id)
@@ -270,10 +297,20 @@ void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id)
 	hop_rel_wake(w, in);
 }
 
+bool hop_route_take(struct wctx *w, const struct hop_msg *msg)
+{
+	struct hop *h = hop_by_handle(w, msg->hop);
+
+	if (h == NULL)
+		return true;
+	if (msg->kind != HOP_MSG_END)
+		return on_ingress(w, h, msg);
+	on_end(w, h, msg);
+	return true;
+}
+
 void hop_message(struct wctx *w, const struct hop_msg *msg)
 {
-	struct hop *h;
-
 	if (hop_hold(w) == NULL)
 		return;
 	switch (msg->kind) {
@@ -287,16 +324,13 @@ void hop_message(struct wctx *w, const struct hop_msg *msg)
 	case HOP_MSG_SINK_RESUME:
 		on_sink_pause(w, msg);
 		return;
-	default:
-		break;
-	}
-	h = hop_by_handle(w, msg->hop);
-	if (h == NULL)
+	case HOP_MSG_UNTOLD:
+		on_untold(w, msg);
 		return;
-	if (msg->kind == HOP_MSG_END)
-		on_end(w, h, msg);
-	else
-		on_ingress(w, h, msg);
+	default:
+		if (!hop_route_take(w, msg))
+			send_back(w, msg);
+	}
 }
 
 unsigned hop_messages(struct wctx *w)
@@ -322,9 +356,15 @@ static void on_done(struct wctx *w, uint32_t route)
 	if (!hop_route_is_of_rule(hh, route) || !hop_route_is_mine(hh, hop_route_rule(w, route)) ||
 		rel_queue_is_open(hh->sink, route))
 		return;
-	if (hop_route_paused_del(w, route) && !(info->flags & HOP_ROUTE_ENDED))
-		hop_route_tell_ingress(w, info, HOP_MSG_RESUME, 0, 0);
+	if (info->flags & HOP_ROUTE_ENDED ? (info->flags & HOP_ROUTE_UNTOLD) != 0
+					  : !hop_route_resume(w, route))
+		return; // said again, and disowned then
 	hop_route_disown(w, route);
+}
+
+static bool is_running(const struct hop_hold *hh, uint32_t route)
+{
+	return hop_route_is_of_rule(hh, route) && !(hh->info[route].flags & HOP_ROUTE_ENDED);
 }
 
 static void on_event(struct wctx *w, const struct rel_event *ev)
@@ -334,14 +374,12 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 
 	switch (ev->kind) {
 	case REL_EV_PAUSE:
-		if (!hop_route_is_of_rule(hh, ev->route))
-			break;
-		hop_route_paused_add(w, ev->route);
-		hop_route_tell_ingress(w, &hh->info[ev->route], HOP_MSG_PAUSE, ev->limit_s, 0);
+		if (is_running(hh, ev->route))
+			hop_route_pause(w, ev->route, ev->limit_s);
 		break;
 	case REL_EV_RESUME:
-		if (hop_route_is_of_rule(hh, ev->route) && hop_route_paused_del(w, ev->route))
-			hop_route_tell_ingress(w, &hh->info[ev->route], HOP_MSG_RESUME, 0, 0);
+		if (is_running(hh, ev->route))
+			hop_route_resume(w, ev->route);
 		break;
 	case REL_EV_CLOSE:
 		count(w, ev->reason == RAIL_GONE_STALLED ? W_routes_stalled : W_routes_held, 1);

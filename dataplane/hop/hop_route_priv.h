@@ -22,15 +22,24 @@ static inline bool hop_route_is_mine(const struct hop_hold *hh, const struct rul
 struct rel_queue *hop_route_queue(struct wctx *w, const struct hop_route *info);
 void hop_route_disown(struct wctx *w, uint32_t index); // the main lcore may have the slot
 
-// [worker] To whoever owns that hop; false: nobody does.
-bool hop_route_tell(struct wctx *w, const struct hop_msg *msg);
-void hop_route_note(
+// [worker] To whoever owns that hop. 0; -ENOENT: nobody does; -EAGAIN: no room now, counted.
+int hop_route_tell(struct wctx *w, const struct hop_msg *msg);
+// [worker] False: no room, counted.
+bool hop_route_note(
 	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed);
 // [worker] The hop by which a transport's packets come, 0: none, or one that takes no messages.
 uint32_t hop_route_ingress(const struct wctx *w, uint32_t tp);
-void hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_msg_kind kind,
+// [worker] As hop_route_tell().
+int hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_msg_kind kind,
 	uint16_t limit_s, uint8_t reason);
+// [worker: owner of what it names] False: no room for it, to be said again.
+bool hop_route_take(struct wctx *w, const struct hop_msg *msg);
 
-// The list of routes that are paused here. del: whether it was.
-void hop_route_paused_add(struct wctx *w, uint32_t route);
-bool hop_route_paused_del(struct wctx *w, uint32_t route);
+// An entry is paused, ended, or neither. Its ingress is told of the first and the last, the main
+// lcore of the end; what found no room is said again until it does, and until then the entry stays
+// ours. say: the present state, false: no room now.
+bool hop_route_say(struct wctx *w, uint32_t route);
+void hop_route_say_again(struct wctx *w, uint32_t route); // what was told got lost
+void hop_route_pause(struct wctx *w, uint32_t route, uint16_t limit_s);
+bool hop_route_resume(struct wctx *w, uint32_t route); // false: as of say
+bool hop_route_paused_drop(struct wctx *w, uint32_t route); // tells nobody; whether it was paused

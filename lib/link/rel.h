@@ -98,9 +98,9 @@ enum rel_verdict rel_rx(
 bool rel_rx_more(struct rel *r, struct rel_out *out);
 
 // Tell the peer, who sends us packets of route_id (our id). Kept until there is room; a second
-// pause replaces the limit.
-void rel_pause(struct rel *r, uint32_t route_id, uint16_t limit_s, uint64_t now_ns);
-void rel_resume(struct rel *r, uint32_t route_id, uint64_t now_ns);
+// pause replaces the limit. False: no node for it, to be said again later.
+bool rel_pause(struct rel *r, uint32_t route_id, uint16_t limit_s, uint64_t now_ns);
+bool rel_resume(struct rel *r, uint32_t route_id, uint64_t now_ns);
 // Abnormal end of a route that comes in here: what is held of it is freed, GONE is sent.
 void rel_ingress_close(struct rel *r, uint32_t route_id, uint8_t reason, uint64_t now_ns);
 // A packet of an id that nobody knows: GONE, at a limited rate.

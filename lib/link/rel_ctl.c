@@ -12,7 +12,7 @@ static uint32_t *id_slot(struct rel *r, uint32_t id)
 	return &r->ctl_id[(uint32_t)((id * 0x9e3779b97f4a7c15ull) >> 32) % ARRAY_LEN(r->ctl_id)];
 }
 
-void rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg)
+bool rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg)
 {
 	struct rel_hold *h = r->q.hold;
 	uint32_t *slot = id_slot(r, id), i = *slot;
@@ -23,7 +23,7 @@ void rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg)
 	if (i == 0) {
 		i = rel_hold_node_new(h, RESERVE);
 		if (i == 0)
-			return; // counted; limits of pauses still hold
+			return false; // counted
 		n = node_at(h, i);
 		n->handle = NULL;
 		n->map = NULL;
@@ -44,6 +44,7 @@ void rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg)
 	n = node_at(h, i);
 	n->kind = kind; // what waited for this id has become pointless
 	n->arg = arg;
+	return true;
 }
 
 uint32_t rel_ctl_pop(struct rel *r)
@@ -84,14 +85,14 @@ void rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, ui
 		rel_hold_tell(r->q.hold, &ev);
 }
 
-void rel_pause(struct rel *r, uint32_t route_id, uint16_t limit_s, uint64_t now_ns)
+bool rel_pause(struct rel *r, uint32_t route_id, uint16_t limit_s, uint64_t now_ns)
 {
-	rel_ctl_add(r, RAIL_PAUSE, route_id, limit_s);
+	return rel_ctl_add(r, RAIL_PAUSE, route_id, limit_s);
 }
 
-void rel_resume(struct rel *r, uint32_t route_id, uint64_t now_ns)
+bool rel_resume(struct rel *r, uint32_t route_id, uint64_t now_ns)
 {
-	rel_ctl_add(r, RAIL_RESUME, route_id, 0);
+	return rel_ctl_add(r, RAIL_RESUME, route_id, 0);
 }
 
 void rel_unknown_id(struct rel *r, uint32_t route_id, uint64_t now_ns)

@@ -188,7 +188,7 @@ void rel_kept_release_chunks(struct rel *r);
 // rel_tx.c
 bool rel_tx_has_work(const struct rel *r);
 // rel_ctl.c
-void rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg);
+bool rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg);
 uint32_t rel_ctl_pop(struct rel *r);
 void rel_ctl_free_all(struct rel *r);
 void rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, uint64_t now_ns);

@@ -378,6 +378,49 @@ static void pauses_go_back_to_the_edge(void **state)
 	a_slow_reader_pauses_the_far_edge(2);
 }
 
+static unsigned n_refused;
+
+static bool refuse(struct wctx *w, unsigned to, const struct hop_msg *msg)
+{
+	n_refused++;
+	return false;
+}
+
+// The ring between two workers is full when one has to tell the other that it may go on.
+static void a_resume_that_finds_no_room_is_told_later(void **state)
+{
+	struct node_conf conf = {
+		.workers = 2, .cipher = AEAD_NONE, .rel_bufs = 4096, .up_size = 1 << 18};
+	struct wctx_ops ops;
+	const struct wctx_ops *was;
+	struct chain c;
+	uint32_t n = 0;
+
+	chain_open(&c, &conf, reliable);
+	was = c.n.w[0]->ops;
+	ops = *was;
+	ops.handoff_msg = refuse;
+	n_refused = 0;
+	c.deaf = true;
+	while (n < 3000 && c.n_paused == 0) {
+		send_packet(&c, ROUTE_DATA, n, 1000);
+		turn(&c);
+		for (unsigned k = 0; n % 16 == 0 && k < 20; k++)
+			turn(&c);
+		n++;
+	}
+	UNTIL(&c, c.n_paused == 1);
+	c.n.w[0]->ops = &ops;
+	c.deaf = false;
+	UNTIL(&c, n_refused > 1);
+	assert_true(c.n_up < n);
+	c.n.w[0]->ops = was;
+	UNTIL(&c, c.n_up == n);
+	UNTIL(&c, c.n_resumed == 1);
+	assert_int_equal(node_counter(&c.n, W_routes_stalled), 0);
+	chain_close(&c);
+}
+
 // An edge that does not wait when it is told to: the route that holds most pays, with a reason.
 static void what_is_held_has_a_limit(void **state)
 {
@@ -551,6 +594,7 @@ int main(void)
 		cmocka_unit_test(a_chain_that_loses_delivers_all_the_same),
 		cmocka_unit_test(jumbo_packets_cross_in_parts),
 		cmocka_unit_test(pauses_go_back_to_the_edge),
+		cmocka_unit_test(a_resume_that_finds_no_room_is_told_later),
 		cmocka_unit_test(what_is_held_has_a_limit),
 		cmocka_unit_test(a_close_waits_for_all_acks),
 		cmocka_unit_test(a_rule_that_is_removed_keeps_its_slot_until_all_is_over),

@@ -1,0 +1,200 @@
+// What the ends of a route are told (rail.md 4): when to wait, when to go on, why it is over; and
+// that nothing of it is lost when there was no room to say so.
+
+#include "lib/link/rel_hold_priv.h"
+#include "tests/support/hop_pair.h"
+
+static void turns(struct pair *p, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		deliver_all(&p->a, &p->b);
+		deliver_all(&p->b, &p->a);
+		advance(p, 200 * 1000);
+	}
+}
+
+static void until_acked(struct pair *p, struct node *x)
+{
+	struct rel_stats s;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		turns(p, 1);
+		rel_stats(hop_of(x)->rel->rel, &s);
+		if (s.unacked == 0)
+			return;
+	}
+	fail_msg("never acked");
+}
+
+// So much waits that the ingress is told to.
+static void hold_much(struct pair *p, struct node *x, uint32_t id)
+{
+	for (unsigned i = 0; i < 400; i++)
+		send_packet(p, x, ROUTE_DATA, id, 1000);
+	hop_tx_flush(&x->w);
+}
+
+static bool is_held_up(struct node *x, uint32_t id)
+{
+	const struct route *rt = (const struct route *)&hop_hold(&x->w)->routes[id];
+
+	return (rt->flags & RT_HELD_UP) != 0;
+}
+
+static void until_held_up(struct pair *p, struct node *x, uint32_t id)
+{
+	for (unsigned i = 0; i < 20 && !is_held_up(x, id); i++)
+		turns(p, 1);
+	assert_true(is_held_up(x, id));
+}
+
+static void fill_notes(struct node *x)
+{
+	static const struct dp_note any = {.kind = NOTE_RULE_MISS};
+
+	while (hop_note(&x->w, &any))
+		;
+}
+
+static void a_resume_that_finds_no_room_is_told_later(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	hold_much(&p, &p.a, 1);
+	assert_true(next_note(&p.a, NOTE_ROUTE_PAUSE, &n));
+	fill_notes(&p.a);
+	until_acked(&p, &p.a);
+	assert_false(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
+	advance(&p, REL_TICK_NS);
+	assert_true(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
+	assert_int_equal(n.id, 1);
+	advance(&p, REL_TICK_NS);
+	assert_false(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
+	pair_fini(&p);
+}
+
+// What is told in the end is what is true then.
+static void a_pause_that_is_over_untold_is_never_told(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	fill_notes(&p.a);
+	hold_much(&p, &p.a, 1);
+	assert_int_equal(counter(&p.a, W_routes_paused), 1);
+	until_acked(&p, &p.a);
+	skip_notes(&p.a);
+	advance(&p, REL_TICK_NS);
+	assert_false(next_note(&p.a, NOTE_ROUTE_PAUSE, &n));
+	pair_fini(&p);
+}
+
+static void an_end_that_finds_no_room_is_told_later(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	until_acked(&p, &p.a);
+	fill_notes(&p.a);
+	rel_ingress_close(hop_of(&p.b)->rel->rel, 1, RAIL_GONE_STALLED, p.now_ns);
+	hop_rel_wake(&p.b.w, hop_of(&p.b));
+	turns(&p, 20);
+	skip_notes(&p.a);
+	assert_int_not_equal(atomic_load(&rule_slot(&p.a.rules, 1)->route_owner), 0);
+	advance(&p, REL_TICK_NS);
+	assert_true(next_note(&p.a, NOTE_RULE_END, &n));
+	assert_int_equal(n.id, 1);
+	assert_int_equal(n.value, RAIL_GONE_STALLED);
+	assert_int_equal(atomic_load(&rule_slot(&p.a.rules, 1)->route_owner), 0);
+	pair_fini(&p);
+}
+
+// The next node's own ingress: RESUME is a frame, and there is no node left to make it of.
+static void a_resume_without_a_node_is_told_later(void **state)
+{
+	enum { ALL = 1 << 14 };
+	static uint32_t taken[ALL];
+	struct pair p;
+	struct rel_hold *h;
+	unsigned n = 0;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	h = hop_hold(&p.b.w)->hold;
+	add_rule(&p, &p.a, 7, HOP_A, RULE_IN_LOCAL);
+	add_rule(&p, &p.b, 7, HOP_B, TP);
+	send_packet(&p, &p.a, ROUTE_DATA, 7, 10);
+	hold_much(&p, &p.b, 7);
+	until_held_up(&p, &p.a, 7);
+	while (n < ALL && (taken[n] = rel_hold_node_new(h, 64)) != 0)
+		n++;
+	until_acked(&p, &p.b);
+	assert_int_equal(hop_hold(&p.b.w)->n_paused, 0);
+	assert_true(is_held_up(&p.a, 7));
+	assert_int_not_equal(hop_hold(&p.b.w)->untold, 0);
+	while (n > 0)
+		node_free(h, taken[--n]);
+	advance(&p, REL_TICK_NS);
+	assert_int_equal(hop_hold(&p.b.w)->untold, 0);
+	turns(&p, 5);
+	assert_false(is_held_up(&p.a, 7));
+	forget_got(&p.b);
+	send_packet(&p, &p.a, ROUTE_DATA, 7, 20);
+	turns(&p, 5);
+	expect(&p.b, ROUTE_DATA, 7, 20);
+	pair_fini(&p);
+}
+
+// What the route held is told as empty first: until that is acked its packets would be refused.
+static void the_ingress_of_a_static_rule_goes_on_when_all_is_over(void **state)
+{
+	struct cmd_rule_add c = {.id = 1,
+		.next_id = 1,
+		.tx_hop = HOP_A,
+		.in_tp = RULE_IN_LOCAL,
+		.flags = RULE_STATIC,
+		.type = RULE_FORWARD};
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	assert_int_equal(rule_table_add(&p.a.rules, &c, 0), 0);
+	hold_much(&p, &p.a, 1);
+	assert_true(next_note(&p.a, NOTE_ROUTE_PAUSE, &n));
+	lose_all(&p.a);
+	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_END,
+				    .reason = RAIL_GONE_RESET,
+				    .hop = HOP_A,
+				    .id = 1,
+				    .index = 1});
+	assert_false(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
+	until_acked(&p, &p.a);
+	turns(&p, 2);
+	assert_true(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 30);
+	until_acked(&p, &p.a);
+	assert_int_equal(counter(&p.a, W_drop_route_ended), 0);
+	expect(&p.b, ROUTE_DATA, 1, 30);
+	pair_fini(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_resume_that_finds_no_room_is_told_later),
+		cmocka_unit_test(a_pause_that_is_over_untold_is_never_told),
+		cmocka_unit_test(an_end_that_finds_no_room_is_told_later),
+		cmocka_unit_test(a_resume_without_a_node_is_told_later),
+		cmocka_unit_test(the_ingress_of_a_static_rule_goes_on_when_all_is_over),
+	};
+
+	test_eal_init(NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
