@@ -226,6 +226,12 @@ static bool holds_little(const struct route *rt)
 	return rt->waiting < most_held(rt) / 2;
 }
 
+// Of pauses that begin here: a link is slow for a while, a reader may take as long as it likes.
+static uint16_t own_limit(const struct rel_queue *q)
+{
+	return q->rel != NULL ? REL_PAUSE_LIMIT_S : 0;
+}
+
 static void tell_pause(struct rel_queue *q, uint32_t route)
 {
 	struct route *rt = route_at(q, route);
@@ -233,7 +239,7 @@ static void tell_pause(struct rel_queue *q, uint32_t route)
 	struct rel_event ev = {.kind = REL_EV_PAUSE,
 		.route = route,
 		.route_id = rt->id,
-		.limit_s = passed_on ? rt->limit_s : REL_PAUSE_LIMIT_S};
+		.limit_s = passed_on ? rt->limit_s : own_limit(q)};
 
 	if (!rel_hold_tell(q->hold, &ev))
 		return;
@@ -241,7 +247,7 @@ static void tell_pause(struct rel_queue *q, uint32_t route)
 	rt->told_s = ev.limit_s;
 	q->hold->stats.paused++;
 	if (!passed_on)
-		rel_hold_watch(q->hold, route, REL_PAUSE_LIMIT_S);
+		rel_hold_watch(q->hold, route, ev.limit_s);
 }
 
 static void tell_resume(struct rel_queue *q, uint32_t route)
@@ -281,10 +287,10 @@ void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 		round_add(q, route);
 	if ((rt->flags & RT_PAUSING) && holds_little(rt))
 		tell_resume(q, route);
-	else if ((rt->flags & RT_PAUSING) && rt->told_s != REL_PAUSE_LIMIT_S)
+	else if ((rt->flags & RT_PAUSING) && rt->told_s != own_limit(q))
 		tell_pause(q, route);
 	else if (rt->flags & RT_PAUSING)
-		rel_hold_watch(q->hold, route, REL_PAUSE_LIMIT_S);
+		rel_hold_watch(q->hold, route, own_limit(q));
 }
 
 // ---- in and out ----

@@ -1,6 +1,11 @@
 // Egress queues, pauses and the budget (rail 4).
 #include "tests/lib/link/rel_fixture.h"
 
+static struct rel_pkt packet(struct fx *f, uint16_t account)
+{
+	return (struct rel_pkt){.handle = fx_handle(f), .len = 20, .account = account, .bufs = 1};
+}
+
 static void routes_take_turns_by_bytes(void **state)
 {
 	struct fx *f = fx_new(8192);
@@ -49,7 +54,7 @@ static void pauses_at_64_kib_and_resumes_at_half(void **state)
 		waiting += 1000;
 	}
 	assert_int_equal(ev.route, 5);
-	assert_int_equal(ev.limit_s, REL_PAUSE_LIMIT_S);
+	assert_int_equal(ev.limit_s, 0);
 	assert_in_range(waiting, REL_PAUSE_BYTES, REL_PAUSE_BYTES + 1000);
 	while (!fx_event(f, REL_EV_RESUME, &ev)) {
 		assert_true(rel_queue_pull(sink, &route, &p, f->now_ns));
@@ -72,6 +77,39 @@ static enum rel_verdict rx_ctl(struct fx *f, uint8_t type, uint32_t seq, uint32_
 		.code = (uint8_t)arg};
 
 	return fx_rx_frame(f, &frame);
+}
+
+// A reader that does not read for long holds up its routes and ends none: who can't wait is told.
+static void a_sink_that_nobody_reads_closes_nothing(void **state)
+{
+	struct fx *f = fx_new(4096);
+	struct rel_queue *sink = rel_queue_init(malloc(rel_queue_mem_size()), f->hold);
+	struct rel_event ev;
+
+	rel_hold_tick(f->hold, f->now_ns);
+	rel_queue_open(sink, 5, 0);
+	for (unsigned i = 0; i < 70; i++) {
+		struct rel_pkt p = packet(f, f->account);
+
+		p.len = 1000;
+		rel_queue_push(sink, 5, &p, 0, f->now_ns);
+	}
+	assert_true(fx_event(f, REL_EV_PAUSE, &ev));
+	assert_int_equal(ev.limit_s, 0);
+	for (unsigned s = 0; s < 3 * REL_PAUSE_LIMIT_S; s++) {
+		f->now_ns += SEC;
+		rel_hold_tick(f->hold, f->now_ns);
+	}
+	assert_false(rel_hold_event(f->hold, &ev));
+	rel_queue_pause(sink, 5, 3, f->now_ns); // one that says how long it is to be waited for
+	assert_true(fx_event(f, REL_EV_PAUSE, &ev));
+	assert_int_equal(ev.limit_s, 3);
+	rel_queue_resume(sink, 5, f->now_ns);
+	assert_true(fx_event(f, REL_EV_PAUSE, &ev));
+	assert_int_equal(ev.limit_s, 0);
+	rel_queue_forget(sink, 5);
+	free(sink);
+	fx_end(f);
 }
 
 static void paused_route_waits_alone(void **state)
@@ -228,11 +266,6 @@ static void finds_routes_by_next_id(void **state)
 
 // ---- budget ----
 
-static struct rel_pkt packet(struct fx *f, uint16_t account)
-{
-	return (struct rel_pkt){.handle = fx_handle(f), .len = 20, .account = account, .bufs = 1};
-}
-
 // Past the budget the route that holds most of the account that holds most is closed.
 static void hog_of_the_richest_account_is_closed(void **state)
 {
@@ -322,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(routes_take_turns_by_bytes),
 		cmocka_unit_test(pauses_at_64_kib_and_resumes_at_half),
+		cmocka_unit_test(a_sink_that_nobody_reads_closes_nothing),
 		cmocka_unit_test(paused_route_waits_alone),
 		cmocka_unit_test(resume_waits_for_its_pause),
 		cmocka_unit_test(unknown_ids_are_ignored),
