@@ -72,8 +72,8 @@ static void say_last(
 }
 
 // Frees what the route holds; returns how many packets.
-static uint32_t empty_egress(
-	struct wctx *w, const struct hop_route *info, struct rel_queue *q, uint32_t route)
+static uint32_t empty_egress(struct wctx *w, const struct hop_route *info, struct rel_queue *q,
+	uint32_t route, uint8_t reason)
 {
 	struct hop *h = info->hop != 0 ? hop_by_handle(w, info->hop) : NULL;
 	struct rel_stats before, after;
@@ -86,7 +86,7 @@ static uint32_t empty_egress(
 		return held;
 	}
 	rel_stats(h->rel->rel, &before);
-	rel_queue_abort(q, route, w->now_ns);
+	rel_queue_abort(q, route, reason, w->now_ns);
 	rel_stats(h->rel->rel, &after);
 	hop_rel_wake(w, h);
 	return (uint32_t)(after.tx_freed - before.tx_freed);
@@ -105,12 +105,12 @@ static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after
 	if (q == NULL || !rel_queue_is_open(q, route))
 		return;
 	if (!hop_route_is_of_rule(hh, route)) { // route id 0: what was held is gone, no more
-		rel_queue_abort(q, route, w->now_ns);
+		rel_queue_abort(q, route, reason, w->now_ns);
 		rel_queue_drain(q, route);
 		return;
 	}
 	r = hop_route_rule(w, route);
-	info->freed += empty_egress(w, info, q, route);
+	info->freed += empty_egress(w, info, q, route, reason);
 	if ((r->flags & RULE_STATIC) == 0) {
 		hop_route_paused_drop(w, route);
 		if (after && info->hop != 0)
@@ -394,7 +394,7 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		break;
 	case REL_EV_EMPTY:
 		count(w, W_routes_emptied, 1);
-		end_after(w, h, ev->route_id, RAIL_GONE_RULE);
+		end_after(w, h, ev->route_id, ev->reason);
 		break;
 	case REL_EV_CLOSE_IN:
 		count(w, W_routes_held, 1);

@@ -72,7 +72,7 @@ static void kept_free(struct rel *r, struct rel_node *n)
 	n->bufs = 0;
 }
 
-void rel_kept_empty(struct rel *r, uint32_t route)
+void rel_kept_empty(struct rel *r, uint32_t route, uint8_t reason)
 {
 	struct route *rt = &r->q.hold->routes[route];
 	uint64_t seq = rt->last_seq;
@@ -85,6 +85,7 @@ void rel_kept_empty(struct rel *r, uint32_t route)
 			kept_free(r, n);
 			n->kind = RAIL_EMPTY;
 			n->pkt_off = rt->id;
+			n->arg = reason;
 			if (k->copies != 0)
 				r->n_lost++;
 			k->copies = 0;

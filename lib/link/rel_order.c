@@ -514,6 +514,7 @@ void rel_order_drop_id(struct rel *r, uint32_t route_id, uint64_t now_ns)
 enum rel_place rel_order_empty(struct rel *r, struct rel_got *g)
 {
 	struct rel_event ev = {.kind = REL_EV_EMPTY,
+		.reason = g->f->code,
 		.route = REL_NO_ROUTE,
 		.route_id = g->f->route_id,
 		.link = r->conf.link};

@@ -183,7 +183,8 @@ void rel_loss_settle(struct rel *r); // forgets what is behind the oldest in fli
 // rel_kept.c
 void rel_kept_trim(struct rel *r); // chunks that are behind
 void rel_kept_free_all(struct rel *r);
-void rel_kept_empty(struct rel *r, uint32_t route); // EMPTY takes the place of what is unacked
+// EMPTY takes the place of what is unacked
+void rel_kept_empty(struct rel *r, uint32_t route, uint8_t reason);
 void rel_kept_release_chunks(struct rel *r);
 // rel_tx.c
 bool rel_tx_has_work(const struct rel *r);

@@ -164,7 +164,7 @@ void rel_queue_drain(struct rel_queue *q, uint32_t route)
 	end_if_done(q, route);
 }
 
-void rel_queue_abort(struct rel_queue *q, uint32_t route, uint64_t now_ns)
+void rel_queue_abort(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns)
 {
 	struct route *rt = route_at(q, route);
 
@@ -174,7 +174,7 @@ void rel_queue_abort(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 	if (rt->flags & RT_URGENT)
 		urgent_remove(q, route);
 	if (q->rel != NULL && (rt->flags & RT_SENT))
-		rel_kept_empty(q->rel, route);
+		rel_kept_empty(q->rel, route, reason);
 	rt->flags &= RT_OPEN | RT_SENT | RT_ACTIVE; // Error and Close may follow
 	rt->flags |= RT_ENDING;
 }

@@ -44,9 +44,9 @@ bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p
 
 // No packet comes any more (a Close was the last): REL_EV_DONE when all are acked.
 void rel_queue_drain(struct rel_queue *q, uint32_t route);
-// Abnormal end: what it holds is freed, EMPTY takes the place of what is unacked. Error and Close
-// may be pushed afterwards with REL_PUSH_LAST, then rel_queue_drain() must be called.
-void rel_queue_abort(struct rel_queue *q, uint32_t route, uint64_t now_ns);
+// Abnormal end: what it holds is freed, EMPTY (reason) takes the place of what is unacked. Error
+// and Close may be pushed afterwards with REL_PUSH_LAST, then rel_queue_drain() must be called.
+void rel_queue_abort(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns);
 // After a reset of the link (or for a sink): forgets the route at once, without REL_EV_DONE. What
 // was told of it stays told: take all events before the index is used again.
 void rel_queue_forget(struct rel_queue *q, uint32_t route);

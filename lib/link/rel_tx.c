@@ -90,7 +90,7 @@ static uint32_t frame_len(const struct rel_node *n)
 	case RAIL_GONE:
 		return 13;
 	default:
-		return 9; // EMPTY
+		return 10; // EMPTY
 	}
 }
 

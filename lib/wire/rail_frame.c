@@ -33,7 +33,7 @@ static const struct {
 	[RAIL_PROBE] = {"probe", F_KNOWN},
 	[RAIL_REKEY] = {"rekey", F_KNOWN | F_LONG},
 	[RAIL_CLOSE] = {"close", F_KNOWN | F_TEXT},
-	[RAIL_EMPTY] = {"empty", F_KNOWN | F_SEQ | F_ROUTE_ID},
+	[RAIL_EMPTY] = {"empty", F_KNOWN | F_SEQ | F_ROUTE_ID | F_REASON},
 	[RAIL_NOTICE] = {"notice", F_KNOWN | F_TEXT},
 	[RAIL_GONE] = {"gone", F_KNOWN | F_SEQ | F_DISTANCE | F_ROUTE_ID | F_REASON},
 };

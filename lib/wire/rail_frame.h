@@ -3,7 +3,7 @@
 //   0 PADDING  -                                        7 PROBE   -
 //   1 ROUTE    route packet                             8 REKEY   length 2, message
 //   2 SEQ      seq 4, distance 3, route packet          9 CLOSE   code 1, length 1, text
-//   3 PART     seq 4, distance 3, total 3, offset 3,   10 EMPTY   seq 4, route id 4
+//   3 PART     seq 4, distance 3, total 3, offset 3,   10 EMPTY   seq 4, id 4, reason 1
 //              length 2, bytes                         11 NOTICE  code 1, length 1, text
 //   4 ACK      highest 8, next seq 4, delay 2, first 2, n 1, n x (gap 2, run 2)
 //   5 PAUSE    seq 4, distance 3, route id 4, limit 2  12 GONE    seq 4, distance 3, id 4, reason 1
@@ -43,7 +43,7 @@ enum {
 	RAIL_ACK_DELAY_UNIT_US = 8,
 };
 
-// Codes of CLOSE and NOTICE, reasons of GONE.
+// Codes of CLOSE and NOTICE, reasons of GONE and EMPTY.
 enum rail_close_code {
 	RAIL_CLOSE_REQUESTED = 0, // the operator's wish
 	RAIL_CLOSE_PROTOCOL = 1,
@@ -78,7 +78,7 @@ struct rail_ack {
 
 struct rail_frame {
 	uint8_t type; // enum rail_frame_type; says which of the rest is set
-	uint8_t code; // CLOSE, NOTICE, and the reason of GONE
+	uint8_t code; // CLOSE, NOTICE, and the reason of GONE and EMPTY
 	uint16_t limit_s; // PAUSE
 	uint32_t seq; // SEQ, PART, PAUSE, RESUME, EMPTY, GONE
 	uint32_t distance; // SEQ, PART, PAUSE, RESUME, GONE

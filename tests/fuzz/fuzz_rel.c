@@ -258,7 +258,7 @@ static void end_route(unsigned i)
 {
 	struct rel_pkt p = {.handle = handle_new(), .len = 8, .account = w.account, .bufs = 1};
 
-	rel_queue_abort(w.q, i, w.now_ns);
+	rel_queue_abort(w.q, i, RAIL_GONE_RULE, w.now_ns);
 	if (p.handle != NULL && !rel_queue_push(w.q, i, &p, REL_PUSH_LAST, w.now_ns))
 		handle_back(p.handle);
 	rel_queue_drain(w.q, i);

@@ -144,7 +144,7 @@ void sim_node_end_rule(struct sim *s, struct node *n, struct rule *r, uint8_t re
 	r->reason = reason;
 	s->res->reasons |= 1u << reason;
 	if (r->out != NULL && rel_queue_is_open(rel_queue(r->out->rel), i)) {
-		rel_queue_abort(rel_queue(r->out->rel), i, s->now);
+		rel_queue_abort(rel_queue(r->out->rel), i, reason, s->now);
 		push_last(s, n, r, ROUTE_ERROR, reason);
 		push_last(s, n, r, ROUTE_CLOSE, 0);
 		rel_queue_drain(rel_queue(r->out->rel), i);
@@ -357,8 +357,10 @@ static void on_event(struct sim *s, struct node *n, const struct rel_event *ev)
 			rel_ingress_close(e->rel, ev->route_id, ev->reason, s->now);
 		break;
 	case REL_EV_EMPTY:
+		if (ev->reason == 0)
+			sim_fail(s, "node %u: no reason", n->i);
 		if (r != NULL && r->in == e)
-			sim_node_end_rule(s, n, r, RAIL_GONE_HOP_DOWN, false);
+			sim_node_end_rule(s, n, r, ev->reason, false);
 		break;
 	case REL_EV_DONE:
 		r->open = false;

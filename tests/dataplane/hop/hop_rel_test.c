@@ -300,6 +300,7 @@ static void an_end_is_told_to_the_node_after(void **state)
 	rule_ends(&p.a, 1, &reason);
 	assert_int_equal(reason, RAIL_GONE_RESET);
 	rule_ends(&p.b, 1, &reason);
+	assert_int_equal(reason, RAIL_GONE_RESET);
 	assert_int_equal(counter(&p.a, W_drop_seal_freed), 5);
 	assert_int_equal(counter(&p.b, W_routes_emptied), 1);
 	for (unsigned i = 0; i < p.b.n_got; i++) {

@@ -44,7 +44,8 @@ struct chain {
 	bool got_close, got_error;
 	// notes
 	unsigned n_paused, n_resumed, n_ended, n_gone, n_resets;
-	uint32_t reason; // of the last end
+	uint32_t reason[4]; // of ends, by index of the rule
+	char error[64]; // what the Error says that came out
 	struct evt_rule last_gone;
 };
 
@@ -95,7 +96,7 @@ static void on_note(struct chain *c, const struct dp_note *n)
 		break;
 	case NOTE_RULE_END:
 		c->n_ended++;
-		c->reason = n->value;
+		c->reason[n->id % IDX] = n->value;
 		rule_table_del(&c->n.rules, n->id, RULE_GONE_PEER);
 		break;
 	case NOTE_RULE_CLOSE:
@@ -165,6 +166,8 @@ static void read_up(struct chain *c)
 		}
 		if (route_hdr_type(p) == ROUTE_ERROR) {
 			c->got_error = true;
+			snprintf(c->error, sizeof(c->error), "%.*s", (int)route_hdr_len(p),
+				(const char *)p + ROUTE_HDR_LEN);
 			continue;
 		}
 		assert_false(c->got_close);
@@ -432,11 +435,14 @@ static void what_is_held_has_a_limit(void **state)
 	send_many(&c, 0, 700, 100);
 	assert_true(node_counter(&c.n, W_routes_held) > 0);
 	UNTIL(&c, c.n_ended == 1);
-	assert_int_equal(c.reason, RAIL_GONE_HELD);
+	assert_int_equal(c.reason[EDGE_IN % IDX], RAIL_GONE_HELD);
 	c.lose = 0;
 	// what waits for acks is gone; the end is told along the route
 	UNTIL(&c, held(&c) == 0);
 	UNTIL(&c, c.n_gone == 3);
+	assert_int_equal(c.reason[TRANSIT % IDX], RAIL_GONE_HELD);
+	assert_true(c.got_error);
+	assert_string_equal(c.error, "transit node held too much of the route");
 	assert_true(node_counter(&c.n, W_drop_seal_freed) > 0);
 	chain_close(&c);
 }

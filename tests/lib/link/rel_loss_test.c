@@ -337,7 +337,7 @@ static void abort_sends_empty_for_what_is_unacked(void **state)
 	f->now_ns += 10 * MS;
 	fx_rx_ack(f, 1, 1, 0);
 	fx_push(f, 1, 100, 0);
-	rel_queue_abort(f->q, 1, f->now_ns);
+	rel_queue_abort(f->q, 1, RAIL_GONE_STALLED, f->now_ns);
 	assert_int_equal(rel_hold_route_bufs(f->hold, 1), 0);
 	assert_false(fx_push(f, 1, 100, 0));
 	assert_true(fx_push(f, 1, 8, REL_PUSH_LAST));
@@ -347,6 +347,7 @@ static void abort_sends_empty_for_what_is_unacked(void **state)
 		assert_int_equal(frame.type, RAIL_EMPTY);
 		assert_int_equal(frame.seq, i == 0 ? 0 : i + 1);
 		assert_int_equal(frame.route_id, 100);
+		assert_int_equal(frame.code, RAIL_GONE_STALLED);
 	}
 	assert_true(fx_next(f, &d, &frame));
 	assert_int_equal(frame.type, RAIL_SEQ);

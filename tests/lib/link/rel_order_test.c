@@ -90,7 +90,8 @@ static void last_one_inside_the_window_is_taken(void **state)
 
 static void empty_frees_its_route_and_tells(void **state)
 {
-	struct rail_frame empty = {.type = RAIL_EMPTY, .seq = 1, .route_id = 7};
+	struct rail_frame empty = {
+		.type = RAIL_EMPTY, .seq = 1, .route_id = 7, .code = RAIL_GONE_HELD};
 	struct fx *f = fx_new(1024);
 	struct rel_event ev;
 
@@ -101,6 +102,7 @@ static void empty_frees_its_route_and_tells(void **state)
 	assert_int_equal(f->out.n, 1);
 	assert_int_equal(fx_rx_frame(f, &empty), REL_COMMIT);
 	assert_true(fx_event(f, REL_EV_EMPTY, &ev));
+	assert_int_equal(ev.reason, RAIL_GONE_HELD);
 	assert_int_equal(ev.route_id, 7);
 	assert_int_equal(f->out.n, 1); // 2 and 3 are gone, not released
 	assert_int_equal(fx_stats(f).rx_freed, 2);
@@ -111,13 +113,15 @@ static void empty_frees_its_route_and_tells(void **state)
 
 static void empty_of_a_received_sequence_counts(void **state)
 {
-	struct rail_frame empty = {.type = RAIL_EMPTY, .seq = 0, .route_id = 7};
+	struct rail_frame empty = {
+		.type = RAIL_EMPTY, .seq = 0, .route_id = 7, .code = RAIL_GONE_HELD};
 	struct fx *f = fx_new(1024);
 	struct rel_event ev;
 
 	fx_rx_seq(f, 0, 0, 7);
 	assert_int_equal(fx_rx_frame(f, &empty), REL_COMMIT);
 	assert_true(fx_event(f, REL_EV_EMPTY, &ev));
+	assert_int_equal(ev.reason, RAIL_GONE_HELD);
 	fx_end(f);
 }
 

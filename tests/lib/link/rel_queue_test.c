@@ -292,7 +292,7 @@ static void hog_of_the_richest_account_is_closed(void **state)
 	p = packet(f, greedy);
 	assert_false(rel_queue_push(f->q, 0, &p, 0, f->now_ns)); // about to be closed
 	fx_back(f, p.handle);
-	rel_queue_abort(f->q, 0, f->now_ns);
+	rel_queue_abort(f->q, 0, RAIL_GONE_HELD, f->now_ns);
 	assert_int_equal(rel_hold_account_bufs(f->hold, greedy), 76);
 	assert_false(rel_hold_event(f->hold, &ev));
 	fx_end(f);
@@ -327,7 +327,7 @@ static void account_ends_with_its_last_buffer(void **state)
 	rel_queue_push(f->q, 0, &p, 0, f->now_ns);
 	rel_hold_account_close(f->hold, (uint16_t)a);
 	assert_int_not_equal(rel_hold_account_open(f->hold), a);
-	rel_queue_abort(f->q, 0, f->now_ns);
+	rel_queue_abort(f->q, 0, RAIL_GONE_HELD, f->now_ns);
 	assert_int_equal(rel_hold_account_open(f->hold), a);
 	fx_end(f);
 }

@@ -34,7 +34,7 @@ static const struct rail_frame samples[] = {
 	{.type = RAIL_PROBE},
 	{.type = RAIL_REKEY, .data = packet, .len = 12},
 	{.type = RAIL_CLOSE, .code = 2, .data = (const uint8_t *)"version", .len = 7},
-	{.type = RAIL_EMPTY, .seq = 5, .route_id = 6},
+	{.type = RAIL_EMPTY, .seq = 5, .route_id = 6, .code = RAIL_GONE_STALLED},
 	{.type = RAIL_NOTICE, .code = 1, .data = (const uint8_t *)"limit", .len = 5},
 	{.type = RAIL_GONE, .seq = 5, .distance = 0, .route_id = 6, .code = RAIL_GONE_HELD},
 };
@@ -105,7 +105,7 @@ static void refuses_each_truncation(void **state)
 static void walks_a_datagram(void **state)
 {
 	static const uint8_t d[] = {
-		7, 0, 0, 64, 0, 2, 9, 9, 0, 255, 0, 0, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0};
+		7, 0, 0, 64, 0, 2, 9, 9, 0, 255, 0, 0, 10, 0, 0, 0, 1, 0, 0, 0, 2, 3, 0};
 	struct bytes_r r = bytes_r(d, sizeof(d));
 	struct rail_frame f;
 
@@ -114,6 +114,7 @@ static void walks_a_datagram(void **state)
 	assert_int_equal(rail_frame_next(&r, &f), 0);
 	assert_int_equal(f.type, RAIL_EMPTY);
 	assert_int_equal(f.route_id, 2);
+	assert_int_equal(f.code, RAIL_GONE_RESET);
 	assert_int_equal(rail_frame_next(&r, &f), -EAGAIN);
 }
 
