@@ -37,6 +37,17 @@ static void arm(struct wctx *w, struct hop *h, uint64_t least_ns)
 	wheel_set(&hop_hold(w)->wheel, &h->rel->timer, due, w->now_ns);
 }
 
+static void count_hold(struct wctx *w, struct hop_hold *hh)
+{
+	struct rel_hold_stats now;
+
+	rel_hold_stats(hh->hold, &now);
+	count(w, W_rel_no_nodes, now.no_nodes - hh->no_nodes);
+	count(w, W_rel_no_spares, now.no_spares - hh->no_spares);
+	hh->no_nodes = now.no_nodes;
+	hh->no_spares = now.no_spares;
+}
+
 void hop_rel_timers(struct wctx *w)
 {
 	struct hop_hold *hh = hop_hold(w);
@@ -53,6 +64,7 @@ void hop_rel_timers(struct wctx *w)
 	hh->tick_ns = w->now_ns;
 	rel_hold_tick(hh->hold, w->now_ns);
 	hop_routes_say_again(w);
+	count_hold(w, hh);
 	hop_accounts_sweep(w);
 }
 

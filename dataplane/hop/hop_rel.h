@@ -12,6 +12,7 @@
 enum {
 	REL_MSGS = 4096, // from the main lcore to a worker, power of two
 	REL_MSGS_TURN = 64,
+	REL_SAY_TURN = 1024, // of what found no room before
 	REL_SPARE_ROUTES = 4096, // per worker: routes of which something is held out of order
 	REL_ITEMS = 2 * BURST + REL_SEGS_MAX, // released at once
 	REL_MAX_FRAMES = 1, // packets in a datagram: more would be copied at both ends
@@ -90,6 +91,7 @@ struct hop_hold {
 	uint32_t n_used; // chunks that were ever given
 	void *free_chunk; // linked by their first word
 	bool sink_busy; // something may lie in it
+	uint64_t no_nodes, no_spares; // in the counters already
 	size_t chunks_len;
 	uint32_t max_bufs;
 };

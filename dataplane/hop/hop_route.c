@@ -149,15 +149,15 @@ void hop_route_say_again(struct wctx *w, uint32_t route)
 	set_flags(hop_hold(w), route, HOP_ROUTE_UNTOLD, 0);
 }
 
-// No more of them than found room, so nothing is said twice in one go.
 void hop_routes_say_again(struct wctx *w)
 {
 	struct hop_hold *hh = hop_hold(w);
-	uint32_t i;
+	uint32_t next = hh->untold, i;
 
-	for (unsigned n = 0; n < REL_MSGS_TURN && (i = hh->untold) != 0; n++) {
+	for (unsigned n = 0; n < REL_SAY_TURN && (i = next) != 0; n++) {
+		next = hh->info[i - 1].next;
 		if (!hop_route_say(w, i - 1))
-			return;
+			continue;
 		if (!rel_queue_is_open(hh->sink, i - 1)) {
 			hop_route_paused_drop(w, i - 1);
 			hop_route_disown(w, i - 1);

@@ -96,6 +96,7 @@ struct rel *rel_init(void *mem, struct rel_hold *h, const struct rel_conf *conf,
 	r->random = conf->seed | 1;
 	r->q.hold = h;
 	r->q.rel = r;
+	rel_hold_links(h, 1);
 	r->q.key = rel_random(r) ^ h->conf.seed;
 	begin(r, now_ns);
 	return r;
@@ -113,6 +114,7 @@ static void free_all(struct rel *r)
 void rel_fini(struct rel *r)
 {
 	free_all(r);
+	rel_hold_links(r->q.hold, -1);
 }
 
 void rel_reset(struct rel *r, uint64_t now_ns)

@@ -5,6 +5,7 @@
 enum {
 	RESERVE = REL_NODES_SPARE / 2,
 	GONE_PERIOD_NS = 10 * 1000 * 1000, // for ids that nobody knows
+	GONE_WAITING = 64, // no more of them while so many frames wait
 };
 
 static uint32_t *id_slot(struct rel *r, uint32_t id)
@@ -39,6 +40,7 @@ bool rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg)
 		else
 			node_at(h, r->ctl_tail)->next = i;
 		r->ctl_tail = i;
+		r->n_ctl++;
 	}
 	r->next_ns = 0;
 	n = node_at(h, i);
@@ -57,6 +59,7 @@ uint32_t rel_ctl_pop(struct rel *r)
 		p = &node_at(h, *p)->next_in;
 	*p = node_at(h, i)->next_in;
 	r->ctl_head = node_at(h, i)->next;
+	r->n_ctl--;
 	return i;
 }
 
@@ -97,7 +100,7 @@ bool rel_resume(struct rel *r, uint32_t route_id, uint64_t now_ns)
 
 void rel_unknown_id(struct rel *r, uint32_t route_id, uint64_t now_ns)
 {
-	if (now_ns < r->gone_ns)
+	if (now_ns < r->gone_ns || r->n_ctl >= GONE_WAITING)
 		return;
 	r->gone_ns = now_ns + GONE_PERIOD_NS;
 	rel_ctl_add(r, RAIL_GONE, route_id, RAIL_GONE_UNKNOWN_ID);

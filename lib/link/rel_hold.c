@@ -52,6 +52,8 @@ struct rel_hold *rel_hold_init(void *mem, const struct rel_hold_conf *conf)
 	h->n_free_nodes = h->max_nodes - 1; // 0 is none
 	h->bufs_soft = conf->max_bufs - conf->max_bufs / 8;
 	h->share = conf->max_bufs;
+	// half of the nodes that neither packets within the budget nor REL_NODES_SPARE need
+	h->ctl_max = conf->max_bufs / 8 + REL_NODES_SPARE / 2;
 	for (uint32_t i = conf->n_spare; i > 0; i--)
 		rel_hold_spare_free(h, conf->spare_first + i - 1);
 	return h;
@@ -77,7 +79,7 @@ void *rel_hold_chunk(struct rel_hold *h)
 	void *chunk = h->conf.chunk_get(h->conf.ctx);
 
 	if (chunk == NULL)
-		h->stats.no_memory++;
+		h->stats.no_nodes++;
 	else
 		h->stats.chunks++;
 	return chunk;
@@ -114,7 +116,7 @@ uint32_t rel_hold_node_new(struct rel_hold *h, uint32_t reserve)
 	uint32_t i = h->free_node;
 
 	if (unlikely(h->n_free_nodes <= reserve)) {
-		h->stats.no_memory++;
+		h->stats.no_nodes++;
 		return 0;
 	}
 	if (unlikely(i == 0)) {
@@ -167,13 +169,29 @@ void rel_hold_flush(struct rel_hold *h)
 		h->conf.free(h->conf.ctx, h->fre, n);
 }
 
+static uint32_t link_share(const struct rel_hold *h, uint32_t all)
+{
+	uint32_t share = all / (h->n_links == 0 ? 1 : h->n_links);
+
+	return share > REL_SHARE_MIN ? share : REL_SHARE_MIN;
+}
+
+void rel_hold_links(struct rel_hold *h, int n)
+{
+	h->n_links += (uint32_t)n;
+	h->spare_share = link_share(h, h->conf.n_spare);
+	h->ctl_share = link_share(h, h->ctl_max);
+}
+
 uint32_t rel_hold_spare_new(struct rel_hold *h)
 {
 	uint32_t i = h->free_spare;
 	struct route *rt;
 
-	if (i == 0)
+	if (i == 0) {
+		h->stats.no_spares++;
 		return REL_NO_ROUTE;
+	}
 	rt = &h->routes[i - 1];
 	h->free_spare = rt->next;
 	memset(rt, 0, sizeof(*rt));

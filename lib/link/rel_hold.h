@@ -96,7 +96,8 @@ struct rel_hold_stats {
 	uint32_t chunks;
 	uint64_t paused, resumed; // events
 	uint64_t closed_held, closed_stalled;
-	uint64_t no_memory; // no chunk, or no node
+	uint64_t no_nodes; // no chunk, no node, or a link has its share of control frames
+	uint64_t no_spares; // no spare entry, or a link has its share of them
 };
 
 // Bytes of memory for that configuration (64-byte aligned), 0 when it is out of range.

@@ -21,7 +21,7 @@ enum {
 	REL_NODES_SPARE = 4096, // for control frames and events when packets took the rest
 	REL_ID_BUCKETS = 256,
 	REL_HASH_DIR = 256,
-	REL_CTL_HELD_MAX = 4096, // control frames that wait for one before them
+	REL_SHARE_MIN = 64, // spare entries, or control frames held, that any link may have
 	REL_RECS_MIN_LOG2 = 13, // counters that are not settled yet, ACKs among them
 	REL_LATE_PART =
 		8, // of the ring: records behind the oldest in flight, for acks that come late
@@ -130,6 +130,7 @@ struct rel_hold {
 	uint32_t n_free_nodes; // also those that have no chunk yet
 	uint32_t bufs, bufs_max, doomed;
 	uint32_t bufs_soft; // budget less an eighth: no more is held out of order
+	uint32_t n_ctl; // control frames that wait for one before them
 	uint32_t n_fre;
 	void *fre[REL_FREE_BATCH]; // to be given to free()
 
@@ -139,6 +140,8 @@ struct rel_hold {
 	uint32_t free_spare; // route entry + 1
 	uint16_t n_open;
 	uint32_t share;
+	uint32_t n_links;
+	uint32_t spare_share, ctl_share, ctl_max; // of each link; of all
 	uint16_t rich[REL_CLASSES]; // accounts by class, id + 1
 	struct account *accounts;
 	uint32_t ev_head, ev_tail; // nodes
@@ -159,6 +162,7 @@ void rel_hold_make_room(struct rel_hold *h, uint16_t account); // for one below 
 void rel_hold_doom(struct rel_hold *h, uint32_t route, uint8_t reason);
 bool rel_hold_tell(struct rel_hold *h, const struct rel_event *ev);
 void rel_hold_watch(struct rel_hold *h, uint32_t route, uint32_t limit_s);
+void rel_hold_links(struct rel_hold *h, int n); // so many more, or fewer
 uint32_t rel_hold_spare_new(struct rel_hold *h);
 void rel_hold_spare_free(struct rel_hold *h, uint32_t route);
 void *rel_hold_chunk(struct rel_hold *h);

@@ -108,9 +108,14 @@ static uint32_t get_id(struct rel *r, uint32_t id)
 
 	if (route != REL_NO_ROUTE)
 		return route;
+	if (r->rx_ids >= r->q.hold->spare_share) {
+		r->q.hold->stats.no_spares++;
+		return REL_NO_ROUTE;
+	}
 	route = rel_hold_spare_new(r->q.hold);
 	if (route == REL_NO_ROUTE)
 		return route;
+	r->rx_ids++;
 	rt = &r->q.hold->routes[route];
 	rt->rel = r;
 	rt->id = id;
@@ -131,6 +136,7 @@ static void put_id(struct rel *r, uint32_t route)
 	while (*p != route + 1)
 		p = &r->q.hold->routes[*p - 1].hash_next;
 	*p = rt->hash_next;
+	r->rx_ids--;
 	rel_hold_spare_free(r->q.hold, route);
 }
 
@@ -211,6 +217,7 @@ static void release(struct rel *r, uint32_t i, uint64_t now_ns)
 		} else {
 			rel_ctl_released(r, n->kind, n->pkt_off, n->arg, now_ns);
 			r->rx_ctl_held--;
+			r->q.hold->n_ctl--;
 			node_free(r->q.hold, i);
 		}
 		i = wait;
@@ -366,6 +373,7 @@ static enum rel_place place_packet(
 static enum rel_place add_ctl(struct rel *r, struct rel_got *g, uint32_t wait, bool may_go)
 {
 	uint16_t arg = g->f->type == RAIL_GONE ? g->f->code : g->f->limit_s;
+	struct rel_hold *h = r->q.hold;
 	uint32_t i;
 
 	if (may_go) {
@@ -374,16 +382,20 @@ static enum rel_place add_ctl(struct rel *r, struct rel_got *g, uint32_t wait, b
 		release(r, wait, g->now_ns);
 		return PLACE_OK;
 	}
-	if (r->rx_ctl_held >= REL_CTL_HELD_MAX)
+	// they are no buffers that an account could pay for
+	if (r->rx_ctl_held >= h->ctl_share || h->n_ctl >= h->ctl_max) {
+		h->stats.no_nodes++;
 		return PLACE_NONE;
+	}
 	i = node_make(r, g, false);
 	if (i == 0)
 		return PLACE_NONE;
 	if (!hold_back(r, g->seq, g->f->distance, i)) {
-		node_free(r->q.hold, i);
+		node_free(h, i);
 		return PLACE_NONE;
 	}
 	r->rx_ctl_held++;
+	h->n_ctl++;
 	return PLACE_OK;
 }
 
@@ -568,6 +580,7 @@ void rel_order_free_all(struct rel *r)
 		}
 	}
 	rel_order_release_chunks(r);
+	r->q.hold->n_ctl -= r->rx_ctl_held;
 	r->rx_ctl_held = 0;
 	r->rx_join_bufs = 0;
 }

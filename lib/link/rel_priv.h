@@ -116,7 +116,7 @@ struct rel {
 	// sequences received
 	uint64_t rx_next, rx_end; // nothing at or past rx_end was received
 	uint32_t **rx_dir;
-	uint32_t rx_ctl_held, rx_join_bufs;
+	uint32_t rx_ctl_held, rx_join_bufs, rx_ids; // rx_ids: spare entries
 	uint32_t ready_head, ready_tail;
 
 	// acks to be sent
@@ -128,7 +128,7 @@ struct rel {
 
 	// -- cold --
 	uint64_t ctl_last_seq; // chain of route id 0
-	uint32_t ctl_head, ctl_tail; // nodes that wait
+	uint32_t ctl_head, ctl_tail, n_ctl; // nodes that wait
 	uint32_t ctl_id[64]; // of these, by id
 	struct probe probes[REL_PROBES_MAX]; // that wait
 	unsigned n_raws;

@@ -15,13 +15,14 @@
 #include "lib/link/rel.h"
 #include "lib/wire/rail.h"
 
-enum { FX_ROUTES = 4096, FX_SPARE = 64, FX_ITEMS = 512, FX_HANDLES = 1 << 16 };
+enum { FX_ROUTES = 4096, FX_SPARE = 256, FX_ITEMS = 512, FX_HANDLES = 1 << 16 };
 #define MS 1000000ull
 #define SEC 1000000000ull
 
 struct fx {
 	struct rel_hold *hold;
 	struct rel *rel;
+	struct rel *other; // link of another peer, NULL: none
 	struct rel_queue *q;
 	struct replay *replay;
 	struct rel_route *routes;
@@ -124,6 +125,23 @@ static inline struct fx *fx_new(uint32_t max_bufs)
 	return f;
 }
 
+// A second link on the same hold, with the same account.
+static inline void fx_other(struct fx *f)
+{
+	struct rel_conf rc = {.link = &f->other,
+		.account = f->account,
+		.window_log2 = REL_WINDOW_LOG2_MIN + 3,
+		.max_frames = 1,
+		.room = 1400,
+		.overhead = RAIL_DATA_OVERHEAD,
+		.cc = cc_find("cubic"),
+		.replay = f->replay,
+		.on_frame = fx_on_frame,
+		.seed = 10};
+
+	f->other = rel_init(aligned_alloc(64, rel_mem_size(&rc)), f->hold, &rc, f->now_ns);
+}
+
 // Also: nothing leaked.
 static inline void fx_end(struct fx *f)
 {
@@ -132,6 +150,8 @@ static inline void fx_end(struct fx *f)
 	for (unsigned i = 0; i < f->out.n; i++)
 		fx_back(f, f->item[i].handle);
 	rel_fini(f->rel);
+	if (f->other != NULL)
+		rel_fini(f->other);
 	while (rel_hold_event(f->hold, &ev))
 		;
 	rel_hold_fini(f->hold);
@@ -139,6 +159,7 @@ static inline void fx_end(struct fx *f)
 	assert_int_equal(f->n_chunks, 0);
 	free(f->hold);
 	free(f->rel);
+	free(f->other);
 	free(f->replay);
 	free(f->routes);
 	free(f);
@@ -146,19 +167,24 @@ static inline void fx_end(struct fx *f)
 
 // ---- the peer ----
 
-static inline enum rel_verdict fx_rx(struct fx *f, const struct bytes_w *w)
+static inline enum rel_verdict fx_rx_at(struct fx *f, struct rel *r, const struct bytes_w *w)
 {
 	struct rel_in in = {.frames = w->start,
 		.len = (uint32_t)bytes_w_len(w),
 		.counter = f->counter,
 		.handle = fx_handle(f)};
-	enum rel_verdict v = rel_rx(f->rel, &in, &f->out, f->now_ns);
+	enum rel_verdict v = rel_rx(r, &in, &f->out, f->now_ns);
 
 	if (v == REL_COMMIT)
 		replay_commit(f->replay, f->counter);
 	f->counter++;
-	rel_rx_more(f->rel, &f->out);
+	rel_rx_more(r, &f->out);
 	return v;
+}
+
+static inline enum rel_verdict fx_rx(struct fx *f, const struct bytes_w *w)
+{
+	return fx_rx_at(f, f->rel, w);
 }
 
 static inline void fx_put_seq(

@@ -286,6 +286,66 @@ static void second_total_is_unlawful(void **state)
 	fx_end(f);
 }
 
+// ---- what one peer may take from the others ----
+
+// Something out of order, of as many routes as there are frames; how many found a place.
+static unsigned hold_back_many(struct fx *f, struct rel *r, uint8_t type, unsigned n)
+{
+	unsigned placed = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rail_frame pause = {.type = RAIL_PAUSE,
+			.seq = 2 * i + 3,
+			.distance = 1,
+			.route_id = 1000 + i,
+			.limit_s = 10};
+		uint8_t buf[128];
+		struct bytes_w w = bytes_w(buf, sizeof(buf));
+
+		if (type == RAIL_SEQ)
+			fx_put_seq(&w, pause.seq, 1, pause.route_id, 20);
+		else
+			rail_frame_encode(&w, &pause);
+		placed += fx_rx_at(f, r, &w) == REL_COMMIT;
+	}
+	return placed;
+}
+
+static void a_link_has_its_share_of_spare_entries(void **state)
+{
+	struct fx *f = fx_new(4096);
+	struct rel_hold_stats st;
+
+	fx_other(f);
+	assert_int_equal(hold_back_many(f, f->other, RAIL_SEQ, 300), FX_SPARE / 2);
+	rel_hold_stats(f->hold, &st);
+	assert_int_equal(st.no_spares, 300 - FX_SPARE / 2);
+	assert_int_equal(hold_back_many(f, f->rel, RAIL_SEQ, 100), 100);
+	rel_reset(f->other, f->now_ns);
+	assert_int_equal(hold_back_many(f, f->other, RAIL_SEQ, 10), 10);
+	fx_end(f);
+}
+
+static void a_link_has_its_share_of_control_frames(void **state)
+{
+	enum { BUFS = 1024, ALL = BUFS / 8 + 2048 };
+	struct fx *f = fx_new(BUFS);
+	struct rel_hold_stats st;
+
+	fx_other(f);
+	assert_int_equal(hold_back_many(f, f->other, RAIL_PAUSE, 3000), ALL / 2);
+	rel_hold_stats(f->hold, &st);
+	assert_int_equal(st.no_nodes, 3000 - ALL / 2);
+	assert_int_equal(hold_back_many(f, f->rel, RAIL_PAUSE, 100), 100);
+	// nor do they take what packets within the budget need
+	rel_queue_open(f->q, 3, 3);
+	for (unsigned i = 0; i < BUFS - 8; i++)
+		assert_true(fx_push(f, 3, 20, 0));
+	rel_hold_stats(f->hold, &st);
+	assert_int_equal(st.closed_held, 0);
+	fx_end(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +362,8 @@ int main(void)
 		cmocka_unit_test(ack_names_counters_and_next_sequence),
 		cmocka_unit_test(whole_completes_parts),
 		cmocka_unit_test(second_total_is_unlawful),
+		cmocka_unit_test(a_link_has_its_share_of_spare_entries),
+		cmocka_unit_test(a_link_has_its_share_of_control_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
