@@ -50,14 +50,17 @@ bool hop_rel_rx(struct wctx *w, struct hop *h, struct hop_rel_in *in, struct rte
 		.off = RAIL_DATA_HDR_LEN,
 		.counter = counter,
 		.handle = m};
+	enum rel_verdict v;
 
 	if (unlikely(in->out.cap - in->out.n < REL_SEGS_MAX))
 		hop_rel_give(w, h, in);
 	if (unlikely(in->out.cap < REL_SEGS_MAX)) {
-		drop(w, W_drop_no_room, m);
-		return false;
+		v = rel_rx_acks(h->rel->rel, &dgram, w->now_ns);
+		rte_pktmbuf_free(m);
+	} else {
+		v = rel_rx(h->rel->rel, &dgram, &in->out, w->now_ns);
 	}
-	switch (rel_rx(h->rel->rel, &dgram, &in->out, w->now_ns)) {
+	switch (v) {
 	case REL_COMMIT:
 		return true;
 	case REL_NO_ROOM:

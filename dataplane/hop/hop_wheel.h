@@ -122,11 +122,16 @@ static inline struct hop_timer *wheel_due(struct hop_wheel *wh, uint64_t now_ns)
 	}
 }
 
-// Is any due within so many ns? Looks at that many slots.
+// Is any due within so many ns? Looks at that many slots. Of a turn of the fine wheel that begins
+// within them it is enough that it has timers at all.
 static inline bool wheel_is_near(const struct hop_wheel *wh, uint64_t ns)
 {
+	uint64_t turn = (wh->now + 1 + (ns >> WHEEL_FINE_LOG2)) / WHEEL_SLOTS;
+
 	if (wh->n == 0)
 		return false;
+	if (turn != wh->now / WHEEL_SLOTS && wh->coarse[turn % WHEEL_COARSE] != NULL)
+		return true;
 	for (uint64_t i = 0; i <= ns >> WHEEL_FINE_LOG2; i++)
 		if (wh->fine[(wh->now + 1 + i) % WHEEL_SLOTS] != NULL)
 			return true;

@@ -184,7 +184,7 @@ void rel_tick(struct rel *r, uint64_t now_ns)
 
 bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uint64_t now_ns)
 {
-	if (r->n_raws == REL_RAWS_MAX)
+	if (r->n_raws >= REL_RAWS_MAX + (type == RAIL_CLOSE)) // a CLOSE has a place of its own
 		return false;
 	r->next_ns = 0;
 	r->raws[r->n_raws++] = (struct raw){.handle = handle, .len = len, .type = type};

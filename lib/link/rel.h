@@ -93,6 +93,9 @@ enum rel_verdict {
 // rel_rx_more(). ACK frames are acted on even in one that has no room.
 enum rel_verdict rel_rx(
 	struct rel *r, const struct rel_in *in, struct rel_out *out, uint64_t now_ns);
+// Of one that there is no room for, so that it is not committed: its ACK frames alone. NO_ROOM, or
+// CLOSE_*. The handle stays the caller's.
+enum rel_verdict rel_rx_acks(struct rel *r, const struct rel_in *in, uint64_t now_ns);
 // More released packets; true while there may be still more. Once per burst, and later when the
 // caller has room again.
 bool rel_rx_more(struct rel *r, struct rel_out *out);
@@ -135,7 +138,8 @@ uint64_t rel_deadline(const struct rel *r);
 void rel_tick(struct rel *r, uint64_t now_ns);
 
 // A complete frame of the caller (REKEY, CLOSE, NOTICE), alone in its datagram and sent once.
-// Takes the handle. False: REL_RAWS_MAX are waiting; it stays the caller's.
+// Takes the handle. False: REL_RAWS_MAX are waiting (and, for a CLOSE, another); it stays the
+// caller's.
 bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uint64_t now_ns);
 // A PROBE alone in its datagram, padded to `size` bytes of frames (0: not at all). REL_EV_PROBE
 // tells what became of the one with this tag; 0: nobody asks, and any that waits will do. False:

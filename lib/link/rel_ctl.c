@@ -69,7 +69,7 @@ void rel_ctl_free_all(struct rel *r)
 		node_free(r->q.hold, rel_ctl_pop(r));
 }
 
-void rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, uint64_t now_ns)
+bool rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, uint64_t now_ns)
 {
 	uint32_t route = rel_ids_find(&r->q, id);
 	struct rel_event ev = {.kind = REL_EV_GONE,
@@ -85,7 +85,8 @@ void rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, ui
 	else if (kind == RAIL_RESUME)
 		rel_queue_resume(&r->q, route, now_ns);
 	else if (!(r->q.hold->routes[route].flags & (RT_ENDING | RT_DOOMED)))
-		rel_hold_tell(r->q.hold, &ev);
+		return rel_hold_tell(r->q.hold, &ev);
+	return true;
 }
 
 bool rel_pause(struct rel *r, uint32_t route_id, uint16_t limit_s, uint64_t now_ns)

@@ -215,10 +215,12 @@ static void release(struct rel *r, uint32_t i, uint64_t now_ns)
 			untrack(r, i);
 			to_ready(r, i);
 		} else {
-			rel_ctl_released(r, n->kind, n->pkt_off, n->arg, now_ns);
+			const struct rel_node ctl = *n;
+
 			r->rx_ctl_held--;
 			r->q.hold->n_ctl--;
-			node_free(r->q.hold, i);
+			node_free(r->q.hold, i); // before: an event may need it
+			rel_ctl_released(r, ctl.kind, ctl.pkt_off, ctl.arg, now_ns);
 		}
 		i = wait;
 	}
@@ -377,8 +379,9 @@ static enum rel_place add_ctl(struct rel *r, struct rel_got *g, uint32_t wait, b
 	uint32_t i;
 
 	if (may_go) {
+		if (!rel_ctl_released(r, g->f->type, g->f->route_id, arg, g->now_ns))
+			return PLACE_NONE;
 		set_released(r, g->seq);
-		rel_ctl_released(r, g->f->type, g->f->route_id, arg, g->now_ns);
 		release(r, wait, g->now_ns);
 		return PLACE_OK;
 	}

@@ -132,7 +132,7 @@ struct rel {
 	uint32_t ctl_id[64]; // of these, by id
 	struct probe probes[REL_PROBES_MAX]; // that wait
 	unsigned n_raws;
-	struct raw raws[REL_RAWS_MAX];
+	struct raw raws[REL_RAWS_MAX + 1];
 	void *sent_raw;
 	uint64_t skips[REL_SKIPS]; // + 1
 	unsigned next_skip;
@@ -192,7 +192,8 @@ bool rel_tx_has_work(const struct rel *r);
 bool rel_ctl_add(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg);
 uint32_t rel_ctl_pop(struct rel *r);
 void rel_ctl_free_all(struct rel *r);
-void rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, uint64_t now_ns);
+// False: no node to tell it.
+bool rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, uint64_t now_ns);
 // rel_ack.c
 void rel_ack_seen(struct rel *r, uint64_t counter, bool eliciting, uint64_t now_ns);
 bool rel_ack_due(const struct rel *r, uint64_t now_ns);

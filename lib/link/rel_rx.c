@@ -69,6 +69,16 @@ static enum rel_verdict on_frame(struct rel *r, struct rel_got *g)
 	}
 }
 
+// What comes next, behind padding, is a frame of a type that is skipped: it elicits, too.
+static bool skips_next(const struct bytes_r *b)
+{
+	const uint8_t *p = b->p;
+
+	while (p < b->end && *p == RAIL_PADDING)
+		p++;
+	return p < b->end && *p >= RAIL_FRAME_SKIPPABLE;
+}
+
 static enum rel_verdict on_frames(struct rel *r, struct rel_got *g, bool *eliciting)
 {
 	struct bytes_r b = bytes_r(g->in->frames, g->in->len);
@@ -77,7 +87,11 @@ static enum rel_verdict on_frames(struct rel *r, struct rel_got *g, bool *elicit
 	int rc;
 
 	g->f = &f;
-	while ((rc = rail_frame_next(&b, &f)) == 0) {
+	for (;;) {
+		*eliciting |= skips_next(&b);
+		rc = rail_frame_next(&b, &f);
+		if (rc != 0)
+			break;
 		*eliciting |= rail_frame_is_eliciting(f.type, true);
 		g->last = bytes_r_left(&b) == 0;
 		v = on_frame(r, g);
@@ -91,17 +105,11 @@ static enum rel_verdict on_frames(struct rel *r, struct rel_got *g, bool *elicit
 	return rc == -EPROTO ? REL_CLOSE_VERSION : REL_CLOSE_PROTOCOL;
 }
 
-// Frames of a type that are skipped, or padding alone, elicit too.
-static bool has_unknown(const struct rel_in *in)
-{
-	return in->len > 0 && in->frames[0] >= RAIL_FRAME_SKIPPABLE;
-}
-
 static enum rel_verdict long_way(
 	struct rel *r, const struct rel_in *in, struct rel_out *out, uint64_t now_ns)
 {
 	struct rel_got g = {.in = in, .out = out, .now_ns = now_ns};
-	bool eliciting = has_unknown(in);
+	bool eliciting = false;
 	enum rel_verdict v = on_frames(r, &g, &eliciting);
 
 	if (!g.taken)
@@ -152,6 +160,24 @@ enum rel_verdict rel_rx(
 	item->more = false;
 	rel_ack_seen(r, in->counter, true, now_ns);
 	return REL_COMMIT;
+}
+
+enum rel_verdict rel_rx_acks(struct rel *r, const struct rel_in *in, uint64_t now_ns)
+{
+	struct bytes_r b = bytes_r(in->frames, in->len);
+	struct rail_frame f;
+	int rc;
+
+	if (unlikely(r->closed))
+		return REL_CLOSE_PROTOCOL;
+	while ((rc = rail_frame_next(&b, &f)) == 0)
+		if (f.type == RAIL_ACK && rel_loss_on_ack(r, &f.ack, now_ns) < 0)
+			break;
+	r->stats.rx_no_room++;
+	if (rc == -EAGAIN)
+		return REL_NO_ROOM;
+	r->closed = true;
+	return rc == -EPROTO ? REL_CLOSE_VERSION : REL_CLOSE_PROTOCOL;
 }
 
 bool rel_rx_more(struct rel *r, struct rel_out *out)

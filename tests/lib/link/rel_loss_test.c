@@ -412,6 +412,38 @@ static void idle_link_keeps_no_chunks(void **state)
 	fx_end(f);
 }
 
+// ---- what elicits an ack ----
+
+static void frames_that_are_skipped_elicit_wherever_they_stand(void **state)
+{
+	static const struct {
+		const char *bytes;
+		uint32_t len;
+		bool elicits;
+	} t[] = {
+		{"\0\0\0", 3, false}, {"\x40\0\2ab", 5, true}, {"\0\0\x40\0\2ab", 7, true},
+		{"\xb\1\0\x40\0\1a\0", 8, true}, // behind a NOTICE
+		{"\xb\1\2@@", 5, false}, // in its text
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(t); i++) {
+		struct fx *f = fx_new(1024);
+		uint8_t buf[16];
+		struct bytes_w w = bytes_w(buf, sizeof(buf));
+		struct rel_dgram d;
+
+		while (rel_next(f->rel, &d, f->now_ns))
+			;
+		bytes_w_copy(&w, t[i].bytes, t[i].len);
+		assert_int_equal(fx_rx(f, &w), REL_COMMIT);
+		f->now_ns += 10 * MS;
+		while (rel_next(f->rel, &d, f->now_ns))
+			;
+		assert_int_equal(fx_stats(f).acks_sent, t[i].elicits);
+		fx_end(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +465,7 @@ int main(void)
 		cmocka_unit_test(acks_at_once_on_a_gap_else_later),
 		cmocka_unit_test(acks_are_not_acked),
 		cmocka_unit_test(idle_link_keeps_no_chunks),
+		cmocka_unit_test(frames_that_are_skipped_elicit_wherever_they_stand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 // Order per route by distance, and ends of routes on the receiving side (rail 4).
+#include "lib/link/rel_hold_priv.h"
 #include "tests/lib/link/rel_fixture.h"
 
 struct arrival {
@@ -346,6 +347,30 @@ static void a_link_has_its_share_of_control_frames(void **state)
 	fx_end(f);
 }
 
+// Without a node to tell it, GONE finds no place and comes again.
+static void gone_is_not_lost_without_a_node(void **state)
+{
+	enum { ALL = 1 << 14 };
+	static uint32_t taken[ALL];
+	struct rail_frame gone = {
+		.type = RAIL_GONE, .route_id = 77, .seq = 0, .code = RAIL_GONE_HELD};
+	struct fx *f = fx_new(1024);
+	struct rel_event ev;
+	unsigned n = 0;
+
+	rel_queue_open(f->q, 3, 77);
+	while (n < ALL && (taken[n] = rel_hold_node_new(f->hold, 0)) != 0)
+		n++;
+	assert_true(n < ALL);
+	assert_int_equal(fx_rx_frame(f, &gone), REL_NO_ROOM);
+	while (n > 0)
+		node_free(f->hold, taken[--n]);
+	assert_int_equal(fx_rx_frame(f, &gone), REL_COMMIT);
+	assert_true(fx_event(f, REL_EV_GONE, &ev));
+	assert_int_equal(ev.route, 3);
+	fx_end(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +389,7 @@ int main(void)
 		cmocka_unit_test(second_total_is_unlawful),
 		cmocka_unit_test(a_link_has_its_share_of_spare_entries),
 		cmocka_unit_test(a_link_has_its_share_of_control_frames),
+		cmocka_unit_test(gone_is_not_lost_without_a_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
