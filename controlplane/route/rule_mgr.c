@@ -455,6 +455,9 @@ static void on_rule_gone(void *arg, const struct evt_rule *e)
 	struct rule_mgr *m = arg;
 	struct rule_kept *k = m->keep != NULL ? rule_keep_find(m->keep, e->id) : NULL;
 
+	if (e->freed != 0 && k == NULL)
+		log_limited(LOG_INFO, "rule=%u ended: %s freed=%u", e->id,
+			rule_gone_text(e->reason), e->freed);
 	route_id_release(m->ids, e->id);
 	rule_jobs_gone(m->jobs);
 	if (k == NULL)
@@ -464,16 +467,16 @@ static void on_rule_gone(void *arg, const struct evt_rule *e)
 		return;
 	k->seen = false;
 	if (e->reason == RULE_GONE_CLOSE || e->reason == RULE_GONE_EXPIRED) {
-		log_notice("rule=%u ended: %s", e->id,
-			e->reason == RULE_GONE_CLOSE ? "closed" : "expired");
+		log_notice("rule=%u ended: %s freed=%u", e->id,
+			e->reason == RULE_GONE_CLOSE ? "closed" : "expired", e->freed);
 		k->spent = true;
 		if (k->origin != RULE_KEEP_CONFIG)
 			rule_keep_drop(m->keep, e->id);
 		return;
 	}
 	if (e->reason > RULE_GONE_CLOSE)
-		log_limited(LOG_NOTICE, "rule=%u ended: %s; installed again", e->id,
-			rule_gone_text(e->reason));
+		log_limited(LOG_NOTICE, "rule=%u ended: %s; installed again freed=%u", e->id,
+			rule_gone_text(e->reason), e->freed);
 	k->again = false;
 	k->due = false;
 	work_later(m, 0);

@@ -390,7 +390,8 @@ static void rule_record(const struct rules_list *l, const struct evt_rule *e, st
 		.keep_alive_ms = e->keep_alive_ms,
 		.idle_ms = e->age_ms,
 		.packets = e->packets,
-		.bytes = e->bytes};
+		.bytes = e->bytes,
+		.freed = e->freed};
 	out->in =
 		has_in ? API_IN_TRANSPORT : (e->in_tp == RULE_IN_LOCAL ? API_IN_LOCAL : API_IN_ANY);
 	if (tx != NULL)

@@ -140,7 +140,7 @@ bool ctl_turn(struct ctl *c, uint64_t now_ns)
 	busy = ctl_notes(c) || busy;
 	busy = ctl_dump_turn(c) || busy;
 	sweeper_tick(&c->sweeper, now_ns, c->now_ds);
-	ctl_routes_turn(c);
+	busy = ctl_routes_turn(c) || busy;
 	c->k.rules->now_ns = now_ns;
 	rule_table_poll(c->k.rules, GONE_BATCH);
 	reclaim_poll(c->k.reclaim, RECLAIM_BATCH);

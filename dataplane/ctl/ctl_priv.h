@@ -79,7 +79,7 @@ bool ctl_commands(struct ctl *c);
 // ctl_route.c: what becomes of rules whose packets leave or come by reliable hops
 int ctl_routes_open(struct ctl *c); // 0 or -ENOMEM
 void ctl_routes_close(struct ctl *c);
-void ctl_routes_turn(struct ctl *c);
+bool ctl_routes_turn(struct ctl *c); // a slice of the walk after a reset; true: not the last
 void ctl_reset(struct ctl *c, uint32_t hop, uint32_t tp, uint8_t reason);
 bool ctl_route_note(struct ctl *c, const struct dp_note *n); // false: it is another kind
 int ctl_route_pause(struct ctl *c, const struct cmd_route_pause *m);

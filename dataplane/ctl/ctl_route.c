@@ -55,9 +55,9 @@ static void on_idle(void *ctx, const struct rule *r, uint32_t index)
 		hop_table_msg(c->k.hops, owner - 1, &msg);
 }
 
-static uint32_t on_freed(void *ctx, uint32_t index)
+static uint32_t on_freed(void *ctx, uint32_t index, bool is_over)
 {
-	return hop_table_route_end(((struct ctl *)ctx)->k.hops, index);
+	return hop_table_route_freed(((struct ctl *)ctx)->k.hops, index, is_over);
 }
 
 // ---- transports that lost their state ----
@@ -124,16 +124,17 @@ static bool look(struct ctl *c, const struct rule *r)
 	return true;
 }
 
-void ctl_routes_turn(struct ctl *c)
+bool ctl_routes_turn(struct ctl *c)
 {
 	const struct rule_table *t = c->k.rules;
 
 	for (unsigned n = 0; n < RESET_LOOKS && c->reset_left != 0; n++) {
 		if (!look(c, &t->slots[c->reset_at]))
-			return;
+			break;
 		c->reset_at = (c->reset_at + 1) & t->mask;
 		c->reset_left--;
 	}
+	return c->reset_left != 0;
 }
 
 void ctl_reset(struct ctl *c, uint32_t hop, uint32_t tp, uint8_t reason)

@@ -102,6 +102,20 @@ static void handles_free(void *ctx, void *const *handles, unsigned n)
 	}
 }
 
+static void packet_freed(void *ctx, uint32_t route)
+{
+	struct hop_hold *hh = ctx;
+	struct hop_route *info = hop_route_info(hh, route);
+
+	if (hh->w == NULL) // the worker has stopped
+		return;
+	atomic_store_explicit(&info->freed,
+		atomic_load_explicit(&info->freed, memory_order_relaxed) + 1, memory_order_relaxed);
+	count(hh->w, hop_reason_counter(W_freed_held, hh->freeing), 1);
+	if (info->hop == 0)
+		count(hh->w, W_sink_freed, 1);
+}
+
 static void *split(void *ctx, void *handle, uint32_t off, uint32_t len)
 {
 	struct wctx *w = ((struct hop_hold *)ctx)->w;
@@ -134,6 +148,7 @@ static int hold_open(
 		.chunk_get = chunk_get,
 		.chunk_put = chunk_put,
 		.free = handles_free,
+		.freed = packet_freed,
 		.split = split};
 	size_t hold_len = round64(rel_hold_mem_size(&conf));
 	uint8_t *mem;

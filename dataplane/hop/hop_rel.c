@@ -109,6 +109,7 @@ static void forget(struct wctx *w, struct hop *h)
 void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
 {
 	forget(w, h);
+	hop_hold(w)->freeing = reason;
 	rel_reset(h->rel->rel, w->now_ns);
 	hop_rel_count(w, h);
 	h->rel->reset_untold = true;
@@ -120,6 +121,7 @@ void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
 void hop_rel_end(struct wctx *w, struct hop *h)
 {
 	forget(w, h);
+	hop_hold(w)->freeing = RAIL_GONE_HOP_DOWN;
 	rel_fini(h->rel->rel);
 	hop_rel_count(w, h);
 	h->rel->begun = false;

@@ -43,7 +43,7 @@ struct hop_route {
 	uint32_t id; // of the rule
 	uint32_t hop; // egress; 0: the sink
 	uint32_t in_tp;
-	uint32_t freed; // packets freed instead of delivered
+	_Atomic uint32_t freed; // packets freed instead of delivered; main: ro, relaxed
 	uint32_t prev, next; // others that are paused, or untold, index + 1
 	uint16_t account;
 	uint8_t flags;
@@ -91,6 +91,7 @@ struct hop_hold {
 	uint32_t n_used; // chunks that were ever given
 	void *free_chunk; // linked by their first word
 	bool sink_busy; // something may lie in it
+	uint8_t freeing; // enum rail_gone_reason of what is freed now
 	uint64_t no_nodes, no_spares; // in the counters already
 	size_t chunks_len;
 	uint32_t max_bufs;
@@ -123,6 +124,14 @@ struct hop_rel {
 static inline struct hop_hold *hop_hold(const struct wctx *w)
 {
 	return hop_worker(w)->hold;
+}
+
+// Of five counters in a row: held, stalled, reset, down, rule.
+static inline enum worker_counter hop_reason_counter(enum worker_counter first, uint8_t reason)
+{
+	if (reason < RAIL_GONE_HELD || reason > RAIL_GONE_RULE)
+		reason = RAIL_GONE_RULE;
+	return first + (reason - RAIL_GONE_HELD);
 }
 
 static inline bool hop_is_reliable(const struct hop *h)

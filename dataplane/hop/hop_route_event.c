@@ -71,25 +71,19 @@ static void say_last(
 	}
 }
 
-// Frees what the route holds; returns how many packets.
-static uint32_t empty_egress(struct wctx *w, const struct hop_route *info, struct rel_queue *q,
+// Frees what the route holds.
+static void empty_egress(struct wctx *w, const struct hop_route *info, struct rel_queue *q,
 	uint32_t route, uint8_t reason)
 {
 	struct hop *h = info->hop != 0 ? hop_by_handle(w, info->hop) : NULL;
-	struct rel_stats before, after;
-	uint32_t held;
 
+	hop_hold(w)->freeing = reason;
 	if (h == NULL) {
-		held = rel_hold_route_bufs(hop_hold(w)->hold, route);
 		rel_queue_forget(q, route);
-		count(w, W_sink_freed, held);
-		return held;
+		return;
 	}
-	rel_stats(h->rel->rel, &before);
 	rel_queue_abort(q, route, reason, w->now_ns);
-	rel_stats(h->rel->rel, &after);
 	hop_rel_wake(w, h);
-	return (uint32_t)(after.tx_freed - before.tx_freed);
 }
 
 // The route ends here and now: what is held of it is freed. Whom to tell: those after us, those
@@ -105,12 +99,13 @@ static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after
 	if (q == NULL || !rel_queue_is_open(q, route))
 		return;
 	if (!hop_route_is_of_rule(hh, route)) { // route id 0: what was held is gone, no more
+		hh->freeing = reason;
 		rel_queue_abort(q, route, reason, w->now_ns);
 		rel_queue_drain(q, route);
 		return;
 	}
 	r = hop_route_rule(w, route);
-	info->freed += empty_egress(w, info, q, route, reason);
+	empty_egress(w, info, q, route, reason);
 	if ((r->flags & RULE_STATIC) == 0) {
 		hop_route_paused_drop(w, route);
 		if (after && info->hop != 0)
@@ -387,6 +382,7 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		break;
 	case REL_EV_GONE:
 		count(w, W_routes_gone, 1);
+		count(w, hop_reason_counter(W_ended_held, ev->reason), 1);
 		end_route(w, ev->route, ev->reason, false, true);
 		break;
 	case REL_EV_DONE:
@@ -394,6 +390,7 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		break;
 	case REL_EV_EMPTY:
 		count(w, W_routes_emptied, 1);
+		count(w, hop_reason_counter(W_ended_held, ev->reason), 1);
 		end_after(w, h, ev->route_id, ev->reason);
 		break;
 	case REL_EV_CLOSE_IN:

@@ -179,6 +179,9 @@ void hop_table_free(struct hop_table *t)
 {
 	if (t == NULL)
 		return;
+	for (unsigned i = 0; t->workers != NULL && i < t->n_workers; i++)
+		if (t->workers[i] != NULL && t->workers[i]->hold != NULL)
+			t->workers[i]->hold->w = NULL; // what is freed now is in no books
 	for (uint32_t i = 0; t->main != NULL && i < t->hop_max; i++) {
 		if (t->main->recs[i] != NULL)
 			drain_hop(t->main->recs[i]->hop);
@@ -639,7 +642,7 @@ int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable)
 	return rec->owner;
 }
 
-uint32_t hop_table_route_end(struct hop_table *t, uint32_t index)
+uint32_t hop_table_route_freed(struct hop_table *t, uint32_t index, bool is_over)
 {
 	struct hop_route *info;
 	uint32_t freed;
@@ -647,8 +650,8 @@ uint32_t hop_table_route_end(struct hop_table *t, uint32_t index)
 	if (t->rel == NULL || index >= t->rel->n_rules)
 		return 0;
 	info = &t->rel->info[index];
-	freed = info->freed;
-	if (info->id != 0) // pages that nobody wrote to stay as they are
+	freed = atomic_load_explicit(&info->freed, memory_order_relaxed);
+	if (is_over && info->id != 0) // pages that nobody wrote to stay as they are
 		memset(info, 0, sizeof(*info));
 	return freed;
 }

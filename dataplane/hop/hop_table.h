@@ -87,8 +87,9 @@ bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *m
 int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t *hop);
 // Worker that owns a live hop, -1: there is none. *reliable may be NULL.
 int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable);
-// Packets freed of the route of a rule that is gone and has no route_owner; forgets the route.
-uint32_t hop_table_route_end(struct hop_table *t, uint32_t index);
+// Packets freed of the route of that rule; is_over: it is gone and has no route_owner, the route is
+// forgotten.
+uint32_t hop_table_route_freed(struct hop_table *t, uint32_t index, bool is_over);
 // Memory of reliable mode: what it may come to, and what one worker may hold.
 size_t hop_table_rel_bytes(const struct hop_table *t);
 

@@ -146,6 +146,8 @@ int rule_table_show(
 		return -ENOENT;
 	fill(r, id, now_ds, out);
 	out->reason = 0;
+	if (t->freed != NULL)
+		out->freed = t->freed(t->gone_ctx, index, false);
 	return 0;
 }
 
@@ -165,7 +167,7 @@ static void finish(struct rule_table *t, struct rule *r)
 
 	fill(r, r->last_id, atomic_load_explicit(&r->stamp_ds, memory_order_relaxed), &final);
 	if (t->freed != NULL)
-		final.freed = t->freed(t->gone_ctx, (uint32_t)(r - t->slots));
+		final.freed = t->freed(t->gone_ctx, (uint32_t)(r - t->slots), true);
 	r->retired = RULE_IN_USE;
 	t->n_retired--;
 	if (t->gone != NULL)

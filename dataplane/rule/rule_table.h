@@ -86,8 +86,9 @@ struct rule_table {
 	// A rule with a route_owner has expired, unless something of it is held: whoever is asked
 	// deletes it. NULL: it is deleted at once.
 	void (*idle)(void *ctx, const struct rule *r, uint32_t index);
-	// Packets of it that were freed instead of delivered; forgets them. NULL: none.
-	uint32_t (*freed)(void *ctx, uint32_t index);
+	// Packets of it that were freed instead of delivered; forgets them if it is over. NULL:
+	// none.
+	uint32_t (*freed)(void *ctx, uint32_t index, bool is_over);
 	void *gone_ctx;
 };
 

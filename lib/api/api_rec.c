@@ -163,6 +163,7 @@ static const struct api_field rule_fields[] = {
 	F(owner, UINT, "WORKER", W | API_F_ONES),
 	F(packets, UINT, "PACKETS", 0),
 	F(bytes, BYTES, "BYTES", 0),
+	F(freed, UINT, "FREED", W),
 };
 #undef REC
 #define REC api_counter

@@ -132,8 +132,9 @@ struct api_rule {
 	uint64_t expires_ms;
 	uint64_t orphan_ms; // how long the hop at its other end has been silent; 0 = it is not
 	uint64_t packets, bytes;
+	uint64_t freed; // of packets: freed here, not delivered
 };
-static_assert(sizeof(struct api_rule) == 120, "api_rule");
+static_assert(sizeof(struct api_rule) == 128, "api_rule");
 
 enum api_role { API_ROLE_IN, API_ROLE_OUT, API_ROLE_DROP, API_ROLE_INFO };
 

@@ -55,6 +55,8 @@ struct rel_hold_conf {
 	void (*chunk_put)(void *ctx, void *chunk);
 	// These handles are the caller's again: acked, dropped, closed. Called in batches.
 	void (*free)(void *ctx, void *const *handles, unsigned n);
+	// A packet of route was freed, not acked or pulled; NULL: nobody counts them.
+	void (*freed)(void *ctx, uint32_t route);
 	// A handle of its own for bytes of this one (a copy, or one more reference), NULL: no
 	// buffer. Only for datagrams with several packets.
 	void *(*split)(void *ctx, void *handle, uint32_t off, uint32_t len);

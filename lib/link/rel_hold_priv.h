@@ -187,6 +187,12 @@ static inline void handle_free(struct rel_hold *h, void *handle)
 		rel_hold_flush(h);
 }
 
+static inline void packet_freed(const struct rel_hold *h, uint32_t route)
+{
+	if (h->conf.freed != NULL)
+		h->conf.freed(h->conf.ctx, route);
+}
+
 static inline unsigned class_of(uint32_t bufs)
 {
 	return bufs == 0 ? 0 : 31u - (unsigned)__builtin_clz(bufs);

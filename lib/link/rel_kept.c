@@ -66,6 +66,7 @@ static void kept_free(struct rel *r, struct rel_node *n)
 	handle_free(r->q.hold, n->handle);
 	n->handle = NULL;
 	r->stats.tx_freed++;
+	packet_freed(r->q.hold, n->route);
 	r->q.hold->routes[n->route].kept -= n->len;
 	route_charge(r->q.hold, n->route, -(int32_t)n->bufs);
 	n->len = 0;

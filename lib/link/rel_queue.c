@@ -90,6 +90,7 @@ static void free_node_of(struct rel_queue *q, uint32_t route, uint32_t i)
 	route_at(q, route)->nodes--;
 	handle_free(h, n->handle);
 	node_free(h, i);
+	packet_freed(h, route);
 	if (q->rel != NULL)
 		q->rel->stats.tx_freed++;
 }
@@ -196,9 +197,14 @@ void rel_queue_forget(struct rel_queue *q, uint32_t route)
 
 void rel_queue_reset(struct rel_queue *q)
 {
-	uint32_t route;
+	uint32_t route, i;
 
 	q->round = 0; // at once, not one by one
+	while ((i = q->urgent_head) != 0) {
+		q->urgent_head = node_at(q->hold, i)->next;
+		free_node_of(q, node_at(q->hold, i)->route, i);
+	}
+	q->urgent_tail = 0;
 	while ((route = rel_ids_any(q)) != REL_NO_ROUTE) {
 		route_at(q, route)->flags &= (uint16_t)~RT_ACTIVE;
 		rel_queue_forget(q, route);

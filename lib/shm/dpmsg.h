@@ -425,7 +425,7 @@ struct evt_rule { // EVT_RULE, EVT_RULE_GONE
 	uint8_t flags;
 	uint8_t owner;
 	uint8_t reason; // in EVT_RULE_GONE: enum rule_gone
-	uint32_t freed; // in EVT_RULE_GONE: packets of `packets` that were freed, not delivered
+	uint32_t freed; // packets of `packets` that were freed here, not delivered
 	uint64_t packets;
 	uint64_t bytes; // payload, without the 7-byte header
 };

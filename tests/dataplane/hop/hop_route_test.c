@@ -185,6 +185,108 @@ static void the_ingress_of_a_static_rule_goes_on_when_all_is_over(void **state)
 	pair_fini(&p);
 }
 
+// ---- the books of what is freed ----
+
+static uint32_t freed_of(struct node *x, uint32_t id)
+{
+	return hop_table_route_freed((struct hop_table *)(uintptr_t)x->w.hops, id, false);
+}
+
+static void what_a_reset_frees_is_counted_for_its_route(void **state)
+{
+	struct pair p;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	add_rule(&p, &p.a, 2, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 30; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, i % 3 == 0 ? 1 : 2, 100);
+	lose_all(&p.a); // some are under way, some wait
+	hop_rel_reset(&p.a.w, hop_of(&p.a), RAIL_GONE_RESET);
+	assert_int_equal(freed_of(&p.a, 1), 10);
+	assert_int_equal(freed_of(&p.a, 2), 20);
+	assert_int_equal(counter(&p.a, W_freed_reset), 30);
+	assert_int_equal(counter(&p.a, W_drop_seal_freed), 30);
+	pair_fini(&p);
+}
+
+static void what_is_freed_and_ended_is_counted_by_reason(void **state)
+{
+	static const struct {
+		uint8_t reason;
+		enum worker_counter freed, ended;
+	} t[] = {
+		{RAIL_GONE_HELD, W_freed_held, W_ended_held},
+		{RAIL_GONE_STALLED, W_freed_stalled, W_ended_stalled},
+		{RAIL_GONE_RESET, W_freed_reset, W_ended_reset},
+		{RAIL_GONE_HOP_DOWN, W_freed_down, W_ended_down},
+		{RAIL_GONE_RULE, W_freed_rule, W_ended_rule},
+		{RAIL_GONE_UNKNOWN_ID, W_freed_rule, W_ended_rule},
+	};
+	struct pair p;
+
+	for (unsigned i = 0; i < ARRAY_LEN(t); i++) {
+		pair_link_reliable(&p, AEAD_NONE, false);
+		add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+		until_acked(&p, &p.a);
+		for (unsigned k = 0; k < 4; k++)
+			send_packet(&p, &p.a, ROUTE_DATA, 1, 100);
+		lose_all(&p.a);
+		rel_ingress_close(hop_of(&p.b)->rel->rel, 1, t[i].reason, p.now_ns);
+		hop_rel_wake(&p.b.w, hop_of(&p.b));
+		turns(&p, 3);
+		assert_int_equal(counter(&p.a, W_routes_gone), 1);
+		assert_int_equal(counter(&p.a, t[i].ended), 1);
+		assert_int_equal(counter(&p.a, t[i].freed), 4);
+		assert_int_equal(freed_of(&p.a, 1), 4);
+		pair_fini(&p);
+	}
+}
+
+// ---- no room behind a link ----
+
+static unsigned no_room(struct wctx *w)
+{
+	return 0;
+}
+
+static void acks_are_acted_on_when_the_rings_to_other_workers_are_full(void **state)
+{
+	struct wctx_ops ops;
+	struct pair p;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	ops = *p.a.w.ops;
+	ops.handoff_room = no_room;
+	p.a.w.ops = &ops;
+	p.a.w.n_workers = 2;
+	for (unsigned i = 0; i < 8; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 100);
+	turns(&p, 10);
+	assert_int_equal(p.b.n_got, 8);
+	assert_true(counter(&p.a, W_drop_no_room) > 0);
+	assert_int_equal(counter(&p.a, W_seal_acked), 8);
+	assert_int_equal(counter(&p.a, W_rel_retransmitted), 0);
+	pair_fini(&p);
+}
+
+static void a_close_has_a_place_of_its_own(void **state)
+{
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	while (hop_send_text(&p.a.w, hop_of(&p.a), RAIL_NOTICE, RAIL_NOTICE_LIMIT, "x", 1))
+		;
+	hop_close(&p.a.w, hop_of(&p.a), RAIL_CLOSE_POLICY, "go away");
+	deliver_all(&p.a, &p.b);
+	assert_true(next_note(&p.b, NOTE_HOP_CLOSED, &n));
+	assert_int_equal(n.value, RAIL_CLOSE_POLICY);
+	pair_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +295,10 @@ int main(void)
 		cmocka_unit_test(an_end_that_finds_no_room_is_told_later),
 		cmocka_unit_test(a_resume_without_a_node_is_told_later),
 		cmocka_unit_test(the_ingress_of_a_static_rule_goes_on_when_all_is_over),
+		cmocka_unit_test(what_a_reset_frees_is_counted_for_its_route),
+		cmocka_unit_test(what_is_freed_and_ended_is_counted_by_reason),
+		cmocka_unit_test(acks_are_acted_on_when_the_rings_to_other_workers_are_full),
+		cmocka_unit_test(a_close_has_a_place_of_its_own),
 	};
 
 	test_eal_init(NULL, NULL);

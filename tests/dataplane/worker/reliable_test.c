@@ -80,9 +80,9 @@ static void on_gone(void *ctx, const struct evt_rule *final)
 	c->last_gone = *final;
 }
 
-static uint32_t on_freed(void *ctx, uint32_t index)
+static uint32_t on_freed(void *ctx, uint32_t index, bool is_over)
 {
-	return hop_table_route_end(((struct chain *)ctx)->n.hops, index);
+	return hop_table_route_freed(((struct chain *)ctx)->n.hops, index, is_over);
 }
 
 static void on_note(struct chain *c, const struct dp_note *n)
