@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "lib/crypto/replay.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -109,6 +110,14 @@ static const struct conf_item items[] = {
 		VALUE(dead_ns), .help = "a peer silent for so long is dead"},
 	{"link", "rekey", CONF_DURATION, .def = "120s", .min = CONF_S(1), .max = CONF_S(86400),
 		VALUE(rekey_ns), .help = "age at which keys are changed"},
+	{"link", "retransmit_limit", CONF_UINT, .def = "10", .min = 3, .max = 255,
+		VALUE(retransmit_limit),
+		.help = "probe time-outs in a row until a reliable link is down, and ..."},
+	{"link", "silence", CONF_DURATION, .def = "15s", .min = CONF_S(1), .max = CONF_S(3600),
+		VALUE(silence_ns), .help = "... for how long no ack came"},
+	{"link", "replay_window", CONF_UINT, .def = "8192", .min = REPLAY_BITS_MIN, .max = 1 << 20,
+		VALUE(replay_window),
+		.help = "counters behind the highest that are told apart; a power of two"},
 	{"link", "congestion", CONF_ENUM, .def = "bbr", VALUE(congestion), .names = cc_names,
 		.help = "congestion control of reliable transports: bbr or cubic"},
 	{"log", "level", CONF_ENUM, .def = "info", VALUE(log_level), .flags = CONF_LIVE,
@@ -468,6 +477,8 @@ static int cross_check(const struct cp_conf *c, char *err)
 {
 	if (c->v->dead_ns <= c->v->keepalive_ns)
 		return BAD(c, err, "link", "", "dead", "dead must be longer than keepalive");
+	if ((c->v->replay_window & (c->v->replay_window - 1)) != 0)
+		return BAD(c, err, "link", "", "replay_window", "replay_window is a power of two");
 	return 0;
 }
 

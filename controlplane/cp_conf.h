@@ -63,6 +63,9 @@ struct cp_values {
 	uint64_t keepalive_ns;
 	uint64_t dead_ns;
 	uint64_t rekey_ns;
+	uint32_t retransmit_limit;
+	uint64_t silence_ns;
+	uint32_t replay_window;
 	int log_level;
 	struct conf_array transports; // struct cp_transport_values
 	struct conf_array peers; // struct cp_peer_values

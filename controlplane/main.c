@@ -261,7 +261,10 @@ static int start_transports(struct app *a)
 		.congestion = v->congestion == 1 ? HOP_CC_CUBIC : HOP_CC_BBR,
 		.keepalive_ms = (uint32_t)(v->keepalive_ns / CLOCK_NS_PER_MS),
 		.dead_ms = (uint32_t)(v->dead_ns / CLOCK_NS_PER_MS),
-		.rekey_ms = (uint32_t)(v->rekey_ns / CLOCK_NS_PER_MS)};
+		.rekey_ms = (uint32_t)(v->rekey_ns / CLOCK_NS_PER_MS),
+		.retransmit_limit = (uint8_t)v->retransmit_limit,
+		.silence_s = (uint16_t)(v->silence_ns / CLOCK_NS_PER_S),
+		.replay_window = v->replay_window};
 
 	a->transports = transport_mgr_new(&c);
 	if (a->transports == NULL)

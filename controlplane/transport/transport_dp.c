@@ -72,6 +72,13 @@ static uint8_t rel_window(uint8_t peers)
 		       : (uint8_t)RAIL_WINDOW_LOG2_DEFAULT;
 }
 
+static uint8_t replay_log2(const struct transport_mgr_conf *conf)
+{
+	uint32_t n = conf->replay_window != 0 ? conf->replay_window : RAIL_REPLAY_WINDOW;
+
+	return (uint8_t)__builtin_ctz(n);
+}
+
 uint8_t tp_congestion(const struct transport *t)
 {
 	if (t->conf.congestion != HOP_CC_DEFAULT)
@@ -90,7 +97,7 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 		.flow = 1,
 		.mode = t->conf.mode,
 		.owner = k->owner,
-		.window_log2 = 13, // 8192 counters
+		.window_log2 = replay_log2(conf),
 		.rel_window_log2 = rel_window(k->window_log2),
 		.instance_local = t->instance_local,
 		.instance_remote = k->instance_remote,
@@ -103,6 +110,8 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 		.rekey_ms = conf->rekey_ms,
 		.flags = t->conf.origin == TRANSPORT_ACCEPTED ? HOP_ACCEPTED : 0,
 		.congestion = tp_congestion(t),
+		.retransmit_limit = conf->retransmit_limit,
+		.silence_s = conf->silence_s,
 	};
 	int rc;
 
@@ -131,6 +140,7 @@ static int send_rekey(struct transport *t, const struct tp_keys_for *k, struct k
 		.handshake_ns = k->handshake_ns,
 		.adj = k->adj,
 		.payload_max = k->payload_max,
+		.rel_window_log2 = k->reset ? rel_window(k->window_log2) : 0,
 	};
 	int rc;
 

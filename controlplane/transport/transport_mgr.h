@@ -63,6 +63,9 @@ struct transport_mgr_conf {
 	uint32_t accepted_max; // transports made by peers; 0 = 1024
 	uint32_t keepalive_ms, dead_ms, rekey_ms; // 0 = data plane's defaults
 	uint8_t congestion; // enum hop_cc, of transports that say nothing
+	uint8_t retransmit_limit; // of reliable links; 0 = data plane's default
+	uint16_t silence_s; // ditto
+	uint32_t replay_window; // counters, a power of two; 0 = 8192
 };
 
 // What the API shows. Times are ages in ms; 0xffffffff: never.

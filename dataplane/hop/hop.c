@@ -198,6 +198,8 @@ static void begin_instance(struct wctx *w, struct hop *h, unsigned k)
 	h->next_skip = 0;
 	hop_draw_skip(h);
 	replay_init(h->replay, h->replay->n_bits);
+	if (h->rel != NULL && h->keys[k].rel_window_log2 != 0)
+		rel_set_window(h->rel->rel, h->keys[k].rel_window_log2);
 	if (h->rel != NULL)
 		hop_rel_reset(w, h, RAIL_GONE_RESET);
 	hop_drop_parts(w, h);

@@ -229,6 +229,7 @@ static struct rel_conf rel_conf(const struct cmd_hop_add *c)
 {
 	return (struct rel_conf){
 		.window_log2 = c->rel_window_log2 != 0 ? c->rel_window_log2 : REL_WINDOW_LOG2,
+		.window_max_log2 = REL_WINDOW_LOG2, // a peer may come back with another
 		.max_frames = REL_MAX_FRAMES,
 		.room = RAIL_PAYLOAD_FLOOR - RAIL_DATA_OVERHEAD,
 		.overhead = RAIL_DATA_OVERHEAD,
@@ -262,6 +263,8 @@ struct hop_rel *hop_rel_make(void *mem, const struct hop_rel_shared *s, const st
 	hr->rel = (struct rel *)((uint8_t *)mem + round64(sizeof(*hr)));
 	hr->cc = cc_of(s, c->congestion);
 	hr->window_log2 = rel_conf(c).window_log2;
+	hr->retransmit_limit = c->retransmit_limit;
+	hr->silence_s = c->silence_s;
 	hr->ctl = s->ctl_first + dpmsg_handle_index(c->hop);
 	hr->timer.due_ns = UINT64_MAX;
 	return hr;

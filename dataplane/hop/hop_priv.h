@@ -68,6 +68,7 @@ struct hop_key {
 	bool reset; // begins a new instance, not yet in effect
 	uint32_t adj; // 0: unchanged; takes effect with the key
 	uint16_t payload_max; // ditto
+	uint8_t rel_window_log2; // ditto, with `reset`
 	uint64_t seq; // order in which keys came
 	uint64_t born_ns; // came into use
 	uint64_t expire_ns; // 0 = not yet known

@@ -107,6 +107,8 @@ struct hop_rel {
 	uint32_t ctl; // entry of route id 0
 	uint32_t room; // bytes of frames, as the link knows it
 	uint8_t window_log2;
+	uint8_t retransmit_limit; // 0: the default
+	uint16_t silence_s; // ditto
 	bool got_close; // a CLOSE frame came: acted on after the datagram
 	uint8_t broken; // code of the CLOSE that we owe the peer, 0: none
 	bool begun; // in its owner's hold

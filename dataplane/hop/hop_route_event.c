@@ -362,6 +362,33 @@ static bool is_running(const struct hop_hold *hh, uint32_t route)
 	return hop_route_is_of_rule(hh, route) && !(hh->info[route].flags & HOP_ROUTE_ENDED);
 }
 
+static unsigned put_number(char *to, uint32_t n)
+{
+	char digits[10];
+	unsigned len = 0, i;
+
+	do
+		digits[len++] = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	for (i = 0; i < len; i++)
+		to[i] = digits[len - 1 - i];
+	return len;
+}
+
+static void on_down(struct wctx *w, struct hop *h, const struct rel_event *ev)
+{
+	static const char outs[] = " probe time-outs and ", ack[] = " s without an ack";
+	char text[DPMSG_TEXT_LEN];
+	unsigned n = put_number(text, ev->tag);
+
+	memcpy(text + n, outs, sizeof(outs) - 1);
+	n += (unsigned)sizeof(outs) - 1;
+	n += put_number(text + n, ev->limit_s);
+	memcpy(text + n, ack, sizeof(ack) - 1);
+	n += (unsigned)sizeof(ack) - 1;
+	hop_shut(w, h, true, RAIL_CLOSE_REQUESTED, text, n);
+}
+
 static void on_event(struct wctx *w, const struct rel_event *ev)
 {
 	struct hop_hold *hh = hop_hold(w);
@@ -403,7 +430,7 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		hop_rel_on_probe(w, h, ev);
 		break;
 	case REL_EV_DOWN:
-		hop_shut(w, h, true, RAIL_CLOSE_REQUESTED, "no answer", 9);
+		on_down(w, h, ev);
 		break;
 	}
 }

@@ -523,6 +523,8 @@ int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t
 	int rc;
 
 	if ((c->flags & ~(uint32_t)HOP_RESET) != 0 || !keys_are_valid(&c->keys) ||
+		(c->rel_window_log2 != 0 && (c->rel_window_log2 < REL_WINDOW_LOG2_MIN ||
+						    c->rel_window_log2 > REL_WINDOW_LOG2_MAX)) ||
 		(c->payload_max != 0 && c->payload_max < RAIL_PAYLOAD_FLOOR))
 		return -EINVAL;
 	if (rec == NULL)
@@ -542,6 +544,9 @@ int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t
 	cmd->key.instance_remote = c->instance_remote;
 	cmd->key.handshake_ns = c->handshake_ns;
 	cmd->key.reset = (c->flags & HOP_RESET) != 0;
+	cmd->key.rel_window_log2 = cmd->key.reset ? c->rel_window_log2 : 0;
+	if (cmd->key.rel_window_log2 != 0)
+		rec->add.rel_window_log2 = c->rel_window_log2;
 	cmd->key.adj = c->adj;
 	cmd->key.payload_max = c->payload_max;
 	hop_addr_from(&cmd->key.peer, &c->peer);

@@ -6,33 +6,40 @@
 #include "lib/wire/rail.h"
 
 enum { ROOM_MIN = 64, ROOM_MAX = 65000, SKIP_MEAN = 1 << 16, IDLE_NS = 1000000000 };
-#define KEEPALIVE_NS (RAIL_KEEPALIVE_S * 1000000000ull)
 
 static size_t round64(size_t n)
 {
 	return (n + 63) & ~(size_t)63;
 }
 
-static size_t slots(const struct rel_conf *conf, unsigned log2)
+// Of the largest window that there is memory for.
+static uint8_t max_log2(const struct rel_conf *conf)
 {
-	return conf->window_log2 > log2 ? (size_t)1 << (conf->window_log2 - log2) : 1;
+	return conf->window_max_log2 > conf->window_log2 ? conf->window_max_log2
+							 : conf->window_log2;
 }
 
-static uint32_t n_recs(const struct rel_conf *conf)
+static size_t slots(uint8_t window_log2, unsigned log2)
 {
-	return 1u << (conf->window_log2 > REL_RECS_MIN_LOG2 ? conf->window_log2
-							    : REL_RECS_MIN_LOG2);
+	return window_log2 > log2 ? (size_t)1 << (window_log2 - log2) : 1;
+}
+
+static uint32_t n_recs(uint8_t window_log2)
+{
+	return 1u << (window_log2 > REL_RECS_MIN_LOG2 ? window_log2 : REL_RECS_MIN_LOG2);
 }
 
 size_t rel_mem_size(const struct rel_conf *conf)
 {
-	if (conf->window_log2 < REL_WINDOW_LOG2_MIN || conf->window_log2 > REL_WINDOW_LOG2_MAX ||
+	uint8_t log2 = max_log2(conf);
+
+	if (conf->window_log2 < REL_WINDOW_LOG2_MIN || log2 > REL_WINDOW_LOG2_MAX ||
 		conf->room < ROOM_MIN || conf->room > ROOM_MAX || conf->max_frames < 1 ||
 		conf->max_frames >= REL_PIECES_MAX)
 		return 0;
 	return round64(sizeof(struct rel)) +
-	       round64((slots(conf, KEPT_LOG2) + (n_recs(conf) >> RECS_LOG2) +
-			       slots(conf, RXES_LOG2)) *
+	       round64((slots(log2, KEPT_LOG2) + (n_recs(log2) >> RECS_LOG2) +
+			       slots(log2, RXES_LOG2)) *
 		       sizeof(void *));
 }
 
@@ -42,6 +49,8 @@ static void begin(struct rel *r, uint64_t now_ns)
 	uint64_t next = (r->next_seq | (REL_SEQ_FIRST - 1)) + 1;
 	struct cc_conf cc = {.mss = r->conf.room + r->conf.overhead, .seed = rel_random(r)};
 
+	r->window = 1u << r->conf.window_log2;
+	r->n_recs = n_recs(r->conf.window_log2);
 	// sequences of the last life are all below una, so no distance points there
 	r->next_seq = next;
 	r->una = next;
@@ -88,11 +97,15 @@ struct rel *rel_init(void *mem, struct rel_hold *h, const struct rel_conf *conf,
 		return NULL;
 	memset(mem, 0, size);
 	r->conf = *conf;
-	r->window = 1u << conf->window_log2;
-	r->n_recs = n_recs(conf);
+	if (conf->keepalive_ns == 0)
+		r->conf.keepalive_ns = RAIL_KEEPALIVE_S * 1000000000ull;
+	if (conf->silence_s == 0)
+		r->conf.silence_s = REL_SILENCE_S;
+	if (conf->retransmit_limit == 0)
+		r->conf.retransmit_limit = REL_RETRANSMIT_LIMIT;
 	r->kept_dir = (struct kept **)((char *)mem + round64(sizeof(*r)));
-	r->rec_dir = (struct rec **)(r->kept_dir + slots(conf, KEPT_LOG2));
-	r->rx_dir = (uint32_t **)(r->rec_dir + (n_recs(conf) >> RECS_LOG2));
+	r->rec_dir = (struct rec **)(r->kept_dir + slots(max_log2(conf), KEPT_LOG2));
+	r->rx_dir = (uint32_t **)(r->rec_dir + (n_recs(max_log2(conf)) >> RECS_LOG2));
 	r->random = conf->seed | 1;
 	r->q.hold = h;
 	r->q.rel = r;
@@ -117,9 +130,21 @@ void rel_fini(struct rel *r)
 	rel_hold_links(r->q.hold, -1);
 }
 
+void rel_set_window(struct rel *r, uint8_t window_log2)
+{
+	uint8_t most = max_log2(&r->conf);
+
+	r->next_log2 = window_log2 < most ? window_log2 : most;
+	if (r->next_log2 < REL_WINDOW_LOG2_MIN)
+		r->next_log2 = REL_WINDOW_LOG2_MIN;
+	r->conf.window_max_log2 = most;
+}
+
 void rel_reset(struct rel *r, uint64_t now_ns)
 {
 	free_all(r);
+	if (r->next_log2 != 0)
+		r->conf.window_log2 = r->next_log2;
 	begin(r, now_ns);
 }
 
@@ -146,7 +171,7 @@ uint64_t rel_deadline(const struct rel *r)
 
 	if (r->closed)
 		return r->next_ns;
-	at = least(least(at, r->next_ns), r->last_tx_ns + KEEPALIVE_NS);
+	at = least(least(at, r->next_ns), r->last_tx_ns + r->conf.keepalive_ns);
 	if (r->ack_owed != 0)
 		at = least(at, rel_ack_due(r, 0) ? 0 : r->ack_by_ns);
 	if (r->idle_ns != 0)
@@ -174,7 +199,7 @@ void rel_tick(struct rel *r, uint64_t now_ns)
 	if (r->closed)
 		return;
 	rel_loss_timer(r, now_ns);
-	if (now_ns - r->last_tx_ns >= KEEPALIVE_NS)
+	if (now_ns - r->last_tx_ns >= r->conf.keepalive_ns)
 		rel_probe(r, 0, 0, now_ns);
 	idle(r, now_ns);
 	rel_hold_flush(r->q.hold);

@@ -38,6 +38,7 @@ struct rel_conf {
 	void *link; // the caller's, in events and in on_frame()
 	uint16_t account; // of packets that come in by this link
 	uint8_t window_log2; // agreed in the handshake
+	uint8_t window_max_log2; // there is memory for, by rel_set_window(); 0: no more
 	uint8_t max_frames; // of packets in one datagram, 1..REL_PIECES_MAX - 1
 	uint32_t room; // bytes of frames in a datagram, 64..65000
 	uint32_t overhead; // what a datagram has around them (RAIL_DATA_OVERHEAD)
@@ -46,6 +47,9 @@ struct rel_conf {
 	// A frame that is not the link's business: REKEY, CLOSE, NOTICE. Borrowed for the call.
 	void (*on_frame)(void *ctx, void *link, const struct rail_frame *f);
 	uint64_t seed;
+	uint64_t keepalive_ns; // PROBE when nothing was sent for so long; 0: RAIL_KEEPALIVE_S
+	uint16_t silence_s; // 0: REL_SILENCE_S
+	uint8_t retransmit_limit; // 0: REL_RETRANSMIT_LIMIT
 };
 
 size_t rel_mem_size(const struct rel_conf *conf); // 64-byte aligned; 0: out of range
@@ -55,6 +59,9 @@ void rel_fini(struct rel *r);
 // A new instance (rail 2): counters and sequences begin anew, all is freed, every route of
 // rel_queue() is forgotten. The caller resets the replay window and closes the rules.
 void rel_reset(struct rel *r, uint64_t now_ns);
+
+// Of the next instance: takes effect in rel_reset(). No more than there is memory for.
+void rel_set_window(struct rel *r, uint8_t window_log2);
 
 struct rel_queue *rel_queue(struct rel *r);
 

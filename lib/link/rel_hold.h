@@ -77,7 +77,7 @@ enum rel_event_kind {
 			 // REL_EV_CLOSE
 	REL_EV_PROBE, // the PROBE with this tag was acked (ok), rtt_us after it left, or lost; one
 		      // that was taken for lost may be acked all the same
-	REL_EV_DOWN, // link: retransmit_limit and 15 s without an ack
+	REL_EV_DOWN, // link: `tag` probe time-outs in a row and limit_s seconds without an ack
 };
 
 struct rel_event {

@@ -293,9 +293,13 @@ static bool detect_lost(struct rel *r, uint64_t now_ns)
 	return any;
 }
 
-static void down(struct rel *r)
+static void down(struct rel *r, uint64_t silence_ns)
 {
-	struct rel_event ev = {.kind = REL_EV_DOWN, .route = REL_NO_ROUTE, .link = r->conf.link};
+	struct rel_event ev = {.kind = REL_EV_DOWN,
+		.route = REL_NO_ROUTE,
+		.limit_s = (uint16_t)(silence_ns / 1000000000),
+		.tag = r->pto_count,
+		.link = r->conf.link};
 
 	if (!r->down)
 		r->down = rel_hold_tell(r->q.hold, &ev);
@@ -326,9 +330,9 @@ void rel_loss_timer(struct rel *r, uint64_t now_ns)
 	r->pto_seq = r->una;
 	cc_timeout(&r->cc, now_ns);
 	rel_loss_repace(r);
-	if (r->pto_count >= REL_RETRANSMIT_LIMIT &&
-		now_ns - r->last_ack_ns >= REL_SILENCE_S * 1000000000ull)
-		down(r);
+	if (r->pto_count >= r->conf.retransmit_limit &&
+		now_ns - r->last_ack_ns >= r->conf.silence_s * 1000000000ull)
+		down(r, now_ns - r->last_ack_ns);
 }
 
 uint64_t rel_loss_deadline(const struct rel *r)

@@ -90,6 +90,7 @@ struct rel {
 	uint32_t n_lost;
 	uint32_t n_unacked;
 	uint32_t window;
+	uint8_t next_log2; // of the next instance, 0: as it is
 	struct kept **kept_dir;
 
 	// counters: rec_tail <= flight_lo <= counter

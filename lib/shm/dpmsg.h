@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 4,
+	DPMSG_VERSION = 5,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
@@ -199,10 +199,12 @@ struct cmd_hop_add {
 	char name[DPMSG_NAME_LEN]; // of the transport, for statistics
 	uint16_t flags; // HOP_ACCEPTED
 	uint8_t congestion; // reliable: enum hop_cc
-	uint8_t pad2;
+	uint8_t retransmit_limit; // reliable: probe time-outs in a row, 0 = 10, and ...
+	uint16_t silence_s; // ... seconds without an ack, 0 = 15, until the link is down
+	uint8_t pad2[6];
 	struct dpmsg_keys keys;
 };
-static_assert(sizeof(struct cmd_hop_add) == 264, "cmd_hop_add");
+static_assert(sizeof(struct cmd_hop_add) == 272, "cmd_hop_add");
 
 // Adds a key beside the present ones (rail.md 2, re-key and pending keys); the pending key that was
 // not used yet is replaced. With HOP_RESET, everything that the handshake could break takes effect
@@ -217,7 +219,8 @@ struct cmd_hop_rekey {
 	struct dpmsg_addr peer; // port 0: unchanged; takes effect with the key, as do the next two
 	uint32_t adj; // 0: unchanged
 	uint16_t payload_max; // 0: unchanged
-	uint8_t pad[6];
+	uint8_t rel_window_log2; // with HOP_RESET, as in HOP_ADD; 0: unchanged
+	uint8_t pad[5];
 	struct dpmsg_keys keys;
 };
 static_assert(sizeof(struct cmd_hop_rekey) == 160, "cmd_hop_rekey");

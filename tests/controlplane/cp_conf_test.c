@@ -209,6 +209,8 @@ static const struct {
 		"ini:10: [rule r]: edge = e is for forward"},
 	{"[link]\nkeepalive = 10s\ndead = 5s\n", "ini:3: [link]: dead must be longer"},
 	{"[link]\nkeepalive = 30s\n", "ini:1: [link]: dead must be longer"},
+	{"[link]\nreplay_window = 5000\n", "ini:2: [link]: replay_window is a power of two"},
+	{"[link]\nretransmit_limit = 2\n", "retransmit_limit"},
 	{"[log]\nlevel = loud\n", "loud"},
 };
 

@@ -17,6 +17,9 @@ static void comes_up_when_one_side_dials(void **state)
 	assert_int_equal(info_of(b).peer.ip[15], 0);
 	assert_int_equal(nodes[0].n_up, 1);
 	assert_int_equal(nodes[0].n_in_dp, 1);
+	assert_int_equal(w_hop_of(0, a)->add.retransmit_limit, 7);
+	assert_int_equal(w_hop_of(0, a)->add.silence_s, 20);
+	assert_int_equal(w_hop_of(0, a)->add.window_log2, 10);
 	assert_int_equal(w_hop_of(0, a)->instance_remote, w_hop_of(1, b)->instance_local);
 	assert_int_equal(w_hop_of(1, b)->instance_remote, w_hop_of(0, a)->instance_local);
 	// and stays as it is
@@ -524,6 +527,9 @@ static void a_closed_transport_dials_again_with_a_new_instance(void **state)
 	assert_int_not_equal(w_hop_of(0, a)->instance_local, was);
 	assert_int_equal(w_hop_of(0, a)->n_resets, 1);
 	assert_int_equal(w_hop_of(1, b)->n_resets, 1);
+	// whoever lost its state may have another window now
+	assert_int_equal(w_hop_of(0, a)->add.rel_window_log2, RAIL_WINDOW_LOG2_DEFAULT);
+	assert_int_equal(w_hop_of(1, b)->add.rel_window_log2, RAIL_WINDOW_LOG2_DEFAULT);
 }
 
 static void deleting_tells_the_peer_and_frees_the_handles(void **state)

@@ -359,6 +359,7 @@ static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
 		return -ENOENT;
 	h->n_rekeys++;
 	h->n_resets += r->flags == HOP_RESET;
+	h->add.rel_window_log2 = r->rel_window_log2;
 	if (r->peer.port != 0)
 		h->add.peer = r->peer;
 	if (r->payload_max != 0)
@@ -417,7 +418,6 @@ int dp_client_send_cookie(
 	if (c->full)
 		return -EAGAIN;
 	*cookie = ++c->cookie;
-	(void)len;
 	j = w_post(w_command);
 	j->to = c->node;
 	j->done = done;
@@ -439,7 +439,6 @@ int dp_client_send_rekey(
 {
 	struct w_hop *h = w_hop_find(c, hop);
 
-	(void)worker;
 	if (h != NULL)
 		w_send_sealed(c, h, SEALED_REKEY, msg, len);
 	return 0;
@@ -545,7 +544,6 @@ static void w_on_change(void *arg, struct transport *t, enum transport_change wh
 {
 	struct w_node *n = arg;
 
-	(void)t;
 	n->n_up += what == TRANSPORT_CHANGE_UP;
 	n->n_down += what == TRANSPORT_CHANGE_DOWN;
 	n->n_removed += what == TRANSPORT_CHANGE_REMOVED;
@@ -558,6 +556,10 @@ static void w_mgr_start(unsigned i)
 	struct transport_mgr_conf conf = {
 		.dp = &n->dp, .neigh = &n->neigh, .id = n->id, .state_dir = n->dir};
 
+	conf.retransmit_limit = 7;
+	conf.silence_s = 20;
+	conf.replay_window = 1024;
+
 	n->m = transport_mgr_new(&conf);
 	assert_non_null(n->m);
 	n->watch = (struct transport_watch){.fn = w_on_change, .arg = n};
@@ -566,7 +568,6 @@ static void w_mgr_start(unsigned i)
 
 static void w_nothing(struct w_job *j)
 {
-	(void)j;
 }
 
 static void w_dump(struct w_job *j);
@@ -636,7 +637,6 @@ int dp_client_dump(struct dp_client *c, uint32_t what, uint32_t first_rule, uint
 {
 	struct w_job *j;
 
-	(void)first_rule, (void)max_rules;
 	if (!c->attached)
 		return -ENOTCONN;
 	if (c->full)
@@ -679,7 +679,6 @@ static void w_detach(unsigned i, bool wipe)
 
 static void w_quiet(void *arg, enum log_level level, const char *module, const char *text)
 {
-	(void)arg;
 	if (getenv("WORLD_LOG") != NULL)
 		fprintf(stderr, "%10.3f %d %s: %s\n", (double)w_now / 1e9, level, module, text);
 }
@@ -688,7 +687,6 @@ static int w_setup(void **state)
 {
 	static const struct clock_source src = {.mono_ns = w_mono, .wall_ns = w_wall};
 
-	(void)state;
 	clock_source_set(&src);
 	log_sink_set(w_quiet, NULL);
 	w_lose = NULL;
@@ -732,7 +730,6 @@ static int w_teardown(void **state)
 {
 	char path[96];
 
-	(void)state;
 	for (unsigned i = 0; i < N_NODES; i++) {
 		if (nodes[i].m != NULL)
 			w_mgr_stop(i);
@@ -795,6 +792,5 @@ static void both_up(struct transport *a, struct transport *b)
 
 static bool lose_all(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
 {
-	(void)from, (void)to, (void)bytes, (void)len;
 	return true;
 }

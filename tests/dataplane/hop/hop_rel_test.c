@@ -346,6 +346,8 @@ static void a_peer_that_does_not_answer_takes_the_link_down(void **state)
 {
 	struct pair p;
 	struct dp_note n;
+	char text[DPMSG_TEXT_LEN + 1];
+	unsigned outs, s;
 	unsigned seconds = 0;
 
 	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
@@ -361,6 +363,9 @@ static void a_peer_that_does_not_answer_takes_the_link_down(void **state)
 	assert_true(next_note(&p.a, NOTE_HOP_RESET, &n));
 	assert_int_equal(n.value, RAIL_GONE_HOP_DOWN);
 	assert_true(next_note(&p.a, NOTE_HOP_CLOSED, &n));
+	snprintf(text, sizeof(text), "%.*s", n.text_len, n.text);
+	assert_int_equal(sscanf(text, "%u probe time-outs and %u s without an ack", &outs, &s), 2);
+	assert_true(outs >= REL_RETRANSMIT_LIMIT && s >= REL_SILENCE_S);
 	assert_false(hop_of(&p.a)->up);
 	assert_int_equal(counter(&p.a, W_drop_seal_freed), 20);
 	assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 100), HOP_GONE);
@@ -389,6 +394,38 @@ static void a_new_instance_begins_anew_at_both_ends(void **state)
 	assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 55), HOP_PUSHED);
 	finish(&p, &good_wire);
 	expect(&p.b, ROUTE_DATA, 1, 55);
+	pair_fini(&p);
+}
+
+// It lost its state and was configured with less since.
+static void a_peer_that_comes_back_with_a_smaller_window_gets_it(void **state)
+{
+	struct pair p;
+	struct dpmsg_keys at_a, at_b;
+	struct cmd_hop_rekey c;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	make_keys(&p, &p.a, &p.b, &at_a, &at_b);
+	rekey(&p, &p.b, &at_b, HOP_RESET);
+	c = (struct cmd_hop_rekey){.hop = p.a.hop, .flags = HOP_RESET, .keys = at_a};
+	c.rel_window_log2 = REL_WINDOW_LOG2_MIN - 1;
+	assert_int_equal(hop_table_rekey(p.a.w.hops, &c, p.now_ns), -EINVAL);
+	c.rel_window_log2 = REL_WINDOW_LOG2_MIN;
+	assert_int_equal(hop_table_rekey(p.a.w.hops, &c, p.now_ns), 0);
+	run_commands(&p.a);
+	both_turn(&p, &good_wire, 5);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 1500; i++) {
+		struct rel_stats s;
+
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+		if (i % 16 == 0)
+			lose_all(&p.a);
+		rel_stats(hop_of(&p.a)->rel->rel, &s);
+		assert_true(s.kept <= 1u << REL_WINDOW_LOG2_MIN);
+	}
+	finish(&p, &good_wire);
+	assert_int_equal(p.b.n_got, 1500);
 	pair_fini(&p);
 }
 
@@ -575,6 +612,7 @@ int main(void)
 		cmocka_unit_test(a_static_rule_outlives_the_end_of_its_packets),
 		cmocka_unit_test(a_peer_that_does_not_answer_takes_the_link_down),
 		cmocka_unit_test(a_new_instance_begins_anew_at_both_ends),
+		cmocka_unit_test(a_peer_that_comes_back_with_a_smaller_window_gets_it),
 		cmocka_unit_test(a_rekey_loses_and_resets_nothing),
 		cmocka_unit_test(frames_of_the_other_mode_close_the_link),
 		cmocka_unit_test(a_ping_is_answered_with_the_round_trip),

@@ -137,7 +137,10 @@ static inline void fx_other(struct fx *f)
 		.cc = cc_find("cubic"),
 		.replay = f->replay,
 		.on_frame = fx_on_frame,
-		.seed = 10};
+		.seed = 10,
+		.keepalive_ns = 30 * SEC,
+		.silence_s = 3,
+		.retransmit_limit = 4};
 
 	f->other = rel_init(aligned_alloc(64, rel_mem_size(&rc)), f->hold, &rc, f->now_ns);
 }

@@ -412,6 +412,79 @@ static void idle_link_keeps_no_chunks(void **state)
 	fx_end(f);
 }
 
+// ---- limits that are configured ----
+
+static void an_idle_link_sends_a_probe_as_often_as_it_is_told(void **state)
+{
+	struct fx *f = fx_new(1024);
+	struct rel_dgram d;
+
+	fx_other(f);
+	fx_flush(f);
+	assert_false(rel_next(f->other, &d, f->now_ns));
+	assert_int_equal(rel_deadline(f->rel), SEC + 10 * SEC);
+	assert_int_equal(rel_deadline(f->other), SEC + 30 * SEC);
+	f->now_ns += 29 * SEC;
+	rel_tick(f->other, f->now_ns);
+	assert_false(rel_next(f->other, &d, f->now_ns));
+	f->now_ns += SEC;
+	rel_tick(f->other, f->now_ns);
+	assert_true(rel_next(f->other, &d, f->now_ns));
+	fx_end(f);
+}
+
+static void a_link_is_down_after_the_limits_that_it_is_given(void **state)
+{
+	struct fx *f = fx_new(1024);
+	struct rel_pkt p = {.handle = fx_handle(f), .len = 100, .account = f->account, .bufs = 1};
+	struct rel_event ev = {0};
+	struct rel_dgram d;
+
+	fx_other(f);
+	rel_queue_open(rel_queue(f->other), 1, 1);
+	assert_true(rel_queue_push(rel_queue(f->other), 1, &p, 0, f->now_ns));
+	while (rel_next(f->other, &d, f->now_ns))
+		;
+	for (unsigned i = 0; i < 40 && !fx_event(f, REL_EV_DOWN, &ev); i++) {
+		f->now_ns = rel_deadline(f->other);
+		rel_tick(f->other, f->now_ns);
+		while (rel_next(f->other, &d, f->now_ns))
+			;
+	}
+	assert_int_equal(ev.kind, REL_EV_DOWN);
+	assert_int_equal(ev.tag, 4); // 1, 2, 2 and 2 s without a measured round trip
+	assert_int_equal(ev.limit_s, 7);
+	assert_int_equal(f->now_ns, 8 * SEC);
+	fx_end(f);
+}
+
+// A peer that lost its state may come back with another window.
+static void a_new_instance_may_have_another_window(void **state)
+{
+	struct fx *f = fx_new(1 << 15);
+	struct rel_dgram d;
+
+	fx_other(f); // 2^13
+	for (unsigned log2 = REL_WINDOW_LOG2_MIN; log2 < REL_WINDOW_LOG2_MIN + 5; log2++) {
+		unsigned most = log2 > REL_WINDOW_LOG2_MIN + 3 ? REL_WINDOW_LOG2_MIN + 3 : log2;
+		struct rail_frame at = {.type = RAIL_RESUME, .seq = (1u << most) - 1};
+		uint8_t buf[64];
+		struct bytes_w w = bytes_w(buf, sizeof(buf));
+
+		rel_set_window(f->other, (uint8_t)log2);
+		rel_reset(f->other, f->now_ns);
+		rail_frame_encode(&w, &at);
+		assert_int_equal(fx_rx_at(f, f->other, &w), REL_COMMIT);
+		at.seq++; // the first one past it
+		w = bytes_w(buf, sizeof(buf));
+		rail_frame_encode(&w, &at);
+		assert_int_equal(fx_rx_at(f, f->other, &w), REL_CLOSE_PROTOCOL);
+		while (rel_next(f->other, &d, f->now_ns))
+			;
+	}
+	fx_end(f);
+}
+
 // ---- what elicits an ack ----
 
 static void frames_that_are_skipped_elicit_wherever_they_stand(void **state)
@@ -466,6 +539,9 @@ int main(void)
 		cmocka_unit_test(acks_are_not_acked),
 		cmocka_unit_test(idle_link_keeps_no_chunks),
 		cmocka_unit_test(frames_that_are_skipped_elicit_wherever_they_stand),
+		cmocka_unit_test(an_idle_link_sends_a_probe_as_often_as_it_is_told),
+		cmocka_unit_test(a_link_is_down_after_the_limits_that_it_is_given),
+		cmocka_unit_test(a_new_instance_may_have_another_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
