@@ -73,6 +73,7 @@ static void begin(struct rel *r, uint64_t now_ns)
 	r->pto_count = 0;
 	r->probes_due = 0;
 	r->n_probes = 0;
+	r->large_lost = 0;
 	r->down = false;
 	r->closed = false;
 	r->rx_next = REL_SEQ_FIRST;
@@ -258,4 +259,5 @@ void rel_stats(const struct rel *r, struct rel_stats *out)
 	out->kept = (uint32_t)(r->next_seq - r->una);
 	out->unacked = r->n_unacked;
 	out->pto_count = r->pto_count;
+	out->large_lost = r->large_lost;
 }

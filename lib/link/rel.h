@@ -27,6 +27,7 @@ enum {
 	REL_RAWS_MAX = 8,
 	REL_PROBES_MAX = 4, // that wait to be sent
 	REL_PTO_MAX_NS = 2000000000,
+	REL_SMALL = 1280, // bytes of a datagram that every path carries (UDP payload)
 	REL_RETRANSMIT_LIMIT = 10, // probe time-outs in a row, and ...
 	REL_SILENCE_S = 15, // ... without an ack, make the link be down
 };
@@ -165,5 +166,6 @@ struct rel_stats {
 	uint64_t cwnd, in_flight, rate;
 	uint32_t kept, unacked; // sequences in the window; of those not acked
 	uint32_t pto_count;
+	uint32_t large_lost; // datagrams beyond REL_SMALL bytes, since one of them was acked
 };
 void rel_stats(const struct rel *r, struct rel_stats *out);

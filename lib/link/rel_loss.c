@@ -227,6 +227,7 @@ static void rec_lost(struct rel *r, struct rec *rec, uint64_t now_ns)
 		cc_forgotten(&r->cc, rec->bytes);
 		return;
 	}
+	r->large_lost += rec->bytes > REL_SMALL;
 	cc_lost(&r->cc, &rec->cc, rec->bytes, now_ns);
 	if (rec->n_units != 0) {
 		if (seq >= r->una && kept_at(r, seq)->node != 0)
@@ -425,8 +426,14 @@ int rel_loss_on_ack(struct rel *r, const struct rail_ack *ack, uint64_t now_ns)
 	if (!is_lawful(r, ack))
 		return -EPROTO;
 	r->stats.acks_received++;
-	if (is_newest && now_ns > rec_at(r, ack->highest)->cc.sent_ns)
-		rtt = now_ns - rec_at(r, ack->highest)->cc.sent_ns;
+	if (is_newest) {
+		const struct rec *rec = rec_at(r, ack->highest);
+
+		if (now_ns > rec->cc.sent_ns)
+			rtt = now_ns - rec->cc.sent_ns;
+		if (rec->state == REC_FLIGHT && rec->bytes > REL_SMALL && !rec->padded)
+			r->large_lost = 0;
+	}
 	while (rail_ack_next(ack, &it, &range) && range.hi >= r->rec_tail) {
 		top_add(r, &range);
 		any |= run_acked(r, &range, now_ns);

@@ -138,6 +138,7 @@ struct rel {
 	uint64_t skips[REL_SKIPS]; // + 1
 	unsigned next_skip;
 	uint64_t random;
+	uint32_t large_lost;
 	uint64_t gone_ns; // when the next GONE for an unknown id may go
 	uint64_t idle_ns; // since when nothing is kept, 0: something is
 	uint32_t id_bucket[REL_ID_BUCKETS]; // spare routes by id, index + 1

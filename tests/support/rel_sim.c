@@ -170,6 +170,9 @@ static void world_make(struct sim *s)
 		sim_at(s, s->c.reset_ns, EV_RESET, &s->link[sim_random(s) % s->n_links]);
 	if (s->c.shrink_ns != 0)
 		sim_at(s, s->c.shrink_ns, EV_SHRINK, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(s->c.path); i++)
+		if (s->c.path[i].carries != 0)
+			sim_at(s, s->c.path[i].ns, EV_PATH, &s->c.path[i].carries);
 }
 
 static void set_readers(struct sim *s, bool stop)
@@ -216,6 +219,14 @@ static void on_shrink(struct sim *s)
 	}
 }
 
+static void search(struct sim *s, const struct node *n)
+{
+	for (unsigned i = 0; s->c.find_max != 0 && i < s->n_links; i++)
+		for (unsigned side = 0; side < 2; side++)
+			if (s->link[i].end[side].node == n)
+				sim_link_mtu(s, &s->link[i].end[side]);
+}
+
 static void happen(struct sim *s, const struct event *ev)
 {
 	struct end *e = ev->p;
@@ -238,6 +249,7 @@ static void happen(struct sim *s, const struct event *ev)
 		break;
 	case EV_TICK:
 		rel_hold_tick(n->hold, s->now);
+		search(s, n);
 		sim_at(s, s->now + REL_TICK_NS, EV_TICK, n);
 		sim_node_turn(s, n);
 		break;
@@ -256,6 +268,10 @@ static void happen(struct sim *s, const struct event *ev)
 		break;
 	case EV_SHRINK:
 		on_shrink(s);
+		break;
+	case EV_PATH:
+		for (unsigned i = 0; i < s->n_links; i++)
+			s->link[i].mtu = *(const uint32_t *)ev->p;
 		break;
 	}
 }
@@ -350,6 +366,7 @@ int sim_run(const struct sim_conf *c, struct sim_result *out)
 		happen(s, &ev);
 	}
 	out->ns = s->now;
+	out->mtu = s->link[0].end[0].mtu.mtu;
 	judge(s);
 	world_free(s);
 	bad = s->bad;
@@ -414,6 +431,19 @@ static void random_wire(struct sim *s, struct sim_wire_conf *w)
 	}
 }
 
+static void random_path(struct sim *s, struct sim_conf *c)
+{
+	uint64_t at = 0;
+
+	c->room = 1248; // 1280 bytes with what is around it
+	c->find_max = (uint32_t)pick(s, c->room, 9000);
+	for (unsigned i = 0; i < ARRAY_LEN(c->path) && (i == 0 || sim_chance(s, 600000)); i++) {
+		c->path[i].ns = at;
+		c->path[i].carries = (uint32_t)pick(s, c->room, c->find_max);
+		at += pick_log(s, 10 * MS, 10 * S);
+	}
+}
+
 void sim_conf_random(struct sim_conf *c, uint64_t seed)
 {
 	static struct sim s;
@@ -452,4 +482,6 @@ void sim_conf_random(struct sim_conf *c, uint64_t seed)
 		c->shrink_ns = pick(&s, 1, S);
 	if (sim_chance(&s, 200000))
 		c->source_gap_ns = pick_log(&s, 1000, 50 * MS);
+	if (c->shrink_ns == 0 && sim_chance(&s, 200000))
+		random_path(&s, c);
 }

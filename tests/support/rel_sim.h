@@ -30,6 +30,13 @@ struct sim_conf {
 	struct sim_wire_conf there, back; // of each wire, by direction
 	uint32_t room, small_room; // bytes of frames; the wire shrinks at shrink_ns
 	uint64_t shrink_ns;
+	// Both ends begin with `room` and search for more, up to this; 0: they know. The wires
+	// carry what path[] says from each time on, without a word.
+	uint32_t find_max;
+	struct {
+		uint64_t ns;
+		uint32_t carries; // 0: nothing changes
+	} path[4];
 	uint8_t window_log2, max_frames;
 	uint32_t max_bufs; // of a node
 	const char *cc;
@@ -57,6 +64,8 @@ struct sim_result {
 	unsigned reasons; // bit per enum rail_gone_reason
 	uint64_t datagrams, lost, rtx, pto, pauses, resumes, held, joined, no_room, spurious;
 	uint64_t empties;
+	uint64_t mtu_probes, black_holes;
+	uint32_t mtu; // that the first end found
 	uint32_t bufs_max, chunks_max;
 };
 

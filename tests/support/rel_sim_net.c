@@ -4,13 +4,61 @@
 
 #include "tests/support/rel_sim_priv.h"
 
-enum { REPLAY_BITS = 8192, UDP_OVERHEAD = 42 };
+enum { REPLAY_BITS = 8192, UDP_OVERHEAD = 42, TAG_MTU = 1 << 24, TAG_BESIDE = 2 << 24 };
 
 static void on_frame(void *ctx, void *link, const struct rail_frame *f)
 {
 	struct node *n = ctx;
 
 	sim_fail(n->s, "frame %s out of nowhere", rail_frame_name(f->type));
+}
+
+// ---- path MTU, as the data plane looks for it ----
+
+static void mtu_begin(struct sim *s, struct end *e)
+{
+	if (s->c.find_max != 0)
+		pmtu_init(&e->mtu, (uint16_t)s->c.room, (uint16_t)s->c.find_max, s->now);
+}
+
+static void mtu_take(struct sim *s, struct end *e, uint16_t before)
+{
+	if (e->mtu.state == PMTU_ERROR) // by a run of bad luck
+		mtu_begin(s, e);
+	if (e->mtu.mtu != before)
+		rel_set_room(e->rel, e->mtu.mtu);
+}
+
+void sim_link_mtu(struct sim *s, struct end *e)
+{
+	uint16_t before = e->mtu.mtu, size;
+	struct rel_stats st;
+
+	rel_stats(e->rel, &st);
+	if (st.large_lost >= 4 || st.pto_count >= 2)
+		pmtu_suspect(&e->mtu, s->now);
+	size = pmtu_next(&e->mtu, 4 * st.srtt_ns + 100000000, s->now);
+	s->res->black_holes += e->mtu.mtu < before;
+	mtu_take(s, e, before);
+	if (size == 0 || !rel_probe(e->rel, TAG_MTU | size, size, s->now))
+		return;
+	e->mtu_tag = TAG_MTU | size;
+	rel_probe(e->rel, TAG_BESIDE, size > e->mtu.floor ? e->mtu.floor : 0, s->now);
+	s->res->mtu_probes++;
+}
+
+void sim_link_probed(struct sim *s, struct end *e, const struct rel_event *ev)
+{
+	uint16_t before = e->mtu.mtu;
+
+	if ((ev->tag & TAG_MTU) == 0)
+		return;
+	if (ev->ok)
+		pmtu_acked(&e->mtu, (uint16_t)ev->tag, s->now);
+	else if (ev->tag == e->mtu_tag)
+		pmtu_lost(&e->mtu, s->now);
+	s->res->black_holes += e->mtu.mtu < before;
+	mtu_take(s, e, before);
 }
 
 static void end_make(struct sim *s, struct link *l, unsigned side, struct node *n)
@@ -35,6 +83,7 @@ static void end_make(struct sim *s, struct link *l, unsigned side, struct node *
 	conf.account = e->account;
 	e->rel = rel_init(aligned_alloc(64, rel_mem_size(&conf)), n->hold, &conf, s->now);
 	e->armed_ns = UINT64_MAX;
+	mtu_begin(s, e);
 }
 
 void sim_link_make(struct sim *s, struct link *l, struct node *a, struct node *b)
@@ -233,6 +282,9 @@ void sim_link_reset(struct sim *s, struct link *l)
 		struct node *n = e->node;
 
 		rel_reset(e->rel, s->now);
+		mtu_begin(s, e);
+		if (s->c.find_max != 0)
+			rel_set_room(e->rel, s->c.room);
 		replay_init(e->replay, REPLAY_BITS);
 		for (unsigned i = 0; i < n->n_rules; i++) {
 			struct rule *r = &n->rule[i];

@@ -371,6 +371,7 @@ static void on_event(struct sim *s, struct node *n, const struct rel_event *ev)
 		sim_at(s, s->now, EV_RESET, e->link);
 		break;
 	case REL_EV_PROBE:
+		sim_link_probed(s, e, ev);
 		break;
 	}
 }

@@ -3,6 +3,7 @@
 
 #include "lib/base/err.h"
 #include "lib/link/cc.h"
+#include "lib/link/pmtu.h"
 #include "lib/link/rel.h"
 #include "lib/wire/rail.h"
 #include "tests/support/rel_sim.h"
@@ -26,6 +27,8 @@ struct end { // of a link
 	uint16_t account;
 	uint64_t armed_ns;
 	bool closed;
+	struct pmtu mtu; // in bytes of frames
+	uint32_t mtu_tag; // of the last probe
 };
 
 struct wire {
@@ -84,7 +87,8 @@ enum ev_kind {
 	EV_GO,
 	EV_ABORT,
 	EV_RESET,
-	EV_SHRINK
+	EV_SHRINK,
+	EV_PATH // p: &path[i]
 };
 
 struct dgram {
@@ -128,6 +132,8 @@ void sim_link_free(struct sim *s, struct link *l);
 void sim_link_flush(struct sim *s, struct end *e); // sends what may be sent
 void sim_link_rx(struct sim *s, struct dgram *d);
 void sim_link_reset(struct sim *s, struct link *l);
+void sim_link_mtu(struct sim *s, struct end *e); // now and then
+void sim_link_probed(struct sim *s, struct end *e, const struct rel_event *ev);
 
 // rel_sim_node.c
 void sim_node_make(struct sim *s, unsigned i);

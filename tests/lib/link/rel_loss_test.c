@@ -271,6 +271,36 @@ static void few_probes_wait_and_one_without_a_tag_is_any_of_them(void **state)
 	fx_end(f);
 }
 
+// What a path that stopped to carry them looks like: large ones are lost in a row, small ones come.
+static void large_ones_that_are_lost_in_a_row_are_counted(void **state)
+{
+	struct fx *f = sender(0);
+	unsigned lost = 0;
+
+	for (unsigned i = 0; i < 12; i++) {
+		fx_push(f, 1, i % 3 == 0 ? 1300 : 50, 0);
+		fx_flush(f);
+	}
+	f->now_ns += 10 * MS;
+	for (unsigned c = 1; c < 12; c++) { // 0, 3, 6 and 9 never come
+		if (c % 3 != 0)
+			assert_int_equal(fx_rx_ack(f, c, c, 0), REL_COMMIT);
+		lost = fx_stats(f).large_lost;
+		assert_int_equal(lost, c < 4 ? 0 : (c - 1) / 3);
+	}
+	assert_int_equal(lost, 3);
+	fx_push(f, 1, 1300, 0);
+	fx_flush(f);
+	f->now_ns += 10 * MS;
+	assert_int_equal(fx_rx_ack(f, 9, 9, 0), REL_COMMIT); // late, and nothing newer
+	assert_true(fx_stats(f).large_lost >= 3);
+	assert_int_equal(
+		fx_rx_ack(f, fx_stats(f).tx_datagrams - 1, fx_stats(f).tx_datagrams - 1, 0),
+		REL_COMMIT);
+	assert_true(fx_stats(f).large_lost <= 1);
+	fx_end(f);
+}
+
 static void stops_before_the_window_is_full(void **state)
 {
 	struct fx *f = sender(0);
@@ -530,6 +560,7 @@ int main(void)
 		cmocka_unit_test(refuses_ack_of_a_skipped_counter),
 		cmocka_unit_test(time_outs_double_up_to_2_s_and_end_the_link),
 		cmocka_unit_test(lost_padded_probe_is_no_congestion),
+		cmocka_unit_test(large_ones_that_are_lost_in_a_row_are_counted),
 		cmocka_unit_test(each_probe_has_its_own_round_trip),
 		cmocka_unit_test(few_probes_wait_and_one_without_a_tag_is_any_of_them),
 		cmocka_unit_test(stops_before_the_window_is_full),

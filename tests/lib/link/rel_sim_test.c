@@ -28,6 +28,7 @@ static void run(const struct sim_conf *c, struct sim_result *r)
 static void anything_may_happen(void **state)
 {
 	unsigned completed = 0, closed = 0, reasons = 0;
+	uint64_t black_holes = 0;
 	struct sim_result r;
 	struct sim_conf c;
 
@@ -37,11 +38,13 @@ static void anything_may_happen(void **state)
 		completed += r.completed;
 		closed += r.closed;
 		reasons |= r.reasons;
+		black_holes += r.black_holes;
 	}
 	print_message("%u worlds: %u routes completed, %u closed, reasons 0x%x\n", RUNS, completed,
 		closed, reasons);
 	// the worlds are worth something only if all of it does happen
 	assert_true(completed > RUNS && closed > RUNS / 10);
+	assert_true(black_holes > RUNS / 400);
 	assert_int_equal(
 		reasons & (1 << RAIL_GONE_HELD | 1 << RAIL_GONE_STALLED | 1 << RAIL_GONE_RESET |
 				  1 << RAIL_GONE_HOP_DOWN | 1 << RAIL_GONE_RULE),
@@ -137,6 +140,47 @@ static void routes_share_a_link_fairly(void **state)
 	assert_true(of_best > 0.8);
 }
 
+// The path carries less in mid-run and nobody says so: the ends find out, and nothing is lost for
+// it. Later it carries more again, which they try in their own time.
+static void a_path_that_changes_is_followed(void **state)
+{
+	struct sim_result r;
+	struct sim_conf c;
+
+	for (unsigned i = 0; i < 2; i++) {
+		sim_conf_default(&c, 3);
+		c.n_routes = 3;
+		c.one_way = true;
+		c.cc = i == 0 ? "bbr" : "cubic";
+		c.room = 1248;
+		c.find_max = 8968;
+		c.len_min = 200;
+		c.len_max = 12000;
+		c.packets = 4000;
+		c.source_gap_ns = 10 * MS;
+		c.there.loss_ppm = 1000;
+		c.path[0].carries = 8968;
+		c.path[1].ns = 10 * S;
+		c.path[1].carries = 1420;
+		c.limit_ns = 60 * S;
+		run(&c, &r);
+		assert_int_equal(r.completed, 3);
+		assert_int_equal(r.black_holes, 1);
+		assert_int_equal(r.mtu, 1420);
+		print_message("%s: %lu probes for two sizes\n", c.cc, (unsigned long)r.mtu_probes);
+		assert_in_range(r.mtu_probes, 10, 60);
+		c.packets = 700;
+		c.source_gap_ns = S;
+		c.path[2].ns = 60 * S;
+		c.path[2].carries = 4352;
+		c.limit_ns = 800 * S;
+		run(&c, &r);
+		assert_int_equal(r.completed, 3);
+		assert_int_equal(r.black_holes, 1);
+		assert_int_equal(r.mtu, 4352);
+	}
+}
+
 // A reader that does not read holds up its own route alone, for as long as it likes.
 static void slow_reader_delays_no_other(void **state)
 {
@@ -193,6 +237,7 @@ int main(void)
 		cmocka_unit_test(same_seed_same_world),
 		cmocka_unit_test(long_transfers_go_around_the_rings),
 		cmocka_unit_test(routes_share_a_link_fairly),
+		cmocka_unit_test(a_path_that_changes_is_followed),
 		cmocka_unit_test(slow_reader_delays_no_other),
 		cmocka_unit_test(full_ring_dissolves),
 		cmocka_unit_test(anything_may_happen),
