@@ -72,6 +72,26 @@ static const char *check_if(const char *text)
 	return strlen(text) >= IFNAMSIZ ? "an interface name has at most 15 characters" : NULL;
 }
 
+uint16_t cp_conf_path_mtu(const char *text)
+{
+	return text[0] == '\0'             ? 0
+	       : strcmp(text, "auto") == 0 ? TRANSPORT_MTU_AUTO
+					   : (uint16_t)strtoul(text, NULL, 10);
+}
+
+// "": as [link] says.
+static const char *check_path_mtu(const char *text)
+{
+	unsigned long mtu = strtoul(text, NULL, 10);
+	size_t len = strlen(text);
+
+	if (len == 0 || strcmp(text, "auto") == 0 ||
+		(len <= 5 && strspn(text, "0123456789") == len && mtu >= HOP_PATH_MTU_MIN &&
+			mtu <= UINT16_MAX))
+		return NULL;
+	return "path_mtu is auto, or bytes of IP from 1280 to 65535";
+}
+
 #define VALUE(field) CONF_FIELD(struct cp_values, field)
 #define TP(field) CONF_FIELD(struct cp_transport_values, field)
 #define PEER(field) CONF_FIELD(struct cp_peer_values, field)
@@ -120,6 +140,8 @@ static const struct conf_item items[] = {
 		.help = "counters behind the highest that are told apart; a power of two"},
 	{"link", "congestion", CONF_ENUM, .def = "bbr", VALUE(congestion), .names = cc_names,
 		.help = "congestion control of reliable transports: bbr or cubic"},
+	{"link", "path_mtu", CONF_STR, .def = "auto", VALUE(path_mtu), .check = check_path_mtu,
+		.help = "bytes of IP that paths carry; auto: found out by probes"},
 	{"log", "level", CONF_ENUM, .def = "info", VALUE(log_level), .flags = CONF_LIVE,
 		.names = level_names, .help = "least severe level that is printed"},
 	{"transport", "peer", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, TP(peer),
@@ -136,6 +158,9 @@ static const struct conf_item items[] = {
 		.help = "auto: the fastest of both ends; none: no secrecy, if the peer's says so too"},
 	{"transport", "congestion", CONF_ENUM, .def = "default", .flags = CONF_LIVE, TP(congestion),
 		.names = tp_cc_names, .help = "default: as [link] says; bbr or cubic"},
+	{"transport", "path_mtu", CONF_STR, .flags = CONF_LIVE, TP(path_mtu),
+		.check = check_path_mtu,
+		.help = "bytes of IP that the path carries, or auto; empty: as [link] says"},
 	{"transport", "dial", CONF_BOOL, .def = "yes", .flags = CONF_LIVE, TP(dial),
 		.help = "make the connection; no: only accept it"},
 	{"rule", "type", CONF_ENUM, .flags = CONF_REQUIRED | CONF_LIVE, RULE(type),
@@ -248,6 +273,7 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 	t->mode = (uint8_t)v->mode;
 	t->ciphers = ciphers[v->cipher];
 	t->congestion = (uint8_t)v->congestion;
+	t->path_mtu = cp_conf_path_mtu(v->path_mtu);
 	t->dial = v->dial && a.port != 0;
 	t->origin = TRANSPORT_CONFIGURED;
 	wrong = transport_addr_wrong(t);

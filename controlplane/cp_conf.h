@@ -17,6 +17,7 @@ struct cp_transport_values {
 	int mode;
 	int cipher;
 	int congestion;
+	char *path_mtu;
 	bool dial;
 };
 
@@ -60,6 +61,7 @@ struct cp_values {
 	char *deny_file;
 	uint32_t accepted_max;
 	int congestion;
+	char *path_mtu;
 	uint64_t keepalive_ns;
 	uint64_t dead_ns;
 	uint64_t rekey_ns;
@@ -85,6 +87,8 @@ struct cp_conf {
 	size_t n_transports, n_rules, n_edges;
 };
 
+// What `path_mtu = TEXT` says, in transport_conf's terms; the table checked it.
+uint16_t cp_conf_path_mtu(const char *text);
 const struct conf_schema *cp_conf_schema(void);
 
 // Read path, or the text when it is not NULL (tests). 0 or -errno; err is one line with file:line

@@ -59,6 +59,7 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 	c.scope_if[sizeof(c.scope_if) - 1] = '\0';
 	c.ciphers = ciphers[m.cipher];
 	c.congestion = m.congestion;
+	c.path_mtu = m.path_mtu;
 	c.dial = m.dial && m.addr.port != 0;
 	rc = transport_mgr_add(a->d.transports, &c, err, sizeof(err));
 	if (rc < 0)

@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/crypto/aead.h"
+#include "lib/link/pmtu.h"
 #include "lib/shm/stats.h"
 
 #include <errno.h>
@@ -206,8 +207,6 @@ void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t 
 struct tp_list {
 	struct api *a;
 	struct api_req *r;
-	uint16_t *mtu; // by index of the adjacency; may be NULL
-	uint32_t n_mtu;
 };
 
 static const struct stats_hop *find_stats_hop(const struct stats_view *s, uint32_t hop)
@@ -260,13 +259,22 @@ static void tp_counters(const struct stats_hop *h, struct api_transport *t)
 	t->paused = atomic_load_explicit(&h->paused, memory_order_relaxed);
 }
 
-static void note_mtu(void *arg, const struct neigh_path *p)
+static void tp_mtu(const struct stats_hop *h, struct api_transport *t)
 {
-	struct tp_list *l = arg;
-	uint32_t i = dpmsg_handle_index(p->adj);
+	static const uint8_t states[] = {[PMTU_FIXED] = API_MTU_FIXED,
+		[PMTU_BASE] = API_MTU_BASE,
+		[PMTU_SEARCHING] = API_MTU_SEARCHING,
+		[PMTU_COMPLETE] = API_MTU_COMPLETE,
+		[PMTU_ERROR] = API_MTU_ERROR};
+	uint32_t state = atomic_load_explicit(&h->mtu_state, memory_order_relaxed);
 
-	if (i < l->n_mtu && p->state == NEIGH_USABLE)
-		l->mtu[i] = p->mtu;
+	t->mtu_probes = stat_get(&h->c[H_hop_mtu_probes]);
+	t->mtu_acked = stat_get(&h->c[H_hop_mtu_acked]);
+	t->mtu_lost = stat_get(&h->c[H_hop_mtu_lost]);
+	t->black_holes = stat_get(&h->c[H_hop_black_holes]);
+	t->mtu = atomic_load_explicit(&h->path_mtu, memory_order_relaxed);
+	if (t->mtu != 0 && state < ARRAY_LEN(states))
+		t->mtu_state = states[state];
 }
 
 static void tp_record(void *arg, struct transport *tp)
@@ -276,7 +284,6 @@ static void tp_record(void *arg, struct transport *tp)
 	struct transport_info i;
 	struct api_transport t = {0};
 	const struct stats_hop *h;
-	uint32_t adj;
 
 	transport_info_get(tp, &i);
 	COPY(t.name, i.conf.name);
@@ -300,29 +307,20 @@ static void tp_record(void *arg, struct transport *tp)
 	t.handshakes = i.n_handshakes;
 	COPY(t.note, i.why);
 	h = find_stats_hop(stats_of(a), i.hop);
-	if (h != NULL)
+	if (h != NULL) {
 		tp_counters(h, &t);
+		tp_mtu(h, &t);
+	}
 	if (i.rtt_us != 0)
 		t.rtt_us = i.rtt_us;
-	adj = dpmsg_handle_index(i.adj);
-	if (l->mtu != NULL && i.adj != 0 && adj < l->n_mtu)
-		t.mtu = l->mtu[adj];
 	api_req_record(l->r, &t, sizeof(t));
 }
 
 void api_list_transports(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct tp_list l = {.a = ctx, .r = r};
-	const struct region_hdr *info = dp_client_info(l.a->d.dp);
 
-	if (info != NULL && l.a->d.neigh != NULL) {
-		l.n_mtu = info->adj_max;
-		l.mtu = calloc(l.n_mtu + 1, sizeof(*l.mtu));
-		if (l.mtu != NULL)
-			neigh_each(l.a->d.neigh, note_mtu, &l);
-	}
 	transport_mgr_each(l.a->d.transports, tp_record, &l);
-	free(l.mtu);
 	api_req_end(r, NULL, 0);
 }
 

@@ -86,6 +86,13 @@ uint8_t tp_congestion(const struct transport *t)
 	return t->m->conf.congestion != HOP_CC_DEFAULT ? t->m->conf.congestion : HOP_CC_BBR;
 }
 
+uint16_t tp_path_mtu(const struct transport *t)
+{
+	uint16_t mtu = t->conf.path_mtu != 0 ? t->conf.path_mtu : t->m->conf.path_mtu;
+
+	return mtu != TRANSPORT_MTU_AUTO ? mtu : 0;
+}
+
 static int send_add(struct transport *t, const struct tp_keys_for *k, struct key_cmd *cmd)
 {
 	const struct transport_mgr_conf *conf = &t->m->conf;
@@ -112,6 +119,7 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 		.congestion = tp_congestion(t),
 		.retransmit_limit = conf->retransmit_limit,
 		.silence_s = conf->silence_s,
+		.path_mtu = tp_path_mtu(t),
 	};
 	int rc;
 
@@ -124,8 +132,10 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 	keys_fill(&a.keys, k->keys);
 	rc = dp_client_send(conf->dp, &a, sizeof(a), on_keys_done, cmd);
 	key_wipe(&a.keys, sizeof(a.keys));
-	if (rc == 0)
+	if (rc == 0) {
 		t->congestion = a.congestion;
+		t->path_mtu = a.path_mtu;
+	}
 	return rc;
 }
 
@@ -238,8 +248,9 @@ bool tp_link_fits(const struct transport *t)
 {
 	if (t->handshake_mono_ns != 0 && (t->conf.ciphers & 1u << t->cipher) == 0)
 		return false;
-	if ((t->in_dp || t->adding) && t->conf.mode == HOP_MODE_RELIABLE &&
-		t->congestion != tp_congestion(t))
+	if ((t->in_dp || t->adding) &&
+		((t->conf.mode == HOP_MODE_RELIABLE && t->congestion != tp_congestion(t)) ||
+			t->path_mtu != tp_path_mtu(t)))
 		return false;
 	if (t->answer.on && !t->answer.sent_keys)
 		return true; // nothing is agreed to yet
@@ -398,7 +409,10 @@ static void on_closed(struct transport *t, const struct evt_hop_note *e)
 	t->instance_remote = 0;
 	tp_state_set(t, TRANSPORT_DOWN, why);
 	if (t->conf.dial)
-		loop_timer_start(t->timer, tp_jitter(TP_RETRY_MIN_MS * 2), 0);
+		loop_timer_start(t->timer,
+			tp_jitter(e->value == RAIL_CLOSE_PATH ? TP_RETRY_MAX_MS
+							      : TP_RETRY_MIN_MS * 2),
+			0);
 }
 
 static void on_rtt(struct transport *t, const struct evt_hop_note *e)
@@ -490,6 +504,7 @@ static struct transport *adopted_new(struct transport_mgr *m, const struct evt_h
 		.mode = e->mode,
 		.ciphers = (uint8_t)(1u << e->cipher | TRANSPORT_AUTO),
 		.congestion = e->congestion,
+		.path_mtu = e->path_mtu != 0 ? e->path_mtu : TRANSPORT_MTU_AUTO,
 		.origin = e->flags & HOP_ACCEPTED ? TRANSPORT_ACCEPTED : TRANSPORT_ADOPTED};
 
 	memcpy(conf.peer.b, e->peer_pk, sizeof(conf.peer.b));
@@ -520,6 +535,7 @@ static void link_adopt(struct transport *t, const struct evt_hop *e)
 	indices_adopt(t, e);
 	t->owner = e->owner;
 	t->congestion = e->congestion;
+	t->path_mtu = e->path_mtu;
 	t->cipher = (enum aead_cipher)e->cipher;
 	t->initiator = e->initiator != 0;
 	t->instance_local = e->instance_local;

@@ -493,6 +493,8 @@ static int conf_check(
 		return say(err, err_len, -EINVAL, "no cipher is left to offer");
 	if (c->congestion > HOP_CC_CUBIC)
 		return say(err, err_len, -EINVAL, "congestion is default, bbr or cubic");
+	if (c->path_mtu > TRANSPORT_MTU_AUTO && c->path_mtu < HOP_PATH_MTU_MIN)
+		return say(err, err_len, -EINVAL, "path_mtu is auto, or 1280 at least");
 	return 0;
 }
 

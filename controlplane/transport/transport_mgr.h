@@ -33,6 +33,9 @@ enum {
 	TRANSPORT_AUTO = TRANSPORT_CHACHA | TRANSPORT_AES
 };
 
+// No path carries so little: search for what it does.
+enum { TRANSPORT_MTU_AUTO = 1 };
+
 enum transport_origin {
 	TRANSPORT_CONFIGURED, // [transport NAME]; goes with the configuration
 	TRANSPORT_ADDED, // by API
@@ -48,6 +51,7 @@ struct transport_conf {
 	uint8_t mode; // HOP_MODE_*
 	uint8_t ciphers; // mask: what we offer and accept, as far as the data plane has it
 	uint8_t congestion; // enum hop_cc; HOP_CC_DEFAULT: the node's
+	uint16_t path_mtu; // bytes of IP; TRANSPORT_MTU_AUTO; 0: the node's
 	bool dial;
 	enum transport_origin origin;
 };
@@ -62,10 +66,11 @@ struct transport_mgr_conf {
 	const struct peer_list *peers; // borrowed until transport_mgr_policy(); NULL: none
 	uint32_t accepted_max; // transports made by peers; 0 = 1024
 	uint32_t keepalive_ms, dead_ms, rekey_ms; // 0 = data plane's defaults
-	uint8_t congestion; // enum hop_cc, of transports that say nothing
 	uint8_t retransmit_limit; // of reliable links; 0 = data plane's default
 	uint16_t silence_s; // ditto
 	uint32_t replay_window; // counters, a power of two; 0 = 8192
+	uint8_t congestion; // enum hop_cc, of transports that say nothing; so is path_mtu
+	uint16_t path_mtu;
 };
 
 // What the API shows. Times are ages in ms; 0xffffffff: never.

@@ -87,6 +87,7 @@ struct transport {
 	uint8_t congestion; // of the hop in the data plane
 	enum aead_cipher cipher;
 	uint16_t payload_max;
+	uint16_t path_mtu; // of the hop in the data plane; 0: searched for
 	uint64_t instance_local, instance_remote; // remote 0: none known
 	uint64_t last_time_ns; // of the peer's inits
 	uint64_t pending_time_ns; // of those that were answered, used or not
@@ -244,6 +245,7 @@ void tp_dp_del(struct transport *t, uint8_t code, const char *text);
 // What the link is, or would be with the pending key, is what the configuration allows.
 bool tp_link_fits(const struct transport *t);
 uint8_t tp_congestion(const struct transport *t); // enum hop_cc that it is to have
+uint16_t tp_path_mtu(const struct transport *t); // ... and path MTU; 0: searched for
 void tp_link_unfit(struct transport *t); // end it; the caller dials
 void tp_dp_handlers(struct transport_mgr *m);
 // Workers are told secrets and regime of cookies, if these changed or were not told yet.

@@ -4,6 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
+#include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_route.h"
 
 #include <rte_malloc.h>
@@ -206,6 +207,7 @@ static void begin_instance(struct wctx *w, struct hop *h, unsigned k)
 	h->part_seq = 0;
 	memset(h->probes, 0, sizeof(h->probes));
 	h->probe_ns = 0;
+	hop_mtu_forget(h);
 }
 
 // Which of the three gives way to a new key.
@@ -251,6 +253,8 @@ static void use_key(struct hop *h, unsigned k, uint64_t now_ns)
 	h->last_rx_ns = now_ns;
 	h->first_tx_ns = 0;
 	if (key->peer.port != 0) {
+		if (memcmp(h->peer.ip, key->peer.ip, sizeof(h->peer.ip)) != 0)
+			hop_mtu_forget(h);
 		h->peer = key->peer;
 		h->trying = false;
 	}
@@ -310,6 +314,7 @@ void hop_confirm(struct wctx *w, struct hop *h, unsigned k)
 			old->expire_ns = w->now_ns + HOP_KEY_OLD_NS;
 	}
 	hop_count(h, H_hop_rekeys, 1);
+	hop_mtu_begin(w, h);
 	hop_set_up(w, h);
 	hop_note_simple(w, h, NOTE_HOP_KEYED, key->rx_index);
 }
@@ -330,6 +335,7 @@ void hop_shut(struct wctx *w, struct hop *h, bool we, uint8_t code, const void *
 	for (unsigned k = 0; k < HOP_KEYS; k++)
 		key_wipe(h, k);
 	h->closed = true;
+	hop_mtu_forget(h);
 	if (h->rel != NULL)
 		hop_rel_reset(w, h, RAIL_GONE_HOP_DOWN);
 	hop_drop_parts(w, h);
@@ -528,6 +534,7 @@ static void visit(struct wctx *w, struct hop *h)
 		rekey_due(w, h);
 		check_dead(w, h);
 		probe_if_due(w, h);
+		hop_mtu_visit(w, h);
 	}
 	hop_publish(h);
 }

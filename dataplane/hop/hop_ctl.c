@@ -4,6 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
+#include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_rel.h"
 
 #define ROAM_TRY_NS (HOP_ROAM_TRY_S * 1000000000ull)
@@ -158,6 +159,7 @@ int hop_on_ack(struct wctx *w, struct hop *h, const struct rail_ack *ack)
 		for (unsigned i = 0; i < h->n_skips; i++)
 			if (h->skips[i] >= r.lo && h->skips[i] <= r.hi)
 				return -EPROTO;
+		hop_mtu_on_ack(w, h, r.lo, r.hi);
 		for (unsigned i = 0; i < HOP_PROBES; i++) {
 			struct hop_probe *p = &h->probes[i];
 
@@ -235,6 +237,17 @@ void hop_roamed(struct wctx *w, struct hop *h, const struct rx_dgram *d)
 		h->seen_noted = hop_note_addr(w, h, &h->seen);
 }
 
+// It was at `from` and is somewhere else. A NAT that gives it another port is no other path.
+static void moved(struct wctx *w, struct hop *h, const struct hop_addr *from)
+{
+	if (memcmp(h->peer.ip, from->ip, sizeof(from->ip)) == 0)
+		return;
+	if (h->rel != NULL)
+		hop_rel_moved(w, h);
+	hop_mtu_forget(h);
+	hop_mtu_begin(w, h);
+}
+
 // The peer was seen there, by somebody who may have moved its datagrams: until a probe sent there
 // is acked, little goes there.
 static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
@@ -249,6 +262,7 @@ static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	h->try_counter = h->tx_counter;
 	h->peer = c->peer;
 	h->adj = c->adj;
+	moved(w, h, &h->old_peer);
 	if (h->rel != NULL)
 		hop_rel_try(w, h);
 	else
@@ -274,8 +288,7 @@ static bool follow(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	}
 	h->peer = c->peer;
 	h->trying = false;
-	if (h->rel != NULL)
-		hop_rel_moved(w, h, &from);
+	moved(w, h, &from);
 	return true;
 }
 
@@ -291,11 +304,15 @@ void hop_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 
 void hop_path_timer(struct wctx *w, struct hop *h)
 {
+	struct hop_addr from;
+
 	if (!h->trying || w->now_ns < h->try_until_ns)
 		return;
 	h->trying = false;
+	from = h->peer;
 	h->peer = h->old_peer;
 	h->adj = h->old_adj;
+	moved(w, h, &from);
 	h->seen.port = 0;
 	hop_note_addr(w, h, &h->peer);
 }

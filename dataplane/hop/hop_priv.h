@@ -17,6 +17,7 @@
 #include "lib/crypto/aead.h"
 #include "lib/crypto/replay.h"
 #include "lib/link/part.h"
+#include "lib/link/pmtu.h"
 #include "lib/wire/rail_frame.h"
 
 #include <rte_ring.h>
@@ -102,6 +103,7 @@ struct hop {
 	uint16_t n_pend;
 	uint16_t local_port;
 	uint16_t payload_max; // greatest UDP payload the peer takes
+	uint16_t path_mtu; // bytes of IP that the path carries, as far as is known
 	uint16_t next_skip; // slot of skips[]
 	uint32_t adj;
 	struct hop_addr peer;
@@ -135,6 +137,13 @@ struct hop {
 	uint64_t skips[HOP_SKIPS];
 	struct hop_probe probes[HOP_PROBES];
 	uint32_t next_probe;
+	struct pmtu mtu;
+	uint64_t mtu_counter, mtu_beside; // of the last padded probes, + 1; reliable: tag
+	uint64_t mtu_checked_ns, mtu_checked_tx; // when one was sent last, and tx_counter then
+	uint32_t mtu_lost_seen, black_holes_seen; // what is in the counters
+	uint16_t mtu_fixed; // by configuration; 0: searched for
+	uint16_t mtu_size; // of the last padded probe
+	bool mtu_on; // the search has begun
 	struct bucket rekey_up;
 	struct bucket notices; // received
 	struct bucket told; // sent

@@ -4,6 +4,7 @@
 // a fresh buffer; everything else is put together there first. How packets come in is in
 // hop_rel_rx.c, whose routes are here in hop_route.c, what becomes of them in hop_route_event.c.
 
+#include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_route.h"
 
 #include "lib/wire/route_hdr.h"
@@ -530,6 +531,17 @@ void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie)
 		probe(w, h, 0, 0);
 }
 
+bool hop_rel_probe_mtu(struct wctx *w, struct hop *h, uint16_t size, uint32_t len, uint32_t beside)
+{
+	uint32_t tag = PROBE_MTU | (uint32_t)size << 8 | (h->next_probe & 0xff);
+
+	if (!probe(w, h, tag, len))
+		return false;
+	h->mtu_counter = tag;
+	probe(w, h, tag_of(h, PROBE_BESIDE), beside);
+	return true;
+}
+
 void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
 {
 	struct hop_probe *p = &h->probes[ev->tag % HOP_PROBES];
@@ -550,15 +562,17 @@ void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
 		h->trying = false; // the peer is there
 		h->rel->try_tag = 0;
 		break;
+	case PROBE_MTU:
+		hop_mtu_on_probe(w, h, ev);
+		break;
 	default:
 		break;
 	}
 }
 
-void hop_rel_moved(struct wctx *w, struct hop *h, const struct hop_addr *from)
+void hop_rel_moved(struct wctx *w, struct hop *h)
 {
-	if (memcmp(h->peer.ip, from->ip, sizeof(from->ip)) != 0)
-		rel_path_changed(h->rel->rel, w->now_ns);
+	rel_path_changed(h->rel->rel, w->now_ns);
 }
 
 void hop_rel_try(struct wctx *w, struct hop *h)
@@ -566,6 +580,5 @@ void hop_rel_try(struct wctx *w, struct hop *h)
 	struct hop_rel *hr = h->rel;
 
 	hr->try_tag = tag_of(h, PROBE_TRY);
-	hop_rel_moved(w, h, &h->old_peer);
 	probe(w, h, hr->try_tag, REL_PING_SIZE);
 }

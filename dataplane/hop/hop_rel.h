@@ -28,8 +28,15 @@ enum {
 enum hop_probe_kind {
 	PROBE_PING = 1u << 24, // ... the place in hop.probes
 	PROBE_TRY = 2u << 24, // proves an address
+	PROBE_MTU = 3u << 24, // ... its bytes of IP, and 8 bits of the number
+	PROBE_BESIDE = 4u << 24, // who does not answer that is not there
 	PROBE_KIND = 0xffu << 24,
 };
+
+static inline uint16_t hop_probe_size(uint32_t tag)
+{
+	return (uint16_t)(tag >> 8);
+}
 
 enum hop_route_flag {
 	HOP_ROUTE_PAUSED = 1, // its ingress was told to wait
@@ -172,10 +179,11 @@ void hop_rel_wake(struct wctx *w, struct hop *h);
 // Frames of hop_ctl.c. Takes m, of which the data are a whole frame.
 bool hop_rel_frame(struct wctx *w, struct hop *h, uint8_t type, struct rte_mbuf *m);
 void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie);
+// A PROBE that makes `size` bytes of IP, of which `len` are frames, and one beside it. False: no
+// room.
+bool hop_rel_probe_mtu(struct wctx *w, struct hop *h, uint16_t size, uint32_t len, uint32_t beside);
 void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev); // REL_EV_PROBE
-// The peer was at `from` and is somewhere else: if more than the port changed, RTT and congestion
-// state begin anew.
-void hop_rel_moved(struct wctx *w, struct hop *h, const struct hop_addr *from);
+void hop_rel_moved(struct wctx *w, struct hop *h); // RTT and congestion state begin anew
 void hop_rel_try(struct wctx *w, struct hop *h); // the address of the hop is to be proven
 
 // ---- hop_rel_rx.c ----

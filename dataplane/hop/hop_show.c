@@ -67,6 +67,7 @@ static void show_add(const struct cmd_hop_add *c, struct evt_hop *out)
 	out->mode = c->mode;
 	out->rel_window_log2 = c->rel_window_log2;
 	out->congestion = c->congestion;
+	out->path_mtu = c->path_mtu;
 	out->flags = (uint8_t)c->flags;
 	out->local_port = c->local_port;
 	out->keepalive_ms = c->keepalive_ms;

@@ -359,6 +359,7 @@ static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
 		       (c->window_log2 >= WINDOW_MIN && c->window_log2 <= WINDOW_MAX)) &&
 	       c->peer.port != 0 && c->local_port != 0 && c->payload_max >= RAIL_PAYLOAD_FLOOR &&
 	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 && c->congestion <= HOP_CC_CUBIC &&
+	       (c->path_mtu == 0 || c->path_mtu >= HOP_PATH_MTU_MIN) &&
 	       memchr(c->name, 0, sizeof(c->name)) != NULL && keys_are_valid(&c->keys);
 }
 
@@ -398,6 +399,10 @@ static struct hop *hop_make(
 	h->mode = c->mode;
 	h->local_port = c->local_port;
 	h->payload_max = c->payload_max;
+	h->path_mtu = c->path_mtu != 0 ? c->path_mtu : HOP_PATH_MTU_MIN;
+	h->mtu_fixed = c->path_mtu;
+	if (c->path_mtu != 0)
+		pmtu_init_fixed(&h->mtu, c->path_mtu);
 	h->adj = c->adj;
 	hop_addr_from(&h->peer, &c->peer);
 	h->replay = (struct replay *)(mem + replay_off);

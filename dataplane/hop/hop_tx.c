@@ -414,8 +414,14 @@ static void drop_pending(struct wctx *w, struct hop *h, enum worker_counter why)
 
 uint32_t hop_frame_room(const struct wctx *w, const struct hop *h, const struct adj *a)
 {
-	uint32_t max = a != NULL ? encap_payload_max(w, a) : RAIL_PAYLOAD_FLOOR;
+	uint32_t max, path;
 
+	if (unlikely(a == NULL))
+		return ROOM_MIN;
+	path = h->path_mtu - (uint32_t)(a->ip6 ? ENCAP_UDP6 : ENCAP_UDP4);
+	max = encap_payload_max(w, a);
+	if (max > path)
+		max = path;
 	if (max > h->payload_max)
 		max = h->payload_max;
 	return max > RAIL_DATA_OVERHEAD ? max - RAIL_DATA_OVERHEAD : 0;

@@ -110,6 +110,7 @@ enum api_cipher {
 	API_CIPHER_AES = 3
 };
 enum api_mode { API_MODE_DATAGRAM = 0, API_MODE_RELIABLE = 1 };
+enum { API_PATH_MTU_AUTO = 1 };
 enum api_congestion { API_CC_DEFAULT = 0, API_CC_BBR = 1, API_CC_CUBIC = 2 };
 
 struct api_transport_add {
@@ -120,8 +121,9 @@ struct api_transport_add {
 	uint8_t dial; // 1: make the handshake; 0: wait for the peer's
 	struct api_addr addr; // port 0: not known, wait for the peer
 	char interface[API_IF_LEN]; // of a link-local address, else ""
+	uint16_t path_mtu; // bytes of IP; API_PATH_MTU_AUTO; 0: as the node's configuration says
 	uint8_t congestion; // enum api_congestion
-	uint8_t pad[3];
+	uint8_t pad;
 };
 static_assert(sizeof(struct api_transport_add) == 108, "api_transport_add");
 

@@ -24,6 +24,7 @@ static const char *const exceptions[] = {"drop", "kernel", "tap"};
 static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
 static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted"};
 static const char *const modes[] = {"datagram", "reliable"};
+static const char *const mtu_states[] = {"-", "fixed", "base", "searching", "complete", "error"};
 static const char *const congestions[] = {"-", "bbr", "cubic"};
 static const char *const ciphers[] = {"-", "chacha20-poly1305", "none", "aes-256-gcm"};
 static const char *const rule_types[] = {"consume", "forward", "intermediary"};
@@ -136,6 +137,11 @@ static const struct api_field transport_fields[] = {
 	F(held, UINT, "HELD", W),
 	F(paused, UINT, "PAUSED", W),
 	F(mtu, UINT, "MTU", W | N),
+	FW(mtu_state, mtu_states, "MTU STATE", W | API_F_NULL),
+	F(mtu_probes, UINT, "MTU PROBES", W),
+	F(mtu_acked, UINT, "MTU ACKED", W),
+	F(mtu_lost, UINT, "MTU LOST", W),
+	F(black_holes, UINT, "BLACK HOLES", W),
 	F(owner, UINT, "WORKER", W | API_F_ONES),
 	F(rx_packets, UINT, "RX PACKETS", 0),
 	F(tx_packets, UINT, "TX PACKETS", 0),

@@ -76,6 +76,15 @@ enum api_transport_state {
 	API_TP_DEAD
 };
 
+enum api_mtu_state {
+	API_MTU_UNKNOWN,
+	API_MTU_FIXED,
+	API_MTU_BASE,
+	API_MTU_SEARCHING,
+	API_MTU_COMPLETE,
+	API_MTU_ERROR
+};
+
 struct api_transport {
 	char name[API_NAME_LEN];
 	uint8_t peer[API_PK_LEN];
@@ -88,7 +97,7 @@ struct api_transport {
 	uint8_t congestion; // enum api_congestion; 0: none (datagram mode)
 	uint8_t tp_id[16];
 	struct api_addr remote;
-	uint32_t mtu;
+	uint32_t mtu; // bytes of IP that the path carries, as far as is known; 0: not yet
 	uint32_t rtt_us;
 	uint32_t owner; // worker
 	uint64_t pad2;
@@ -115,8 +124,12 @@ struct api_transport {
 	uint32_t held; // buffers of packets that came by it and are kept here
 	uint32_t paused; // routes that leave by it and whose ingress waits
 	char note[64]; // why it is not up
+	uint64_t mtu_probes, mtu_acked, mtu_lost; // padded ones, for the path MTU
+	uint64_t black_holes; // times that the path MTU fell and nobody said so
+	uint8_t mtu_state; // enum api_mtu_state
+	uint8_t pad3[7];
 };
-static_assert(sizeof(struct api_transport) == 360, "api_transport");
+static_assert(sizeof(struct api_transport) == 400, "api_transport");
 
 struct api_rule {
 	uint32_t id;

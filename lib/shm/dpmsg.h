@@ -167,6 +167,7 @@ struct dpmsg_keys {
 static_assert(sizeof(struct dpmsg_keys) == 80, "dpmsg_keys");
 
 enum { HOP_MODE_DATAGRAM = 0, HOP_MODE_RELIABLE = 1 };
+enum { HOP_PATH_MTU_MIN = 1280 }; // bytes of IP (rail.md 5)
 enum hop_cc { HOP_CC_DEFAULT = 0, HOP_CC_BBR = 1, HOP_CC_CUBIC = 2 }; // default: BBR
 // flags
 enum {
@@ -185,7 +186,7 @@ struct cmd_hop_add {
 	uint8_t owner; // worker wanted, 0xff = let the data plane choose
 	uint8_t window_log2; // replay window: 13 = 8192 counters
 	uint8_t rel_window_log2; // reliable: packets that may be unacked (TLV 10), 0 = 18
-	uint8_t pad[2];
+	uint16_t path_mtu; // bytes of IP that the path carries; 0 = it is searched for
 	uint64_t instance_local;
 	uint64_t instance_remote;
 	uint64_t handshake_ns; // wall clock of the last handshake; returned by DUMP
@@ -400,7 +401,8 @@ struct evt_hop {
 	char name[DPMSG_NAME_LEN];
 	uint8_t rel_window_log2;
 	uint8_t congestion; // enum hop_cc
-	uint8_t pad[6];
+	uint16_t path_mtu; // as HOP_ADD said
+	uint8_t pad[4];
 };
 static_assert(sizeof(struct evt_hop) == 216, "evt_hop");
 

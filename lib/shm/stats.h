@@ -48,7 +48,7 @@ struct counter_desc {
 	uint8_t role; // workers and control
 };
 
-enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 2 };
+enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 3 };
 
 struct stats_worker { // owner: the worker
 	_Alignas(64) _Atomic uint64_t c[W_COUNT];
@@ -67,6 +67,8 @@ struct stats_hop { // owner: the hop's worker
 	_Atomic uint32_t
 		hop; // handle, 0 = block not in use; main lcore stores it (release) after the name
 	_Atomic uint32_t rtt_us;
+	_Atomic uint32_t path_mtu; // bytes of IP, 0: not known yet
+	_Atomic uint32_t mtu_state; // enum pmtu_state (lib/link/pmtu.h)
 	// reliable mode, some hundred times a second
 	_Atomic uint64_t cwnd; // bytes that may be in flight
 	_Atomic uint64_t in_flight; // bytes

@@ -50,6 +50,7 @@ enum rail_close_code {
 	RAIL_CLOSE_VERSION = 2,
 	RAIL_CLOSE_REKEY = 3, // a re-key that is not this link's
 	RAIL_CLOSE_POLICY = 4, // the key is no longer allowed
+	RAIL_CLOSE_PATH = 5, // it carries less than 1280 bytes of IP
 };
 enum rail_notice_code { RAIL_NOTICE_LIMIT = 1, RAIL_NOTICE_POLICY = 2 };
 enum rail_gone_reason {

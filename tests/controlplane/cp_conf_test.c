@@ -54,6 +54,29 @@ static void takes_every_cipher(void **state)
 	}
 }
 
+static void takes_a_path_mtu_for_all_and_for_one(void **state)
+{
+	static const struct {
+		const char *text;
+		uint16_t node, transport;
+	} rows[] = {
+		{TP, TRANSPORT_MTU_AUTO, 0},
+		{"[link]\npath_mtu = 1400\n" TP, 1400, 0},
+		{"[link]\npath_mtu = 1400\n" TP "path_mtu = auto\n", 1400, TRANSPORT_MTU_AUTO},
+		{TP "path_mtu = 9000\n", TRANSPORT_MTU_AUTO, 9000},
+		{TP "path_mtu = 65535\n", TRANSPORT_MTU_AUTO, 65535},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cp_conf c;
+
+		assert_int_equal(parse(&c, rows[i].text), 0);
+		assert_int_equal(cp_conf_path_mtu(c.v->path_mtu), rows[i].node);
+		assert_int_equal(c.transports[0].path_mtu, rows[i].transport);
+		cp_conf_free(&c);
+	}
+}
+
 static void takes_congestion_control_for_all_and_for_one(void **state)
 {
 	struct cp_conf c;
@@ -166,6 +189,10 @@ static const struct {
 	{"[transport b]\npeer = 1234\n", "66 hex"},
 	{"[transport b]\npeer = " PK "\naddress = 10.0.0.2\n", "IP:PORT"},
 	{"[transport b]\npeer = " PK "\ncipher = rot13\n", "rot13"},
+	{"[link]\ncongestion = default\n", "default"},
+	{"[link]\npath_mtu = 1279\n", "1280"},
+	{"[transport b]\npeer = " PK "\npath_mtu = 65536\n", "65535"},
+	{"[transport b]\npeer = " PK "\npath_mtu = 1500 \npath_mtu = big\n", "path_mtu"},
 	{TP "[transport c]\npeer = " PK "\n", "ini:5: [transport c]: [transport b] has"},
 	{"[transport b]\npeer = "
 	 "020000000000000000000000000000000000000000000000000000000000000005\n",
@@ -311,6 +338,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_every_cipher),
 		cmocka_unit_test(takes_congestion_control_for_all_and_for_one),
+		cmocka_unit_test(takes_a_path_mtu_for_all_and_for_one),
 		cmocka_unit_test(takes_transports_rules_and_edges),
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),

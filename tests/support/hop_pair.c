@@ -189,6 +189,7 @@ void add_hop(struct pair *p, struct node *x, const struct node *peer, const stru
 	uint16_t owner;
 
 	c.mode = p->reliable ? HOP_MODE_RELIABLE : HOP_MODE_DATAGRAM;
+	c.path_mtu = p->searches ? 0 : UINT16_MAX;
 
 	assert_int_equal(hop_table_add(x->w.hops, &c, p->now_ns, &owner), 0);
 	assert_int_equal(owner, 0);
@@ -446,7 +447,7 @@ void pair_init_mode(struct pair *p, uint8_t cipher, bool ip6, bool reliable)
 	set_adj(&p->b, &p->a, 1500);
 }
 
-static void link(struct pair *p)
+void pair_connect(struct pair *p)
 {
 	struct dpmsg_keys at_a, at_b;
 
@@ -463,13 +464,13 @@ static void link(struct pair *p)
 void pair_link(struct pair *p, uint8_t cipher, bool ip6)
 {
 	pair_init(p, cipher, ip6);
-	link(p);
+	pair_connect(p);
 }
 
 void pair_link_reliable(struct pair *p, uint8_t cipher, bool ip6)
 {
 	pair_init_mode(p, cipher, ip6, true);
-	link(p);
+	pair_connect(p);
 }
 
 static void books_balance(const struct node *x)

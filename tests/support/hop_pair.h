@@ -58,6 +58,7 @@ struct pair {
 	uint8_t cipher;
 	bool ip6;
 	bool reliable;
+	bool searches; // hops look for their path MTU; else it is what the adj says
 };
 
 uint64_t counter(const struct node *x, enum worker_counter k);
@@ -96,6 +97,7 @@ void skip_notes(struct node *x);
 void advance(struct pair *p, uint64_t by_ns);
 void pair_init(struct pair *p, uint8_t cipher, bool ip6);
 void pair_init_mode(struct pair *p, uint8_t cipher, bool ip6, bool reliable);
+void pair_connect(struct pair *p); // after pair_init_mode()
 // Linked, A the initiator, first probe answered.
 void pair_link(struct pair *p, uint8_t cipher, bool ip6);
 // The same in reliable mode.

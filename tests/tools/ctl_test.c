@@ -98,7 +98,7 @@ static void every_command_is_reachable_and_explained(void **state)
 
 struct values {
 	uint32_t id;
-	uint16_t mtu;
+	uint16_t mtu, path;
 	char name[8];
 	uint8_t pk[33];
 	struct api_addr addr;
@@ -115,6 +115,7 @@ static int parse(struct values *v, char **argv, int argc, bool required)
 	struct arg args[] = {
 		{"id", ARG_U32, &v->id, 0, NULL, required, false},
 		{"mtu", ARG_U16, &v->mtu, 0, NULL, false, false},
+		{"path", ARG_MTU, &v->path, 0, NULL, false, false},
 		{"name", ARG_NAME, v->name, sizeof(v->name), NULL, false, false},
 		{"pk", ARG_PK, v->pk, 0, NULL, false, false},
 		{"addr", ARG_ADDR, &v->addr, 0, NULL, false, false},
@@ -132,12 +133,13 @@ static void takes_every_kind(void **state)
 {
 	char *argv[] = {(char *)"x", (char *)"id=0x10", (char *)"mtu=1400", (char *)"name=abc",
 		(char *)"pk=" PK, (char *)"addr=[::1]:7", (char *)"ms=1.5s", (char *)"word=green",
-		(char *)"nets=10.0.0.1/8,::1/128", (char *)"--flag"};
+		(char *)"nets=10.0.0.1/8,::1/128", (char *)"--flag", (char *)"path=auto"};
 	struct values v;
 
 	assert_int_equal(parse(&v, argv, ARRAY_LEN(argv), true), 0);
 	assert_int_equal(v.id, 16);
 	assert_int_equal(v.mtu, 1400);
+	assert_int_equal(v.path, API_PATH_MTU_AUTO);
 	assert_string_equal(v.name, "abc");
 	assert_int_equal(v.pk[0], 2);
 	assert_int_equal(v.addr.port, 7);
@@ -157,7 +159,7 @@ static void refuses_every_kind_of_nonsense(void **state)
 		"ms=99999d", "word=blue", "nets=", "nets=10.0.0.1", "nets=10.0.0.1/33",
 		"nets=::1/129", "nets=x/8",
 		"nets=1.1.1.1/8,1.1.1.2/8,1.1.1.3/8,1.1.1.4/8,1.1.1.5/8", "flag=1", "--nosuch",
-		"nosuch=1", "--id", "word", "="};
+		"nosuch=1", "--id", "word", "=", "path=1279", "path=65536", "path=1", "path="};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		char *argv[] = {(char *)"x", (char *)bad[i]};

@@ -119,6 +119,7 @@ int local_link(
 		.adj = l->hop,
 		.local_port = l->self.port,
 		.payload_max = PAYLOAD_MAX,
+		.path_mtu = l->mtu,
 		.keys = {.rx_index = l->rx_index,
 			.tx_index = l->tx_index,
 			.cipher = l->cipher,

@@ -115,6 +115,13 @@ static int parse_value(const struct arg *a, const char *text)
 			return -EINVAL;
 		*(uint16_t *)a->out = (uint16_t)v;
 		return 0;
+	case ARG_MTU:
+		v = API_PATH_MTU_AUTO;
+		if (strcmp(text, "auto") != 0 &&
+			(args_u32(text, &v) < 0 || v < 1280 || v > UINT16_MAX))
+			return -EINVAL;
+		*(uint16_t *)a->out = (uint16_t)v;
+		return 0;
 	case ARG_NAME:
 		if (strlen(text) >= a->cap || api_name_check(text, a->cap) < 0)
 			return -EINVAL;
@@ -143,6 +150,7 @@ static void expected(const struct arg *a, char *buf, size_t cap)
 	static const char *const texts[] = {
 		[ARG_U32] = "a number from 1 to 4294967295, decimal or 0x..., or auto",
 		[ARG_U16] = "a number up to 65535",
+		[ARG_MTU] = "bytes of IP from 1280 to 65535, or auto",
 		[ARG_NAME] = "a name without blanks and '/', not too long",
 		[ARG_PK] = "a public key: 66 hex digits of a point on the curve",
 		[ARG_ADDR] = "IP:PORT, IPv6 in brackets (link-local ones: with interface=)",

@@ -56,6 +56,7 @@ int cli_node(struct cli *c, struct api_node *out);
 enum arg_kind {
 	ARG_U32, // decimal or 0x hex, 1..2^32-1; "auto" = 0 -> uint32_t
 	ARG_U16, // -> uint16_t
+	ARG_MTU, // 1280..65535; "auto" = API_PATH_MTU_AUTO -> uint16_t
 	ARG_NAME, // -> char[cap]
 	ARG_PK, // -> uint8_t[33]
 	ARG_ADDR, // IP:PORT -> struct api_addr

@@ -38,6 +38,7 @@ int cmd_transport_add(struct cli *c)
 		{"cipher", ARG_WORD, &m.cipher, 0, ciphers, false, false},
 		{"mode", ARG_WORD, &m.mode, 0, modes, false, false},
 		{"congestion", ARG_WORD, &m.congestion, 0, congestions, false, false},
+		{"path_mtu", ARG_MTU, &m.path_mtu, 0, NULL, false, false},
 		{"dial", ARG_WORD, &m.dial, 0, yes_no, false, false},
 	};
 	const char *name;

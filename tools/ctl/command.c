@@ -22,7 +22,7 @@ static const struct command commands[] = {
 	{{"show", "neighbours"}, "", "next hops of peers", cmd_show_neighbours},
 	{{"show", "counters"}, "", "every counter that is not zero", cmd_show_counters},
 	{{"transport", "add"},
-		"NAME peer=KEY [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [congestion=bbr|cubic] [dial=yes|no]",
+		"NAME peer=KEY [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [congestion=bbr|cubic] [path_mtu=auto|BYTES] [dial=yes|no]",
 		"make a transport", cmd_transport_add},
 	{{"transport", "del"}, "NAME", "end a transport", cmd_transport_del},
 	{{"rule", "add"},

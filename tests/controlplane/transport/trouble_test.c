@@ -128,12 +128,23 @@ static void a_link_without_a_cipher_ends_when_one_is_demanded(void **state)
 	assert_int_equal(info_of(b).cipher, AEAD_CHACHA20_POLY1305);
 }
 
-// It is the data plane's from the start of a link, so another one means another link.
-static void a_link_with_other_congestion_control_is_made_anew(void **state)
+// Both are the data plane's from the start of a link, so another one means another link.
+static void a_link_with_other_tuning_is_made_anew(void **state)
 {
 	struct transport_conf c = {.mode = HOP_MODE_RELIABLE, .ciphers = TRANSPORT_AUTO};
-	static const uint8_t conf[] = {HOP_CC_DEFAULT, HOP_CC_BBR, HOP_CC_CUBIC};
-	static const uint8_t runs[] = {HOP_CC_BBR, HOP_CC_BBR, HOP_CC_CUBIC};
+	static const struct {
+		uint8_t congestion;
+		uint16_t path_mtu;
+		uint8_t runs_cc;
+		uint16_t runs_mtu;
+		bool adopted;
+	} rows[] = {
+		{HOP_CC_DEFAULT, 0, HOP_CC_BBR, 0, false},
+		{HOP_CC_BBR, TRANSPORT_MTU_AUTO, HOP_CC_BBR, 0, true}, // the same in other words
+		{HOP_CC_CUBIC, 0, HOP_CC_CUBIC, 0, false},
+		{HOP_CC_CUBIC, 1400, HOP_CC_CUBIC, 1400, false},
+		{HOP_CC_CUBIC, 1400, HOP_CC_CUBIC, 1400, true},
+	};
 	struct transport *a, *b;
 	char err[128];
 
@@ -148,22 +159,23 @@ static void a_link_with_other_congestion_control_is_made_anew(void **state)
 	c.peer = nodes[1].pk;
 	c.dial = true;
 	c.addr = w_addr(1);
-	for (unsigned i = 0; i < ARRAY_LEN(conf); i++) {
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		if (i > 0)
 			w_mgr_stop(0);
 		if (i > 0)
 			w_mgr_start(0);
-		c.congestion = conf[i];
+		c.congestion = rows[i].congestion;
+		c.path_mtu = rows[i].path_mtu;
 		assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), 0);
 		a = transport_mgr_find(nodes[0].m, "a");
 		if (i > 0)
 			w_attach(0, DP_SYNC_ADOPT);
-		// adopted as it was, but for the last one
-		assert_int_equal(transport_is_up(a), i == 1);
+		assert_int_equal(transport_is_up(a), rows[i].adopted);
 		w_run(60000);
 		both_up(a, b);
-		assert_int_equal(w_hop_of(0, a)->add.congestion, runs[i]);
-		assert_int_equal(info_of(a).congestion, runs[i]);
+		assert_int_equal(w_hop_of(0, a)->add.congestion, rows[i].runs_cc);
+		assert_int_equal(w_hop_of(0, a)->add.path_mtu, rows[i].runs_mtu);
+		assert_int_equal(info_of(a).congestion, rows[i].runs_cc);
 	}
 }
 
@@ -484,7 +496,7 @@ int main(void)
 		T(who_waits_for_a_ping_may_delete_when_detached),
 		T(a_link_without_a_cipher_ends_when_one_is_demanded),
 		T(a_link_without_a_cipher_is_not_taken_over_either),
-		T(a_link_with_other_congestion_control_is_made_anew),
+		T(a_link_with_other_tuning_is_made_anew),
 		T(rules_hear_of_a_hop_that_gets_a_name),
 		T(both_ends_say_how_much_their_way_carries),
 		T(a_transport_made_by_its_peer_ends_after_a_restart_too),

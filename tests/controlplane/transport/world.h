@@ -1,7 +1,6 @@
-// Two nodes' transport managers in one process, with the edges replaced at link time: loop timers
-// on a clock that stands still unless moved, a data plane that keeps hops and keys in a table, a
-// neighbour service that finds everything, and a wire that a test can cut. Each test that includes
-// it is a program of its own and uses what it needs.
+// Two nodes' transport managers in one process, with the edges replaced at link time: a clock that
+// stands still unless moved, a data plane that keeps hops and keys in a table, a neighbour service
+// that finds everything, a wire that a test can cut. Each test is a program of its own.
 #pragma once
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-variable"
@@ -611,6 +610,7 @@ static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
 		.up = k != NULL && k->confirmed};
 
 	e.congestion = h->add.congestion;
+	e.path_mtu = h->add.path_mtu;
 	memcpy(e.peer_pk, h->add.peer_pk, sizeof(e.peer_pk));
 	memcpy(e.name, h->add.name, sizeof(e.name));
 	if (k != NULL) {

@@ -92,7 +92,8 @@ static void make_peer(struct node *n, unsigned i)
 	struct peer *p = &n->peer[i];
 	struct cmd_adj_set adj = {
 		.adj = 1u << DPMSG_HANDLE_BITS | (i + 1), .mtu = NODE_MTU, .usable = 1};
-	struct cmd_hop_add hop = {.flow = 1, .window_log2 = 13, .instance_local = 1};
+	struct cmd_hop_add hop = {
+		.flow = 1, .window_log2 = 13, .instance_local = 1, .path_mtu = NODE_MTU};
 	uint16_t owner;
 
 	p->n = i;

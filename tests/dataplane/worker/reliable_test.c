@@ -230,7 +230,8 @@ static void make_hop(struct chain *c, unsigned i, uint8_t mode)
 		.instance_local = 1,
 		.adj = 1u << DPMSG_HANDLE_BITS | 1,
 		.local_port = NODE_UDP,
-		.payload_max = NODE_DGRAM_MAX};
+		.payload_max = NODE_DGRAM_MAX,
+		.path_mtu = UINT16_MAX};
 	uint16_t owner;
 
 	c->hop[i] = 2u << DPMSG_HANDLE_BITS | (i + 1);
