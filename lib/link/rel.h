@@ -66,6 +66,16 @@ void rel_set_window(struct rel *r, uint8_t window_log2);
 
 struct rel_queue *rel_queue(struct rel *r);
 
+// To another hold, whose routes are the same array. Neither hold's thread runs meanwhile, both have
+// had all their events taken, and times of the new thread do not lie before those of the old one.
+struct rel_mover {
+	uint16_t account; // there, of packets that come in by this link
+	uint16_t (*route)(void *ctx, uint32_t route); // the account of each route, called once
+	void *ctx;
+};
+// 0, or -ENOSPC: no room there, within its budget; nothing has changed and nothing was called.
+int rel_move(struct rel *r, struct rel_hold *to, const struct rel_mover *by);
+
 // ---- in ----
 
 struct rel_in {

@@ -25,6 +25,10 @@ uint32_t rel_queue_peek(struct rel_queue *q); // node that is next
 void rel_queue_pop(struct rel_queue *q, uint32_t node);
 void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t bufs);
 void rel_queue_reset(struct rel_queue *q); // forgets all routes
+// rel_move.c: a node before those that wait; out of the round (it was there), and in.
+void rel_queue_put_urgent(struct rel_queue *q, uint32_t route, uint32_t node);
+bool rel_queue_leave_round(struct rel_queue *q, uint32_t route);
+void rel_queue_join_round(struct rel_queue *q, uint32_t route);
 
 // rel_ids.c
 int rel_ids_add(struct rel_queue *q, uint32_t route, uint32_t next_id);

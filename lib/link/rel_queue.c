@@ -16,11 +16,10 @@ static inline struct route *route_at(const struct rel_queue *q, uint32_t route)
 int rel_queue_open(struct rel_queue *q, uint32_t route, uint32_t next_id)
 {
 	struct route *rt = route_at(q, route);
-	int rc = 0;
+	int rc;
 
-	rt->id = next_id;
-	if (q->rel != NULL)
-		rc = rel_ids_add(q, route, next_id);
+	rt->id = q->rel != NULL ? next_id : route + 1; // unique
+	rc = rel_ids_add(q, route, rt->id);
 	if (rc < 0) {
 		rt->id = 0;
 		return rc;
@@ -79,6 +78,19 @@ static void round_add(struct rel_queue *q, uint32_t route)
 		route_at(q, q->round - 1)->round_next = route + 1;
 	}
 	q->round = route + 1;
+}
+
+bool rel_queue_leave_round(struct rel_queue *q, uint32_t route)
+{
+	if (!(route_at(q, route)->flags & RT_ACTIVE))
+		return false;
+	round_remove(q, route);
+	return true;
+}
+
+void rel_queue_join_round(struct rel_queue *q, uint32_t route)
+{
+	round_add(q, route);
 }
 
 static void free_node_of(struct rel_queue *q, uint32_t route, uint32_t i)
@@ -150,8 +162,7 @@ static void end_if_done(struct rel_queue *q, uint32_t route)
 		return;
 	if (!rel_hold_tell(q->hold, &ev))
 		return;
-	if (q->rel != NULL)
-		rel_ids_del(q, route);
+	rel_ids_del(q, route);
 	route_clear(q, route);
 }
 
@@ -190,8 +201,7 @@ void rel_queue_forget(struct rel_queue *q, uint32_t route)
 	if (rt->flags & RT_ACTIVE)
 		round_remove(q, route);
 	urgent_remove(q, route);
-	if (q->rel != NULL)
-		rel_ids_del(q, route);
+	rel_ids_del(q, route);
 	route_clear(q, route);
 }
 
@@ -310,7 +320,7 @@ static bool overtakes(const struct route *rt, unsigned flags)
 	       (rt->flags & (RT_HELD_UP | RT_URGENT)) == RT_HELD_UP;
 }
 
-static void put_urgent(struct rel_queue *q, struct route *rt, uint32_t i)
+void rel_queue_put_urgent(struct rel_queue *q, uint32_t route, uint32_t i)
 {
 	node_at(q->hold, i)->next = 0;
 	if (q->urgent_head == 0)
@@ -318,7 +328,7 @@ static void put_urgent(struct rel_queue *q, struct route *rt, uint32_t i)
 	else
 		node_at(q->hold, q->urgent_tail)->next = i;
 	q->urgent_tail = i;
-	rt->flags |= RT_URGENT;
+	route_at(q, route)->flags |= RT_URGENT;
 }
 
 static inline void put_last(struct rel_queue *q, struct route *rt, uint32_t route, uint32_t i)
@@ -373,7 +383,7 @@ bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p
 	rt->nodes++;
 	route_charge(h, route, p->bufs);
 	if (unlikely(flags != 0) && overtakes(rt, flags))
-		put_urgent(q, rt, i);
+		rel_queue_put_urgent(q, route, i);
 	else
 		put_last(q, rt, route, i);
 	if (unlikely(rt->waiting > rt->kept) && !(rt->flags & RT_PAUSING) && holds_too_much(rt))
@@ -461,12 +471,13 @@ struct rel_queue *rel_queue_init(void *mem, struct rel_hold *h)
 {
 	struct rel_queue *q = mem;
 
-	*q = (struct rel_queue){.hold = h};
+	*q = (struct rel_queue){.hold = h, .key = h->conf.seed};
 	return q;
 }
 
 void rel_queue_fini(struct rel_queue *q)
 {
+	rel_ids_free(q);
 	rel_hold_flush(q->hold);
 }
 

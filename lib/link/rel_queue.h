@@ -58,6 +58,10 @@ void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns);
 // ---- sinks ----
 
 size_t rel_queue_mem_size(void);
+// The routes of a queue, in any order; fn may forget or move the one it is told.
+void rel_queue_each(const struct rel_queue *q, void (*fn)(void *ctx, uint32_t route), void *ctx);
+// An open route to the sink of another hold, on the terms of rel_move(). 0 or -ENOSPC.
+int rel_queue_move(struct rel_queue *from, struct rel_queue *to, uint32_t route, uint16_t account);
 struct rel_queue *rel_queue_init(void *mem, struct rel_hold *h);
 void rel_queue_fini(struct rel_queue *q); // every route was forgotten
 

@@ -130,7 +130,7 @@ static void route_make(struct sim *s, unsigned k)
 	}
 	for (unsigned i = 0; i < rt->n; i++) {
 		struct rule *r = rt->rule[i];
-		struct rel_queue *q = rt->node[i]->sink;
+		struct rel_queue *q = rt->node[i]->sink[0];
 
 		if (i > 0)
 			r->in = end_between(s, rt->node[i], rt->node[i - 1]);
@@ -173,6 +173,8 @@ static void world_make(struct sim *s)
 	for (size_t i = 0; i < ARRAY_LEN(s->c.path); i++)
 		if (s->c.path[i].carries != 0)
 			sim_at(s, s->c.path[i].ns, EV_PATH, &s->c.path[i].carries);
+	if (s->c.move_gap_ns != 0)
+		sim_at(s, s->c.move_gap_ns, EV_MOVE, NULL);
 }
 
 static void set_readers(struct sim *s, bool stop)
@@ -186,10 +188,10 @@ static void set_readers(struct sim *s, bool stop)
 			continue;
 		rt->stopped = stop;
 		if (stop)
-			rel_queue_pause(
-				n->sink, (uint32_t)(r - n->rule), s->c.stop_limit_s, s->now);
+			rel_queue_pause(sim_node_sink(n, r), (uint32_t)(r - n->rule),
+				s->c.stop_limit_s, s->now);
 		else
-			rel_queue_resume(n->sink, (uint32_t)(r - n->rule), s->now);
+			rel_queue_resume(sim_node_sink(n, r), (uint32_t)(r - n->rule), s->now);
 		sim_node_turn(s, n);
 	}
 }
@@ -248,7 +250,8 @@ static void happen(struct sim *s, const struct event *ev)
 		sim_node_turn(s, e->node);
 		break;
 	case EV_TICK:
-		rel_hold_tick(n->hold, s->now);
+		for (unsigned i = 0; i < HOLDS; i++)
+			rel_hold_tick(n->hold[i], s->now);
 		search(s, n);
 		sim_at(s, s->now + REL_TICK_NS, EV_TICK, n);
 		sim_node_turn(s, n);
@@ -272,6 +275,12 @@ static void happen(struct sim *s, const struct event *ev)
 	case EV_PATH:
 		for (unsigned i = 0; i < s->n_links; i++)
 			s->link[i].mtu = *(const uint32_t *)ev->p;
+		break;
+	case EV_MOVE:
+		e = &s->link[sim_random(s) % s->n_links].end[sim_random(s) % 2];
+		sim_node_move(s, e);
+		sim_node_turn(s, e->node);
+		sim_at(s, s->now + s->c.move_gap_ns, EV_MOVE, NULL);
 		break;
 	}
 }
@@ -338,8 +347,9 @@ static void world_free(struct sim *s)
 	for (unsigned i = 0; i < s->n_links; i++)
 		sim_link_free(s, &s->link[i]);
 	for (unsigned i = 0; i < s->c.n_nodes; i++) {
-		while (rel_hold_event(s->node[i].hold, &ev))
-			;
+		for (unsigned k = 0; k < HOLDS; k++)
+			while (rel_hold_event(s->node[i].hold[k], &ev))
+				;
 		sim_node_free(s, &s->node[i]);
 	}
 	if (s->n_bufs != 0)

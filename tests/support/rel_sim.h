@@ -48,6 +48,7 @@ struct sim_conf {
 	uint16_t stop_limit_s;
 	uint64_t abort_ns; // a node ends a route, 0: never
 	uint64_t reset_ns; // a link loses its state
+	uint64_t move_gap_ns; // between two moves of an end to the other hold of its node, 0: never
 	bool one_way; // all routes go from node 0 to the last
 	bool route_per_wire; // routes end at the next node, so that each wire has its own
 	uint64_t limit_ns; // end of the world
@@ -66,6 +67,7 @@ struct sim_result {
 	uint64_t empties;
 	uint64_t mtu_probes, black_holes;
 	uint32_t mtu; // that the first end found
+	uint64_t moves, not_moved;
 	uint32_t bufs_max, chunks_max;
 };
 

@@ -79,9 +79,10 @@ static void end_make(struct sim *s, struct link *l, unsigned side, struct node *
 	e->replay = malloc(replay_size(REPLAY_BITS));
 	replay_init(e->replay, REPLAY_BITS);
 	conf.replay = e->replay;
-	e->account = (uint16_t)rel_hold_account_open(n->hold);
-	conf.account = e->account;
-	e->rel = rel_init(aligned_alloc(64, rel_mem_size(&conf)), n->hold, &conf, s->now);
+	for (unsigned i = 0; i < HOLDS; i++)
+		e->account[i] = (uint16_t)rel_hold_account_open(n->hold[i]);
+	conf.account = e->account[0];
+	e->rel = rel_init(aligned_alloc(64, rel_mem_size(&conf)), n->hold[0], &conf, s->now);
 	e->armed_ns = UINT64_MAX;
 	mtu_begin(s, e);
 }

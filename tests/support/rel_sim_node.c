@@ -60,20 +60,24 @@ void sim_node_make(struct sim *s, unsigned i)
 	n->routes = aligned_alloc(64, conf.n_routes * sizeof(n->routes[0]));
 	memset(n->routes, 0, conf.n_routes * sizeof(n->routes[0]));
 	conf.routes = n->routes;
-	n->hold = rel_hold_init(aligned_alloc(64, (rel_hold_mem_size(&conf) + 63) & ~63ul), &conf);
-	n->sink = rel_queue_init(malloc(rel_queue_mem_size()), n->hold);
-	n->account = (uint16_t)rel_hold_account_open(n->hold);
+	conf.n_spare /= HOLDS;
+	for (unsigned k = 0; k < HOLDS; k++) {
+		void *mem = aligned_alloc(64, (rel_hold_mem_size(&conf) + 63) & ~63ul);
+
+		n->hold[k] = rel_hold_init(mem, &conf);
+		n->sink[k] = rel_queue_init(malloc(rel_queue_mem_size()), n->hold[k]);
+		n->account[k] = (uint16_t)rel_hold_account_open(n->hold[k]);
+		conf.spare_first += conf.n_spare;
+		conf.seed ^= 0x5555555555555555ull;
+	}
 }
 
-void sim_node_free(struct sim *s, struct node *n)
+static void hold_free(struct sim *s, struct node *n, unsigned k)
 {
 	struct rel_hold_stats st;
 
-	for (unsigned i = 0; i < n->n_rules; i++)
-		if (n->rule[i].out == NULL)
-			rel_queue_forget(n->sink, i);
-	rel_queue_fini(n->sink);
-	rel_hold_stats(n->hold, &st);
+	rel_queue_fini(n->sink[k]);
+	rel_hold_stats(n->hold[k], &st);
 	if (st.bufs != 0)
 		sim_fail(s, "node %u: %u buffers are still counted", n->i, st.bufs);
 	if (st.bufs_max > s->c.max_bufs + PUMP)
@@ -82,11 +86,20 @@ void sim_node_free(struct sim *s, struct node *n)
 		s->res->bufs_max = st.bufs_max;
 	s->res->pauses += st.paused;
 	s->res->resumes += st.resumed;
-	rel_hold_fini(n->hold);
+	rel_hold_fini(n->hold[k]);
+	free(n->hold[k]);
+	free(n->sink[k]);
+}
+
+void sim_node_free(struct sim *s, struct node *n)
+{
+	for (unsigned i = 0; i < n->n_rules; i++)
+		if (n->rule[i].out == NULL)
+			rel_queue_forget(sim_node_sink(n, &n->rule[i]), i);
+	for (unsigned k = 0; k < HOLDS; k++)
+		hold_free(s, n, k);
 	if (n->n_chunks != 0)
 		sim_fail(s, "node %u: %u chunks leaked", n->i, n->n_chunks);
-	free(n->hold);
-	free(n->sink);
 	free(n->routes);
 }
 
@@ -97,9 +110,20 @@ static uint32_t rule_index(const struct node *n, const struct rule *r)
 	return (uint32_t)(r - n->rule);
 }
 
+// Packets that end here wait at the hold of the link that they come by.
+struct rel_queue *sim_node_sink(const struct node *n, const struct rule *r)
+{
+	return n->sink[r->in->at];
+}
+
+static unsigned hold_of(const struct rule *r)
+{
+	return r->out != NULL ? r->out->at : r->in->at;
+}
+
 static struct rel_queue *queue_of(struct node *n, const struct rule *r)
 {
-	return r->out != NULL ? rel_queue(r->out->rel) : n->sink;
+	return r->out != NULL ? rel_queue(r->out->rel) : sim_node_sink(n, r);
 }
 
 static bool push(struct sim *s, struct node *n, struct rule *r, struct buf *b, unsigned flags)
@@ -107,7 +131,7 @@ static bool push(struct sim *s, struct node *n, struct rule *r, struct buf *b, u
 	struct rel_pkt p = {.handle = b,
 		.len = b->len,
 		.bufs = 1,
-		.account = r->in != NULL ? r->in->account : n->account};
+		.account = r->in != NULL ? r->in->account[hold_of(r)] : n->account[hold_of(r)]};
 
 	route_hdr_put_id(b->b, r->next_id);
 	if (rel_queue_push(queue_of(n, r), rule_index(n, r), &p, flags, s->now))
@@ -149,7 +173,7 @@ void sim_node_end_rule(struct sim *s, struct node *n, struct rule *r, uint8_t re
 		push_last(s, n, r, ROUTE_CLOSE, 0);
 		rel_queue_drain(rel_queue(r->out->rel), i);
 	} else if (r->out == NULL) {
-		rel_queue_forget(n->sink, i);
+		rel_queue_forget(sim_node_sink(n, r), i);
 		if (!rt->ended)
 			rt->rx_reason = reason;
 		rt->ended = true;
@@ -279,7 +303,7 @@ static void on_read(struct sim *s, struct node *n, struct rule *r, struct buf *b
 		if (rt->rx_reason == 0 && rt->got != s->c.packets)
 			sim_fail(s, "route %u: closed after %lu packets", r->route,
 				(unsigned long)rt->got);
-		rel_queue_forget(n->sink, rule_index(n, r));
+		rel_queue_forget(sim_node_sink(n, r), rule_index(n, r));
 		break;
 	default:
 		break;
@@ -293,17 +317,17 @@ static bool is_slow(const struct sim *s, unsigned k)
 }
 
 // What a reader that is slow does not take yet is paused meanwhile, without a limit.
-static bool read_some(struct sim *s, struct node *n)
+static bool read_some(struct sim *s, struct node *n, unsigned k)
 {
 	struct rel_pkt p;
 	uint32_t i;
 
-	if (!rel_queue_pull(n->sink, &i, &p, s->now))
+	if (!rel_queue_pull(n->sink[k], &i, &p, s->now))
 		return false;
 	on_read(s, n, &n->rule[i], p.handle);
 	if (n->rule[i].open && is_slow(s, n->rule[i].route)) {
 		s->route[n->rule[i].route].read_ns = s->now + s->c.slow_gap_ns;
-		rel_queue_pause(n->sink, i, 0, s->now);
+		rel_queue_pause(n->sink[k], i, 0, s->now);
 		sim_at(s, s->now + s->c.slow_gap_ns, EV_WAKE, n);
 	}
 	return true;
@@ -319,7 +343,7 @@ static void wake_readers(struct sim *s, struct node *n)
 			continue;
 		rt->read_ns = 0;
 		if (!rt->stopped)
-			rel_queue_resume(n->sink, i, s->now);
+			rel_queue_resume(sim_node_sink(n, r), i, s->now);
 	}
 }
 
@@ -376,41 +400,89 @@ static void on_event(struct sim *s, struct node *n, const struct rel_event *ev)
 	}
 }
 
-void sim_node_events(struct sim *s, struct node *n)
+static bool events(struct sim *s, struct node *n)
 {
 	struct rel_event ev;
+	bool any = false;
 
-	while (rel_hold_event(n->hold, &ev))
-		on_event(s, n, &ev);
+	for (unsigned k = 0; k < HOLDS; k++)
+		while (rel_hold_event(n->hold[k], &ev)) {
+			on_event(s, n, &ev);
+			any = true;
+		}
+	return any;
+}
+
+void sim_node_events(struct sim *s, struct node *n)
+{
+	events(s, n);
 }
 
 void sim_node_turn(struct sim *s, struct node *n)
 {
-	struct rel_event ev;
 	bool any = true;
 
 	wake_readers(s, n);
 	while (any && !s->bad) {
-		any = false;
-		while (rel_hold_event(n->hold, &ev)) {
-			on_event(s, n, &ev);
-			any = true;
-		}
+		any = events(s, n);
 		for (unsigned k = 0; k < s->c.n_routes; k++)
 			if (s->route[k].node[0] == n && pump(s, n, k)) {
 				sim_node_events(s, n);
 				any = true;
 			}
-		any |= read_some(s, n);
+		for (unsigned k = 0; k < HOLDS; k++)
+			any |= read_some(s, n, k);
 	}
 	for (unsigned i = 0; i < s->n_links; i++)
 		for (unsigned side = 0; side < 2; side++)
 			if (s->link[i].end[side].node == n)
 				sim_link_flush(s, &s->link[i].end[side]);
-	while (rel_hold_event(n->hold, &ev)) {
-		on_event(s, n, &ev);
-		any = true;
-	}
+	any |= events(s, n);
 	if (any)
 		sim_at(s, s->now, EV_WAKE, n); // what that made another link send
+}
+
+// ---- another hold ----
+
+struct mover {
+	struct node *n;
+	unsigned to;
+};
+
+static uint16_t route_account(void *ctx, uint32_t route)
+{
+	struct mover *mv = ctx;
+	const struct rule *r = &mv->n->rule[route];
+
+	return r->in != NULL ? r->in->account[mv->to] : mv->n->account[mv->to];
+}
+
+// Those of the rules that come by e; the first that does not fit ends it.
+static unsigned move_sinks(struct node *n, struct end *e, unsigned from, unsigned to, unsigned max)
+{
+	for (unsigned i = 0; i < max; i++)
+		if (n->rule[i].out == NULL && n->rule[i].in == e &&
+			rel_queue_is_open(n->sink[from], i) &&
+			rel_queue_move(n->sink[from], n->sink[to], i, e->account[to]) < 0)
+			return i;
+	return max;
+}
+
+void sim_node_move(struct sim *s, struct end *e)
+{
+	struct node *n = e->node;
+	struct mover mv = {.n = n, .to = !e->at};
+	struct rel_mover by = {.account = e->account[mv.to], .route = route_account, .ctx = &mv};
+	unsigned done;
+
+	events(s, n);
+	done = move_sinks(n, e, e->at, mv.to, n->n_rules);
+	if (done < n->n_rules || rel_move(e->rel, n->hold[mv.to], &by) < 0) {
+		s->res->not_moved++;
+		if (move_sinks(n, e, mv.to, e->at, done) != done)
+			sim_fail(s, "node %u: no way back", n->i);
+		return;
+	}
+	e->at = mv.to;
+	s->res->moves++;
 }

@@ -8,7 +8,15 @@
 #include "lib/wire/rail.h"
 #include "tests/support/rel_sim.h"
 
-enum { NODES = 8, ROUTES = 64, RULES = 256, SPARE = 1024, OUT_CAP = REL_SEGS_MAX, BODY_LEN = 12 };
+enum {
+	NODES = 8,
+	ROUTES = 64,
+	RULES = 256,
+	SPARE = 1024,
+	OUT_CAP = REL_SEGS_MAX,
+	BODY_LEN = 12,
+	HOLDS = 2
+};
 
 struct buf {
 	uint32_t len;
@@ -24,7 +32,8 @@ struct end { // of a link
 	unsigned side;
 	struct rel *rel;
 	struct replay *replay;
-	uint16_t account;
+	unsigned at; // hold
+	uint16_t account[HOLDS];
 	uint64_t armed_ns;
 	bool closed;
 	struct pmtu mtu; // in bytes of frames
@@ -57,10 +66,10 @@ struct rule {
 struct node {
 	struct sim *s;
 	unsigned i;
-	struct rel_hold *hold;
+	struct rel_hold *hold[HOLDS]; // as of two workers
 	struct rel_route *routes;
-	struct rel_queue *sink;
-	uint16_t account; // of our own packets
+	struct rel_queue *sink[HOLDS];
+	uint16_t account[HOLDS]; // of our own packets
 	struct rule rule[RULES];
 	unsigned n_rules;
 	unsigned n_chunks;
@@ -88,7 +97,8 @@ enum ev_kind {
 	EV_ABORT,
 	EV_RESET,
 	EV_SHRINK,
-	EV_PATH // p: &path[i]
+	EV_PATH, // p: &path[i]
+	EV_MOVE
 };
 
 struct dgram {
@@ -142,3 +152,5 @@ void sim_node_forward(struct sim *s, struct node *n, struct end *in, struct buf 
 void sim_node_end_rule(struct sim *s, struct node *n, struct rule *r, uint8_t reason, bool tell_in);
 void sim_node_turn(struct sim *s, struct node *n);
 void sim_node_events(struct sim *s, struct node *n);
+struct rel_queue *sim_node_sink(const struct node *n, const struct rule *r);
+void sim_node_move(struct sim *s, struct end *e); // to the other hold

@@ -34,6 +34,7 @@ static void routes_take_turns_by_bytes(void **state)
 	for (unsigned r = 0; r < 3; r++)
 		rel_queue_forget(sink, r);
 	rel_queue_fini(sink);
+	rel_queue_fini(sink);
 	free(sink);
 	fx_end(f);
 }
@@ -63,6 +64,7 @@ static void pauses_at_64_kib_and_resumes_at_half(void **state)
 	}
 	assert_in_range(waiting, REL_PAUSE_BYTES / 2 - 1000, REL_PAUSE_BYTES / 2);
 	rel_queue_forget(sink, 5);
+	rel_queue_fini(sink);
 	free(sink);
 	fx_end(f);
 }
@@ -108,6 +110,7 @@ static void a_sink_that_nobody_reads_closes_nothing(void **state)
 	assert_true(fx_event(f, REL_EV_PAUSE, &ev));
 	assert_int_equal(ev.limit_s, 0);
 	rel_queue_forget(sink, 5);
+	rel_queue_fini(sink);
 	free(sink);
 	fx_end(f);
 }

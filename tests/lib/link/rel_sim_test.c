@@ -52,6 +52,26 @@ static void anything_may_happen(void **state)
 			1 << RAIL_GONE_HOP_DOWN | 1 << RAIL_GONE_RULE);
 }
 
+// Links change the hold, as hops change the worker, while anything happens.
+static void links_move_to_other_holds(void **state)
+{
+	uint64_t moves = 0, held = 0;
+	unsigned completed = 0;
+	struct sim_result r;
+	struct sim_conf c;
+
+	for (uint64_t seed = 1; seed <= RUNS / 2; seed++) {
+		sim_conf_random(&c, seed);
+		c.move_gap_ns = (1 + seed % 40) * (seed % 2 == 0 ? MS : 50 * MS);
+		run(&c, &r);
+		moves += r.moves;
+		held += r.held;
+		completed += r.completed;
+	}
+	print_message("%lu moves, %u routes completed\n", (unsigned long)moves, completed);
+	assert_true(moves > 10 * RUNS && held > RUNS && completed > RUNS / 2);
+}
+
 static void same_seed_same_world(void **state)
 {
 	struct sim_result a, b;
@@ -234,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_repeated_without_loss),
+		cmocka_unit_test(links_move_to_other_holds),
 		cmocka_unit_test(same_seed_same_world),
 		cmocka_unit_test(long_transfers_go_around_the_rings),
 		cmocka_unit_test(routes_share_a_link_fairly),
