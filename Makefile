@@ -36,12 +36,12 @@ dp_SRCS := \
 	dataplane/ctl/ctl_event.c dataplane/ctl/ctl_route.c dataplane/ctl/ctl_sock.c dataplane/ctl/ctl_stats.c \
 	dataplane/dp_conf.c dataplane/dp_cores.c dataplane/dp_crypto.c dataplane/dp_eal.c \
 	dataplane/hop/hop.c dataplane/hop/hop_ctl.c dataplane/hop/hop_fast.c dataplane/hop/hop_hold.c \
-	dataplane/hop/hop_join.c dataplane/hop/hop_mtu.c dataplane/hop/hop_rel.c dataplane/hop/hop_rel_rx.c dataplane/hop/hop_route.c \
+	dataplane/hop/hop_join.c dataplane/hop/hop_move.c dataplane/hop/hop_mtu.c dataplane/hop/hop_rel.c dataplane/hop/hop_rel_rx.c dataplane/hop/hop_route.c \
 	dataplane/hop/hop_route_event.c dataplane/hop/hop_rx.c dataplane/hop/hop_show.c dataplane/hop/hop_table.c dataplane/hop/hop_tx.c \
 	dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c \
 	dataplane/io/port_open.c dataplane/io/udp_claim.c dataplane/io/xdp.c \
 	dataplane/rule/reclaim.c dataplane/rule/rule_table.c dataplane/rule/sweeper.c \
-	dataplane/worker/first_contact.c dataplane/worker/forward.c dataplane/worker/handoff.c \
+	dataplane/worker/first_contact.c dataplane/worker/forward.c dataplane/worker/handoff.c dataplane/worker/move.c \
 	dataplane/worker/idle.c dataplane/worker/uplink.c dataplane/worker/worker.c
 # Runs in the kernel's virtual machine; dataplane/io/xdp.c carries the object.
 bpf_SRC := dataplane/io/xdp_filter.bpf.c
@@ -58,10 +58,10 @@ cp_SRCS := \
 	controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_dp.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
-	controlplane/transport/transport_mgr.c controlplane/transport/transport_ping.c
+	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_ping.c
 ctl_SRCS := \
-	tools/ctl/args.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
-	tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c tools/ctl/print.c
+	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
+	tools/ctl/cmd_balance.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c tools/ctl/print.c
 gen_SRCS := \
 	tools/bench/args.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \
 	tools/bench/node_api.c tools/bench/peer.c tools/bench/prepare.c tools/bench/report.c tools/bench/report_out.c \

@@ -143,6 +143,69 @@ static void on_ping(void *ctx, struct api_req *r, const void *payload, size_t le
 		on_pong(p, rc, 0);
 }
 
+struct move {
+	struct api_req *r; // NULL: the client went away
+	char name[API_NAME_LEN];
+	uint32_t worker;
+};
+
+static void on_moved(void *arg, int status)
+{
+	struct move *m = arg;
+
+	if (m->r == NULL)
+		;
+	else if (status == 0)
+		api_req_end(m->r, NULL, 0);
+	else if (status == -EINVAL)
+		api_req_fail(m->r, status, "no worker %u: see `skyrail show workers`", m->worker);
+	else if (status == -ENOSPC)
+		api_req_fail(m->r, status, "worker %u has no room for what '%s' holds: it stays",
+			m->worker, m->name);
+	else if (status == -ENOTCONN || status == -ENOENT)
+		api_req_fail(m->r, status,
+			"'%s' is not in the data plane: see `skyrail show transports`", m->name);
+	else
+		api_req_fail(m->r, status, "'%s' stays where it is, try again", m->name);
+	free(m);
+}
+
+static void move_cancel(void *arg)
+{
+	((struct move *)arg)->r = NULL;
+}
+
+static void on_transport_move(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_transport_move ask;
+	struct transport *t;
+	struct move *m;
+	char name[API_NAME_LEN];
+	int rc;
+
+	if (!take_name(r, name, payload))
+		return;
+	memcpy(&ask, payload, sizeof(ask));
+	t = transport_mgr_find(a->d.transports, name);
+	if (t == NULL) {
+		api_req_fail(r, -ENODEV, "no transport '%s': see `skyrail show transports`", name);
+		return;
+	}
+	m = calloc(1, sizeof(*m));
+	if (m == NULL) {
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return;
+	}
+	m->r = r;
+	m->worker = ask.worker;
+	memcpy(m->name, name, sizeof(m->name));
+	api_req_pend(r, NULL, move_cancel, m);
+	rc = transport_mgr_move(a->d.transports, t, ask.worker, on_moved, m);
+	if (rc < 0)
+		on_moved(m, rc);
+}
+
 // ---- rules ----
 
 struct bulk {
@@ -497,6 +560,7 @@ static const struct api_method methods[] = {
 	LIST(API_CONFIG, "config show", api_list_config),
 	ACT(API_TRANSPORT_ADD, "transport add", on_transport_add, struct api_transport_add),
 	ACT(API_TRANSPORT_DEL, "transport del", on_transport_del, struct api_name_ask),
+	ACT(API_TRANSPORT_MOVE, "transport move", on_transport_move, struct api_transport_move),
 	BULK(API_RULE_ADD, "rule add", on_rule_add, struct api_rule_add),
 	BULK(API_RULE_DEL, "rule del", on_rule_del, uint32_t),
 	ACT(API_EDGE_ADD, "edge add", on_edge_add, struct api_edge_add),

@@ -150,6 +150,12 @@ typedef void (*transport_ping_fn)(void *arg, int status, uint32_t rtt_us);
 int transport_mgr_ping(
 	struct transport_mgr *m, struct transport *t, transport_ping_fn cb, void *arg);
 
+// Have another worker own it; cb once: 0, -ENOTCONN: it is not in the data plane, -EINVAL: no such
+// worker, -ENOSPC: that one has no room for what it holds, -EAGAIN. Routes go on meanwhile.
+typedef void (*transport_move_fn)(void *arg, int status);
+int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned worker,
+	transport_move_fn cb, void *arg);
+
 enum transport_change {
 	TRANSPORT_CHANGE_ADDED,
 	TRANSPORT_CHANGE_IN_DP, // the hop was made (or adopted): install what waits for it

@@ -111,6 +111,36 @@ static int on_hop_ping(struct ctl *c, void *rec, uint32_t *aux)
 	return hop_table_ping(c->k.hops, rec);
 }
 
+// 1: it is answered when the workers have done it.
+static int on_hop_move(struct ctl *c, void *rec, uint32_t *aux)
+{
+	const struct cmd_hop_move *m = rec;
+	int err = hop_table_move(c->k.hops, m->hop, m->worker);
+
+	if (err < 0) {
+		*aux = m->worker;
+		return err == -EALREADY ? 0 : err;
+	}
+	c->moving = true;
+	c->move_cookie = m->h.cookie;
+	return 1;
+}
+
+// True while a hop is on its way to another worker.
+static bool moving(struct ctl *c)
+{
+	uint16_t from = 0, owner = 0;
+	int status = 0;
+
+	if (!c->moving || hop_table_moved(c->k.hops, &status, &from, &owner) == -EINPROGRESS)
+		return c->moving;
+	c->moving = false;
+	ctl_notes_of(c, from); // older than those of the new owner
+	if (c->move_cookie != 0)
+		ctl_done(c, c->move_cookie, status, owner);
+	return false;
+}
+
 // A rule may name hops that are not there yet: handles are stable per transport, and packets are
 // dropped and counted until it comes up.
 static int on_rule_add(struct ctl *c, void *rec, uint32_t *aux)
@@ -174,6 +204,7 @@ static const struct {
 	[CMD_HOP_PATH] = {sizeof(struct cmd_hop_path), on_hop_path},
 	[CMD_HOP_DEL] = {sizeof(struct cmd_hop_del), on_hop_del},
 	[CMD_HOP_PING] = {sizeof(struct cmd_hop_ping), on_hop_ping},
+	[CMD_HOP_MOVE] = {sizeof(struct cmd_hop_move), on_hop_move},
 	[CMD_RULE_ADD] = {sizeof(struct cmd_rule_add), on_rule_add},
 	[CMD_RULE_DEL] = {sizeof(struct cmd_rule_del), on_rule_del},
 	[CMD_ROUTE_PAUSE] = {sizeof(struct cmd_route_pause), on_route_pause},
@@ -237,7 +268,7 @@ static bool one(struct ctl *c)
 		ring_r_wipe(&c->cmd);
 	ring_r_next(&c->cmd);
 	status = len <= sizeof(rec) ? ctl_cmd(c, rec, len, &aux) : -EMSGSIZE;
-	if (status != 0 || h.type != CMD_DUMP)
+	if (status <= 0 && (status != 0 || h.type != CMD_DUMP))
 		ctl_done(c, h.cookie, status, aux);
 	return true;
 }
@@ -246,7 +277,7 @@ bool ctl_commands(struct ctl *c)
 {
 	unsigned n = 0;
 
-	while (n < CTL_BATCH && ctl_room_for_answer(c) && one(c))
+	while (n < CTL_BATCH && ctl_room_for_answer(c) && !moving(c) && one(c))
 		n++;
 	if (n > 0)
 		ring_r_release(&c->cmd);

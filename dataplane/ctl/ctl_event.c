@@ -103,21 +103,30 @@ static void note_up(struct ctl *c, const struct dp_note *n)
 	}
 }
 
-bool ctl_notes(struct ctl *c)
+static bool some_notes(struct ctl *c, unsigned worker)
 {
 	struct dp_note notes[CTL_NOTES];
+	bool lost = false;
+	unsigned n = hop_table_notes(c->k.hops, worker, notes, CTL_NOTES, &lost);
+
+	for (unsigned i = 0; i < n; i++)
+		note_up(c, &notes[i]);
+	if (lost)
+		atomic_store_explicit(&c->k.region->hdr->evt_overflow, 1, memory_order_seq_cst);
+	return n > 0;
+}
+
+void ctl_notes_of(struct ctl *c, unsigned worker)
+{
+	while (some_notes(c, worker))
+		;
+}
+
+bool ctl_notes(struct ctl *c)
+{
 	bool any = false;
 
-	for (unsigned w = 0; w < worker_count(c->k.workers); w++) {
-		bool lost = false;
-		unsigned n = hop_table_notes(c->k.hops, w, notes, CTL_NOTES, &lost);
-
-		for (unsigned i = 0; i < n; i++)
-			note_up(c, &notes[i]);
-		if (lost)
-			atomic_store_explicit(
-				&c->k.region->hdr->evt_overflow, 1, memory_order_seq_cst);
-		any = any || n > 0;
-	}
+	for (unsigned w = 0; w < worker_count(c->k.workers); w++)
+		any |= some_notes(c, w);
 	return any;
 }

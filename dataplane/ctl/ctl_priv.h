@@ -38,6 +38,9 @@ struct ctl {
 	bool hello; // the control plane that is attached has said it
 	bool evt_dirty; // something was written and not published
 
+	bool moving; // a hop; no command is taken until it is there
+	uint64_t move_cookie; // to be answered with, 0: nobody waits any more
+
 	struct dump dumps[CTL_DUMPS_MAX]; // [0] is under way
 	unsigned n_dumps;
 
@@ -70,6 +73,7 @@ bool ctl_emit(struct ctl *c, const void *rec, uint32_t len);
 bool ctl_room_for_answer(struct ctl *c);
 void ctl_done(struct ctl *c, uint64_t cookie, int status, uint32_t aux);
 bool ctl_notes(struct ctl *c); // from the workers; true if there were any
+void ctl_notes_of(struct ctl *c, unsigned worker); // all of one
 void ctl_on_rule_gone(void *ctx, const struct evt_rule *final);
 void ctl_port_event(struct ctl *c, unsigned port);
 

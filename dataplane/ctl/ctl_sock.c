@@ -78,6 +78,7 @@ static void attached(struct ctl *c, int fd)
 {
 	c->control_fd = fd;
 	c->hello = false;
+	c->move_cookie = 0;
 	c->n_dumps = 0;
 	log_debug("region handed to a control plane");
 }

@@ -5,6 +5,7 @@
 #include "dataplane/hop/hop.h"
 
 #include "dataplane/hop/hop_mtu.h"
+#include "dataplane/hop/hop_move.h"
 #include "dataplane/hop/hop_route.h"
 
 #include <rte_malloc.h>
@@ -345,14 +346,14 @@ void hop_shut(struct wctx *w, struct hop *h, bool we, uint8_t code, const void *
 
 // ---- commands ----
 
-static void list_add(struct hop_worker *hw, struct hop *h)
+void hop_list_add(struct hop_worker *hw, struct hop *h)
 {
 	h->list_pos = hw->n_list;
 	hw->list[hw->n_list++] = h;
 	hw->by_index[dpmsg_handle_index(h->handle)] = h;
 }
 
-static void list_del(struct hop_worker *hw, struct hop *h)
+void hop_list_del(struct hop_worker *hw, struct hop *h)
 {
 	struct hop *last = hw->list[--hw->n_list];
 
@@ -375,7 +376,7 @@ static void tell_released(struct wctx *w, struct hop_worker *hw)
 	}
 }
 
-static void unlink_pending(struct wctx *w, struct hop *h)
+void hop_unlink_pending(struct wctx *w, struct hop *h)
 {
 	struct hop **at = &w->tx_pending;
 
@@ -392,7 +393,7 @@ static void let_go(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 
 	if (h->pending) {
 		hop_flush(w, h);
-		unlink_pending(w, h);
+		hop_unlink_pending(w, h);
 	}
 	if (c->send_close != 0 && h->send >= 0)
 		hop_send_text(w, h, RAIL_CLOSE, c->code, c->text, c->text_len);
@@ -400,14 +401,14 @@ static void let_go(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 		if (h->send >= 0)
 			hop_rel_flush(w, h);
 		hop_rel_end(w, h);
-		unlink_pending(w, h);
+		hop_unlink_pending(w, h);
 	}
 	for (unsigned k = 0; k < HOP_KEYS; k++)
 		key_wipe(h, k);
 	hop_drop_parts(w, h);
 	h->closed = true;
 	hop_set_up(w, h);
-	list_del(hw, h);
+	hop_list_del(hw, h);
 	h->next_pending = hw->released;
 	hw->released = h;
 }
@@ -416,12 +417,14 @@ static void run_cmd(struct wctx *w, const struct hop_cmd *c)
 {
 	struct hop *h = c->kind == HOP_CMD_ADD ? c->hop : hop_by_handle(w, c->handle);
 
+	if (c->kind == HOP_CMD_STOP)
+		w->move = c->move;
 	if (h == NULL)
 		return;
 	h->cmds_done++;
 	switch (c->kind) {
 	case HOP_CMD_ADD:
-		list_add(hop_worker(w), h);
+		hop_list_add(hop_worker(w), h);
 		h->last_rx_ns = w->now_ns;
 		h->last_tx_ns = w->now_ns;
 		if (h->rel != NULL)

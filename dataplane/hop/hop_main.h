@@ -1,6 +1,7 @@
 // Inside hop_table.c and hop_show.c only: what the main lcore knows of each hop.
 #pragma once
 
+#include "dataplane/hop/hop_move.h"
 #include "dataplane/hop/hop_priv.h"
 
 enum { HOP_IDX_MAX = 12 }; // receiver indices of one hop that may lie in the table
@@ -23,6 +24,7 @@ struct hop_main {
 	struct hop_rec **recs; // hop_max
 	struct stats_hdr *stats;
 	struct aead_choice aead; // what new keys are made for
+	struct hop_move move; // n_workers 0: none is under way
 	uint32_t n_live;
 	uint32_t n_hops[DPMSG_MAX_WORKERS];
 	int socket[DPMSG_MAX_WORKERS];

@@ -35,6 +35,8 @@ static_assert(sizeof(struct hop_msg) == 16, "fits a hand-off item");
 
 // [worker: owner of what it names]
 void hop_message(struct wctx *w, const struct hop_msg *msg);
+// [worker, in a stop] What the main lcore has told w so far about routes; how many messages.
+unsigned hop_messages_all(struct wctx *w);
 // [worker] Packets came for an id that has no rule: the peer is told, at a limited rate.
 void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id);
 // [worker: owner of `in`] Tell the peer's operator that a limit of ours refused packets of its,

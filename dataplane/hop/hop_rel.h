@@ -56,7 +56,7 @@ struct hop_route {
 	uint8_t flags;
 	uint8_t reason; // enum rail_gone_reason, of its end
 	uint16_t limit_s; // of its pause
-	uint16_t pad;
+	uint16_t in_hop; // the sink's: low bits of the hop its packets came by, 0: not known
 };
 static_assert(sizeof(struct hop_route) == 32, "two routes in a cache line");
 

@@ -254,6 +254,27 @@ uint16_t hop_account(struct wctx *w, uint32_t tp)
 	return (uint16_t)id;
 }
 
+uint16_t hop_route_handover(struct wctx *from, struct wctx *to, uint32_t route)
+{
+	struct hop_hold *hh = hop_hold(to);
+	struct hop_route *info = hop_route_info(hh, route);
+
+	if (!hop_route_is_of_rule(hh, route)) {
+		info->account = hh->account;
+		return hh->account;
+	}
+	lists_take(hop_hold(from), route);
+	lists_put(hh, route);
+	if (info->flags & HOP_ROUTE_PAUSED) {
+		hop_hold(from)->n_paused--;
+		hh->n_paused++;
+	}
+	info->account = hop_account(to, info->in_tp);
+	atomic_store_explicit(
+		&hop_route_rule(to, route)->route_owner, hh->me, memory_order_release);
+	return info->account;
+}
+
 // Accounts of transports that are gone: the others get their share.
 void hop_accounts_sweep(struct wctx *w)
 {
@@ -371,6 +392,7 @@ bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct 
 	if (in->rel == NULL || !hop_route_ready(w, 0, index, 0))
 		return false;
 	pkt.account = hh->info[index].account;
+	hh->info[index].in_hop = (uint16_t)in->handle;
 	if (!rel_queue_push(hh->sink, index, &pkt, 0, w->now_ns))
 		return false;
 	hh->sink_busy = true;

@@ -296,8 +296,8 @@ bool hop_route_take(struct wctx *w, const struct hop_msg *msg)
 {
 	struct hop *h = hop_by_handle(w, msg->hop);
 
-	if (h == NULL)
-		return true;
+	if (h == NULL) // it has moved, or is gone
+		return hop_route_tell(w, msg) != -EAGAIN;
 	if (msg->kind != HOP_MSG_END)
 		return on_ingress(w, h, msg);
 	on_end(w, h, msg);
@@ -339,6 +339,15 @@ unsigned hop_messages(struct wctx *w)
 		n++;
 	}
 	return n;
+}
+
+unsigned hop_messages_all(struct wctx *w)
+{
+	unsigned all = 0, n;
+
+	while (hop_hold(w) != NULL && (n = hop_messages(w)) != 0)
+		all += n;
+	return all;
 }
 
 // ---- what the hold wants done ----

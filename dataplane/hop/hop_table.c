@@ -619,6 +619,65 @@ int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c)
 	return 0;
 }
 
+// ---- another owner ----
+
+int hop_table_move(struct hop_table *t, uint32_t hop, uint16_t worker)
+{
+	struct hop_rec *rec = rec_find(t, hop);
+	struct hop_move *mv = &t->main->move;
+
+	if (worker >= t->n_workers)
+		return -EINVAL;
+	if (rec == NULL)
+		return -ENOENT;
+	if (mv->n_workers != 0)
+		return -EBUSY;
+	if (rec->owner == worker)
+		return -EALREADY;
+	for (unsigned i = 0; i < t->n_workers; i++)
+		if (cmd_begin(t->workers[i]) == NULL)
+			return -EAGAIN;
+	mv->hop = hop;
+	mv->from = rec->owner;
+	mv->to = worker;
+	mv->n_workers = t->n_workers;
+	atomic_store_explicit(&mv->awake, 0, memory_order_relaxed);
+	atomic_store_explicit(&mv->parked, 0, memory_order_relaxed);
+	atomic_store_explicit(&mv->left, 0, memory_order_relaxed);
+	atomic_store_explicit(&mv->done, false, memory_order_relaxed);
+	for (unsigned i = 0; i < t->n_workers; i++) {
+		struct hop_cmd *cmd = cmd_begin(t->workers[i]);
+
+		cmd->kind = HOP_CMD_STOP;
+		cmd->move = mv;
+		cmd_end(t->workers[i]);
+	}
+	return 0;
+}
+
+int hop_table_moved(struct hop_table *t, int *status, uint16_t *from, uint16_t *owner)
+{
+	struct hop_main *hm = t->main;
+	struct hop_move *mv = &hm->move;
+	struct hop_rec *rec = rec_find(t, mv->hop);
+
+	if (mv->n_workers == 0)
+		return -ENOENT;
+	// pairs with tell() in worker/move.c
+	if (atomic_load_explicit(&mv->left, memory_order_acquire) < mv->n_workers)
+		return -EINPROGRESS;
+	*status = mv->status;
+	*from = mv->from;
+	*owner = mv->status == 0 ? mv->to : mv->from;
+	if (mv->status == 0 && rec != NULL) {
+		rec->owner = mv->to;
+		hm->n_hops[mv->from]--;
+		hm->n_hops[mv->to]++;
+	}
+	mv->n_workers = 0;
+	return 0;
+}
+
 // ---- reliable routes ----
 
 bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *msg)
@@ -627,6 +686,8 @@ bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *m
 
 	if (worker >= t->n_workers || t->workers[worker]->hold == NULL)
 		return true; // nobody is there to be told
+	if (t->main->move.n_workers != 0)
+		return false; // routes change their owners
 	return rte_ring_sp_enqueue_elem(t->workers[worker]->hold->msgs, &copy, sizeof(copy)) == 0;
 }
 

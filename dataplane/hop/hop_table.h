@@ -73,6 +73,14 @@ int hop_table_path(struct hop_table *t, const struct cmd_hop_path *c);
 int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c);
 int hop_table_ping(struct hop_table *t, const struct cmd_hop_ping *c);
 
+// Begin to give a hop to another worker; one at a time. While it is under way none of the commands
+// above may be given. -ENOENT; -EINVAL: no such worker; -EALREADY: it is there; -EBUSY: another one
+// is under way; -EAGAIN: a worker's queue is full.
+int hop_table_move(struct hop_table *t, uint32_t hop, uint16_t worker);
+// -EINPROGRESS; -ENOENT: none is under way; else it is over. *status: 0, -ENOSPC: no room there.
+// *from: who had it before, *owner: who has it now.
+int hop_table_moved(struct hop_table *t, int *status, uint16_t *from, uint16_t *owner);
+
 // The hop with this index as a dump record; -ENOENT when there is none.
 int hop_table_show(const struct hop_table *t, uint32_t index, uint64_t now_ns, struct evt_hop *out);
 uint32_t hop_table_count(const struct hop_table *t); // live hops

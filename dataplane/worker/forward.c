@@ -310,7 +310,8 @@ static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r,
 	rule_stamp(r, w->now_ds);
 	if (type == ROUTE_CLOSE)
 		rule_close(w, r);
-	if (unlikely(hop_sink_waits(w, in->hop, index)) ||
+	if (unlikely(hop_sink_waits(w, in->hop, index) ||
+		     (uplink_fenced(w) && hop_marks(in->hop))) ||
 		!uplink_route(w, UP_ROUTE, id, hop_handle(in->hop), m)) {
 		if (!hop_sink_push(w, in->hop, index, m)) {
 			drop(w, W_drop_up_ring, m);

@@ -49,6 +49,8 @@ void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 	rte_pause();
 	if (atomic_load_explicit(&idle->mode, memory_order_relaxed) == IDLE_POLL)
 		return;
+	if (unlikely(w->move != NULL)) // the others wait for us
+		return;
 	if (idle->empty == 0)
 		idle->since_ns = w->now_ns;
 	if (idle->empty < IDLE_TURNS) {

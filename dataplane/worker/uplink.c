@@ -31,6 +31,9 @@ struct uplink {
 	struct ring_shm *down_shm;
 	size_t down_max;
 	unsigned room; // of other workers, for packets of this turn
+	unsigned n_fences;
+	uint64_t fence[DPMSG_MAX_WORKERS]; // by worker: its ring must be read up to there, 0: none
+	const struct ring_shm *fence_shm[DPMSG_MAX_WORKERS];
 	// packets of the control plane on their way to the sink
 	unsigned n;
 	struct rte_mbuf *pkts[BURST];
@@ -131,11 +134,43 @@ bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t l
 	return true;
 }
 
+void uplink_fence(struct wctx *w, const struct wctx *before)
+{
+	const struct ring_w *up = &before->uplink->up;
+	struct uplink *u = w->uplink;
+
+	u->n_fences += u->fence[before->id] == 0;
+	u->fence[before->id] = up->head + 1;
+	u->fence_shm[before->id] = up->shm;
+}
+
+// A ring that was made anew meanwhile is behind its fence for ever: its head tells.
+static bool is_behind(const struct ring_shm *shm, uint64_t fence)
+{
+	return atomic_load_explicit(&shm->tail, memory_order_acquire) + 1 < fence &&
+	       atomic_load_explicit(&shm->head, memory_order_relaxed) + 1 >= fence;
+}
+
+bool uplink_fenced(struct wctx *w)
+{
+	struct uplink *u = w->uplink;
+
+	for (unsigned i = 0; i < w->n_workers && u->n_fences != 0; i++) {
+		if (u->fence[i] == 0 || is_behind(u->fence_shm[i], u->fence[i]))
+			continue;
+		u->fence[i] = 0;
+		u->n_fences--;
+	}
+	return u->n_fences != 0;
+}
+
 void uplink_sink(struct wctx *w)
 {
 	struct rte_mbuf *m;
 	uint32_t id, hop;
 
+	if (unlikely(uplink_fenced(w)))
+		return;
 	while (hop_sink_busy(w) && ring_w_room(&w->uplink->up) >= LARGEST &&
 		(m = hop_sink_pull(w, &id, &hop)) != NULL) {
 		if (!uplink_route(w, UP_ROUTE, id, hop, m))

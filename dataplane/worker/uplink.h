@@ -31,6 +31,10 @@ bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t l
 // [worker] Work off what the control plane sent, up to UPLINK_TURN_MAX records and
 // about UPLINK_TURN_BYTES; returns how many.
 unsigned uplink_down(struct wctx *w);
+// [worker, in a stop] Packets of reliable hops go up by w no sooner than the control plane has read
+// what `before` gave it until now: they may be of the same routes.
+void uplink_fence(struct wctx *w, const struct wctx *before);
+bool uplink_fenced(struct wctx *w); // [worker] not yet
 // [worker] Packets that waited for room in the ring.
 void uplink_sink(struct wctx *w);
 // [worker] Make visible what went up in this turn.

@@ -34,6 +34,7 @@ struct handoff;
 struct uplink;
 struct hop_msg;
 struct hs_keys;
+struct hop_move;
 
 // Route packets (mbuf data begins at the 7-byte header; may be a chain when joined from parts) that
 // came out of one hop, or from the control plane (in == NULL). Ownership moves. n <= BURST. The
@@ -131,6 +132,9 @@ struct wctx {
 	struct bucket miss_notes; // NOTE_RULE_MISS
 	uint32_t closed_id; // of the rule whose end was told last, and
 	uint32_t closed_ds; // ... when
+	struct hop_move *move; // a stop that the main lcore asked for, NULL: none
+	uint8_t move_state; // worker/move.c
+	struct wctx *const *all; // workers by id: to be touched in a stop only
 	uint64_t rng; // xorshift state; not for secrets
 	struct stats_worker *stats;
 	struct reclaim *reclaim; // shared

@@ -17,6 +17,7 @@
 #include "dataplane/worker/forward.h"
 #include "dataplane/worker/handoff.h"
 #include "dataplane/worker/idle.h"
+#include "dataplane/worker/move.h"
 #include "dataplane/worker/uplink.h"
 #include "lib/base/clock.h"
 
@@ -61,6 +62,7 @@ struct worker_set {
 	struct reclaim *reclaim;
 	struct hs_keys *hs_keys; // as published; NULL: none yet
 	struct worker *worker[DPMSG_MAX_WORKERS];
+	struct wctx *all[DPMSG_MAX_WORKERS];
 };
 
 #define MAC_SET (1ull << 48)
@@ -417,6 +419,27 @@ static void prepare(struct worker *k)
 	w->now_ns = k->base_ns;
 }
 
+void worker_settle(struct wctx *const *all, unsigned n)
+{
+	uint32_t held;
+
+	do {
+		held = 0;
+		for (unsigned i = 0; i < n; i++) {
+			handoff_stage(all[i]);
+			send_stage((struct worker *)all[i]);
+		}
+		for (unsigned i = 0; i < n; i++)
+			held += handoff_held(all[i]);
+	} while (held != 0);
+}
+
+void worker_sync_clock(struct wctx *w, const struct wctx *before)
+{
+	w->now_ns = RTE_MAX(w->now_ns, before->now_ns);
+	clock_tick((struct worker *)w, rte_rdtsc());
+}
+
 bool worker_turn(struct wctx *w)
 {
 	struct worker *k = (struct worker *)w;
@@ -425,6 +448,8 @@ bool worker_turn(struct wctx *w)
 
 	if (unlikely(!k->prepared))
 		prepare(k);
+	if (unlikely(w->move != NULL) && move_turn(w))
+		return false;
 	clock_stage(k);
 	work = hop_commands(w);
 	for (uint16_t i = 0; i < w->n_rxq; i++)
@@ -524,6 +549,8 @@ struct worker_set *worker_set_new(const struct worker_conf *conf)
 		s->worker[s->n] = worker_new(conf, s, s->n);
 		if (s->worker[s->n] == NULL)
 			goto err_set;
+		s->all[s->n] = &s->worker[s->n]->w;
+		s->all[s->n]->all = s->all;
 	}
 	return s;
 err_set:

@@ -49,6 +49,11 @@ int worker_set_cookies(struct worker_set *s, const struct cmd_cookies *c);
 void worker_set_mac(struct worker_set *s, uint16_t port, const uint8_t mac[6]);
 void worker_set_idle(struct worker_set *s, enum idle_mode mode);
 
+// [worker, in a stop] Work off what workers gave each other, until nothing is on its way.
+void worker_settle(struct wctx *const *all, unsigned n);
+// [worker, in a stop] w's clock is not behind that of `before`.
+void worker_sync_clock(struct wctx *w, const struct wctx *before);
+
 // [worker] The loop until worker_stop(); for tests that bring their own threads. Returns 0.
 int worker_run(void *wctx);
 // [worker] One turn; true if it found work. For tests and benches without a loop.

@@ -64,6 +64,7 @@ enum api_type {
 	API_PING,
 	API_LOG_LEVEL,
 	API_CONFIG_RELOAD, // no payload; struct api_reload_done
+	API_TRANSPORT_MOVE, // struct api_transport_move
 };
 
 struct api_hello {
@@ -131,6 +132,13 @@ struct api_name_ask { // TRANSPORT_DEL, EDGE_DEL
 	char name[API_NAME_LEN];
 };
 static_assert(sizeof(struct api_name_ask) == 32, "api_name_ask");
+
+struct api_transport_move {
+	char name[API_NAME_LEN];
+	uint32_t worker; // that is to own it
+	uint32_t pad;
+};
+static_assert(sizeof(struct api_transport_move) == 40, "api_transport_move");
 
 enum api_rule_type { API_RULE_CONSUME = 0, API_RULE_FORWARD = 1, API_RULE_INTERMEDIARY = 2 };
 enum api_rule_in { API_IN_DEFAULT = 0, API_IN_ANY, API_IN_LOCAL, API_IN_TRANSPORT };

@@ -55,6 +55,7 @@ enum dpmsg_type {
 	CMD_CONF_SET,
 	CMD_COOKIES,
 	CMD_ROUTE_PAUSE,
+	CMD_HOP_MOVE,
 	// evt ring
 	EVT_DONE = 64,
 	EVT_PORT, // dump record, and whenever a link goes up or down
@@ -258,6 +259,15 @@ struct cmd_hop_ping {
 };
 static_assert(sizeof(struct cmd_hop_ping) == 24, "cmd_hop_ping");
 
+// Gives the hop to another worker. Answered when it is there: -ENOSPC: no room for what it holds.
+struct cmd_hop_move {
+	struct dpmsg_hdr h;
+	uint32_t hop;
+	uint16_t worker;
+	uint16_t pad;
+};
+static_assert(sizeof(struct cmd_hop_move) == 24, "cmd_hop_move");
+
 // Same values as in rule bytes (skywire-routing 2.1).
 enum dpmsg_rule_type { RULE_CONSUME = 0, RULE_FORWARD = 1, RULE_INTERMEDIARY = 2 };
 // flags
@@ -328,7 +338,7 @@ static_assert(sizeof(struct cmd_cookies) == 136, "cmd_cookies");
 struct evt_done {
 	struct dpmsg_hdr h; // cookie of the command
 	int32_t status; // 0 or -errno
-	uint32_t aux; // HOP_ADD: owner worker
+	uint32_t aux; // HOP_ADD, HOP_MOVE: owner worker
 };
 static_assert(sizeof(struct evt_done) == 24, "evt_done");
 

@@ -45,6 +45,8 @@ static void words_may_be_shortened(void **state)
 		{"k g", cmd_key_gen, 2},
 		{"l l", cmd_log_level, 2},
 		{"edge del", cmd_edge_del, 2},
+		{"w r", cmd_rebalance, 2},
+		{"t m", cmd_transport_move, 2},
 		{"show ports x y", cmd_show_ports, 2},
 	};
 

@@ -113,6 +113,8 @@ int cmd_show_neighbours(struct cli *c);
 int cmd_show_counters(struct cli *c);
 int cmd_transport_add(struct cli *c);
 int cmd_transport_del(struct cli *c);
+int cmd_transport_move(struct cli *c);
+int cmd_rebalance(struct cli *c);
 int cmd_ping(struct cli *c);
 int cmd_rule_add(struct cli *c);
 int cmd_rule_del(struct cli *c);

@@ -35,6 +35,7 @@ static void wrong_lengths_types_and_flags_are_refused(void **state)
 		{CMD_HOP_PATH, sizeof(struct cmd_hop_path)},
 		{CMD_HOP_DEL, sizeof(struct cmd_hop_del)},
 		{CMD_HOP_PING, sizeof(struct cmd_hop_ping)},
+		{CMD_HOP_MOVE, sizeof(struct cmd_hop_move)},
 		{CMD_RULE_ADD, sizeof(struct cmd_rule_add)},
 		{CMD_RULE_DEL, sizeof(struct cmd_rule_del)},
 		{CMD_CONF_SET, sizeof(struct cmd_conf_set)},
@@ -58,7 +59,7 @@ static void wrong_lengths_types_and_flags_are_refused(void **state)
 		assert_int_equal(ctl_cmd(f.ctl, rec, right[i].len, &aux), -EINVAL);
 	}
 	assert_int_equal(fix_cmd(&f, rec, CMD_RULE_ADD, 1024), -EMSGSIZE);
-	for (uint16_t type = CMD_ROUTE_PAUSE + 1; type < 300; type++)
+	for (uint16_t type = CMD_HOP_MOVE + 1; type < 300; type++)
 		assert_int_equal(fix_cmd(&f, rec, type, 24), -ENOSYS);
 	assert_int_equal(fix_cmd(&f, rec, 0, 24), -ENOSYS);
 	assert_int_equal(fix_cmd(&f, rec, 0xffff, 24), -ENOSYS);
@@ -130,6 +131,42 @@ static void impossible_rules_are_refused(void **state)
 	REFUSES(keep_alive_ms, 0);
 #undef REFUSES
 	assert_int_equal(f.rules.n_live, 0);
+	fix_fini(&f);
+}
+
+// It is answered when it has happened, and what was asked for later waits.
+static void a_hop_moves_before_anything_else_is_done(void **state)
+{
+	struct cmd_hop_add add = fix_hop(3);
+	struct cmd_hop_move move = {.hop = add.hop};
+	struct cmd_hop_ping ping = {.hop = add.hop};
+	uint64_t moved, pinged;
+	union fix_evt e;
+	struct fix f;
+
+	fix_init(&f, -1);
+	fix_hello(&f);
+	add.owner = 0;
+	assert_int_equal(fix_cmd(&f, &add, CMD_HOP_ADD, sizeof(add)), 0);
+	assert_int_equal(fix_cmd(&f, &move, CMD_HOP_MOVE, sizeof(move)), 0); // it is there
+	move.worker = FIX_WORKERS;
+	assert_int_equal(fix_cmd(&f, &move, CMD_HOP_MOVE, sizeof(move)), -EINVAL);
+	move.worker = 1;
+	moved = fix_send(&f, &move, CMD_HOP_MOVE, sizeof(move));
+	pinged = fix_send(&f, &ping, CMD_HOP_PING, sizeof(ping));
+	ctl_turn(f.ctl, f.now_ns);
+	ctl_turn(f.ctl, f.now_ns);
+	assert_false(fix_event(&f, EVT_DONE, &e));
+	for (unsigned i = 0; i < 8; i++)
+		fix_turn(&f, 0);
+	assert_true(fix_event(&f, EVT_DONE, &e));
+	assert_int_equal(e.h.cookie, moved);
+	assert_int_equal(e.done.status, 0);
+	assert_int_equal(e.done.aux, 1);
+	assert_true(fix_event(&f, EVT_DONE, &e));
+	assert_int_equal(e.h.cookie, pinged);
+	assert_int_equal(e.done.status, 0);
+	assert_int_equal(hop_table_owner(f.hops, add.hop, NULL), 1);
 	fix_fini(&f);
 }
 
@@ -356,6 +393,7 @@ int main(void)
 		cmocka_unit_test(rule_lives_and_its_end_is_told),
 		cmocka_unit_test(idle_rule_expires_and_is_told),
 		cmocka_unit_test(impossible_rules_are_refused),
+		cmocka_unit_test(a_hop_moves_before_anything_else_is_done),
 		cmocka_unit_test(adj_must_name_a_port_that_is_there),
 		cmocka_unit_test(keys_are_wiped_in_the_ring_and_in_the_copy),
 		cmocka_unit_test(secrets_of_cookies_are_taken_and_wiped),

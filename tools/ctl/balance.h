@@ -1,0 +1,21 @@
+// Which hops should go to which worker, so that the load is even: for `skyrail worker rebalance`.
+// Pure.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct balance_item {
+	double load; // what its worker spends on it, in any unit
+	unsigned worker;
+};
+
+struct balance_move {
+	size_t item;
+	unsigned from, to;
+};
+
+// The next move that makes the busiest of n_workers clearly less busy, done in items[] too. 1, or
+// 0: nothing is gained any more. Ends: each move lowers the greatest load of two workers.
+int balance_next(
+	struct balance_item *items, size_t n, unsigned n_workers, struct balance_move *out);
