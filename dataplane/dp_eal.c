@@ -213,7 +213,10 @@ static int add_devices(struct dp_eal_args *a, const struct dp_conf *c)
 			return -E2BIG;
 		n_pci++;
 	}
-	return n_pci == 0 ? add(a, "--no-pci") : 0;
+	if (n_pci != 0)
+		return 0;
+	// nobody asks for physical addresses, which only the privileged may know
+	return add(a, "--no-pci") < 0 || add(a, "--iova-mode=va") < 0 ? -E2BIG : 0;
 }
 
 static int words_split(struct user *u, struct dp_eal_args *a, const char *text)

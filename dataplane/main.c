@@ -3,6 +3,7 @@
 // that can fail fails here, before the first worker runs, with one line that names what to mend.
 
 #include "dataplane/ctl/ctl.h"
+#include "dataplane/dp_caps.h"
 #include "dataplane/dp_conf.h"
 #include "dataplane/dp_crypto.h"
 #include "dataplane/dp_eal.h"
@@ -22,6 +23,7 @@
 #include <rte_version.h>
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -507,6 +509,27 @@ static int ctl_open(struct app *app)
 	return app->ctl == NULL ? fail_memory("the main loop", -errno) : 0;
 }
 
+// Memory that is taken later has to be looked up where devices want its physical address.
+static uint64_t memory_caps(void)
+{
+	return rte_eal_iova_mode() == RTE_IOVA_PA && rte_eal_has_hugepages() ? 1ull << CAP_SYS_ADMIN
+									     : 0;
+}
+
+// From here on nothing is opened that takes more. A socket in a directory of somebody else stays
+// there when we end; the next one takes its place.
+static int caps_drop(struct app *app)
+{
+	uint64_t keep = port_set_caps(app->ports) | memory_caps();
+	int rc = dp_caps_keep(keep);
+
+	if (rc < 0)
+		log_err("a thread keeps its capabilities: %s", strerror(-rc));
+	else
+		log_info("capabilities kept=0x%llx", (unsigned long long)keep);
+	return rc;
+}
+
 static int launch(struct app *app)
 {
 	for (unsigned i = 0; i < app->n_workers; i++) {
@@ -545,6 +568,8 @@ static int app_open(struct app *app, const struct args *a)
 		rc = workers_open(app);
 	if (rc == 0)
 		rc = ctl_open(app);
+	if (rc == 0)
+		rc = caps_drop(app);
 	if (rc == 0)
 		rc = launch(app);
 	return rc;

@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 
 #include <ctype.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -235,8 +236,17 @@ uint64_t port_set_caps(const struct port_set *s)
 {
 	uint64_t caps = 0;
 
-	for (unsigned i = 0; i < s->n_all; i++)
-		caps |= s->p[i].driver->xdp ? XDP_CAPS_CLOSE : 0;
+	for (unsigned i = 0; i < s->n_all; i++) {
+		const struct port *p = &s->p[i];
+
+		caps |= p->driver->xdp ? XDP_CAPS_CLOSE : 0;
+		// its driver takes the interface down before it closes it
+		if (strncmp(p->device, "net_tap", strlen("net_tap")) == 0)
+			caps |= 1ull << CAP_NET_ADMIN;
+		// new memory is locked for the device
+		if (port_device_is_pci(p->device))
+			caps |= 1ull << CAP_IPC_LOCK;
+	}
 	return caps;
 }
 

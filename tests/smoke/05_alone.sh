@@ -25,6 +25,12 @@ same "ports" "$(jq -r '.[0] | "\(.name) \(.kernel_if) \(.link_up)"' "$T/ports.js
 expect "port in the table" grep -q p0 "$T/ports.txt"
 sk A config show | grep -q udp_port || sk A config show | grep -q key_file || fail "config show"
 
+# no thread of the data plane kept what it needed to start, and none can get it again
+for set in CapPrm CapEff CapInh CapBnd CapAmb; do
+	same "$set of all threads" "$(grep -h "$set" "/proc/${PID[A.dp]}/task/"*/status | awk '{print $2}' | sort -u)" 0000000000000000
+done
+same "new privileges" "$(awk '/NoNewPrivs/ {print $2}' "/proc/${PID[A.dp]}/status")" 1
+
 # the kernel keeps its interface, and never answers for our port
 expect "kernel's ping" in_ns B ping -q -c 2 -i 0.2 10.1.1.1
 in_ns B bash -c 'echo hello >/dev/udp/10.1.1.1/7780; sleep 0.2; echo again >/dev/udp/10.1.1.1/7780'
