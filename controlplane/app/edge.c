@@ -415,9 +415,13 @@ static void on_rule_gone(void *arg, const struct evt_rule *r)
 
 static void pause_edge(struct edge_mgr *m, uint32_t forward_id, bool paused)
 {
-	for (struct edge *e = m->edges; e != NULL; e = e->next)
-		if (e->state == EDGE_ATTACHED && e->forward_id == forward_id && e->paused != paused)
+	for (struct edge *e = m->edges; e != NULL; e = e->next) {
+		if (e->forward_id != forward_id)
+			continue;
+		e->saw_paused = paused; // also between the records of its rules
+		if (e->state == EDGE_ATTACHED && e->paused != paused)
 			edge_io_pause(e, paused);
+	}
 }
 
 static void on_route_pause(void *arg, const struct evt_route_pause *r)
