@@ -206,11 +206,17 @@ struct hop_hold *hop_hold_new(
 	return errno_null(-rc);
 }
 
+static void forget(void *sink, uint32_t route)
+{
+	rel_queue_forget(sink, route);
+}
+
 void hop_hold_free(struct hop_hold *hh)
 {
 	if (hh == NULL)
 		return;
 	if (hh->hold != NULL) {
+		rel_queue_each(hh->sink, forget, hh->sink); // what nobody read
 		rel_queue_fini(hh->sink);
 		rel_hold_fini(hh->hold);
 	}

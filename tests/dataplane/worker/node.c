@@ -249,21 +249,35 @@ void node_close(struct node *n)
 	node_check_books(n);
 	while (node_output(n, buf) != 0)
 		;
+	node_drop(n);
+}
+
+static void ring_drain(struct rte_ring *r)
+{
+	struct rte_mbuf *m;
+
+	while (rte_ring_dequeue(r, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(r);
+}
+
+void node_drop(struct node *n)
+{
 	worker_stop(n->set);
 	worker_set_free(n->set);
 	hop_table_free(n->hops);
 	adj_table_free(n->adjs);
 	rule_table_fini(&n->rules);
 	reclaim_free(n->reclaim);
-	assert_int_equal(rte_mempool_avail_count(n->pool), n->pool_start);
 	for (unsigned p = 0; p < NODE_PORTS; p++) {
 		rte_eth_dev_stop(n->port[p]);
 		rte_eth_dev_close(n->port[p]);
 		for (unsigned q = 0; q < n->conf.workers; q++) {
-			rte_ring_free(n->rx[p][q]);
-			rte_ring_free(n->tx[p][q]);
+			ring_drain(n->rx[p][q]);
+			ring_drain(n->tx[p][q]);
 		}
 	}
+	assert_int_equal(rte_mempool_avail_count(n->pool), n->pool_start);
 	rte_mempool_free(n->pool);
 	region_close(&n->region);
 }

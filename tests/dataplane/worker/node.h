@@ -80,6 +80,8 @@ bool node_has_aes(void);
 void node_open(struct node *n, const struct node_conf *conf);
 // Checks the books, and that every buffer came back.
 void node_close(struct node *n);
+// Only the latter, while packets are under way.
+void node_drop(struct node *n);
 // Run all workers in turn until nothing moves any more.
 void node_settle(struct node *n);
 uint64_t node_counter(const struct node *n, enum worker_counter k); // sum of all workers

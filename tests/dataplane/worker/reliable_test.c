@@ -379,24 +379,33 @@ static void jumbo_packets_cross_in_parts(void **state)
 	chain_close(&c);
 }
 
-// The far edge reads nothing: those before it are told to wait, one after the other.
+// The far edge reads nothing: those before it are told to wait, one after the other. Returns how
+// many packets were sent.
+static uint32_t fill_up(struct chain *c)
+{
+	uint32_t n = 0;
+
+	c->deaf = true;
+	for (unsigned i = 0; i < 3000 && c->n_paused == 0; i++) {
+		send_packet(c, ROUTE_DATA, n++, 1000);
+		turn(c);
+		if (i % 16 == 0) // so that acks are not all the time behind
+			for (unsigned k = 0; k < 20; k++)
+				turn(c);
+	}
+	UNTIL(c, c->n_paused == 1);
+	return n;
+}
+
 static void a_slow_reader_pauses_the_far_edge(unsigned workers)
 {
 	struct node_conf conf = {
 		.workers = workers, .cipher = AEAD_NONE, .rel_bufs = 4096, .up_size = 1 << 18};
 	struct chain c;
-	uint32_t n = 0;
+	uint32_t n;
 
 	chain_open(&c, &conf, reliable);
-	c.deaf = true;
-	for (unsigned i = 0; i < 3000 && c.n_paused == 0; i++) {
-		send_packet(&c, ROUTE_DATA, n++, 1000);
-		turn(&c);
-		if (i % 16 == 0) // so that acks are not all the time behind
-			for (unsigned k = 0; k < 20; k++)
-				turn(&c);
-	}
-	UNTIL(&c, c.n_paused == 1);
+	n = fill_up(&c);
 	assert_int_equal(c.n_resumed, 0);
 	c.deaf = false;
 	UNTIL(&c, c.n_up == n);
@@ -522,6 +531,21 @@ static void a_rule_that_is_removed_keeps_its_slot_until_all_is_over(void **state
 	c.lose = 0;
 	UNTIL(&c, c.n_gone > 0);
 	chain_close(&c);
+}
+
+// Nobody reads, all is full, and the node ends: every buffer comes back.
+static void what_waits_at_the_end_is_given_back(void **state)
+{
+	struct node_conf conf = {
+		.workers = 2, .cipher = AEAD_NONE, .rel_bufs = 4096, .up_size = 1 << 18};
+	struct chain c;
+
+	chain_open(&c, &conf, reliable);
+	fill_up(&c);
+	c.n.rules.gone = NULL;
+	c.n.rules.ending = NULL;
+	c.n.rules.freed = NULL;
+	node_drop(&c.n);
 }
 
 // ---- threads ----
@@ -776,6 +800,7 @@ int main(void)
 		cmocka_unit_test(what_is_held_has_a_limit),
 		cmocka_unit_test(a_close_waits_for_all_acks),
 		cmocka_unit_test(a_rule_that_is_removed_keeps_its_slot_until_all_is_over),
+		cmocka_unit_test(what_waits_at_the_end_is_given_back),
 		cmocka_unit_test(workers_in_threads_deliver_while_rules_change),
 		cmocka_unit_test(hops_that_move_deliver_in_order),
 		cmocka_unit_test(parts_are_joined_by_a_hop_that_moves),
