@@ -70,7 +70,9 @@ gen_SRCS := \
 BENCH := $(sort $(wildcard tests/bench/bench_*.c))
 bench_SRCS := $(filter-out $(BENCH),$(sort $(wildcard tests/bench/*.c)))
 TESTS := $(sort $(wildcard tests/lib/*/*_test.c tests/lib/*_test.c tests/dataplane/*/*_test.c \
-	tests/dataplane/*_test.c tests/controlplane/*/*_test.c tests/controlplane/*_test.c tests/tools/*_test.c))
+	tests/dataplane/*_test.c tests/controlplane/*/*_test.c tests/controlplane/*_test.c tests/tools/*_test.c \
+	tests/soak/*_test.c))
+soak_SRCS := $(sort $(filter-out %_test.c,$(wildcard tests/soak/*.c)))
 FUZZ  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 support_SRCS := $(sort $(wildcard tests/support/*.c))
 
@@ -128,7 +130,7 @@ FUZZ_BINS  := $(patsubst %.c,$O/%,$(FUZZ))
 all: $(PROGRAMS) docs ## build the programs and man pages
 bench_OBJS := $(call obj,$(bench_SRCS))
 dp_OBJS := $(call obj,$(dp_SRCS) dataplane/main.c)
-$(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/support/%.o $O/tests/fuzz/%.o: CPPFLAGS += $(DPDK_CFLAGS)
+$(dp_OBJS) $O/tests/dataplane/%.o $O/tests/bench/%.o $O/tests/soak/%.o $O/tests/support/%.o $O/tests/fuzz/%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o $O/tools/bench/%.o $O/tests/tools/bench_%.o: CPPFLAGS += $(DPDK_CFLAGS)
 $O/dataplane/%.o $O/lib/crypto/%.o $O/lib/link/%.o $O/tools/bench/%.o: OPT += $(if $(filter release,$(PROFILE)),-O3)
 
@@ -188,6 +190,8 @@ $O/tests/tools/bench_%: $O/tests/tools/bench_%.o $(GEN) $(DP) $(LIB)
 $(patsubst %.c,$O/%,$(filter tests/dataplane/worker/%,$(TESTS))): $O/tests/dataplane/worker/node.o
 $O/tests/dataplane/%: $O/tests/dataplane/%.o $(SUP) $(DP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lrte_net_ring -lcmocka)
+$O/tests/soak/%: $O/tests/soak/%.o $(call obj,$(soak_SRCS)) $(CP) $(DP) $(SUP) $(LIB)
+	$(call link,$(CP_LIBS) $(DPDK_LIBS) -lrte_net_ring -lcmocka)
 $O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(GEN) $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lrte_net_ring)
 $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(GEN) $(DP) $(LIB)

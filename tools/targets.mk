@@ -2,6 +2,8 @@
 # Targets that first run `deps` call make again for the build: pkg-config is asked when a Makefile is read.
 
 FUZZ_TIME ?= 30
+DURATION  ?= 24
+WALL      ?= 300
 MANPAGES  := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(sort $(wildcard docs/man/*.scd)))
 C_FILES    = $(shell find lib dataplane controlplane tools tests -name '*.[ch]' | sort)
 SCRIPTS    = $(shell grep -rlI '^\#!/bin/bash' tools tests .ci packaging) tests/smoke/_init.sh
@@ -19,7 +21,7 @@ $(error libraries are missing: run `make deps` (as root) and then make again)
 endif
 endif
 
-.PHONY: deps demo check bench install uninstall lint format asan tsan fuzz docs clean help
+.PHONY: deps demo check bench install uninstall lint format asan tsan fuzz soak docs clean help
 deps: ## install the Debian packages that are missing
 	@tools/deps.sh
 demo: deps ## build, then run three nodes in network namespaces and real traffic through them
@@ -51,6 +53,9 @@ tsan: ## unit tests under the thread sanitizer
 fuzz: ## run each fuzz target for FUZZ_TIME seconds
 	@$(MAKE) fuzz-bins PROFILE=fuzz
 	@tools/fuzz.sh run $(FUZZ_TIME) $(patsubst %.c,$(BUILD)/fuzz/%,$(FUZZ))
+soak: $(PROGRAMS) $O/tests/soak/soak_test ## faults at random: DURATION hours simulated, then WALL seconds of real processes
+	@SOAK_HOURS=$(DURATION) $O/tests/soak/soak_test
+	@[ $(WALL) -eq 0 ] || SKYRAIL_BIN=$(abspath $O) SOAK_SECONDS=$(WALL) bash tests/soak/processes.sh
 format: ## format the C sources
 	@clang-format -i $(C_FILES)
 docs: $(MANPAGES) ## man pages
@@ -102,4 +107,5 @@ help: ## this list
 		'  SYSCONFDIR directory of skyrail/*.ini, wherever PREFIX is: /etc' \
 		'  DESTDIR    put before both when installing, for packages: empty' \
 		'  PROFILE    release, debug, asan, tsan or fuzz; BUILD: directory of what is built: build' \
+		'  DURATION   of soak, in hours of simulated time (three minutes for 24); WALL: seconds of real processes' \
 		'  CC         gcc or clang; WERROR=0 lets warnings pass, V=1 shows commands'

@@ -440,18 +440,12 @@ void worker_sync_clock(struct wctx *w, const struct wctx *before)
 	clock_tick((struct worker *)w, rte_rdtsc());
 }
 
-bool worker_turn(struct wctx *w)
+static bool turn(struct worker *k)
 {
-	struct worker *k = (struct worker *)w;
-	unsigned work;
+	struct wctx *w = &k->w;
+	unsigned work = hop_commands(w);
 	uint64_t cycles;
 
-	if (unlikely(!k->prepared))
-		prepare(k);
-	if (unlikely(w->move != NULL) && move_turn(w))
-		return false;
-	clock_stage(k);
-	work = hop_commands(w);
 	for (uint16_t i = 0; i < w->n_rxq; i++)
 		work += rx_queue_stage(k, &w->rxq[i]);
 	forward_flush(w);
@@ -466,6 +460,32 @@ bool worker_turn(struct wctx *w)
 	count(w, work != 0 ? W_turns_busy : W_turns_idle, 1);
 	count(w, work != 0 ? W_cycles_busy : W_cycles_idle, cycles);
 	return work != 0;
+}
+
+bool worker_turn(struct wctx *w)
+{
+	struct worker *k = (struct worker *)w;
+
+	if (unlikely(!k->prepared))
+		prepare(k);
+	if (unlikely(w->move != NULL) && move_turn(w))
+		return false;
+	clock_stage(k);
+	return turn(k);
+}
+
+bool worker_turn_at(struct wctx *w, uint64_t now_ns)
+{
+	struct worker *k = (struct worker *)w;
+
+	if (!k->prepared)
+		prepare(k);
+	if (w->move != NULL && move_turn(w))
+		return false;
+	w->now_tsc = rte_rdtsc();
+	clock_tick(k, w->now_tsc);
+	w->now_ns = now_ns;
+	return turn(k);
 }
 
 int worker_run(void *wctx)

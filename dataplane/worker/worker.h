@@ -58,3 +58,6 @@ void worker_sync_clock(struct wctx *w, const struct wctx *before);
 int worker_run(void *wctx);
 // [worker] One turn; true if it found work. For tests and benches without a loop.
 bool worker_turn(struct wctx *w);
+// [worker] The same at a moment of the caller's, who lets none of them go back: for tests on
+// simulated time.
+bool worker_turn_at(struct wctx *w, uint64_t now_ns);
