@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { FIX_WORKERS = 2, FIX_HOPS = 64, FIX_RULE_BITS = 8 };
+enum { FIX_WORKERS = 2, FIX_HOPS = 64, FIX_RULE_BITS = 8, FIX_REL_BUFS = 512 };
 
 struct fix {
 	struct aead_choice aead;
@@ -79,7 +79,9 @@ static inline void fix_init(struct fix *f, int listen_fd)
 	struct hop_table_conf hc = {.hop_max = FIX_HOPS,
 		.rx_index_bits = 10,
 		.n_workers = FIX_WORKERS,
-		.stats = f->region.stats};
+		.stats = f->region.stats,
+		.rel_bufs = FIX_REL_BUFS,
+		.rules = &f->rules};
 	f->hops = hop_table_new(&hc);
 	assert_non_null(f->hops);
 	f->ports = port_set_open(&ask, 1, FIX_WORKERS, NULL, err);
@@ -159,6 +161,7 @@ union fix_evt {
 	struct evt_port port;
 	struct evt_worker worker;
 	struct evt_adj adj;
+	struct evt_route_pause pause;
 	uint8_t bytes[512];
 };
 
