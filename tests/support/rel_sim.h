@@ -40,6 +40,9 @@ struct sim_conf {
 	uint8_t window_log2, max_frames;
 	uint32_t max_bufs; // of a node
 	const char *cc;
+	const char *cc_other; // of the second link; NULL: the same
+	bool one_bottleneck; // all wires of a direction share the first one's
+	uint64_t drop_ctl; // bit n: the n-th datagram with a PAUSE or RESUME is lost
 	// readers: every n-th one (0: none) ...
 	unsigned slow_nth; // ... reads a packet each slow_gap_ns
 	uint64_t slow_gap_ns;
@@ -69,6 +72,7 @@ struct sim_result {
 	uint32_t mtu; // that the first end found
 	uint64_t moves, not_moved;
 	uint32_t bufs_max, chunks_max;
+	uint64_t ctl_sent, ctl_lost; // datagrams with PAUSE or RESUME; by drop_ctl
 };
 
 void sim_conf_default(struct sim_conf *c, uint64_t seed);

@@ -69,7 +69,7 @@ static void end_make(struct sim *s, struct link *l, unsigned side, struct node *
 		.max_frames = s->c.max_frames,
 		.room = s->c.room,
 		.overhead = RAIL_DATA_OVERHEAD,
-		.cc = cc_find(s->c.cc),
+		.cc = cc_find(l == &s->link[1] && s->c.cc_other != NULL ? s->c.cc_other : s->c.cc),
 		.on_frame = on_frame,
 		.seed = sim_random(s)};
 
@@ -147,6 +147,20 @@ static struct dgram *build(struct end *e, const struct rel_dgram *d)
 	return g;
 }
 
+// One of those that are to be lost. PAUSE and RESUME never share a datagram with route frames.
+static bool is_ctl_dropped(struct sim *s, const struct dgram *g)
+{
+	uint64_t n;
+
+	if (g->len == 0 || (g->b[0] != RAIL_PAUSE && g->b[0] != RAIL_RESUME))
+		return false;
+	n = s->res->ctl_sent++;
+	if (n >= 64 || (s->c.drop_ctl >> n & 1) == 0)
+		return false;
+	s->res->ctl_lost++;
+	return true;
+}
+
 static bool is_dropped(struct sim *s, struct end *e, struct wire *w, uint32_t len)
 {
 	const struct sim_wire_conf *c = &w->c;
@@ -171,13 +185,15 @@ static void carry(struct sim *s, struct end *e, struct dgram *g)
 	uint64_t at = s->now, wait;
 	struct dgram *twin;
 
-	if (is_dropped(s, e, w, g->len)) {
+	if (is_ctl_dropped(s, g) || is_dropped(s, e, w, g->len)) {
 		free(g);
 		return;
 	}
 	if (c->rate_Bps != 0) {
 		uint64_t bytes = g->len + RAIL_DATA_OVERHEAD + UDP_OVERHEAD;
 
+		if (s->c.one_bottleneck)
+			w = &s->link[0].wire[e->side];
 		wait = w->free_ns > at ? w->free_ns - at : 0;
 		if (wait > c->queue_bytes * 1000000000ull / c->rate_Bps) {
 			free(g);

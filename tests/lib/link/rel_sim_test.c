@@ -12,9 +12,9 @@
 #include "tests/support/rel_sim.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { RUNS = 800 }; // each is ten times slower
+enum { RUNS = 800, MILLION = 100000 }; // each is ten times slower
 #else
-enum { RUNS = 4000 };
+enum { RUNS = 4000, MILLION = 1000000 };
 #endif
 #define MS 1000000ull
 #define S 1000000000ull
@@ -201,6 +201,121 @@ static void a_path_that_changes_is_followed(void **state)
 	}
 }
 
+// Two links, one bottleneck of 20 Mbit/s, 50 ms round trip; the second one begins later. Prints and
+// returns Jain's index.
+static double two_links(const char *cc, const char *other, double *of_best)
+{
+	struct sim_result r;
+	struct sim_conf c;
+	double index;
+
+	sim_conf_default(&c, 1);
+	c.n_nodes = 3;
+	c.n_routes = 2;
+	c.route_per_wire = true;
+	c.one_bottleneck = true;
+	c.cc = cc;
+	c.cc_other = other;
+	c.len_min = c.len_max = 1392;
+	c.packets = 1000000;
+	c.start_gap_ns = 3 * S;
+	c.there = (struct sim_wire_conf){
+		.delay_ns = 25 * MS, .rate_Bps = 2500000, .queue_bytes = 125000};
+	c.back.delay_ns = 25 * MS;
+	c.warm_ns = 20 * S;
+	c.limit_ns = 60 * S;
+	run(&c, &r);
+	index = jain(&c, &r);
+	*of_best = (double)r.bytes / 40 / 2500000;
+	print_message(
+		"%s beside %s: Jain %.4f (%.1f and %.1f Mbit/s), %.3f of the line, queue %.1f ms, "
+		"%lu lost of %lu\n",
+		cc, other, index, (double)r.route_bytes[0] * 8 / 40e6,
+		(double)r.route_bytes[1] * 8 / 40e6, *of_best,
+		(double)r.queue_sum_ns / (double)r.queue_n / 1e6, (unsigned long)r.lost,
+		(unsigned long)r.datagrams);
+	return index;
+}
+
+static void links_share_a_bottleneck_fairly(void **state)
+{
+	double of_best;
+
+	assert_true(two_links("bbr", "bbr", &of_best) > 0.9);
+	assert_true(of_best > 0.8);
+	assert_true(two_links("cubic", "cubic", &of_best) > 0.8);
+	assert_true(of_best > 0.8);
+}
+
+// Neither starves the other.
+static void bbr_lives_beside_a_cubic_flow(void **state)
+{
+	double of_best;
+
+	assert_true(two_links("bbr", "cubic", &of_best) > 0.7);
+	assert_true(of_best > 0.8);
+}
+
+// A reader that is slow makes pauses and resumes; of the first eight of them any may get lost.
+static void lost_pauses_and_resumes_hold_nobody_up_for_ever(void **state)
+{
+	uint64_t sent = 0, lost = 0;
+	struct sim_result r;
+	struct sim_conf c;
+
+	for (uint64_t mask = 0; mask < 256; mask++) {
+		sim_conf_default(&c, 1);
+		c.drop_ctl = mask;
+		c.n_nodes = 3;
+		c.n_routes = 2;
+		c.one_way = true;
+		c.packets = 400;
+		c.len_min = c.len_max = 1300;
+		c.slow_nth = 2; // route 0
+		c.slow_gap_ns = 5 * MS;
+		run(&c, &r);
+		assert_int_equal(r.completed, 2);
+		assert_int_equal(r.reasons, 0);
+		assert_true(r.ctl_sent >= 8);
+		sent += r.ctl_sent;
+		lost += r.ctl_lost;
+	}
+	print_message("%lu PAUSE and RESUME, %lu of them lost\n", (unsigned long)sent,
+		(unsigned long)lost);
+	assert_int_equal(lost, 256 / 2 * 8);
+}
+
+// As many packets as a run may have, over two hops that lose, reorder and repeat.
+static void a_million_packets(void **state)
+{
+	struct sim_result r;
+	struct sim_conf c;
+
+	sim_conf_default(&c, 3);
+	c.n_nodes = 3;
+	c.n_routes = 10;
+	c.one_way = true;
+	c.len_min = 40;
+	c.len_max = 100;
+	c.max_frames = 15;
+	c.packets = MILLION / 10;
+	c.there = (struct sim_wire_conf){.loss_ppm = 1000,
+		.dup_ppm = 1000,
+		.reorder_ppm = 1000,
+		.delay_ns = 5 * MS,
+		.rate_Bps = 12500000,
+		.queue_bytes = 125000};
+	c.back = c.there;
+	c.limit_ns = 3600 * S;
+	run(&c, &r);
+	print_message("%lu packets in %.1f s, %lu datagrams, %lu lost, %u buffers at most\n",
+		(unsigned long)r.delivered, (double)r.ns / 1e9, (unsigned long)r.datagrams,
+		(unsigned long)r.lost, r.bufs_max);
+	assert_int_equal(r.completed, 10);
+	assert_int_equal(r.delivered, MILLION);
+	assert_true(r.lost > 0);
+}
+
 // A reader that does not read holds up its own route alone, for as long as it likes.
 static void slow_reader_delays_no_other(void **state)
 {
@@ -230,6 +345,7 @@ static void slow_reader_delays_no_other(void **state)
 // Full buffers in both directions of a ring of three: nobody waits for ever.
 static void full_ring_dissolves(void **state)
 {
+	unsigned full = 0, closed = 0;
 	struct sim_result r;
 	struct sim_conf c;
 
@@ -247,7 +363,11 @@ static void full_ring_dissolves(void **state)
 		c.back = c.there;
 		run(&c, &r);
 		assert_int_equal(r.completed + r.closed, 12);
+		full += r.bufs_max >= c.max_bufs * 7 / 8;
+		closed += r.closed;
 	}
+	print_message("%u of 20 rings were full, %u routes closed\n", full, closed);
+	assert_int_equal(full, 20);
 }
 
 int main(void)
@@ -259,6 +379,10 @@ int main(void)
 		cmocka_unit_test(long_transfers_go_around_the_rings),
 		cmocka_unit_test(routes_share_a_link_fairly),
 		cmocka_unit_test(a_path_that_changes_is_followed),
+		cmocka_unit_test(links_share_a_bottleneck_fairly),
+		cmocka_unit_test(bbr_lives_beside_a_cubic_flow),
+		cmocka_unit_test(lost_pauses_and_resumes_hold_nobody_up_for_ever),
+		cmocka_unit_test(a_million_packets),
 		cmocka_unit_test(slow_reader_delays_no_other),
 		cmocka_unit_test(full_ring_dissolves),
 		cmocka_unit_test(anything_may_happen),
