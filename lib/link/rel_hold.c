@@ -106,8 +106,10 @@ static uint32_t node_chunk(struct rel_hold *h)
 	h->n_nodes += 1u << NODES_LOG2;
 	for (i = h->n_nodes - 1; i > first; i--) {
 		node_at(h, i)->next = h->free_node;
+		node_at(h, i)->route = REL_NO_ROUTE;
 		h->free_node = i;
 	}
+	node_at(h, first)->route = REL_NO_ROUTE;
 	return first != 0 ? first : 0;
 }
 

@@ -15,7 +15,7 @@ enum {
 	RXES_LOG2 = 12,
 	BUCKETS_LOG2 = 12,
 	REL_CLASSES = 24, // powers of two of buffers
-	REL_LISTED_BUFS = 8, // a route that holds fewer is not worth closing
+	REL_LISTED_BUFS = 8, // a route that holds fewer is looked for only when no other is there
 	REL_WHEEL = 256,
 	REL_FREE_BATCH = 64,
 	REL_NODES_SPARE = 4096, // for control frames and events when packets took the rest
@@ -40,7 +40,7 @@ struct __attribute__((aligned(64))) rel_node {
 	uint32_t len; // of the packet, or the bytes of it in this handle
 	uint32_t off; // in the handle
 	uint32_t next; // in a queue; next part of the packet
-	uint32_t route; // tx: index; held: spare entry; joining: 0
+	uint32_t route; // tx: index; held: spare entry; else REL_NO_ROUTE
 	uint16_t bufs;
 	uint8_t kind; // enum rail_frame_type
 	uint8_t ev; // event: enum rel_event_kind
@@ -54,7 +54,8 @@ struct __attribute__((aligned(64))) rel_node {
 			uint32_t seq; // low bits
 		};
 	};
-	uint32_t prev_in, next_in; // others of the route that are held; next_in: next packet ready
+	uint32_t prev_in, next_in; // others of the route that are held; next_in: next packet
+				   // ready; joining: bytes there are, route id
 	uint32_t total; // joining; held: distance
 	uint32_t pkt_off; // place of a part in the packet; control frame: route id
 };
@@ -143,6 +144,7 @@ struct rel_hold {
 	uint32_t n_links;
 	uint32_t spare_share, ctl_share, ctl_max; // of each link; of all
 	uint16_t rich[REL_CLASSES]; // accounts by class, id + 1
+	uint32_t small_at; // node at which small routes are looked for next
 	struct account *accounts;
 	uint32_t ev_head, ev_tail; // nodes
 	uint16_t tick;
@@ -176,6 +178,7 @@ static inline struct rel_node *node_at(const struct rel_hold *h, uint32_t i)
 static inline void node_free(struct rel_hold *h, uint32_t i)
 {
 	node_at(h, i)->next = h->free_node;
+	node_at(h, i)->route = REL_NO_ROUTE; // for those who look for routes in nodes
 	h->free_node = i;
 	h->n_free_nodes++;
 }

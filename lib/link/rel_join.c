@@ -34,7 +34,7 @@ static bool is_covered(const struct rel *r, uint32_t i, uint32_t pos, uint32_t e
 	return pos >= end;
 }
 
-// What the head knows about the whole packet: bytes there are (prev_in), their route id (route).
+// What the head knows about the whole packet: bytes there are (prev_in), their route id (next_in).
 static void become_head(struct rel *r, struct rel_got *g, uint32_t i, uint32_t old)
 {
 	struct rel_node *n = node(r, i);
@@ -46,14 +46,14 @@ static void become_head(struct rel *r, struct rel_got *g, uint32_t i, uint32_t o
 	n->wait = old == 0 ? 0 : o->wait;
 	n->n = old == 0 ? 0 : o->n;
 	n->prev_in = old == 0 ? 0 : o->prev_in;
-	n->route = old == 0 ? 0 : o->route;
+	n->next_in = old == 0 ? 0 : o->next_in;
 }
 
 // The bytes of the route id among new ones.
 static void note_id(struct rel_node *head, const uint8_t *data, uint32_t pos, uint32_t end)
 {
 	for (uint32_t at = pos > ID_OFF ? pos : ID_OFF; at < end && at < ID_END; at++)
-		head->route |= (uint32_t)data[at - pos] << (8 * (ID_END - 1 - at));
+		head->next_in |= (uint32_t)data[at - pos] << (8 * (ID_END - 1 - at));
 }
 
 // New bytes [pos, end) behind piece `prev` (0: they are the first).

@@ -56,6 +56,31 @@ static uint32_t find_hog(const struct rel_hold *h, uint16_t account)
 	return best;
 }
 
+// None is listed: many small ones. Nodes name the routes that hold something; at the limit most of
+// them are of those who hold more than their share, so a few looks find one.
+static uint32_t find_small(struct rel_hold *h, uint16_t account)
+{
+	uint32_t other = REL_NO_ROUTE;
+
+	for (unsigned n = 0; n < LOOK_AT; n++) {
+		const struct route *rt;
+		uint32_t i;
+
+		h->small_at = h->small_at + 1 < h->n_nodes ? h->small_at + 1 : 1;
+		i = node_at(h, h->small_at)->route;
+		if (i == REL_NO_ROUTE)
+			continue;
+		rt = &h->routes[i];
+		if (rt->bufs == 0 || rt->flags & RT_DOOMED)
+			continue;
+		if (rt->account == account)
+			return i;
+		if (h->accounts[rt->account].bufs > h->share)
+			other = i;
+	}
+	return other;
+}
+
 static uint16_t find_rich(const struct rel_hold *h)
 {
 	uint16_t best = 0;
@@ -101,22 +126,29 @@ void rel_hold_press(struct rel_hold *h, uint32_t route)
 {
 	for (unsigned n = 0; n < LOOK_AT && h->bufs - h->doomed > h->conf.max_bufs; n++) {
 		uint16_t account = h->routes[route].account;
+		bool guilty = h->accounts[account].bufs > h->share;
 		uint32_t hog;
 
-		if (h->accounts[account].bufs <= h->share)
+		if (!guilty)
 			account = find_rich(h);
 		hog = find_hog(h, account);
+		if (hog == REL_NO_ROUTE && !guilty)
+			hog = find_small(h, account);
 		rel_hold_doom(h, hog == REL_NO_ROUTE ? route : hog, RAIL_GONE_HELD);
 	}
 }
 
 void rel_hold_make_room(struct rel_hold *h, uint16_t account)
 {
+	uint16_t rich;
 	uint32_t hog;
 
 	if (h->accounts[account].bufs >= h->share || h->bufs - h->doomed < h->bufs_soft)
 		return;
-	hog = find_hog(h, find_rich(h));
+	rich = find_rich(h);
+	hog = find_hog(h, rich);
+	if (hog == REL_NO_ROUTE && rich != account)
+		hog = find_small(h, rich);
 	if (hog != REL_NO_ROUTE)
 		rel_hold_doom(h, hog, RAIL_GONE_HELD);
 }

@@ -435,10 +435,10 @@ static enum rel_place add_part(
 	if (place != PLACE_OK || whole == 0)
 		return place;
 	parts = node(r, whole)->n;
-	node(r, whole)->pkt_off = node(r, whole)->route; // the id
+	node(r, whole)->pkt_off = node(r, whole)->next_in; // the id
 	place = place_packet(r, g, whole, wait, may_go);
 	if (place != PLACE_OK) {
-		node(r, whole)->route = node(r, whole)->pkt_off;
+		node(r, whole)->next_in = node(r, whole)->pkt_off;
 		node(r, whole)->pkt_off = 0;
 		return place;
 	}

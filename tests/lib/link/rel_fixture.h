@@ -15,7 +15,10 @@
 #include "lib/link/rel.h"
 #include "lib/wire/rail.h"
 
-enum { FX_ROUTES = 4096, FX_SPARE = 256, FX_ITEMS = 512, FX_HANDLES = 1 << 16 };
+#ifndef FX_N_ROUTES
+#define FX_N_ROUTES 4096
+#endif
+enum { FX_ROUTES = FX_N_ROUTES, FX_SPARE = 256, FX_ITEMS = 512, FX_HANDLES = 1 << 16 };
 #define MS 1000000ull
 #define SEC 1000000000ull
 
