@@ -425,6 +425,10 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		on_done(w, ev->route);
 		break;
 	case REL_EV_EMPTY:
+		if (rule_of(w, h, ev->route_id) == NULL) {
+			count(w, W_frames_ignored, 1);
+			break;
+		}
 		count(w, W_routes_emptied, 1);
 		count(w, hop_reason_counter(W_ended_held, ev->reason), 1);
 		end_after(w, h, ev->route_id, ev->reason);

@@ -475,6 +475,44 @@ static void frames_of_the_other_mode_close_the_link(void **state)
 	pair_fini(&p);
 }
 
+// A peer that names ids of other transports' routes: whatever it says of them, they live.
+static void ends_of_foreign_routes_are_nobodys_business(void **state)
+{
+	static const uint8_t empty[] = {RAIL_EMPTY, 0, 0, 0, 0, 0, 0, 0, 1, RAIL_GONE_RULE};
+	static const uint8_t own[] = {RAIL_EMPTY, 0, 0, 0, 3, 0, 0, 0, 3, RAIL_GONE_RULE};
+	static const uint8_t gone[] = {RAIL_GONE, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, RAIL_GONE_HELD};
+	static const uint8_t pause[] = {RAIL_PAUSE, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	add_rule(&p, &p.b, 1, 0, TP + 1); // comes by another transport
+	add_rule(&p, &p.b, 2, HOP_B + 1, TP); // leaves by another hop
+	skip_notes(&p.b);
+	send_frames(&p, &p.a, empty, sizeof(empty));
+	send_frames(&p, &p.a, gone, sizeof(gone));
+	send_frames(&p, &p.a, pause, sizeof(pause));
+	deliver_all(&p.a, &p.b);
+	advance(&p, 3 * S_NS); // a pause would have ended it by now
+	while (hop_table_notes(p.b.w.hops, 0, &n, 1, NULL) == 1) {
+		assert_int_not_equal(n.kind, NOTE_RULE_END);
+		assert_int_not_equal(n.kind, NOTE_HOP_CLOSED);
+		assert_int_not_equal(n.kind, NOTE_ROUTE_PAUSE);
+	}
+	assert_int_equal(counter(&p.b, W_routes_emptied), 0);
+	assert_int_equal(counter(&p.b, W_routes_gone), 0);
+	assert_true(counter(&p.b, W_frames_ignored) > 0);
+	assert_true(hop_of(&p.b)->up);
+	// Its own route, named in the same way, does end.
+	assert_int_equal(rule_table_del(&p.b.rules, 1, RULE_GONE_DEL), 0);
+	add_rule(&p, &p.b, 3, 0, TP);
+	send_frames(&p, &p.a, own, sizeof(own));
+	deliver_all(&p.a, &p.b);
+	assert_true(next_note(&p.b, NOTE_RULE_END, &n));
+	assert_int_equal(n.id, 3);
+	pair_fini(&p);
+}
+
 static void a_ping_is_answered_with_the_round_trip(void **state)
 {
 	struct cmd_hop_ping c = {.h.cookie = 77, .hop = HOP_A};
@@ -615,6 +653,7 @@ int main(void)
 		cmocka_unit_test(a_peer_that_comes_back_with_a_smaller_window_gets_it),
 		cmocka_unit_test(a_rekey_loses_and_resets_nothing),
 		cmocka_unit_test(frames_of_the_other_mode_close_the_link),
+		cmocka_unit_test(ends_of_foreign_routes_are_nobodys_business),
 		cmocka_unit_test(a_ping_is_answered_with_the_round_trip),
 		cmocka_unit_test(congestion_control_is_what_the_hop_was_made_with),
 		cmocka_unit_test(two_pings_at_once_have_two_answers),
