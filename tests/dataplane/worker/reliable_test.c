@@ -23,7 +23,7 @@ enum {
 	PAIRS = 2, // A - B - C
 	HOPS = 2 * PAIRS,
 	IDX = 1 << NODE_RULE_BITS,
-	EDGE_IN = IDX | 1, // forward, at A
+	EDGE_IN = IDX | 1, // forward, at A; later routes have the next three indices, and so on
 	TRANSIT = IDX | 2, // at B
 	EDGE_OUT = IDX | 3, // consume, at C
 	PATIENCE_S = 60,
@@ -36,6 +36,8 @@ struct chain {
 	unsigned n_lost;
 	bool steady; // all arrive by one queue, so in order
 	uint64_t rng;
+	uint32_t route; // 3 times the number of routes before
+	unsigned n_rekeys;
 	// what came out
 	uint32_t n_up;
 	uint32_t next; // number of the next packet
@@ -100,7 +102,7 @@ static void on_note(struct chain *c, const struct dp_note *n)
 		break;
 	case NOTE_RULE_END:
 		c->n_ended++;
-		c->reason[n->id % IDX] = n->value;
+		c->reason[(n->id % IDX - 1) % 3 + 1] = n->value; // by place in its route
 		rule_table_del(&c->n.rules, n->id, RULE_GONE_PEER);
 		break;
 	case NOTE_RULE_CLOSE:
@@ -185,7 +187,10 @@ static void read_up(struct chain *c)
 		const uint8_t *p = buf + sizeof(rec);
 
 		memcpy(&rec, buf, sizeof(rec));
-		assert_int_equal(rec.id, EDGE_OUT);
+		if (rec.id != EDGE_OUT + c->route) { // last words of a route before
+			assert_int_not_equal(route_hdr_type(p), ROUTE_DATA);
+			continue;
+		}
 		assert_int_equal(route_hdr_packet_len(p), (unsigned)len - sizeof(rec));
 		if (route_hdr_type(p) == ROUTE_CLOSE) {
 			c->got_close = true;
@@ -226,7 +231,7 @@ static void send_packet(struct chain *c, uint8_t type, uint32_t number, uint16_t
 	memset(p + ROUTE_HDR_LEN, (int)number, len);
 	if (len >= 4)
 		be32_put(p + ROUTE_HDR_LEN, number);
-	node_down_route(&c->n, 0, EDGE_IN, p, ROUTE_HDR_LEN + (uint32_t)len);
+	node_down_route(&c->n, 0, EDGE_IN + c->route, p, ROUTE_HDR_LEN + (uint32_t)len);
 }
 
 static uint64_t held(const struct chain *c)
@@ -279,6 +284,15 @@ static void make_hop(struct chain *c, unsigned i, uint8_t mode)
 	assert_int_equal(hop_table_add(c->n.hops, &hop, clock_mono_ns(), &owner), 0);
 }
 
+static void add_route(struct chain *c)
+{
+	uint32_t r = c->route;
+
+	node_rule(&c->n, EDGE_IN + r, RULE_FORWARD, TRANSIT + r, c->hop[0], RULE_IN_LOCAL);
+	node_rule(&c->n, TRANSIT + r, RULE_INTERMEDIARY, EDGE_OUT + r, c->hop[2], c->tp[1]);
+	node_rule(&c->n, EDGE_OUT + r, RULE_CONSUME, 0, 0, c->tp[3]);
+}
+
 static void chain_open(struct chain *c, const struct node_conf *conf, const uint8_t mode[PAIRS])
 {
 	struct cmd_adj_set adj = {.adj = 1u << DPMSG_HANDLE_BITS | 1, .mtu = NODE_MTU, .usable = 1};
@@ -298,9 +312,7 @@ static void chain_open(struct chain *c, const struct node_conf *conf, const uint
 	assert_int_equal(adj_set(c->n.adjs, &adj), 0);
 	for (unsigned i = 0; i < HOPS; i++)
 		make_hop(c, i, mode[i / 2]);
-	node_rule(&c->n, EDGE_IN, RULE_FORWARD, TRANSIT, c->hop[0], RULE_IN_LOCAL);
-	node_rule(&c->n, TRANSIT, RULE_INTERMEDIARY, EDGE_OUT, c->hop[2], c->tp[1]);
-	node_rule(&c->n, EDGE_OUT, RULE_CONSUME, 0, 0, c->tp[3]);
+	add_route(c);
 	for (unsigned i = 0; i < 100; i++) // the responders' keys are confirmed by probes
 		turn(c);
 }
@@ -546,6 +558,137 @@ static void what_waits_at_the_end_is_given_back(void **state)
 	c.n.rules.ending = NULL;
 	c.n.rules.freed = NULL;
 	node_drop(&c.n);
+}
+
+// ---- anything, in any order, against what has to come of it ----
+
+enum { RANDOM_ROUTES = 12, REKEYS_MAX = 40 };
+
+// Fresh keys at both ends of a link, as a re-key leaves them, or a handshake with a lost state.
+static void new_keys(struct chain *c, unsigned pair, uint32_t flags)
+{
+	uint32_t serial = ++c->n_rekeys;
+
+	for (unsigned side = 2; side-- > 0;) { // the responder first
+		unsigned i = 2 * pair + side;
+		struct cmd_hop_rekey k = {.hop = c->hop[i],
+			.flags = flags,
+			.instance_local = flags != 0 ? serial + 1 : 1};
+
+		k.keys.rx_index = serial << 16 | (0x20 + serial * HOPS + i);
+		k.keys.tx_index = serial << 16 | (0x20 + serial * HOPS + (i ^ 1));
+		memset(k.keys.rx_key, (int)(0x40 + serial * HOPS + i), 32);
+		memset(k.keys.tx_key, (int)(0x40 + serial * HOPS + (i ^ 1)), 32);
+		k.keys.cipher = (uint8_t)c->n.conf.cipher;
+		k.keys.initiator = side == 0;
+		assert_int_equal(hop_table_rekey(c->n.hops, &k, clock_mono_ns()), 0);
+	}
+	turn(c);
+}
+
+// Sends on the present route, with anything between that must not be noticed. Returns how many.
+static uint32_t random_traffic(struct chain *c)
+{
+	uint32_t sent = 0;
+
+	for (unsigned op = 0; op < 20; op++) {
+		switch (dice(c, 5)) {
+		case 0:
+			if (c->n_rekeys < REKEYS_MAX)
+				new_keys(c, dice(c, PAIRS), 0);
+			break;
+		case 1:
+			c->deaf = !c->deaf;
+			break;
+		default:
+			for (uint32_t n = dice(c, 20); n > 0; n--)
+				send_packet(c, ROUTE_DATA, sent++, (uint16_t)(4 + dice(c, 3000)));
+		}
+		for (unsigned k = dice(c, 8); k > 0; k--)
+			turn(c);
+	}
+	c->deaf = false;
+	return sent;
+}
+
+static void all_rules_go(struct chain *c, enum rule_gone why)
+{
+	for (uint32_t id = EDGE_IN; id <= EDGE_OUT; id++)
+		rule_table_del(&c->n.rules, id + c->route, why);
+}
+
+static void one_random_route(struct chain *c, bool whole)
+{
+	uint32_t sent = random_traffic(c);
+	unsigned resets = c->n_resets;
+
+	switch (dice(c, 4)) {
+	case 0: // a hole: what came is a beginning of what was sent, and nothing comes after
+		if (c->n_rekeys < REKEYS_MAX) {
+			new_keys(c, dice(c, PAIRS), HOP_RESET);
+			UNTIL(c, !whole || c->n_resets > resets);
+			all_rules_go(c, RULE_GONE_RESET);
+			break;
+		}
+		// fall through
+	case 1:
+		rule_table_del(&c->n.rules, TRANSIT + c->route, RULE_GONE_DEL);
+		UNTIL(c, held(c) == 0);
+		all_rules_go(c, RULE_GONE_DEL);
+		break;
+	default: // all of it, then the Close
+		send_packet(c, ROUTE_CLOSE, 0, 1);
+		if (whole) {
+			UNTIL(c, c->got_close);
+			assert_int_equal(c->n_up, sent);
+		}
+		UNTIL(c, held(c) == 0);
+		assert_true(c->n_up <= sent);
+		all_rules_go(c, RULE_GONE_DEL);
+	}
+	UNTIL(c, held(c) == 0);
+	assert_true(c->n_up <= sent);
+	for (unsigned i = 0; i < 50; i++)
+		turn(c);
+	c->n_up = c->next = 0;
+	c->got_close = c->got_error = false;
+	c->route += 3;
+}
+
+static void random_routes(uint64_t seed)
+{
+	struct node_conf conf = {
+		.workers = 1 + (unsigned)(seed % 3), .cipher = AEAD_NONE, .rel_bufs = 4096};
+	uint8_t mode[PAIRS];
+	struct chain c;
+	bool whole = true;
+
+	for (unsigned i = 0; i < PAIRS; i++) {
+		mode[i] = (seed >> (2 + i) & 1) != 0 ? HOP_MODE_DATAGRAM : HOP_MODE_RELIABLE;
+		whole &= mode[i] == HOP_MODE_RELIABLE;
+	}
+	print_message("seed %lu: %u workers, %s\n", (unsigned long)seed, conf.workers,
+		whole ? "reliable" : "with a link in datagram mode");
+	chain_open(&c, &conf, mode);
+	c.rng ^= seed * 0x9e3779b97f4a7c15ull;
+	c.lose = whole ? dice(&c, 40) : 0;
+	c.steady = c.lossy = !whole;
+	for (unsigned i = 0; i < RANDOM_ROUTES; i++) {
+		if (i > 0)
+			add_route(&c);
+		one_random_route(&c, whole);
+	}
+	chain_close(&c);
+}
+
+static void routes_come_and_go_as_they_should(void **state)
+{
+	const char *one = getenv("SKYRAIL_TEST_SEED");
+
+	for (uint64_t seed = 0; one == NULL && seed < 24; seed++)
+		random_routes(seed);
+	if (one != NULL)
+		random_routes(strtoull(one, NULL, 10));
 }
 
 // ---- threads ----
@@ -800,6 +943,7 @@ int main(void)
 		cmocka_unit_test(what_is_held_has_a_limit),
 		cmocka_unit_test(a_close_waits_for_all_acks),
 		cmocka_unit_test(a_rule_that_is_removed_keeps_its_slot_until_all_is_over),
+		cmocka_unit_test(routes_come_and_go_as_they_should),
 		cmocka_unit_test(what_waits_at_the_end_is_given_back),
 		cmocka_unit_test(workers_in_threads_deliver_while_rules_change),
 		cmocka_unit_test(hops_that_move_deliver_in_order),
