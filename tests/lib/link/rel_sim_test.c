@@ -269,7 +269,7 @@ static void lost_pauses_and_resumes_hold_nobody_up_for_ever(void **state)
 		c.n_nodes = 3;
 		c.n_routes = 2;
 		c.one_way = true;
-		c.packets = 400;
+		c.packets = 800;
 		c.len_min = c.len_max = 1300;
 		c.slow_nth = 2; // route 0
 		c.slow_gap_ns = 5 * MS;
