@@ -10,6 +10,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -174,15 +175,34 @@ static void on_neigh_answer(struct neigh *n, const struct nlmsghdr *h, void *arg
 		nud_apply(p, &e);
 }
 
+static int route_ask(struct neigh *n, struct neigh_way *p)
+{
+	uint8_t buf[NEIGH_NL_BUF] __attribute__((aligned(8)));
+
+	return ask(
+		n, neigh_nl_route_get(buf, p->pub.dst_ip, p->scope, ++n->seq), on_route_answer, p);
+}
+
+// The interface may have been deleted, and made again with another number.
+static bool scope_is_another(struct neigh_way *p)
+{
+	int32_t now = p->scope_if[0] != '\0' ? (int32_t)if_nametoindex(p->scope_if) : 0;
+
+	if (now == 0 || now == p->scope)
+		return false;
+	p->scope = now;
+	return true;
+}
+
 // Ask the kernel for everything about a path, and see whether that is news.
 void neigh_way_ask(struct neigh *n, struct neigh_way *p)
 {
 	uint8_t buf[NEIGH_NL_BUF] __attribute__((aligned(8)));
 	struct neigh_path was = p->pub;
-	int rc;
+	int rc = route_ask(n, p);
 
-	rc = ask(n, neigh_nl_route_get(buf, p->pub.dst_ip, p->key.scope, ++n->seq), on_route_answer,
-		p);
+	if (rc != 0 && scope_is_another(p))
+		rc = route_ask(n, p);
 	if (rc != 0)
 		neigh_no_way(p, NEIGH_NO_ROUTE);
 	if (p->pub.state == NEIGH_RESOLVING) {
@@ -406,6 +426,9 @@ struct neigh_ref *neigh_resolve(
 		}
 		p->owner = n;
 		p->key = key;
+		p->scope = key.scope;
+		if (key.scope != 0)
+			snprintf(p->scope_if, sizeof(p->scope_if), "%s", scope_if);
 		memcpy(p->pub.dst_ip, dst, 16);
 		p->told = p->pub;
 		p->next = n->paths;

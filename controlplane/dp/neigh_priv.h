@@ -7,6 +7,8 @@
 #include "controlplane/dp/neigh_nl.h"
 #include "lib/base/htab.h"
 
+#include <net/if.h>
+
 struct neigh_port {
 	bool used;
 	struct evt_port e;
@@ -21,6 +23,8 @@ struct neigh_way_key {
 struct neigh_way {
 	struct neigh_path pub;
 	struct neigh_way_key key;
+	char scope_if[IF_NAMESIZE]; // "": any interface
+	int32_t scope; // the one of that name now
 	struct neigh *owner;
 	struct neigh_ref *refs;
 	struct neigh_ref *walk; // the one to be told next
