@@ -44,15 +44,33 @@ void ctl_stats_open(struct ctl *c)
 	}
 }
 
+static bool port_came_back(struct ctl *c, unsigned i, const char *name)
+{
+	char err[PORT_ERR_MAX];
+
+	switch (port_again(c->k.ports, i, c->k.reclaim, c->now_ns, err)) {
+	case PORT_AGAIN_DONE:
+		log_notice("port=%s opened again: its interface is another one", name);
+		return true;
+	case PORT_AGAIN_FAILED:
+		log_err("can't open again, will try on: %s", err);
+		return false;
+	default:
+		return false;
+	}
+}
+
 static void ports(struct ctl *c)
 {
 	for (unsigned i = 0; i < port_set_n(c->k.ports); i++) {
 		struct evt_port e, was;
+		bool back;
 
 		port_show(c->k.ports, i, &was);
 		if (i < c->k.region->stats->n_ports)
 			port_stats(c->k.ports, i, stats_port(c->k.region->stats, i));
-		if (!port_poll(c->k.ports, i))
+		back = port_came_back(c, i, was.name);
+		if (!port_poll(c->k.ports, i) && !back)
 			continue;
 		port_show(c->k.ports, i, &e);
 		if (memcmp(was.mac, e.mac, sizeof(e.mac)) != 0) {

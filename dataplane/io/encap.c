@@ -315,6 +315,12 @@ void tx_flush(struct wctx *w, uint16_t port)
 		t->n = 0;
 		return;
 	}
+	if (unlikely(w->away >> port & 1)) {
+		count(w, W_drop_tx_away, t->n);
+		rte_pktmbuf_free_bulk(t->m, t->n);
+		t->n = 0;
+		return;
+	}
 	sent = rte_eth_tx_burst(port, t->queue, t->m, t->n);
 	if (unlikely(sent < t->n)) {
 		for (unsigned i = sent; i < t->n; i++)

@@ -106,5 +106,5 @@ void encap(struct wctx *w, uint32_t adj, struct rte_mbuf *m, uint16_t src_port, 
 // worker.
 void tx_frame(struct wctx *w, uint16_t port, struct rte_mbuf *m);
 // [worker] Give the port what w->tx[port] holds (or hand it to the worker that owns the queue);
-// counts tx_frames, tx_bytes, drop_tx_full.
+// counts tx_frames, tx_bytes, drop_tx_full, drop_tx_away.
 void tx_flush(struct wctx *w, uint16_t port);

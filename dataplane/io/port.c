@@ -128,6 +128,7 @@ enum {
 	SMALL_PAGE = 4096,
 	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
 };
+#define PACKET_CAPS (1ull << 13) // CAP_NET_RAW
 
 size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers)
 {
@@ -239,7 +240,7 @@ uint64_t port_set_caps(const struct port_set *s)
 	for (unsigned i = 0; i < s->n_all; i++) {
 		const struct port *p = &s->p[i];
 
-		caps |= p->driver->xdp ? XDP_CAPS_CLOSE : 0;
+		caps |= p->driver->xdp ? XDP_CAPS : p->kernel_backed ? PACKET_CAPS : 0;
 		// its driver takes the interface down before it closes it
 		if (strncmp(p->device, "net_tap", strlen("net_tap")) == 0)
 			caps |= 1ull << CAP_NET_ADMIN;
@@ -269,6 +270,7 @@ void port_set_bind(const struct port_set *s, struct wctx *w)
 {
 	w->pool = s->worker_pool[w->id];
 	w->n_rxq = 0;
+	w->ports_away = &s->away;
 	for (unsigned i = 0; i < s->n_all; i++) {
 		const struct port *p = &s->p[i];
 		struct tx_array *tx = &w->tx[p->id];
@@ -318,14 +320,14 @@ bool port_poll(struct port_set *s, unsigned i)
 	uint8_t mac[6];
 
 	memcpy(mac, p->mac, sizeof(mac));
-	if (rte_eth_link_get_nowait(p->id, &link) == 0) {
+	if (p->started && rte_eth_link_get_nowait(p->id, &link) == 0) {
 		up = link.link_status == RTE_ETH_LINK_UP;
 		if (link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
 			speed = link.link_speed;
 	}
 	// these drivers tell what they assume, the kernel knows
 	if (p->kernel_backed)
-		up = if_running(p->kernel_dev);
+		up = p->ifindex != 0 && if_running(p->kernel_dev);
 	if (p->kernel_backed && p->exception == PORT_KERNEL_COPY)
 		if_mac(p->kernel_dev, mac);
 	if (up == p->link_up && speed == p->speed_mbps && memcmp(mac, p->mac, sizeof(mac)) == 0)
@@ -339,23 +341,27 @@ bool port_poll(struct port_set *s, unsigned i)
 	return true;
 }
 
-void port_stats(const struct port_set *s, unsigned i, struct stats_port *out)
+void port_stats(struct port_set *s, unsigned i, struct stats_port *out)
 {
-	const struct port *p = &s->p[i];
+	struct port *p = &s->p[i];
 	struct rte_eth_stats st;
+	uint64_t now[P_COUNT] = {0};
 
-	if (rte_eth_stats_get(p->id, &st) != 0)
+	if (!p->started || rte_eth_stats_get(p->id, &st) != 0)
 		return;
 	for (unsigned k = 0; k < p->n_xdp_sockets; k++)
 		st.imissed += xdp_ring_full(p->xdp_socket[k]);
-#define PUT(k, v) atomic_store_explicit(&out->c[k], v, memory_order_relaxed)
-	PUT(P_port_rx_frames, st.ipackets);
-	PUT(P_port_tx_frames, st.opackets);
-	PUT(P_port_rx_bytes, st.ibytes);
-	PUT(P_port_tx_bytes, st.obytes);
-	PUT(P_port_rx_missed, st.imissed);
-	PUT(P_port_rx_errors, st.ierrors);
-	PUT(P_port_tx_errors, st.oerrors);
-	PUT(P_port_rx_nombuf, st.rx_nombuf);
-#undef PUT
+	now[P_port_rx_frames] = st.ipackets;
+	now[P_port_tx_frames] = st.opackets;
+	now[P_port_rx_bytes] = st.ibytes;
+	now[P_port_tx_bytes] = st.obytes;
+	now[P_port_rx_missed] = st.imissed;
+	now[P_port_rx_errors] = st.ierrors;
+	now[P_port_tx_errors] = st.oerrors;
+	now[P_port_rx_nombuf] = st.rx_nombuf;
+	for (unsigned k = 0; k < P_COUNT; k++) {
+		p->total[k] += now[k] >= p->counted[k] ? now[k] - p->counted[k] : now[k];
+		p->counted[k] = now[k];
+		atomic_store_explicit(&out->c[k], p->total[k], memory_order_relaxed);
+	}
 }

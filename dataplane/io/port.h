@@ -4,6 +4,7 @@
 // always one segment. Everything is [main]; workers see only what port_set_bind() wrote to them.
 #pragma once
 
+#include "dataplane/rule/reclaim.h"
 #include "dataplane/worker/wctx.h"
 #include "lib/shm/dpmsg.h"
 #include "lib/shm/stats.h"
@@ -55,7 +56,8 @@ unsigned port_mtu_guess(const struct port_ask *ask);
 // the result.
 struct port_set *port_set_open(const struct port_ask *asks, unsigned n, unsigned n_workers,
 	const int *sockets, char err[PORT_ERR_MAX]);
-// Capabilities that the ports need from now on until they are closed, a bit for each CAP_*.
+// Capabilities that the ports need from now on, for port_again() and to be closed; a bit for each
+// CAP_*.
 uint64_t port_set_caps(const struct port_set *s);
 // Stops and closes the devices and frees the pools; workers have stopped and gave all mbufs back.
 void port_set_close(struct port_set *s);
@@ -75,8 +77,16 @@ const char *port_lacks(const struct port_set *s, unsigned i); // "" if nothing
 // Look at link state and, where the kernel owns the interface, at the address of port i; true when
 // something that EVT_PORT tells has changed.
 bool port_poll(struct port_set *s, unsigned i);
-// The device's own counters into the statistics block of port i.
-void port_stats(const struct port_set *s, unsigned i, struct stats_port *out);
+// Open port i again when its device died and may be had again: a kernel interface that was deleted
+// and made, a memif client whose server ended. Workers leave the port alone meanwhile (ports_away),
+// for as long as that fails, which is told once. To be called every now and then. Never blocks but
+// for the opening.
+enum port_again { PORT_AGAIN_NOT, PORT_AGAIN_DONE, PORT_AGAIN_FAILED };
+enum port_again port_again(
+	struct port_set *s, unsigned i, struct reclaim *r, uint64_t now_ns, char err[PORT_ERR_MAX]);
+// The device's own counters into the statistics block of port i; they go on where a device begins
+// anew (memif, with each peer).
+void port_stats(struct port_set *s, unsigned i, struct stats_port *out);
 // DPDK number -> known? For commands that name a port.
 bool port_known(const struct port_set *s, uint16_t dpdk_port);
 

@@ -6,6 +6,7 @@
 #include "dataplane/io/port_priv.h"
 
 #include "lib/base/err.h"
+#include "lib/shm/region.h"
 
 #include <rte_dev.h>
 #include <rte_ethdev.h>
@@ -149,6 +150,32 @@ static int xdp_prepare(
 	return 0;
 }
 
+static bool memif_serves(const char *device)
+{
+	char role[8];
+
+	return port_device_arg(device, "role", role, sizeof(role)) &&
+	       (strcmp(role, "server") == 0 || strcmp(role, "master") == 0);
+}
+
+bool port_is_memif_client(const struct port *p)
+{
+	return strcmp(p->driver->name, "net_memif") == 0 && !memif_serves(p->device);
+}
+
+// The driver leaves its socket behind when killed, and then finds it in its way. A live one is its
+// affair: several ports of ours may share it.
+static void memif_make_room(const char *device)
+{
+	char abstract[4], path[PORT_DEVICE_LEN];
+
+	if (memif_serves(device) &&
+		port_device_arg(device, "socket-abstract", abstract, sizeof(abstract)) &&
+		strcmp(abstract, "no") == 0 &&
+		port_device_arg(device, "socket", path, sizeof(path)))
+		region_stale_remove(path);
+}
+
 static int find(struct opener *o, struct port *p, const struct port_ask *ask)
 {
 	char args[256], why[DPMSG_TEXT_LEN + 64] = "";
@@ -156,6 +183,9 @@ static int find(struct opener *o, struct port *p, const struct port_ask *ask)
 	int rc;
 
 	p->driver = driver_of(ask->device);
+	p->ask_exception = ask->exception;
+	p->ask_queues = ask->queues;
+	snprintf(p->ask_if, sizeof(p->ask_if), "%s", ask->kernel_if);
 	p->udp = (struct xdp_range){.port = ask->udp_port, .n = ask->udp_ports};
 	snprintf(p->name, sizeof(p->name), "%s", ask->name);
 	snprintf(p->device, sizeof(p->device), "%s", ask->device);
@@ -177,6 +207,8 @@ static int find(struct opener *o, struct port *p, const struct port_ask *ask)
 		if (rc < 0)
 			return rc;
 	}
+	if (strcmp(p->driver->name, "net_memif") == 0)
+		memif_make_room(ask->device);
 	probe_args(p, ask, o->n_workers, args, sizeof(args));
 	rc = rte_dev_probe(args);
 	if (rc < 0 || rte_eth_dev_get_port_by_name(p->dev_name, &p->id) != 0) {
@@ -389,10 +421,16 @@ static int start(struct opener *o, unsigned i)
 		return fail(o, rc, "port %s: device %s refuses its queues: %s", p->name, p->device,
 			strerror(-rc));
 	rc = rte_eth_dev_start(p->id);
+	if (rc < 0 && port_is_memif_client(p)) { // nobody serves yet: port_again() dials
+		atomic_fetch_or_explicit(&o->s->away, 1u << p->id, memory_order_relaxed);
+		return 0;
+	}
 	if (rc < 0)
 		return fail(o, rc, "port %s: device %s does not start: %s", p->name, p->device,
 			strerror(-rc));
 	p->started = true;
+	if (p->kernel_backed)
+		p->ifindex = if_nametoindex(p->kernel_dev);
 	return p->xdp ? xdp_start(o, p) : 0;
 }
 
@@ -514,6 +552,58 @@ static void device_close(struct port *p)
 	// what we made we also remove, so that its name is free again
 	if (rte_eth_dev_info_get(p->id, &info) == 0 && info.device != NULL)
 		rte_dev_remove(info.device);
+}
+
+// Found again under the same number, with as many queues: workers know it by these.
+static int open_as_before(struct opener *o, unsigned i, const struct port *old)
+{
+	struct port *p = &o->s->p[i];
+	const struct port_ask ask = {.name = old->name,
+		.device = old->device,
+		.kernel_if = old->ask_if,
+		.tap = "",
+		.queues = old->ask_queues,
+		.mtu = old->mtu, // buffers are made for that
+		.udp_port = old->udp.port,
+		.udp_ports = old->udp.n,
+		.exception = old->ask_exception};
+	int rc = find(o, p, &ask);
+
+	if (rc == 0 && p->id != old->id)
+		rc = fail(o, -EBUSY, "port %s: another device has taken its number", p->name);
+	if (rc == 0)
+		rc = configure(o, p, &ask);
+	if (rc == 0 && (p->n_rxq != old->n_rxq || p->n_txq != old->n_txq))
+		rc = fail(o, -ENOTSUP, "port %s: %s has other queues than before", p->name,
+			p->kernel_dev);
+	return rc == 0 ? start(o, i) : rc;
+}
+
+int port_reopen(struct port_set *s, unsigned i, char err[PORT_ERR_MAX])
+{
+	struct opener o = {.s = s, .n_workers = s->n_workers, .err = err};
+	struct port *p = &s->p[i], old;
+	int rc;
+
+	if (p->started)
+		rte_eth_dev_stop(p->id);
+	device_close(p);
+	p->started = p->probed = p->xdp = false;
+	p->n_xdp_sockets = 0;
+	p->ifindex = 0;
+	memset(p->counted, 0, sizeof(p->counted));
+	old = *p;
+	memset(p->lacks, 0, sizeof(p->lacks));
+	rc = open_as_before(&o, i, &old);
+	if (rc == 0) {
+		p->mtu = old.mtu;
+		return 0;
+	}
+	if (p->started)
+		rte_eth_dev_stop(p->id);
+	device_close(p);
+	*p = old;
+	return rc;
 }
 
 void port_set_close(struct port_set *s)

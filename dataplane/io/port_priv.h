@@ -52,6 +52,16 @@ struct port {
 	unsigned n_xdp_sockets;
 	uint32_t speed_mbps;
 	int socket;
+	char ask_if[IFNAMSIZ]; // kernel_if, exception and mtu of the ask
+	enum port_exception ask_exception;
+	unsigned ask_queues;
+	unsigned ifindex; // of kernel_dev as opened, 0: it has gone since
+	bool leaving; // workers are being waited for,
+	uint64_t token; // ... with this
+	uint64_t again_ns; // not before
+	bool again_failed; // and that was told
+	uint64_t counted[P_COUNT]; // what the device said last
+	uint64_t total[P_COUNT]; // of all its beginnings
 };
 
 struct port_set {
@@ -59,6 +69,7 @@ struct port_set {
 	unsigned n;
 	unsigned n_all;
 	unsigned n_workers;
+	_Atomic uint32_t away; // ports that workers must not touch, a bit each
 	struct rte_mempool *pool[PORT_POOLS_MAX];
 	int pool_socket[PORT_POOLS_MAX];
 	unsigned n_pools;
@@ -73,6 +84,11 @@ bool port_device_arg(const char *device, const char *key, char *out, size_t cap)
 // Bytes for a frame of that many bytes of IP, with what devices deliver around it. A multiple of
 // 256.
 unsigned port_frame_room(unsigned mtu);
+// Close what is left of port i and open it as it was asked for, under the same number, with as many
+// queues. 0, or -errno with a line in err; it is closed then, and may be tried again.
+int port_reopen(struct port_set *s, unsigned i, char err[PORT_ERR_MAX]);
+// A memif port that dials: its driver does so once only.
+bool port_is_memif_client(const struct port *p);
 int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, const int *sockets);
 // The worker that polls queue q of the port at place i.
 unsigned port_rx_worker(const struct port_set *s, unsigned i, unsigned q);

@@ -16,6 +16,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -237,36 +238,75 @@ int xdp_arm_again(int map_fd, struct xdp_range ours, const uint8_t mac[6])
 	return bpf_map_update_elem(map_fd, &key, &conf, BPF_ANY) < 0 ? -errno : 0;
 }
 
+// The next of our own descriptors, or -1.
+static int fd_next(DIR *dir)
+{
+	const struct dirent *e;
+
+	do
+		e = dir != NULL ? readdir(dir) : NULL;
+	while (e != NULL && e->d_name[0] == '.');
+	return e != NULL ? atoi(e->d_name) : -1;
+}
+
+// The driver has the map open; to ask for it by its id would take another right. The youngest one
+// is that of the program loaded last.
+static int conf_map_open(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	uint32_t youngest = 0;
+	int best = -1, fd;
+
+	while ((fd = fd_next(dir)) >= 0) {
+		char path[32], kind[32] = "";
+		struct bpf_map_info info = {0};
+		uint32_t len = sizeof(info);
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, kind, sizeof(kind) - 1) < 0 ||
+			strcmp(kind, "anon_inode:bpf-map") != 0)
+			continue;
+		if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.id > youngest &&
+			strcmp(info.name, XDP_CONF_MAP) == 0 &&
+			info.value_size == sizeof(struct xdp_conf)) {
+			youngest = info.id;
+			best = fd;
+		}
+	}
+	if (best >= 0)
+		best = fcntl(best, F_DUPFD_CLOEXEC, 0);
+	if (dir != NULL)
+		closedir(dir);
+	return best >= 0 ? best : -ENOENT;
+}
+
 int xdp_arm(const char *ifname, struct xdp_range ours, const uint8_t mac[6], bool *native)
 {
-	struct attached a;
-	int rc = attached_find(if_nametoindex(ifname), &a);
+	LIBBPF_OPTS(bpf_xdp_query_opts, q);
+	int rc = bpf_xdp_query((int)if_nametoindex(ifname), 0, &q);
+	int fd = rc < 0 ? rc : conf_map_open();
 
-	if (rc < 0)
-		return rc;
-	*native = a.native;
-	rc = a.ours ? xdp_arm_again(a.conf_fd, ours, mac) : -ENOENT;
-	if (rc == 0) {
-		rc = a.conf_fd;
-		a.conf_fd = -1;
-	}
-	attached_close(&a);
+	if (fd < 0)
+		return fd;
+	*native = q.drv_prog_id != 0;
+	rc = q.drv_prog_id != 0 || q.skb_prog_id != 0 ? xdp_arm_again(fd, ours, mac) : -ENOENT;
+	if (rc == 0)
+		return fd;
+	close(fd);
 	return rc;
 }
 
 unsigned xdp_sockets(int *fds, unsigned cap)
 {
 	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *e;
 	unsigned n = 0;
+	int fd;
 
-	while (dir != NULL && n < cap && (e = readdir(dir)) != NULL) {
-		int fd = atoi(e->d_name), domain = 0;
+	while (n < cap && (fd = fd_next(dir)) >= 0) {
+		int domain = 0;
 		socklen_t len = sizeof(domain);
 
-		if (e->d_name[0] != '.' &&
-			getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-			domain == AF_XDP)
+		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_XDP)
 			fds[n++] = fd;
 	}
 	if (dir != NULL)

@@ -4,9 +4,10 @@
 // else's program is there, take away what a killed data plane left, arm the program, count the
 // interface's queues and the frames that its sockets had no room for. All [main].
 //
-// Capabilities: opening takes CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF (or CAP_SYS_ADMIN) and, to look
-// at programs and maps by their ids, CAP_SYS_ADMIN; running takes none, since the map stays open;
-// XDP_CAPS_CLOSE is what the driver needs to take the program off.
+// Capabilities: the first opening may have to look at a program by its id, which takes
+// CAP_SYS_ADMIN. From then on XDP_CAPS do: to load and attach the program, to make sockets, to lock
+// their memory, should the interface have to be opened again; and, to take the program off at the
+// end, CAP_NET_ADMIN.
 #pragma once
 
 #include "dataplane/io/xdp_match.h"
@@ -16,11 +17,13 @@
 
 enum {
 	XDP_WHY_MAX = 192,
-	XDP_CAPS_CLOSE = 1 << 12, // CAP_NET_ADMIN
 	// Descriptors of a queue. The driver gives the kernel 2048 buffers whatever it is asked
 	// for, and a worker that had its processor taken wants room for each of them.
 	XDP_RING_LEN = 2048,
 };
+
+// CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_BPF
+#define XDP_CAPS (1ull << 12 | 1ull << 13 | 1ull << 14 | 1ull << 39)
 
 // UDP ports [port, port + n).
 struct xdp_range {

@@ -104,6 +104,7 @@ struct wctx {
 	struct aead_ctx *aead; // scratch of the ciphers
 	struct handoff *handoff;
 	struct uplink *uplink;
+	uint32_t away; // ports not to be touched in this turn, a bit each
 
 	// -- hops with packets waiting to be sealed in this turn --
 	struct hop *tx_pending;
@@ -118,6 +119,7 @@ struct wctx {
 	uint64_t tsc_hz;
 	struct rx_queue rxq[DPMSG_MAX_PORTS * 2];
 	uint16_t n_rxq;
+	const _Atomic uint32_t *ports_away; // shared, main's; NULL: none ever
 	uint16_t udp_port; // ours, host order
 	int16_t socket;
 	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* or PORT_IS_TAP, by port

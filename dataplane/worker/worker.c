@@ -443,11 +443,15 @@ void worker_sync_clock(struct wctx *w, const struct wctx *before)
 static bool turn(struct worker *k)
 {
 	struct wctx *w = &k->w;
-	unsigned work = hop_commands(w);
+	unsigned work;
 	uint64_t cycles;
 
+	if (w->ports_away != NULL) // pairs with port_again(), by way of a grace period
+		w->away = atomic_load_explicit(w->ports_away, memory_order_relaxed);
+	work = hop_commands(w);
 	for (uint16_t i = 0; i < w->n_rxq; i++)
-		work += rx_queue_stage(k, &w->rxq[i]);
+		if (likely((w->away >> w->rxq[i].port & 1) == 0))
+			work += rx_queue_stage(k, &w->rxq[i]);
 	forward_flush(w);
 	if (w->n_workers > 1)
 		work += handoff_stage(w);

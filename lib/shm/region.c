@@ -213,25 +213,26 @@ static int address_of(const char *path, struct sockaddr_un *sa)
 	return 0;
 }
 
-// Remove the socket of a process that is gone; -EADDRINUSE when somebody answers there, or when it
-// is no socket at all.
-static int stale_remove(const struct sockaddr_un *sa)
+int region_stale_remove(const char *path)
 {
+	struct sockaddr_un sa;
 	struct stat st;
-	int fd, err;
+	int fd, err = address_of(path, &sa);
 
-	if (lstat(sa->sun_path, &st) < 0)
+	if (err < 0)
+		return err;
+	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EADDRINUSE;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	err = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 ? 0 : errno;
+	err = connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno;
 	close(fd);
 	if (err != ECONNREFUSED)
 		return -EADDRINUSE;
-	return unlink(sa->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
+	return unlink(path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
 int region_listen(const char *path)
@@ -242,7 +243,7 @@ int region_listen(const char *path)
 	int fd;
 
 	if (err == 0)
-		err = stale_remove(&sa);
+		err = region_stale_remove(path);
 	if (err < 0)
 		return err;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -109,6 +109,9 @@ int region_create(struct region *r, const struct region_conf *conf, uint64_t epo
 void region_repair(struct region *r, const struct region_conf *conf);
 // Listen on path (mode 0660; a stale socket of a dead process is replaced); descriptor or -errno.
 int region_listen(const char *path);
+// Remove the SOCK_SEQPACKET socket of a process that is gone. 0, also when there is none;
+// -EADDRINUSE when somebody answers there, or when it is no socket at all; -errno.
+int region_stale_remove(const char *path);
 // Answer one accepted connection's request. `control_busy`: a control plane is attached. `uid`:
 // whom besides root and ourselves to serve with the rings (-1: nobody). Returns the REGION_ASK_*
 // served or -errno (the client was told). The caller keeps or closes the connection.

@@ -9,8 +9,12 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -94,6 +98,68 @@ static void queues_are_dealt_out_and_lacks_are_named(void **state)
 	port_set_close(s);
 }
 
+// A socket of a memif server that was killed; dir gets its directory, path its name.
+static void stale_socket(char dir[32], char path[64])
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	strcpy(dir, "/tmp/port_test.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, 64, "%s/memif.sock", dir);
+	strcpy(sa.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	close(fd);
+}
+
+static void a_killed_memif_server_is_not_in_the_way_of_the_next(void **state)
+{
+	char dir[32], path[64], device[160], err[PORT_ERR_MAX] = "";
+	struct port_ask asks[] = {ask("m", device)};
+	struct port_set *s;
+
+	stale_socket(dir, path);
+	snprintf(device, sizeof(device), "net_memif_s,role=server,socket=%s,socket-abstract=no",
+		path);
+	s = port_set_open(asks, 1, 1, NULL, err);
+	if (s == NULL)
+		fail_msg("%s", err);
+	port_set_close(s);
+	assert_int_equal(access(path, F_OK), -1);
+	rmdir(dir);
+}
+
+static void a_memif_client_waits_for_its_server(void **state)
+{
+	char dir[32], path[64], device[160], err[PORT_ERR_MAX] = "";
+	struct port_ask asks[] = {ask("m", device)};
+	struct reclaim *r = reclaim_new(1);
+	struct port_set *s;
+	struct evt_port e;
+	struct wctx *w;
+
+	stale_socket(dir, path);
+	snprintf(device, sizeof(device), "net_memif_c,role=client,socket=%s,socket-abstract=no",
+		path);
+	s = port_set_open(asks, 1, 1, NULL, err);
+	if (s == NULL)
+		fail_msg("%s", err);
+	w = bound(s, 0);
+	for (uint64_t at_ns = 0; at_ns < 3000000000; at_ns += 250000000) {
+		assert_int_equal(port_again(s, 0, r, at_ns, err), PORT_AGAIN_NOT);
+		port_poll(s, 0);
+		port_show(s, 0, &e);
+		assert_int_equal(e.link_up, 0);
+		assert_int_equal(*w->ports_away, 1u << e.port);
+	}
+	free(w);
+	port_set_close(s);
+	reclaim_free(r);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void missing_devices_are_named_with_their_port(void **state)
 {
 	static const struct {
@@ -175,6 +241,8 @@ int main(void)
 		cmocka_unit_test(ports_open_by_name_and_describe_themselves),
 		cmocka_unit_test(queues_are_dealt_out_and_lacks_are_named),
 		cmocka_unit_test(missing_devices_are_named_with_their_port),
+		cmocka_unit_test(a_killed_memif_server_is_not_in_the_way_of_the_next),
+		cmocka_unit_test(a_memif_client_waits_for_its_server),
 		cmocka_unit_test(where_the_kernel_sees_our_port_it_must_be_claimed),
 		cmocka_unit_test(jumbo_frames_fit_one_buffer),
 		cmocka_unit_test(pci_addresses_are_told_from_vdevs),
