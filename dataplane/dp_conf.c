@@ -7,6 +7,7 @@
 #include "dataplane/rule/rule_table.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "lib/wire/rail.h"
 
 #include <ctype.h>
 #include <net/if.h>
@@ -73,6 +74,9 @@ static const struct conf_item items[] = {
 		.help = "directory of the socket at which the control plane attaches"},
 	{"node", "udp_port", CONF_UINT, .def = "7780", .min = 1, .max = 65535, VALUE(udp_port),
 		.help = "UDP port of rail transports"},
+	{"node", "udp_ports", CONF_UINT, .def = "8", .min = 1, .max = RAIL_FLOWS_MAX,
+		VALUE(udp_ports),
+		.help = "so many ports from udp_port on: the most flows of a transport"},
 	{"node", "control_user", CONF_STR, VALUE(control_user),
 		.help = "user as whom the control plane runs, besides root and our own user"},
 	{"eal", "cores", CONF_STR, VALUE(cores), .check = check_cores,
@@ -244,6 +248,9 @@ int dp_conf_check(struct dp_conf *c, char err[CONF_ERR_MAX])
 	if (rc < 0)
 		return conf_mistake(c->file, err, "node", "", "run_dir",
 			"run_dir is too long for a socket's path");
+	if (c->v->udp_port + c->v->udp_ports > 65536)
+		return conf_mistake(c->file, err, "node", "", "udp_ports",
+			"udp_port and udp_ports go beyond 65535");
 	for (unsigned i = 0; i < c->n_ports && rc == 0; i++)
 		rc = port_check(c, i, err);
 	c->rule_bits = log2_up(c->v->rules);

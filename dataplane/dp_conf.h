@@ -25,6 +25,7 @@ struct dp_values {
 	char *name;
 	char *run_dir;
 	uint16_t udp_port;
+	uint32_t udp_ports;
 	char *control_user;
 	char *cores;
 	uint32_t workers;

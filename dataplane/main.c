@@ -314,13 +314,17 @@ static int port_claim(struct app *app)
 
 	for (unsigned i = 0; i < app->conf.n_ports; i++) {
 		app->conf.ports[i].udp_port = (uint16_t)app->conf.v->udp_port;
-		app->conf.ports[i].udp_ports = 1;
+		app->conf.ports[i].udp_ports = (uint16_t)app->conf.v->udp_ports;
 		kernel_sees = kernel_sees || port_kernel_sees(&app->conf.ports[i]);
 	}
-	rc = kernel_sees ? udp_claim_open(&app->claim, app->conf.v->udp_port) : 0;
+	rc = kernel_sees
+		     ? udp_claim_open(&app->claim, app->conf.v->udp_port, app->conf.v->udp_ports)
+		     : 0;
 	if (rc < 0)
-		log_err("udp port %u: %s%s", app->conf.v->udp_port, strerror(-rc),
-			rc == -EADDRINUSE ? ": another program has it; set udp_port" : "");
+		log_err("udp port %u: %s%s", app->claim.failed, strerror(-rc),
+			rc == -EADDRINUSE
+				? ": another program has it; set udp_port, or fewer udp_ports"
+				: "");
 	return rc;
 }
 
@@ -385,7 +389,8 @@ static int region_open(struct app *app)
 		.rule_bits = app->conf.rule_bits,
 		.rx_index_bits = app->conf.rx_index_bits,
 		.adj_max = v->adjs,
-		.udp_port = v->udp_port};
+		.udp_port = v->udp_port,
+		.udp_ports = v->udp_ports};
 	dp_crypto_tell(&app->aead, &app->region_conf);
 	if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
 		return fail_memory("randomness", -errno);
@@ -436,7 +441,7 @@ static int workers_open(struct app *app)
 		.rel_bufs = rel_bufs(app),
 		.rules = &app->rules};
 	struct worker_conf conf = {.n_workers = app->n_workers,
-		.udp_port = app->conf.v->udp_port,
+		.udp_ports = {app->conf.v->udp_port, (uint16_t)app->conf.v->udp_ports},
 		.idle = (enum idle_mode)app->conf.v->idle,
 		.rules = &app->rules,
 		.adjs = app->adjs,
@@ -621,7 +626,6 @@ static void signals(void)
 int main(int argc, char **argv)
 {
 	static struct app app = {.listen_fd = -1,
-		.claim = {-1, -1},
 		.region = {
 			.rings_fd = -1, .stats_fd = -1, .bell_cp = -1, .bell_dp = -1, .sock = -1}};
 	struct args args;
@@ -645,8 +649,9 @@ int main(int argc, char **argv)
 	signals();
 	rc = app_open(&app, &args);
 	if (rc == 0) {
-		log_notice("forwarding: workers=%u rules=%u udp_port=%u", app.n_workers,
-			1u << app.conf.rule_bits, app.conf.v->udp_port);
+		log_notice("forwarding: workers=%u rules=%u udp_port=%u udp_ports=%u",
+			app.n_workers, 1u << app.conf.rule_bits, app.conf.v->udp_port,
+			app.conf.v->udp_ports);
 		ctl_run(app.ctl, &stop);
 		log_notice("stopping");
 	}

@@ -67,7 +67,7 @@ static bool tell_before(struct ctl *c, const struct rule *r, uint32_t id, uint8_
 {
 	struct hop_msg msg = {.kind = HOP_MSG_GONE, .reason = reason & 0x3f, .id = id};
 	int owner = hop_table_ingress(
-		c->k.hops, atomic_load_explicit(&r->in_tp, memory_order_relaxed), &msg.hop);
+		c->k.hops, atomic_load_explicit(&r->in_tp, memory_order_relaxed), id, &msg.hop);
 
 	return owner < 0 || hop_table_msg(c->k.hops, (unsigned)owner, &msg);
 }
@@ -209,7 +209,7 @@ int ctl_route_pause(struct ctl *c, const struct cmd_route_pause *m)
 	if (r == NULL || r->type != RULE_CONSUME)
 		return -ENOENT;
 	owner = hop_table_ingress(
-		c->k.hops, atomic_load_explicit(&r->in_tp, memory_order_relaxed), &msg.hop);
+		c->k.hops, atomic_load_explicit(&r->in_tp, memory_order_relaxed), m->id, &msg.hop);
 	if (owner < 0)
 		return -ENOTSUP;
 	return hop_table_msg(c->k.hops, (unsigned)owner, &msg) ? 0 : -EAGAIN;

@@ -21,6 +21,11 @@ uint32_t hop_tp(const struct hop *h)
 	return h->tp;
 }
 
+struct hop_flow hop_flow(const struct hop *h)
+{
+	return h->flow;
+}
+
 struct hop_guard *hop_guard(struct hop *h)
 {
 	return &h->guard;
@@ -128,6 +133,7 @@ void hop_publish(struct hop *h)
 	put64(&pub->tx_counter, h->tx_counter);
 	put64(&pub->last_rx_ns, h->last_rx_ns);
 	atomic_store_explicit(&pub->dead, h->dead, memory_order_relaxed);
+	atomic_store_explicit(&pub->n_flows, h->flow.n, memory_order_relaxed);
 	if (h->rel != NULL)
 		hop_rel_publish(h);
 	if (h->send >= 0)
@@ -240,18 +246,26 @@ static unsigned key_slot(const struct hop *h, bool initiator)
 	return best;
 }
 
+static void set_flows(struct wctx *w, struct hop *h, uint8_t n)
+{
+	h->flow.n = n;
+	h->flow.inv = rail_flow_inv(n);
+	atomic_store_explicit(
+		&w->hops->n_flows[dpmsg_handle_index(h->handle)], n, memory_order_relaxed);
+}
+
 // From now on we seal with keys[k].
-static void use_key(struct hop *h, unsigned k, uint64_t now_ns)
+static void use_key(struct wctx *w, struct hop *h, unsigned k)
 {
 	struct hop_key *key = &h->keys[k];
 
 	h->send = (int8_t)k;
 	key->first_counter = h->tx_counter;
-	key->born_ns = now_ns;
+	key->born_ns = w->now_ns;
 	h->due_noted_ns = 0;
 	h->dead = false;
 	h->closed = false;
-	h->last_rx_ns = now_ns;
+	h->last_rx_ns = w->now_ns;
 	h->first_tx_ns = 0;
 	if (key->peer.port != 0) {
 		if (memcmp(h->peer.ip, key->peer.ip, sizeof(h->peer.ip)) != 0)
@@ -263,6 +277,8 @@ static void use_key(struct hop *h, unsigned k, uint64_t now_ns)
 		h->adj = key->adj;
 	if (key->payload_max != 0)
 		h->payload_max = key->payload_max;
+	if (key->n_flows != 0)
+		set_flows(w, h, key->n_flows);
 }
 
 // The main lcore chose the back end, so it has the cipher; a key that can't be made is none.
@@ -292,7 +308,7 @@ static void add_key(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 		// what a handshake may break takes effect at the response, which this is
 		if (key->reset)
 			begin_instance(w, h, k);
-		use_key(h, k, w->now_ns);
+		use_key(w, h, k);
 	}
 	hop_set_up(w, h);
 	if (key->initiator)
@@ -307,7 +323,7 @@ void hop_confirm(struct wctx *w, struct hop *h, unsigned k)
 	if (key->reset)
 		begin_instance(w, h, k);
 	if (!key->initiator && (h->send < 0 || h->keys[h->send].seq < key->seq))
-		use_key(h, k, w->now_ns);
+		use_key(w, h, k);
 	for (unsigned i = 0; i < HOP_KEYS; i++) {
 		struct hop_key *old = &h->keys[i];
 

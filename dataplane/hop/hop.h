@@ -7,6 +7,7 @@
 #include "dataplane/io/expect.h"
 #include "dataplane/worker/notes.h"
 #include "dataplane/worker/wctx.h"
+#include "lib/wire/rail.h"
 
 struct hop;
 
@@ -15,6 +16,24 @@ struct hop_guard {
 	struct bucket miss; // unknown ids and other transports' ids
 	struct bucket control; // route id 0 to the control plane
 };
+
+// Which flow of its transport a hop is, and of how many.
+struct hop_flow {
+	uint8_t nr; // 1..n; beyond it: a flow that is not used any more
+	uint8_t n;
+	uint32_t inv; // rail_flow_inv(n)
+};
+
+// Do packets with that id come by this flow? With one flow all do, and nobody need ask.
+static inline bool hop_flow_has(struct hop_flow f, uint32_t id)
+{
+	return rail_flow_fast(id, f.n, f.inv) == f.nr;
+}
+
+static inline bool hop_flow_is_only(struct hop_flow f)
+{
+	return (f.n | f.nr) == 1;
+}
 
 enum hop_push {
 	HOP_PUSHED, // queued here, to be sealed at hop_tx_flush()
@@ -72,6 +91,7 @@ void hop_timers(struct wctx *w);
 // Handle and transport of a hop, for forward.
 uint32_t hop_handle(const struct hop *h);
 uint32_t hop_tp(const struct hop *h);
+struct hop_flow hop_flow(const struct hop *h); // [worker: owner]
 struct hop_guard *hop_guard(struct hop *h); // [worker: owner]
 _Atomic uint64_t *hop_counters(struct hop *h); // [worker: owner] enum hop_counter
 

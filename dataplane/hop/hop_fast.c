@@ -150,5 +150,5 @@ void hop_expect(const struct wctx *w, struct expect *e, uint16_t port, uint32_t 
 	if (h == NULL || h->keys[h->rx_key].rx_index != rx_index ||
 		memcmp(h->peer.ip, ip4_prefix, sizeof(ip4_prefix)) != 0)
 		return;
-	expect_set(e, w->mac[port], h->peer.ip, h->peer.port, w->udp_port, rx_index);
+	expect_set(e, w->mac[port], h->peer.ip, h->peer.port, h->local_port, rx_index);
 }

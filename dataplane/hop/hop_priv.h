@@ -70,6 +70,7 @@ struct hop_key {
 	uint32_t adj; // 0: unchanged; takes effect with the key
 	uint16_t payload_max; // ditto
 	uint8_t rel_window_log2; // ditto, with `reset`
+	uint8_t n_flows; // ditto
 	uint64_t seq; // order in which keys came
 	uint64_t born_ns; // came into use
 	uint64_t expire_ns; // 0 = not yet known
@@ -105,6 +106,7 @@ struct hop {
 	uint16_t payload_max; // greatest UDP payload the peer takes
 	uint16_t path_mtu; // bytes of IP that the path carries, as far as is known
 	uint16_t next_skip; // slot of skips[]
+	struct hop_flow flow;
 	uint32_t adj;
 	struct hop_addr peer;
 	struct replay *replay;

@@ -26,4 +26,5 @@ struct hop_pub {
 	_Atomic uint8_t cipher;
 	_Atomic uint8_t initiator;
 	_Atomic uint8_t dead;
+	_Atomic uint8_t n_flows;
 };

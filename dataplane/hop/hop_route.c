@@ -53,10 +53,10 @@ bool hop_route_note(
 	return hop_note(w, &n);
 }
 
-// The hop by which a transport's packets come, 0: none, or one that takes no such messages.
-uint32_t hop_route_ingress(const struct wctx *w, uint32_t tp)
+// The hop by which packets of the rule `id` come, 0: none, or one that takes no such messages.
+uint32_t hop_route_ingress(const struct wctx *w, uint32_t tp, uint32_t id)
 {
-	uint64_t word = hop_table_tp_word(w->hops, tp);
+	uint64_t word = hop_table_in_word(w->hops, tp, id);
 
 	return (word & HOP_TP_RELIABLE) != 0 ? (uint32_t)(word >> 32) : 0;
 }
@@ -75,7 +75,7 @@ int hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum ho
 			return 0; // it learns of the end when the rule is gone
 		return hop_route_note(w, note, info->id, limit_s, 0) ? 0 : -EAGAIN;
 	}
-	msg.hop = hop_route_ingress(w, info->in_tp);
+	msg.hop = hop_route_ingress(w, info->in_tp, info->id);
 	return msg.hop != 0 ? hop_route_tell(w, &msg) : -ENOENT;
 }
 
@@ -329,7 +329,7 @@ static __rte_noinline bool route_open(
 		.hop = hop,
 		.in_tp = atomic_load_explicit(&r->in_tp, memory_order_relaxed)};
 	info->account = hop_account(w, info->in_tp);
-	if (info->in_tp != RULE_IN_LOCAL && hop_route_ingress(w, info->in_tp) == 0)
+	if (info->in_tp != RULE_IN_LOCAL && hop_route_ingress(w, info->in_tp, id) == 0)
 		info->flags = HOP_ROUTE_LOSSY;
 	if (resume) // it does not know yet that its packets may come again
 		hop_route_say_again(w, index);
@@ -416,6 +416,6 @@ struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop)
 	if (!hh->sink_busy)
 		return NULL;
 	*id = hh->info[route].id;
-	*hop = hop_route_ingress(w, hh->info[route].in_tp);
+	*hop = hop_route_ingress(w, hh->info[route].in_tp, *id);
 	return pkt.handle;
 }

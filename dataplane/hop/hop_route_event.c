@@ -130,8 +130,10 @@ static struct rule *rule_of(struct wctx *w, const struct hop *h, uint32_t id)
 {
 	struct rule *r = rule_lookup(w->rules, id);
 
-	return r != NULL && atomic_load_explicit(&r->in_tp, memory_order_relaxed) == h->tp ? r
-											   : NULL;
+	return r != NULL && hop_flow_has(h->flow, id) &&
+			       atomic_load_explicit(&r->in_tp, memory_order_relaxed) == h->tp
+		       ? r
+		       : NULL;
 }
 
 // Those before us have ended it, or we are about to tell them: what comes after is to learn it.

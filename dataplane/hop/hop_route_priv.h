@@ -27,8 +27,8 @@ int hop_route_tell(struct wctx *w, const struct hop_msg *msg);
 // [worker] False: no room, counted.
 bool hop_route_note(
 	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed);
-// [worker] The hop by which a transport's packets come, 0: none, or one that takes no messages.
-uint32_t hop_route_ingress(const struct wctx *w, uint32_t tp);
+// [worker] The hop by which packets of the rule `id` come, 0: none, or one that takes no messages.
+uint32_t hop_route_ingress(const struct wctx *w, uint32_t tp, uint32_t id);
 // [worker] As hop_route_tell().
 int hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum hop_msg_kind kind,
 	uint16_t limit_s, uint8_t reason);

@@ -44,6 +44,7 @@ static void show_pub(const struct hop_pub *pub, uint64_t now_ns, struct evt_hop 
 	out->adj = atomic_load_explicit(&pub->adj, memory_order_relaxed);
 	out->cipher = atomic_load_explicit(&pub->cipher, memory_order_relaxed);
 	out->initiator = atomic_load_explicit(&pub->initiator, memory_order_relaxed);
+	out->n_flows = atomic_load_explicit(&pub->n_flows, memory_order_relaxed);
 	out->payload_max = atomic_load_explicit(&pub->payload_max, memory_order_relaxed);
 	out->instance_local = get64(&pub->instance_local);
 	out->instance_remote = get64(&pub->instance_remote);
@@ -64,6 +65,7 @@ static void show_add(const struct cmd_hop_add *c, struct evt_hop *out)
 	memcpy(out->tp_id, c->tp_id, sizeof(out->tp_id));
 	memcpy(out->peer_pk, c->peer_pk, sizeof(out->peer_pk));
 	out->flow = c->flow;
+	out->n_flows = c->n_flows != 0 ? c->n_flows : 1;
 	out->mode = c->mode;
 	out->rel_window_log2 = c->rel_window_log2;
 	out->congestion = c->congestion;

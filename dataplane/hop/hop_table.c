@@ -122,12 +122,15 @@ struct hop_table *hop_table_new(const struct hop_table_conf *c)
 	t->rx = rte_zmalloc("rx index", ((size_t)t->rx_mask + 1) * sizeof(t->rx[0]), 64);
 	t->dir = rte_zmalloc("hop dir", c->hop_max * sizeof(t->dir[0]), 64);
 	t->tp = rte_zmalloc("tp hop", c->hop_max * sizeof(t->tp[0]), 64);
+	t->flows = rte_zmalloc("tp flows", c->hop_max * sizeof(t->flows[0]), 64);
 	t->up = rte_zmalloc("hop up", c->hop_max, 64);
+	t->n_flows = rte_zmalloc("hop flows", c->hop_max, 64);
 	t->workers = calloc(c->n_workers, sizeof(struct hop_worker *));
 	if (c->rel_bufs != 0)
 		t->rel = hop_rel_shared_new(c);
-	if (t->main == NULL || t->rx == NULL || t->dir == NULL || t->tp == NULL || t->up == NULL ||
-		t->workers == NULL || (c->rel_bufs != 0 && t->rel == NULL))
+	if (t->main == NULL || t->rx == NULL || t->dir == NULL || t->tp == NULL ||
+		t->flows == NULL || t->up == NULL || t->n_flows == NULL || t->workers == NULL ||
+		(c->rel_bufs != 0 && t->rel == NULL))
 		goto err_parts;
 	for (unsigned i = 0; i < c->n_workers; i++) {
 		t->workers[i] = worker_new(c, t->rel, i, t->main->socket[i]);
@@ -175,6 +178,13 @@ static void drain_hop(struct hop *h)
 		rte_pktmbuf_free(m);
 }
 
+static void flows_free(struct hop_table *t)
+{
+	for (uint32_t i = 0; t->flows != NULL && i < t->hop_max; i++)
+		rte_free((void *)atomic_load_explicit(&t->flows[i], memory_order_relaxed));
+	rte_free(t->flows);
+}
+
 void hop_table_free(struct hop_table *t)
 {
 	if (t == NULL)
@@ -197,7 +207,9 @@ void hop_table_free(struct hop_table *t)
 	rte_free(t->rx);
 	rte_free(t->dir);
 	rte_free(t->tp);
+	flows_free(t);
 	rte_free(t->up);
+	rte_free(t->n_flows);
 	free(t);
 }
 
@@ -354,6 +366,7 @@ static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
 {
 	return c->hop != 0 && dpmsg_handle_index(c->hop) < t->hop_max && c->tp != 0 &&
 	       c->tp != RULE_IN_LOCAL && c->flow >= 1 && c->flow <= RAIL_FLOWS_MAX &&
+	       c->n_flows <= RAIL_FLOWS_MAX && c->flow <= (c->n_flows != 0 ? c->n_flows : 1) &&
 	       (c->owner < t->n_workers || c->owner == OWNER_ANY) &&
 	       (c->window_log2 == 0 ||
 		       (c->window_log2 >= WINDOW_MIN && c->window_log2 <= WINDOW_MAX)) &&
@@ -396,6 +409,9 @@ static struct hop *hop_make(
 	h->handle = c->hop;
 	h->tp = c->tp;
 	h->send = -1;
+	h->flow.nr = c->flow;
+	h->flow.n = c->n_flows != 0 ? c->n_flows : 1;
+	h->flow.inv = rail_flow_inv(h->flow.n);
 	h->mode = c->mode;
 	h->local_port = c->local_port;
 	h->payload_max = c->payload_max;
@@ -450,14 +466,48 @@ static struct hop_rec *rec_make(const struct cmd_hop_add *c, uint16_t owner)
 	return rec;
 }
 
-// Which hop a transport's packets come by. A transport has one flow today.
-static void tp_publish(struct hop_table *t, const struct cmd_hop_add *c)
+// Where the word of a flow lies; NULL: there is no place for it.
+static _Atomic uint64_t *flow_word(const struct hop_table *t, uint32_t tp, unsigned flow)
+{
+	uint32_t i = dpmsg_handle_index(tp);
+	_Atomic uint64_t *words;
+
+	if (i >= t->hop_max || flow < 1 || flow > RAIL_FLOWS_MAX)
+		return NULL;
+	if (flow == 1)
+		return &t->tp[i];
+	// pairs with the release in flows_make()
+	words = (_Atomic uint64_t *)atomic_load_explicit(&t->flows[i], memory_order_acquire);
+	return words != NULL ? &words[flow - 2] : NULL;
+}
+
+// The place stays for whatever transport has that index next, so no reader is ever in its way.
+static bool flows_make(struct hop_table *t, const struct cmd_hop_add *c)
 {
 	uint32_t i = dpmsg_handle_index(c->tp);
-	uint64_t flags = HOP_TP_LIVE | (c->mode == HOP_MODE_RELIABLE ? HOP_TP_RELIABLE : 0);
+	void *words;
 
-	if (i < t->hop_max) // pairs with the acquire in hop_table_tp_word()
-		atomic_store_explicit(&t->tp[i],
+	if (c->flow == 1 || i >= t->hop_max || flow_word(t, c->tp, c->flow) != NULL)
+		return true;
+	words = rte_zmalloc("tp flows", (RAIL_FLOWS_MAX - 1) * sizeof(t->tp[0]), 64);
+	// pairs with the acquire in flow_word()
+	atomic_store_explicit(&t->flows[i], (uintptr_t)words, memory_order_release);
+	return words != NULL;
+}
+
+static bool is_of_tp(uint64_t word, uint32_t tp)
+{
+	return (uint32_t)word >> 8 == tp >> DPMSG_HANDLE_BITS && word != 0;
+}
+
+// Which hop a transport's packets come by.
+static void tp_publish(struct hop_table *t, const struct cmd_hop_add *c)
+{
+	uint64_t flags = HOP_TP_LIVE | (c->mode == HOP_MODE_RELIABLE ? HOP_TP_RELIABLE : 0);
+	_Atomic uint64_t *word = flow_word(t, c->tp, c->flow);
+
+	if (word != NULL) // pairs with the acquire in hop_table_tp_word(), hop_table_in_word()
+		atomic_store_explicit(word,
 			(uint64_t)c->hop << 32 | (uint64_t)(c->tp >> DPMSG_HANDLE_BITS) << 8 |
 				flags,
 			memory_order_release);
@@ -465,8 +515,31 @@ static void tp_publish(struct hop_table *t, const struct cmd_hop_add *c)
 
 static void tp_clear(struct hop_table *t, const struct cmd_hop_add *c)
 {
-	if (hop_table_tp_word(t, c->tp) >> 32 == c->hop)
-		atomic_store_explicit(&t->tp[dpmsg_handle_index(c->tp)], 0, memory_order_release);
+	_Atomic uint64_t *word = flow_word(t, c->tp, c->flow);
+
+	if (word != NULL && atomic_load_explicit(word, memory_order_relaxed) >> 32 == c->hop)
+		atomic_store_explicit(word, 0, memory_order_release);
+}
+
+uint64_t hop_table_in_word(const struct hop_table *t, uint32_t tp, uint32_t id)
+{
+	uint64_t first = hop_table_tp_word(t, tp), word;
+	const _Atomic uint64_t *at;
+	unsigned n, flow;
+
+	if (first == 0)
+		return 0;
+	n = atomic_load_explicit(
+		&t->n_flows[dpmsg_handle_index((uint32_t)(first >> 32))], memory_order_relaxed);
+	if (n <= 1)
+		return first;
+	flow = rail_flow_fast(id, n, rail_flow_inv(n));
+	if (flow == 1)
+		return first;
+	at = flow_word(t, tp, flow);
+	// pairs with the release in tp_publish()
+	word = at != NULL ? atomic_load_explicit(at, memory_order_acquire) : 0;
+	return is_of_tp(word, tp) ? word : 0;
 }
 
 int hop_table_add(
@@ -498,7 +571,7 @@ int hop_table_add(
 	cmd->key.instance_local = c->instance_local;
 	cmd->key.instance_remote = c->instance_remote;
 	cmd->key.handshake_ns = c->handshake_ns;
-	rec = rec_make(c, *owner);
+	rec = flows_make(t, c) ? rec_make(c, *owner) : NULL;
 	cmd->hop = hop_make(c, t->rel, hm->socket[*owner], now_ns);
 	if (rec == NULL || cmd->hop == NULL) {
 		sodium_memzero(&cmd->secret, sizeof(cmd->secret));
@@ -507,6 +580,7 @@ int hop_table_add(
 		return -ENOMEM;
 	}
 	stats_begin(t, cmd->hop, c);
+	atomic_store_explicit(&t->n_flows[i], cmd->hop->flow.n, memory_order_relaxed);
 	cmd->kind = HOP_CMD_ADD;
 	cmd->handle = c->hop;
 	rec->hop = cmd->hop;
@@ -530,7 +604,8 @@ int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t
 	if ((c->flags & ~(uint32_t)HOP_RESET) != 0 || !keys_are_valid(&c->keys) ||
 		(c->rel_window_log2 != 0 && (c->rel_window_log2 < REL_WINDOW_LOG2_MIN ||
 						    c->rel_window_log2 > REL_WINDOW_LOG2_MAX)) ||
-		(c->payload_max != 0 && c->payload_max < RAIL_PAYLOAD_FLOOR))
+		(c->payload_max != 0 && c->payload_max < RAIL_PAYLOAD_FLOOR) ||
+		c->n_flows > RAIL_FLOWS_MAX)
 		return -EINVAL;
 	if (rec == NULL)
 		return -ENOENT;
@@ -554,6 +629,7 @@ int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t
 		rec->add.rel_window_log2 = c->rel_window_log2;
 	cmd->key.adj = c->adj;
 	cmd->key.payload_max = c->payload_max;
+	cmd->key.n_flows = c->n_flows;
 	hop_addr_from(&cmd->key.peer, &c->peer);
 	cmd_send(t, rec);
 	index_publish(t, rec, c->keys.rx_index);
@@ -691,9 +767,9 @@ bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *m
 	return rte_ring_sp_enqueue_elem(t->workers[worker]->hold->msgs, &copy, sizeof(copy)) == 0;
 }
 
-int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t *hop)
+int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t id, uint32_t *hop)
 {
-	uint64_t word = hop_table_tp_word(t, tp);
+	uint64_t word = hop_table_in_word(t, tp, id);
 	const struct hop_rec *rec = rec_find(t, (uint32_t)(word >> 32));
 
 	if ((word & HOP_TP_RELIABLE) == 0 || rec == NULL)

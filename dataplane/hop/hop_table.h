@@ -8,7 +8,8 @@
 // So words may be stale for a moment and nothing is freed under a reader. The hop itself is
 // allocated by main, travels to its owner in the owner's command queue, and comes back in a note
 // when the owner let go of it; only then main frees it and its index may be used again.
-// `up` is written by the owner, for workers that would hand packets over.
+// `up` and `n_flows` are written by the owner, for workers that would hand packets or messages
+// over.
 #pragma once
 
 #include "dataplane/hop/hop.h"
@@ -45,7 +46,10 @@ struct hop_table {
 	_Atomic uint64_t *dir; // hop_max words: handle << 32 | owner << 24 | 1
 	_Atomic uint64_t
 		*tp; // by transport index: hop handle << 32 | tp generation << 8 | HOP_TP_*
+	_Atomic uintptr_t *flows; // by transport index: RAIL_FLOWS_MAX - 1 such words, of its
+				  // flows 2..; 0: it never had any
 	_Atomic uint8_t *up; // hop_max flags, owner: the hop's worker, relaxed
+	_Atomic uint8_t *n_flows; // by hop index, ditto: flows of its transport
 	uint32_t rx_mask;
 	uint32_t hop_max;
 	uint16_t n_workers;
@@ -90,9 +94,9 @@ uint32_t hop_table_tp(const struct hop_table *t, uint32_t hop);
 
 // A message to a worker about reliable routes; false: no room now.
 bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *msg);
-// Worker that owns the hop by which a transport's packets come, if it is a reliable one; the hop in
-// *hop. -1: none.
-int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t *hop);
+// Worker that owns the hop by which a transport's packets with that id come, if it is a reliable
+// one; the hop in *hop. -1: none.
+int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t id, uint32_t *hop);
 // Worker that owns a live hop, -1: there is none. *reliable may be NULL.
 int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable);
 // Packets freed of the route of that rule; is_over: it is gone and has no route_owner, the route is
@@ -112,7 +116,7 @@ unsigned hop_table_notes(
 // Work off a few commands of the main lcore; returns how many.
 unsigned hop_commands(struct wctx *w);
 
-// The word of a transport's hop, 0 when there is none.
+// The word of a transport's hop of flow 1, 0 when there is none.
 static inline uint64_t hop_table_tp_word(const struct hop_table *t, uint32_t tp)
 {
 	uint32_t i = dpmsg_handle_index(tp);
@@ -124,6 +128,9 @@ static inline uint64_t hop_table_tp_word(const struct hop_table *t, uint32_t tp)
 	word = atomic_load_explicit(&t->tp[i], memory_order_acquire);
 	return ((uint32_t)word >> 8) == tp >> DPMSG_HANDLE_BITS ? word : 0;
 }
+
+// The word of the hop by which a transport's packets with that id come, 0 when there is none.
+uint64_t hop_table_in_word(const struct hop_table *t, uint32_t tp, uint32_t id);
 
 // The word of a receiver index, 0 when nobody has it.
 static inline uint64_t hop_table_rx_word(const struct hop_table *t, uint32_t index)

@@ -1,4 +1,4 @@
-// Two bound UDP sockets with a socket filter that accepts nothing. They are never read.
+// Two bound UDP sockets a port with a socket filter that accepts nothing. They are never read.
 
 #include "dataplane/io/udp_claim.h"
 
@@ -32,22 +32,34 @@ err_close:
 	return err;
 }
 
-int udp_claim_open(struct udp_claim *c, uint16_t port)
+static int claim_both(int *fd4, int *fd6, uint16_t port)
 {
 	struct sockaddr_in sa4 = {.sin_family = AF_INET, .sin_port = htons(port)};
 	struct sockaddr_in6 sa6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	int err;
 
-	c->fd6 = -1;
-	c->fd4 = claim(AF_INET, (struct sockaddr *)&sa4, sizeof(sa4));
-	if (c->fd4 < 0)
-		return c->fd4;
-	c->fd6 = claim(AF_INET6, (struct sockaddr *)&sa6, sizeof(sa6));
-	if (c->fd6 == -EAFNOSUPPORT || c->fd6 == -EADDRNOTAVAIL)
-		c->fd6 = -1; // no IPv6 here: nobody would answer either
-	if (c->fd6 < -1) {
-		int err = c->fd6;
+	*fd4 = claim(AF_INET, (struct sockaddr *)&sa4, sizeof(sa4));
+	if (*fd4 < 0)
+		return *fd4;
+	*fd6 = claim(AF_INET6, (struct sockaddr *)&sa6, sizeof(sa6));
+	if (*fd6 >= 0)
+		return 0;
+	err = *fd6;
+	*fd6 = -1;
+	if (err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL)
+		return 0; // no IPv6 here: nobody would answer either
+	close(*fd4);
+	return err;
+}
 
-		c->fd6 = -1;
+int udp_claim_open(struct udp_claim *c, uint16_t first, unsigned n)
+{
+	for (c->n = 0; c->n < n; c->n++) {
+		int err = claim_both(&c->fd4[c->n], &c->fd6[c->n], (uint16_t)(first + c->n));
+
+		if (err == 0)
+			continue;
+		c->failed = (uint16_t)(first + c->n);
 		udp_claim_close(c);
 		return err;
 	}
@@ -56,9 +68,10 @@ int udp_claim_open(struct udp_claim *c, uint16_t port)
 
 void udp_claim_close(struct udp_claim *c)
 {
-	if (c->fd4 >= 0)
-		close(c->fd4);
-	if (c->fd6 >= 0)
-		close(c->fd6);
-	c->fd4 = c->fd6 = -1;
+	for (unsigned i = 0; i < c->n; i++) {
+		close(c->fd4[i]);
+		if (c->fd6[i] >= 0)
+			close(c->fd6[i]);
+	}
+	c->n = 0;
 }

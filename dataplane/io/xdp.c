@@ -154,7 +154,7 @@ static bool is_in_use(const struct attached *a, struct xdp_range ours)
 	// a port of theirs that is ours now, they have no more
 	if (conf.port < ours.port + ours.n && ours.port < conf.port + conf.n_ports)
 		return false;
-	if (udp_claim_open(&claim, conf.port) == -EADDRINUSE)
+	if (udp_claim_open(&claim, conf.port, 1) == -EADDRINUSE)
 		return true;
 	udp_claim_close(&claim);
 	return false;

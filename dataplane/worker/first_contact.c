@@ -180,7 +180,7 @@ static void give_up(struct wctx *w, uint16_t port, const struct parsed *o, struc
 {
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct dpmsg_addr src = {.port = o->src_port};
-	struct dpmsg_addr dst = {.port = w->udp_port};
+	struct dpmsg_addr dst = {.port = be16_get(frame + o->off - PARSE_UDP_LEN + 2)};
 
 	memcpy(src.ip, o->src_ip, sizeof(src.ip));
 	parse_dst_ip(frame, o, dst.ip);

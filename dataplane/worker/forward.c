@@ -22,6 +22,8 @@
 struct ingress {
 	struct hop *hop; // NULL: the control plane
 	uint32_t tp; // transport, or RULE_IN_LOCAL
+	bool flows; // the transport has several, and `flow` is one of them
+	struct hop_flow flow;
 };
 
 enum { RUNS = 8 }; // egress hops at a time, by the low bits of their handles
@@ -347,6 +349,10 @@ static __rte_noinline void judge(
 	uint32_t id = route_hdr_id(p);
 	struct rule *r;
 
+	if (in->flows && unlikely(!hop_flow_has(in->flow, id))) {
+		drop(w, W_drop_flow, m);
+		return;
+	}
 	if (unlikely(id == 0)) {
 		on_control(w, in, m);
 		return;
@@ -415,6 +421,25 @@ static inline bool goes_on(const struct rule *r, const uint8_t *p, uint32_t tp, 
 	return likely(route_hdr_type(p) != ROUTE_CLOSE);
 }
 
+static struct ingress ingress_of(const struct hop *in)
+{
+	struct ingress from = {.hop = (struct hop *)in, .tp = RULE_IN_LOCAL};
+
+	if (in == NULL)
+		return from;
+	from.tp = hop_tp(in);
+	from.flow = hop_flow(in);
+	from.flows = !hop_flow_is_only(from.flow);
+	return from;
+}
+
+// Did it come by the flow that it belongs to? `flows` is known when this is compiled: where there
+// is one nobody asks.
+static inline bool in_its_flow(const struct ingress *from, bool flows, const uint8_t *p)
+{
+	return !flows || likely(hop_flow_has(from->flow, route_hdr_id(p)));
+}
+
 // ... if its rule has not expired: one that was stamped in this tenth of a second has not.
 static inline bool refresh(struct rule *r, uint32_t now_ds)
 {
@@ -427,18 +452,18 @@ static inline bool refresh(struct rule *r, uint32_t now_ds)
 }
 
 // A burst of route packets.
-static void judge_all(
-	struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n, struct ahead *next)
+static inline __attribute__((always_inline)) void judge_run(struct wctx *w,
+	const struct ingress *from, struct rte_mbuf **pkts, unsigned n, struct ahead *next,
+	bool flows)
 {
-	const struct ingress from = {.hop = in, .tp = in == NULL ? RULE_IN_LOCAL : hop_tp(in)};
-	const uint8_t rule_type = in == NULL ? RULE_FORWARD : RULE_INTERMEDIARY;
-	const uint32_t tp = from.tp, now_ds = w->now_ds;
+	const uint8_t rule_type = from->hop == NULL ? RULE_FORWARD : RULE_INTERMEDIARY;
+	const uint32_t tp = from->tp, now_ds = w->now_ds;
 	const struct rule_table *rules = w->rules;
 	struct runs runs;
 	struct run *run = &runs.run[0];
 
 	runs_init(&runs);
-	count(w, in == NULL ? W_pkt_down : W_pkt_rx, n);
+	count(w, from->hop == NULL ? W_pkt_down : W_pkt_rx, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 		uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
@@ -446,7 +471,7 @@ static void judge_all(
 
 		if (i % FETCH == 0)
 			fetch_some(rules, next, FETCH);
-		if (likely(goes_on(r, p, tp, rule_type))) {
+		if (likely(goes_on(r, p, tp, rule_type) && in_its_flow(from, flows, p))) {
 			if (unlikely(r->tx_hop != run->hop))
 				run = run_find(w, &runs, r->tx_hop);
 			if (likely(run->sure && refresh(r, now_ds))) {
@@ -455,10 +480,27 @@ static void judge_all(
 				continue;
 			}
 		}
-		judge(w, &from, &runs, m);
+		judge(w, from, &runs, m);
 	}
 	fetch_some(rules, next, next->n);
 	runs_push(w, &runs);
+}
+
+static __rte_noinline void judge_flows(struct wctx *w, const struct ingress *from,
+	struct rte_mbuf **pkts, unsigned n, struct ahead *next)
+{
+	judge_run(w, from, pkts, n, next, true);
+}
+
+static void judge_all(
+	struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsigned n, struct ahead *next)
+{
+	const struct ingress from = ingress_of(in);
+
+	if (from.flows)
+		judge_flows(w, &from, pkts, n, next);
+	else
+		judge_run(w, &from, pkts, n, next, false);
 }
 
 // ---- whole frames of a clear link ----
@@ -526,12 +568,12 @@ static inline bool frame_runs(struct wctx *w, struct cuts *c, struct rule *r, st
 }
 
 // A burst of whole frames, as hop_rx_expected() leaves them.
-static void judge_frames(
-	struct wctx *w, struct hop *in, struct rte_mbuf **frames, unsigned n, struct ahead *next)
+static inline __attribute__((always_inline)) void cut_run(struct wctx *w,
+	const struct ingress *from, struct rte_mbuf **frames, unsigned n, struct ahead *next,
+	bool flows)
 {
-	const struct ingress from = {.hop = in, .tp = hop_tp(in)};
 	const struct rule_table *rules = w->rules;
-	const uint32_t tp = from.tp, now_ds = w->now_ds;
+	const uint32_t tp = from->tp, now_ds = w->now_ds;
 	struct cuts c;
 	unsigned n_cut = 0;
 
@@ -548,7 +590,7 @@ static void judge_frames(
 
 		if (i % FETCH == 0)
 			fetch_some(rules, next, FETCH);
-		if (likely(goes_on(r, p, tp, RULE_INTERMEDIARY))) {
+		if (likely(goes_on(r, p, tp, RULE_INTERMEDIARY) && in_its_flow(from, flows, p))) {
 			cut = cut_find(w, &c, r->tx_hop);
 			if (likely(cut != NULL && hop_cut_takes(cut, len) && refresh(r, now_ds))) {
 				rule_add_packet(r, len - HEAD4_WRAP - ROUTE_HDR_LEN);
@@ -560,12 +602,29 @@ static void judge_frames(
 			if (cut == NULL && frame_runs(w, &c, r, m))
 				continue;
 		}
-		judge_frame(w, &from, &c, m);
+		judge_frame(w, from, &c, m);
 	}
 	fetch_some(rules, next, next->n);
 	cuts_end(w, &c);
 	count(w, W_pkt_forwarded, n_cut);
 	runs_push(w, &c.runs);
+}
+
+static __rte_noinline void cut_flows(struct wctx *w, const struct ingress *from,
+	struct rte_mbuf **frames, unsigned n, struct ahead *next)
+{
+	cut_run(w, from, frames, n, next, true);
+}
+
+static void judge_frames(
+	struct wctx *w, struct hop *in, struct rte_mbuf **frames, unsigned n, struct ahead *next)
+{
+	const struct ingress from = ingress_of(in);
+
+	if (from.flows)
+		cut_flows(w, &from, frames, n, next);
+	else
+		cut_run(w, &from, frames, n, next, false);
 }
 
 static void judge_held(struct wctx *w, struct ahead *next)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "dataplane/io/expect.h"
+#include "dataplane/io/parse.h"
 #include "lib/base/err.h"
 #include "lib/shm/dpmsg.h"
 #include "lib/shm/stats.h"
@@ -120,7 +121,7 @@ struct wctx {
 	struct rx_queue rxq[DPMSG_MAX_PORTS * 2];
 	uint16_t n_rxq;
 	const _Atomic uint32_t *ports_away; // shared, main's; NULL: none ever
-	uint16_t udp_port; // ours, host order
+	struct parse_ports udp_ports; // ours
 	int16_t socket;
 	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* or PORT_IS_TAP, by port
 	uint8_t exception_peer[DPMSG_MAX_PORTS]; // the TAP of a PORT_TAP port, and back

@@ -210,7 +210,7 @@ static inline void sort_stage(
 		const uint8_t *p = rte_pktmbuf_mtod(m[i], const uint8_t *);
 		struct parsed o;
 		enum parse_verdict v =
-			parse_frame(p, m[i]->data_len, w->mac[port], w->udp_port, &o);
+			parse_frame(p, m[i]->data_len, w->mac[port], w->udp_ports, &o);
 
 		bytes += m[i]->pkt_len;
 		// ports are set up for one segment per frame
@@ -530,7 +530,7 @@ static struct worker *worker_new(const struct worker_conf *c, struct worker_set 
 	w->ops = &ops;
 	w->handoff = handoff_end(s->mesh, i);
 	w->tsc_hz = rte_get_tsc_hz();
-	w->udp_port = c->udp_port;
+	w->udp_ports = c->udp_ports;
 	w->socket = (int16_t)socket;
 	w->rng = rte_rdtsc() | 1;
 	k->tick_tsc = w->tsc_hz / CLOCK_TICKS_HZ;

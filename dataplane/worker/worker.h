@@ -18,7 +18,7 @@ enum idle_mode {
 
 struct worker_conf {
 	unsigned n_workers;
-	uint16_t udp_port; // host order
+	struct parse_ports udp_ports; // ours
 	enum idle_mode idle;
 	const struct rule_table *rules;
 	const struct adj_table *adjs;

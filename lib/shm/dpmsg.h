@@ -16,14 +16,14 @@
 //
 // Handles (rule ids aside) are index | generation << DPMSG_HANDLE_BITS and are chosen by the
 // control plane; 0 is none. A transport ("tp") has one or more hops (flows); rules pin their
-// ingress by tp.
+// ingress by tp, and their packets come by the flow that belongs to their id (rail.md, Words).
 #pragma once
 
 #include <assert.h>
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 5,
+	DPMSG_VERSION = 6,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
@@ -203,7 +203,8 @@ struct cmd_hop_add {
 	uint8_t congestion; // reliable: enum hop_cc
 	uint8_t retransmit_limit; // reliable: probe time-outs in a row, 0 = 10, and ...
 	uint16_t silence_s; // ... seconds without an ack, 0 = 15, until the link is down
-	uint8_t pad2[6];
+	uint8_t n_flows; // of the transport, as agreed; 0 = 1
+	uint8_t pad[5];
 	struct dpmsg_keys keys;
 };
 static_assert(sizeof(struct cmd_hop_add) == 272, "cmd_hop_add");
@@ -222,7 +223,8 @@ struct cmd_hop_rekey {
 	uint32_t adj; // 0: unchanged
 	uint16_t payload_max; // 0: unchanged
 	uint8_t rel_window_log2; // with HOP_RESET, as in HOP_ADD; 0: unchanged
-	uint8_t pad[5];
+	uint8_t n_flows; // 0: unchanged
+	uint8_t pad[4];
 	struct dpmsg_keys keys;
 };
 static_assert(sizeof(struct cmd_hop_rekey) == 160, "cmd_hop_rekey");
@@ -412,7 +414,8 @@ struct evt_hop {
 	uint8_t rel_window_log2;
 	uint8_t congestion; // enum hop_cc
 	uint16_t path_mtu; // as HOP_ADD said
-	uint8_t pad[4];
+	uint8_t n_flows; // in effect
+	uint8_t pad[3];
 };
 static_assert(sizeof(struct evt_hop) == 216, "evt_hop");
 

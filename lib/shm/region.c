@@ -109,6 +109,7 @@ static void header_fill(
 	h->rx_index_bits = c->rx_index_bits;
 	h->adj_max = c->adj_max;
 	h->udp_port = c->udp_port;
+	h->udp_ports = c->udp_ports;
 	h->pid = (uint32_t)getpid();
 	memcpy(h->cipher_ns, c->cipher_ns, sizeof(h->cipher_ns));
 	h->magic = REGION_MAGIC;

@@ -19,7 +19,7 @@
 
 enum {
 	REGION_MAGIC = 0x736b7267,
-	REGION_VERSION = 2,
+	REGION_VERSION = 3,
 	REGION_ASK_CONTROL = 1,
 	REGION_ASK_STATS = 2,
 	REGION_CIPHERS = 4,
@@ -55,6 +55,7 @@ struct region_hdr {
 	uint32_t rx_index_bits; // log2 of the receiver index table
 	uint32_t adj_max;
 	uint32_t udp_port; // where peers reach this node
+	uint32_t udp_ports; // from that on: one a flow
 	uint32_t pid;
 	// By bit of rail TLV 4: nanoseconds that a packet of 1400 bytes takes, measured at start;
 	// 0: the cipher is not available.
@@ -84,7 +85,7 @@ struct region_conf {
 	uint32_t rule_bits;
 	uint32_t rx_index_bits;
 	uint32_t adj_max;
-	uint32_t udp_port;
+	uint32_t udp_port, udp_ports;
 	uint32_t cipher_ns[REGION_CIPHERS];
 	uint32_t cmd_size, evt_size, hs_size, up_size,
 		down_size; // bytes, powers of two; 0 = default

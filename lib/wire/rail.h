@@ -134,6 +134,20 @@ static inline unsigned rail_flow_of(uint32_t id, unsigned n)
 	return id == 0 || n <= 1 ? 1 : 1 + ((id * 2654435761u) >> 16) % n;
 }
 
+// The same for n of 1..RAIL_FLOWS_MAX without a division: `inv` is rail_flow_inv(n). Exact, since
+// what is divided has 16 bits: 32 * 65535 < 2^21.
+static inline uint32_t rail_flow_inv(unsigned n)
+{
+	return (1u << 21) / n + 1;
+}
+
+static inline unsigned rail_flow_fast(uint32_t id, unsigned n, uint32_t inv)
+{
+	uint32_t h = (id * 2654435761u) >> 16;
+
+	return 1 + h - (uint32_t)(((uint64_t)h * inv) >> 21) * n;
+}
+
 // HKDF info of a flow's key: label, flow number, the byte of the response's TLV 4.
 void rail_flow_info(uint8_t out[RAIL_FLOW_INFO_LEN], uint8_t flow, uint8_t cipher);
 

@@ -7,9 +7,11 @@
 #include "dataplane/io/xdp_match.h"
 #include "tests/fuzz/fuzz.h"
 
+static const struct parse_ports ports = {.first = 7780, .n = 8};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct xdp_conf xdp = {.port = 7780, .n_ports = 1};
+	struct xdp_conf xdp = {.port = 7780, .n_ports = 8};
 	struct parsed o, again;
 	uint8_t mac[6] = {0}, ip[16], *padded;
 	enum parse_verdict v;
@@ -19,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (size >= 6)
 		memcpy(mac, data, 6); // always for us: the rest is what counts
-	v = parse_frame(data, (uint32_t)size, mac, 7780, &o);
+	v = parse_frame(data, (uint32_t)size, mac, ports, &o);
 	memcpy(xdp.mac, mac, 6);
 	taken = xdp_match(data, data + size, &xdp);
 	fuzz_check(!taken || (v != PARSE_OTHER && v != PARSE_FRAGMENT));
@@ -33,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	padded = calloc(1, size + 40);
 	fuzz_check(padded != NULL);
 	memcpy(padded, data, size);
-	fuzz_check(parse_frame(padded, (uint32_t)size + 40, mac, 7780, &again) == v);
+	fuzz_check(parse_frame(padded, (uint32_t)size + 40, mac, ports, &again) == v);
 	fuzz_check(again.off == o.off && again.len == o.len);
 	free(padded);
 	return 0;

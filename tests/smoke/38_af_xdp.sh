@@ -95,7 +95,7 @@ wait_for 60 "ping by another address" chain_ping -c 1
 
 # a second data plane on b0 with another UDP port leaves the first one in peace
 node_new D net_af_xdp0,iface=b0
-sed -i 's/^name = D/&\nudp_port = 7781/' "$T/D/dataplane.ini"
+sed -i 's/^name = D/&\nudp_port = 7790/' "$T/D/dataplane.ini"
 refused B D 'another data plane uses b0'
 expect "ping after that" chain_ping
 

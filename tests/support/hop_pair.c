@@ -115,7 +115,7 @@ static void node_init(struct pair *p, struct node *x, uint8_t nr)
 	x->w.sink = test_sink;
 	x->w.ops = &test_ops;
 	x->w.n_workers = 1;
-	x->w.udp_port = PORT;
+	x->w.udp_ports = (struct parse_ports){PORT, 1};
 	x->w.reclaim = reclaim_new(1);
 	assert_int_equal(rule_table_init(&x->rules, RULE_BITS, -1, x->w.reclaim), 0);
 	x->w.rules = &x->rules;
@@ -225,7 +225,8 @@ void arrive(struct node *x, struct rte_mbuf **frames, unsigned n)
 		struct hop *to;
 		uint64_t word;
 
-		if (parse_frame(p, m->data_len, x->mac, PORT, &o) != PARSE_DATA) {
+		if (parse_frame(p, m->data_len, x->mac, (struct parse_ports){PORT, 1}, &o) !=
+			PARSE_DATA) {
 			rte_pktmbuf_free(m);
 			continue;
 		}

@@ -31,7 +31,7 @@ static int workers_open(struct local *n, const struct local_conf *conf)
 {
 	struct worker_conf wc = {
 		.n_workers = conf->n_workers,
-		.udp_port = conf->udp_port,
+		.udp_ports = {conf->udp_port, 1},
 		.idle = conf->idle,
 		.rules = n->rules,
 		.adjs = n->adjs,
@@ -54,6 +54,7 @@ int local_open(struct local *n, const struct local_conf *conf, const char **what
 		.rx_index_bits = conf->rx_index_bits,
 		.adj_max = conf->hop_max,
 		.udp_port = conf->udp_port,
+		.udp_ports = 1,
 	};
 	int err;
 

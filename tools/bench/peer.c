@@ -56,15 +56,6 @@ static const struct wctx_ops hop_ops = {
 
 // ---- receive ----
 
-// Destination port of a frame if it is one of ours, so that parse_frame() may be asked about it.
-static uint16_t our_udp_port(const struct peer *p, const uint8_t *f, uint32_t len)
-{
-	uint32_t at = len >= 14 && be16_get(f + 12) == 0x86dd ? 14 + 40 + 2 : 14 + 20 + 2;
-	uint16_t port = len >= at + 2 ? be16_get(f + at) : 0;
-
-	return (uint16_t)(port - p->udp_port) < p->n_udp ? port : p->udp_port;
-}
-
 static void dgrams(struct peer *p, struct rx_dgram *d, unsigned n)
 {
 	struct wctx *w = &p->w;
@@ -95,11 +86,11 @@ static void rx_general(struct peer *p, struct rx_queue *q, struct rte_mbuf **m, 
 
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *f = rte_pktmbuf_mtod(m[i], const uint8_t *);
-		uint16_t udp = our_udp_port(p, f, m[i]->data_len);
 		struct parsed o;
-		enum parse_verdict v = m[i]->nb_segs != 1 ? PARSE_MALFORMED
-							  : parse_frame(f, m[i]->data_len,
-								    w->mac[q->port], udp, &o);
+		enum parse_verdict v =
+			m[i]->nb_segs != 1
+				? PARSE_MALFORMED
+				: parse_frame(f, m[i]->data_len, w->mac[q->port], w->udp_ports, &o);
 
 		if (v == PARSE_DATA) {
 			index = rail_data_receiver(f + o.off);
@@ -111,7 +102,7 @@ static void rx_general(struct peer *p, struct rx_queue *q, struct rte_mbuf **m, 
 			continue;
 		}
 		if (v == PARSE_HANDSHAKE && p->ops.handshake != NULL)
-			p->ops.handshake(p->ctx, f, &o, udp);
+			p->ops.handshake(p->ctx, f, &o, be16_get(f + o.off - PARSE_UDP_LEN + 2));
 		else if (v == PARSE_OTHER && p->ops.other != NULL)
 			p->ops.other(p->ctx, q->port, f, m[i]->data_len);
 		rte_pktmbuf_free(m[i]);
@@ -136,8 +127,7 @@ static unsigned count_frames(
 		uint32_t len = m[i]->data_len;
 		struct parsed o;
 
-		if (parse_frame(f, len, p->w.mac[q->port], our_udp_port(p, f, len), &o) !=
-			PARSE_DATA) {
+		if (parse_frame(f, len, p->w.mac[q->port], p->w.udp_ports, &o) != PARSE_DATA) {
 			m[left++] = m[i];
 			continue;
 		}
@@ -294,8 +284,6 @@ struct peer *peer_new(const struct peer_conf *conf)
 	p->sink_ctx = conf->sink_ctx;
 	p->ops = conf->ops;
 	p->ctx = conf->ctx;
-	p->udp_port = conf->udp_port;
-	p->n_udp = conf->n_udp;
 	p->ns_per_tsc = 1e9 / (double)rte_get_tsc_hz();
 	p->base_tsc = rte_rdtsc();
 	p->base_ns = clock_mono_ns();
@@ -305,7 +293,7 @@ struct peer *peer_new(const struct peer_conf *conf)
 	p->w.sink = on_routes;
 	p->w.ops = &hop_ops;
 	p->w.n_workers = 1;
-	p->w.udp_port = conf->udp_port;
+	p->w.udp_ports = (struct parse_ports){.first = conf->udp_port, .n = conf->n_udp};
 	p->w.tsc_hz = rte_get_tsc_hz();
 	p->w.rng = rte_rdtsc() | 1;
 	rc = tables_new(p, conf);

@@ -51,7 +51,6 @@ struct peer {
 	void *sink_ctx;
 	struct peer_ops ops;
 	void *ctx;
-	uint16_t udp_port, n_udp;
 	uint64_t base_tsc, base_ns;
 	double ns_per_tsc;
 	// counting without opening: datagrams of at least so many bytes; 0 = off

@@ -90,7 +90,7 @@ static int claim_ports(struct wire *w, char err[WIRE_ERR_MAX])
 {
 	w->claim = calloc(w->n_links, sizeof(*w->claim));
 	for (unsigned i = 0; w->claim != NULL && i < w->n_links; i++) {
-		int rc = udp_claim_open(&w->claim[i], w->link[i].udp_port);
+		int rc = udp_claim_open(&w->claim[i], w->link[i].udp_port, 1);
 
 		if (rc < 0) {
 			snprintf(err, WIRE_ERR_MAX, "udp port %u: %s", w->link[i].udp_port,

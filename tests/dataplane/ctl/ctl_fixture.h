@@ -88,7 +88,7 @@ static inline void fix_init(struct fix *f, int listen_fd)
 	if (f->ports == NULL)
 		fail_msg("%s", err);
 	struct worker_conf wc = {.n_workers = FIX_WORKERS,
-		.udp_port = 7780,
+		.udp_ports = {7780, 1},
 		.idle = IDLE_ADAPTIVE,
 		.rules = &f->rules,
 		.adjs = f->adjs,

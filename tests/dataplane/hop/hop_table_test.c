@@ -32,6 +32,9 @@ static void refuses_what_is_out_of_range(void **state)
 	REFUSED(-EINVAL, c.tp = RULE_IN_LOCAL);
 	REFUSED(-EINVAL, c.flow = 0);
 	REFUSED(-EINVAL, c.flow = 33);
+	REFUSED(-EINVAL, c.flow = 2);
+	REFUSED(-EINVAL, (c.flow = 5, c.n_flows = 4));
+	REFUSED(-EINVAL, c.n_flows = 33);
 	REFUSED(-EINVAL, c.owner = 1);
 	REFUSED(-EINVAL, c.window_log2 = 5);
 	REFUSED(-EINVAL, c.window_log2 = 21);
@@ -81,6 +84,43 @@ static void a_cipher_that_was_not_chosen_is_refused(void **state)
 		.rx_index = 77, .tx_index = 78, .cipher = AEAD_AES_256_GCM, .initiator = 1};
 	assert_int_equal(hop_table_rekey(t, &rk, 0), -ENOTSUP);
 	hop_table_free(t);
+	pair_fini(&p);
+}
+
+// Whom to tell of a route: the hop of its flow, as long as there are so many.
+static void a_flow_is_found_by_transport_and_route_id(void **state)
+{
+	enum { N = 4, BASE = 10, MINE = 3 << DPMSG_HANDLE_BITS | 5 };
+	struct hop_table *t;
+	struct pair p;
+	uint16_t owner;
+
+	pair_init(&p, AEAD_CHACHA20_POLY1305, false);
+	t = p.a.w.hops;
+	assert_int_equal(hop_table_in_word(t, MINE, 1), 0);
+	for (unsigned i = 0; i < N; i++) {
+		struct cmd_hop_add c = good_add(&p);
+
+		c.hop = (1u << DPMSG_HANDLE_BITS | BASE) + i;
+		c.tp = MINE;
+		c.flow = (uint8_t)(i + 1);
+		c.n_flows = N;
+		assert_int_equal(hop_table_add(t, &c, p.now_ns, &owner), 0);
+	}
+	for (uint32_t id = 0; id < 200; id++)
+		assert_int_equal(hop_table_in_word(t, MINE, id) >> 32,
+			(1u << DPMSG_HANDLE_BITS | BASE) + rail_flow_of(id, N) - 1);
+	// another generation of the transport, and another transport
+	assert_int_equal(hop_table_in_word(t, MINE ^ (1 << DPMSG_HANDLE_BITS), 2), 0);
+	assert_int_equal(hop_table_in_word(t, MINE + 1, 2), 0);
+	// a flow that is gone
+	for (unsigned i = 2; i < N; i++) {
+		struct cmd_hop_del del = {.hop = (1u << DPMSG_HANDLE_BITS | BASE) + i};
+
+		assert_int_equal(hop_table_del(t, &del), 0);
+	}
+	for (uint32_t id = 1; id < 200; id++)
+		assert_int_equal(hop_table_in_word(t, MINE, id) != 0, rail_flow_of(id, N) <= 2);
 	pair_fini(&p);
 }
 
@@ -340,6 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_what_is_out_of_range),
+		cmocka_unit_test(a_flow_is_found_by_transport_and_route_id),
 		cmocka_unit_test(a_cipher_that_was_not_chosen_is_refused),
 		cmocka_unit_test(a_hop_takes_what_memory_was_asked_for),
 		cmocka_unit_test(commands_to_nobody_are_refused),

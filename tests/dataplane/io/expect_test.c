@@ -42,7 +42,7 @@ static void assert_parsed_alike(const uint8_t *p, uint32_t len, uint32_t udp_len
 {
 	struct parsed o;
 
-	assert_int_equal(parse_frame(p, len, mac, PORT, &o), PARSE_DATA);
+	assert_int_equal(parse_frame(p, len, mac, (struct parse_ports){PORT, 1}, &o), PARSE_DATA);
 	assert_int_equal(o.len, udp_len);
 	assert_int_equal(o.off, EXPECT_RAIL);
 	assert_int_equal(o.src_port, PEER_PORT);

@@ -60,6 +60,8 @@ static struct frame good6(uint16_t payload)
 	return f;
 }
 
+static uint16_t n_ports = 1;
+
 static enum parse_verdict verdict(const struct frame *f, struct parsed *o)
 {
 	// a copy of just that length: a read too far is seen by the sanitizer
@@ -67,7 +69,7 @@ static enum parse_verdict verdict(const struct frame *f, struct parsed *o)
 	enum parse_verdict v;
 
 	memcpy(exact, f->b, f->len);
-	v = parse_frame(exact, f->len, mac, PORT, o);
+	v = parse_frame(exact, f->len, mac, (struct parse_ports){PORT, n_ports}, o);
 	free(exact);
 	return v;
 }
@@ -237,10 +239,30 @@ static void truncation_never_reads_too_far(void **state)
 	}
 }
 
+// Flow i of a transport has the port first + i - 1.
+static void takes_each_port_of_its_range_and_no_other(void **state)
+{
+	struct parsed o;
+
+	(void)state;
+	n_ports = 8;
+	for (int v6 = 0; v6 < 2; v6++) {
+		for (int d = -2; d < 12; d++) {
+			struct frame f = v6 ? good6(60) : good4(60);
+
+			be16_put(f.b + (v6 ? 14 + 40 + 2 : 14 + 20 + 2), (uint16_t)(PORT + d));
+			assert_int_equal(
+				verdict(&f, &o), d >= 0 && d < 8 ? PARSE_DATA : PARSE_OTHER);
+		}
+	}
+	n_ports = 1;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_the_datagram),
+		cmocka_unit_test(takes_each_port_of_its_range_and_no_other),
 		cmocka_unit_test(leaves_padding_out),
 		cmocka_unit_test(judges_frames),
 		cmocka_unit_test(source_port_zero_is_malformed),

@@ -109,6 +109,13 @@ static void make_peer(struct node *n, unsigned i)
 	memset(p->from_node, 0x20 + (int)i, 32);
 	memcpy(p->ip, (uint8_t[]){198, 51, 100, (uint8_t)(i + 1)}, 4);
 	p->udp = (uint16_t)(9000 + i);
+	p->node_udp = NODE_UDP;
+	if (i < n->conf.flows) {
+		p->tp = 3u << DPMSG_HANDLE_BITS | 1;
+		p->node_udp = (uint16_t)(NODE_UDP + i);
+		hop.flow = (uint8_t)(i + 1);
+		hop.n_flows = (uint8_t)n->conf.flows;
+	}
 	memcpy(p->mac, (uint8_t[]){2, 0, 0, 0, 1, (uint8_t)i}, 6);
 
 	adj.port = n->port[p->port];
@@ -123,7 +130,7 @@ static void make_peer(struct node *n, unsigned i)
 	set_ip(hop.peer.ip, p->ip);
 	hop.peer.port = p->udp;
 	hop.adj = adj.adj;
-	hop.local_port = NODE_UDP;
+	hop.local_port = p->node_udp;
 	hop.payload_max = NODE_DGRAM_MAX;
 	hop.keepalive_ms = hop.dead_ms = hop.rekey_ms = 3600 * 1000;
 	hop.keys.rx_index = p->node_index;
@@ -160,6 +167,7 @@ static void make_tables(struct node *n)
 		.rx_index_bits = 8,
 		.adj_max = 16,
 		.udp_port = NODE_UDP,
+		.udp_ports = NODE_UDP_PORTS,
 		.up_size = n->conf.up_size != 0 ? n->conf.up_size : RING_BYTES,
 		.down_size = RING_BYTES,
 	};
@@ -212,7 +220,7 @@ void node_open(struct node *n, const struct node_conf *conf)
 	make_ports(n);
 	make_tables(n);
 	wc = (struct worker_conf){.n_workers = conf->workers,
-		.udp_port = NODE_UDP,
+		.udp_ports = {NODE_UDP, NODE_UDP_PORTS},
 		.idle = IDLE_ADAPTIVE,
 		.rules = &n->rules,
 		.adjs = n->adjs,
@@ -372,7 +380,7 @@ static void headers(uint8_t *b, const uint8_t *dst_mac, const uint8_t *src_mac,
 unsigned peer_udp(
 	struct node *n, const struct peer *p, const uint8_t *udp, unsigned len, uint8_t *buf)
 {
-	headers(buf, n->mac, p->mac, p->ip, node_ip, p->udp, NODE_UDP, len);
+	headers(buf, n->mac, p->mac, p->ip, node_ip, p->udp, p->node_udp, len);
 	memmove(buf + HDRS, udp, len);
 	return HDRS + len;
 }
@@ -383,7 +391,7 @@ unsigned peer_frame(
 	uint8_t *r = buf + HDRS;
 	uint8_t nonce[12];
 
-	headers(buf, n->mac, p->mac, p->ip, node_ip, p->udp, NODE_UDP, RAIL + len + TAG);
+	headers(buf, n->mac, p->mac, p->ip, node_ip, p->udp, p->node_udp, RAIL + len + TAG);
 	be32_put(r, 0x04000000);
 	be32_put(r + 4, p->node_index);
 	be64_put(r + 8, p->tx_counter);
@@ -490,7 +498,7 @@ unsigned peer_open(
 		if (memcmp(n->peer[i].mac, frame, 6) == 0)
 			p = &n->peer[i];
 	assert_non_null(p);
-	headers(want, p->mac, n->mac, node_ip, p->ip, NODE_UDP, p->udp, len - HDRS);
+	headers(want, p->mac, n->mac, node_ip, p->ip, p->node_udp, p->udp, len - HDRS);
 	assert_memory_equal(frame, want, HDRS);
 	assert_int_equal(be32_get(r), 0x04000000);
 	assert_int_equal(be32_get(r + 4), p->index);

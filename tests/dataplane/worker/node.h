@@ -17,7 +17,8 @@
 #include <rte_ring.h>
 
 enum {
-	NODE_UDP = 7780,
+	NODE_UDP = 7780, // and the next ones
+	NODE_UDP_PORTS = 8,
 	NODE_PEERS = 6,
 	NODE_PORTS = 2,
 	NODE_WORKERS = 4,
@@ -35,7 +36,7 @@ struct peer {
 	uint32_t index; // ours
 	uint8_t to_node[32], from_node[32]; // keys
 	uint8_t ip[4];
-	uint16_t udp;
+	uint16_t udp, node_udp; // its port, and the node's that it sends to
 	uint8_t mac[6];
 	uint64_t tx_counter; // next to the node
 	uint64_t rx_counter; // lowest that may come
@@ -45,6 +46,7 @@ struct peer {
 struct node_conf {
 	unsigned workers;
 	unsigned peers;
+	unsigned flows; // the first ones are flows 1.. of one transport; 0: each is one of its own
 	enum aead_cipher cipher;
 	bool one_txq;
 	uint8_t exception; // PORT_DROP or PORT_KERNEL_COPY

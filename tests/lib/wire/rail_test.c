@@ -165,6 +165,21 @@ static void flow_follows_the_formula(void **state)
 		assert_true(seen[f] > 150);
 }
 
+static void flow_without_a_division_is_the_same(void **state)
+{
+	(void)state;
+	for (unsigned n = 1; n <= RAIL_FLOWS_MAX; n++) {
+		uint32_t inv = rail_flow_inv(n);
+
+		// the multiplier is odd: these ids have all values of the upper half
+		for (uint32_t i = 0; i <= 0xffff; i++) {
+			uint32_t id = i * 65536u * 244002641u + 1; // its inverse
+
+			assert_true(rail_flow_fast(id, n, inv) == rail_flow_of(id, n));
+		}
+	}
+}
+
 static void builds_flow_info(void **state)
 {
 	uint8_t out[RAIL_FLOW_INFO_LEN];
@@ -185,6 +200,7 @@ int main(void)
 		cmocka_unit_test(time_orders_and_round_trips),
 		cmocka_unit_test(refuses_impossible_times),
 		cmocka_unit_test(flow_follows_the_formula),
+		cmocka_unit_test(flow_without_a_division_is_the_same),
 		cmocka_unit_test(builds_flow_info),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
