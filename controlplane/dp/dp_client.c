@@ -37,6 +37,14 @@ static void pending_init(struct dp_client *c)
 	c->n_pending = 0;
 }
 
+// Somebody was refused.
+static void tell_room(struct dp_client *c)
+{
+	c->stats.full++;
+	if (!loop_timer_is_on(c->room))
+		loop_timer_start(c->room, ROOM_POLL_MS, 0);
+}
+
 static int send_cmd(
 	struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done, void *arg, uint64_t *cookie)
 {
@@ -65,10 +73,20 @@ static int send_cmd(
 	return 0;
 
 err_full:
-	c->stats.full++;
-	if (!loop_timer_is_on(c->room))
-		loop_timer_start(c->room, ROOM_POLL_MS, 0);
+	tell_room(c);
 	return -EAGAIN;
+}
+
+bool dp_client_has_room(struct dp_client *c, unsigned n, uint32_t len)
+{
+	// one of them may be preceded by padding as long as itself
+	uint64_t need = (n + 1ull) * (len + RING_ALIGN);
+
+	if (!c->hello_done ||
+		(c->n_pending + n <= DP_CLIENT_PENDING_MAX && ring_w_room(&c->cmd) >= need))
+		return true;
+	tell_room(c);
+	return false;
 }
 
 int dp_client_send_cookie(
@@ -150,9 +168,7 @@ static int send_down(struct dp_client *c, unsigned worker, struct dpmsg_hdr *hdr
 	hdr->len = (uint32_t)(fixed + len);
 	rec = ring_w_reserve(w, hdr->len);
 	if (rec == NULL) {
-		c->stats.full++;
-		if (!loop_timer_is_on(c->room))
-			loop_timer_start(c->room, ROOM_POLL_MS, 0);
+		tell_room(c);
 		return -EAGAIN;
 	}
 	memcpy(rec, hdr, fixed);

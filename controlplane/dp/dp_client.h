@@ -92,6 +92,8 @@ int dp_client_send(struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done
 // The same with a cookie the caller gets to know (of CMD_HOP_PING: EVT_HOP_RTT carries it).
 int dp_client_send_cookie(
 	struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done, void *arg, uint64_t *cookie);
+// Would n commands of that length be taken now? Else on_room tells when to ask again.
+bool dp_client_has_room(struct dp_client *c, unsigned n, uint32_t len);
 void dp_client_flush(struct dp_client *c);
 
 // Packets on their way down, by the ring of one worker (out of range: worker 0). A route packet

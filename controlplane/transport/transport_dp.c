@@ -1,67 +1,80 @@
-// The data plane's side of transports: keys, ways and ends as commands, hop events, and adoption of
-// hops that lived before us. Handles and receiver indices that live there are taken over as they
-// are; an event that names a hop we don't know is ignored, for events may be old.
+// The data plane's side of transports: keys, ways and ends as commands, and hop events. A transport
+// has a hop for each flow; what is said about a link goes to all of them. An event that names a hop
+// we don't know is ignored, for events may be old. What lived before us is transport_adopt.c's.
 #include "controlplane/transport/transport_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "controlplane/dp/handles.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/link/rail_cookie.h"
-#include "lib/wire/entry.h"
 #include "lib/wire/rail_frame.h"
 
 LOG_MODULE("transport");
 
-// ---- commands ----
+// ---- keys ----
 
 struct key_cmd {
-	struct transport *t;
-	uint32_t rx_index, life;
+	struct key_set *set;
+	struct tp_flow *flow;
 	bool add;
-	tp_keys_fn done;
 };
 
-static void send_del(struct transport *t, const struct cmd_hop_del *c);
+// The commands that hand over the keys of one handshake.
+struct key_set {
+	struct transport *t;
+	uint32_t rx_index, life;
+	unsigned left; // answers
+	int status; // of the first one that failed
+	bool add; // the link was not there
+	tp_keys_fn done;
+	struct key_cmd cmd[];
+};
+
+static void del_flows(struct transport *t, uint32_t flows, const struct cmd_hop_del *c);
+
+static void on_key_answer(struct key_cmd *c, int status, uint32_t aux)
+{
+	struct tp_flow *f = c->flow;
+
+	if (status != 0 && c->set->status == 0)
+		c->set->status = status;
+	if (!c->add)
+		return;
+	// A dump under way may have passed its place already.
+	f->seen = f->in_dp = status == 0;
+	f->owner = status == 0 && aux < DPMSG_MAX_WORKERS ? (uint8_t)aux : 0xff;
+	// One that we believed gone still holds our handle: away with it, the next try finds the
+	// place free.
+	if (status == -EEXIST)
+		del_flows(f->t, 1u << (f->nr - 1), &(struct cmd_hop_del){0});
+}
 
 static void on_keys_done(void *arg, int status, uint32_t aux)
 {
-	struct key_cmd c = *(struct key_cmd *)arg;
-	struct transport *t = c.t;
-
-	free(arg);
-	t->n_keys--;
+	struct key_cmd *c = arg;
+	struct key_set *set = c->set;
+	struct transport *t = set->t;
 	// A link that was ended meanwhile has nothing to do with it.
-	if (!t->removed && status != -ECONNRESET && c.life == t->life) {
-		if (c.add)
+	bool counts = !t->removed && status != -ECONNRESET && set->life == t->life;
+
+	t->n_keys--;
+	set->left--;
+	if (counts)
+		on_key_answer(c, status, aux);
+	if (counts && set->left == 0) {
+		if (set->add)
 			t->adding = false;
-		if (c.add && status == 0) {
-			// A dump under way may have passed its place already.
-			t->in_dp = t->seen = true;
-			t->owner = aux < DPMSG_MAX_WORKERS ? (uint8_t)aux : 0xff;
+		if (set->add && set->status == 0) {
+			t->in_dp = true;
 			tp_tell(t, TRANSPORT_CHANGE_IN_DP);
 		}
-		// One that we believed gone still holds our handle: away with it, the next try
-		// finds the place free.
-		if (c.add && status == -EEXIST)
-			send_del(t, &(struct cmd_hop_del){.hop = t->hop});
-		c.done(t, status, c.rx_index);
+		set->done(t, set->status, set->rx_index);
 	}
+	if (set->left == 0)
+		free(set);
 	tp_cmd_done(t);
-}
-
-static void keys_fill(struct dpmsg_keys *out, const struct rail_hs_keys *k)
-{
-	out->rx_index = k->rx_index;
-	out->tx_index = k->tx_index;
-	memcpy(out->rx_key, k->rx_key, sizeof(out->rx_key));
-	memcpy(out->tx_key, k->tx_key, sizeof(out->tx_key));
-	out->cipher = (uint8_t)k->cipher;
-	out->initiator = k->initiator;
 }
 
 // What both ends keep: the smaller window counts (TLV 10).
@@ -93,24 +106,61 @@ uint16_t tp_path_mtu(const struct transport *t)
 	return mtu != TRANSPORT_MTU_AUTO ? mtu : 0;
 }
 
-static int send_add(struct transport *t, const struct tp_keys_for *k, struct key_cmd *cmd)
+struct dpmsg_addr tp_flow_addr(
+	const struct dpmsg_addr *first, const struct rail_hs_keys *keys, unsigned nr)
 {
+	struct dpmsg_addr a = *first;
+
+	if (nr > 1)
+		a.port = keys->port[nr - 2];
+	return a;
+}
+
+// Where its datagrams come in is known of flow 1 alone; the next ones go to the next workers.
+static uint8_t flow_owner(const struct tp_keys_for *k, const struct region_hdr *info, unsigned nr)
+{
+	return k->owner == TP_OWNER_ANY ? TP_OWNER_ANY
+					: (uint8_t)((k->owner + nr - 1) % info->n_workers);
+}
+
+static int keys_fill(struct dpmsg_keys *out, const struct rail_hs_keys *k, unsigned nr)
+{
+	struct rail_hs_flow f;
+	int rc = rail_hs_flow_make(k, nr, &f);
+
+	if (rc != 0)
+		return rc;
+	out->rx_index = f.rx_index;
+	out->tx_index = f.tx_index;
+	memcpy(out->rx_key, f.rx_key, sizeof(out->rx_key));
+	memcpy(out->tx_key, f.tx_key, sizeof(out->tx_key));
+	out->cipher = (uint8_t)k->cipher;
+	out->initiator = k->initiator;
+	rail_hs_flow_wipe(&f);
+	return 0;
+}
+
+static int send_add(struct tp_flow *f, const struct tp_keys_for *k, struct key_cmd *cmd)
+{
+	struct transport *t = f->t;
 	const struct transport_mgr_conf *conf = &t->m->conf;
 	const struct region_hdr *info = dp_client_info(conf->dp);
 	struct cmd_hop_add a = {
 		.h.type = CMD_HOP_ADD,
-		.hop = t->hop,
+		.hop = f->hop,
 		.tp = t->tp,
-		.flow = 1,
+		.flow = f->nr,
+		.n_flows = k->keys->n_flows,
 		.mode = t->conf.mode,
-		.owner = k->owner,
+		.owner = flow_owner(k, info, f->nr),
 		.window_log2 = replay_log2(conf),
 		.rel_window_log2 = rel_window(k->window_log2),
 		.instance_local = t->instance_local,
 		.instance_remote = k->instance_remote,
 		.handshake_ns = k->handshake_ns,
-		.peer = *k->peer,
+		.peer = tp_flow_addr(k->peer, k->keys, f->nr),
 		.adj = k->adj,
+		.local_port = (uint16_t)(info->udp_port + f->nr - 1),
 		.payload_max = k->payload_max,
 		.keepalive_ms = conf->keepalive_ms,
 		.dead_ms = conf->dead_ms,
@@ -123,14 +173,12 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 	};
 	int rc;
 
-	if (info == NULL)
-		return -ENOTCONN;
-	a.local_port = (uint16_t)info->udp_port;
 	memcpy(a.tp_id, t->tp_id, sizeof(a.tp_id));
 	memcpy(a.peer_pk, t->conf.peer.b, sizeof(a.peer_pk));
 	snprintf(a.name, sizeof(a.name), "%s", t->conf.name);
-	keys_fill(&a.keys, k->keys);
-	rc = dp_client_send(conf->dp, &a, sizeof(a), on_keys_done, cmd);
+	rc = keys_fill(&a.keys, k->keys, f->nr);
+	if (rc == 0)
+		rc = dp_client_send(conf->dp, &a, sizeof(a), on_keys_done, cmd);
 	key_wipe(&a.keys, sizeof(a.keys));
 	if (rc == 0) {
 		t->congestion = a.congestion;
@@ -139,61 +187,96 @@ static int send_add(struct transport *t, const struct tp_keys_for *k, struct key
 	return rc;
 }
 
-static int send_rekey(struct transport *t, const struct tp_keys_for *k, struct key_cmd *cmd)
+// Another instance of the peer, or another number of flows: the state of before is worth nothing.
+static bool is_reset(const struct tp_flow *f, const struct tp_keys_for *k)
 {
+	return f->instance_remote != k->instance_remote || k->keys->n_flows != f->t->n;
+}
+
+static int send_rekey(struct tp_flow *f, const struct tp_keys_for *k, struct key_cmd *cmd)
+{
+	struct transport *t = f->t;
 	struct cmd_hop_rekey r = {
 		.h.type = CMD_HOP_REKEY,
-		.hop = t->hop,
-		.flags = k->reset ? HOP_RESET : 0,
+		.hop = f->hop,
+		.flags = is_reset(f, k) ? HOP_RESET : 0,
 		.instance_local = t->instance_local,
 		.instance_remote = k->instance_remote,
 		.handshake_ns = k->handshake_ns,
 		.adj = k->adj,
 		.payload_max = k->payload_max,
 		.rel_window_log2 = k->reset ? rel_window(k->window_log2) : 0,
+		.n_flows = k->keys->n_flows,
 	};
 	int rc;
 
 	if (k->peer != NULL)
-		r.peer = *k->peer;
-	keys_fill(&r.keys, k->keys);
-	rc = dp_client_send(t->m->conf.dp, &r, sizeof(r), on_keys_done, cmd);
+		r.peer = tp_flow_addr(k->peer, k->keys, f->nr);
+	rc = keys_fill(&r.keys, k->keys, f->nr);
+	if (rc == 0)
+		rc = dp_client_send(t->m->conf.dp, &r, sizeof(r), on_keys_done, cmd);
 	key_wipe(&r.keys, sizeof(r.keys));
 	return rc;
 }
 
+// There is room for all of the commands, so they are sent all, but for want of memory somewhere.
+static int send_keys(struct transport *t, const struct tp_keys_for *k, struct key_set *set)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < k->keys->n_flows && rc == 0; i++) {
+		struct tp_flow *f = t->flow[i];
+
+		set->cmd[i] = (struct key_cmd){.set = set, .flow = f, .add = !f->in_dp};
+		rc = f->in_dp ? send_rekey(f, k, &set->cmd[i]) : send_add(f, k, &set->cmd[i]);
+		if (rc != 0)
+			break;
+		// Known from the start: an init that comes again is no reset (nothing is lost).
+		if (!f->in_dp)
+			f->instance_remote = k->instance_remote;
+		f->in_dp = true;
+		set->left++;
+		t->n_cmds++;
+		t->n_keys++;
+	}
+	return set->left != 0 ? 0 : rc;
+}
+
 int tp_dp_keys(struct transport *t, const struct tp_keys_for *k)
 {
-	struct key_cmd *cmd = malloc(sizeof(*cmd));
-	bool add = !t->in_dp && !t->adding;
+	unsigned n = k->keys->n_flows;
+	struct key_set *set;
 	int rc;
 
-	if (cmd == NULL)
+	if (dp_client_info(t->m->conf.dp) == NULL)
+		return -ENOTCONN;
+	if (t->del_due != 0 || !dp_client_has_room(t->m->conf.dp, n, sizeof(struct cmd_hop_add)))
+		return -EAGAIN; // the end of the one before is told first
+	for (unsigned i = 0; i < n && k->peer == NULL; i++)
+		if (!t->flow[i]->in_dp)
+			return -ENOENT; // a re-key of a link that is gone
+	set = calloc(1, sizeof(*set) + n * sizeof(set->cmd[0]));
+	if (set == NULL)
 		return -ENOMEM;
-	*cmd = (struct key_cmd){.t = t,
-		.rx_index = k->keys->rx_index,
+	*set = (struct key_set){.t = t,
+		.rx_index = k->keys->rx_index[0],
 		.life = t->life,
-		.add = add,
+		.add = !t->in_dp && !t->adding,
 		.done = k->done};
-	if (t->del_due)
-		rc = -EAGAIN; // it would be told before the end of the one before
-	else if (add && k->peer == NULL)
-		rc = -ENOENT; // a re-key of a link that is gone
-	else
-		rc = add ? send_add(t, k, cmd) : send_rekey(t, k, cmd);
+	rc = send_keys(t, k, set);
 	if (rc != 0) {
-		free(cmd);
+		free(set);
 		return rc;
 	}
-	if (add) {
+	if (set->add) {
 		t->adding = true;
-		// Known from the start: an init that comes again is no reset (nothing is lost).
 		t->instance_remote = k->instance_remote;
+		t->n = (uint8_t)n;
 	}
-	t->n_cmds++;
-	t->n_keys++;
 	return 0;
 }
+
+// ---- other commands ----
 
 void tp_on_plain_done(void *arg, int status, uint32_t aux)
 {
@@ -206,41 +289,36 @@ void tp_on_plain_done(void *arg, int status, uint32_t aux)
 	tp_cmd_done(t);
 }
 
-int tp_dp_path(struct transport *t)
+int tp_dp_path(struct tp_flow *f)
 {
-	struct cmd_hop_path c = {.h.type = CMD_HOP_PATH, .hop = t->hop, .peer = t->peer};
+	struct transport *t = f->t;
+	struct cmd_hop_path c = {.h.type = CMD_HOP_PATH, .hop = f->hop, .peer = f->peer};
 	int rc;
 
-	c.adj = neigh_path(t->ref)->adj;
+	c.adj = neigh_path(f->ref)->adj;
 	// Nothing else changes the address of a link that is there.
-	c.roamed = memcmp(&t->dp_peer, &t->peer, sizeof(t->peer)) != 0;
+	c.roamed = memcmp(&f->dp_peer, &f->peer, sizeof(f->peer)) != 0;
 	rc = dp_client_send(t->m->conf.dp, &c, sizeof(c), tp_on_plain_done, t);
 	if (rc != 0)
 		return rc;
 	t->n_cmds++;
-	t->dp_adj = c.adj;
-	t->dp_peer = t->peer;
+	f->dp_adj = c.adj;
+	f->dp_peer = f->peer;
 	return 0;
 }
 
 // The link has ended: nothing of it is known any more.
 static void link_forget(struct transport *t)
 {
-	struct transport_mgr *m = t->m;
-
 	tp_hs_stop(t);
 	tp_rekey_stop(t);
 	tp_hs_answer_drop(t);
-	neigh_put(t->roam_ref);
-	t->roam_ref = NULL;
-	t->roamed = (struct dpmsg_addr){0};
-	rx_index_put(m->rx, t->rx_index);
-	rx_index_put(m->rx, t->rx_old);
-	t->rx_index = t->rx_old = 0;
+	for (unsigned i = 0; i < RAIL_FLOWS_MAX; i++)
+		if (t->flow[i] != NULL)
+			tp_flow_forget(t->flow[i]);
 	t->instance_local = tp_random64();
 	t->instance_remote = 0;
-	t->in_dp = t->adding = t->keys_unsure = false;
-	t->dp_adj = 0;
+	t->in_dp = t->adding = false;
 	t->life++;
 }
 
@@ -252,9 +330,11 @@ bool tp_link_fits(const struct transport *t)
 		((t->conf.mode == HOP_MODE_RELIABLE && t->congestion != tp_congestion(t)) ||
 			t->path_mtu != tp_path_mtu(t)))
 		return false;
+	if ((t->in_dp || t->adding || t->adopted) && t->n > tp_flows_wanted(t))
+		return false;
 	if (t->answer.on && !t->answer.sent_keys)
 		return true; // nothing is agreed to yet
-	return t->pending.rx_index == 0 || (t->conf.ciphers & 1u << t->pending.cipher) != 0;
+	return !t->pending.on || (t->conf.ciphers & 1u << t->pending.cipher) != 0;
 }
 
 void tp_link_unfit(struct transport *t)
@@ -265,503 +345,95 @@ void tp_link_unfit(struct transport *t)
 	tp_state_set(t, TRANSPORT_DOWN, "closed: not what the configuration says");
 }
 
-static void send_del(struct transport *t, const struct cmd_hop_del *c)
+// What is due; the rest when there is room.
+static void send_dels(struct transport *t)
 {
-	int rc;
+	bool sent = false;
 
+	while (t->del_due != 0) {
+		unsigned i = (unsigned)__builtin_ctz(t->del_due);
+		int rc;
+
+		t->del.hop = t->flow[i]->hop;
+		rc = dp_client_send(t->m->conf.dp, &t->del, sizeof(t->del), tp_on_plain_done, t);
+		if (rc == -EAGAIN)
+			break; // on_room() is told when to try again
+		t->del_due &= ~(1u << i);
+		t->n_cmds += rc == 0;
+		sent |= rc == 0;
+	}
+	if (sent)
+		tp_outbox_linger(t);
+	t->m->del_due |= t->del_due != 0;
+}
+
+static void del_flows(struct transport *t, uint32_t flows, const struct cmd_hop_del *c)
+{
 	t->del = *c;
 	t->del.h.type = CMD_HOP_DEL;
-	rc = dp_client_send(t->m->conf.dp, &t->del, sizeof(t->del), tp_on_plain_done, t);
-	if (rc == 0) {
-		t->n_cmds++;
-		tp_outbox_linger(t);
-	}
-	t->del_due = rc == -EAGAIN; // on_room() is told when to try again
-	t->m->del_due |= t->del_due;
+	t->del_due |= flows;
+	send_dels(t);
+}
+
+// Flows that have a hop, from flow `from` on, by bit.
+static uint32_t flows_in_dp(const struct transport *t, unsigned from)
+{
+	uint32_t flows = 0;
+
+	for (unsigned i = from - 1; i < RAIL_FLOWS_MAX; i++)
+		if (t->flow[i] != NULL && t->flow[i]->in_dp)
+			flows |= 1u << i;
+	return flows;
 }
 
 void tp_dp_del(struct transport *t, uint8_t code, const char *text)
 {
-	struct cmd_hop_del c = {.hop = t->hop, .send_close = 1, .code = code};
-	bool there = t->in_dp || t->adding;
+	struct cmd_hop_del c = {.send_close = 1, .code = code};
+	uint32_t flows = flows_in_dp(t, 1);
 
 	link_forget(t);
-	if (!there)
+	if (flows == 0)
 		return;
 	c.text_len = (uint8_t)snprintf(c.text, sizeof(c.text), "%s", text);
-	send_del(t, &c);
+	del_flows(t, flows, &c);
+}
+
+void tp_dp_flows(struct transport *t, unsigned n)
+{
+	uint32_t beyond = n < RAIL_FLOWS_MAX ? flows_in_dp(t, n + 1) : 0;
+	bool other = t->n != n;
+
+	t->n = (uint8_t)n;
+	for (unsigned i = n; i < RAIL_FLOWS_MAX; i++)
+		if (t->flow[i] != NULL)
+			tp_flow_forget(t->flow[i]);
+	if (beyond != 0) // the peer does the same
+		del_flows(t, beyond, &(struct cmd_hop_del){0});
+	if (other && t->in_dp)
+		tp_tell(t, TRANSPORT_CHANGE_FLOWS);
 }
 
 void tp_dp_forget(struct transport *t)
 {
 	link_forget(t);
-	t->owner = 0xff;
+	for (unsigned i = 0; i < RAIL_FLOWS_MAX; i++)
+		if (t->flow[i] != NULL)
+			t->flow[i]->owner = 0xff;
 	t->cookie_ns = 0;
 }
 
-// ---- hop events ----
-
-void tp_key_swap(struct transport *t, uint32_t rx_index, enum aead_cipher cipher, bool initiator)
+void tp_dels_retry(struct transport_mgr *m)
 {
-	uint64_t now = clock_mono_ns();
-
-	rx_index_put(t->m->rx, t->rx_old); // two back: the data plane has wiped it
-	t->rx_old = t->rx_index;
-	t->rx_old_ns = now;
-	t->rx_index = rx_index;
-	t->cipher = cipher;
-	t->initiator = initiator;
-	t->handshake_mono_ns = now;
-}
-
-// The pending key is used: what its handshake would change takes effect now.
-static void pending_apply(struct transport *t)
-{
-	struct tp_pending *p = &t->pending;
-
-	tp_key_swap(t, p->rx_index, p->cipher, false);
-	if (p->inside) {
-		t->n_rekeys++;
-		t->m->stats.rekeys++;
-	} else {
-		t->n_handshakes++;
-		t->instance_remote = p->instance_remote;
-		t->last_time_ns = p->time_ns;
-		t->peer = p->peer;
-		memcpy(t->scope_if, p->scope_if, sizeof(t->scope_if));
-		t->dp_peer = p->peer;
-		t->dp_adj = neigh_path(p->ref)->adj;
-		// Resolved anew with our own callback; the old way goes after the new one is there.
-		tp_path_want(t);
-	}
-	p->rx_index = 0; // the key's now
-	tp_hs_answer_drop(t);
-	neigh_put(p->ref);
-	*p = (struct tp_pending){0};
-	tp_hs_stop(t);
-	tp_rekey_stop(t);
-}
-
-void tp_dp_keyed(struct transport *t, uint32_t rx_index)
-{
-	if (t->pending.rx_index != 0 && rx_index == t->pending.rx_index)
-		pending_apply(t);
-	else if (rx_index != t->rx_index) {
-		// An old event; or a key that a control plane before us handed over.
-		t->keys_unsure = t->m->keys_unsure = true;
-		return;
-	}
-	tp_hs_stop(t); // a link that was dead and lives needs no other
-	tp_state_set(t, TRANSPORT_UP, NULL);
-}
-
-static void on_roam_path(void *arg, const struct neigh_path *path)
-{
-	struct transport *t = arg;
-
-	if (path->state != NEIGH_USABLE || t->roamed.port == 0)
-		return;
-	log_info("transport %s: the peer's address changed", t->conf.name);
-	t->peer = t->roamed;
-	t->roamed = (struct dpmsg_addr){0};
-	tp_path_want(t); // its callback sends the path
-	neigh_put(t->roam_ref);
-	t->roam_ref = NULL;
-}
-
-static void on_roamed(struct transport *t, const struct evt_hop_note *e)
-{
-	if (e->peer.port == 0 || memcmp(&e->peer, &t->peer, sizeof(t->peer)) == 0)
-		return;
-	neigh_put(t->roam_ref);
-	t->roamed = e->peer;
-	t->roam_ref = neigh_resolve(t->m->conf.neigh, e->peer.ip, t->scope_if, on_roam_path, t);
-}
-
-static void on_dead(struct transport *t)
-{
-	if (t->state != TRANSPORT_UP)
-		return;
-	log_notice("transport %s: the peer is silent", t->conf.name);
-	tp_rekey_stop(t);
-	tp_state_set(t, TRANSPORT_DEAD, "the peer fell silent");
-	tp_dial(t);
-}
-
-// The hop stays in the data plane, down; the next handshake resets it.
-static void on_closed(struct transport *t, const struct evt_hop_note *e)
-{
-	char why[DPMSG_TEXT_LEN + 64];
-
-	snprintf(why, sizeof(why), "closed by %s: code %u%s%s", e->initiator ? "us" : "the peer",
-		e->value, e->text[0] != '\0' ? ", " : "", e->text);
-	log_notice("transport %s: %s", t->conf.name, why);
-	// Keys that were handed over are newer than this note: the link that they make has the
-	// instance of before.
-	if (t->n_keys != 0) {
-		tp_state_set(t, TRANSPORT_DOWN, why);
-		return;
-	}
-	tp_hs_stop(t);
-	tp_rekey_stop(t);
-	tp_hs_answer_drop(t);
-	t->instance_local = tp_random64();
-	t->instance_remote = 0;
-	tp_state_set(t, TRANSPORT_DOWN, why);
-	if (t->conf.dial)
-		loop_timer_start(t->timer,
-			tp_jitter(e->value == RAIL_CLOSE_PATH ? TP_RETRY_MAX_MS
-							      : TP_RETRY_MIN_MS * 2),
-			0);
-}
-
-static void on_rtt(struct transport *t, const struct evt_hop_note *e)
-{
-	t->rtt_us = e->value;
-	for (struct tp_ping *p = t->m->pings; p != NULL; p = p->next) {
-		if (e->h.cookie != 0 && p->cookie == e->h.cookie && p->t == t) {
-			tp_ping_end(p, 0, e->value);
-			return;
-		}
-	}
-}
-
-static void on_hop_note(void *arg, const struct evt_hop_note *e)
-{
-	struct transport *t = transport_mgr_find_hop(arg, e->hop);
-
-	if (t == NULL || (!t->in_dp && !t->adding))
-		return;
-	switch (e->h.type) {
-	case EVT_HOP_KEYED:
-		tp_dp_keyed(t, e->value);
-		break;
-	case EVT_HOP_REKEY_DUE:
-		tp_rekey_start(t);
-		break;
-	case EVT_HOP_ROAMED:
-		on_roamed(t, e);
-		break;
-	case EVT_HOP_DEAD:
-		on_dead(t);
-		break;
-	case EVT_HOP_CLOSED:
-		on_closed(t, e);
-		break;
-	case EVT_HOP_NOTICE:
-		log_limited(LOG_NOTICE, "transport %s: the peer says: code %u %s", t->conf.name,
-			e->value, e->text);
-		break;
-	case EVT_HOP_RTT:
-		on_rtt(t, e);
-		break;
-	default:
-		break;
-	}
-}
-
-// ---- agreeing with what lives in the data plane ----
-
-static void handles_map(struct transport *t)
-{
-	t->m->by_hop[dpmsg_handle_index(t->hop)] = t;
-	t->m->by_tp[dpmsg_handle_index(t->tp)] = t;
-}
-
-void tp_handles_want(struct transport *t)
-{
-	struct transport_mgr *m = t->m;
-
-	if (t->hop == 0)
-		t->hop = handles_take(m->hops);
-	if (t->tp == 0)
-		t->tp = handles_take(m->tps);
-	if (t->hop == 0 || t->tp == 0)
-		tp_state_set(t, TRANSPORT_DOWN, "the data plane's hop table is full");
-	else
-		handles_map(t);
-}
-
-void tp_handles_unmap(struct transport *t)
-{
-	if (t->hop != 0 && t->m->by_hop[dpmsg_handle_index(t->hop)] == t)
-		t->m->by_hop[dpmsg_handle_index(t->hop)] = NULL;
-	if (t->tp != 0 && t->m->by_tp[dpmsg_handle_index(t->tp)] == t)
-		t->m->by_tp[dpmsg_handle_index(t->tp)] = NULL;
-}
-
-void tp_handles_drop(struct transport *t)
-{
-	tp_handles_unmap(t);
-	handles_put(t->m->hops, t->hop);
-	handles_put(t->m->tps, t->tp);
-	t->hop = t->tp = 0;
-}
-
-static struct transport *adopted_new(struct transport_mgr *m, const struct evt_hop *e)
-{
-	struct transport_conf conf = {.addr = e->peer,
-		.mode = e->mode,
-		.ciphers = (uint8_t)(1u << e->cipher | TRANSPORT_AUTO),
-		.congestion = e->congestion,
-		.path_mtu = e->path_mtu != 0 ? e->path_mtu : TRANSPORT_MTU_AUTO,
-		.origin = e->flags & HOP_ACCEPTED ? TRANSPORT_ACCEPTED : TRANSPORT_ADOPTED};
-
-	memcpy(conf.peer.b, e->peer_pk, sizeof(conf.peer.b));
-	snprintf(conf.name, sizeof(conf.name), "%s", e->name);
-	return tp_new(m, &conf);
-}
-
-static void indices_adopt(struct transport *t, const struct evt_hop *e)
-{
-	struct rx_index *rx = t->m->rx;
-
-	rx_index_put(rx, t->rx_index);
-	rx_index_put(rx, t->rx_old);
-	t->rx_index = t->rx_old = 0;
-	if (rx_index_take_exact(rx, e->rx_index[0], t) == 0)
-		t->rx_index = e->rx_index[0];
-	// Of the others one is on its way out; the other was pending for a control plane that died.
-	for (int i = 1; i < 3; i++) {
-		if (t->rx_old == 0 && rx_index_take_exact(rx, e->rx_index[i], t) == 0)
-			t->rx_old = e->rx_index[i];
-	}
-	t->rx_old_ns = clock_mono_ns();
-}
-
-// The link as it is there, keys and all.
-static void link_adopt(struct transport *t, const struct evt_hop *e)
-{
-	indices_adopt(t, e);
-	t->owner = e->owner;
-	t->congestion = e->congestion;
-	t->path_mtu = e->path_mtu;
-	t->cipher = (enum aead_cipher)e->cipher;
-	t->initiator = e->initiator != 0;
-	t->instance_local = e->instance_local;
-	t->instance_remote = e->instance_remote;
-	// Only a time that the peer itself gave may be held against it.
-	t->last_time_ns = t->initiator ? 0 : e->handshake_ns;
-	t->peer = e->peer;
-	t->dp_peer = e->peer;
-	t->dp_adj = e->adj;
-	t->payload_max = e->payload_max;
-	t->rtt_us = e->rtt_us;
-	t->handshake_mono_ns = clock_mono_ns() - (uint64_t)e->key_age_ms * CLOCK_NS_PER_MS;
-	tp_path_want(t);
-}
-
-static void adopt(struct transport *t, const struct evt_hop *e)
-{
-	tp_handles_drop(t);
-	if (handles_take_exact(t->m->hops, e->hop) == 0)
-		t->hop = e->hop;
-	if (handles_take_exact(t->m->tps, e->tp) == 0)
-		t->tp = e->tp;
-	if (t->hop == 0 || t->tp == 0) {
-		log_err("transport %s: its handles in the data plane are not usable", t->conf.name);
-		tp_handles_drop(t);
-		return;
-	}
-	handles_map(t);
-	link_adopt(t, e);
-	t->in_dp = t->seen = true;
-	log_info("transport %s: taken over from the data plane, %s", t->conf.name,
-		e->up ? "up" : "down");
-	if (!tp_policy(t))
-		return;
-	if (e->mode != t->conf.mode || !tp_link_fits(t)) {
-		tp_link_unfit(t); // on_synced() dials
-		return;
-	}
-	tp_tell(t, TRANSPORT_CHANGE_IN_DP);
-	tp_state_set(t, e->up ? TRANSPORT_UP : TRANSPORT_DEAD, e->up ? NULL : "silent");
-}
-
-static bool evt_hop_is_sane(const struct transport_mgr *m, const struct evt_hop *e)
-{
-	struct key_pk pk;
-
-	memcpy(pk.b, e->peer_pk, sizeof(pk.b));
-	return e->flow == 1 && e->cipher < AEAD_N_CIPHERS && e->congestion <= HOP_CC_CUBIC &&
-	       e->hop != 0 && e->tp != 0 && e->peer.port != 0 && key_pk_is_valid(&pk) &&
-	       key_pk_cmp(&pk, m->self.pk) != 0;
-}
-
-// A key that we knew nothing of is in use. While commands are under way the record may be older
-// than what they say: asked again.
-static void keys_learn(struct transport *t, const struct evt_hop *e)
-{
-	if (t->n_cmds != 0)
-		return;
-	t->keys_unsure = false;
-	if (e->up == 0 || e->rx_index[0] == 0 || e->rx_index[0] == t->rx_index)
-		return;
-	log_info("transport %s: a key of a control plane before us is in use", t->conf.name);
-	tp_hs_answer_drop(t);
-	tp_hs_stop(t);
-	tp_rekey_stop(t);
-	link_adopt(t, e);
-	if (tp_link_fits(t)) {
-		tp_state_set(t, TRANSPORT_UP, NULL);
-	} else {
-		tp_link_unfit(t);
-		tp_dial(t);
-	}
-}
-
-static void on_hops_dumped(void *arg, int status, uint32_t aux)
-{
-	struct transport_mgr *m = arg;
-
-	(void)status, (void)aux;
-	m->dumping = m->keys_unsure = false;
-	for (struct transport *t = m->first; t != NULL; t = t->next)
-		m->keys_unsure |= t->keys_unsure;
-}
-
-void tp_dp_ask(struct transport_mgr *m)
-{
-	if (m->keys_unsure && !m->dumping)
-		m->dumping = dp_client_dump(m->conf.dp, DUMP_HOPS, 0, 0, on_hops_dumped, m) == 0;
-}
-
-static void on_hop(void *arg, const struct evt_hop *e)
-{
-	struct transport_mgr *m = arg;
-	struct key_pk pk;
-	struct transport *t;
-
-	if (!evt_hop_is_sane(m, e) || m->rx == NULL)
-		return;
-	memcpy(pk.b, e->peer_pk, sizeof(pk.b));
-	t = tp_find_pk(m, &pk);
-	if (t != NULL && t->in_dp && t->hop == e->hop) { // events were lost
-		t->seen = true;
-		if (t->keys_unsure) {
-			keys_learn(t, e);
-			return;
-		}
-		if (e->up != 0 || e->rx_index[0] != t->rx_index)
-			tp_dp_keyed(t, e->rx_index[0]);
-		if (e->up == 0)
-			on_dead(t);
-		return;
-	}
-	if (m->ready)
-		return; // known, but another hop: an old record
-	if (t == NULL)
-		t = adopted_new(m, e);
-	if (t != NULL)
-		adopt(t, e);
-}
-
-void tp_cookies_tell(struct transport_mgr *m)
-{
-	struct cmd_cookies c = {.h.type = CMD_COOKIES};
-	struct hs_limit_regime r;
-
-	m->cookies_due |= hs_limit_turn(m->limit, clock_mono_ns());
-	if (!m->cookies_due || dp_client_info(m->conf.dp) == NULL ||
-		getrandom(c.salt, sizeof(c.salt), 0) != sizeof(c.salt))
-		return;
-	hs_limit_regime_get(m->limit, &r);
-	rail_cookie_key(c.key, m->self.pk);
-	memcpy(c.secret, r.secret, sizeof(c.secret));
-	c.n_secrets = (uint8_t)r.n_secrets;
-	c.demand = r.demand;
-	if (r.demand != m->demand) {
-		m->demand = r.demand;
-		m->stats.hs_demands_all += r.demand;
-		log_notice("%s", r.demand ? "too many handshakes: cookies are demanded"
-					  : "handshakes are few again: no cookies are demanded");
-	}
-	// Without room the tick tries again.
-	m->cookies_due = dp_client_send(m->conf.dp, &c, sizeof(c), NULL, NULL) != 0;
-	key_wipe(&c, sizeof(c));
-	key_wipe(&r, sizeof(r));
-}
-
-static void on_sync_begin(void *arg, enum dp_sync why)
-{
-	struct transport_mgr *m = arg;
-	const struct region_hdr *info = dp_client_info(m->conf.dp);
-
-	m->cookies_due = true; // it may be another data plane
-	tp_cookies_tell(m);
-	for (struct transport *t = m->first; t != NULL; t = t->next)
-		t->seen = false;
-	if (why == DP_SYNC_OVERFLOW || info == NULL)
-		return;
-	rx_index_free(m->rx);
-	m->rx = rx_index_new(info->rx_index_bits);
-	if (m->rx == NULL)
-		log_err("no memory for 2^%u receiver indices", info->rx_index_bits);
-	handles_set_max(m->hops, info->hop_max);
-	handles_set_max(m->tps, info->hop_max);
-	for (struct transport *t = m->first; t != NULL; t = t->next) {
-		// Those that live there come first; the rest choose among what is left.
-		if (why == DP_SYNC_ADOPT || dpmsg_handle_index(t->hop) >= info->hop_max ||
-			dpmsg_handle_index(t->tp) >= info->hop_max)
-			tp_handles_drop(t);
-	}
-}
-
-static void on_synced(void *arg, enum dp_sync why)
-{
-	struct transport_mgr *m = arg;
-	struct transport *t;
-	struct tp_iter it;
-
-	m->ready = m->rx != NULL;
-	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it)) {
-		if (t->in_dp && !t->seen && why == DP_SYNC_OVERFLOW) {
-			tp_dp_forget(t);
-			tp_state_set(t, TRANSPORT_DOWN, "the data plane lost it");
-		}
-		tp_handles_want(t);
-		if (t->state != TRANSPORT_UP)
-			tp_dial(t);
-	}
-}
-
-static void on_detach(void *arg)
-{
-	struct transport_mgr *m = arg;
-	struct transport *t;
-	struct tp_iter it;
-
-	m->ready = false;
-	while (m->pings != NULL) // none begins while we are not ready
-		tp_ping_end(m->pings, -ENOTCONN, 0);
-	tp_outbox_tick(m, 0, true);
-	// What was not told yet is found when we attach again.
-	tp_dels_drop(m);
-	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it)) {
-		tp_dp_forget(t);
-		tp_state_set(t, TRANSPORT_DOWN, "no data plane");
-	}
-	rx_index_free(m->rx);
-	m->rx = NULL;
-}
-
-// The ends that found no room.
-static void on_room(void *arg)
-{
-	struct transport_mgr *m = arg;
 	struct transport *t, *next;
 
 	if (!m->del_due || !m->ready)
 		return;
 	m->del_due = false;
-	for (t = m->first; t != NULL && !m->del_due; t = t->next) {
-		if (t->del_due)
-			send_del(t, &t->del);
-	}
+	for (t = m->first; t != NULL && !m->del_due; t = t->next)
+		send_dels(t);
 	for (t = m->dying; t != NULL && !m->del_due; t = next) {
 		next = t->next;
-		if (t->del_due)
-			send_del(t, &t->del);
+		send_dels(t);
 		tp_settle(t);
 	}
 }
@@ -772,24 +444,237 @@ void tp_dels_drop(struct transport_mgr *m)
 
 	m->del_due = false;
 	for (t = m->first; t != NULL; t = t->next)
-		t->del_due = false;
+		t->del_due = 0;
 	for (t = m->dying; t != NULL; t = next) {
 		next = t->next;
-		t->del_due = false;
+		t->del_due = 0;
 		tp_settle(t);
 	}
 }
 
-void tp_dp_handlers(struct transport_mgr *m)
+// ---- hop events ----
+
+// A pending key is used: what its handshake would change, but for single flows, takes effect now.
+static void pending_apply(struct transport *t)
 {
-	m->handler = (struct dp_handler){.arg = m,
-		.on_detach = on_detach,
-		.on_sync_begin = on_sync_begin,
-		.on_synced = on_synced,
-		.on_hop = on_hop,
-		.on_room = on_room,
-		.on_hop_note = on_hop_note,
-		.on_handshake = tp_hs_on_datagram,
-		.on_rekey = tp_rekey_on_message};
-	dp_client_register(m->conf.dp, &m->handler);
+	struct tp_pending *p = &t->pending;
+
+	p->applied = true;
+	tp_hs_answer_wipe(t);
+	t->cipher = p->cipher;
+	t->initiator = false;
+	t->handshake_mono_ns = clock_mono_ns();
+	if (p->inside) {
+		t->n_rekeys++;
+		t->m->stats.rekeys++;
+	} else {
+		t->n_handshakes++;
+		t->instance_remote = p->instance_remote;
+		t->last_time_ns = p->time_ns;
+		memcpy(t->scope_if, p->scope_if, sizeof(t->scope_if));
+		tp_dp_flows(t, p->n);
+	}
+	tp_hs_stop(t);
+	tp_rekey_stop(t);
+}
+
+static bool any_pending(const struct transport *t)
+{
+	for (unsigned i = 0; i < t->pending.n; i++)
+		if (t->flow[i]->pending != 0)
+			return true;
+	return false;
+}
+
+static void pending_use(struct tp_flow *f)
+{
+	struct transport *t = f->t;
+	struct tp_pending *p = &t->pending;
+
+	if (!p->applied)
+		pending_apply(t);
+	tp_flow_key(f, f->pending);
+	f->pending = 0;
+	if (!p->inside) {
+		f->instance_remote = p->instance_remote;
+		f->peer = f->dp_peer = f->pending_peer;
+		f->dp_adj = neigh_path(p->ref)->adj;
+		// Resolved anew with our own callback; the old way goes after the new one is there.
+		tp_path_want(f);
+	}
+	if (any_pending(t))
+		return;
+	neigh_put(p->ref);
+	*p = (struct tp_pending){0};
+}
+
+// What is wrong with a flow, for people.
+static const char *flow_why(const struct tp_flow *f, const char *what, char why[DPMSG_TEXT_LEN])
+{
+	bool newer = f->pending != 0 || f->peer.port == 0;
+	unsigned port = newer ? f->pending_peer.port : f->peer.port;
+
+	snprintf(why, DPMSG_TEXT_LEN, "flow %u: %s; does UDP port %u get through?", f->nr, what,
+		port);
+	return why;
+}
+
+// Every flow has to be there: routes are spread over all of them.
+void tp_dp_up(struct transport *t)
+{
+	char why[DPMSG_TEXT_LEN];
+
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct tp_flow *f = t->flow[i];
+
+		if (!f->dead && !f->unheard && (f->pending == 0 || !t->pending.applied))
+			continue;
+		if (t->state != TRANSPORT_UP)
+			tp_state_set(t, t->state,
+				flow_why(f, f->dead ? "silent" : "nothing came yet", why));
+		return;
+	}
+	tp_hs_stop(t); // a link that was dead and lives needs no other
+	tp_state_set(t, TRANSPORT_UP, NULL);
+}
+
+void tp_dp_keyed(struct tp_flow *f, uint32_t rx_index)
+{
+	if (f->pending != 0 && rx_index == f->pending) {
+		pending_use(f);
+	} else if (rx_index != f->rx_index) {
+		// An old event; or a key that a control plane before us handed over.
+		f->unsure = f->t->m->keys_unsure = true;
+		return;
+	}
+	f->dead = f->unheard = false;
+	tp_dp_up(f->t);
+}
+
+static bool all_dead(const struct transport *t)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		if (!t->flow[i]->dead)
+			return false;
+	return true;
+}
+
+void tp_dp_dead(struct tp_flow *f, const char *what)
+{
+	struct transport *t = f->t;
+	char why[DPMSG_TEXT_LEN];
+
+	f->dead = true;
+	if (all_dead(t))
+		snprintf(why, sizeof(why), "the peer fell silent");
+	else
+		flow_why(f, what, why);
+	if (t->state != TRANSPORT_DEAD)
+		log_notice("transport %s: %s", t->conf.name, why);
+	tp_rekey_stop(t);
+	tp_state_set(t, TRANSPORT_DEAD, why);
+	tp_dial(t);
+}
+
+static void on_dead(struct tp_flow *f)
+{
+	const struct transport *t = f->t;
+
+	// one that is being dialed has nothing to lose, but for flows that we wait for
+	if (t->state == TRANSPORT_UP || (t->n > 1 && !t->first.on && t->in_dp))
+		tp_dp_dead(f, "silent");
+}
+
+// The hops of its other flows are closed, at both ends.
+static void close_sisters(struct transport *t)
+{
+	tp_dp_del(t, RAIL_CLOSE_REQUESTED, "another flow of the transport was closed");
+}
+
+// The hop stays in the data plane, down; the next handshake resets it.
+static void link_closed(struct transport *t)
+{
+	tp_hs_stop(t);
+	tp_rekey_stop(t);
+	tp_hs_answer_drop(t);
+	t->instance_local = tp_random64();
+	t->instance_remote = t->flow[0]->instance_remote = 0;
+}
+
+static void on_closed(struct tp_flow *f, const struct evt_hop_note *e)
+{
+	struct transport *t = f->t;
+	char why[DPMSG_TEXT_LEN + 64], flow[32] = "";
+
+	if (t->n > 1)
+		snprintf(flow, sizeof(flow), "flow %u, port %u: ", f->nr, f->peer.port);
+	snprintf(why, sizeof(why), "%sclosed by %s: code %u%s%s", flow,
+		e->initiator ? "us" : "the peer", e->value, e->text[0] != '\0' ? ", " : "",
+		e->text);
+	log_notice("transport %s: %s", t->conf.name, why);
+	// Keys that were handed over are newer than this note: the link that they make has the
+	// instance of before.
+	if (t->n_keys != 0) {
+		tp_state_set(t, TRANSPORT_DOWN, why);
+		return;
+	}
+	if (t->n == 1)
+		link_closed(t);
+	else
+		close_sisters(t);
+	tp_state_set(t, TRANSPORT_DOWN, why);
+	if (t->conf.dial)
+		loop_timer_start(t->timer,
+			tp_jitter(e->value == RAIL_CLOSE_PATH ? TP_RETRY_MAX_MS
+							      : TP_RETRY_MIN_MS * 2),
+			0);
+}
+
+static void on_rtt(struct tp_flow *f, const struct evt_hop_note *e)
+{
+	f->rtt_us = e->value;
+	for (struct tp_ping *p = f->t->m->pings; p != NULL; p = p->next) {
+		if (e->h.cookie != 0 && p->cookie == e->h.cookie && p->t == f->t) {
+			tp_ping_end(p, 0, e->value);
+			return;
+		}
+	}
+}
+
+void tp_dp_notes(void *arg, const struct evt_hop_note *e)
+{
+	struct transport_mgr *m = arg;
+	struct tp_flow *f = m->by_hop[dpmsg_handle_index(e->hop)];
+	struct transport *t = f != NULL ? f->t : NULL;
+
+	if (f == NULL || f->hop != e->hop || !f->in_dp)
+		return;
+	switch (e->h.type) {
+	case EVT_HOP_KEYED:
+		tp_dp_keyed(f, e->value);
+		break;
+	case EVT_HOP_REKEY_DUE:
+		// all flows are due at once, and one re-key serves them all
+		if (e->value == 0 || e->value == f->rx_index)
+			tp_rekey_start(t);
+		break;
+	case EVT_HOP_ROAMED:
+		tp_flow_roamed(f, &e->peer);
+		break;
+	case EVT_HOP_DEAD:
+		on_dead(f);
+		break;
+	case EVT_HOP_CLOSED:
+		on_closed(f, e);
+		break;
+	case EVT_HOP_NOTICE:
+		log_limited(LOG_NOTICE, "transport %s: the peer says: code %u %s", t->conf.name,
+			e->value, e->text);
+		break;
+	case EVT_HOP_RTT:
+		on_rtt(f, e);
+		break;
+	default:
+		break;
+	}
 }

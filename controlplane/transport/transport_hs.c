@@ -119,8 +119,10 @@ static void send_stray(struct transport_mgr *m, unsigned worker, const struct up
 
 void tp_outbox_linger(struct transport *t)
 {
-	if (t->ref != NULL)
-		out_new(t->m, 0, &t->peer, t->scope_if, NULL, 0);
+	const struct tp_flow *f = t->flow[0];
+
+	if (f->ref != NULL)
+		out_new(t->m, 0, &f->peer, t->scope_if, NULL, 0);
 }
 
 // ---- our inits ----
@@ -149,12 +151,13 @@ static void offer_ciphers(const struct transport *t, struct rail_hs_offer *o)
 		o->avoid = TRANSPORT_AES;
 }
 
-struct rail_hs_offer tp_offer(
-	const struct transport *t, uint32_t rx_index, const struct neigh_ref *ref)
+struct rail_hs_offer tp_offer(const struct transport *t, const uint32_t *rx_index, unsigned n,
+	const struct neigh_ref *ref)
 {
+	const struct region_hdr *info = dp_client_info(t->m->conf.dp);
 	struct rail_hs_offer o = {
 		.instance = t->instance_local,
-		.rx_index = rx_index,
+		.n_flows = (uint8_t)n,
 		.payload_max = RAIL_PAYLOAD_FLOOR,
 		.mode = t->conf.mode,
 		.window_log2 = RAIL_WINDOW_LOG2_DEFAULT,
@@ -162,6 +165,11 @@ struct rail_hs_offer tp_offer(
 	const struct neigh_path *path = ref != NULL ? neigh_path(ref) : NULL;
 
 	offer_ciphers(t, &o);
+	for (unsigned i = 0; i < n; i++) {
+		o.rx_index[i] = rx_index[i];
+		if (i > 0 && info != NULL)
+			o.port[i - 1] = (uint16_t)(info->udp_port + i);
+	}
 	if (path != NULL && path->state == NEIGH_USABLE)
 		o.payload_max = payload_max_of(path);
 	return o;
@@ -175,7 +183,7 @@ void tp_hs_stop(struct transport *t)
 		return;
 	loop_timer_stop(t->timer);
 	rail_hs_fini(&t->first.side);
-	rx_index_put(t->m->rx, t->first.rx_index);
+	tp_indices_put(t, t->first.rx_index, t->first.n);
 	t->first = (struct tp_try){0};
 }
 
@@ -207,17 +215,19 @@ static void init_send(struct transport *t)
 	ssize_t n;
 
 	rail_hs_fini(&t->first.side);
-	rx_index_put(m->rx, t->first.rx_index);
-	t->first.rx_index = rx_index_take(m->rx, t);
-	offer = tp_offer(t, t->first.rx_index, t->dial_ref);
+	tp_indices_put(t, t->first.rx_index, t->first.n);
+	t->first.n = (uint8_t)tp_flows_make(t, RAIL_FLOWS_MAX);
+	if (!tp_indices_take(t, t->first.rx_index, t->first.n))
+		t->first.n = 0;
+	offer = tp_offer(t, t->first.rx_index, t->first.n, t->dial_ref);
 	if (offer.ciphers == 0) {
 		tp_state_set(t, t->state, "the data plane does not have its cipher");
 		return;
 	}
-	n = t->first.rx_index == 0 ? -ENOSPC
-				   : rail_hs_init_make(&t->first.side, &m->self, &t->conf.peer,
-					     &offer, init_time_next(m->init_time), false,
-					     cookie ? t->cookie : NULL, msg, sizeof(msg));
+	n = t->first.n == 0 ? -ENOSPC
+			    : rail_hs_init_make(&t->first.side, &m->self, &t->conf.peer, &offer,
+				      init_time_next(m->init_time), false,
+				      cookie ? t->cookie : NULL, msg, sizeof(msg));
 	if (n < 0) {
 		log_limited(
 			LOG_ERR, "no init for transport %s: %s", t->conf.name, strerror((int)-n));
@@ -308,7 +318,7 @@ static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 	t->n_handshakes++;
 	log_info("transport %s: handshake done, cipher=%s", t->conf.name,
 		aead_cipher_name(t->cipher));
-	tp_state_set(t, TRANSPORT_UP, NULL);
+	tp_dp_up(t);
 }
 
 // Where the handshake came in the peer's data will come in too: by the same hash of the same
@@ -322,10 +332,33 @@ static uint8_t owner_of(const struct transport_mgr *m, unsigned worker, uint16_t
 		       : TP_OWNER_ANY;
 }
 
+// Everything of a handshake of ours but its keys is in effect.
+static void response_apply(struct transport *t, const struct rail_hs_terms *terms,
+	const struct rail_hs_keys *keys, uint32_t adj)
+{
+	t->cipher = keys->cipher;
+	t->initiator = true;
+	t->handshake_mono_ns = clock_mono_ns();
+	t->payload_max = terms->payload_max;
+	t->instance_remote = terms->instance;
+	memcpy(t->scope_if, t->dial_scope_if, sizeof(t->scope_if));
+	for (unsigned i = 0; i < keys->n_flows; i++) {
+		struct tp_flow *f = t->flow[i];
+
+		tp_flow_key(f, keys->rx_index[i]);
+		t->first.rx_index[i] = 0; // the key's now
+		f->unheard = keys->n_flows > 1; // with one, we are as sure as we need to be
+		f->instance_remote = terms->instance;
+		f->peer = f->dp_peer = tp_flow_addr(&t->dial_peer, keys, i + 1);
+		f->dp_adj = adj;
+		tp_path_want(f); // before the way of the dial goes: it is the same
+	}
+	tp_dp_flows(t, keys->n_flows);
+}
+
 static void response_use(struct transport *t, uint8_t owner, const struct rail_hs_terms *terms,
 	const struct rail_hs_keys *keys)
 {
-	bool known = t->in_dp && t->instance_remote == terms->instance;
 	struct tp_keys_for k = {
 		.keys = keys,
 		.peer = &t->dial_peer,
@@ -335,7 +368,6 @@ static void response_use(struct transport *t, uint8_t owner, const struct rail_h
 		.handshake_ns = clock_wall_ns(),
 		.payload_max = terms->payload_max,
 		.window_log2 = terms->window_log2,
-		.reset = t->in_dp && !known,
 		.done = on_initiated,
 	};
 	int rc;
@@ -348,14 +380,7 @@ static void response_use(struct transport *t, uint8_t owner, const struct rail_h
 		init_failed(t, "the data plane is busy");
 		return;
 	}
-	tp_key_swap(t, keys->rx_index, keys->cipher, true);
-	t->payload_max = terms->payload_max;
-	t->peer = t->dp_peer = t->dial_peer;
-	memcpy(t->scope_if, t->dial_scope_if, sizeof(t->scope_if));
-	t->dp_adj = k.adj;
-	t->instance_remote = terms->instance;
-	t->first.rx_index = 0; // the key's now
-	tp_path_want(t); // before the way of the dial goes: it is the same
+	response_apply(t, terms, keys, k.adj);
 	tp_hs_stop(t);
 	tp_rekey_stop(t);
 }
@@ -374,8 +399,8 @@ static void on_response(
 	if (rail_hs_decode(p, len, false, &msg) != 0)
 		return;
 	t = rx_index_owner(m->rx, msg.receiver);
-	if (t == NULL || !t->first.on || t->first.rx_index != msg.receiver || t->dial_ref == NULL ||
-		neigh_path(t->dial_ref)->state != NEIGH_USABLE) {
+	if (t == NULL || !t->first.on || t->first.rx_index[0] != msg.receiver ||
+		t->dial_ref == NULL || neigh_path(t->dial_ref)->state != NEIGH_USABLE) {
 		m->stats.drop_hs_unwanted++;
 		return;
 	}
@@ -409,7 +434,7 @@ static void on_cookie(struct transport_mgr *m, const uint8_t *p, size_t len)
 	if (rail_cookie_decode(p, len, &c) != 0)
 		return;
 	t = rx_index_owner(m->rx, c.receiver);
-	if (t == NULL || !t->first.on || t->first.rx_index != c.receiver ||
+	if (t == NULL || !t->first.on || t->first.rx_index[0] != c.receiver ||
 		rail_hs_cookie_take(&t->first.side, p, len, t->cookie) != 0) {
 		m->stats.drop_hs_unwanted++;
 		return;
@@ -420,17 +445,23 @@ static void on_cookie(struct transport_mgr *m, const uint8_t *p, size_t len)
 
 // ---- inits of others ----
 
-void tp_hs_answer_drop(struct transport *t)
+void tp_hs_answer_wipe(struct transport *t)
 {
 	if (t->answer.on) {
 		rail_hs_keys_wipe(&t->answer.keys);
 		rail_hs_fini(&t->answer.side);
 	}
 	t->answer.on = false;
-	if (t->pending.rx_index == 0)
+}
+
+void tp_hs_answer_drop(struct transport *t)
+{
+	tp_hs_answer_wipe(t);
+	if (!t->pending.on)
 		return;
 	neigh_put(t->pending.ref);
-	rx_index_put(t->m->rx, t->pending.rx_index);
+	for (unsigned i = 0; i < t->pending.n; i++)
+		tp_indices_put(t, &t->flow[i]->pending, 1);
 	t->pending = (struct tp_pending){0};
 }
 
@@ -548,7 +579,7 @@ static void on_answered(struct transport *t, int status, uint32_t rx_index)
 	const struct neigh_path *path = t->pending.ref != NULL ? neigh_path(t->pending.ref) : NULL;
 	const struct region_hdr *info = dp_client_info(t->m->conf.dp);
 
-	if (!t->answer.on || t->pending.rx_index != rx_index)
+	if (!t->answer.on || t->flow[0]->pending != rx_index)
 		return; // replaced meanwhile
 	rail_hs_keys_wipe(&t->answer.keys);
 	t->answer.on = false;
@@ -560,6 +591,31 @@ static void on_answered(struct transport *t, int status, uint32_t rx_index)
 	}
 	dp_client_send_datagram(t->m->conf.dp, t->answer.worker, path->adj,
 		(uint16_t)info->udp_port, t->pending.peer.port, t->answer.bytes, t->answer.len);
+}
+
+bool tp_pending_begin(struct transport *t, unsigned n)
+{
+	uint32_t rx_index[RAIL_FLOWS_MAX];
+
+	tp_hs_answer_drop(t);
+	n = tp_flows_make(t, n);
+	if (!tp_indices_take(t, rx_index, n))
+		return false;
+	t->pending.on = true;
+	t->pending.n = (uint8_t)n;
+	t->pending.since_ns = clock_mono_ns();
+	for (unsigned i = 0; i < n; i++)
+		t->flow[i]->pending = rx_index[i];
+	return true;
+}
+
+struct rail_hs_offer tp_pending_offer(const struct transport *t, const struct neigh_ref *ref)
+{
+	uint32_t rx_index[RAIL_FLOWS_MAX];
+
+	for (unsigned i = 0; i < t->pending.n; i++)
+		rx_index[i] = t->flow[i]->pending;
+	return tp_offer(t, rx_index, t->pending.n, ref);
 }
 
 // The way to the peer's address is known, and with it what it carries: the response is made and its
@@ -578,7 +634,6 @@ static void on_answer_path(void *arg, const struct neigh_path *path)
 		.handshake_ns = t->pending.time_ns,
 		.payload_max = a->terms.payload_max,
 		.window_log2 = a->terms.window_log2,
-		.reset = t->pending.reset,
 		.done = on_answered,
 	};
 
@@ -591,13 +646,15 @@ static void on_answer_path(void *arg, const struct neigh_path *path)
 		tp_hs_answer_drop(t);
 		return;
 	}
-	offer = tp_offer(t, t->pending.rx_index, t->pending.ref);
+	offer = tp_pending_offer(t, t->pending.ref);
 	n = rail_hs_response_make(
 		&a->side, &t->m->self, &offer, &a->terms, a->bytes, sizeof(a->bytes), &a->keys);
 	rail_hs_fini(&a->side);
 	a->sent_keys = true;
 	a->len = (uint16_t)n;
 	t->pending.cipher = a->keys.cipher;
+	for (unsigned i = 0; n > 0 && i < a->keys.n_flows; i++)
+		t->flow[i]->pending_peer = tp_flow_addr(&t->pending.peer, &a->keys, i + 1);
 	if (n < 0 || tp_dp_keys(t, &k) != 0)
 		tp_hs_answer_drop(t); // the peer tries again
 }
@@ -608,9 +665,7 @@ static void answer(struct transport *t, unsigned worker, const struct up_handsha
 {
 	struct tp_answer *a = &t->answer;
 
-	tp_hs_answer_drop(t);
-	t->pending.rx_index = rx_index_take(t->m->rx, t);
-	if (t->pending.rx_index == 0)
+	if (!tp_pending_begin(t, terms->n_flows))
 		return;
 	a->on = true;
 	a->sent_keys = false;
@@ -618,11 +673,8 @@ static void answer(struct transport *t, unsigned worker, const struct up_handsha
 	a->owner = owner_of(t->m, worker, in->port);
 	a->side = *side;
 	a->terms = *terms;
-	t->pending.inside = false;
-	t->pending.reset = t->in_dp && t->instance_remote != terms->instance;
 	t->pending.instance_remote = terms->instance;
 	t->pending.time_ns = t->pending_time_ns = terms->time_ns;
-	t->pending.since_ns = clock_mono_ns();
 	t->pending.peer = in->src;
 	snprintf(t->pending.scope_if, sizeof(t->pending.scope_if), "%s", scope_of(t->m, in->port));
 	t->pending.ref =
@@ -663,7 +715,7 @@ static void on_init(
 	t = transport_for(m, worker, in, &side, &terms);
 	if (t != NULL && init_counts(t, &terms)) {
 		m->stats.hs_inits_taken++;
-		offer = tp_offer(t, 0, NULL);
+		offer = tp_offer(t, NULL, 0, NULL);
 		code = rail_hs_settle(&offer, &terms, &bit);
 		if (code != 0) {
 			m->stats.drop_hs_refused++;

@@ -81,7 +81,7 @@ const char *transport_state_name(enum transport_state s)
 
 // ---- the way to the peer ----
 
-static const char *why_no_way(const struct neigh_path *path)
+const char *tp_why_no_way(const struct neigh_path *path)
 {
 	switch (path->state) {
 	case NEIGH_NO_ROUTE:
@@ -98,22 +98,10 @@ static const char *why_no_way(const struct neigh_path *path)
 	}
 }
 
-static void on_path(void *arg, const struct neigh_path *path)
-{
-	struct transport *t = arg;
-	const char *why = why_no_way(path);
-
-	if (!t->m->ready || t->removed)
-		return;
-	if (t->in_dp && why == NULL &&
-		(t->dp_adj != path->adj || memcmp(&t->dp_peer, &t->peer, sizeof(t->peer)) != 0))
-		tp_dp_path(t);
-}
-
 static void on_dial_path(void *arg, const struct neigh_path *path)
 {
 	struct transport *t = arg;
-	const char *why = why_no_way(path);
+	const char *why = tp_why_no_way(path);
 
 	if (!t->m->ready || t->removed || t->dial_ref == NULL)
 		return;
@@ -125,18 +113,6 @@ static void on_dial_path(void *arg, const struct neigh_path *path)
 		tp_state_set(t, t->state, why != NULL ? why : t->why);
 }
 
-int tp_path_want(struct transport *t)
-{
-	struct neigh_ref *ref =
-		neigh_resolve(t->m->conf.neigh, t->peer.ip, t->scope_if, on_path, t);
-
-	if (ref == NULL)
-		return -errno;
-	neigh_put(t->ref);
-	t->ref = ref;
-	return 0;
-}
-
 void tp_dial(struct transport *t)
 {
 	struct neigh_ref *ref;
@@ -144,7 +120,7 @@ void tp_dial(struct transport *t)
 
 	if (t->denied && !t->removed)
 		tp_state_set(t, TRANSPORT_DOWN, why_denied);
-	if (!t->m->ready || t->removed || t->denied || t->hop == 0 || !t->conf.dial ||
+	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || !t->conf.dial ||
 		t->first.on || t->state == TRANSPORT_UP)
 		return;
 	// The link that is there, if any, stays with the address it has.
@@ -152,7 +128,7 @@ void tp_dial(struct transport *t)
 		t->dial_peer = t->conf.addr;
 		memcpy(t->dial_scope_if, t->conf.scope_if, sizeof(t->dial_scope_if));
 	} else {
-		t->dial_peer = t->peer;
+		t->dial_peer = t->flow[0]->peer;
 		memcpy(t->dial_scope_if, t->scope_if, sizeof(t->dial_scope_if));
 	}
 	if (t->dial_peer.port == 0)
@@ -183,22 +159,43 @@ static bool rekey_is_overdue(const struct transport *t, uint64_t now)
 	       now - t->handshake_mono_ns > ms * CLOCK_NS_PER_MS + REKEY_SLACK_S * CLOCK_NS_PER_S;
 }
 
+static void old_indices_drop(struct transport *t, uint64_t now)
+{
+	for (unsigned i = 0; i < RAIL_FLOWS_MAX; i++) {
+		struct tp_flow *f = t->flow[i];
+
+		if (f != NULL && f->rx_old != 0 &&
+			now - f->rx_old_ns > TP_OLD_INDEX_S * CLOCK_NS_PER_S)
+			tp_indices_put(t, &f->rx_old, 1);
+	}
+}
+
+// Nobody used the pending keys, or only those of some flows: then the others are silent.
+static void pending_over(struct transport *t)
+{
+	struct tp_flow *silent = NULL;
+
+	for (unsigned i = 0; i < t->pending.n; i++)
+		if (silent == NULL && t->flow[i]->pending != 0)
+			silent = t->flow[i];
+	if (!t->pending.applied)
+		silent = NULL;
+	tp_hs_answer_drop(t);
+	if (silent != NULL)
+		tp_dp_dead(silent, "nothing ever came by it");
+	else if (t->state != TRANSPORT_UP && t->conf.origin != TRANSPORT_ACCEPTED)
+		tp_dial(t);
+}
+
 static void tick_one(struct transport *t, uint64_t now)
 {
-	if (t->rx_old != 0 && now - t->rx_old_ns > TP_OLD_INDEX_S * CLOCK_NS_PER_S) {
-		rx_index_put(t->m->rx, t->rx_old);
-		t->rx_old = 0;
-	}
-	if (t->pending.rx_index != 0 && now - t->pending.since_ns > TP_PENDING_S * CLOCK_NS_PER_S) {
-		tp_hs_answer_drop(t);
-		if (t->state != TRANSPORT_UP && t->conf.origin != TRANSPORT_ACCEPTED)
-			tp_dial(t);
-	}
+	old_indices_drop(t, now);
+	if (t->pending.on && now - t->pending.since_ns > TP_PENDING_S * CLOCK_NS_PER_S)
+		pending_over(t);
 	if (!t->rekey.on && rekey_is_overdue(t, now))
 		tp_rekey_start(t);
 	// One that its peer made: never came up, or was silent for long.
-	if (t->conf.origin == TRANSPORT_ACCEPTED && t->state != TRANSPORT_UP &&
-		t->pending.rx_index == 0 &&
+	if (t->conf.origin == TRANSPORT_ACCEPTED && t->state != TRANSPORT_UP && !t->pending.on &&
 		(t->state != TRANSPORT_DEAD ||
 			now - t->state_ns > TP_ACCEPTED_DEAD_S * CLOCK_NS_PER_S)) {
 		tp_dp_del(t, RAIL_CLOSE_REQUESTED, "silent");
@@ -267,9 +264,9 @@ struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp)
 
 struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop)
 {
-	struct transport *t = m->by_hop[dpmsg_handle_index(hop)];
+	struct tp_flow *f = m->by_hop[dpmsg_handle_index(hop)];
 
-	return t != NULL && t->hop == hop ? t : NULL;
+	return f != NULL && f->hop == hop ? f->t : NULL;
 }
 
 void transport_mgr_each(
@@ -285,8 +282,7 @@ void transport_mgr_each(
 // All that t has but its memory.
 static void transport_fini(struct transport *t)
 {
-	tp_handles_drop(t);
-	neigh_put(t->ref);
+	tp_flows_free(t);
 	rail_hs_fini(&t->first.side);
 	rail_hs_fini(&t->rekey.side);
 	rail_hs_keys_wipe(&t->answer.keys);
@@ -313,7 +309,7 @@ static bool unlink_from(struct transport **p, struct transport *t)
 
 void tp_settle(struct transport *t)
 {
-	if (t->n_cmds != 0 || t->del_due || !t->removed)
+	if (t->n_cmds != 0 || t->del_due != 0 || !t->removed)
 		return;
 	if (t->m == NULL) {
 		free(t); // the manager went before the last answer came
@@ -343,13 +339,13 @@ struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *c
 		snprintf(t->conf.name, sizeof(t->conf.name), "peer-%02x%02x%02x%02x%02x%02x",
 			conf->peer.b[0], conf->peer.b[1], conf->peer.b[2], conf->peer.b[3],
 			conf->peer.b[4], conf->peer.b[5]);
-	t->owner = 0xff;
+	t->n = 1;
 	t->state_ns = clock_mono_ns();
 	t->instance_local = tp_random64();
 	entry_transport_id(t->tp_id, m->self.pk->b, conf->peer.b, ENTRY_TYPE_RAIL);
 	t->timer = loop_timer_new(m->conf.loop, tp_hs_on_timer, t);
 	t->rekey_timer = loop_timer_new(m->conf.loop, tp_rekey_on_timer, t);
-	if (t->timer == NULL || t->rekey_timer == NULL)
+	if (t->timer == NULL || t->rekey_timer == NULL || tp_flow_new(t, 1) == NULL)
 		goto err_transport;
 	rc = htab_put(m->by_pk, conf->peer.b, t);
 	if (rc != 0)
@@ -395,11 +391,17 @@ void tp_remove(struct transport *t)
 	tp_hs_stop(t);
 	tp_rekey_stop(t);
 	tp_hs_answer_drop(t);
-	neigh_put(t->roam_ref);
-	t->roam_ref = NULL;
-	if (!t->del_due) { // else its CLOSE needs the way
-		neigh_put(t->ref);
-		t->ref = NULL;
+	for (unsigned i = 0; i < RAIL_FLOWS_MAX; i++) {
+		struct tp_flow *f = t->flow[i];
+
+		if (f == NULL)
+			continue;
+		neigh_put(f->roam_ref);
+		f->roam_ref = NULL;
+		if (t->del_due == 0) { // else its CLOSE needs the way
+			neigh_put(f->ref);
+			f->ref = NULL;
+		}
 	}
 	tp_state_set(t, TRANSPORT_DOWN, "removed");
 	tp_tell(t, TRANSPORT_CHANGE_REMOVED);
@@ -489,6 +491,8 @@ static int conf_check(
 		return say(err, err_len, -EINVAL, transport_addr_wrong(c));
 	if (c->mode > HOP_MODE_RELIABLE)
 		return say(err, err_len, -EINVAL, "mode is reliable or datagram");
+	if (c->flows > RAIL_FLOWS_MAX)
+		return say(err, err_len, -EINVAL, "a transport has 1 to 32 flows");
 	if ((c->ciphers & (TRANSPORT_AUTO | TRANSPORT_NONE)) == 0)
 		return say(err, err_len, -EINVAL, "no cipher is left to offer");
 	if (c->congestion > HOP_CC_CUBIC)
@@ -618,13 +622,35 @@ uint32_t transport_tp(const struct transport *t)
 
 uint32_t transport_hop(const struct transport *t, uint32_t next_id)
 {
-	(void)next_id; // one flow
-	return t->hop;
+	const struct tp_flow *f = t->flow[rail_flow_of(next_id, t->n) - 1];
+
+	return f != NULL ? f->hop : 0;
 }
 
 unsigned transport_worker(const struct transport *t)
 {
-	return t->owner != 0xff ? t->owner : 0;
+	return t->flow[0]->owner != 0xff ? t->flow[0]->owner : 0;
+}
+
+bool transport_flow_get(const struct transport *t, unsigned nr, struct transport_flow_info *out)
+{
+	const struct region_hdr *info = dp_client_info(t->m->conf.dp);
+	const struct tp_flow *f = nr >= 1 && nr <= t->n ? t->flow[nr - 1] : NULL;
+
+	memset(out, 0, sizeof(*out));
+	if (f == NULL)
+		return false;
+	out->nr = (uint8_t)nr;
+	out->owner = f->owner;
+	out->in_dp = t->in_dp && f->in_dp;
+	out->dead = f->dead;
+	out->up = f->in_dp && f->rx_index != 0 && !f->dead && !f->unheard &&
+		  t->state != TRANSPORT_DOWN;
+	out->local_port = info != NULL ? (uint16_t)(info->udp_port + nr - 1) : 0;
+	out->hop = f->hop;
+	out->rtt_us = f->rtt_us;
+	out->peer = f->peer;
+	return true;
 }
 
 bool transport_is_up(const struct transport *t)
@@ -639,27 +665,29 @@ bool transport_in_dp(const struct transport *t)
 
 void transport_info_get(const struct transport *t, struct transport_info *out)
 {
-	const struct neigh_ref *ref = t->ref != NULL ? t->ref : t->dial_ref;
+	const struct tp_flow *first = t->flow[0];
+	const struct neigh_ref *ref = first->ref != NULL ? first->ref : t->dial_ref;
 
 	memset(out, 0, sizeof(*out));
 	out->conf = t->conf;
 	out->state = t->state;
 	out->tp = t->tp;
-	out->hop = t->hop;
+	out->hop = first->hop;
+	out->n_flows = t->n;
 	memcpy(out->tp_id, t->tp_id, sizeof(out->tp_id));
-	out->peer = t->peer.port != 0 ? t->peer : t->dial_peer;
+	out->peer = first->peer.port != 0 ? first->peer : t->dial_peer;
 	if (ref != NULL) {
 		memcpy(out->local_ip, neigh_path(ref)->src_ip, sizeof(out->local_ip));
 		out->adj = neigh_path(ref)->adj;
 	}
-	out->owner = t->owner;
+	out->owner = first->owner;
 	out->cipher = (uint8_t)t->cipher;
 	out->congestion = tp_congestion(t);
 	out->initiator = t->initiator;
 	out->in_dp = t->in_dp;
 	out->age_ms = age_ms(t->state_ns);
 	out->handshake_ms = t->handshake_mono_ns != 0 ? age_ms(t->handshake_mono_ns) : 0xffffffff;
-	out->rtt_us = t->rtt_us;
+	out->rtt_us = first->rtt_us;
 	out->n_handshakes = t->n_handshakes;
 	out->n_rekeys = t->n_rekeys;
 	out->n_failures = t->n_failures;
@@ -703,6 +731,8 @@ struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf)
 	m->conf = *conf;
 	if (m->conf.accepted_max == 0)
 		m->conf.accepted_max = TP_ACCEPTED_MAX;
+	if (m->conf.flows == 0)
+		m->conf.flows = 1;
 	m->self = (struct rail_hs_self){.pk = identity_pk(conf->id), .sk = identity_sk(conf->id)};
 	rc = mgr_init(m);
 	if (rc != 0) {

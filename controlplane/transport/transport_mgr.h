@@ -52,6 +52,7 @@ struct transport_conf {
 	uint8_t ciphers; // mask: what we offer and accept, as far as the data plane has it
 	uint8_t congestion; // enum hop_cc; HOP_CC_DEFAULT: the node's
 	uint16_t path_mtu; // bytes of IP; TRANSPORT_MTU_AUTO; 0: the node's
+	uint8_t flows; // most of them; 0: as in transport_mgr_conf
 	bool dial;
 	enum transport_origin origin;
 };
@@ -65,6 +66,7 @@ struct transport_mgr_conf {
 	bool allow_any; // accept keys that neither a transport nor a list names
 	const struct peer_list *peers; // borrowed until transport_mgr_policy(); NULL: none
 	uint32_t accepted_max; // transports made by peers; 0 = 1024
+	uint8_t flows; // most flows of a transport that says nothing about it; 0 = 1
 	uint32_t keepalive_ms, dead_ms, rekey_ms; // 0 = data plane's defaults
 	uint8_t retransmit_limit; // of reliable links; 0 = data plane's default
 	uint16_t silence_s; // ditto
@@ -73,16 +75,31 @@ struct transport_mgr_conf {
 	uint16_t path_mtu;
 };
 
+// One of the flows of a transport: a hop of the data plane.
+struct transport_flow_info {
+	uint8_t nr; // 1..
+	uint8_t owner; // worker, 0xff: not known
+	bool in_dp; // the hop is there
+	bool up; // heard under its present keys, and not silent
+	bool dead; // silent
+	uint16_t local_port;
+	uint32_t hop; // handle, 0: none
+	uint32_t rtt_us; // 0: not measured
+	struct dpmsg_addr peer; // where it is now; port 0: not known
+};
+
 // What the API shows. Times are ages in ms; 0xffffffff: never.
 struct transport_info {
 	struct transport_conf conf;
 	enum transport_state state;
-	uint32_t tp, hop; // handles
+	uint32_t tp; // handle
+	uint32_t hop; // of flow 1
+	uint8_t n_flows; // of the link; while there is none, what we would like
 	uint8_t tp_id[16];
 	struct dpmsg_addr peer; // where it is now
 	uint8_t local_ip[16];
 	uint32_t adj;
-	uint8_t owner; // worker, 0xff: not known
+	uint8_t owner; // worker of flow 1, 0xff: not known
 	uint8_t cipher; // enum aead_cipher, when keyed
 	uint8_t congestion; // enum hop_cc, never HOP_CC_DEFAULT
 	bool initiator; // of the key in use
@@ -127,7 +144,7 @@ void transport_mgr_policy(struct transport_mgr *m, bool allow_any, const struct 
 const char *transport_addr_wrong(const struct transport_conf *c);
 struct transport *transport_mgr_find(struct transport_mgr *m, const char *name);
 struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp);
-struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop);
+struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop); // of any flow
 void transport_mgr_each(
 	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg);
 
@@ -135,10 +152,13 @@ void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr
 
 const char *transport_name(const struct transport *t);
 uint32_t transport_tp(const struct transport *t);
-// The hop that carries a route with this id as the *peer* knows it (rail.md, Words; n = 1 now).
+// The hop that carries a route with this id as the *peer* knows it (rail.md, Words): that of one of
+// the link's flows, or of those that it will probably have.
 uint32_t transport_hop(const struct transport *t, uint32_t next_id);
-// The worker whose down ring is nearest to that hop; 0 when not known.
+// The worker whose down ring is nearest to flow 1; 0 when not known.
 unsigned transport_worker(const struct transport *t);
+// Flow nr of 1..n_flows; false: there is none.
+bool transport_flow_get(const struct transport *t, unsigned nr, struct transport_flow_info *out);
 bool transport_is_up(const struct transport *t);
 // The data plane knows the hop: rules over it can be installed.
 bool transport_in_dp(const struct transport *t);
@@ -158,7 +178,8 @@ int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned wo
 
 enum transport_change {
 	TRANSPORT_CHANGE_ADDED,
-	TRANSPORT_CHANGE_IN_DP, // the hop was made (or adopted): install what waits for it
+	TRANSPORT_CHANGE_IN_DP, // hops were made (or adopted): install what waits for them
+	TRANSPORT_CHANGE_FLOWS, // there is another number of them: other hops carry its routes
 	TRANSPORT_CHANGE_UP,
 	TRANSPORT_CHANGE_DOWN, // dead, closed, or the data plane is gone
 	TRANSPORT_CHANGE_REMOVED, // t is freed after this call

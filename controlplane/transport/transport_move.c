@@ -16,7 +16,7 @@ static void on_moved(void *arg, int status, uint32_t aux)
 
 	free(arg);
 	if (status == 0 && !m.t->removed && aux < DPMSG_MAX_WORKERS)
-		m.t->owner = (uint8_t)aux;
+		m.t->flow[0]->owner = (uint8_t)aux;
 	m.cb(m.arg, status);
 	tp_cmd_done(m.t);
 }
@@ -25,11 +25,11 @@ int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned wo
 	transport_move_fn cb, void *arg)
 {
 	const struct region_hdr *info = dp_client_info(m->conf.dp);
-	struct cmd_hop_move c = {.h.type = CMD_HOP_MOVE, .hop = t->hop, .worker = (uint16_t)worker};
+	struct cmd_hop_move c = {.h.type = CMD_HOP_MOVE, .hop = t->flow[0]->hop, .worker = (uint16_t)worker};
 	struct move *mv;
 	int rc;
 
-	if (!m->ready || info == NULL || !t->in_dp)
+	if (!m->ready || info == NULL || !t->flow[0]->in_dp)
 		return -ENOTCONN;
 	if (worker >= info->n_workers)
 		return -EINVAL;

@@ -42,7 +42,7 @@ static void on_ping_timeout(void *arg)
 int transport_mgr_ping(
 	struct transport_mgr *m, struct transport *t, transport_ping_fn cb, void *arg)
 {
-	struct cmd_hop_ping c = {.h.type = CMD_HOP_PING, .hop = t->hop};
+	struct cmd_hop_ping c = {.h.type = CMD_HOP_PING, .hop = t->flow[0]->hop};
 	struct tp_ping *p;
 	int rc;
 

@@ -1,11 +1,13 @@
 // Inside of transports, shared by transport_mgr.c (life and states), transport_hs.c (first
-// contact), transport_rekey.c (re-keys in the link) and transport_dp.c (the data plane's side).
+// contact), transport_rekey.c (re-keys in the link), transport_flow.c (flows: handles, indices,
+// ways), transport_dp.c (commands and events) and transport_adopt.c (what lives in the data plane).
 // Nobody else includes it.
 #pragma once
 
 #include "controlplane/transport/hs_limit.h"
 #include "controlplane/transport/init_time.h"
 #include "controlplane/transport/rx_index.h"
+#include "controlplane/transport/transport_flow.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/base/htab.h"
 #include "lib/link/rail_hs.h"
@@ -32,7 +34,8 @@ enum {
 struct tp_try {
 	bool on;
 	struct rail_hs_side side;
-	uint32_t rx_index;
+	uint8_t n; // flows offered
+	uint32_t rx_index[RAIL_FLOWS_MAX];
 	uint64_t sent_ns; // monotonic
 	uint64_t next_ns; // when the next one is due
 	unsigned tries; // sent since it began, or since the peer showed itself
@@ -41,12 +44,13 @@ struct tp_try {
 	bool answered; // the last one was, with what does not help
 };
 
-// Keys made as responder that wait for the first datagram under them; what the init would change
-// takes effect then.
+// Keys made as responder that wait for the first datagram under them, flow by flow; what the init
+// would change takes effect with the first of them.
 struct tp_pending {
-	uint32_t rx_index; // 0: none
+	bool on;
 	bool inside;
-	bool reset;
+	bool applied; // one of them was used; the flows whose `pending` is not 0 are waited for
+	uint8_t n; // flows
 	enum aead_cipher cipher;
 	uint64_t instance_remote, time_ns;
 	uint64_t since_ns;
@@ -73,7 +77,9 @@ struct transport {
 	struct transport *next;
 	struct transport_conf conf;
 	uint8_t tp_id[16];
-	uint32_t tp, hop; // handles, 0 while the data plane was never there
+	uint32_t tp; // handle, 0 while the data plane was never there
+	struct tp_flow *flow[RAIL_FLOWS_MAX]; // made when they are wanted; [0] is always there
+	uint8_t n; // flows of the link; of the one that we would like while there is none
 	enum transport_state state;
 	uint64_t state_ns;
 	char why[DPMSG_TEXT_LEN];
@@ -81,10 +87,10 @@ struct transport {
 	// the link as it is in effect
 	bool in_dp, adding, removed, seen;
 	bool denied; // by the list: stays down
-	bool keys_unsure; // the data plane spoke of a key that we don't know: ask
+	bool adopted; // in this dump: on_synced() sees what has become of it
+	uint8_t adopted_mode; // of its hops there
 	bool initiator;
-	uint8_t owner;
-	uint8_t congestion; // of the hop in the data plane
+	uint8_t congestion; // of the hops in the data plane
 	enum aead_cipher cipher;
 	uint16_t payload_max;
 	uint16_t path_mtu; // of the hop in the data plane; 0: searched for
@@ -92,19 +98,10 @@ struct transport {
 	uint64_t last_time_ns; // of the peer's inits
 	uint64_t pending_time_ns; // of those that were answered, used or not
 	uint64_t handshake_mono_ns; // 0: never
-	uint32_t rtt_us;
-	struct dpmsg_addr peer; // where it is; port 0: not known
-	char scope_if[16];
-	struct neigh_ref *ref; // way to `peer`
-	struct dpmsg_addr dial_peer; // where we dial; `peer` once that is answered
+	char scope_if[16]; // of where its flows are
+	struct dpmsg_addr dial_peer; // where we dial; that of flow 1 once that is answered
 	char dial_scope_if[16];
 	struct neigh_ref *dial_ref; // NULL: we don't dial
-	struct dpmsg_addr roamed; // new address whose way is being looked for; port 0: none
-	struct neigh_ref *roam_ref;
-	uint32_t dp_adj; // what the data plane was told about `peer`
-	struct dpmsg_addr dp_peer;
-	uint32_t rx_index, rx_old; // of the key in use, of the one before
-	uint64_t rx_old_ns;
 
 	struct tp_try first, rekey;
 	uint64_t rekey_taken_ns; // last re-key of the peer's that was answered
@@ -116,8 +113,8 @@ struct transport {
 	uint32_t n_cmds; // under way in the data plane: t is freed after their answers
 	uint32_t n_keys; // those of them that hand over keys
 	uint32_t life; // of the link; answers of one that was ended count for nothing
-	bool del_due; // `del` found no room yet
-	struct cmd_hop_del del;
+	uint32_t del_due; // flows, by bit nr - 1, for whose `del` there was no room yet
+	struct cmd_hop_del del; // for each of them
 	uint32_t n_handshakes, n_rekeys, n_failures;
 };
 
@@ -161,7 +158,8 @@ struct transport_mgr {
 	bool dumping; // hops, for those who are not sure
 	struct transport_watch *watches;
 	struct handles *tps, *hops;
-	struct transport **by_hop, **by_tp; // by index of the handle
+	struct tp_flow **by_hop; // by index of the handle
+	struct transport **by_tp; // ditto
 	struct rx_index *rx; // NULL: no data plane
 	struct hs_limit *limit;
 	bool demand; // as told last
@@ -193,8 +191,7 @@ void tp_cmd_done(struct transport *t); // one answer came; t may be gone after i
 bool tp_policy(struct transport *t);
 // Begin to bring it up, if it may dial and there is something to dial.
 void tp_dial(struct transport *t);
-// The way to t->peer is wanted (or wanted anew): tp_on_path() is called with it.
-int tp_path_want(struct transport *t);
+const char *tp_why_no_way(const struct neigh_path *path); // NULL: there is one
 uint32_t tp_jitter(uint32_t ms);
 uint64_t tp_random64(void);
 
@@ -205,13 +202,18 @@ void tp_hs_on_timer(void *arg); // struct transport
 // The peer showed itself, or there is a way to it again: if we dial, then not much later than now.
 void tp_hs_hurry(struct transport *t);
 void tp_hs_on_datagram(void *arg, unsigned worker, const struct up_handshake *m, size_t len);
-void tp_hs_answer_drop(struct transport *t); // and the pending key
+void tp_hs_answer_wipe(struct transport *t);
+void tp_hs_answer_drop(struct transport *t); // and the pending keys
+// Indices for the keys of an answer, of n flows or fewer, in place of those pending now. false:
+// there are none.
+bool tp_pending_begin(struct transport *t, unsigned n);
+struct rail_hs_offer tp_pending_offer(const struct transport *t, const struct neigh_ref *ref);
 // Keep the way to t's peer a little longer than t: a CLOSE is on its way through the data plane.
 void tp_outbox_linger(struct transport *t);
 void tp_outbox_tick(struct transport_mgr *m, uint64_t now_ns, bool all);
-// ref: the way it is for, NULL when not known.
-struct rail_hs_offer tp_offer(
-	const struct transport *t, uint32_t rx_index, const struct neigh_ref *ref);
+// rx_index: n of them. ref: the way it is for, NULL when not known.
+struct rail_hs_offer tp_offer(const struct transport *t, const uint32_t *rx_index, unsigned n,
+	const struct neigh_ref *ref);
 
 // ---- transport_rekey.c ----
 void tp_rekey_start(struct transport *t);
@@ -224,41 +226,46 @@ void tp_ping_end(struct tp_ping *p, int status, uint32_t rtt_us);
 void tp_pings_end(struct transport *t); // all of them, with -ENOTCONN
 
 // ---- transport_dp.c ----
-// Hand keys over: HOP_ADD, or HOP_REKEY when the hop is there. done is told when the data plane has
-// them. `pending` fields of t say what they are for when keys->initiator is false.
+// Hand keys over, those of each flow: HOP_ADD, or HOP_REKEY when the hop is there. All or, with a
+// negative errno, none. done is told when the data plane has them.
 typedef void (*tp_keys_fn)(struct transport *t, int status, uint32_t rx_index);
 struct tp_keys_for {
 	const struct rail_hs_keys *keys;
-	const struct dpmsg_addr *peer; // NULL: unchanged (re-key in the link)
+	const struct dpmsg_addr *peer; // of flow 1; NULL: unchanged (re-key in the link)
 	uint32_t adj;
 	uint64_t instance_remote;
 	uint64_t handshake_ns;
 	uint16_t payload_max;
 	uint8_t window_log2; // the peer's (TLV 10); for HOP_ADD
-	uint8_t owner; // worker on which the peer's datagrams come in; TP_OWNER_ANY
-	bool reset;
-	tp_keys_fn done;
+	uint8_t owner; // worker on which the peer's datagrams of flow 1 come in; TP_OWNER_ANY
+	tp_keys_fn done; // with the index of flow 1
 };
 int tp_dp_keys(struct transport *t, const struct tp_keys_for *k);
-int tp_dp_path(struct transport *t);
+int tp_dp_path(struct tp_flow *f);
+// Where the flow's peer is, by what a handshake says.
+struct dpmsg_addr tp_flow_addr(
+	const struct dpmsg_addr *first, const struct rail_hs_keys *keys, unsigned nr);
 void tp_dp_del(struct transport *t, uint8_t code, const char *text);
 // What the link is, or would be with the pending key, is what the configuration allows.
 bool tp_link_fits(const struct transport *t);
 uint8_t tp_congestion(const struct transport *t); // enum hop_cc that it is to have
 uint16_t tp_path_mtu(const struct transport *t); // ... and path MTU; 0: searched for
 void tp_link_unfit(struct transport *t); // end it; the caller dials
-void tp_dp_handlers(struct transport_mgr *m);
 // Workers are told secrets and regime of cookies, if these changed or were not told yet.
 void tp_cookies_tell(struct transport_mgr *m);
-// The key with this index, agreed on by a handshake, takes the place of the one before.
-void tp_key_swap(struct transport *t, uint32_t rx_index, enum aead_cipher cipher, bool initiator);
+// A handshake came into effect: the link has n flows; hops beyond go.
+void tp_dp_flows(struct transport *t, unsigned n);
 // The key with this index is in use now.
-void tp_dp_keyed(struct transport *t, uint32_t rx_index);
+void tp_dp_keyed(struct tp_flow *f, uint32_t rx_index);
+void tp_dp_up(struct transport *t); // if every flow is there
+void tp_dp_dead(struct tp_flow *f, const char *what); // silent: the transport is dead
+void tp_dels_retry(struct transport_mgr *m); // there is room again
+void tp_dp_notes(void *arg, const struct evt_hop_note *e);
 // All that hangs on one life of the data plane ends.
 void tp_dp_forget(struct transport *t);
+void tp_dels_drop(struct transport_mgr *m); // no data plane to tell the ends to
+
+// ---- transport_adopt.c ----
+void tp_dp_handlers(struct transport_mgr *m);
 // Ask for what somebody is not sure of.
 void tp_dp_ask(struct transport_mgr *m);
-void tp_handles_want(struct transport *t);
-void tp_handles_unmap(struct transport *t); // events that name them are not for t any more
-void tp_handles_drop(struct transport *t);
-void tp_dels_drop(struct transport_mgr *m); // no data plane to tell the ends to

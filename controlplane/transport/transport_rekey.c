@@ -18,18 +18,15 @@ void tp_rekey_stop(struct transport *t)
 		return;
 	loop_timer_stop(t->rekey_timer);
 	rail_hs_fini(&t->rekey.side);
-	rx_index_put(t->m->rx, t->rekey.rx_index);
+	tp_indices_put(t, t->rekey.rx_index, t->rekey.n);
 	t->rekey = (struct tp_try){0};
 }
 
 // What the link is, as an offer that leaves no choice.
-static struct rail_hs_offer link_offer(const struct transport *t, uint32_t rx_index)
+static void link_only(const struct transport *t, struct rail_hs_offer *o)
 {
-	struct rail_hs_offer o = tp_offer(t, rx_index, t->ref);
-
-	o.ciphers = (uint8_t)(1u << t->cipher);
-	o.avoid = 0;
-	return o;
+	o->ciphers = (uint8_t)(1u << t->cipher);
+	o->avoid = 0;
 }
 
 void tp_rekey_on_timer(void *arg)
@@ -43,15 +40,17 @@ void tp_rekey_on_timer(void *arg)
 	if (!t->m->ready || t->removed || !t->rekey.on)
 		return;
 	rail_hs_fini(&t->rekey.side);
-	rx_index_put(t->m->rx, t->rekey.rx_index);
-	t->rekey.rx_index = rx_index_take(t->m->rx, t);
-	offer = link_offer(t, t->rekey.rx_index);
-	n = t->rekey.rx_index == 0 ? -1
-				   : rail_hs_init_make(&t->rekey.side, &t->m->self, &t->conf.peer,
-					     &offer, 0, true, NULL, msg, sizeof(msg));
+	tp_indices_put(t, t->rekey.rx_index, t->rekey.n);
+	t->rekey.n = tp_indices_take(t, t->rekey.rx_index, t->n) ? t->n : 0;
+	offer = tp_offer(t, t->rekey.rx_index, t->rekey.n, t->flow[0]->ref);
+	link_only(t, &offer);
+	n = t->rekey.n == 0 ? -1
+			    : rail_hs_init_make(&t->rekey.side, &t->m->self, &t->conf.peer, &offer,
+				      0, true, NULL, msg, sizeof(msg));
 	if (n > 0) {
 		t->rekey.sent_ns = clock_mono_ns();
-		dp_client_send_rekey(t->m->conf.dp, transport_worker(t), t->hop, msg, (size_t)n);
+		dp_client_send_rekey(
+			t->m->conf.dp, transport_worker(t), t->flow[0]->hop, msg, (size_t)n);
 	}
 	for (unsigned i = 0; i < t->rekey.tries && wait_ms < TP_RETRY_MAX_MS; i++)
 		wait_ms *= 2;
@@ -85,7 +84,7 @@ static bool is_this_link(const struct transport *t, const struct rail_hs_terms *
 {
 	return key_pk_cmp(&terms->peer, &t->conf.peer) == 0 &&
 	       terms->instance == t->instance_remote && terms->mode == t->conf.mode &&
-	       (terms->ciphers & 1u << t->cipher) != 0;
+	       terms->n_flows == t->n && (terms->ciphers & 1u << t->cipher) != 0;
 }
 
 static void on_initiated(struct transport *t, int status, uint32_t rx_index)
@@ -99,6 +98,17 @@ static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 	t->n_rekeys++;
 	t->m->stats.rekeys++;
 	log_debug("transport %s: re-keyed as initiator", t->conf.name);
+}
+
+static void response_apply(struct transport *t, const struct rail_hs_keys *keys)
+{
+	t->initiator = true;
+	t->handshake_mono_ns = clock_mono_ns();
+	for (unsigned i = 0; i < keys->n_flows; i++) {
+		tp_flow_key(t->flow[i], keys->rx_index[i]);
+		t->rekey.rx_index[i] = 0; // the key's now
+	}
+	tp_rekey_stop(t);
 }
 
 static void on_response(struct transport *t, const uint8_t *msg, size_t len)
@@ -123,9 +133,7 @@ static void on_response(struct transport *t, const uint8_t *msg, size_t len)
 		k.payload_max = terms.payload_max;
 		if (tp_dp_keys(t, &k) == 0) {
 			tp_hs_answer_drop(t);
-			tp_key_swap(t, keys.rx_index, keys.cipher, true);
-			t->rekey.rx_index = 0; // the key's now
-			tp_rekey_stop(t);
+			response_apply(t, &keys);
 		}
 	}
 	rail_hs_keys_wipe(&keys);
@@ -134,7 +142,7 @@ static void on_response(struct transport *t, const uint8_t *msg, size_t len)
 // The pending key is in the data plane: the peer may use it.
 static void on_answered(struct transport *t, int status, uint32_t rx_index)
 {
-	if (!t->answer.on || t->pending.rx_index != rx_index)
+	if (!t->answer.on || t->flow[0]->pending != rx_index)
 		return; // replaced meanwhile
 	rail_hs_keys_wipe(&t->answer.keys);
 	t->answer.on = false;
@@ -144,8 +152,8 @@ static void on_answered(struct transport *t, int status, uint32_t rx_index)
 		tp_hs_answer_drop(t);
 		return;
 	}
-	dp_client_send_rekey(
-		t->m->conf.dp, transport_worker(t), t->hop, t->answer.bytes, t->answer.len);
+	dp_client_send_rekey(t->m->conf.dp, transport_worker(t), t->flow[0]->hop, t->answer.bytes,
+		t->answer.len);
 }
 
 static void answer(
@@ -161,23 +169,21 @@ static void answer(
 	struct rail_hs_offer offer;
 	ssize_t n;
 
-	tp_hs_answer_drop(t);
-	t->pending.rx_index = rx_index_take(t->m->rx, t);
-	if (t->pending.rx_index == 0)
+	if (!tp_pending_begin(t, t->n))
 		return;
-	offer = link_offer(t, t->pending.rx_index);
+	offer = tp_pending_offer(t, t->flow[0]->ref);
+	link_only(t, &offer);
 	n = rail_hs_response_make(
 		side, &t->m->self, &offer, terms, a->bytes, sizeof(a->bytes), &a->keys);
-	if (n < 0) {
+	if (n < 0 || a->keys.n_flows != t->n) {
 		tp_hs_answer_drop(t);
 		return;
 	}
 	a->on = a->sent_keys = true;
 	a->len = (uint16_t)n;
 	t->pending.inside = true;
-	t->pending.reset = false;
 	t->pending.cipher = a->keys.cipher;
-	t->pending.since_ns = t->rekey_taken_ns = clock_mono_ns();
+	t->rekey_taken_ns = clock_mono_ns();
 	if (tp_dp_keys(t, &k) != 0)
 		tp_hs_answer_drop(t);
 }

@@ -26,6 +26,11 @@ void rail_hs_keys_wipe(struct rail_hs_keys *k)
 	key_wipe(k, sizeof(*k));
 }
 
+void rail_hs_flow_wipe(struct rail_hs_flow *f)
+{
+	key_wipe(f, sizeof(*f));
+}
+
 static int noise_begin(struct noise *n, const struct rail_hs_self *self, const struct key_pk *peer)
 {
 	struct noise_conf conf = {
@@ -84,17 +89,18 @@ static uint8_t preferred(uint8_t bits, uint8_t avoid)
 	return (bits & ~avoid) != 0 ? bits & (uint8_t)~avoid : bits;
 }
 
-static void payload_offer(struct rail_hs_payload *p, const struct rail_hs_offer *o)
+static void payload_offer(struct rail_hs_payload *p, const struct rail_hs_offer *o, uint8_t n_flows)
 {
 	*p = (struct rail_hs_payload){
 		.instance = o->instance,
 		.mode = o->mode,
 		.ciphers = o->ciphers,
-		.n_flows = 1,
+		.n_flows = n_flows,
 		.payload_max = o->payload_max,
 		.window_log2 = o->window_log2,
 	};
-	p->index[0] = o->rx_index;
+	memcpy(p->index, o->rx_index, sizeof(p->index));
+	memcpy(p->port, o->port, sizeof(p->port));
 }
 
 static void terms_fill(struct rail_hs_terms *t, const struct rail_hs_payload *p)
@@ -102,7 +108,8 @@ static void terms_fill(struct rail_hs_terms *t, const struct rail_hs_payload *p)
 	size_t n = p->refusal_text_len;
 
 	t->instance = p->instance;
-	t->tx_index = p->index[0];
+	memcpy(t->tx_index, p->index, sizeof(t->tx_index));
+	memcpy(t->port, p->port, sizeof(t->port));
 	t->payload_max = p->payload_max;
 	t->mode = p->mode;
 	t->ciphers = p->ciphers;
@@ -188,8 +195,10 @@ ssize_t rail_hs_init_make(struct rail_hs_side *s, const struct rail_hs_self *sel
 	const struct key_pk *peer, const struct rail_hs_offer *offer, uint64_t time_ns, bool inside,
 	const uint8_t *cookie, uint8_t *out, size_t cap)
 {
-	struct message m = {
-		.type = RAIL_INIT, .sender = offer->rx_index, .recipient = peer, .cookie = cookie};
+	struct message m = {.type = RAIL_INIT,
+		.sender = offer->rx_index[0],
+		.recipient = peer,
+		.cookie = cookie};
 	struct rail_hs_payload p;
 	ssize_t n;
 	int rc;
@@ -201,7 +210,7 @@ ssize_t rail_hs_init_make(struct rail_hs_side *s, const struct rail_hs_self *sel
 	s->offer = *offer;
 	s->offer.ciphers = preferred(offer->ciphers, offer->avoid); // the answer is one of these
 	s->inside = inside;
-	payload_offer(&p, &s->offer);
+	payload_offer(&p, &s->offer, offer->n_flows);
 	rc = noise_begin(&s->noise, self, peer);
 	if (rc == 0 && !inside) {
 		rail_time_put(p.time, time_ns);
@@ -247,7 +256,7 @@ int rail_hs_init_take(struct rail_hs_side *s, const struct rail_hs_self *self, c
 	memcpy(terms->peer.b, pk, KEY_PK_LEN);
 	terms_fill(terms, &p);
 	// The index is said twice, in the clear for cookies and responses; both must be one.
-	if (terms->tx_index != m.sender || key_pk_cmp(&terms->peer, self->pk) == 0)
+	if (terms->tx_index[0] != m.sender || key_pk_cmp(&terms->peer, self->pk) == 0)
 		goto err_side;
 	if (!inside && (rail_time_get(p.time, &terms->time_ns) != 0 ||
 			       entry_verify(p.sig, self, &terms->peer) != 0))
@@ -300,28 +309,52 @@ uint8_t rail_hs_settle(
 	return RAIL_REFUSAL_CIPHER;
 }
 
-static int keys_derive(
-	const struct rail_hs_side *s, bool initiator, uint8_t cipher_bit, struct rail_hs_keys *k)
+static uint8_t fewer(uint8_t a, uint8_t b)
 {
-	uint8_t k1[NOISE_KEY_LEN], k2[NOISE_KEY_LEN], info[RAIL_FLOW_INFO_LEN];
+	return a < b ? a : b;
+}
+
+// n_flows: of the peer; what is beyond the smaller number is nobody's.
+static int keys_derive(const struct rail_hs_side *s, bool initiator,
+	const struct rail_hs_offer *own, const struct rail_hs_terms *peers, uint8_t cipher_bit,
+	struct rail_hs_keys *k)
+{
 	int rc;
 
 	memset(k, 0, sizeof(*k));
 	rc = cipher_of(cipher_bit, &k->cipher);
-	if (rc != 0)
-		return rc;
-	rc = noise_split(&s->noise, k1, k2);
-	if (rc != 0)
-		return rc;
-	rail_flow_info(info, 1, cipher_bit);
-	rc = hash_hkdf_sha256(initiator ? k->tx_key : k->rx_key, AEAD_KEY_LEN, NULL, 0, k1,
-		sizeof(k1), info, sizeof(info));
 	if (rc == 0)
-		rc = hash_hkdf_sha256(initiator ? k->rx_key : k->tx_key, AEAD_KEY_LEN, NULL, 0, k2,
-			sizeof(k2), info, sizeof(info));
-	key_wipe(k1, sizeof(k1));
-	key_wipe(k2, sizeof(k2));
+		rc = noise_split(&s->noise, initiator ? k->tx : k->rx, initiator ? k->rx : k->tx);
+	if (rc != 0)
+		return rc;
+	k->cipher_bit = cipher_bit;
 	k->initiator = initiator;
+	k->n_flows = fewer(own->n_flows, peers->n_flows);
+	for (unsigned i = 0; i < k->n_flows; i++) {
+		k->rx_index[i] = own->rx_index[i];
+		k->tx_index[i] = peers->tx_index[i];
+		if (i > 0)
+			k->port[i - 1] = peers->port[i - 1];
+	}
+	return 0;
+}
+
+int rail_hs_flow_make(const struct rail_hs_keys *k, unsigned flow, struct rail_hs_flow *out)
+{
+	uint8_t info[RAIL_FLOW_INFO_LEN];
+	int rc;
+
+	if (flow < 1 || flow > k->n_flows)
+		return -EINVAL;
+	rail_flow_info(info, (uint8_t)flow, k->cipher_bit);
+	rc = hash_hkdf_sha256(out->rx_key, sizeof(out->rx_key), NULL, 0, k->rx, sizeof(k->rx), info,
+		sizeof(info));
+	if (rc == 0)
+		rc = hash_hkdf_sha256(out->tx_key, sizeof(out->tx_key), NULL, 0, k->tx,
+			sizeof(k->tx), info, sizeof(info));
+	out->rx_index = k->rx_index[flow - 1];
+	out->tx_index = k->tx_index[flow - 1];
+	out->port = flow > 1 ? k->port[flow - 2] : 0;
 	return rc;
 }
 
@@ -330,8 +363,8 @@ ssize_t rail_hs_response_make(struct rail_hs_side *s, const struct rail_hs_self 
 	size_t cap, struct rail_hs_keys *keys)
 {
 	struct message m = {.type = RAIL_RESPONSE,
-		.sender = offer->rx_index,
-		.receiver = terms->tx_index,
+		.sender = offer->rx_index[0],
+		.receiver = terms->tx_index[0],
 		.recipient = &s->peer};
 	struct rail_hs_payload p;
 	uint8_t bit = 0;
@@ -341,20 +374,18 @@ ssize_t rail_hs_response_make(struct rail_hs_side *s, const struct rail_hs_self 
 	memset(keys, 0, sizeof(*keys));
 	if (rail_hs_settle(offer, terms, &bit) != 0)
 		return -EINVAL;
-	payload_offer(&p, offer);
+	payload_offer(&p, offer, fewer(offer->n_flows, terms->n_flows));
 	p.ciphers = bit;
 	if (!s->inside)
 		rc = entry_sign(p.sig, self, &s->peer);
 	n = rc != 0 ? rc : message_make(s, &m, &p, out, cap);
 	if (n < 0)
 		return n;
-	rc = keys_derive(s, false, bit, keys);
+	rc = keys_derive(s, false, offer, terms, bit, keys);
 	if (rc != 0) {
 		rail_hs_keys_wipe(keys);
 		return rc;
 	}
-	keys->rx_index = offer->rx_index;
-	keys->tx_index = terms->tx_index;
 	return n;
 }
 
@@ -362,7 +393,7 @@ ssize_t rail_hs_refusal_make(struct rail_hs_side *s, const struct rail_hs_terms 
 	uint8_t code, const char *text, uint8_t *out, size_t cap)
 {
 	struct message m = {
-		.type = RAIL_RESPONSE, .receiver = terms->tx_index, .recipient = &s->peer};
+		.type = RAIL_RESPONSE, .receiver = terms->tx_index[0], .recipient = &s->peer};
 	size_t text_len = strlen(text);
 	struct rail_hs_payload p = {
 		.has = RAIL_HAS(RAIL_TLV_REFUSAL),
@@ -400,8 +431,8 @@ int rail_hs_response_take(struct rail_hs_side *s, const struct rail_hs_self *sel
 	memset(terms, 0, sizeof(*terms));
 	memset(keys, 0, sizeof(*keys));
 	if (len > RAIL_HS_MAX || rail_hs_decode(msg, len, s->inside, &m) != 0 ||
-		s->offer.rx_index == 0 || m.type != RAIL_RESPONSE ||
-		m.receiver != s->offer.rx_index ||
+		s->offer.rx_index[0] == 0 || m.type != RAIL_RESPONSE ||
+		m.receiver != s->offer.rx_index[0] ||
 		(!s->inside && !mac1_is_right(msg, &m, self->pk)))
 		return -EBADMSG;
 	// Anybody can send a forged response: read with a copy, keep it on success.
@@ -415,12 +446,9 @@ int rail_hs_response_take(struct rail_hs_side *s, const struct rail_hs_self *sel
 		goto out;
 	rc = response_check(s, self, &m, &p);
 	if (rc == 0)
-		rc = keys_derive(&copy, true, p.ciphers, keys);
-	if (rc == 0) {
-		keys->rx_index = s->offer.rx_index;
-		keys->tx_index = m.sender;
+		rc = keys_derive(&copy, true, &s->offer, terms, p.ciphers, keys);
+	if (rc == 0)
 		rail_hs_fini(s);
-	}
 out:
 	key_wipe(buf, sizeof(buf));
 	rail_hs_fini(&copy);
@@ -433,7 +461,8 @@ int rail_hs_cookie_take(const struct rail_hs_side *s, const void *msg, size_t le
 	struct rail_cookie c;
 	uint8_t key[RAIL_COOKIE_KEY_LEN];
 
-	if (s->inside || rail_cookie_decode(msg, len, &c) != 0 || c.receiver != s->offer.rx_index)
+	if (s->inside || rail_cookie_decode(msg, len, &c) != 0 ||
+		c.receiver != s->offer.rx_index[0])
 		return -EBADMSG;
 	rail_cookie_key(key, &s->peer);
 	return aead_x_open(cookie, c.sealed, sizeof(c.sealed), s->mac1, RAIL_MAC_LEN, c.nonce, key);

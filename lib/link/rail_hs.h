@@ -25,12 +25,14 @@ struct rail_hs_self {
 // What our side wants, or accepts.
 struct rail_hs_offer {
 	uint64_t instance;
-	uint32_t rx_index; // receiver index chosen for the new key
+	uint32_t rx_index[RAIL_FLOWS_MAX]; // chosen for the new keys of flows 1..n
+	uint16_t port[RAIL_FLOWS_MAX - 1]; // own UDP ports of flows 2..n
 	uint16_t payload_max; // greatest UDP payload that we take, >= RAIL_PAYLOAD_FLOOR
 	uint8_t mode; // enum rail_mode
 	uint8_t ciphers; // mask of RAIL_CIPHER_*: what we can and may use
 	uint8_t avoid; // of these: not offered, and taken only when nothing else is left
 	uint8_t window_log2;
+	uint8_t n_flows; // 1..RAIL_FLOWS_MAX, the most we want
 };
 
 // What the peer said, authenticated.
@@ -38,7 +40,8 @@ struct rail_hs_terms {
 	struct key_pk peer;
 	uint64_t time_ns; // init outside the link: wall clock of the peer, ns since 1970
 	uint64_t instance;
-	uint32_t tx_index;
+	uint32_t tx_index[RAIL_FLOWS_MAX]; // of flows 1..n_flows
+	uint16_t port[RAIL_FLOWS_MAX - 1]; // its UDP ports of flows 2..n_flows
 	uint16_t payload_max;
 	uint8_t mode;
 	uint8_t ciphers; // init: offered; response: the one chosen
@@ -48,13 +51,24 @@ struct rail_hs_terms {
 	char refusal_text[64]; // printable, cut
 };
 
-// Session keys of flow 1.
+// What was agreed to: of the flows that each end wanted the smaller number. rail_hs_flow_make()
+// makes the session keys of each.
 struct rail_hs_keys {
+	uint8_t rx[NOISE_KEY_LEN], tx[NOISE_KEY_LEN]; // what they are made of
+	enum aead_cipher cipher;
+	uint8_t cipher_bit; // of TLV 4
+	uint8_t n_flows;
+	bool initiator;
+	uint32_t rx_index[RAIL_FLOWS_MAX], tx_index[RAIL_FLOWS_MAX];
+	uint16_t port[RAIL_FLOWS_MAX - 1]; // the peer's, of flows 2..n
+};
+
+// Session keys of one flow.
+struct rail_hs_flow {
 	uint8_t rx_key[AEAD_KEY_LEN];
 	uint8_t tx_key[AEAD_KEY_LEN];
-	enum aead_cipher cipher;
 	uint32_t rx_index, tx_index;
-	bool initiator;
+	uint16_t port; // the peer's; 0: flow 1, which is where the handshake came from
 };
 
 struct rail_hs_side {
@@ -95,8 +109,12 @@ ssize_t rail_hs_response_make(struct rail_hs_side *s, const struct rail_hs_self 
 ssize_t rail_hs_refusal_make(struct rail_hs_side *s, const struct rail_hs_terms *terms,
 	uint8_t code, const char *text, uint8_t *out, size_t cap);
 
+// Keys of flow 1..k->n_flows; wiped by rail_hs_flow_wipe(). 0, -EINVAL (no such flow), -EIO.
+int rail_hs_flow_make(const struct rail_hs_keys *k, unsigned flow, struct rail_hs_flow *out);
+
 void rail_hs_fini(struct rail_hs_side *s);
 void rail_hs_keys_wipe(struct rail_hs_keys *k);
+void rail_hs_flow_wipe(struct rail_hs_flow *f);
 
 // The cookie in a datagram that answers the last init of s. -EBADMSG otherwise.
 int rail_hs_cookie_take(const struct rail_hs_side *s, const void *msg, size_t len,

@@ -14,7 +14,9 @@ static struct rail_hs_side initiator[2];
 static uint8_t init[2][RAIL_HS_MAX];
 
 static const struct rail_hs_offer offer = {.instance = 1,
-	.rx_index = 0x01020304,
+	.rx_index = {0x01020304, 0x01020305, 0x01020306},
+	.port = {7781, 7782},
+	.n_flows = 3,
 	.payload_max = 1400,
 	.ciphers = 1,
 	.window_log2 = 18};
@@ -66,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			n = rail_hs_response_make(
 				&side, &self, &offer, &terms, out, sizeof(out), &keys);
 			fuzz_check(n <= RAIL_HS_MAX);
+			fuzz_check(n < 0 || (keys.n_flows >= 1 && keys.n_flows <= 3 &&
+						    keys.n_flows <= terms.n_flows));
 		}
 		rail_hs_fini(&side);
 	} else {

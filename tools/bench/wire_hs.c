@@ -36,8 +36,9 @@ static struct rail_hs_offer offer_of(const struct wire *w, struct wire_link *l)
 
 	return (struct rail_hs_offer){
 		.instance = l->instance,
-		.rx_index = (randombytes_random() | 1u << 31) << 16 |
-			    (nr * INDEX_SERIALS + l->serial++ % INDEX_SERIALS),
+		.rx_index = {(randombytes_random() | 1u << 31) << 16 |
+			     (nr * INDEX_SERIALS + l->serial++ % INDEX_SERIALS)},
+		.n_flows = 1,
 		.payload_max = (uint16_t)(p->mtu - (v4 ? 28 : 48)),
 		.mode = mode_of(w),
 		.ciphers = (uint8_t)(1u << w->args->cipher),
@@ -99,13 +100,16 @@ void wire_hs_send(struct wire *w, struct wire_link *l, bool inside)
 
 static struct dpmsg_keys keys_of(const struct rail_hs_keys *k)
 {
-	struct dpmsg_keys d = {.rx_index = k->rx_index,
-		.tx_index = k->tx_index,
-		.cipher = (uint8_t)k->cipher,
-		.initiator = k->initiator};
+	struct dpmsg_keys d = {.cipher = (uint8_t)k->cipher, .initiator = k->initiator};
+	struct rail_hs_flow f;
 
-	memcpy(d.rx_key, k->rx_key, sizeof(d.rx_key));
-	memcpy(d.tx_key, k->tx_key, sizeof(d.tx_key));
+	if (rail_hs_flow_make(k, 1, &f) != 0)
+		return d; // refused: it has no index
+	d.rx_index = f.rx_index;
+	d.tx_index = f.tx_index;
+	memcpy(d.rx_key, f.rx_key, sizeof(d.rx_key));
+	memcpy(d.tx_key, f.tx_key, sizeof(d.tx_key));
+	rail_hs_flow_wipe(&f);
 	return d;
 }
 

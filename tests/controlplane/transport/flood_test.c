@@ -178,7 +178,8 @@ static void what_waits_for_a_way_is_bounded(void **state)
 {
 	struct rail_hs_self self = {.pk = &nodes[0].pk, .sk = identity_sk(nodes[0].id)};
 	struct rail_hs_offer offer = {.instance = 1,
-		.rx_index = 7,
+		.rx_index = {7},
+		.n_flows = 1,
 		.payload_max = RAIL_PAYLOAD_FLOOR,
 		.ciphers = TRANSPORT_CHACHA,
 		.window_log2 = 18};

@@ -103,7 +103,8 @@ static void a_rekey_by_another_key_ends_the_link(void **state)
 	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
 	struct rail_hs_self self = {identity_pk(nodes[2].id), identity_sk(nodes[2].id)};
 	struct rail_hs_offer o = {.instance = 5,
-		.rx_index = 77,
+		.rx_index = {77},
+		.n_flows = 1,
 		.payload_max = 1400,
 		.ciphers = 1,
 		.window_log2 = 18};

@@ -23,12 +23,14 @@
 #include "lib/link/rail_hs.h"
 #include "lib/wire/rail.h"
 #include "tests/controlplane/transport/world_loop.h"
+#include "tests/controlplane/transport/world_neigh.h"
 
 enum { N_NODES = 3, KEYS = 8, HOPS = 64, RX_BITS = 10, PORT = 7780 };
 
 struct w_key {
 	bool live, confirmed;
 	uint64_t instance_local, instance_remote; // in effect with the key
+	uint8_t n_flows; // ditto
 	struct dpmsg_keys k;
 };
 
@@ -38,6 +40,7 @@ struct w_hop {
 	struct w_key keys[KEYS];
 	unsigned n_adds, n_rekeys, n_resets, n_paths, n_roamed;
 	uint64_t instance_local, instance_remote;
+	uint8_t n_flows; // in effect
 };
 
 struct dp_client {
@@ -54,10 +57,6 @@ struct dp_client {
 	unsigned n_cookies_told;
 };
 
-struct neigh {
-	unsigned node;
-};
-
 struct w_node {
 	struct key_pk pk;
 	struct identity *id;
@@ -65,7 +64,7 @@ struct w_node {
 	struct neigh neigh;
 	struct transport_mgr *m;
 	struct transport_watch watch;
-	unsigned n_up, n_down, n_removed, n_in_dp;
+	unsigned n_up, n_down, n_removed, n_in_dp, n_aims;
 	char dir[64];
 };
 
@@ -77,10 +76,7 @@ static uint8_t w_last_init[N_NODES][RAIL_HS_MAX];
 static size_t w_last_init_len[N_NODES];
 static unsigned w_n_inits[N_NODES], w_n_responses[N_NODES], w_n_cookies[N_NODES];
 static unsigned w_n_dgrams;
-static bool w_no_path;
-static uint16_t w_mtu;
-static unsigned w_hs_worker, w_queues; // by which handshakes come; of each port
-static unsigned w_refs[256]; // live references to 10.0.0.N, of all nodes
+static unsigned w_hs_worker; // by which handshakes come
 
 static uint64_t w_mono(void)
 {
@@ -90,92 +86,6 @@ static uint64_t w_mono(void)
 static uint64_t w_wall(void)
 {
 	return (uint64_t)((int64_t)w_now + w_wall_off);
-}
-
-// ---- neighbours: 10.0.0.N is node N, everything is on one link ----
-
-struct neigh_ref {
-	struct neigh_ref *next;
-	struct neigh *n;
-	struct neigh_path path;
-	neigh_fn fn;
-	void *arg;
-	bool dead;
-};
-
-static struct neigh_ref *w_ref_list;
-
-static void w_tell_path(struct w_job *j)
-{
-	struct neigh_ref *r = j->arg;
-
-	if (!r->dead)
-		r->fn(r->arg, &r->path);
-}
-
-// Ways come and go under those who know them.
-static void w_paths_set(enum neigh_state state)
-{
-	w_no_path = state != NEIGH_USABLE;
-	for (struct neigh_ref *r = w_ref_list; r != NULL; r = r->next) {
-		if (r->dead || r->path.state == state)
-			continue;
-		r->path.state = state;
-		w_post(w_tell_path)->arg = r;
-	}
-}
-
-struct neigh_ref *neigh_resolve(
-	struct neigh *n, const uint8_t dst[16], const char *scope_if, neigh_fn fn, void *arg)
-{
-	struct neigh_ref *r = calloc(1, sizeof(*r));
-
-	r->n = n;
-	r->fn = fn;
-	r->arg = arg;
-	r->path.adj = (1u << DPMSG_HANDLE_BITS) | dst[15];
-	r->path.state = w_no_path ? NEIGH_RESOLVING : NEIGH_USABLE;
-	r->path.mtu = w_mtu;
-	memcpy(r->path.dst_ip, dst, 16);
-	w_refs[dst[15]]++;
-	r->next = w_ref_list;
-	w_ref_list = r;
-	w_post(w_tell_path)->arg = r;
-	return r;
-}
-
-static void w_free_ref(struct w_job *j)
-{
-	struct neigh_ref **p = &w_ref_list;
-
-	while (*p != j->arg)
-		p = &(*p)->next;
-	*p = (*p)->next;
-	free(j->arg);
-}
-
-void neigh_put(struct neigh_ref *ref)
-{
-	if (ref == NULL || ref->dead)
-		return;
-	ref->dead = true;
-	w_refs[ref->path.dst_ip[15]]--;
-	w_post(w_free_ref)->arg = ref; // after what may still be told
-}
-
-const struct neigh_path *neigh_path(const struct neigh_ref *ref)
-{
-	return &ref->path;
-}
-
-const char *neigh_port_ifname(const struct neigh *n, uint16_t port)
-{
-	return "eth0";
-}
-
-unsigned neigh_port_queues(const struct neigh *n, uint16_t port)
-{
-	return w_queues;
 }
 
 // ---- data plane ----
@@ -241,6 +151,7 @@ static struct w_hop *w_open(struct dp_client *c, uint32_t index, const uint8_t k
 				w->confirmed = true;
 				c->hops[i].instance_local = w->instance_local;
 				c->hops[i].instance_remote = w->instance_remote;
+				c->hops[i].n_flows = w->n_flows;
 				w_note(c, EVT_HOP_KEYED, c->hops[i].add.hop, index, 0);
 			}
 			return &c->hops[i];
@@ -305,7 +216,7 @@ static void w_sealed_arrives(struct w_job *j)
 }
 
 static int w_key_add(struct dp_client *c, struct w_hop *h, const struct dpmsg_keys *k,
-	uint64_t instance_local, uint64_t instance_remote)
+	uint64_t instance_local, uint64_t instance_remote, uint8_t n_flows)
 {
 	struct w_key *slot = NULL;
 
@@ -319,8 +230,10 @@ static int w_key_add(struct dp_client *c, struct w_hop *h, const struct dpmsg_ke
 	*slot = (struct w_key){.live = true,
 		.instance_local = instance_local,
 		.instance_remote = instance_remote,
+		.n_flows = n_flows,
 		.k = *k};
 	if (k->initiator) {
+		h->n_flows = n_flows;
 		h->instance_local = instance_local;
 		h->instance_remote = instance_remote;
 		w_send_sealed(c, h, SEALED_PROBE, NULL, 0);
@@ -345,7 +258,8 @@ static int w_cmd_add(struct dp_client *c, const struct cmd_hop_add *a)
 		*h = (struct w_hop){.live = true, .add = *a, .n_adds = h->n_adds + 1};
 		h->instance_local = a->instance_local;
 		h->instance_remote = a->instance_remote;
-		return w_key_add(c, h, &a->keys, a->instance_local, a->instance_remote);
+		h->n_flows = a->n_flows;
+		return w_key_add(c, h, &a->keys, a->instance_local, a->instance_remote, a->n_flows);
 	}
 	return -ENOSPC;
 }
@@ -363,7 +277,7 @@ static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
 		h->add.peer = r->peer;
 	if (r->payload_max != 0)
 		h->add.payload_max = r->payload_max;
-	return w_key_add(c, h, &r->keys, r->instance_local, r->instance_remote);
+	return w_key_add(c, h, &r->keys, r->instance_local, r->instance_remote, r->n_flows);
 }
 
 static void w_command(struct w_job *j)
@@ -441,6 +355,12 @@ int dp_client_send_rekey(
 	if (h != NULL)
 		w_send_sealed(c, h, SEALED_REKEY, msg, len);
 	return 0;
+}
+
+bool dp_client_has_room(struct dp_client *c, unsigned n, uint32_t len)
+{
+	(void)n, (void)len;
+	return !c->full;
 }
 
 static void w_dgram_arrives(struct w_job *j);
@@ -547,6 +467,7 @@ static void w_on_change(void *arg, struct transport *t, enum transport_change wh
 	n->n_down += what == TRANSPORT_CHANGE_DOWN;
 	n->n_removed += what == TRANSPORT_CHANGE_REMOVED;
 	n->n_in_dp += what == TRANSPORT_CHANGE_IN_DP;
+	n->n_aims += what == TRANSPORT_CHANGE_FLOWS;
 }
 
 static void w_mgr_start(unsigned i)
@@ -599,7 +520,8 @@ static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
 	const struct w_key *k = w_send_key(h);
 	struct evt_hop e = {.hop = h->add.hop,
 		.tp = h->add.tp,
-		.flow = 1,
+		.flow = h->add.flow,
+		.n_flows = h->n_flows,
 		.mode = h->add.mode,
 		.instance_local = h->instance_local,
 		.instance_remote = h->instance_remote,
@@ -711,6 +633,7 @@ static int w_setup(void **state)
 		n->pk = *identity_pk(n->id);
 		n->dp.node = n->neigh.node = i;
 		n->dp.info.udp_port = PORT;
+		n->dp.info.udp_ports = 8;
 		n->dp.info.hop_max = 256;
 		n->dp.info.adj_max = 256;
 		n->dp.info.rx_index_bits = RX_BITS;

@@ -37,7 +37,8 @@ static void end_make(struct end *e, uint8_t n)
 	e->self = (struct rail_hs_self){.pk = &e->pk, .sk = &e->sk};
 	e->offer = (struct rail_hs_offer){
 		.instance = 0x1000u + n,
-		.rx_index = 0xaa000000u + n,
+		.rx_index = {0xaa000000u + n},
+		.n_flows = 1,
 		.payload_max = 1400,
 		.mode = RAIL_MODE_DATAGRAM,
 		.ciphers = RAIL_CIPHER_CHACHA20_POLY1305,
@@ -86,13 +87,44 @@ static int take_response(void)
 	return rail_hs_response_take(&a.side, &a.self, response, response_len, &a.terms, &a.keys);
 }
 
+// n flows, with indices, ports and numbers of their own.
+static void want_flows(struct end *e, uint8_t n)
+{
+	e->offer.n_flows = n;
+	for (unsigned i = 0; i < RAIL_FLOWS_MAX; i++)
+		e->offer.rx_index[i] = 0xaa000000u + e->sk.b[0] + 0x100 * i;
+	for (unsigned i = 0; i + 1 < RAIL_FLOWS_MAX; i++)
+		e->offer.port[i] = (uint16_t)(1000 * e->sk.b[0] + i);
+}
+
+static struct rail_hs_flow flow_of(const struct end *e, unsigned flow)
+{
+	struct rail_hs_flow f;
+
+	assert_int_equal(rail_hs_flow_make(&e->keys, flow, &f), 0);
+	return f;
+}
+
 static void keys_match(void)
 {
-	assert_memory_equal(a.keys.tx_key, b.keys.rx_key, AEAD_KEY_LEN);
-	assert_memory_equal(a.keys.rx_key, b.keys.tx_key, AEAD_KEY_LEN);
-	assert_memory_not_equal(a.keys.rx_key, a.keys.tx_key, AEAD_KEY_LEN);
-	assert_int_equal(a.keys.rx_index, b.keys.tx_index);
-	assert_int_equal(a.keys.tx_index, b.keys.rx_index);
+	struct rail_hs_flow none;
+
+	assert_int_equal(a.keys.n_flows, b.keys.n_flows);
+	for (unsigned i = 1; i <= a.keys.n_flows; i++) {
+		struct rail_hs_flow fa = flow_of(&a, i), fb = flow_of(&b, i);
+
+		assert_memory_equal(fa.tx_key, fb.rx_key, AEAD_KEY_LEN);
+		assert_memory_equal(fa.rx_key, fb.tx_key, AEAD_KEY_LEN);
+		assert_memory_not_equal(fa.rx_key, fa.tx_key, AEAD_KEY_LEN);
+		assert_int_equal(fa.rx_index, a.offer.rx_index[i - 1]);
+		assert_int_equal(fa.tx_index, b.offer.rx_index[i - 1]);
+		assert_int_equal(fb.rx_index, fa.tx_index);
+		assert_int_equal(fb.tx_index, fa.rx_index);
+		assert_int_equal(fa.port, i > 1 ? b.offer.port[i - 2] : 0);
+		assert_int_equal(fb.port, i > 1 ? a.offer.port[i - 2] : 0);
+	}
+	assert_int_equal(rail_hs_flow_make(&a.keys, 0, &none), -EINVAL);
+	assert_int_equal(rail_hs_flow_make(&a.keys, a.keys.n_flows + 1u, &none), -EINVAL);
 	assert_true(a.keys.initiator);
 	assert_false(b.keys.initiator);
 	assert_int_equal(a.keys.cipher, b.keys.cipher);
@@ -226,7 +258,7 @@ static void a_response_to_an_earlier_init_fails(void **state)
 	rail_hs_fini(&a.side);
 	make_init(false, NULL); // same index, new ephemeral key
 	assert_int_equal(take_response(), -EBADMSG);
-	a.offer.rx_index++;
+	a.offer.rx_index[0]++;
 	make_init(false, NULL);
 	assert_int_equal(take_response(), -EBADMSG);
 }
@@ -235,7 +267,7 @@ static void a_response_to_an_earlier_init_fails(void **state)
 static void an_init_with_index_0_fails(void **state)
 {
 	(void)state;
-	a.offer.rx_index = 0;
+	a.offer.rx_index[0] = 0;
 	make_init(false, NULL);
 	assert_int_equal(
 		rail_hs_init_take(&b.side, &b.self, init, init_len, false, &b.terms), -EBADMSG);
@@ -405,11 +437,92 @@ static void keys_depend_on_the_cipher(void **state)
 	assert_int_equal(take_response(), 0);
 	keys_match();
 	assert_int_equal(a.keys.cipher, AEAD_NONE);
-	memcpy(chacha, a.keys.tx_key, sizeof(chacha));
+	memcpy(chacha, flow_of(&a, 1).tx_key, sizeof(chacha));
 	make_init(false, NULL);
 	make_response(false);
 	assert_int_equal(take_response(), 0);
-	assert_memory_not_equal(chacha, a.keys.tx_key, sizeof(chacha));
+	assert_memory_not_equal(chacha, flow_of(&a, 1).tx_key, sizeof(chacha));
+}
+
+static void of_two_numbers_of_flows_the_smaller_counts(void **state)
+{
+	static const uint8_t rows[][3] = {
+		{1, 1, 1}, {1, 4, 1}, {4, 1, 1}, {4, 4, 4}, {3, 32, 3}, {32, 31, 31}, {32, 32, 32}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (int inside = 0; inside < 2; inside++) {
+			want_flows(&a, rows[i][0]);
+			want_flows(&b, rows[i][1]);
+			make_init(inside, NULL);
+			make_response(inside);
+			assert_int_equal(b.terms.n_flows, rows[i][0]);
+			assert_int_equal(take_response(), 0);
+			assert_int_equal(a.terms.n_flows, rows[i][2]);
+			assert_int_equal(a.keys.n_flows, rows[i][2]);
+			keys_match();
+		}
+	}
+}
+
+static void each_flow_has_keys_of_its_own(void **state)
+{
+	(void)state;
+	want_flows(&a, RAIL_FLOWS_MAX);
+	want_flows(&b, RAIL_FLOWS_MAX);
+	make_init(false, NULL);
+	make_response(false);
+	assert_int_equal(take_response(), 0);
+	for (unsigned i = 1; i <= RAIL_FLOWS_MAX; i++) {
+		struct rail_hs_flow f = flow_of(&a, i);
+
+		for (unsigned k = i + 1; k <= RAIL_FLOWS_MAX; k++) {
+			struct rail_hs_flow g = flow_of(&a, k);
+
+			assert_memory_not_equal(f.tx_key, g.tx_key, AEAD_KEY_LEN);
+			assert_memory_not_equal(f.rx_key, g.rx_key, AEAD_KEY_LEN);
+			assert_memory_not_equal(f.rx_key, g.tx_key, AEAD_KEY_LEN);
+		}
+	}
+}
+
+// A responder that grants more flows than were asked for: those that were are what counts.
+static void flows_beyond_those_asked_for_are_ignored(void **state)
+{
+	ssize_t n;
+
+	(void)state;
+	want_flows(&a, 2);
+	want_flows(&b, 5);
+	make_init(false, NULL);
+	assert_int_equal(rail_hs_init_take(&b.side, &b.self, init, init_len, false, &b.terms), 0);
+	b.terms.n_flows = 5;
+	n = rail_hs_response_make(
+		&b.side, &b.self, &b.offer, &b.terms, response, sizeof(response), &b.keys);
+	assert_true(n > 0);
+	response_len = (size_t)n;
+	assert_int_equal(take_response(), 0);
+	assert_int_equal(a.terms.n_flows, 5);
+	assert_int_equal(a.keys.n_flows, 2);
+}
+
+static void a_flow_without_index_or_port_is_not_offered(void **state)
+{
+	(void)state;
+	want_flows(&a, 4);
+	a.offer.port[2] = 0;
+	assert_int_equal(rail_hs_init_make(&a.side, &a.self, &b.pk, &a.offer, T0, false, NULL, init,
+				 sizeof(init)),
+		-EINVAL);
+	a.offer.n_flows = 0;
+	assert_int_equal(rail_hs_init_make(&a.side, &a.self, &b.pk, &a.offer, T0, false, NULL, init,
+				 sizeof(init)),
+		-EINVAL);
+	a.offer.n_flows = 3;
+	a.offer.rx_index[2] = 0;
+	make_init(false, NULL);
+	assert_int_equal(
+		rail_hs_init_take(&b.side, &b.self, init, init_len, false, &b.terms), -EBADMSG);
 }
 
 static void a_cookie_answers_the_last_init_only(void **state)
@@ -464,6 +577,10 @@ int main(void)
 		T(a_response_that_departs_from_the_offer_is_no_agreement),
 		T(a_response_signed_by_another_key_is_no_agreement),
 		T(keys_depend_on_the_cipher),
+		T(of_two_numbers_of_flows_the_smaller_counts),
+		T(each_flow_has_keys_of_its_own),
+		T(flows_beyond_those_asked_for_are_ignored),
+		T(a_flow_without_index_or_port_is_not_offered),
 		T(a_cookie_answers_the_last_init_only),
 #undef T
 	};
