@@ -503,7 +503,10 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 
 	if (what == TRANSPORT_CHANGE_REMOVED)
 		rule_pin_look(m);
-	if (what != TRANSPORT_CHANGE_IN_DP || m->keep == NULL || m->syncing)
+	if (what == TRANSPORT_CHANGE_FLOWS)
+		rule_pin_strays(m);
+	if ((what != TRANSPORT_CHANGE_IN_DP && what != TRANSPORT_CHANGE_FLOWS) || m->keep == NULL ||
+		m->syncing)
 		return;
 	for (size_t i = 0; i < rule_keep_count(m->keep); i++) {
 		struct rule_kept *k = rule_keep_at(m->keep, i);
@@ -569,6 +572,7 @@ void rule_mgr_free(struct rule_mgr *m)
 	rule_jobs_free(m->jobs);
 	rule_lists_free(m->lists);
 	rule_keep_free(m->keep);
+	rule_pin_fini(m);
 	free(m->conf);
 	free(m);
 }

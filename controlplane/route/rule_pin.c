@@ -1,11 +1,23 @@
-// A lasting rule for packets of any transport is pinned by the first one, and the pin is a handle
-// that ends with the transport. Made again, even for the same peer, a transport has another handle,
-// and the rule would drop all its packets for ever. So when a transport is gone the data plane is
-// asked for its rules, and those that are pinned to nobody are installed anew, open. Rules that
-// expire need none of this: they do.
+// Rules that name what is not there any more. A lasting rule for packets of any transport is pinned
+// by the first one, and the pin is a handle that ends with the transport. Made again, even for the
+// same peer, a transport has another handle, and the rule would drop all its packets for ever. So
+// when a transport is gone the data plane is asked for its rules, and those that are pinned to
+// nobody are installed anew, open. Rules that expire need none of this: they do.
+//
+// When a transport has another number of flows, routes travel on other ones. Lasting rules are put
+// in again by rule_mgr.c; of the others those that send on a wrong flow, where the peer would drop
+// every packet, are looked for here and removed.
 #include "controlplane/route/rule_priv.h"
 
-enum { AGAIN_MS = 10, RETRY_MS = 1000 };
+#include <stdlib.h>
+
+enum { AGAIN_MS = 10, RETRY_MS = 1000, STRAYS_MAX = 4096 };
+
+struct rule_strays {
+	size_t n;
+	bool more; // there was no place for all
+	uint32_t ids[STRAYS_MAX];
+};
 
 bool rule_pin_open(const struct rule_kept *k)
 {
@@ -25,13 +37,60 @@ void rule_pin_look(struct rule_mgr *m)
 		loop_timer_start(m->pins, 0, 0);
 }
 
+void rule_pin_strays(struct rule_mgr *m)
+{
+	m->look_strays = true;
+	rule_pin_look(m);
+}
+
+void rule_pin_fini(struct rule_mgr *m)
+{
+	free(m->strays);
+	m->strays = NULL;
+}
+
+// It leaves by a flow that is not its id's.
+static bool is_stray(const struct rule_mgr *m, const struct evt_rule *e)
+{
+	struct transport *t = e->type != RULE_CONSUME && e->tx_hop != 0
+				      ? m->tr.find_hop(m->tr.arg, e->tx_hop)
+				      : NULL;
+
+	return t != NULL && m->tr.hop(t, e->next_id) != e->tx_hop;
+}
+
+static void stray_note(struct rule_strays *s, uint32_t id)
+{
+	if (s->n < STRAYS_MAX)
+		s->ids[s->n++] = id;
+	else
+		s->more = true;
+}
+
 static void on_each(void *arg, const struct evt_rule *e)
 {
 	struct rule_mgr *m = arg;
 	struct rule_kept *k = rule_keep_find(m->keep, e->id);
 
+	if (k == NULL && m->strays != NULL && is_stray(m, e))
+		stray_note(m->strays, e->id);
 	if (k != NULL && k->seen && !k->again && rule_pin_open(k) && rule_pin_is_dead(m, e))
 		rule_mgr_replace(k);
+}
+
+static void strays_end(struct rule_mgr *m, int status)
+{
+	struct rule_strays *s = m->strays;
+	bool ok = status == 0;
+
+	if (s == NULL)
+		return;
+	if (ok && s->n != 0)
+		ok = rule_jobs_del(m->jobs, s->ids, NULL, s->n, NULL, NULL, NULL, NULL) != NULL;
+	m->look_strays |= s->more || !ok;
+	rule_pin_fini(m);
+	if (m->look_strays)
+		loop_timer_start(m->pins, RETRY_MS, 0);
 }
 
 static void on_end(void *arg, int status)
@@ -39,6 +98,7 @@ static void on_end(void *arg, int status)
 	struct rule_mgr *m = arg;
 
 	m->pin_list = NULL;
+	strays_end(m, status);
 	if (status == 0)
 		rule_mgr_work(m); // else the next dump tells
 }
@@ -56,12 +116,20 @@ void rule_pin_on_timer(void *arg)
 	struct rule_mgr *m = arg;
 
 	// Detached or in a dump: adopt() looks at every rule.
-	if (m->keep == NULL || m->syncing || !dp_client_is_ready(m->dp) || !any_open(m))
+	if (m->keep == NULL || m->syncing || !dp_client_is_ready(m->dp) ||
+		(!any_open(m) && !m->look_strays))
 		return;
-	if (m->pin_list == NULL)
-		m->pin_list = rule_lists_add(m->lists, 0, 0, on_each, on_end, m);
-	else
+	if (m->pin_list != NULL) {
 		loop_timer_start(m->pins, AGAIN_MS, 0);
-	if (m->pin_list == NULL)
+		return;
+	}
+	if (m->look_strays)
+		m->strays = calloc(1, sizeof(*m->strays));
+	m->pin_list = rule_lists_add(m->lists, 0, 0, on_each, on_end, m);
+	if (m->pin_list == NULL) {
+		rule_pin_fini(m);
 		loop_timer_start(m->pins, RETRY_MS, 0);
+	} else if (m->strays != NULL) {
+		m->look_strays = false;
+	}
 }

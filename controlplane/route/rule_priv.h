@@ -1,5 +1,6 @@
 // Inside of rules, shared by rule_mgr.c (what there shall be, and what becomes of it), rule_cmd.c
-// (requests into commands) and rule_pin.c (rules whose transport is gone). Nobody else includes it.
+// (requests into commands) and rule_pin.c (rules whose transport, or flow of it, is gone). Nobody
+// else includes it.
 #pragma once
 
 #include "controlplane/route/rule_job.h"
@@ -16,6 +17,8 @@ struct rule_mgr {
 	struct rule_keep *keep; // NULL until a data plane told its size
 	struct loop_timer *pins; // looks for rules that are pinned to a transport that is gone
 	struct rule_list *pin_list; // doing so
+	bool look_strays; // a transport has other flows: its rules may be aimed at the wrong hop
+	struct rule_strays *strays; // found in this list; NULL: nobody looks
 	struct loop_timer *work; // what is wanted and not there, once for many events
 	struct dp_handler handler;
 	struct transport_watch watch;
@@ -45,4 +48,6 @@ bool rule_pin_open(const struct rule_kept *k);
 // Is what the data plane has pinned to a transport that is no more?
 bool rule_pin_is_dead(const struct rule_mgr *m, const struct evt_rule *e);
 void rule_pin_look(struct rule_mgr *m); // soon: a transport is gone
+void rule_pin_strays(struct rule_mgr *m); // ditto: one has other flows
+void rule_pin_fini(struct rule_mgr *m);
 void rule_pin_on_timer(void *arg); // struct rule_mgr

@@ -6,6 +6,7 @@
 #include "controlplane/route/rule_mgr.h"
 
 #include "lib/base/log.h"
+#include "lib/wire/rail.h"
 #include "tests/controlplane/route/fake_dp.h"
 
 #include <setjmp.h>
@@ -17,8 +18,10 @@
 
 struct transport {
 	const char *name;
-	uint32_t tp, hop;
+	uint32_t tp, hop; // of flow 1
+	unsigned flows; // 0: one
 };
+enum { NEXT_FLOW = 100 }; // from the hop of a flow to that of the next one
 
 static struct transport transports[2];
 static struct transport_watch *watching;
@@ -45,7 +48,7 @@ static struct transport *find(void *arg, const char *name)
 static struct transport *find_hop(void *arg, uint32_t hop)
 {
 	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
-		if (transports[i].hop == hop)
+		if (transports[i].hop == hop % NEXT_FLOW)
 			return &transports[i];
 	return NULL;
 }
@@ -65,7 +68,7 @@ static uint32_t tp_of(const struct transport *t)
 
 static uint32_t hop_of(const struct transport *t, uint32_t next_id)
 {
-	return t->hop;
+	return t->hop + NEXT_FLOW * (rail_flow_of(next_id, t->flows) - 1);
 }
 
 static const char *name_of(const struct transport *t)
@@ -102,8 +105,8 @@ static int setup(void **state)
 {
 	log_sink_set(no_log, NULL);
 	memset(&fake, 0, sizeof(fake));
-	transports[0] = (struct transport){"a", 11, 21};
-	transports[1] = (struct transport){"b", 12, 22};
+	transports[0] = (struct transport){"a", 11, 21, 1};
+	transports[1] = (struct transport){"b", 12, 22, 1};
 	n_calls = 0;
 	n_results = 0;
 	loop = loop_new();

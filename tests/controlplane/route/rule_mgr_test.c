@@ -372,7 +372,7 @@ static void kept_rules_follow_their_transport(void **state)
 
 	fake_attach(DP_SYNC_FRESH);
 	add_now(&r);
-	transports[0] = (struct transport){"a", 13, 23}; // deleted and made again
+	transports[0] = (struct transport){"a", 13, 23, 1}; // deleted and made again
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	for (int i = 0; i < 3; i++) {
 		settle();
@@ -438,7 +438,7 @@ static void more_rules_than_jobs_follow_their_transport(void **state)
 
 		add_now(&r);
 	}
-	transports[0] = (struct transport){"a", 13, 23};
+	transports[0] = (struct transport){"a", 13, 23, 1};
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	for (int i = 0; i < 4; i++)
 		settle();
@@ -469,7 +469,7 @@ static void a_rule_that_went_meanwhile_follows_too(void **state)
 	fake_attach(DP_SYNC_FRESH);
 	add_now(&r);
 	fake.rules[3].id = 0; // so the removal is answered with -ENOENT
-	transports[0] = (struct transport){"a", 13, 23};
+	transports[0] = (struct transport){"a", 13, 23, 1};
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	for (int i = 0; i < 3; i++)
 		settle();
@@ -485,7 +485,7 @@ static void busy_jobs_only_delay_a_replacement(void **state)
 	fake.room = 0;
 	for (int i = 0; i < RULE_JOBS_MAX; i++)
 		assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
-	transports[0] = (struct transport){"a", 13, 23};
+	transports[0] = (struct transport){"a", 13, 23, 1};
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	fake.room = FAKE_QUEUE;
 	FAKE_EACH(on_room);

@@ -129,6 +129,43 @@ static void an_adopted_rule_with_a_named_ingress_stays(void **state)
 	assert_int_equal(fake.n_queue, 0);
 }
 
+// From two flows to four: rules that last are put in again where they belong, others removed.
+static void another_number_of_flows_aims_rules_anew(void **state)
+{
+	struct api_rule_add r[32];
+	unsigned moved = 0;
+
+	transports[0].flows = 2;
+	fake_attach(DP_SYNC_FRESH);
+	for (uint32_t i = 0; i < 32; i++) {
+		r[i] = forward(i + 1, i % 4 == 3 ? "b" : "a", i % 2 == 0 ? 0 : 30000);
+		r[i].next_id = 1000 + i;
+	}
+	assert_non_null(rule_mgr_add(m, r, 32, on_done, NULL));
+	fake_answer();
+	for (uint32_t i = 0; i < 32; i++)
+		fake.rules[i + 1].packets = 5; // tells whether it is the same rule later
+	transports[0].flows = 4;
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_FLOWS);
+	for (int i = 0; i < 8; i++)
+		settle();
+	for (uint32_t i = 0; i < 32; i++) {
+		const struct evt_rule *e = in_dp(i + 1);
+		bool stays = i % 4 == 3 || rail_flow_of(1000 + i, 2) == rail_flow_of(1000 + i, 4);
+		bool lasts = i % 2 == 0;
+
+		moved += !stays;
+		assert_int_equal(e != NULL, stays || lasts);
+		if (e == NULL)
+			continue;
+		assert_int_equal(e->packets, stays ? 5 : 0);
+		if (i % 4 != 3)
+			assert_int_equal(
+				e->tx_hop, 21 + NEXT_FLOW * (rail_flow_of(1000 + i, 4) - 1));
+	}
+	assert_in_range(moved, 4, 28);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -139,6 +176,7 @@ int main(void)
 		T(a_transport_without_a_handle_opens_no_rule),
 		T(an_ingress_that_was_tightened_is_put_into_effect),
 		T(an_adopted_rule_with_a_named_ingress_stays),
+		T(another_number_of_flows_aims_rules_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
