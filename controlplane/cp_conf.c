@@ -10,6 +10,7 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/crypto/replay.h"
+#include "lib/wire/rail.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -111,6 +112,8 @@ static const struct conf_item items[] = {
 		.help = "group whose members may use the API; empty: root and our own user only"},
 	{"node", "api_rights", CONF_ENUM, .def = "all", VALUE(api_rights), .names = rights_names,
 		.help = "what members of api_group may do: all, show or none"},
+	{"node", "flows", CONF_UINT, .def = "1", .min = 1, .max = RAIL_FLOWS_MAX, VALUE(flows),
+		.help = "most flows of a transport that has no number of its own, or that peers make"},
 	{"peers", "allow", CONF_ENUM, .def = "listed", VALUE(allow), .flags = CONF_LIVE,
 		.names = allow_names,
 		.help = "who may make a transport to us: listed keys, or any that is not denied"},
@@ -161,6 +164,9 @@ static const struct conf_item items[] = {
 	{"transport", "path_mtu", CONF_STR, .flags = CONF_LIVE, TP(path_mtu),
 		.check = check_path_mtu,
 		.help = "bytes of IP that the path carries, or auto; empty: as [link] says"},
+	{"transport", "flows", CONF_UINT, .def = "0", .min = 0, .max = RAIL_FLOWS_MAX,
+		.flags = CONF_LIVE, TP(flows),
+		.help = "most flows, each with a UDP port; 0: as [node] says; the smaller of both ends"},
 	{"transport", "dial", CONF_BOOL, .def = "yes", .flags = CONF_LIVE, TP(dial),
 		.help = "make the connection; no: only accept it"},
 	{"rule", "type", CONF_ENUM, .flags = CONF_REQUIRED | CONF_LIVE, RULE(type),
@@ -274,6 +280,7 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 	t->ciphers = ciphers[v->cipher];
 	t->congestion = (uint8_t)v->congestion;
 	t->path_mtu = cp_conf_path_mtu(v->path_mtu);
+	t->flows = (uint8_t)v->flows;
 	t->dial = v->dial && a.port != 0;
 	t->origin = TRANSPORT_CONFIGURED;
 	wrong = transport_addr_wrong(t);

@@ -18,6 +18,7 @@ struct cp_transport_values {
 	int cipher;
 	int congestion;
 	char *path_mtu;
+	uint32_t flows;
 	bool dial;
 };
 
@@ -56,6 +57,7 @@ struct cp_values {
 	char *key_file;
 	char *api_group;
 	int api_rights;
+	uint32_t flows;
 	int allow;
 	char *allow_file;
 	char *deny_file;

@@ -260,6 +260,7 @@ static int start_transports(struct app *a)
 		.accepted_max = v->accepted_max,
 		.congestion = v->congestion == 1 ? HOP_CC_CUBIC : HOP_CC_BBR,
 		.path_mtu = cp_conf_path_mtu(v->path_mtu),
+		.flows = (uint8_t)v->flows,
 		.keepalive_ms = (uint32_t)(v->keepalive_ns / CLOCK_NS_PER_MS),
 		.dead_ms = (uint32_t)(v->dead_ns / CLOCK_NS_PER_MS),
 		.rekey_ms = (uint32_t)(v->rekey_ns / CLOCK_NS_PER_MS),

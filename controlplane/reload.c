@@ -58,7 +58,7 @@ static bool same_transport(const struct transport_conf *x, const struct transpor
 	       memcmp(&x->addr, &y->addr, sizeof(x->addr)) == 0 &&
 	       strcmp(x->scope_if, y->scope_if) == 0 && x->mode == y->mode &&
 	       x->ciphers == y->ciphers && x->congestion == y->congestion &&
-	       x->path_mtu == y->path_mtu && x->dial == y->dial;
+	       x->path_mtu == y->path_mtu && x->flows == y->flows && x->dial == y->dial;
 }
 
 // Is there one of this name that the file made?

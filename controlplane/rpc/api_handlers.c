@@ -37,6 +37,10 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 			r, -EINVAL, "a transport's name has 1 to 31 characters, no blanks, no '/'");
 		return;
 	}
+	if (m.flows > RAIL_FLOWS_MAX) {
+		api_req_fail(r, -EINVAL, "a transport has 1 to 32 flows");
+		return;
+	}
 	static_assert((int)API_CC_CUBIC == (int)HOP_CC_CUBIC, "the same numbers");
 	if (m.cipher >= ARRAY_LEN(ciphers) || m.mode > API_MODE_RELIABLE ||
 		m.congestion > API_CC_CUBIC) {
@@ -60,6 +64,7 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 	c.ciphers = ciphers[m.cipher];
 	c.congestion = m.congestion;
 	c.path_mtu = m.path_mtu;
+	c.flows = m.flows;
 	c.dial = m.dial && m.addr.port != 0;
 	rc = transport_mgr_add(a->d.transports, &c, err, sizeof(err));
 	if (rc < 0)
@@ -558,6 +563,7 @@ static const struct api_method methods[] = {
 	LIST(API_EDGES, "show edges", api_list_edges),
 	LIST(API_NEIGHBOURS, "show neighbours", api_list_neighbours),
 	LIST(API_CONFIG, "config show", api_list_config),
+	LIST(API_FLOWS, "show flows", api_list_flows),
 	ACT(API_TRANSPORT_ADD, "transport add", on_transport_add, struct api_transport_add),
 	ACT(API_TRANSPORT_DEL, "transport del", on_transport_del, struct api_name_ask),
 	ACT(API_TRANSPORT_MOVE, "transport move", on_transport_move, struct api_transport_move),

@@ -15,16 +15,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RULE_PAGE = 1024, NEVER_MS = 0xffffffff };
+enum { RULE_PAGE = 1024 };
 
-#define COPY(dst, src) snprintf((dst), sizeof(dst), "%.*s", (int)sizeof(dst) - 1, (src))
+#define COPY API_COPY
 
-static const struct stats_view *stats_of(const struct api *a)
-{
-	const struct region *r = dp_client_region(a->d.dp);
-
-	return r != NULL && r->view.live != NULL ? &r->view : NULL;
-}
+// Over somebody's list, a record each.
+struct walk {
+	struct api *a;
+	struct api_req *r;
+};
 
 // ---- node, ports, workers ----
 
@@ -40,7 +39,7 @@ void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len
 {
 	struct api *a = ctx;
 	const struct region_hdr *info = dp_client_info(a->d.dp);
-	const struct stats_view *s = stats_of(a);
+	const struct stats_view *s = api_stats(a);
 	struct api_node n = {
 		.cp_pid = (uint32_t)getpid(), .workers = a->n_workers, .ports = a->n_ports};
 
@@ -114,7 +113,7 @@ void api_list_ports(void *ctx, struct api_req *r, const void *payload, size_t le
 	for (unsigned i = 0; i < a->n_ports; i++) {
 		struct api_port p = {0};
 
-		port_record(&a->ports[i], find_stats_port(stats_of(a), a->ports[i].name), &p);
+		port_record(&a->ports[i], find_stats_port(api_stats(a), a->ports[i].name), &p);
 		api_req_record(r, &p, sizeof(p));
 	}
 	api_req_end(r, NULL, 0);
@@ -173,7 +172,7 @@ static void on_workers(void *arg, int status, uint32_t aux)
 	for (unsigned i = 0; l->r != NULL && i < a->n_workers; i++) {
 		struct api_worker w;
 
-		worker_record(stats_of(a), &a->workers[i], &w);
+		worker_record(api_stats(a), &a->workers[i], &w);
 		api_req_record(l->r, &w, sizeof(w));
 	}
 	if (l->r != NULL)
@@ -200,128 +199,6 @@ void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t 
 	api_req_pend(r, NULL, workers_cancel, l);
 	if (dp_client_dump(l->a->d.dp, DUMP_WORKERS, 0, 0, on_workers, l) < 0)
 		on_workers(l, 0, 0);
-}
-
-// ---- transports ----
-
-struct tp_list {
-	struct api *a;
-	struct api_req *r;
-};
-
-static const struct stats_hop *find_stats_hop(const struct stats_view *s, uint32_t hop)
-{
-	uint32_t i = dpmsg_handle_index(hop);
-	const struct stats_hop *h;
-
-	if (s == NULL || hop == 0 || i >= s->hop_max)
-		return NULL;
-	h = stats_view_hop(s, i);
-	return atomic_load_explicit(&h->hop, memory_order_acquire) == hop ? h : NULL;
-}
-
-static uint8_t cipher_word(const struct transport_info *i)
-{
-	if (i->state != TRANSPORT_UP)
-		return 0;
-	switch (i->cipher) {
-	case AEAD_CHACHA20_POLY1305:
-		return API_CIPHER_CHACHA20;
-	case AEAD_AES_256_GCM:
-		return API_CIPHER_AES;
-	default:
-		return API_CIPHER_NONE;
-	}
-}
-
-static void tp_counters(const struct stats_hop *h, struct api_transport *t)
-{
-	t->rx_packets = stat_get(&h->c[H_hop_rx_packets]);
-	t->tx_packets = stat_get(&h->c[H_hop_tx_packets]);
-	t->rx_bytes = stat_get(&h->c[H_hop_rx_bytes]);
-	t->tx_bytes = stat_get(&h->c[H_hop_tx_bytes]);
-	t->lost = stat_get(&h->c[H_hop_lost]);
-	t->replayed = stat_get(&h->c[H_hop_replayed]);
-	t->bad_tag = stat_get(&h->c[H_hop_bad_tag]);
-	t->rekeys = stat_get(&h->c[H_hop_rekeys]);
-	t->rtt_us = atomic_load_explicit(&h->rtt_us, memory_order_relaxed);
-	if (t->mode != HOP_MODE_RELIABLE)
-		return;
-	t->tx_lost = stat_get(&h->c[H_hop_tx_lost]);
-	t->retransmitted = stat_get(&h->c[H_hop_tx_retransmitted]);
-	t->timeouts = stat_get(&h->c[H_hop_tx_timeouts]);
-	t->cwnd = stat_get(&h->cwnd);
-	t->in_flight = stat_get(&h->in_flight);
-	t->rate = stat_get(&h->rate);
-	t->min_rtt_us = atomic_load_explicit(&h->min_rtt_us, memory_order_relaxed);
-	t->unacked = atomic_load_explicit(&h->unacked, memory_order_relaxed);
-	t->held = atomic_load_explicit(&h->held, memory_order_relaxed);
-	t->paused = atomic_load_explicit(&h->paused, memory_order_relaxed);
-}
-
-static void tp_mtu(const struct stats_hop *h, struct api_transport *t)
-{
-	static const uint8_t states[] = {[PMTU_FIXED] = API_MTU_FIXED,
-		[PMTU_BASE] = API_MTU_BASE,
-		[PMTU_SEARCHING] = API_MTU_SEARCHING,
-		[PMTU_COMPLETE] = API_MTU_COMPLETE,
-		[PMTU_ERROR] = API_MTU_ERROR};
-	uint32_t state = atomic_load_explicit(&h->mtu_state, memory_order_relaxed);
-
-	t->mtu_probes = stat_get(&h->c[H_hop_mtu_probes]);
-	t->mtu_acked = stat_get(&h->c[H_hop_mtu_acked]);
-	t->mtu_lost = stat_get(&h->c[H_hop_mtu_lost]);
-	t->black_holes = stat_get(&h->c[H_hop_black_holes]);
-	t->mtu = atomic_load_explicit(&h->path_mtu, memory_order_relaxed);
-	if (t->mtu != 0 && state < ARRAY_LEN(states))
-		t->mtu_state = states[state];
-}
-
-static void tp_record(void *arg, struct transport *tp)
-{
-	struct tp_list *l = arg;
-	struct api *a = l->a;
-	struct transport_info i;
-	struct api_transport t = {0};
-	const struct stats_hop *h;
-
-	transport_info_get(tp, &i);
-	COPY(t.name, i.conf.name);
-	memcpy(t.peer, i.conf.peer.b, sizeof(t.peer));
-	t.state = (uint8_t)i.state;
-	t.origin = (uint8_t)i.conf.origin;
-	t.mode = i.conf.mode;
-	t.cipher = cipher_word(&i);
-	t.congestion = i.conf.mode == HOP_MODE_RELIABLE ? i.congestion : 0;
-	t.initiator = i.initiator;
-	t.dial = i.conf.dial;
-	memcpy(t.tp_id, i.tp_id, sizeof(t.tp_id));
-	memcpy(t.remote.ip, i.peer.ip, sizeof(t.remote.ip));
-	t.remote.port = i.peer.port;
-	t.owner = i.owner != 0xff ? i.owner : UINT32_MAX;
-	t.up_ms = i.state == TRANSPORT_UP ? i.age_ms : 0;
-	t.silent_ms = i.state == TRANSPORT_UP ? 0 : i.age_ms;
-	t.key_age_ms = i.handshake_ms == NEVER_MS ? 0 : i.handshake_ms;
-	if (i.handshake_ms != NEVER_MS)
-		t.handshake_ns = clock_wall_ns() - i.handshake_ms * CLOCK_NS_PER_MS;
-	t.handshakes = i.n_handshakes;
-	COPY(t.note, i.why);
-	h = find_stats_hop(stats_of(a), i.hop);
-	if (h != NULL) {
-		tp_counters(h, &t);
-		tp_mtu(h, &t);
-	}
-	if (i.rtt_us != 0)
-		t.rtt_us = i.rtt_us;
-	api_req_record(l->r, &t, sizeof(t));
-}
-
-void api_list_transports(void *ctx, struct api_req *r, const void *payload, size_t len)
-{
-	struct tp_list l = {.a = ctx, .r = r};
-
-	transport_mgr_each(l.a->d.transports, tp_record, &l);
-	api_req_end(r, NULL, 0);
 }
 
 // ---- rules, page by page ----
@@ -357,18 +234,20 @@ static uint64_t orphan_ms(const struct api *a, const struct transport *t, uint32
 	if (transport_is_up(t))
 		return 0;
 	transport_info_get(t, &i);
-	return i.age_ms != NEVER_MS ? i.age_ms : e->age_ms;
+	return i.age_ms != API_NEVER_MS ? i.age_ms : e->age_ms;
 }
 
-// A rule belongs to the worker of the hop by which its packets come, at an edge leave.
-static uint8_t owner_of(const struct transport *t)
+// A rule belongs to the worker of the hop by which its packets come, at an edge leave; id as the
+// receiver of them knows it.
+static uint8_t owner_of(const struct transport *t, uint32_t id)
 {
+	struct transport_flow_info f;
 	struct transport_info i;
 
 	if (t == NULL)
 		return 0xff;
 	transport_info_get(t, &i);
-	return i.owner;
+	return transport_flow_get(t, rail_flow_of(id, i.n_flows), &f) ? f.owner : 0xff;
 }
 
 static void rule_record(const struct rules_list *l, const struct evt_rule *e, struct api_rule *out)
@@ -384,7 +263,7 @@ static void rule_record(const struct rules_list *l, const struct evt_rule *e, st
 		.next_id = e->next_id,
 		.type = e->type,
 		.fixed = (e->flags & RULE_STATIC) != 0,
-		.owner = owner_of(e->type == RULE_FORWARD ? tx : in),
+		.owner = e->type == RULE_FORWARD ? owner_of(tx, e->next_id) : owner_of(in, e->id),
 		.keep_alive_ms = e->keep_alive_ms,
 		.idle_ms = e->age_ms,
 		.packets = e->packets,
@@ -539,22 +418,31 @@ static void put_control(struct api_req *r, const struct api *a)
 		put_counter(r, "control", API_SCOPE_CONTROL, &d[i], v[i]);
 }
 
+// All flows together.
 static void tp_counter_records(void *arg, struct transport *t)
 {
-	struct tp_list *l = arg;
-	struct transport_info i;
-	const struct stats_hop *h;
+	struct walk *l = arg;
+	struct transport_flow_info f;
+	_Atomic uint64_t sum[H_COUNT];
+	bool any = false;
 
-	transport_info_get(t, &i);
-	h = find_stats_hop(stats_of(l->a), i.hop);
-	if (h != NULL)
-		put_counters(l->r, i.conf.name, API_SCOPE_TRANSPORT, SCOPE_HOP, h->c);
+	for (unsigned k = 0; k < H_COUNT; k++)
+		atomic_init(&sum[k], 0);
+	for (unsigned nr = 1; transport_flow_get(t, nr, &f); nr++) {
+		const struct stats_hop *h = api_stats_hop(api_stats(l->a), f.hop);
+
+		for (unsigned k = 0; h != NULL && k < H_COUNT; k++)
+			stat_add(&sum[k], stat_get(&h->c[k]));
+		any |= h != NULL;
+	}
+	if (any)
+		put_counters(l->r, transport_name(t), API_SCOPE_TRANSPORT, SCOPE_HOP, sum);
 }
 
 void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct tp_list l = {.a = ctx, .r = r};
-	const struct stats_view *s = stats_of(l.a);
+	struct walk l = {.a = ctx, .r = r};
+	const struct stats_view *s = api_stats(l.a);
 	struct api_counters_ask ask = {0};
 	char name[API_NAME_LEN];
 
@@ -704,7 +592,7 @@ static void neighbour_record(void *arg, const struct neigh_path *p)
 {
 	static const char *const states[] = {
 		"no route", "resolving", "usable", "failed", "link down"};
-	struct tp_list *l = arg;
+	struct walk *l = arg;
 	struct api_neighbour n = {.mtu = p->mtu, .refs = p->n_refs};
 
 	memcpy(n.dst.ip, p->dst_ip, sizeof(n.dst.ip));
@@ -722,7 +610,7 @@ static void neighbour_record(void *arg, const struct neigh_path *p)
 
 void api_list_neighbours(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct tp_list l = {.a = ctx, .r = r};
+	struct walk l = {.a = ctx, .r = r};
 
 	if (l.a->d.neigh != NULL)
 		neigh_each(l.a->d.neigh, neighbour_record, &l);

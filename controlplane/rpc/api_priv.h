@@ -1,10 +1,15 @@
-// Between api_handlers.c (actions) and api_list.c (lists) only.
+// Between api_handlers.c (actions), api_list.c and api_list_tp.c (lists) only.
 #pragma once
 
 #include "controlplane/rpc/api_handlers.h"
 #include "lib/api/api_rec.h"
+#include "lib/shm/stats.h"
+#include "lib/wire/rail.h"
 
-enum { API_GONE_MAX = 64 };
+enum { API_GONE_MAX = 64, API_NEVER_MS = 0xffffffff };
+
+// Into an array of char, cut where it ends.
+#define API_COPY(dst, src) snprintf((dst), sizeof(dst), "%.*s", (int)sizeof(dst) - 1, (src))
 
 struct api {
 	struct api_deps d;
@@ -23,6 +28,10 @@ struct api {
 	unsigned n_workers;
 };
 
+const struct stats_view *api_stats(const struct api *a); // NULL: no data plane
+// Counters of a hop, NULL: none. s may be NULL.
+const struct stats_hop *api_stats_hop(const struct stats_view *s, uint32_t hop);
+
 void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_ports(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t len);
@@ -33,4 +42,5 @@ void api_list_rings(void *ctx, struct api_req *r, const void *payload, size_t le
 void api_list_memory(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_edges(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_neighbours(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_flows(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len);

@@ -52,6 +52,7 @@ enum api_type {
 	API_EDGES,
 	API_NEIGHBOURS,
 	API_CONFIG,
+	API_FLOWS,
 	// actions
 	API_TRANSPORT_ADD = 64,
 	API_TRANSPORT_DEL,
@@ -124,7 +125,7 @@ struct api_transport_add {
 	char interface[API_IF_LEN]; // of a link-local address, else ""
 	uint16_t path_mtu; // bytes of IP; API_PATH_MTU_AUTO; 0: as the node's configuration says
 	uint8_t congestion; // enum api_congestion
-	uint8_t pad;
+	uint8_t flows; // most of them; 0: as the node's configuration says
 };
 static_assert(sizeof(struct api_transport_add) == 108, "api_transport_add");
 

@@ -22,6 +22,7 @@
 
 static const char *const exceptions[] = {"drop", "kernel", "tap"};
 static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
+static const char *const flow_states[] = {"down", "up", "silent"};
 static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted"};
 static const char *const modes[] = {"datagram", "reliable"};
 static const char *const mtu_states[] = {"-", "fixed", "base", "searching", "complete", "error"};
@@ -118,6 +119,7 @@ static const struct api_field transport_fields[] = {
 	FW(origin, tp_origins, "ORIGIN", W),
 	F(initiator, BOOL, "INITIATOR", W),
 	F(dial, BOOL, "DIALS", W),
+	F(flows, UINT, "FLOWS", W),
 	F(tp_id, UUID, "TRANSPORT ID", W),
 	F(up_ms, MS, "UP FOR", D),
 	F(rtt_us, US, "RTT", N),
@@ -151,6 +153,36 @@ static const struct api_field transport_fields[] = {
 	F(replayed, UINT, "REPLAYED", W),
 	F(bad_tag, UINT, "BAD TAG", W),
 	F(note, STR, "NOTE", 0),
+};
+#undef REC
+#define REC api_flow
+static const struct api_field flow_fields[] = {
+	F(name, STR, "TRANSPORT", 0),
+	F(flow, UINT, "FLOW", 0),
+	FW(state, flow_states, "STATE", 0),
+	F(local_port, UINT, "OUR PORT", D),
+	F(remote, ADDR, "ADDRESS", D),
+	F(owner, UINT, "WORKER", API_F_ONES),
+	FW(mode, modes, "MODE", W),
+	F(rtt_us, US, "RTT", N),
+	F(min_rtt_us, US, "MIN RTT", W | D),
+	F(cwnd, BYTES, "WINDOW", W | D),
+	F(in_flight, BYTES, "IN FLIGHT", W),
+	F(rate, BYTES, "RATE", W | D),
+	F(tx_lost, UINT, "TX LOST", W),
+	F(retransmitted, UINT, "SENT AGAIN", W),
+	F(timeouts, UINT, "TIMEOUTS", W),
+	F(unacked, UINT, "UNACKED", W),
+	F(held, UINT, "HELD", W),
+	F(paused, UINT, "PAUSED", W),
+	F(rekeys, UINT, "KEYS", W),
+	F(rx_packets, UINT, "RX PACKETS", 0),
+	F(tx_packets, UINT, "TX PACKETS", 0),
+	F(rx_bytes, BYTES, "RX BYTES", 0),
+	F(tx_bytes, BYTES, "TX BYTES", 0),
+	F(lost, UINT, "LOST", 0),
+	F(replayed, UINT, "REPLAYED", 0),
+	F(bad_tag, UINT, "BAD TAG", W),
 };
 #undef REC
 #define REC api_rule
@@ -276,6 +308,7 @@ static const struct api_record records[] = {
 	R(API_NEIGHBOURS, "neighbours", api_neighbour, neighbour_fields, false,
 		"next hops of peers"),
 	R(API_CONFIG, "config", api_conf, conf_fields, false, "configuration in force"),
+	R(API_FLOWS, "flows", api_flow, flow_fields, false, "flows of transports"),
 };
 
 const struct api_record *api_records(size_t *n)

@@ -99,8 +99,9 @@ struct api_transport {
 	struct api_addr remote;
 	uint32_t mtu; // bytes of IP that the path carries, as far as is known; 0: not yet
 	uint32_t rtt_us;
-	uint32_t owner; // worker
-	uint64_t pad2;
+	uint32_t owner; // worker of flow 1
+	uint8_t flows; // of the link; counters are of all of them together
+	uint8_t pad[7];
 	uint64_t up_ms; // since it came up
 	uint64_t silent_ms; // since something authentic arrived
 	uint64_t key_age_ms;
@@ -130,6 +131,32 @@ struct api_transport {
 	uint8_t pad3[7];
 };
 static_assert(sizeof(struct api_transport) == 400, "api_transport");
+
+enum api_flow_state { API_FLOW_DOWN, API_FLOW_UP, API_FLOW_SILENT };
+
+// One flow of a transport.
+struct api_flow {
+	char name[API_NAME_LEN]; // of the transport
+	uint8_t flow; // 1..
+	uint8_t state; // enum api_flow_state
+	uint8_t mode; // enum api_mode
+	uint8_t pad;
+	struct api_addr remote;
+	uint16_t local_port;
+	uint16_t pad2;
+	uint32_t owner; // worker
+	uint32_t rtt_us;
+	uint32_t min_rtt_us;
+	uint64_t rx_packets, tx_packets;
+	uint64_t rx_bytes, tx_bytes;
+	uint64_t lost, replayed, bad_tag;
+	uint64_t rekeys;
+	uint64_t tx_lost, retransmitted, timeouts; // from here on reliable mode
+	uint64_t cwnd, in_flight, rate;
+	uint32_t unacked, held, paused;
+	uint32_t pad3;
+};
+static_assert(sizeof(struct api_flow) == 200, "api_flow");
 
 struct api_rule {
 	uint32_t id;

@@ -104,6 +104,7 @@ int cmd_show_node(struct cli *c);
 int cmd_show_ports(struct cli *c);
 int cmd_show_workers(struct cli *c);
 int cmd_show_transports(struct cli *c);
+int cmd_show_flows(struct cli *c);
 int cmd_show_rules(struct cli *c);
 int cmd_show_drops(struct cli *c);
 int cmd_show_rings(struct cli *c);

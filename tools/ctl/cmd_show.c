@@ -87,6 +87,11 @@ int cmd_show_transports(struct cli *c)
 	return show(c, API_TRANSPORTS);
 }
 
+int cmd_show_flows(struct cli *c)
+{
+	return show(c, API_FLOWS);
+}
+
 int cmd_show_rings(struct cli *c)
 {
 	return show(c, API_RINGS);

@@ -31,6 +31,7 @@ int cmd_transport_add(struct cli *c)
 	static const char *const congestions[] = {"default", "bbr", "cubic", NULL};
 	static const char *const yes_no[] = {"no", "yes", NULL};
 	struct api_transport_add m = {.dial = 1, .mode = API_MODE_RELIABLE};
+	uint16_t flows = 0;
 	struct arg args[] = {
 		{"peer", ARG_PK, m.peer, 0, NULL, true, false},
 		{"address", ARG_ADDR, &m.addr, 0, NULL, false, false},
@@ -39,6 +40,7 @@ int cmd_transport_add(struct cli *c)
 		{"mode", ARG_WORD, &m.mode, 0, modes, false, false},
 		{"congestion", ARG_WORD, &m.congestion, 0, congestions, false, false},
 		{"path_mtu", ARG_MTU, &m.path_mtu, 0, NULL, false, false},
+		{"flows", ARG_U16, &flows, 0, NULL, false, false},
 		{"dial", ARG_WORD, &m.dial, 0, yes_no, false, false},
 	};
 	const char *name;
@@ -46,6 +48,7 @@ int cmd_transport_add(struct cli *c)
 
 	if (rc == CLI_OK)
 		rc = take_name(m.name, sizeof(m.name), name);
+	m.flows = flows < UINT8_MAX ? (uint8_t)flows : UINT8_MAX; // more than there can be: refused
 	return rc != CLI_OK ? rc : call(c, API_TRANSPORT_ADD, &m, sizeof(m));
 }
 
