@@ -205,7 +205,7 @@ static int send_rekey(struct tp_flow *f, const struct tp_keys_for *k, struct key
 		.handshake_ns = k->handshake_ns,
 		.adj = k->adj,
 		.payload_max = k->payload_max,
-		.rel_window_log2 = k->reset ? rel_window(k->window_log2) : 0,
+		.rel_window_log2 = is_reset(f, k) ? rel_window(k->window_log2) : 0,
 		.n_flows = k->keys->n_flows,
 	};
 	int rc;

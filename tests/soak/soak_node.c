@@ -59,6 +59,7 @@ static void tables_open(struct soak_node *n)
 		.rx_index_bits = RX_INDEX_BITS,
 		.adj_max = ADJS,
 		.udp_port = SOAK_UDP,
+		.udp_ports = 1,
 		.cmd_size = CMD_RING,
 		.evt_size = EVT_RING,
 		.hs_size = HS_RING,
@@ -86,7 +87,7 @@ static void workers_open(struct soak_node *n)
 	struct soak_dp *d = &n->dp;
 
 	d->workers = worker_set_new(&(struct worker_conf){.n_workers = n_workers(n),
-		.udp_port = SOAK_UDP,
+		.udp_ports = {SOAK_UDP, 1},
 		.idle = IDLE_POLL,
 		.rules = &d->rules,
 		.adjs = d->adjs,

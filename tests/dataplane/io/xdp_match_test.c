@@ -50,7 +50,7 @@ static bool takes(const struct frame *f, const struct xdp_conf *c)
 	p = realloc(p, f->len != 0 ? f->len : 1);
 	assert_non_null(p);
 	yes = xdp_match(p, p + f->len, c);
-	v = parse_frame(p, f->len, conf.mac, PORT, &o);
+	v = parse_frame(p, f->len, conf.mac, (struct parse_ports){PORT, 1}, &o);
 	if (yes)
 		assert_true(v != PARSE_OTHER && v != PARSE_FRAGMENT);
 	free(p);
