@@ -25,7 +25,8 @@ int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned wo
 	transport_move_fn cb, void *arg)
 {
 	const struct region_hdr *info = dp_client_info(m->conf.dp);
-	struct cmd_hop_move c = {.h.type = CMD_HOP_MOVE, .hop = t->flow[0]->hop, .worker = (uint16_t)worker};
+	struct cmd_hop_move c = {
+		.h.type = CMD_HOP_MOVE, .hop = t->flow[0]->hop, .worker = (uint16_t)worker};
 	struct move *mv;
 	int rc;
 

@@ -4,8 +4,8 @@
 
 #include "dataplane/hop/hop.h"
 
-#include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_move.h"
+#include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_route.h"
 
 #include <rte_malloc.h>
