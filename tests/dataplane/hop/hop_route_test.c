@@ -287,6 +287,26 @@ static void a_close_has_a_place_of_its_own(void **state)
 	pair_fini(&p);
 }
 
+// ---- timers ----
+
+// Far ones lie in a wheel of their own until their turn of the fine one begins.
+static void a_timer_just_behind_the_turn_of_the_wheel_is_near(void **state)
+{
+	enum { SLOT_NS = 1 << WHEEL_FINE_LOG2 };
+	static struct hop_wheel wh;
+	uint64_t turn_ns = (uint64_t)WHEEL_SLOTS * SLOT_NS, begin_ns = 7 * turn_ns;
+	struct hop_timer t = {.due_ns = UINT64_MAX}, later = {.due_ns = UINT64_MAX};
+
+	wheel_set(&wh, &t, begin_ns + 2 * SLOT_NS, begin_ns - turn_ns - 9 * SLOT_NS);
+	wheel_set(&wh, &later, begin_ns + 5 * turn_ns, begin_ns - turn_ns - 9 * SLOT_NS);
+	assert_false(wheel_is_near(&wh, 100 * 1000));
+	assert_null(wheel_due(&wh, begin_ns - 2 * SLOT_NS));
+	assert_true(wheel_is_near(&wh, 100 * 1000));
+	assert_ptr_equal(wheel_due(&wh, begin_ns + 4 * SLOT_NS), &t);
+	assert_null(wheel_due(&wh, begin_ns + 4 * SLOT_NS));
+	assert_false(wheel_is_near(&wh, 100 * 1000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +319,7 @@ int main(void)
 		cmocka_unit_test(what_is_freed_and_ended_is_counted_by_reason),
 		cmocka_unit_test(acks_are_acted_on_when_the_rings_to_other_workers_are_full),
 		cmocka_unit_test(a_close_has_a_place_of_its_own),
+		cmocka_unit_test(a_timer_just_behind_the_turn_of_the_wheel_is_near),
 	};
 
 	test_eal_init(NULL, NULL);
