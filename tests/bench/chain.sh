@@ -20,40 +20,8 @@ SKYRAIL_BIN=$BUILD/release
 # shellcheck source=tests/support/net.sh
 . tests/support/net.sh
 net_isolate tests/bench/chain.sh "$@"
-net_temp
-NODE_LOG=notice
-
-bench_end() {
-	local rc=$? log
-	trap - EXIT ERR
-	if [ $rc -ne 0 ]; then
-		for log in "$T"/*/*.log; do
-			[ -s "$log" ] && echo "---- ${log#"$T"/}" && tail -n 10 "$log"
-		done >&2
-	fi
-	rm -rf "$T"
-	exit $rc
-}
-trap bench_end EXIT
-trap 'echo "chain.sh: line $LINENO: $BASH_COMMAND" >&2' ERR
-
-rounds=5 secs=3 pings=3000
-if [ "$QUICK" = --quick ]; then
-	rounds=1 secs=2 pings=300
-fi
-
-# figure NAME UNIT VALUES BASELINES: medians of words; ratio of the medians, least and greatest of pairs
-figure() {
-	jq -cn --arg name "$1" --arg unit "$2" --arg v "$3" --arg b "${4:-}" '
-		def words: [splits(" +") | select(. != "") | tonumber];
-		def median: sort | .[length / 2 | floor];
-		($v | words) as $v | ($b | words) as $b |
-		{name: $name, unit: $unit, value: ($v | median), min: ($v | min), max: ($v | max)} +
-		if ($b | length) > 0 then
-			{baseline: ($b | median), ratio: (($v | median) / ($b | median)), min: ([$v, $b] | transpose | map(.[0] / .[1]) | min),
-			 max: ([$v, $b] | transpose | map(.[0] / .[1]) | max)}
-		else {} end'
-}
+# shellcheck source=tests/bench/_init.sh
+. tests/bench/_init.sh
 
 # ---- ctl ----
 
@@ -93,8 +61,7 @@ kernel_offloads() {
 	done
 }
 
-# tcp NS ADDRESS: Gbit/s received; pps NS ADDRESS: small packets a second that arrived
-tcp() { in_ns "$1" iperf3 -c "$2" -t $secs -O 0.5 -J | jq '.end.sum_received.bits_per_second / 1e9'; }
+# pps NS ADDRESS: small packets a second that arrived
 pps() {
 	in_ns "$1" iperf3 -c "$2" -u -l 64 -b 0 -t $secs -J |
 		jq '.end.sum | (.packets - .lost_packets) / .seconds'
