@@ -192,29 +192,52 @@ gap() {
 		awk 'NR > 1 && $1 - last > most { most = $1 - last } { last = $1 } END { if (NR < 10) exit 1; print most }'
 }
 
+# Transports of B to others than A and C: the bench in D has a key for each.
+many=98
+many_links() {
+	net_add D
+	net_link D d0 10.1.3.1/24 B b2 10.1.3.2/24
+	node_conf B dataplane "port p2" "device=net_af_packet2,iface=b2"
+	sed -i 's/^hops = .*/hops = 256/; s/^adjs = .*/adjs = 256/' "$T/B/dataplane.ini"
+}
+many_start() {
+	(exec ip netns exec D "$BIN/skyrail-bench" -q --hugepages no -p net_af_packet0,iface=d0 --address 10.1.3.1 \
+		--node 10.1.3.2 --api "$T/B/run/control.sock" -t $many --same -R $((many * 2)) -d 1h --max-loss 100%) \
+		>"$T/many.log" 2>&1 &
+	PID[many]=$!
+	wait_for 60 "many transports" many_up
+}
+many_up() { [ "$(sk B -j show transports | jq '[.[] | select(.state == "up")] | length')" -ge $((many + 2)) ]; }
+
 part_restart() {
-	local i gaps='' client
+	local i gaps='' all='' client start
 	chain_net 4
 	chain_nodes
+	many_links
 	node_start A B C
 	wait_for 20 "transports" chain_up
 	chain_rules >/dev/null
 	chain_edges
 	wait_for 5 "chain" chain_ping
+	many_start
 	for ((i = 0; i < rounds; i++)); do
 		(exec ip netns exec A ping -n -D -i 0.01 10.9.0.2) >"$T/ping" &
 		client=$!
 		sleep 2
 		node_kill B.dp KILL || true
+		start=${EPOCHREALTIME/./}
 		dp_start B
 		wait_for 30 "traffic" chain_ping -c 1
 		sleep 1
 		kill -INT $client
 		wait $client || true
 		gaps+=" $(gap "$T/ping")"
+		wait_for 60 "all transports" many_up
+		all+=" $(((${EPOCHREALTIME/./} - start) / 1000))"
 	done
 	figure restart_gap "s without an answer" "$gaps" | jq -c '. + {target: 1, met: (.value < 1)}'
-	echo "    restart_gap: $(sk B -j show transports | jq length) transports of B; seconds:$gaps"
+	echo "    restart_gap: $(sk B -j show transports | jq length) transports of B; seconds:$gaps; ms until all were up:$all"
+	node_kill many TERM || true
 	node_stop A B C
 }
 

@@ -61,11 +61,14 @@ int node_api_transports(struct node_api *n, const struct args *a, const struct k
 
 	for (unsigned i = 0; i < a->n_transports; i++) {
 		struct api_transport_add m = {.cipher = ciphers[a->cipher],
-			.mode = a->reliable ? API_MODE_RELIABLE : API_MODE_DATAGRAM};
+			.mode = a->reliable ? API_MODE_RELIABLE : API_MODE_DATAGRAM,
+			.dial = 1, // it lost its state: it, and not we, will know
+			.addr.port = (uint16_t)(a->udp_port + i)};
 		int rc;
 
 		name_of(m.name, i);
 		memcpy(m.peer, pk[i].b, sizeof(m.peer));
+		memcpy(m.addr.ip, a->port[i % a->n_ports].self.ip, sizeof(m.addr.ip));
 		rc = api_client_call(n->client, API_TRANSPORT_ADD, &m, sizeof(m), NULL, NULL);
 		if (rc < 0)
 			return failed(n, m.name, rc, err);
