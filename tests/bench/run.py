@@ -115,7 +115,7 @@ def row(d):
     target = f"{d['target']:g}" if d.get("target") else ""
     met = "" if "met" not in d else ("yes" if d["met"] else "NO")
     return (
-        f"{d['name']:<24} {number(d['value']):>10} {d['unit']:<26.26}"
+        f"{d['name']:<32} {number(d['value']):>10} {d['unit']:<26.26}"
         f" {number(d['baseline']) if 'baseline' in d else '':>10} {ratio:>7} {ci:<16} {target:>7} {met}"
     )
 
@@ -166,7 +166,8 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
-    ap.add_argument("--only", default="", help="path,workers,rel,sim,flood,ctl,chain,restart,xdp,testpmd")
+    ap.add_argument("--only", default="",
+                    help="path,workers,rel,sim,flood,ctl,chain,restart,xdp,lossy,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -193,6 +194,10 @@ def main():
                             "restart": "restarts", "xdp": "real nodes by AF_XDP"}[part],
                            [os.path.join(here, "chain.sh"), args.build, part]
                            + (["--quick"] if args.quick else []))
+        for part, title in (("lossy", "loss and delay, against the kernel's TCP"),):
+            if want(part):
+                report.run(title, [os.path.join(here, part + ".sh"), args.build]
+                           + (["--quick"] if args.quick else []))
     finally:
         if before is not None:
             with open(PATH_HUGE, "w", encoding="ascii") as f:
@@ -206,7 +211,7 @@ def main():
                    "figures": report.figures, "stages": report.stages,
                    "curves": report.curves}, f, indent=1)
 
-    print(f"\n{'figure':<24} {'value':>10} {'unit':<26} {'baseline':>10} {'ratio':>7} {'95 % interval':<16}"
+    print(f"\n{'figure':<32} {'value':>10} {'unit':<26} {'baseline':>10} {'ratio':>7} {'95 % interval':<16}"
           f" {'target':>7} met")
     for d in report.figures:
         print(row(d))
