@@ -96,6 +96,48 @@ def goodput(report, folder):
     save(fig, folder, "goodput_over_loss.png")
 
 
+def pairs(report, folder, name, title, rows, axis, other):
+    """Ours and another program's side by side; rows: (figure, words)."""
+    found = {f["name"]: f for f in report["figures"] if "baseline" in f and f["value"] > 0}
+    rows = [(found[n], words) for n, words in rows if n in found]
+    if not rows:
+        return
+    fig, ax = plt.subplots(figsize=(7.5, 1.3 + 0.62 * len(rows)))
+    for y, (f, _) in enumerate(reversed(rows)):
+        for dy, v, color in ((0.18, f["value"], MET), (-0.18, f["baseline"], PRINTED)):
+            ax.barh(y + dy, v, height=0.34, color=color)
+            ax.annotate(f"{v:,.0f}" if v >= 100 else f"{v:.3g}", (v, y + dy), xytext=(4, 0),
+                        textcoords="offset points", va="center", fontsize=8)
+    ax.set_yticks(range(len(rows)), [words for _, words in reversed(rows)])
+    if max(f["value"] for f, _ in rows) > 30 * min(f["baseline"] for f, _ in rows) > 3000:
+        ax.set_xscale("log")
+        ax.set_xlim(left=min(f["baseline"] for f, _ in rows) / 4)
+        axis += " (logarithmic)"
+    ax.margins(x=0.18)
+    ax.set_xlabel(axis)
+    ax.set_title(title, loc="left", fontsize=10, pad=24)
+    marks = [plt.Rectangle((0, 0), 1, 1, color=c, label=t) for c, t in ((MET, "skyrail"), (PRINTED, other))]
+    ax.legend(handles=marks, ncol=2, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0),
+              borderaxespad=0.2)
+    bare(ax, "x")
+    save(fig, folder, name)
+
+
+def programs(report, folder):
+    pairs(report, folder, "wireguard_go.png", "A transit node and wireguard-go, by the middle's CPU time",
+          [("sealed_vs_wireguard_go_64", "64 bytes, aes-256-gcm"),
+           ("sealed_vs_wireguard_go_64_chacha", "64 bytes, chacha20"),
+           ("sealed_vs_wireguard_go_1372", "1372 bytes, aes-256-gcm"),
+           ("sealed_vs_wireguard_go_1372_chacha", "1372 bytes, chacha20"),
+           ("bundled_vs_wireguard_go_64", "64 bytes, bundled by the sender"),
+           ("bundled_vs_wireguard_go_1372", "1372 bytes, bundled")],
+          "packets forwarded in a CPU second", "wireguard-go")
+    pairs(report, folder, "lossy_path.png", "100 Mbit/s, 1 % loss, 50 ms: one TCP connection",
+          [("goodput_1pct_50ms_net", "the optimum"), ("goodput_vs_tcp_bbr", "TCP BBR, no link of ours"),
+           ("goodput_vs_tcp_cubic", "TCP CUBIC, no link of ours")],
+          "Mbit/s that arrived", "what is named at the left")
+
+
 def main():
     if len(sys.argv) != 2:
         print(__doc__.strip(), file=sys.stderr)
@@ -105,6 +147,7 @@ def main():
     folder = os.path.dirname(os.path.abspath(sys.argv[1]))
     ratios(report, folder)
     goodput(report, folder)
+    programs(report, folder)
     return 0
 
 

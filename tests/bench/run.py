@@ -167,7 +167,7 @@ def main():
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
     ap.add_argument("--only", default="",
-                    help="path,workers,rel,sim,flood,ctl,chain,restart,xdp,lossy,testpmd")
+                    help="path,workers,rel,sim,flood,ctl,chain,restart,xdp,lossy,wireguard,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -194,7 +194,8 @@ def main():
                             "restart": "restarts", "xdp": "real nodes by AF_XDP"}[part],
                            [os.path.join(here, "chain.sh"), args.build, part]
                            + (["--quick"] if args.quick else []))
-        for part, title in (("lossy", "loss and delay, against the kernel's TCP"),):
+        for part, title in (("lossy", "loss and delay, against the kernel's TCP"),
+                            ("wireguard", "against wireguard-go")):
             if want(part):
                 report.run(title, [os.path.join(here, part + ".sh"), args.build]
                            + (["--quick"] if args.quick else []))
