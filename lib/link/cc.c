@@ -97,16 +97,7 @@ void cc_sent(struct cc *c, struct cc_pkt *p, uint32_t bytes, uint64_t now_ns)
 		c->first_sent_ns = now_ns;
 		c->delivered_ns = now_ns;
 	}
-	c->in_flight += bytes;
-	p->sent_ns = now_ns;
-	p->delivered = c->delivered;
-	p->delivered_ns = c->delivered_ns;
-	p->first_sent_ns = c->first_sent_ns;
-	p->lost = c->lost;
-	p->tx_in_flight = c->in_flight;
-	p->app_limited = c->app_limited != 0;
-	if (c->in_flight + c->mss > c->cwnd)
-		c->limited_now = true;
+	cc_sent_more(c, p, bytes, now_ns);
 }
 
 void cc_forgotten(struct cc *c, uint32_t bytes)

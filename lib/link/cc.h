@@ -111,6 +111,21 @@ void cc_init(struct cc *c, const struct cc_ops *ops, const struct cc_conf *conf,
 // A datagram of that many bytes leaves now; fills *p.
 void cc_sent(struct cc *c, struct cc_pkt *p, uint32_t bytes, uint64_t now_ns);
 
+// The same where something is in flight already.
+static inline void cc_sent_more(struct cc *c, struct cc_pkt *p, uint32_t bytes, uint64_t now_ns)
+{
+	c->in_flight += bytes;
+	p->sent_ns = now_ns;
+	p->delivered = c->delivered;
+	p->delivered_ns = c->delivered_ns;
+	p->first_sent_ns = c->first_sent_ns;
+	p->lost = c->lost;
+	p->tx_in_flight = c->in_flight;
+	p->app_limited = c->app_limited != 0;
+	if (c->in_flight + c->mss > c->cwnd)
+		c->limited_now = true;
+}
+
 void cc_acked(struct cc *c, const struct cc_pkt *p, uint32_t bytes, uint64_t now_ns);
 void cc_lost(struct cc *c, const struct cc_pkt *p, uint32_t bytes, uint64_t now_ns);
 

@@ -27,10 +27,12 @@ enum {
 		8, // of the ring: records behind the oldest in flight, for acks that come late
 	REL_SKIPS = 8,
 	REL_ACK_PERIODS = 16, // ACK frames that name a received counter
+	REL_ACK_RECS = 64, // counters that only ACKs and the caller's frames may use
 	REL_ACK_EVERY = 64, // eliciting datagrams until an ACK is due at once
 	REL_PART_UNIT = 32, // parts are cut at multiples of it
 	REL_PART_WORDS = (ROUTE_PACKET_MAX / REL_PART_UNIT + 64) / 64,
 	REL_QUANTUM = 4096, // bytes of a route's turn
+	REL_AHEAD = 8, // packets by which entries and nodes are fetched ahead, power of two
 };
 
 // ---- nodes ----
@@ -58,6 +60,9 @@ struct __attribute__((aligned(64))) rel_node {
 				   // ready; joining: bytes there are, route id
 	uint32_t total; // joining; held: distance
 	uint32_t pkt_off; // place of a part in the packet; control frame: route id
+	// Waiting packets: one that may go soon after this one, and its route. Only ever fetched,
+	// so it does no harm when that is not so, nor when this node is something else by now.
+	uint32_t ahead, ahead_route;
 };
 
 _Static_assert(sizeof(struct rel_node) == 64, "one cache line");
@@ -173,6 +178,11 @@ void rel_hold_chunk_put(struct rel_hold *h, void *chunk);
 static inline struct rel_node *node_at(const struct rel_hold *h, uint32_t i)
 {
 	return &h->node_dir[i >> NODES_LOG2][i & ((1u << NODES_LOG2) - 1)];
+}
+
+static inline void rel_node_fetch(const struct rel_hold *h, uint32_t i)
+{
+	__builtin_prefetch(node_at(h, i), 1);
 }
 
 static inline void node_free(struct rel_hold *h, uint32_t i)

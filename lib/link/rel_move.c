@@ -133,6 +133,7 @@ static uint32_t copy_of(struct move *mv, uint32_t i)
 	copy = node_at(mv->to, k);
 	mv->nodes = copy->next;
 	*copy = *old;
+	copy->ahead = 0; // a node of the old hold
 	old->kind = MOVED;
 	old->handle = (void *)(uintptr_t)k;
 	old->len = mv->old;
@@ -489,6 +490,7 @@ int rel_move(struct rel *r, struct rel_hold *to, const struct rel_mover *by)
 	rel_hold_links(mv.from, -1);
 	rel_hold_links(to, 1);
 	r->q.hold = to;
+	memset(r->q.last, 0, sizeof(r->q.last));
 	r->conf.account = by->account;
 	return 0;
 }

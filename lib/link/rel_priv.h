@@ -15,11 +15,33 @@ struct rel_queue {
 	uint32_t round; // last one of the round, index + 1; its round_next is served now
 	int32_t credit; // bytes that the one served may still take
 	uint32_t urgent_head, urgent_tail;
+	uint32_t last[REL_AHEAD]; // nodes that were pushed last
+	uint32_t last_at;
 	uint32_t n_routes;
 	uint32_t n_buckets; // linear hashing: grows by one per insertion, no route is moved twice
 	uint32_t *bucket[REL_HASH_DIR];
 	uint64_t key;
 };
+
+static inline struct route *rel_queue_route(const struct rel_queue *q, uint32_t route)
+{
+	return &q->hold->routes[route];
+}
+
+// The round is a ring of routes; `round` is the one before the one that is served, which leaves it.
+static inline void rel_queue_round_out(struct rel_queue *q)
+{
+	struct route *before = rel_queue_route(q, q->round - 1);
+	uint32_t i = before->round_next;
+	struct route *rt = rel_queue_route(q, i - 1);
+
+	rt->flags &= (uint16_t)~RT_ACTIVE;
+	q->credit = 0;
+	if (i == q->round)
+		q->round = 0;
+	else
+		before->round_next = rt->round_next;
+}
 
 uint32_t rel_queue_peek(struct rel_queue *q); // node that is next
 void rel_queue_pop(struct rel_queue *q, uint32_t node);

@@ -6,16 +6,11 @@
 
 enum { DEBT_UNIT = 64 };
 
-static inline struct route *route_at(const struct rel_queue *q, uint32_t route)
-{
-	return &q->hold->routes[route];
-}
-
 // ---- life of a route ----
 
 int rel_queue_open(struct rel_queue *q, uint32_t route, uint32_t next_id)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 	int rc;
 
 	rt->id = q->rel != NULL ? next_id : route + 1; // unique
@@ -30,43 +25,28 @@ int rel_queue_open(struct rel_queue *q, uint32_t route, uint32_t next_id)
 
 bool rel_queue_is_open(const struct rel_queue *q, uint32_t route)
 {
-	return (route_at(q, route)->flags & RT_OPEN) != 0;
-}
-
-// The round is a ring of routes; `round` is the one before the one that is served.
-static void round_remove_next(struct rel_queue *q)
-{
-	struct route *before = route_at(q, q->round - 1);
-	uint32_t i = before->round_next;
-	struct route *rt = route_at(q, i - 1);
-
-	rt->flags &= (uint16_t)~RT_ACTIVE;
-	q->credit = 0;
-	if (i == q->round)
-		q->round = 0;
-	else
-		before->round_next = rt->round_next;
+	return (rel_queue_route(q, route)->flags & RT_OPEN) != 0;
 }
 
 static void round_remove(struct rel_queue *q, uint32_t route)
 {
 	uint32_t i = q->round;
 
-	while (route_at(q, i - 1)->round_next != route + 1)
-		i = route_at(q, i - 1)->round_next;
+	while (rel_queue_route(q, i - 1)->round_next != route + 1)
+		i = rel_queue_route(q, i - 1)->round_next;
 	if (i == q->round) {
-		round_remove_next(q);
+		rel_queue_round_out(q);
 		return;
 	}
-	route_at(q, i - 1)->round_next = route_at(q, route)->round_next;
-	route_at(q, route)->flags &= (uint16_t)~RT_ACTIVE;
+	rel_queue_route(q, i - 1)->round_next = rel_queue_route(q, route)->round_next;
+	rel_queue_route(q, route)->flags &= (uint16_t)~RT_ACTIVE;
 	if (q->round == route + 1)
 		q->round = i;
 }
 
 static void round_add(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	rt->flags |= RT_ACTIVE;
 	rt->debt = 0;
@@ -74,15 +54,15 @@ static void round_add(struct rel_queue *q, uint32_t route)
 		rt->round_next = route + 1;
 		q->credit = REL_QUANTUM;
 	} else {
-		rt->round_next = route_at(q, q->round - 1)->round_next;
-		route_at(q, q->round - 1)->round_next = route + 1;
+		rt->round_next = rel_queue_route(q, q->round - 1)->round_next;
+		rel_queue_route(q, q->round - 1)->round_next = route + 1;
 	}
 	q->round = route + 1;
 }
 
 bool rel_queue_leave_round(struct rel_queue *q, uint32_t route)
 {
-	if (!(route_at(q, route)->flags & RT_ACTIVE))
+	if (!(rel_queue_route(q, route)->flags & RT_ACTIVE))
 		return false;
 	round_remove(q, route);
 	return true;
@@ -99,7 +79,7 @@ static void free_node_of(struct rel_queue *q, uint32_t route, uint32_t i)
 	struct rel_node *n = node_at(h, i);
 
 	route_charge(h, route, -(int32_t)n->bufs);
-	route_at(q, route)->nodes--;
+	rel_queue_route(q, route)->nodes--;
 	handle_free(h, n->handle);
 	node_free(h, i);
 	packet_freed(h, route);
@@ -110,7 +90,7 @@ static void free_node_of(struct rel_queue *q, uint32_t route, uint32_t i)
 // The route may stay in the round, with nothing to send, until its turn comes.
 static void free_waiting(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 	uint32_t i, next;
 
 	if (rt->tail == 0)
@@ -146,7 +126,7 @@ static void urgent_remove(struct rel_queue *q, uint32_t route)
 
 static void route_clear(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	if (rt->timer != 0)
 		node_at(q->hold, rt->timer)->route = REL_NO_ROUTE;
@@ -155,7 +135,7 @@ static void route_clear(struct rel_queue *q, uint32_t route)
 
 static void end_if_done(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 	struct rel_event ev = {.kind = REL_EV_DONE, .route = route, .route_id = rt->id};
 
 	if (!(rt->flags & RT_DRAINING) || (rt->flags & RT_ACTIVE) || rt->nodes != 0)
@@ -168,7 +148,7 @@ static void end_if_done(struct rel_queue *q, uint32_t route)
 
 void rel_queue_drain(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	if (!(rt->flags & RT_OPEN))
 		return;
@@ -178,7 +158,7 @@ void rel_queue_drain(struct rel_queue *q, uint32_t route)
 
 void rel_queue_abort(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	if (!(rt->flags & RT_OPEN))
 		return;
@@ -193,7 +173,7 @@ void rel_queue_abort(struct rel_queue *q, uint32_t route, uint8_t reason, uint64
 
 void rel_queue_forget(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	if (!(rt->flags & RT_OPEN))
 		return;
@@ -216,7 +196,7 @@ void rel_queue_reset(struct rel_queue *q)
 	}
 	q->urgent_tail = 0;
 	while ((route = rel_ids_any(q)) != REL_NO_ROUTE) {
-		route_at(q, route)->flags &= (uint16_t)~RT_ACTIVE;
+		rel_queue_route(q, route)->flags &= (uint16_t)~RT_ACTIVE;
 		rel_queue_forget(q, route);
 	}
 	rel_ids_free(q);
@@ -250,7 +230,7 @@ static uint16_t own_limit(const struct rel_queue *q)
 
 static void tell_pause(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 	bool passed_on = (rt->flags & RT_HELD_UP) != 0;
 	struct rel_event ev = {.kind = REL_EV_PAUSE,
 		.route = route,
@@ -268,7 +248,7 @@ static void tell_pause(struct rel_queue *q, uint32_t route)
 
 static void tell_resume(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 	struct rel_event ev = {.kind = REL_EV_RESUME, .route = route, .route_id = rt->id};
 
 	if (!rel_hold_tell(q->hold, &ev))
@@ -281,7 +261,7 @@ static void tell_resume(struct rel_queue *q, uint32_t route)
 
 void rel_queue_pause(struct rel_queue *q, uint32_t route, uint16_t limit_s, uint64_t now_ns)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	if (!(rt->flags & RT_OPEN) || (rt->flags & RT_ENDING))
 		return;
@@ -294,7 +274,7 @@ void rel_queue_pause(struct rel_queue *q, uint32_t route, uint16_t limit_s, uint
 
 void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	if (!(rt->flags & RT_OPEN) || !(rt->flags & RT_HELD_UP))
 		return;
@@ -328,7 +308,7 @@ void rel_queue_put_urgent(struct rel_queue *q, uint32_t route, uint32_t i)
 	else
 		node_at(q->hold, q->urgent_tail)->next = i;
 	q->urgent_tail = i;
-	route_at(q, route)->flags |= RT_URGENT;
+	rel_queue_route(q, route)->flags |= RT_URGENT;
 }
 
 static inline void put_last(struct rel_queue *q, struct route *rt, uint32_t route, uint32_t i)
@@ -347,6 +327,18 @@ static inline void put_last(struct rel_queue *q, struct route *rt, uint32_t rout
 	rt->waiting += n->len;
 	if (!(rt->flags & (RT_ACTIVE | RT_HELD_UP)))
 		round_add(q, route);
+}
+
+// Hides the load of the node and of its route's entry in rel_next_run(), long after: routes that
+// wait are in no cache then, and a list can't be looked ahead in.
+static inline void note_ahead(struct rel_queue *q, uint32_t i, uint32_t route)
+{
+	uint32_t *last = &q->last[q->last_at++ % REL_AHEAD];
+	struct rel_node *n = node_at(q->hold, *last);
+
+	n->ahead = i;
+	n->ahead_route = route;
+	*last = i;
 }
 
 static bool may_push(const struct route *rt, unsigned flags)
@@ -378,6 +370,8 @@ bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p
 	n->bufs = p->bufs;
 	n->kind = RAIL_SEQ;
 	n->map = NULL;
+	n->ahead = 0;
+	n->ahead_route = route;
 	if (rt->bufs == 0)
 		rt->account = p->account;
 	rt->nodes++;
@@ -386,6 +380,7 @@ bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p
 		rel_queue_put_urgent(q, route, i);
 	else
 		put_last(q, rt, route, i);
+	note_ahead(q, i, route);
 	if (unlikely(rt->waiting > rt->kept) && !(rt->flags & RT_PAUSING) && holds_too_much(rt))
 		tell_pause(q, route);
 	if (unlikely(h->bufs - h->doomed > h->conf.max_bufs))
@@ -398,11 +393,11 @@ uint32_t rel_queue_peek(struct rel_queue *q)
 	if (unlikely(q->urgent_head != 0))
 		return q->urgent_head;
 	while (q->round != 0) {
-		uint32_t i = route_at(q, q->round - 1)->round_next;
-		struct route *rt = route_at(q, i - 1);
+		uint32_t i = rel_queue_route(q, q->round - 1)->round_next;
+		struct route *rt = rel_queue_route(q, i - 1);
 
 		if (unlikely((rt->flags & RT_HELD_UP) || rt->tail == 0)) {
-			round_remove_next(q);
+			rel_queue_round_out(q);
 			end_if_done(q, i - 1);
 			continue;
 		}
@@ -427,7 +422,7 @@ uint32_t rel_queue_peek(struct rel_queue *q)
 void rel_queue_pop(struct rel_queue *q, uint32_t i)
 {
 	struct rel_node *n = node_at(q->hold, i);
-	struct route *rt = route_at(q, n->route);
+	struct route *rt = rel_queue_route(q, n->route);
 
 	if (unlikely(i == q->urgent_head)) {
 		q->urgent_head = n->next;
@@ -438,7 +433,7 @@ void rel_queue_pop(struct rel_queue *q, uint32_t i)
 	q->credit -= (int32_t)n->len;
 	if (rt->tail == i) {
 		rt->tail = 0;
-		round_remove_next(q);
+		rel_queue_round_out(q);
 		end_if_done(q, n->route);
 		return;
 	}
@@ -449,7 +444,7 @@ void rel_queue_pop(struct rel_queue *q, uint32_t i)
 
 void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t bufs)
 {
-	struct route *rt = route_at(q, route);
+	struct route *rt = rel_queue_route(q, route);
 
 	rt->kept -= len;
 	rt->nodes--;
@@ -491,7 +486,7 @@ bool rel_queue_pull(struct rel_queue *q, uint32_t *route, struct rel_pkt *out, u
 		return false;
 	rel_queue_pop(q, i);
 	n = node_at(q->hold, i);
-	rt = route_at(q, n->route);
+	rt = rel_queue_route(q, n->route);
 	*route = n->route;
 	*out = (struct rel_pkt){
 		.handle = n->handle, .len = n->len, .account = rt->account, .bufs = n->bufs};

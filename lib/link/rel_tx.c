@@ -9,7 +9,6 @@ enum {
 	ACK_ROOM = RAIL_ACK_HDR_LEN + 1 + RAIL_ACK_PAIRS_MAX * RAIL_ACK_PAIR_LEN,
 	HDR_ROOM = REL_HDR_MAX - ACK_ROOM, // for the headers of frames
 	ACK_LATER_NS = 1000000,
-	ACK_RECS = 64, // counters that only ACKs and the caller's frames may use
 };
 
 // ---- counters and their records ----
@@ -303,7 +302,7 @@ static bool put_raw(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 {
 	struct raw *raw = &r->raws[0];
 	bool eliciting = rail_frame_is_eliciting(raw->type, true);
-	struct rec *rec = rec_new(r, eliciting ? ACK_RECS : 0);
+	struct rec *rec = rec_new(r, eliciting ? REL_ACK_RECS : 0);
 	struct rel_piece *p;
 
 	if (rec == NULL)
@@ -321,7 +320,7 @@ static bool put_raw(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 
 static bool put_probe(struct rel *r, struct rel_dgram *out, const struct probe *p, uint64_t now_ns)
 {
-	struct rec *rec = rec_new(r, ACK_RECS);
+	struct rec *rec = rec_new(r, REL_ACK_RECS);
 
 	if (rec == NULL)
 		return false;
@@ -355,7 +354,7 @@ static bool put_ctl(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 
 	if (!window_is_open(r, 0) || kept_new(r) == NULL)
 		return false;
-	rec = rec_new(r, ACK_RECS);
+	rec = rec_new(r, REL_ACK_RECS);
 	if (rec == NULL)
 		return false;
 	put_ack(r, out, 14, now_ns);
@@ -424,7 +423,7 @@ static bool put_again(
 		return false;
 	if (probe && k->copies >= COPIES_MAX)
 		return false;
-	rec = rec_new(r, ACK_RECS);
+	rec = rec_new(r, REL_ACK_RECS);
 	if (rec == NULL)
 		return false;
 	rec->seq = (uint32_t)seq;
@@ -497,7 +496,7 @@ static bool put_new(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 	if (unlikely(frame_len(n) > r->conf.room))
 		return start_parts(r, out, i, now_ns);
 	k = kept_new(r);
-	rec = k == NULL ? NULL : rec_new(r, ACK_RECS);
+	rec = k == NULL ? NULL : rec_new(r, REL_ACK_RECS);
 	if (unlikely(rec == NULL))
 		return false;
 	put_ack(r, out, frame_len(n), now_ns);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/link/cc.h"
-#include "lib/link/rel.h"
+#include "lib/link/rel_run.h"
 #include "lib/wire/rail.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -225,7 +225,12 @@ static void peer_sends(void)
 	in.handle = handle_new();
 	if (in.handle == NULL)
 		return;
-	v = rel_rx(w.rel, &in, &out, w.now_ns);
+	v = REL_COMMIT;
+	if (w.counter % 2 != 0 &&
+		rel_rx_run(w.rel, &in.frames, &in.len, 1, in.counter, w.now_ns) == 1)
+		handle_back(in.handle);
+	else
+		v = rel_rx(w.rel, &in, &out, w.now_ns);
 	if (v == REL_COMMIT)
 		replay_commit(w.replay, w.counter);
 	w.counter += 1 + take() % 3;
@@ -299,11 +304,25 @@ static void we_do(void)
 	}
 }
 
+static void we_send_run(unsigned n)
+{
+	struct rel_sent sent[REL_RUN_MAX];
+	uint64_t counter;
+
+	n = rel_next_run(w.rel, sent, n, &counter, w.now_ns);
+	for (unsigned i = 0; i < n; i++) {
+		fuzz_check(*(const bool *)sent[i].handle);
+		fuzz_check(sent[i].hdr[0] == RAIL_SEQ && sent[i].len >= ROUTE_HDR_LEN);
+	}
+}
+
 static void we_send(void)
 {
 	struct rel_dgram d;
 	unsigned n = 1 + take() % 32;
 
+	if (w.counter % 2 != 0)
+		we_send_run(n);
 	while (n-- > 0 && rel_next(w.rel, &d, w.now_ns)) {
 		uint32_t len = d.pad;
 

@@ -398,6 +398,7 @@ void sim_conf_default(struct sim_conf *c, uint64_t seed)
 		.small_room = 1200,
 		.window_log2 = 18,
 		.max_frames = 1,
+		.runs = true,
 		.max_bufs = 1 << 16,
 		.cc = "bbr",
 		.slow_gap_ns = 20 * MS,

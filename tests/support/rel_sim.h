@@ -38,6 +38,7 @@ struct sim_conf {
 		uint32_t carries; // 0: nothing changes
 	} path[4];
 	uint8_t window_log2, max_frames;
+	bool runs; // rel_run.h is used where it may
 	uint32_t max_bufs; // of a node
 	const char *cc;
 	const char *cc_other; // of the second link; NULL: the same

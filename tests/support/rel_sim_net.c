@@ -219,13 +219,39 @@ static void carry(struct sim *s, struct end *e, struct dgram *g)
 	}
 }
 
+static unsigned flush_run(struct sim *s, struct end *e)
+{
+	struct rel_sent sent[REL_RUN_MAX];
+	unsigned max = 1 + (unsigned)(s->now % REL_RUN_MAX), n;
+	uint64_t counter = 0;
+
+	n = s->c.runs ? rel_next_run(e->rel, sent, max, &counter, s->now) : 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct rel_dgram d = {.counter = counter + i,
+			.len = RAIL_SEQ_HDR_LEN + sent[i].len,
+			.n = 1,
+			.piece = {{.handle = sent[i].handle,
+				.len = sent[i].len,
+				.hdr_len = RAIL_SEQ_HDR_LEN}}};
+
+		memcpy(d.hdr, sent[i].hdr, RAIL_SEQ_HDR_LEN);
+		carry(s, e, build(e, &d));
+	}
+	return n;
+}
+
 void sim_link_flush(struct sim *s, struct end *e)
 {
 	struct rel_dgram d;
 	uint64_t at;
 
-	while (rel_next(e->rel, &d, s->now))
+	for (;;) {
+		if (flush_run(s, e) != 0)
+			continue;
+		if (!rel_next(e->rel, &d, s->now))
+			break;
 		carry(s, e, build(e, &d));
+	}
 	at = rel_deadline(e->rel);
 	if (at < s->now)
 		at = s->now;
@@ -267,6 +293,15 @@ static void deliver(struct sim *s, struct end *e, struct rel_out *out)
 	sim_node_events(s, e->node);
 }
 
+static bool rx_run(struct sim *s, struct end *e, const struct rel_in *in, struct rel_out *out)
+{
+	if (!s->c.runs || rel_rx_run(e->rel, &in->frames, &in->len, 1, in->counter, s->now) == 0)
+		return false;
+	out->item[out->n++] = (struct rel_item){
+		.handle = in->handle, .off = RAIL_SEQ_HDR_LEN, .len = in->len - RAIL_SEQ_HDR_LEN};
+	return true;
+}
+
 void sim_link_rx(struct sim *s, struct dgram *d)
 {
 	struct rel_item items[OUT_CAP];
@@ -281,7 +316,7 @@ void sim_link_rx(struct sim *s, struct dgram *d)
 	b = sim_buf(s, d->len);
 	memcpy(b->b, d->b, d->len);
 	in = (struct rel_in){.frames = b->b, .len = d->len, .counter = d->counter, .handle = b};
-	v = rel_rx(e->rel, &in, &out, s->now);
+	v = rx_run(s, e, &in, &out) ? REL_COMMIT : rel_rx(e->rel, &in, &out, s->now);
 	if (v == REL_COMMIT)
 		replay_commit(e->replay, d->counter);
 	else if (v != REL_NO_ROOM)

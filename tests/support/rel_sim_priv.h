@@ -4,7 +4,7 @@
 #include "lib/base/err.h"
 #include "lib/link/cc.h"
 #include "lib/link/pmtu.h"
-#include "lib/link/rel.h"
+#include "lib/link/rel_run.h"
 #include "lib/wire/rail.h"
 #include "tests/support/rel_sim.h"
 

@@ -85,6 +85,24 @@ static void same_seed_same_world(void **state)
 	}
 }
 
+// Many at once or one by one: the same datagrams leave at the same times.
+static void runs_change_nothing(void **state)
+{
+	struct sim_result a, b;
+	struct sim_conf c;
+
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		memset(&a, 0, sizeof(a));
+		memset(&b, 0, sizeof(b));
+		sim_conf_random(&c, seed);
+		c.max_frames = 1;
+		run(&c, &a);
+		c.runs = false;
+		run(&c, &b);
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+}
+
 static void nothing_is_repeated_without_loss(void **state)
 {
 	struct sim_result r;
@@ -376,6 +394,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_repeated_without_loss),
 		cmocka_unit_test(links_move_to_other_holds),
 		cmocka_unit_test(same_seed_same_world),
+		cmocka_unit_test(runs_change_nothing),
 		cmocka_unit_test(long_transfers_go_around_the_rings),
 		cmocka_unit_test(routes_share_a_link_fairly),
 		cmocka_unit_test(a_path_that_changes_is_followed),
