@@ -57,11 +57,11 @@ void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
 
 // [worker] The short road for the first frames of a burst, as long as they are what `e` expects of
 // a hop of this worker. Returns how many it took, counted up to dgram_opened. *routes: the hop
-// whose route packets m[] now holds, *off bytes from the beginning of the data: 0, or behind the
-// headers of a whole frame of a clear link, which was not changed. NULL: they were dealt with. The
-// rest of the burst is untouched.
+// of which m[] now holds *n_routes route packets, *off bytes from the beginning of the data: 0, or
+// behind the headers of a whole frame of a clear link, which was not changed. NULL: there are none.
+// The rest of the burst is untouched.
 unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf **m, unsigned n,
-	struct hop **routes, unsigned *off);
+	struct hop **routes, unsigned *n_routes, unsigned *off);
 // [worker] Expect frames of the hop that has this receiver index, or nothing if that is not for us.
 void hop_expect(const struct wctx *w, struct expect *e, uint16_t port, uint32_t rx_index);
 

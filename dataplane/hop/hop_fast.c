@@ -105,7 +105,7 @@ static unsigned sealed_run(struct hop *h, const struct expect *e, struct rte_mbu
 }
 
 unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf **m, unsigned n,
-	struct hop **routes, unsigned *off)
+	struct hop **routes, unsigned *n_routes, unsigned *off)
 {
 	struct hop *h = expected_hop(w, e);
 	struct rx_dgram d[BURST];
@@ -113,12 +113,14 @@ unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf
 	unsigned k;
 
 	*routes = NULL;
+	*n_routes = 0;
 	*off = 0;
 	if (unlikely(h == NULL))
 		return 0;
 	if (h->keys[h->rx_key].cipher == AEAD_NONE && h->rel == NULL) {
 		k = clear_run(w, h, e, m, n, &bytes);
 		*routes = h;
+		*n_routes = k;
 		*off = HEAD4_LEN; // what a cut writes anew
 	} else {
 		k = sealed_run(h, e, m, n, &bytes, d);
@@ -129,10 +131,11 @@ unsigned hop_rx_expected(struct wctx *w, const struct expect *e, struct rte_mbuf
 	count(w, W_rx_bytes, bytes);
 	count(w, W_rx_data, k);
 	count(w, W_dgram_in, k);
-	if (*routes == NULL && hop_open_in_order(w, h, d, k)) {
-		for (unsigned i = 0; i < k; i++)
+	if (*routes == NULL) {
+		*n_routes = hop_open_in_order(w, h, d, k);
+		for (unsigned i = 0; i < *n_routes; i++)
 			m[i] = d[i].m;
-		*routes = h;
+		*routes = *n_routes != 0 ? h : NULL;
 	}
 	return k;
 }

@@ -50,6 +50,9 @@ bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct 
 bool hop_sink_busy(const struct wctx *w); // some may be waiting
 // [worker] The next one that may go up, the caller's now; NULL: none. Its rule and ingress hop.
 struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop);
+// What w->rel_entry and w->rel_info are arrays of: fetched by those who know that
+// hop_tx_queue() comes.
+enum { HOP_ENTRY_LEN = 64, HOP_INFO_LEN = 32 };
 // [worker] Is it a reliable hop, whose packets have the slot of their rule in hash.usr?
 bool hop_marks(const struct hop *h);
 // [worker] Does this node have reliable hops, which take no loss behind them?

@@ -272,9 +272,9 @@ bool hop_note_text(struct wctx *w, const struct hop *h, enum dp_note_kind kind, 
 // ---- hop_rx.c ----
 // n <= BURST authentic datagrams of one route packet each, in order: into the window and the books.
 void hop_take_run(struct wctx *w, struct hop *h, unsigned n, uint64_t bytes);
-// Open n <= BURST datagrams under the present key, from the peer, in order. True: each d[i].m is a
-// route packet now; false: they were dealt with.
-bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n);
+// Open n <= BURST datagrams under the present key, from the peer, in order. Returns how many route
+// packets d[].m are now, from the first on; everything else was dealt with.
+unsigned hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n);
 
 // ---- hop_ctl.c: frames that are not route packets, and the path ----
 void hop_send_probe(struct wctx *w, struct hop *h, uint64_t cookie);

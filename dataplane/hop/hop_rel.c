@@ -1,20 +1,11 @@
-// Reliable hops: life at their owner, packets into the queue, datagrams out (rail.md 4). What is to
-// be sent and when is decided by lib/link/rel; here its description of a datagram becomes bytes. A
-// packet that goes alone is sealed from where it is kept, its frame header written before it, into
-// a fresh buffer; everything else is put together there first. How packets come in is in
-// hop_rel_rx.c, whose routes are here in hop_route.c, what becomes of them in hop_route_event.c.
+// Reliable hops: life at their owner, timers, counters (rail.md 4). How packets come in is in
+// hop_rel_rx.c, how they go out in hop_rel_tx.c; whose routes are here in hop_route.c, and what
+// becomes of them in hop_route_event.c.
 
 #include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_route.h"
 
-#include "lib/wire/route_hdr.h"
-
-#include <rte_prefetch.h>
-
-enum {
-	HEADROOM = ENCAP_HDR_MAX + RAIL_DATA_HDR_LEN,
-	NO_WAY_NS = 10 * 1000 * 1000, // looked at again when there is no next hop, key or buffer
-};
+enum { HEADROOM = ENCAP_HDR_MAX + RAIL_DATA_HDR_LEN };
 
 // ---- timers ----
 
@@ -25,17 +16,6 @@ void hop_rel_wake(struct wctx *w, struct hop *h)
 	h->pending = true;
 	h->next_pending = w->tx_pending;
 	w->tx_pending = h;
-}
-
-static void arm(struct wctx *w, struct hop *h, uint64_t least_ns)
-{
-	uint64_t due = rel_deadline(h->rel->rel);
-
-	if (due == UINT64_MAX)
-		return;
-	if (due < w->now_ns + least_ns)
-		due = w->now_ns + least_ns;
-	wheel_set(&hop_hold(w)->wheel, &h->rel->timer, due, w->now_ns);
 }
 
 static void count_hold(struct wctx *w, struct hop_hold *hh)
@@ -90,6 +70,8 @@ void hop_rel_begin(struct wctx *w, struct hop *h)
 		.on_frame = hop_rel_on_frame};
 
 	hh->w = w;
+	w->rel_entry = (const uint8_t *)hh->routes;
+	w->rel_info = (const uint8_t *)hh->info;
 	hh->seed = hh->seed * 6364136223846793005ull + 1442695040888963407ull;
 	conf.seed = hh->seed;
 	hr->hop = h;
@@ -217,271 +199,6 @@ void hop_rel_publish(struct hop *h)
 	atomic_store_explicit(&st->cwnd, now.cwnd, memory_order_relaxed);
 	atomic_store_explicit(&st->in_flight, now.in_flight, memory_order_relaxed);
 	atomic_store_explicit(&st->rate, now.rate, memory_order_relaxed);
-}
-
-// ---- packets in ----
-
-static void refused(struct wctx *w, struct hop *h, uint32_t route, struct rte_mbuf *m)
-{
-	if (route == h->rel->ctl)
-		drop(w, W_drop_route_ended, m);
-	else
-		hop_route_refused(w, route, m);
-}
-
-// Packets of route id 0, the transport's own. The entry is opened by the first one: it takes
-// memory.
-static uint32_t own_route(struct wctx *w, struct hop *h)
-{
-	struct hop_rel *hr = h->rel;
-	struct hop_hold *hh = hop_hold(w);
-
-	if (!rel_queue_is_open(rel_queue(hr->rel), hr->ctl)) {
-		*hop_route_info(hh, hr->ctl) = (struct hop_route){
-			.hop = h->handle, .in_tp = RULE_IN_ANY, .account = hh->account};
-		rel_queue_open(rel_queue(hr->rel), hr->ctl, 0);
-	}
-	return hr->ctl;
-}
-
-static inline void push_one(struct wctx *w, struct hop *h, struct rte_mbuf *m)
-{
-	struct hop_hold *hh = hop_hold(w);
-	struct rel_queue *q = rel_queue(h->rel->rel);
-	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
-	uint32_t id = route_hdr_id(p), route = m->hash.usr;
-	uint8_t type = route_hdr_type(p);
-	const struct hop_route *info;
-	struct rel_pkt pkt;
-	unsigned flags;
-
-	if (unlikely(id == 0))
-		route = own_route(w, h);
-	else if (unlikely(!hop_route_ready(w, h->handle, route, id))) {
-		refused(w, h, route, m);
-		return;
-	}
-	info = hop_route_info(hh, route);
-	if (unlikely((info->flags & (HOP_ROUTE_LOSSY | HOP_ROUTE_PAUSED)) ==
-		     (HOP_ROUTE_LOSSY | HOP_ROUTE_PAUSED))) {
-		drop(w, W_drop_route_full, m);
-		return;
-	}
-	pkt = (struct rel_pkt){
-		.handle = m, .len = m->pkt_len, .account = info->account, .bufs = m->nb_segs};
-	flags = type == ROUTE_KEEP_ALIVE ? REL_PUSH_KEEP_ALIVE : 0;
-	if (unlikely(!rel_queue_push(q, route, &pkt, flags, w->now_ns)))
-		refused(w, h, route, m);
-	else if (unlikely(type == ROUTE_CLOSE && id != 0))
-		hop_route_drain(w, route, q);
-}
-
-void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
-{
-	const struct hop_hold *hh = hop_hold(w);
-
-	count(w, W_seal_in, n);
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t route = m[i]->hash.usr;
-
-		if (likely(route < hh->shared->n_rules)) {
-			rel_queue_prefetch(hh->routes, route);
-			rte_prefetch0(&hh->info[route]); // both: for push_one()
-		}
-	}
-	for (unsigned i = 0; i < n; i++)
-		push_one(w, h, m[i]);
-	hop_rel_wake(w, h);
-}
-
-unsigned hop_tx_room(const struct wctx *w, const struct hop *h)
-{
-	const struct hop_hold *hh = hop_hold(w);
-	struct rel_hold_stats st;
-
-	if (h->rel == NULL)
-		return UINT_MAX;
-	rel_hold_stats(hh->hold, &st);
-	// half of the budget: what comes in by this worker's hops has the rest
-	return st.bufs < hh->max_bufs / 2 ? hh->max_bufs / 2 - st.bufs : 0;
-}
-
-bool hop_tx_waits(const struct wctx *w, uint32_t route)
-{
-	const struct hop_hold *hh = hop_hold(w);
-
-	return hh != NULL && route < hh->shared->n_rules &&
-	       (hh->info[route].flags & HOP_ROUTE_PAUSED) != 0;
-}
-
-// ---- datagrams out ----
-
-struct batch {
-	unsigned n;
-	struct rte_mbuf *m[BURST];
-	struct aead_op op[BURST];
-};
-
-static void copy_piece(uint8_t *to, const struct rel_piece *p)
-{
-	const void *from = rte_pktmbuf_read(p->handle, p->off, p->len, to);
-
-	if (from != to)
-		memcpy(to, from, p->len);
-}
-
-static void assemble(uint8_t *to, const struct rel_dgram *d)
-{
-	for (unsigned i = 0; i < d->n; i++) {
-		const struct rel_piece *p = &d->piece[i];
-
-		memcpy(to, &d->hdr[p->hdr_off], p->hdr_len);
-		to += p->hdr_len;
-		if (p->handle != NULL)
-			copy_piece(to, p);
-		to += p->len;
-	}
-	memset(to, 0, d->pad);
-}
-
-// One whole packet in one buffer, with room before it for its frame header: NULL if not. Only such
-// packets stay where they are while the burst is gathered.
-static inline uint8_t *in_place(const struct rel_dgram *d)
-{
-	const struct rel_piece *p = &d->piece[0];
-	struct rte_mbuf *m = (struct rte_mbuf *)(uintptr_t)p->handle;
-
-	if (d->n != 1 || p->hdr_len != RAIL_SEQ_HDR_LEN || d->pad != 0 || m == NULL ||
-		m->nb_segs != 1 || p->len != m->data_len || m->data_off < RAIL_SEQ_HDR_LEN)
-		return NULL;
-	return rte_pktmbuf_mtod(m, uint8_t *) - RAIL_SEQ_HDR_LEN;
-}
-
-// The datagram as bytes in m, but for the seal.
-static inline void build(const struct hop_key *key, const struct rel_dgram *d, struct rte_mbuf *m,
-	struct aead_op *op)
-{
-	uint8_t *hdr = rte_pktmbuf_mtod(m, uint8_t *);
-	uint8_t *frames = hdr + RAIL_DATA_HDR_LEN;
-	uint8_t *kept = in_place(d);
-
-	op->src = frames;
-	op->dst = frames;
-	op->len = d->len;
-	op->aad = hdr;
-	op->aad_len = RAIL_DATA_HDR_LEN;
-	op->tag = frames + d->len;
-	aead_nonce_be(op->nonce, d->counter);
-	rail_data_hdr_put(hdr, key->tx_index, d->counter);
-	if (likely(kept != NULL)) {
-		memcpy(kept, &d->hdr[d->piece[0].hdr_off], RAIL_SEQ_HDR_LEN);
-		op->src = kept;
-	} else {
-		assemble(frames, d);
-	}
-	m->data_len = (uint16_t)(d->len + RAIL_DATA_OVERHEAD);
-	m->pkt_len = m->data_len;
-}
-
-static void clear(struct batch *b)
-{
-	for (unsigned i = 0; i < b->n; i++) {
-		if (b->op[i].src != b->op[i].dst)
-			memcpy(b->op[i].dst, b->op[i].src, b->op[i].len);
-		memset(b->op[i].tag, 0, RAIL_TAG_LEN);
-	}
-}
-
-// What goes beyond three times of what came from an address that is not proven is lost.
-static void within_try(struct wctx *w, struct hop *h, struct batch *b)
-{
-	unsigned fit = 0;
-
-	for (; fit < b->n && b->m[fit]->data_len <= h->try_bytes; fit++)
-		h->try_bytes -= b->m[fit]->data_len;
-	count(w, W_tx_built, b->n - fit);
-	count(w, W_drop_unproven, b->n - fit);
-	rte_pktmbuf_free_bulk(b->m + fit, b->n - fit);
-	b->n = fit;
-}
-
-static void send_batch(struct wctx *w, struct hop *h, const struct adj *a, struct batch *b)
-{
-	struct hop_key *key = &h->keys[h->send];
-	uint64_t bytes = 0;
-
-	if (unlikely(h->trying))
-		within_try(w, h, b);
-	if (b->n == 0)
-		return;
-	if (key->cipher == AEAD_NONE)
-		clear(b);
-	else
-		key->aead->seal(w->aead, &key->tx, b->op, b->n);
-	for (unsigned i = 0; i < b->n; i++)
-		bytes += b->m[i]->data_len;
-	hop_count(h, H_hop_tx_datagrams, b->n);
-	hop_count(h, H_hop_tx_bytes, bytes);
-	h->last_tx_ns = w->now_ns;
-	if (h->first_tx_ns == 0)
-		h->first_tx_ns = w->now_ns;
-	encap_burst(w, a, b->m, b->n, h->local_port, h->peer.port);
-	b->n = 0;
-}
-
-// A buffer in which a datagram begins where headers leave off.
-static inline struct rte_mbuf *fresh(struct wctx *w)
-{
-	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
-
-	if (unlikely(m == NULL))
-		count(w, W_frames_no_mbuf, 1);
-	else if (m->data_off < ENCAP_HDR_MAX)
-		m->data_off = ENCAP_HDR_MAX;
-	return m;
-}
-
-static void send_some(struct wctx *w, struct hop *h, const struct adj *a)
-{
-	struct hop_rel *hr = h->rel;
-	struct rel_dgram d;
-	struct batch b;
-
-	b.n = 0;
-	for (unsigned i = 0; i < REL_TX_TURN; i++) {
-		struct rte_mbuf *m = fresh(w);
-
-		if (m == NULL || !rel_next(hr->rel, &d, w->now_ns)) {
-			rte_pktmbuf_free(m);
-			break;
-		}
-		h->tx_counter = d.counter + 1;
-		build(&h->keys[h->send], &d, m, &b.op[b.n]);
-		b.m[b.n++] = m;
-		if (b.n == BURST)
-			send_batch(w, h, a, &b);
-	}
-	send_batch(w, h, a, &b);
-}
-
-void hop_rel_flush(struct wctx *w, struct hop *h)
-{
-	const struct adj *a = adj_find(w->adjs, h->adj);
-
-	if (unlikely(h->rel->more))
-		hop_rel_more(w, h);
-	if (unlikely(h->send < 0 || a == NULL || !hop_may_seal(h, REL_TX_TURN))) {
-		if (h->send >= 0 && a != NULL)
-			count(w, W_rel_no_numbers, 1);
-		hop_rel_count(w, h);
-		if (h->send >= 0)
-			arm(w, h, NO_WAY_NS);
-		return;
-	}
-	hop_rel_room(w, h);
-	send_some(w, h, a);
-	hop_rel_count(w, h);
-	arm(w, h, 0);
 }
 
 // ---- what is said besides packets ----

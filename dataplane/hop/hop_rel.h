@@ -3,6 +3,7 @@
 // belong to.
 #pragma once
 
+#include "dataplane/hop/hop_msg.h"
 #include "dataplane/hop/hop_priv.h"
 #include "dataplane/hop/hop_wheel.h"
 #include "dataplane/rule/rule_table.h"
@@ -58,7 +59,8 @@ struct hop_route {
 	uint16_t limit_s; // of its pause
 	uint16_t in_hop; // the sink's: low bits of the hop its packets came by, 0: not known
 };
-static_assert(sizeof(struct hop_route) == 32, "two routes in a cache line");
+static_assert(sizeof(struct hop_route) == HOP_INFO_LEN, "two routes in a cache line");
+static_assert(sizeof(struct rel_route) == HOP_ENTRY_LEN, "one route in a cache line");
 
 // What all workers share of reliable mode; made by main, constant afterwards.
 struct hop_rel_shared {
@@ -127,6 +129,7 @@ struct hop_rel {
 	char close_text[DPMSG_TEXT_LEN];
 	uint32_t try_tag; // of the PROBE that proves the address, 0: none
 	uint32_t n_paused;
+	uint32_t n_pushed; // packets since we looked what may leave
 	struct rel_stats seen; // what is in the counters already
 };
 
@@ -141,6 +144,12 @@ static inline enum worker_counter hop_reason_counter(enum worker_counter first, 
 	if (reason < RAIL_GONE_HELD || reason > RAIL_GONE_RULE)
 		reason = RAIL_GONE_RULE;
 	return first + (reason - RAIL_GONE_HELD);
+}
+
+// A datagram was the last one of this link, or of its key: hop_rel_closes() has something to do.
+static inline bool hop_rel_is_closing(const struct hop *h)
+{
+	return h->rel->got_close || h->rel->broken != 0;
 }
 
 static inline bool hop_is_reliable(const struct hop *h)
@@ -159,16 +168,12 @@ size_t hop_rel_size(const struct cmd_hop_add *c); // of the memory behind a stru
 struct hop_rel *hop_rel_make(
 	void *mem, const struct hop_rel_shared *s, const struct cmd_hop_add *c);
 
-// ---- hop_rel.c: life and the way out ----
+// ---- hop_rel.c: life ----
 void hop_rel_begin(struct wctx *w, struct hop *h); // taken over from main
 void hop_rel_end(struct wctx *w, struct hop *h); // let go
 // A new instance, or the link is down: all is freed, the routes are closed (rail.md 2).
 void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason);
 void hop_rel_drain(struct hop *h); // the worker has stopped: gives its buffers back
-// Packets for this hop, n <= BURST: its queue takes them, or they are dropped and counted.
-void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
-// Seal and send what may leave now.
-void hop_rel_flush(struct wctx *w, struct hop *h);
 void hop_rel_room(struct wctx *w, struct hop *h); // the path may carry more, or less
 void hop_rel_publish(struct hop *h);
 void hop_rel_count(struct wctx *w, struct hop *h); // what the link did since, into the counters
@@ -186,6 +191,13 @@ void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
 void hop_rel_moved(struct wctx *w, struct hop *h); // RTT and congestion state begin anew
 void hop_rel_try(struct wctx *w, struct hop *h); // the address of the hop is to be proven
 
+// ---- hop_rel_tx.c ----
+// Packets for this hop, n <= BURST: its queue takes them, or they are dropped and counted. When a
+// burst has come, what may leave does so at once: it is still in the cache.
+void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
+// Seal and send what may leave now.
+void hop_rel_flush(struct wctx *w, struct hop *h);
+
 // ---- hop_rel_rx.c ----
 // Packets released in a burst, on their way to the sink.
 struct hop_rel_in {
@@ -198,6 +210,9 @@ void hop_rel_rx_begin(struct wctx *w, struct hop_rel_in *in);
 // to be committed now.
 bool hop_rel_rx(struct wctx *w, struct hop *h, struct hop_rel_in *in, struct rte_mbuf *m,
 	uint32_t len, uint64_t counter);
+// Those of n opened datagrams, in order, that are packets which come next: d[].m become them. Their
+// counters are to be committed now. Returns how many.
+unsigned hop_rel_rx_run(struct wctx *w, struct hop *h, const struct rx_dgram *d, unsigned n);
 void hop_rel_give(struct wctx *w, struct hop *h, struct hop_rel_in *in);
 // After each datagram: closes the link if that is due; true: it did.
 bool hop_rel_closes(struct wctx *w, struct hop *h, struct hop_rel_in *in);

@@ -5,6 +5,8 @@
 
 #include "dataplane/hop/hop_route.h"
 
+#include "lib/link/rel_run.h"
+
 #include <rte_prefetch.h>
 
 enum { LEFT_ENOUGH = 1 << 20 };
@@ -39,6 +41,22 @@ void hop_rel_on_frame(void *ctx, void *link, const struct rail_frame *f)
 	default:
 		count(w, W_frames_ignored, 1);
 	}
+}
+
+unsigned hop_rel_rx_run(struct wctx *w, struct hop *h, const struct rx_dgram *d, unsigned n)
+{
+	const uint8_t *frames[BURST];
+	uint32_t len[BURST];
+	unsigned k;
+
+	for (unsigned i = 0; i < n; i++) {
+		frames[i] = rte_pktmbuf_mtod_offset(d[i].m, const uint8_t *, RAIL_DATA_HDR_LEN);
+		len[i] = d[i].udp_len - RAIL_DATA_OVERHEAD;
+	}
+	k = rel_rx_run(h->rel->rel, frames, len, n, h->replay->top + 1, w->now_ns);
+	for (unsigned i = 0; i < k; i++)
+		hop_strip(d[i].m, RAIL_DATA_HDR_LEN + RAIL_SEQ_HDR_LEN, len[i] - RAIL_SEQ_HDR_LEN);
+	return k;
 }
 
 bool hop_rel_rx(struct wctx *w, struct hop *h, struct hop_rel_in *in, struct rte_mbuf *m,
@@ -127,7 +145,7 @@ bool hop_rel_closes(struct wctx *w, struct hop *h, struct hop_rel_in *in)
 	struct hop_rel *hr = h->rel;
 	uint8_t broken = hr->broken;
 
-	if (likely(!hr->got_close && broken == 0))
+	if (likely(!hop_rel_is_closing(h)))
 		return false;
 	hop_rel_give(w, h, in);
 	hr->broken = 0;

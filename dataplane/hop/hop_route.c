@@ -346,8 +346,7 @@ bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next
 
 	if (unlikely(index >= hh->shared->n_rules))
 		return false;
-	if (likely(hop_route_is_mine(hh, hop_route_rule(w, index)) && hh->info[index].hop == hop &&
-		    rel_queue_is_open(hh->sink, index)))
+	if (likely(hop_route_is_at(w, hh, hop, index) && rel_queue_is_open(hh->sink, index)))
 		return true;
 	return route_open(w, hop, index, next_id);
 }

@@ -19,6 +19,16 @@ static inline struct hop_route *hop_route_info(const struct hop_hold *hh, uint32
 	return &hh->info[route < s->n_rules ? route : s->n_rules + (route - s->ctl_first)];
 }
 
+// Is this worker's entry of that rule in use for this hop (0: the sink)? Then it may still be shut.
+static inline bool hop_route_is_at(
+	const struct wctx *w, const struct hop_hold *hh, uint32_t hop, uint32_t index)
+{
+	const struct rule *r = &w->rules->slots[index];
+
+	return atomic_load_explicit(&r->route_owner, memory_order_relaxed) == hh->me &&
+	       hh->info[index].hop == hop;
+}
+
 // Is this worker's entry for the rule with that index open, or can it be? hop 0: the sink.
 bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next_id);
 unsigned hop_messages(struct wctx *w); // of the main lcore; how many

@@ -163,14 +163,22 @@ static inline bool are_routes_only(const struct rx_dgram *d, unsigned n)
 	return diff == 0;
 }
 
-void hop_take_run(struct wctx *w, struct hop *h, unsigned n, uint64_t bytes)
+// Authentic datagrams, into the books.
+static inline void take(struct wctx *w, struct hop *h, unsigned n, uint64_t bytes)
 {
-	commit_run(h, n);
+	if (unlikely(n == 0))
+		return;
 	count(w, W_dgram_opened, n);
 	hop_count(h, H_hop_rx_datagrams, n);
 	hop_count(h, H_hop_rx_bytes, bytes);
-	hop_count(h, H_hop_rx_packets, n);
 	hop_alive(w, h);
+}
+
+void hop_take_run(struct wctx *w, struct hop *h, unsigned n, uint64_t bytes)
+{
+	commit_run(h, n);
+	take(w, h, n, bytes);
+	hop_count(h, H_hop_rx_packets, n);
 }
 
 // All n are authentic, in order, and hold one route packet each, which they become.
@@ -510,39 +518,86 @@ static void long_road(struct wctx *w, struct hop *h, struct opened *o, unsigned 
 		hop_send_ack(w, h);
 }
 
-// The usual burst of a reliable hop: authentic, in order, from the peer.
-static void reliable_run(struct wctx *w, struct hop *h, const struct opened *o, unsigned n)
+// From here on a burst of a reliable hop is not the usual one.
+static void reliable_rest(
+	struct wctx *w, struct hop *h, struct hop_rel_in *in, const struct rx_dgram *d, unsigned n)
+{
+	uint64_t bytes = 0, counter;
+	unsigned taken = 0, i = 0;
+
+	for (; i < n && !hop_rel_is_closing(h); i++) {
+		counter = rail_data_counter(rte_pktmbuf_mtod(d[i].m, const uint8_t *));
+		if (unlikely(!hop_rel_rx(
+			    w, h, in, d[i].m, d[i].udp_len - RAIL_DATA_OVERHEAD, counter)))
+			continue;
+		commit(h, counter);
+		bytes += d[i].udp_len;
+		taken++;
+	}
+	take(w, h, taken, bytes);
+	if (unlikely(hop_rel_closes(w, h, in)))
+		for (; i < n; i++)
+			drop(w, W_drop_index, d[i].m);
+	hop_rel_rx_end(w, h, in);
+}
+
+static inline bool begins_with_ack(const struct rte_mbuf *m)
+{
+	return *rte_pktmbuf_mtod_offset(m, const uint8_t *, RAIL_DATA_HDR_LEN) == RAIL_ACK;
+}
+
+// One that holds an ACK and, most of the time, nothing else.
+static void reliable_ack(
+	struct wctx *w, struct hop *h, struct hop_rel_in *in, const struct rx_dgram *d)
+{
+	if (unlikely(!hop_rel_rx(
+		    w, h, in, d->m, d->udp_len - RAIL_DATA_OVERHEAD, h->replay->top + 1)))
+		return;
+	commit_run(h, 1);
+	take(w, h, 1, d->udp_len);
+}
+
+// A burst of a reliable hop: authentic, in order, from the peer. Most of the time that is packets
+// which may go on at once, and now and then an ACK. Returns how many packets d[] holds now, from
+// its beginning on; all else is dealt with here, after what came before it.
+static unsigned reliable_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
 {
 	struct hop_rel_in in;
-	uint64_t bytes = 0;
-	unsigned taken = 0, i;
+	unsigned out = 0, i = 0;
 
 	hop_rel_rx_begin(w, &in);
-	for (i = 0; i < n; i++) {
-		struct rx_dgram *d = o[i].d;
+	// those that are held ahead need room, too
+	while (i < n && likely(in.left >= 2 * BURST)) {
+		unsigned k = hop_rel_rx_run(w, h, &d[i], n - i);
+		uint64_t bytes = 0;
 
-		if (unlikely(!hop_rel_rx(
-			    w, h, &in, d->m, d->udp_len - RAIL_DATA_OVERHEAD, o[i].counter)))
-			continue;
-		commit(h, o[i].counter);
-		bytes += d->udp_len;
-		taken++;
-		if (unlikely(h->rel->got_close || h->rel->broken != 0))
+		for (unsigned j = 0; j < k; j++) {
+			bytes += d[i + j].udp_len;
+			d[out + j].m = d[i + j].m;
+		}
+		if (likely(k != 0))
+			hop_take_run(w, h, k, bytes);
+		out += k;
+		i += k;
+		if (i == n || !begins_with_ack(d[i].m))
+			break;
+		reliable_ack(w, h, &in, &d[i++]);
+		if (unlikely(in.out.n != 0 || hop_rel_is_closing(h)))
 			break;
 	}
-	count(w, W_dgram_opened, taken);
-	hop_count(h, H_hop_rx_datagrams, taken);
-	hop_count(h, H_hop_rx_bytes, bytes);
-	if (taken != 0)
-		hop_alive(w, h);
-	if (unlikely(hop_rel_closes(w, h, &in)))
-		for (i++; i < n; i++)
-			drop(w, W_drop_index, o[i].d->m);
-	hop_rel_rx_end(w, h, &in);
+	hop_rel_wake(w, h);
+	if (likely(i == n && in.out.n == 0 && !hop_rel_is_closing(h)))
+		return out;
+	if (out != 0)
+		sink_dgrams(w, h, d, out);
+	else
+		w->sink(w, h, NULL, 0);
+	reliable_rest(w, h, &in, &d[i], n - i);
+	return 0;
 }
 
 // In order, but ciphered: all are opened at once, then it is seen which road they may go.
-bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
+unsigned hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
 {
 	struct opened o[BURST];
 	bool all = true;
@@ -556,21 +611,15 @@ bool hop_open_in_order(struct wctx *w, struct hop *h, struct rx_dgram *d, unsign
 	open_run(w, h, o, n);
 	for (unsigned i = 0; i < n; i++)
 		all &= o[i].ok;
-	if (h->rel != NULL) {
-		w->sink(w, h, NULL, 0); // what came before them is judged before them
-		if (likely(all))
-			reliable_run(w, h, o, n);
-		else
-			long_road(w, h, o, n);
-		return false;
-	}
+	if (likely(all && h->rel != NULL))
+		return reliable_burst(w, h, d, n);
 	if (likely(all && are_routes_only(d, n))) {
 		unwrap(w, h, d, n);
-		return true;
+		return n;
 	}
 	w->sink(w, h, NULL, 0); // what came before them is judged before them
 	long_road(w, h, o, n);
-	return false;
+	return 0;
 }
 
 void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
@@ -579,7 +628,8 @@ void hop_rx_burst(struct wctx *w, struct hop *h, struct rx_dgram *d, unsigned n)
 
 	if (likely(is_in_order(h, d, n))) {
 		if (h->keys[h->rx_key].cipher != AEAD_NONE || h->rel != NULL) {
-			if (likely(hop_open_in_order(w, h, d, n)))
+			n = hop_open_in_order(w, h, d, n);
+			if (likely(n != 0))
 				sink_dgrams(w, h, d, n);
 			return;
 		}

@@ -68,11 +68,18 @@ static inline void rule_stamp(struct rule *r, uint32_t now_ds)
 		atomic_store_explicit(&r->stamp_ds, now_ds, memory_order_relaxed);
 }
 
-// hides the load of the slot in rule_lookup()
-static inline void fetch_rule(
-	const struct rule_table *rules, const struct rte_mbuf *m, unsigned off)
+// hides the load of the slot in rule_lookup(), and where there are reliable hops, the loads in
+// hop_tx_queue()
+static inline void fetch_rule(const struct wctx *w, const struct rte_mbuf *m, unsigned off)
 {
-	rte_prefetch0(rule_slot(rules, route_hdr_id(header(m) + off)));
+	uint32_t id = route_hdr_id(header(m) + off);
+	size_t slot = id & w->rules->mask;
+
+	rte_prefetch0(rule_slot(w->rules, id));
+	if (w->rel_entry != NULL) {
+		rte_prefetch0(w->rel_entry + slot * HOP_ENTRY_LEN);
+		rte_prefetch0(w->rel_info + slot * HOP_INFO_LEN);
+	}
 }
 
 // Drop what is no route packet, fetch the rules of the rest. Returns how many are left.
@@ -87,7 +94,7 @@ static inline unsigned header_stage(struct wctx *w, struct rte_mbuf **pkts, unsi
 			drop(w, W_drop_packet_malformed, m);
 			continue;
 		}
-		fetch_rule(w->rules, m, 0);
+		fetch_rule(w, m, 0);
 		pkts[kept++] = m;
 	}
 	return kept;
@@ -396,12 +403,12 @@ struct ahead {
 	unsigned off;
 };
 
-static inline void fetch_some(const struct rule_table *rules, struct ahead *next, unsigned max)
+static inline void fetch_some(const struct wctx *w, struct ahead *next, unsigned max)
 {
 	unsigned n = next->n < max ? next->n : max;
 
 	for (unsigned i = 0; i < n; i++)
-		fetch_rule(rules, next->m[i], next->off);
+		fetch_rule(w, next->m[i], next->off);
 	next->m += n;
 	next->n -= n;
 }
@@ -470,7 +477,7 @@ static inline __attribute__((always_inline)) void judge_run(struct wctx *w,
 		struct rule *r = rule_slot(rules, route_hdr_id(p));
 
 		if (i % FETCH == 0)
-			fetch_some(rules, next, FETCH);
+			fetch_some(w, next, FETCH);
 		if (likely(goes_on(r, p, tp, rule_type) && in_its_flow(from, flows, p))) {
 			if (unlikely(r->tx_hop != run->hop))
 				run = run_find(w, &runs, r->tx_hop);
@@ -482,7 +489,7 @@ static inline __attribute__((always_inline)) void judge_run(struct wctx *w,
 		}
 		judge(w, from, &runs, m);
 	}
-	fetch_some(rules, next, next->n);
+	fetch_some(w, next, next->n);
 	runs_push(w, &runs);
 }
 
@@ -589,7 +596,7 @@ static inline __attribute__((always_inline)) void cut_run(struct wctx *w,
 		struct hop_cut *cut;
 
 		if (i % FETCH == 0)
-			fetch_some(rules, next, FETCH);
+			fetch_some(w, next, FETCH);
 		if (likely(goes_on(r, p, tp, RULE_INTERMEDIARY) && in_its_flow(from, flows, p))) {
 			cut = cut_find(w, &c, r->tx_hop);
 			if (likely(cut != NULL && hop_cut_takes(cut, len) && refresh(r, now_ds))) {
@@ -604,7 +611,7 @@ static inline __attribute__((always_inline)) void cut_run(struct wctx *w,
 		}
 		judge_frame(w, from, &c, m);
 	}
-	fetch_some(rules, next, next->n);
+	fetch_some(w, next, next->n);
 	cuts_end(w, &c);
 	count(w, W_pkt_forwarded, n_cut);
 	runs_push(w, &c.runs);
@@ -667,7 +674,7 @@ void forward_ahead(struct wctx *w, struct hop *in, struct rte_mbuf **pkts, unsig
 	if (held->n != 0)
 		judge_held(w, &next);
 	else
-		fetch_some(w->rules, &next, n);
+		fetch_some(w, &next, n);
 	held->in = in;
 	held->n = n;
 	held->off = off;

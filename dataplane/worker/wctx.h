@@ -112,6 +112,10 @@ struct wctx {
 
 	// -- route packets whose rules are on their way to the cache (forward_ahead()) --
 	struct held_burst ahead;
+	// What reliable hops keep by the slot of a rule, to be fetched with the rule; NULL: none
+	// yet.
+	const uint8_t *rel_entry; // 64 bytes each
+	const uint8_t *rel_info; // 32 bytes each
 
 	struct tx_array tx[DPMSG_MAX_PORTS];
 

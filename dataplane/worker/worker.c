@@ -252,7 +252,7 @@ static inline unsigned rx_stage(struct wctx *w, struct rx_queue *q)
 	struct rte_mbuf *m[BURST];
 	unsigned n = rte_eth_rx_burst(q->port, q->queue, m, BURST);
 	struct hop *routes;
-	unsigned k, off;
+	unsigned k, n_routes, off;
 
 	if (n == 0)
 		return 0;
@@ -263,9 +263,9 @@ static inline unsigned rx_stage(struct wctx *w, struct rx_queue *q)
 	for (unsigned i = 0; i < n; i++)
 		// hides the load of the headers in hop_rx_expected() or parse_frame()
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const void *));
-	k = hop_rx_expected(w, &q->expect, m, n, &routes, &off);
+	k = hop_rx_expected(w, &q->expect, m, n, &routes, &n_routes, &off);
 	if (likely(routes != NULL))
-		forward_ahead(w, routes, m, k, off);
+		forward_ahead(w, routes, m, n_routes, off);
 	if (unlikely(k < n))
 		rx_general(w, q, m + k, n - k);
 	return n;

@@ -146,7 +146,7 @@ static unsigned rx_burst(struct peer *p, struct rx_queue *q)
 {
 	struct wctx *w = &p->w;
 	struct rte_mbuf *m[BURST];
-	unsigned got = rte_eth_rx_burst(q->port, q->queue, m, BURST), n = got, k, off;
+	unsigned got = rte_eth_rx_burst(q->port, q->queue, m, BURST), n = got, k, off, n_routes;
 	struct hop *routes;
 
 	if (n == 0)
@@ -155,11 +155,11 @@ static unsigned rx_burst(struct peer *p, struct rx_queue *q)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const void *)); // for the headers, below
 	if (p->count_len != 0 && (n = count_frames(p, q, m, n)) == 0)
 		return got;
-	k = hop_rx_expected(w, &q->expect, m, n, &routes, &off);
-	for (unsigned i = 0; off != 0 && i < k; i++)
+	k = hop_rx_expected(w, &q->expect, m, n, &routes, &n_routes, &off);
+	for (unsigned i = 0; off != 0 && i < n_routes; i++)
 		hop_cut_strip(m[i]);
 	if (routes != NULL)
-		on_routes(w, routes, m, k);
+		on_routes(w, routes, m, n_routes);
 	if (k < n)
 		rx_general(p, q, m + k, n - k);
 	return got;
