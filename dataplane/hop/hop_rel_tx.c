@@ -47,23 +47,23 @@ static void assemble(uint8_t *to, const struct rel_dgram *d)
 	memset(to, 0, d->pad);
 }
 
-// All of it in one buffer, with room before it for its frame header.
-static inline bool is_whole(const struct rte_mbuf *m, uint32_t len)
+// All of it in one buffer, with room before it for so many bytes.
+static inline bool is_whole(const struct rte_mbuf *m, uint32_t len, uint32_t before)
 {
-	return m->nb_segs == 1 && m->data_len == len && m->data_off >= RAIL_SEQ_HDR_LEN;
+	return m->nb_segs == 1 && m->data_len == len && m->data_off >= before;
 }
 
-// Where the frame of a datagram is that is one whole packet; NULL if it is not. Only such packets
-// stay where they are while the burst is gathered.
+// Where the frames of a datagram may be that is one whole packet, with or without an ACK before it;
+// NULL if it is something else. Only such packets stay where they are while the burst is gathered.
 static inline uint8_t *in_place(const struct rel_dgram *d)
 {
-	const struct rel_piece *p = &d->piece[0];
+	const struct rel_piece *p = &d->piece[d->n - 1];
 	struct rte_mbuf *m = (struct rte_mbuf *)(uintptr_t)p->handle;
 
-	if (d->n != 1 || p->hdr_len != RAIL_SEQ_HDR_LEN || d->pad != 0 || m == NULL ||
-		!is_whole(m, p->len))
+	if (d->n > 2 || p->hdr_len != RAIL_SEQ_HDR_LEN || d->pad != 0 || m == NULL ||
+		!is_whole(m, p->len, d->hdr_len) || (d->n == 2 && d->piece[0].handle != NULL))
 		return NULL;
-	return rte_pktmbuf_mtod(m, uint8_t *) - RAIL_SEQ_HDR_LEN;
+	return rte_pktmbuf_mtod(m, uint8_t *) - d->hdr_len;
 }
 
 // What every datagram has: its header, and where it is to be sealed.
@@ -94,7 +94,7 @@ static inline void build(const struct hop_key *key, const struct rel_dgram *d, s
 
 	begin(key, d->counter, d->len, m, op);
 	if (likely(kept != NULL)) {
-		memcpy(kept, &d->hdr[d->piece[0].hdr_off], RAIL_SEQ_HDR_LEN);
+		memcpy(kept, d->hdr, d->hdr_len);
 		op->src = kept;
 	} else {
 		assemble(frames, d);
@@ -109,7 +109,7 @@ static inline void build_run(const struct hop_key *key, const struct rel_sent *s
 	uint8_t *to = rte_pktmbuf_mtod(m, uint8_t *) + RAIL_DATA_HDR_LEN, *frame;
 
 	begin(key, counter, s->len + RAIL_SEQ_HDR_LEN, m, op);
-	if (likely(is_whole(kept, s->len))) {
+	if (likely(is_whole(kept, s->len, RAIL_SEQ_HDR_LEN))) {
 		frame = rte_pktmbuf_mtod(kept, uint8_t *) - RAIL_SEQ_HDR_LEN;
 		memcpy(frame, s->hdr, RAIL_SEQ_HDR_LEN);
 		op->src = frame;

@@ -546,15 +546,24 @@ static inline bool begins_with_ack(const struct rte_mbuf *m)
 	return *rte_pktmbuf_mtod_offset(m, const uint8_t *, RAIL_DATA_HDR_LEN) == RAIL_ACK;
 }
 
-// One that holds an ACK and, most of the time, nothing else.
-static void reliable_ack(
-	struct wctx *w, struct hop *h, struct hop_rel_in *in, const struct rx_dgram *d)
+// One that begins with an ACK. True: that was all, or there was one whole packet behind it, which
+// is *m; else *m is NULL.
+static bool reliable_ack(struct wctx *w, struct hop *h, struct hop_rel_in *in,
+	const struct rx_dgram *d, struct rte_mbuf **m)
 {
-	if (unlikely(!hop_rel_rx(
-		    w, h, in, d->m, d->udp_len - RAIL_DATA_OVERHEAD, h->replay->top + 1)))
-		return;
-	commit_run(h, 1);
-	take(w, h, 1, d->udp_len);
+	*m = NULL;
+	if (likely(hop_rel_rx(
+		    w, h, in, d->m, d->udp_len - RAIL_DATA_OVERHEAD, h->replay->top + 1))) {
+		commit_run(h, 1);
+		take(w, h, 1, d->udp_len);
+	}
+	if (likely(in->out.n == 1 && !in->item[0].more)) {
+		in->out.n = 0;
+		*m = in->item[0].handle;
+		hop_strip(*m, in->item[0].off, in->item[0].len);
+		hop_count(h, H_hop_rx_packets, 1);
+	}
+	return likely(in->out.n == 0 && !hop_rel_is_closing(h));
 }
 
 // A burst of a reliable hop: authentic, in order, from the peer. Most of the time that is packets
@@ -564,6 +573,8 @@ static unsigned reliable_burst(struct wctx *w, struct hop *h, struct rx_dgram *d
 {
 	struct hop_rel_in in;
 	unsigned out = 0, i = 0;
+	bool usual = true;
+	struct rte_mbuf *m;
 
 	hop_rel_rx_begin(w, &in);
 	// those that are held ahead need room, too
@@ -581,12 +592,14 @@ static unsigned reliable_burst(struct wctx *w, struct hop *h, struct rx_dgram *d
 		i += k;
 		if (i == n || !begins_with_ack(d[i].m))
 			break;
-		reliable_ack(w, h, &in, &d[i++]);
-		if (unlikely(in.out.n != 0 || hop_rel_is_closing(h)))
+		usual = reliable_ack(w, h, &in, &d[i++], &m);
+		if (likely(m != NULL))
+			d[out++].m = m;
+		if (unlikely(!usual))
 			break;
 	}
 	hop_rel_wake(w, h);
-	if (likely(i == n && in.out.n == 0 && !hop_rel_is_closing(h)))
+	if (likely(usual && i == n))
 		return out;
 	if (out != 0)
 		sink_dgrams(w, h, d, out);
