@@ -134,14 +134,24 @@ bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t l
 	return true;
 }
 
+static void fence_put(struct uplink *u, unsigned worker, const struct ring_shm *shm, uint64_t fence)
+{
+	u->n_fences += u->fence[worker] == 0;
+	u->fence[worker] = fence;
+	u->fence_shm[worker] = shm;
+}
+
 void uplink_fence(struct wctx *w, const struct wctx *before)
 {
-	const struct ring_w *up = &before->uplink->up;
+	const struct uplink *b = before->uplink;
 	struct uplink *u = w->uplink;
 
-	u->n_fences += u->fence[before->id] == 0;
-	u->fence[before->id] = up->head + 1;
-	u->fence_shm[before->id] = up->shm;
+	// What `before` waits for itself was given by those who had the hop before it, if not by w.
+	for (unsigned i = 0; i < w->n_workers && b->n_fences != 0; i++)
+		if (b->fence[i] != 0 && i != w->id &&
+			(u->fence[i] < b->fence[i] || u->fence_shm[i] != b->fence_shm[i]))
+			fence_put(u, i, b->fence_shm[i], b->fence[i]);
+	fence_put(u, before->id, b->up.shm, b->up.head + 1);
 }
 
 // A ring that was made anew meanwhile is behind its fence for ever: its head tells.
