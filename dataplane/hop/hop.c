@@ -4,6 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
+#include "dataplane/hop/hop_cmd.h"
 #include "dataplane/hop/hop_move.h"
 #include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_route.h"

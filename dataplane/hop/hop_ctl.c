@@ -3,6 +3,7 @@
 // follows a peer that moved (rail.md 2 and 3). All of it is rare; nothing here is tuned.
 
 #include "dataplane/hop/hop.h"
+#include "dataplane/hop/hop_cmd.h"
 
 #include "dataplane/hop/hop_mtu.h"
 #include "dataplane/hop/hop_rel.h"

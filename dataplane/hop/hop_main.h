@@ -1,4 +1,4 @@
-// Inside hop_table.c and hop_show.c only: what the main lcore knows of each hop.
+// Inside hop_table*.c and hop_show.c only: what the main lcore knows of each hop.
 #pragma once
 
 #include "dataplane/hop/hop_move.h"
@@ -29,3 +29,6 @@ struct hop_main {
 	uint32_t n_hops[DPMSG_MAX_WORKERS];
 	int socket[DPMSG_MAX_WORKERS];
 };
+
+// NULL: there is none, or it is about to go.
+struct hop_rec *hop_rec_find(const struct hop_table *t, uint32_t handle);

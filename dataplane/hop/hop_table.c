@@ -8,6 +8,7 @@
 
 #include "dataplane/hop/hop_table.h"
 
+#include "dataplane/hop/hop_cmd.h"
 #include "dataplane/hop/hop_main.h"
 #include "dataplane/hop/hop_route.h"
 
@@ -237,7 +238,7 @@ static void cmd_end(struct hop_worker *hw)
 		memory_order_release);
 }
 
-static struct hop_rec *rec_find(const struct hop_table *t, uint32_t handle)
+struct hop_rec *hop_rec_find(const struct hop_table *t, uint32_t handle)
 {
 	struct hop_rec *rec;
 
@@ -251,7 +252,7 @@ static struct hop_rec *rec_find(const struct hop_table *t, uint32_t handle)
 static int cmd_for(struct hop_table *t, uint32_t handle, enum hop_cmd_kind kind,
 	struct hop_rec **rec, struct hop_cmd **c)
 {
-	*rec = rec_find(t, handle);
+	*rec = hop_rec_find(t, handle);
 	if (*rec == NULL)
 		return -ENOENT;
 	*c = cmd_begin(t->workers[(*rec)->owner]);
@@ -597,7 +598,7 @@ int hop_table_add(
 
 int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t now_ns)
 {
-	struct hop_rec *rec = rec_find(t, c->hop);
+	struct hop_rec *rec = hop_rec_find(t, c->hop);
 	struct hop_cmd *cmd;
 	int rc;
 
@@ -699,7 +700,7 @@ int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c)
 
 int hop_table_move(struct hop_table *t, uint32_t hop, uint16_t worker)
 {
-	struct hop_rec *rec = rec_find(t, hop);
+	struct hop_rec *rec = hop_rec_find(t, hop);
 	struct hop_move *mv = &t->main->move;
 
 	if (worker >= t->n_workers)
@@ -735,7 +736,7 @@ int hop_table_moved(struct hop_table *t, int *status, uint16_t *from, uint16_t *
 {
 	struct hop_main *hm = t->main;
 	struct hop_move *mv = &hm->move;
-	struct hop_rec *rec = rec_find(t, mv->hop);
+	struct hop_rec *rec = hop_rec_find(t, mv->hop);
 
 	if (mv->n_workers == 0)
 		return -ENOENT;
@@ -752,65 +753,6 @@ int hop_table_moved(struct hop_table *t, int *status, uint16_t *from, uint16_t *
 	}
 	mv->n_workers = 0;
 	return 0;
-}
-
-// ---- reliable routes ----
-
-bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *msg)
-{
-	struct hop_msg copy = *msg; // the ring takes no const
-
-	if (worker >= t->n_workers || t->workers[worker]->hold == NULL)
-		return true; // nobody is there to be told
-	if (t->main->move.n_workers != 0)
-		return false; // routes change their owners
-	return rte_ring_sp_enqueue_elem(t->workers[worker]->hold->msgs, &copy, sizeof(copy)) == 0;
-}
-
-int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t id, uint32_t *hop)
-{
-	uint64_t word = hop_table_in_word(t, tp, id);
-	const struct hop_rec *rec = rec_find(t, (uint32_t)(word >> 32));
-
-	if ((word & HOP_TP_RELIABLE) == 0 || rec == NULL)
-		return -1;
-	*hop = rec->add.hop;
-	return rec->owner;
-}
-
-int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable)
-{
-	const struct hop_rec *rec = rec_find(t, hop);
-
-	if (rec == NULL)
-		return -1;
-	if (reliable != NULL)
-		*reliable = rec->add.mode == HOP_MODE_RELIABLE;
-	return rec->owner;
-}
-
-uint32_t hop_table_route_freed(struct hop_table *t, uint32_t index, bool is_over)
-{
-	struct hop_route *info;
-	uint32_t freed;
-
-	if (t->rel == NULL || index >= t->rel->n_rules)
-		return 0;
-	info = &t->rel->info[index];
-	freed = atomic_load_explicit(&info->freed, memory_order_relaxed);
-	if (is_over && info->id != 0) // pages that nobody wrote to stay as they are
-		memset(info, 0, sizeof(*info));
-	return freed;
-}
-
-size_t hop_table_rel_bytes(const struct hop_table *t)
-{
-	size_t len = t->rel != NULL ? t->rel->map_len : 0;
-
-	for (unsigned i = 0; i < t->n_workers; i++)
-		if (t->workers[i]->hold != NULL)
-			len += t->workers[i]->hold->chunks_len;
-	return len;
 }
 
 // ---- what main learns ----
@@ -844,7 +786,7 @@ uint32_t hop_table_worker_hops(const struct hop_table *t, unsigned worker)
 
 uint32_t hop_table_tp(const struct hop_table *t, uint32_t hop)
 {
-	const struct hop_rec *rec = rec_find(t, hop);
+	const struct hop_rec *rec = hop_rec_find(t, hop);
 
 	return rec != NULL ? rec->add.tp : 0;
 }

@@ -1,6 +1,7 @@
 // The main lcore's side: what commands are refused, how indices are given and taken back, what is
 // shown.
 
+#include "dataplane/hop/hop_cmd.h"
 #include "tests/support/hop_pair.h"
 
 #include <rte_lcore.h>
