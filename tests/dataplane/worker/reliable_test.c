@@ -89,7 +89,7 @@ static void a_slow_reader_pauses_the_far_edge(unsigned workers)
 	assert_int_equal(c.n_resumed, 0);
 	c.deaf = false;
 	UNTIL(&c, c.n_up == n);
-	UNTIL(&c, c.n_resumed == 1);
+	UNTIL(&c, c.n_resumed >= 1);
 	assert_int_equal(node_counter(&c.n, W_drop_up_ring), 0);
 	assert_int_equal(node_counter(&c.n, W_routes_stalled), 0);
 	chain_close(&c);
@@ -109,6 +109,14 @@ static bool refuse(struct wctx *w, unsigned to, const struct hop_msg *msg)
 	return false;
 }
 
+static bool sink_is_full(const struct chain *c)
+{
+	for (unsigned i = 0; i < c->n.conf.workers; i++)
+		if (hop_hold(c->n.w[i])->sink_busy)
+			return true;
+	return false;
+}
+
 // The ring between two workers is full when one has to tell the other that it may go on.
 static void a_resume_that_finds_no_room_is_told_later(void **state)
 {
@@ -125,21 +133,20 @@ static void a_resume_that_finds_no_room_is_told_later(void **state)
 	ops.handoff_msg = refuse;
 	n_refused = 0;
 	c.deaf = true;
-	while (n < 3000 && c.n_paused == 0) {
-		send_packet(&c, ROUTE_DATA, n, 1000);
-		turn(&c);
-		for (unsigned k = 0; n % 16 == 0 && k < 20; k++)
+	// Until the sink is full; a pause alone may come from a turn that took long.
+	while (n < 3000 && !(c.n_paused > 0 && sink_is_full(&c))) {
+		if (!sink_is_full(&c) || c.n_paused == 0)
+			send_packet(&c, ROUTE_DATA, n++, 1000);
+		for (unsigned k = 0; k < (n % 16 == 0 ? 20 : 1); k++)
 			turn(&c);
-		n++;
 	}
-	UNTIL(&c, c.n_paused == 1);
 	c.n.w[0]->ops = &ops;
 	c.deaf = false;
 	UNTIL(&c, n_refused > 1);
 	assert_true(c.n_up < n);
 	c.n.w[0]->ops = was;
 	UNTIL(&c, c.n_up == n);
-	UNTIL(&c, c.n_resumed == 1);
+	UNTIL(&c, c.n_resumed >= 1);
 	assert_int_equal(node_counter(&c.n, W_routes_stalled), 0);
 	chain_close(&c);
 }
