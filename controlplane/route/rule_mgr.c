@@ -434,6 +434,8 @@ static void on_synced(void *arg, enum dp_sync why)
 	}
 	rule_mgr_work(m);
 	rule_jobs_pump(m->jobs);
+	if (m->look_strays) // not while this was under way
+		rule_pin_look(m);
 }
 
 static void on_rule(void *arg, const struct evt_rule *e)

@@ -125,7 +125,8 @@ static bool adopt_end(struct transport *t, uint8_t mode)
 		return true;
 	}
 	tp_dp_flows(t, t->n);
-	tp_tell(t, TRANSPORT_CHANGE_IN_DP);
+	t->aim_due = true; // whether the one before us got to it nobody knows
+	tp_dp_tell(t);
 	tp_state_set(t, dead ? TRANSPORT_DEAD : TRANSPORT_UP, dead ? "silent" : NULL);
 	return true;
 }

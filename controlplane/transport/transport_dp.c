@@ -68,7 +68,7 @@ static void on_keys_done(void *arg, int status, uint32_t aux)
 			t->adding = false;
 		if (set->add && set->status == 0) {
 			t->in_dp = true;
-			tp_tell(t, TRANSPORT_CHANGE_IN_DP);
+			tp_dp_tell(t);
 		}
 		set->done(t, set->status, set->rx_index);
 	}
@@ -271,9 +271,22 @@ int tp_dp_keys(struct transport *t, const struct tp_keys_for *k)
 	if (set->add) {
 		t->adding = true;
 		t->instance_remote = k->instance_remote;
+		// Nobody can have aimed rules at one that its peer makes just now.
+		if (t->n != n &&
+			(t->handshake_mono_ns != 0 || t->conf.origin != TRANSPORT_ACCEPTED))
+			t->aim_due = true;
 		t->n = (uint8_t)n;
 	}
 	return 0;
+}
+
+void tp_dp_tell(struct transport *t)
+{
+	tp_tell(t, TRANSPORT_CHANGE_IN_DP);
+	if (t->aim_due) {
+		t->aim_due = false;
+		tp_tell(t, TRANSPORT_CHANGE_FLOWS);
+	}
 }
 
 // ---- other commands ----
@@ -401,16 +414,18 @@ void tp_dp_del(struct transport *t, uint8_t code, const char *text)
 void tp_dp_flows(struct transport *t, unsigned n)
 {
 	uint32_t beyond = n < RAIL_FLOWS_MAX ? flows_in_dp(t, n + 1) : 0;
-	bool other = t->n != n;
 
+	t->aim_due |= t->n != n;
 	t->n = (uint8_t)n;
 	for (unsigned i = n; i < RAIL_FLOWS_MAX; i++)
 		if (t->flow[i] != NULL)
 			tp_flow_forget(t->flow[i]);
 	if (beyond != 0) // the peer does the same
 		del_flows(t, beyond, &(struct cmd_hop_del){0});
-	if (other && t->in_dp)
+	if (t->aim_due && t->in_dp) {
+		t->aim_due = false;
 		tp_tell(t, TRANSPORT_CHANGE_FLOWS);
+	}
 }
 
 void tp_dp_forget(struct transport *t)

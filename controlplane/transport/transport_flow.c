@@ -99,8 +99,10 @@ void tp_handles_want(struct transport *t)
 	if (!t->in_dp && !t->adding) {
 		unsigned n = tp_flows_make(t, RAIL_FLOWS_MAX);
 
-		if (t->handshake_mono_ns == 0 || n < t->n)
+		if (t->handshake_mono_ns == 0 || n < t->n) {
+			t->aim_due |= t->handshake_mono_ns != 0;
 			t->n = (uint8_t)n;
+		}
 	}
 }
 

@@ -87,6 +87,7 @@ struct transport {
 	// the link as it is in effect
 	bool in_dp, adding, removed, seen;
 	bool denied; // by the list: stays down
+	bool aim_due; // rules may be aimed at another number of flows, and nobody was told
 	bool adopted; // in this dump: on_synced() sees what has become of it
 	uint8_t adopted_mode; // of its hops there
 	bool initiator;
@@ -253,6 +254,7 @@ uint16_t tp_path_mtu(const struct transport *t); // ... and path MTU; 0: searche
 void tp_link_unfit(struct transport *t); // end it; the caller dials
 // Workers are told secrets and regime of cookies, if these changed or were not told yet.
 void tp_cookies_tell(struct transport_mgr *m);
+void tp_dp_tell(struct transport *t); // its hops are in the data plane, and whose routes they carry
 // A handshake came into effect: the link has n flows; hops beyond go.
 void tp_dp_flows(struct transport *t, unsigned n);
 // The key with this index is in use now.

@@ -268,6 +268,55 @@ static void another_number_resets_all_and_aims_anew(void **state)
 	}
 }
 
+// The ordinary way: it says CLOSE, for one of the flows or for all. With one flow the hop stays.
+static void another_number_after_a_close_aims_anew(void **state)
+{
+	static const uint8_t rows[][3] = {
+		{4, 2, 1}, {2, 4, 1}, {3, 1, 1}, {1, 3, 1}, {8, 5, 5}, {3, 3, 1}};
+
+	for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+		unsigned was = rows[k][0], is = rows[k][1], n_in_dp, told;
+		struct transport *a = add(0, 1, true, 8), *b = add(1, 0, false, rows[k][0]);
+
+		w_run(10);
+		linked(0, a, 1, b, was);
+		told = nodes[0].n_aims;
+		n_in_dp = nodes[0].n_in_dp;
+		transport_mgr_del(nodes[1].m, "to-0");
+		w_run(10);
+		b = add(1, 0, false, rows[k][1]);
+		for (unsigned nr = 1; nr <= (was < rows[k][2] ? was : rows[k][2]); nr++)
+			w_note(&nodes[0].dp, EVT_HOP_CLOSED, flow_info(a, nr).hop, 0, 0);
+		assert_int_equal(info_of(a).state, TRANSPORT_DOWN);
+		w_run(5000);
+		linked(0, a, 1, b, is);
+		assert_int_equal(nodes[0].n_in_dp, n_in_dp + (was > 1));
+		assert_int_equal(nodes[0].n_aims, told + (was != is));
+		w_teardown(state);
+		w_setup(state);
+	}
+}
+
+// The new keys find no place in the data plane at first: it is told when they do.
+static void a_number_that_is_refused_at_first_aims_anew_later(void **state)
+{
+	struct transport *a = add(0, 1, true, 8), *b = add(1, 0, false, 4);
+	unsigned told;
+
+	w_run(10);
+	linked(0, a, 1, b, 4);
+	told = nodes[0].n_aims;
+	transport_mgr_del(nodes[1].m, "to-0");
+	w_run(10);
+	b = add(1, 0, false, 2);
+	w_note(&nodes[0].dp, EVT_HOP_CLOSED, flow_info(a, 1).hop, 0, 0);
+	nodes[0].dp.refuse = -ENOMEM;
+	w_run(10000);
+	linked(0, a, 1, b, 2);
+	assert_int_equal(nodes[0].dp.refuse, 0);
+	assert_int_equal(nodes[0].n_aims, told + 1);
+}
+
 // Our own handshake of before may not tell what was lost: the other's decides about each flow.
 static void a_flow_that_missed_a_reset_gets_it_with_the_next_handshake(void **state)
 {
@@ -293,6 +342,7 @@ static void a_new_control_plane_takes_over_all_flows(void **state)
 {
 	struct transport *a = add(0, 1, true, 4), *b = add(1, 0, false, 4);
 	uint32_t hop[4];
+	unsigned aims;
 
 	(void)state;
 	w_run(10);
@@ -300,6 +350,7 @@ static void a_new_control_plane_takes_over_all_flows(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		hop[i] = flow_info(a, i + 1).hop;
 	w_n_dgrams = 0;
+	aims = nodes[0].n_aims;
 	w_mgr_stop(0);
 	w_mgr_start(0);
 	a = add(0, 1, true, 4);
@@ -309,6 +360,7 @@ static void a_new_control_plane_takes_over_all_flows(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(flow_info(a, i + 1).hop, hop[i]);
 	assert_int_equal(w_n_dgrams, 0);
+	assert_int_equal(nodes[0].n_aims, aims + 1); // the one before may not have got to it
 	// and can be re-keyed without a reset
 	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, hop[2], 0, 0);
 	w_run(10);
@@ -452,6 +504,8 @@ int main(void)
 		T(a_dead_flow_is_a_dead_transport_until_all_are_heard),
 		T(a_closed_flow_ends_the_others_and_all_begin_anew),
 		T(another_number_resets_all_and_aims_anew),
+		T(another_number_after_a_close_aims_anew),
+		T(a_number_that_is_refused_at_first_aims_anew_later),
 		T(a_flow_that_missed_a_reset_gets_it_with_the_next_handshake),
 		T(a_new_control_plane_takes_over_all_flows),
 		T(what_is_not_whole_or_too_much_is_not_taken_over),
