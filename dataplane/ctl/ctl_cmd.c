@@ -76,6 +76,8 @@ static int on_hop_add(struct ctl *c, void *rec, uint32_t *aux)
 		return -EINVAL;
 	err = hop_table_add(c->k.hops, m, c->now_ns, &owner);
 	*aux = owner;
+	if (err == 0)
+		ctl_route_hop_added(c, m);
 	return err;
 }
 
@@ -94,6 +96,7 @@ static int on_hop_del(struct ctl *c, void *rec, uint32_t *aux)
 	const struct cmd_hop_del *m = rec;
 
 	uint32_t tp = hop_table_tp(c->k.hops, m->hop);
+	unsigned n = 0, flow = hop_table_flow(c->k.hops, m->hop, &n);
 	bool reliable = false;
 	int err;
 
@@ -101,8 +104,8 @@ static int on_hop_del(struct ctl *c, void *rec, uint32_t *aux)
 		return -EINVAL;
 	hop_table_owner(c->k.hops, m->hop, &reliable);
 	err = hop_table_del(c->k.hops, m);
-	if (err == 0 && reliable)
-		ctl_reset(c, m->hop, tp, RAIL_GONE_HOP_DOWN);
+	if (err == 0)
+		ctl_route_hop_gone(c, m->hop, tp, flow, reliable);
 	return err;
 }
 

@@ -20,11 +20,21 @@ struct dump {
 	uint32_t rule_left; // rules still wanted; 0xffffffff: all
 };
 
-// A transport lost its state: rules that are older are to be closed.
+// A hop lost its state: rules that are older are to be closed.
 struct ctl_reset {
 	uint32_t handle; // hop or transport, 0: none
 	uint32_t born; // rules with less are older
 	uint8_t reason; // enum rail_gone_reason
+};
+
+// The same for what comes by a transport: a rule's packets come by the flow of its id, which is
+// another one when the number of flows changes. Then all of them are reset.
+struct ctl_resets {
+	uint32_t handle; // of the transport, 0: none
+	uint8_t n_flows; // that ids were spread over last
+	uint8_t n_live; // hops
+	struct ctl_reset all;
+	struct ctl_reset *flow; // RAIL_FLOWS_MAX; NULL: none was needed yet
 };
 
 struct ctl {
@@ -58,7 +68,7 @@ struct ctl {
 	uint64_t *up_head; // as last seen
 
 	struct ctl_reset *reset_hop; // by hop index: rules that leave by it are to be closed
-	struct ctl_reset *reset_tp; // by transport index: ... that come by it
+	struct ctl_resets *reset_tp; // by transport index: ... that come by it
 	uint32_t reset_left; // slots still to be looked at
 	uint32_t reset_at;
 
@@ -84,7 +94,8 @@ bool ctl_commands(struct ctl *c);
 int ctl_routes_open(struct ctl *c); // 0 or -ENOMEM
 void ctl_routes_close(struct ctl *c);
 bool ctl_routes_turn(struct ctl *c); // a slice of the walk after a reset; true: not the last
-void ctl_reset(struct ctl *c, uint32_t hop, uint32_t tp, uint8_t reason);
+void ctl_route_hop_added(struct ctl *c, const struct cmd_hop_add *m);
+void ctl_route_hop_gone(struct ctl *c, uint32_t hop, uint32_t tp, unsigned flow, bool reliable);
 bool ctl_route_note(struct ctl *c, const struct dp_note *n); // false: it is another kind
 int ctl_route_pause(struct ctl *c, const struct cmd_route_pause *m);
 

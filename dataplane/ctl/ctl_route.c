@@ -6,6 +6,7 @@
 #include "dataplane/ctl/ctl_priv.h"
 
 #include "lib/base/err.h"
+#include "lib/wire/rail.h"
 #include "lib/wire/rail_frame.h"
 
 #include <stdlib.h>
@@ -88,15 +89,38 @@ static int tell_after(struct ctl *c, const struct rule *r, uint32_t id, uint8_t 
 	return hop_table_msg(c->k.hops, (unsigned)owner, &msg) ? 1 : -EAGAIN;
 }
 
-static const struct ctl_reset *reset_of(
-	const struct ctl_reset *list, const struct ctl *c, uint32_t handle, uint32_t born)
+// x if it is that of `handle` and newer than a rule; else NULL.
+static const struct ctl_reset *newer(const struct ctl_reset *x, uint32_t handle, uint32_t born)
 {
-	uint32_t i = dpmsg_handle_index(handle);
-	const struct ctl_reset *x = i < c->k.hops->hop_max ? &list[i] : NULL;
+	return handle != 0 && x->handle == handle && (int32_t)(x->born - born) > 0 ? x : NULL;
+}
 
-	return x != NULL && handle != 0 && x->handle == handle && (int32_t)(x->born - born) > 0
-		       ? x
+static const struct ctl_reset *reset_out(const struct ctl *c, const struct rule *r)
+{
+	uint32_t i = dpmsg_handle_index(r->tx_hop);
+
+	return r->type != RULE_CONSUME && i < c->k.hops->hop_max
+		       ? newer(&c->reset_hop[i], r->tx_hop, r->born)
 		       : NULL;
+}
+
+static struct ctl_resets *resets_of(const struct ctl *c, uint32_t tp)
+{
+	uint32_t i = dpmsg_handle_index(tp);
+	struct ctl_resets *t = i < c->k.hops->hop_max ? &c->reset_tp[i] : NULL;
+
+	return t != NULL && tp != 0 && t->handle == tp ? t : NULL;
+}
+
+static const struct ctl_reset *reset_in(const struct ctl *c, const struct rule *r, uint32_t id)
+{
+	uint32_t tp = atomic_load_explicit(&r->in_tp, memory_order_relaxed);
+	const struct ctl_resets *t = resets_of(c, tp);
+	const struct ctl_reset *x = t != NULL ? newer(&t->all, tp, r->born) : NULL;
+
+	if (x != NULL || t == NULL || t->flow == NULL)
+		return x;
+	return newer(&t->flow[rail_flow_of(id, t->n_flows) - 1], tp, r->born);
 }
 
 // False: no room for a message; look again.
@@ -108,9 +132,8 @@ static bool look(struct ctl *c, const struct rule *r)
 
 	if (id == 0 || (r->flags & RULE_STATIC) != 0)
 		return true;
-	out = r->type == RULE_CONSUME ? NULL : reset_of(c->reset_hop, c, r->tx_hop, r->born);
-	in = reset_of(
-		c->reset_tp, c, atomic_load_explicit(&r->in_tp, memory_order_relaxed), r->born);
+	out = reset_out(c, r);
+	in = reset_in(c, r, id);
 	if (out == NULL && in == NULL)
 		return true;
 	if (out == NULL)
@@ -137,18 +160,64 @@ bool ctl_routes_turn(struct ctl *c)
 	return c->reset_left != 0;
 }
 
-void ctl_reset(struct ctl *c, uint32_t hop, uint32_t tp, uint8_t reason)
+// Rules that leave by the hop are to be closed, and those that come by that flow; 0: by any.
+static void reset(struct ctl *c, uint32_t hop, uint32_t tp, unsigned flow, uint8_t reason)
 {
-	uint32_t h = dpmsg_handle_index(hop), t = dpmsg_handle_index(tp);
-	struct ctl_reset x = {.born = ++c->k.rules->resets, .reason = reason};
+	struct ctl_reset x = {.handle = hop, .born = ++c->k.rules->resets, .reason = reason};
+	struct ctl_resets *t = resets_of(c, tp);
+	uint32_t i = dpmsg_handle_index(hop);
 
-	x.handle = hop;
-	if (h < c->k.hops->hop_max)
-		c->reset_hop[h] = x;
-	x.handle = tp;
-	if (t < c->k.hops->hop_max)
-		c->reset_tp[t] = x;
+	if (i < c->k.hops->hop_max)
+		c->reset_hop[i] = x;
 	c->reset_left = c->k.rules->mask + 1;
+	if (t == NULL || flow > t->n_flows) // what came by that one went with the reset of all
+		return;
+	x.handle = tp;
+	if (t->n_flows > 1 && flow != 0 && t->flow == NULL)
+		t->flow = calloc(RAIL_FLOWS_MAX, sizeof(t->flow[0]));
+	if (t->n_flows > 1 && flow != 0 && t->flow != NULL)
+		t->flow[flow - 1] = x;
+	else
+		t->all = x;
+}
+
+// A flow that lost its state. The first one of another number of flows is that of all: ids went
+// by others before.
+static void on_reset(struct ctl *c, const struct dp_note *note)
+{
+	struct ctl_resets *t = resets_of(c, note->tp);
+	unsigned n = 0, flow = hop_table_flow(c->k.hops, note->hop, &n);
+
+	if (flow == 0)
+		return; // its end has closed them
+	if (t != NULL && t->n_flows != n) {
+		t->n_flows = (uint8_t)n;
+		flow = 0;
+	}
+	reset(c, note->hop, note->tp, flow, (uint8_t)note->value);
+}
+
+void ctl_route_hop_added(struct ctl *c, const struct cmd_hop_add *m)
+{
+	struct ctl_resets *t = &c->reset_tp[dpmsg_handle_index(m->tp)];
+
+	if (t->handle != m->tp) { // the old entries of its flows name another transport
+		t->handle = m->tp;
+		t->n_live = 0;
+	}
+	// Further flows of a link come before the reset of those that are there.
+	if (t->n_live++ == 0)
+		t->n_flows = m->n_flows != 0 ? m->n_flows : 1;
+}
+
+void ctl_route_hop_gone(struct ctl *c, uint32_t hop, uint32_t tp, unsigned flow, bool reliable)
+{
+	struct ctl_resets *t = resets_of(c, tp);
+
+	if (t != NULL && t->n_live != 0)
+		t->n_live--;
+	if (reliable)
+		reset(c, hop, tp, flow, RAIL_GONE_HOP_DOWN);
 }
 
 // ---- what workers tell ----
@@ -189,7 +258,7 @@ bool ctl_route_note(struct ctl *c, const struct dp_note *n)
 		on_pause(c, n, n->kind == NOTE_ROUTE_PAUSE);
 		return true;
 	case NOTE_HOP_RESET:
-		ctl_reset(c, n->hop, n->tp, (uint8_t)n->value);
+		on_reset(c, n);
 		return true;
 	default:
 		return false;
@@ -236,6 +305,8 @@ void ctl_routes_close(struct ctl *c)
 		c->k.rules->idle = NULL;
 		c->k.rules->freed = NULL;
 	}
+	for (uint32_t i = 0; c->reset_tp != NULL && i < c->k.hops->hop_max; i++)
+		free(c->reset_tp[i].flow);
 	free(c->reset_hop);
 	free(c->reset_tp);
 }

@@ -99,6 +99,8 @@ bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *m
 int hop_table_ingress(const struct hop_table *t, uint32_t tp, uint32_t id, uint32_t *hop);
 // Worker that owns a live hop, -1: there is none. *reliable may be NULL.
 int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable);
+// Which flow of its transport a live hop is, and of how many; 0: there is no such hop.
+unsigned hop_table_flow(const struct hop_table *t, uint32_t hop, unsigned *n_flows);
 // Packets freed of the route of that rule; is_over: it is gone and has no route_owner, the route is
 // forgotten.
 uint32_t hop_table_route_freed(struct hop_table *t, uint32_t index, bool is_over);

@@ -36,6 +36,16 @@ int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable)
 	return rec->owner;
 }
 
+unsigned hop_table_flow(const struct hop_table *t, uint32_t hop, unsigned *n_flows)
+{
+	const struct hop_rec *rec = hop_rec_find(t, hop);
+
+	if (rec == NULL)
+		return 0;
+	*n_flows = atomic_load_explicit(&t->n_flows[dpmsg_handle_index(hop)], memory_order_relaxed);
+	return rec->add.flow;
+}
+
 uint32_t hop_table_route_freed(struct hop_table *t, uint32_t index, bool is_over)
 {
 	struct hop_route *info;

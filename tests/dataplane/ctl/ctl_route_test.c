@@ -3,6 +3,7 @@
 // answers, so what is sent waits; time is the test's.
 #include "tests/dataplane/ctl/ctl_fixture.h"
 
+#include "lib/wire/rail.h"
 #include "lib/wire/route_hdr.h"
 #include "tests/support/eal.h"
 
@@ -236,6 +237,101 @@ static void a_reset_closes_what_is_older(void **state)
 	assert_non_null(rule_lookup(&f.rules, ID(2)));
 }
 
+// ---- of several flows ----
+
+static void flow_add(uint32_t index, uint8_t flow, uint8_t n)
+{
+	struct cmd_hop_add m = fix_hop(index);
+
+	m.mode = HOP_MODE_RELIABLE;
+	m.tp = HOP | 1u << DPMSG_HANDLE_BITS;
+	m.flow = flow;
+	m.n_flows = n;
+	m.local_port = (uint16_t)(m.local_port + flow - 1);
+	assert_int_equal(fix_cmd(&f, &m, CMD_HOP_ADD, sizeof(m)), 0);
+	pass(2);
+}
+
+static void flow_reset(uint32_t index, uint8_t n)
+{
+	static uint32_t fresh;
+	struct cmd_hop_rekey m = {.hop = index | 1u << DPMSG_HANDLE_BITS,
+		.flags = HOP_RESET,
+		.instance_local = 7,
+		.n_flows = n,
+		.keys = fix_hop(index).keys};
+
+	m.keys.rx_index += ++fresh * 0x20;
+	m.keys.tx_index += fresh * 0x20;
+	assert_int_equal(fix_cmd(&f, &m, CMD_HOP_REKEY, sizeof(m)), 0);
+	pass(50);
+}
+
+enum { N_CONSUME = 16 };
+
+static void consume_add(uint32_t first)
+{
+	for (uint32_t k = 0; k < N_CONSUME; k++)
+		rule_add(ID(first + k), RULE_CONSUME, HOP | 1u << DPMSG_HANDLE_BITS, 0);
+}
+
+// Of those rules only the ones on flow `gone` of n are not there any more; 0: all are, -1: none.
+static void expect_gone(uint32_t first, int gone, unsigned n)
+{
+	for (uint32_t k = 0; k < N_CONSUME; k++) {
+		bool is = rule_lookup(&f.rules, ID(first + k)) != NULL;
+
+		assert_int_equal(is, gone >= 0 && (int)rail_flow_of(ID(first + k), n) != gone);
+	}
+}
+
+static void a_flow_that_is_reset_takes_what_came_by_it_and_no_more(void **state)
+{
+	flow_add(HOP, 1, 2);
+	flow_add(OTHER, 2, 2);
+	consume_add(0);
+	flow_reset(HOP, 2);
+	expect_gone(0, 1, 2);
+	consume_add(100);
+	flow_reset(OTHER, 2); // the same handshake, later
+	expect_gone(0, -1, 2);
+	expect_gone(100, 2, 2);
+	consume_add(200);
+	hop_del(OTHER);
+	expect_gone(200, 2, 2);
+	hop_del(HOP);
+	expect_gone(200, -1, 2);
+	// from now on by other flows
+	flow_add(HOP + 10, 1, 3);
+	flow_add(HOP + 11, 2, 3);
+	flow_add(HOP + 12, 3, 3);
+	consume_add(300);
+	hop_del(HOP + 11);
+	expect_gone(300, 2, 3);
+}
+
+static void another_number_of_flows_takes_all_that_is_older(void **state)
+{
+	flow_add(HOP, 1, 2);
+	flow_add(OTHER, 2, 2);
+	consume_add(0);
+	flow_add(HOP + 10, 3, 3);
+	expect_gone(0, 0, 2); // nothing was lost yet
+	flow_reset(OTHER, 3);
+	expect_gone(0, -1, 2);
+	consume_add(100);
+	flow_reset(HOP, 3);
+	expect_gone(100, 1, 3);
+	flow_reset(HOP, 1);
+	expect_gone(100, -1, 3);
+	consume_add(200);
+	hop_del(OTHER); // those beyond go
+	hop_del(HOP + 10);
+	expect_gone(200, 0, 1);
+	flow_reset(HOP, 1);
+	expect_gone(200, -1, 1);
+}
+
 static int route_pause(uint32_t id, uint8_t paused)
 {
 	struct cmd_route_pause m = {.id = id, .limit_s = 5, .paused = paused};
@@ -285,6 +381,8 @@ int main(void)
 		T(a_hop_that_is_removed_takes_its_routes_and_no_others),
 		T(in_datagram_mode_rules_outlive_their_hop),
 		T(a_reset_closes_what_is_older),
+		T(a_flow_that_is_reset_takes_what_came_by_it_and_no_more),
+		T(another_number_of_flows_takes_all_that_is_older),
 		T(a_reader_may_pause_what_comes_by_a_reliable_link),
 		T(a_pause_that_finds_no_room_is_in_the_dump),
 	};
