@@ -269,8 +269,11 @@ static void use_key(struct wctx *w, struct hop *h, unsigned k)
 	h->last_rx_ns = w->now_ns;
 	h->first_tx_ns = 0;
 	if (key->peer.port != 0) {
-		if (memcmp(h->peer.ip, key->peer.ip, sizeof(h->peer.ip)) != 0)
+		if (memcmp(h->peer.ip, key->peer.ip, sizeof(h->peer.ip)) != 0) {
+			if (h->rel != NULL)
+				hop_rel_moved(w, h);
 			hop_mtu_forget(h);
+		}
 		h->peer = key->peer;
 		h->trying = false;
 	}

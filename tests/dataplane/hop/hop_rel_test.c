@@ -397,6 +397,36 @@ static void a_new_instance_begins_anew_at_both_ends(void **state)
 	pair_fini(&p);
 }
 
+// The same instance at another address is on another path; at another port it is on the same.
+static void a_key_for_another_address_begins_the_rtt_anew(void **state)
+{
+	for (unsigned other = 0; other < 2; other++) {
+		struct cmd_hop_rekey c = {.hop = HOP_A};
+		struct pair p;
+		struct dpmsg_keys at_a, at_b;
+		struct rel_stats s;
+
+		pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+		add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+		for (unsigned i = 0; i < 20; i++)
+			send_packet(&p, &p.a, ROUTE_DATA, 1, 100);
+		finish(&p, &good_wire);
+		rel_stats(hop_of(&p.a)->rel->rel, &s);
+		assert_int_not_equal(s.srtt_ns, 0);
+		make_keys(&p, &p.a, &p.b, &at_a, &at_b);
+		c.keys = at_a;
+		memcpy(c.peer.ip, p.b.ip, sizeof(c.peer.ip));
+		c.peer.ip[15] = (uint8_t)(c.peer.ip[15] + other);
+		c.peer.port = PORT + 1;
+		assert_int_equal(hop_table_rekey(p.a.w.hops, &c, p.now_ns), 0);
+		run_commands(&p.a);
+		assert_memory_equal(hop_of(&p.a)->peer.ip, c.peer.ip, 16);
+		rel_stats(hop_of(&p.a)->rel->rel, &s);
+		assert_int_equal(s.srtt_ns == 0, other);
+		pair_fini(&p);
+	}
+}
+
 // It lost its state and was configured with less since.
 static void a_peer_that_comes_back_with_a_smaller_window_gets_it(void **state)
 {
@@ -651,6 +681,7 @@ int main(void)
 		cmocka_unit_test(a_static_rule_outlives_the_end_of_its_packets),
 		cmocka_unit_test(a_peer_that_does_not_answer_takes_the_link_down),
 		cmocka_unit_test(a_new_instance_begins_anew_at_both_ends),
+		cmocka_unit_test(a_key_for_another_address_begins_the_rtt_anew),
 		cmocka_unit_test(a_peer_that_comes_back_with_a_smaller_window_gets_it),
 		cmocka_unit_test(a_rekey_loses_and_resets_nothing),
 		cmocka_unit_test(frames_of_the_other_mode_close_the_link),
