@@ -239,6 +239,7 @@ static int send_keys(struct transport *t, const struct tp_keys_for *k, struct ke
 		t->n_cmds++;
 		t->n_keys++;
 	}
+	set->status = rc; // told with the answers to the others
 	return set->left != 0 ? 0 : rc;
 }
 

@@ -317,6 +317,26 @@ static void a_number_that_is_refused_at_first_aims_anew_later(void **state)
 	assert_int_equal(nodes[0].n_aims, told + 1);
 }
 
+static void a_link_without_one_of_its_flows_is_none(void **state)
+{
+	for (unsigned end = 0; end < 2; end++) {
+		struct transport *a, *b;
+
+		nodes[end].dp.fail_nth = 2;
+		a = add(0, 1, true, 3);
+		b = add(1, 0, false, 3);
+		w_run(10);
+		assert_int_equal(nodes[end].dp.fail_nth, 0);
+		assert_int_equal(nodes[end].n_in_dp, 0);
+		assert_false(transport_is_up(end == 0 ? a : b));
+		w_run(30000);
+		linked(0, a, 1, b, 3);
+		assert_int_equal(nodes[end].n_in_dp, 1);
+		w_teardown(state);
+		w_setup(state);
+	}
+}
+
 // Our own handshake of before may not tell what was lost: the other's decides about each flow.
 static void a_flow_that_missed_a_reset_gets_it_with_the_next_handshake(void **state)
 {
@@ -506,6 +526,7 @@ int main(void)
 		T(another_number_resets_all_and_aims_anew),
 		T(another_number_after_a_close_aims_anew),
 		T(a_number_that_is_refused_at_first_aims_anew_later),
+		T(a_link_without_one_of_its_flows_is_none),
 		T(a_flow_that_missed_a_reset_gets_it_with_the_next_handshake),
 		T(a_new_control_plane_takes_over_all_flows),
 		T(what_is_not_whole_or_too_much_is_not_taken_over),

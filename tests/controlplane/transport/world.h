@@ -49,6 +49,7 @@ struct dp_client {
 	struct region_hdr info;
 	bool attached;
 	bool full; // commands find no room
+	unsigned fail_nth; // of the next commands: there is no memory for it
 	int refuse; // status of the next HOP_ADD
 	struct w_hop hops[HOPS];
 	uint64_t cookie;
@@ -330,6 +331,8 @@ int dp_client_send_cookie(
 		return -ENOTCONN;
 	if (c->full)
 		return -EAGAIN;
+	if (c->fail_nth != 0 && --c->fail_nth == 0)
+		return -ENOMEM;
 	*cookie = ++c->cookie;
 	j = w_post(w_command);
 	j->to = c->node;
