@@ -20,10 +20,14 @@ static struct transport *adopted_new(struct transport_mgr *m, const struct evt_h
 	struct transport_conf conf = {.addr = e->peer,
 		.mode = e->mode,
 		.ciphers = (uint8_t)(1u << e->cipher | TRANSPORT_AUTO),
-		.congestion = e->congestion,
-		.path_mtu = e->path_mtu != 0 ? e->path_mtu : TRANSPORT_MTU_AUTO,
-		.flows = e->n_flows,
 		.origin = e->flags & HOP_ACCEPTED ? TRANSPORT_ACCEPTED : TRANSPORT_ADOPTED};
+
+	// What the node says holds for those that it accepts, as when it accepted them.
+	if (conf.origin != TRANSPORT_ACCEPTED) {
+		conf.congestion = e->congestion;
+		conf.path_mtu = e->path_mtu != 0 ? e->path_mtu : TRANSPORT_MTU_AUTO;
+		conf.flows = e->n_flows;
+	}
 
 	memcpy(conf.peer.b, e->peer_pk, sizeof(conf.peer.b));
 	snprintf(conf.name, sizeof(conf.name), "%s", e->name);

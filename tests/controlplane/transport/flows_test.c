@@ -511,6 +511,52 @@ static void an_accepted_peer_gets_no_more_flows_than_the_node_allows(void **stat
 	linked(0, a, 1, b, 1);
 }
 
+static void restart_that_accepts(unsigned i, uint8_t flows, uint8_t congestion, enum dp_sync why)
+{
+	w_flows = flows;
+	w_congestion = congestion;
+	w_mgr_stop(i);
+	w_mgr_start(i);
+	transport_mgr_policy(nodes[i].m, true, NULL);
+	w_attach(i, why);
+	w_run(10);
+}
+
+static struct transport *accepted(unsigned i)
+{
+	for (unsigned k = 0; k < HOPS; k++)
+		if (nodes[i].dp.hops[k].live)
+			return transport_mgr_find_hop(nodes[i].m, nodes[i].dp.hops[k].add.hop);
+	return NULL;
+}
+
+// What the link was like when it was taken over does not stick.
+static void an_accepted_peer_that_is_taken_over_gets_what_the_node_allows(void **state)
+{
+	struct transport *a;
+
+	(void)state;
+	restart_that_accepts(1, 4, HOP_CC_BBR, DP_SYNC_FRESH);
+	a = add(0, 1, true, 2);
+	w_run(10);
+	linked(0, a, 1, accepted(1), 2);
+	w_n_dgrams = 0;
+	restart_that_accepts(1, 4, HOP_CC_BBR, DP_SYNC_ADOPT);
+	linked(0, a, 1, accepted(1), 2);
+	assert_int_equal(w_n_dgrams, 0);
+	transport_mgr_del(nodes[0].m, "to-1");
+	a = add(0, 1, true, 8);
+	w_run(5000);
+	linked(0, a, 1, accepted(1), 4);
+	// It was configured anew meanwhile: what does not fit is closed, and the peer comes again.
+	restart_that_accepts(1, 4, HOP_CC_CUBIC, DP_SYNC_ADOPT);
+	assert_null(accepted(1));
+	w_note(&nodes[0].dp, EVT_HOP_CLOSED, flow_info(a, 1).hop, 0, 0);
+	w_run(5000);
+	linked(0, a, 1, accepted(1), 4);
+	assert_int_equal(info_of(accepted(1)).congestion, HOP_CC_CUBIC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -536,6 +582,7 @@ int main(void)
 		T(one_flow_that_moves_is_followed_alone),
 		T(ends_that_find_no_room_are_told_later),
 		T(an_accepted_peer_gets_no_more_flows_than_the_node_allows),
+		T(an_accepted_peer_that_is_taken_over_gets_what_the_node_allows),
 #undef T
 	};
 

@@ -78,6 +78,8 @@ static size_t w_last_init_len[N_NODES];
 static unsigned w_n_inits[N_NODES], w_n_responses[N_NODES], w_n_cookies[N_NODES];
 static unsigned w_n_dgrams;
 static unsigned w_hs_worker; // by which handshakes come
+static uint8_t w_flows; // of managers that start, as their configuration says; 0: nothing
+static uint8_t w_congestion; // ditto
 
 static uint64_t w_mono(void)
 {
@@ -482,6 +484,8 @@ static void w_mgr_start(unsigned i)
 	conf.retransmit_limit = 7;
 	conf.silence_s = 20;
 	conf.replay_window = 1024;
+	conf.flows = w_flows;
+	conf.congestion = w_congestion;
 
 	n->m = transport_mgr_new(&conf);
 	assert_non_null(n->m);
@@ -618,6 +622,8 @@ static int w_setup(void **state)
 	w_no_path = false;
 	w_mtu = 1500;
 	w_hs_worker = 0;
+	w_flows = 0;
+	w_congestion = HOP_CC_DEFAULT;
 	w_queues = 1;
 	memset(w_refs, 0, sizeof(w_refs));
 	w_n_dgrams = 0;
