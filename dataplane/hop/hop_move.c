@@ -36,8 +36,7 @@ static void on_sink_route(void *ctx, uint32_t route)
 	struct mover *mv = ctx;
 	struct hop_hold *from = hop_hold(mv->from), *to = hop_hold(mv->to);
 	const struct hop_route *info = &from->info[route];
-	bool ours = info->in_tp == mv->hop->tp &&
-		    (info->in_hop == 0 || info->in_hop == (uint16_t)mv->hop->handle);
+	bool ours = info->in_tp == mv->hop->tp && hop_flow_has(mv->hop->flow, info->id);
 
 	if (mv->failed || !ours)
 		return;
@@ -59,7 +58,6 @@ static int rel_hop_move(struct wctx *from, struct wctx *to, struct hop *h)
 {
 	struct hop_hold *hh = hop_hold(to);
 	struct hop_rel *hr = h->rel;
-	uint32_t n_paused = hr->n_paused; // of routes, which change the list
 	struct mover mv = {.from = from, .to = to, .hop = h, .account = hop_account(to, h->tp)};
 	struct mover back = {.from = to, .to = from, .hop = h, .account = hop_account(from, h->tp)};
 	const struct rel_mover by = {.account = mv.account, .route = on_route, .ctx = &mv};
@@ -78,7 +76,6 @@ static int rel_hop_move(struct wctx *from, struct wctx *to, struct hop *h)
 	wheel_cancel(&hop_hold(from)->wheel, &hr->timer);
 	hr->hold = hh->hold;
 	hr->account = mv.account;
-	hr->n_paused = n_paused;
 	return 0;
 }
 

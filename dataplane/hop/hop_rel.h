@@ -57,7 +57,7 @@ struct hop_route {
 	uint8_t flags;
 	uint8_t reason; // enum rail_gone_reason, of its end
 	uint16_t limit_s; // of its pause
-	uint16_t in_hop; // the sink's: low bits of the hop its packets came by, 0: not known
+	uint16_t pad;
 };
 static_assert(sizeof(struct hop_route) == HOP_INFO_LEN, "two routes in a cache line");
 static_assert(sizeof(struct rel_route) == HOP_ENTRY_LEN, "one route in a cache line");

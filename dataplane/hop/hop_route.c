@@ -391,7 +391,6 @@ bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct 
 	if (in->rel == NULL || !hop_route_ready(w, 0, index, 0))
 		return false;
 	pkt.account = hh->info[index].account;
-	hh->info[index].in_hop = (uint16_t)in->handle;
 	if (!rel_queue_push(hh->sink, index, &pkt, 0, w->now_ns))
 		return false;
 	hh->sink_busy = true;

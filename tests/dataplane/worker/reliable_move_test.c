@@ -106,6 +106,66 @@ static void a_close_reaches_the_end_though_hops_move(void **state)
 	chain_close(&c);
 }
 
+// Flow nr of 2 of the transport that hop `of` belongs to.
+static uint32_t add_sister(struct chain *c, unsigned of, unsigned nr)
+{
+	struct cmd_hop_add hop = {.hop = 2u << DPMSG_HANDLE_BITS | (HOPS + 1),
+		.tp = c->tp[of],
+		.owner = (uint8_t)(of % c->n.conf.workers),
+		.flow = (uint8_t)nr,
+		.n_flows = 2,
+		.mode = HOP_MODE_RELIABLE,
+		.window_log2 = 13,
+		.instance_local = 1,
+		.adj = 1u << DPMSG_HANDLE_BITS | 1,
+		.local_port = NODE_UDP + 1,
+		.payload_max = NODE_DGRAM_MAX,
+		.path_mtu = UINT16_MAX,
+		.peer.port = NODE_UDP + 1,
+		.keys = {.rx_index = 0xabcd0077, .tx_index = 0xabcd0078, .cipher = AEAD_NONE}};
+	uint16_t owner;
+
+	memcpy(hop.peer.ip, node_ip, 16);
+	assert_int_equal(hop_table_add(c->n.hops, &hop, clock_mono_ns(), &owner), 0);
+	assert_int_equal(owner, hop.owner);
+	for (unsigned i = 0; i < 100; i++)
+		turn(c);
+	return hop.hop;
+}
+
+// Worker that has the route which ends at C.
+static unsigned end_owner(struct chain *c)
+{
+	return c->n.rules.slots[EDGE_OUT % IDX].route_owner - 1u;
+}
+
+// Packets that wait for the control plane go with the flow of their id and stay when one of its
+// sisters goes, also while none came yet.
+static void a_route_goes_with_its_own_flow(void **state)
+{
+	for (unsigned nr = 1; nr <= 2; nr++) {
+		bool ours = rail_flow_of(EDGE_OUT, 2) == nr;
+		uint16_t from, owner;
+		struct chain c;
+		uint32_t sister;
+		int status, rc;
+
+		hops_move(&c, reliable, 3, 0);
+		c.moves = 0;
+		sister = add_sister(&c, HOPS - 1, nr);
+		assert_true(hop_route_ready(c.n.w[0], 0, EDGE_OUT % IDX, 0));
+		assert_int_equal(end_owner(&c), 0);
+		assert_int_equal(hop_table_move(c.n.hops, sister, 1), 0);
+		while ((rc = hop_table_moved(c.n.hops, &status, &from, &owner)) == -EINPROGRESS)
+			turn(&c);
+		assert_int_equal(rc, 0);
+		assert_int_equal(status, 0);
+		assert_int_equal(owner, 1);
+		assert_int_equal(end_owner(&c), ours ? 1 : 0);
+		chain_close(&c);
+	}
+}
+
 static void hops_move_between_threads(void **state)
 {
 	struct node_conf conf = {.workers = 4, .cipher = AEAD_NONE, .rel_bufs = 4096};
@@ -150,6 +210,7 @@ int main(void)
 		cmocka_unit_test(held_packets_go_with_their_hop),
 		cmocka_unit_test(datagrams_survive_the_move_of_their_hop),
 		cmocka_unit_test(a_close_reaches_the_end_though_hops_move),
+		cmocka_unit_test(a_route_goes_with_its_own_flow),
 		cmocka_unit_test(hops_move_between_threads),
 	};
 
