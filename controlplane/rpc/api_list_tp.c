@@ -63,6 +63,7 @@ static void flow_counters(const struct stats_hop *h, struct api_flow *f)
 	f->bad_tag = stat_get(&h->c[H_hop_bad_tag]);
 	f->rekeys = stat_get(&h->c[H_hop_rekeys]);
 	f->rtt_us = atomic_load_explicit(&h->rtt_us, memory_order_relaxed);
+	f->mtu = atomic_load_explicit(&h->path_mtu, memory_order_relaxed);
 	if (f->mode != HOP_MODE_RELIABLE)
 		return;
 	f->tx_lost = stat_get(&h->c[H_hop_tx_lost]);
@@ -135,7 +136,7 @@ static void tp_counters(const struct api *a, const struct transport *tp,
 	}
 }
 
-// Probes of all flows; the path is that of flow 1.
+// Probes of all flows; the path is the narrowest one that is known.
 static void tp_mtu(const struct api *a, const struct transport *tp, struct api_transport *t)
 {
 	static const uint8_t states[] = {[PMTU_FIXED] = API_MTU_FIXED,
@@ -147,7 +148,7 @@ static void tp_mtu(const struct api *a, const struct transport *tp, struct api_t
 
 	for (unsigned nr = 1; transport_flow_get(tp, nr, &i); nr++) {
 		const struct stats_hop *h = api_stats_hop(api_stats(a), i.hop);
-		uint32_t state;
+		uint32_t state, mtu;
 
 		if (h == NULL)
 			continue;
@@ -155,12 +156,12 @@ static void tp_mtu(const struct api *a, const struct transport *tp, struct api_t
 		t->mtu_acked += stat_get(&h->c[H_hop_mtu_acked]);
 		t->mtu_lost += stat_get(&h->c[H_hop_mtu_lost]);
 		t->black_holes += stat_get(&h->c[H_hop_black_holes]);
-		if (nr > 1)
-			continue;
 		state = atomic_load_explicit(&h->mtu_state, memory_order_relaxed);
-		t->mtu = atomic_load_explicit(&h->path_mtu, memory_order_relaxed);
-		if (t->mtu != 0 && state < ARRAY_LEN(states))
-			t->mtu_state = states[state];
+		mtu = atomic_load_explicit(&h->path_mtu, memory_order_relaxed);
+		if (mtu == 0 || least(t->mtu, mtu) == t->mtu)
+			continue;
+		t->mtu = mtu;
+		t->mtu_state = state < ARRAY_LEN(states) ? states[state] : 0;
 	}
 }
 

@@ -163,6 +163,7 @@ static const struct api_field flow_fields[] = {
 	F(local_port, UINT, "OUR PORT", D),
 	F(remote, ADDR, "ADDRESS", D),
 	F(owner, UINT, "WORKER", API_F_ONES),
+	F(mtu, UINT, "MTU", N),
 	FW(mode, modes, "MODE", W),
 	F(rtt_us, US, "RTT", N),
 	F(min_rtt_us, US, "MIN RTT", W | D),

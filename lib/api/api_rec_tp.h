@@ -92,6 +92,6 @@ struct api_flow {
 	uint64_t tx_lost, retransmitted, timeouts; // from here on reliable mode
 	uint64_t cwnd, in_flight, rate;
 	uint32_t unacked, held, paused;
-	uint32_t pad3;
+	uint32_t mtu; // of its path, 0: not known
 };
 static_assert(sizeof(struct api_flow) == 200, "api_flow");
