@@ -151,7 +151,7 @@ static void on_ping(void *ctx, struct api_req *r, const void *payload, size_t le
 struct move {
 	struct api_req *r; // NULL: the client went away
 	char name[API_NAME_LEN];
-	uint32_t worker;
+	uint32_t worker, flow;
 };
 
 static void on_moved(void *arg, int status)
@@ -164,6 +164,13 @@ static void on_moved(void *arg, int status)
 		api_req_end(m->r, NULL, 0);
 	else if (status == -EINVAL)
 		api_req_fail(m->r, status, "no worker %u: see `skyrail show workers`", m->worker);
+	else if (status == -ERANGE)
+		api_req_fail(m->r, status, "'%s' has no flow %u: see `skyrail show flows`", m->name,
+			m->flow);
+	else if (status == -ENOSPC && m->flow == 0)
+		api_req_fail(m->r, status,
+			"a worker has no room for what a flow of '%s' holds: that one stays",
+			m->name);
 	else if (status == -ENOSPC)
 		api_req_fail(m->r, status, "worker %u has no room for what '%s' holds: it stays",
 			m->worker, m->name);
@@ -171,7 +178,10 @@ static void on_moved(void *arg, int status)
 		api_req_fail(m->r, status,
 			"'%s' is not in the data plane: see `skyrail show transports`", m->name);
 	else
-		api_req_fail(m->r, status, "'%s' stays where it is, try again", m->name);
+		api_req_fail(m->r, status,
+			m->flow == 0 ? "not every flow of '%s' has moved, try again"
+				     : "'%s' stays where it is, try again",
+			m->name);
 	free(m);
 }
 
@@ -204,9 +214,10 @@ static void on_transport_move(void *ctx, struct api_req *r, const void *payload,
 	}
 	m->r = r;
 	m->worker = ask.worker;
+	m->flow = ask.flow;
 	memcpy(m->name, name, sizeof(m->name));
 	api_req_pend(r, NULL, move_cancel, m);
-	rc = transport_mgr_move(a->d.transports, t, ask.worker, on_moved, m);
+	rc = transport_mgr_move(a->d.transports, t, ask.flow, ask.worker, on_moved, m);
 	if (rc < 0)
 		on_moved(m, rc);
 }

@@ -170,10 +170,13 @@ typedef void (*transport_ping_fn)(void *arg, int status, uint32_t rtt_us);
 int transport_mgr_ping(
 	struct transport_mgr *m, struct transport *t, transport_ping_fn cb, void *arg);
 
-// Have another worker own it; cb once: 0, -ENOTCONN: it is not in the data plane, -EINVAL: no such
-// worker, -ENOSPC: that one has no room for what it holds, -EAGAIN. Routes go on meanwhile.
+// Have another worker own a flow, or with flow 0 all of them, one after the other: flow i goes to
+// worker (worker + i - 1) % n_workers. cb once: 0 or the first error: -ENOTCONN: it is not in the
+// data plane, -ENOSPC: that worker has no room for what it holds, -EAGAIN; a flow that stays does
+// not keep the others. Errors that are returned, no cb follows: the same, -ERANGE: there is no such
+// flow, -EINVAL: no such worker. Routes go on meanwhile.
 typedef void (*transport_move_fn)(void *arg, int status);
-int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned worker,
+int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned flow, unsigned worker,
 	transport_move_fn cb, void *arg);
 
 enum transport_change {

@@ -137,7 +137,7 @@ static_assert(sizeof(struct api_name_ask) == 32, "api_name_ask");
 struct api_transport_move {
 	char name[API_NAME_LEN];
 	uint32_t worker; // that is to own it
-	uint32_t pad;
+	uint32_t flow; // 1..; 0: all, each one by the worker after that of the one before
 };
 static_assert(sizeof(struct api_transport_move) == 40, "api_transport_move");
 

@@ -557,6 +557,126 @@ static void an_accepted_peer_that_is_taken_over_gets_what_the_node_allows(void *
 	assert_int_equal(info_of(accepted(1)).congestion, HOP_CC_CUBIC);
 }
 
+// ---- moves ----
+
+static int moved_status;
+static unsigned n_answers;
+
+static void on_moved(void *arg, int status)
+{
+	(void)arg;
+	moved_status = status;
+	n_answers++;
+}
+
+static int move(struct transport *t, unsigned flow, unsigned worker)
+{
+	return transport_mgr_move(nodes[0].m, t, flow, worker, on_moved, NULL);
+}
+
+// Four flows of node 0, which has three workers, that begin at worker 0.
+static struct transport *four(void)
+{
+	struct transport *a, *b;
+
+	nodes[0].dp.info.n_workers = 3;
+	w_queues = 3;
+	a = add(0, 1, true, 4);
+	b = add(1, 0, false, 4);
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(move(a, 0, 0), 0);
+	w_run(10);
+	assert_int_equal(moved_status, 0);
+	nodes[0].dp.n_moves = n_answers = 0;
+	return a;
+}
+
+// Where the data plane has them, and where we think that they are.
+static void owners(struct transport *t, const uint8_t want[4])
+{
+	for (unsigned nr = 1; nr <= 4; nr++) {
+		assert_int_equal(hop_of_flow(0, t, nr)->add.owner, want[nr - 1]);
+		assert_int_equal(flow_info(t, nr).owner, want[nr - 1]);
+	}
+}
+
+static void one_flow_or_all_move(void **state)
+{
+	static const struct {
+		unsigned flow, worker, n;
+		uint8_t owners[4];
+	} rows[] = {
+		{0, 1, 4, {1, 2, 0, 1}},
+		{3, 2, 1, {1, 2, 2, 1}},
+		{4, 0, 1, {1, 2, 2, 0}},
+		{1, 0, 1, {0, 2, 2, 0}},
+		{0, 2, 4, {2, 0, 1, 2}},
+		{0, 0, 4, {0, 1, 2, 0}},
+	};
+	struct transport *a = four();
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+		nodes[0].dp.n_moves = n_answers = 0;
+		moved_status = 1;
+		assert_int_equal(move(a, rows[k].flow, rows[k].worker), 0);
+		w_run(10);
+		assert_int_equal(n_answers, 1);
+		assert_int_equal(moved_status, 0);
+		assert_int_equal(nodes[0].dp.n_moves, rows[k].n);
+		owners(a, rows[k].owners);
+	}
+}
+
+static void a_flow_that_stays_is_told_and_keeps_no_other(void **state)
+{
+	struct transport *a = four();
+
+	(void)state;
+	nodes[0].dp.full_worker = 2 + 1;
+	assert_int_equal(move(a, 0, 1), 0);
+	w_run(10);
+	assert_int_equal(n_answers, 1);
+	assert_int_equal(moved_status, -ENOSPC);
+	assert_int_equal(nodes[0].dp.n_moves, 4);
+	owners(a, (const uint8_t[4]){1, 1, 0, 1});
+}
+
+static void moves_that_make_no_sense_are_refused(void **state)
+{
+	struct transport *a = four();
+
+	(void)state;
+	assert_int_equal(move(a, 0, 3), -EINVAL);
+	assert_int_equal(move(a, 5, 0), -ERANGE);
+	nodes[0].dp.full = true;
+	assert_int_equal(move(a, 0, 1), -EAGAIN);
+	w_room(0);
+	w_run(10);
+	assert_int_equal(n_answers, 0);
+	owners(a, (const uint8_t[4]){0, 1, 2, 0});
+}
+
+static void a_move_ends_with_its_transport_and_with_the_data_plane(void **state)
+{
+	struct transport *a = four();
+
+	(void)state;
+	assert_int_equal(move(a, 0, 1), 0);
+	transport_mgr_del(nodes[0].m, "to-1");
+	w_run(10);
+	assert_int_equal(n_answers, 1);
+	assert_int_not_equal(moved_status, 0);
+	w_teardown(state);
+	w_setup(state);
+	a = four();
+	assert_int_equal(move(a, 0, 1), 0);
+	w_cancel(0);
+	assert_int_equal(n_answers, 1);
+	assert_int_equal(moved_status, -ECONNRESET);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -583,6 +703,10 @@ int main(void)
 		T(ends_that_find_no_room_are_told_later),
 		T(an_accepted_peer_gets_no_more_flows_than_the_node_allows),
 		T(an_accepted_peer_that_is_taken_over_gets_what_the_node_allows),
+		T(one_flow_or_all_move),
+		T(a_flow_that_stays_is_told_and_keeps_no_other),
+		T(moves_that_make_no_sense_are_refused),
+		T(a_move_ends_with_its_transport_and_with_the_data_plane),
 #undef T
 	};
 

@@ -56,6 +56,9 @@ struct dp_client {
 	struct cmd_hop_del del; // the last one
 	struct cmd_cookies cookies; // as told last
 	unsigned n_cookies_told;
+	bool moving; // one hop at a time
+	unsigned n_moves;
+	unsigned full_worker; // + 1: moves to it are refused
 };
 
 struct w_node {
@@ -285,8 +288,21 @@ static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
 
 static void w_command(struct w_job *j)
 {
+	if (j->kind == CMD_HOP_MOVE)
+		nodes[j->to].dp.moving = false;
 	if (j->done != NULL)
 		j->done(j->arg, j->status, j->aux);
+}
+
+static int w_cmd_move(struct dp_client *c, struct w_hop *h, unsigned worker)
+{
+	if (c->moving)
+		return -EAGAIN;
+	c->n_moves++;
+	if (worker + 1 == c->full_worker)
+		return -ENOSPC;
+	h->add.owner = (uint8_t)worker;
+	return 0;
 }
 
 static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
@@ -319,6 +335,8 @@ static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
 		h->n_paths++;
 		h->n_roamed += ((const struct cmd_hop_path *)cmd)->roamed;
 	}
+	if (hdr->type == CMD_HOP_MOVE)
+		return w_cmd_move(c, h, ((const struct cmd_hop_move *)cmd)->worker);
 	if (hdr->type == CMD_HOP_PING)
 		w_note(c, EVT_HOP_RTT, del->hop, 123, cookie);
 	return 0;
@@ -342,6 +360,11 @@ int dp_client_send_cookie(
 	j->arg = arg;
 	j->status = w_apply(c, cmd, *cookie);
 	j->aux = 0;
+	if (((const struct dpmsg_hdr *)cmd)->type == CMD_HOP_MOVE && j->status != -EAGAIN) {
+		j->kind = CMD_HOP_MOVE;
+		j->aux = ((const struct cmd_hop_move *)cmd)->worker;
+		c->moving = true;
+	}
 	return 0;
 }
 
@@ -502,7 +525,7 @@ static void w_dump(struct w_job *j);
 // As dp_client_stop(): what is under way is answered now.
 static void w_cancel(unsigned i)
 {
-	nodes[i].dp.attached = false;
+	nodes[i].dp.attached = nodes[i].dp.moving = false;
 	for (struct w_job *j = w_jobs; j != NULL; j = j->next) {
 		if ((j->fn != w_command && j->fn != w_dump) || j->to != i)
 			continue;
