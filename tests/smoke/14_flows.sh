@@ -67,6 +67,23 @@ same "sum of the flows" "$(sk B -j show flows | jq '[.[] | select(.name == "a") 
 expect "flows on both workers" test \
 	"$(sk B -j show flows | jq '[.[] | select(.name == "a") | .owner] | unique | length')" = 2
 no_strays
+same "least MTU of the flows" "$(sk B -j show flows | jq '[.[] | select(.name == "a") | .mtu] | min')" "$(tp B a mtu)"
+
+# one flow goes to another worker, then all do
+owners() { sk B -j show flows | jq -c '[.[] | select(.name == "a") | .owner]'; }
+sk B transport move a worker=1
+same "owners" "$(owners)" "[1,0,1,0]"
+sk B transport move a flow=2 worker=1
+same "owners" "$(owners)" "[1,1,1,0]"
+expect "ping" pings
+! sk B transport move a flow=5 worker=0 2>"$T/refused" || fail "flow 5 of 4 moved"
+expect "said why" grep -q "'a' has no flow 5" "$T/refused"
+sk B worker rebalance over=200ms >"$T/idle"
+expect "no traffic" grep -q "no traffic: nothing to move" "$T/idle"
+sk B transport move a worker=0
+same "owners" "$(owners)" "[0,1,0,1]"
+expect "ping" pings
+no_strays
 
 node_kill B.cp KILL || true
 expect "ping without B's control plane" pings

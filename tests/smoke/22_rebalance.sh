@@ -20,7 +20,7 @@ expect "ping" chain_ping
 in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &
 server=$!
 wait_for 5 "iperf3" in_ns C bash -c 'ss -ltn | grep -q :5201'
-in_ns A iperf3 -c 10.9.0.2 -u -b 4M -l 1000 -t 6 -J >"$T/iperf.json" &
+in_ns A iperf3 -c 10.9.0.2 -u -b 4M -l 1000 -t 12 -J >"$T/iperf.json" &
 client=$!
 sleep 1
 moves=0

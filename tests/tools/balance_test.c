@@ -72,10 +72,21 @@ static void too_many_workers_are_left_alone(void **state)
 	assert_int_equal(balance_next(item, 2, 65, &mv), 0);
 }
 
+static void little_traffic_is_none(void **state)
+{
+	assert_true(balance_is_idle(0, 1000));
+	assert_true(balance_is_idle(99, 1000));
+	assert_false(balance_is_idle(100, 1000));
+	assert_true(balance_is_idle(49, 500));
+	assert_false(balance_is_idle(50, 500));
+	assert_false(balance_is_idle(1e9, 4000000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(loads_become_even),
+		cmocka_unit_test(little_traffic_is_none),
 		cmocka_unit_test(too_many_workers_are_left_alone),
 	};
 

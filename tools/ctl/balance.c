@@ -3,7 +3,7 @@
 
 #include "tools/ctl/balance.h"
 
-enum { WORKERS_MAX = 64 };
+enum { WORKERS_MAX = 64, IDLE_PPS = 100 };
 #define WORTH 0.05 // of the busier one's load: less is noise, and a move stops all workers
 
 static double load_of(const struct balance_item *items, size_t n, unsigned worker)
@@ -19,6 +19,11 @@ static double load_of(const struct balance_item *items, size_t n, unsigned worke
 static double more(double a, double b)
 {
 	return a > b ? a : b;
+}
+
+bool balance_is_idle(double packets, uint32_t ms)
+{
+	return packets * 1000 < (double)IDLE_PPS * ms;
 }
 
 int balance_next(struct balance_item *items, size_t n, unsigned n_workers, struct balance_move *out)

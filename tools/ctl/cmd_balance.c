@@ -12,12 +12,14 @@
 enum { ITEMS_MAX = 65536, WORKERS_MAX = 64, PACKET_BYTES = 512 };
 
 struct sample {
-	char name[API_NAME_LEN];
+	char name[API_NAME_LEN]; // of the transport
+	uint8_t flow;
+	bool sisters; // it has several
 	uint32_t worker;
 	double weight; // packets, and what their bytes cost in packets
 };
 
-// What transports and workers have done so far.
+// What flows and workers have done so far.
 struct look {
 	struct sample *s;
 	size_t n, cap;
@@ -25,9 +27,9 @@ struct look {
 	unsigned n_workers;
 };
 
-static int ask_move(struct cli *c, const char *name, uint32_t worker)
+static int ask_move(struct cli *c, const char *name, uint32_t flow, uint32_t worker)
 {
-	struct api_transport_move m = {.worker = worker};
+	struct api_transport_move m = {.worker = worker, .flow = flow};
 
 	memcpy(m.name, name, strnlen(name, sizeof(m.name) - 1));
 	return cli_call(c, API_TRANSPORT_MOVE, &m, sizeof(m), NULL, NULL) < 0 ? cli_failed(c)
@@ -36,8 +38,9 @@ static int ask_move(struct cli *c, const char *name, uint32_t worker)
 
 int cmd_transport_move(struct cli *c)
 {
-	uint16_t worker = 0;
-	struct arg args[] = {{"worker", ARG_U16, &worker, 0, NULL, true, false}};
+	uint16_t worker = 0, flow = 0;
+	struct arg args[] = {{"worker", ARG_U16, &worker, 0, NULL, true, false},
+		{"flow", ARG_U16, &flow, 0, NULL, false, false}};
 	const char *name;
 	int rc = cli_args(c, &name, 1, args, ARRAY_LEN(args));
 
@@ -45,14 +48,16 @@ int cmd_transport_move(struct cli *c)
 		return rc;
 	if (api_name_check(name, API_NAME_LEN) < 0)
 		return cli_error(CLI_USAGE, "'%s' is no name of a transport", name);
-	return ask_move(c, name, worker);
+	if (flow == 0 && args[1].seen)
+		return cli_error(CLI_USAGE, "flows count from 1");
+	return ask_move(c, name, flow, worker);
 }
 
-static int on_transport(void *ctx, int more, const void *rec, size_t len)
+static int on_flow(void *ctx, int more, const void *rec, size_t len)
 {
-	const struct api_transport *t = rec;
+	const struct api_flow *t = rec;
 	struct look *l = ctx;
-	struct sample *grown;
+	struct sample *grown, *s;
 
 	if (!more)
 		return 0;
@@ -67,10 +72,15 @@ static int on_transport(void *ctx, int more, const void *rec, size_t len)
 			return -ENOMEM;
 		l->s = grown;
 	}
-	l->s[l->n] = (struct sample){.worker = t->owner,
+	s = &l->s[l->n++];
+	*s = (struct sample){.flow = t->flow,
+		.worker = t->owner,
 		.weight = (double)(t->rx_packets + t->tx_packets) +
 			  (double)(t->rx_bytes + t->tx_bytes) / PACKET_BYTES};
-	memcpy(l->s[l->n++].name, t->name, sizeof(t->name));
+	memcpy(s->name, t->name, sizeof(t->name));
+	s->name[sizeof(s->name) - 1] = 0;
+	if (s > l->s && strcmp(s[-1].name, s->name) == 0) // they are listed together
+		s->sisters = s[-1].sisters = true;
 	return 0;
 }
 
@@ -98,33 +108,39 @@ static int look(struct cli *c, struct look *l)
 {
 	const struct api_counters_ask ask = {.scopes = API_SCOPE_WORKER};
 
-	if (cli_call(c, API_TRANSPORTS, NULL, 0, on_transport, l) < 0 ||
+	if (cli_call(c, API_FLOWS, NULL, 0, on_flow, l) < 0 ||
 		cli_call(c, API_COUNTERS, &ask, sizeof(ask), on_counter, l) < 0)
 		return cli_failed(c);
 	return CLI_OK;
 }
 
-static const struct sample *find(const struct look *l, const char *name, size_t hint)
+static bool is_same(const struct sample *a, const struct sample *b)
 {
-	if (hint < l->n && strcmp(l->s[hint].name, name) == 0)
+	return a->flow == b->flow && strcmp(a->name, b->name) == 0;
+}
+
+static const struct sample *find(const struct look *l, const struct sample *s, size_t hint)
+{
+	if (hint < l->n && is_same(&l->s[hint], s))
 		return &l->s[hint];
 	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->s[i].name, name) == 0)
+		if (is_same(&l->s[i], s))
 			return &l->s[i];
 	return NULL;
 }
 
-// A worker's busy cycles are its transports', by what they carried. Those that carried nothing
-// count a little: they are spread, too.
-static void loads(const struct look *a, const struct look *b, struct balance_item *items)
+// A worker's busy cycles are its flows', by what they carried. Those that carried nothing
+// count a little: they are spread, too. Returns what all carried.
+static double loads(const struct look *a, const struct look *b, struct balance_item *items)
 {
-	double weight[WORKERS_MAX] = {0}, all = 0;
+	double weight[WORKERS_MAX] = {0}, all = 0, carried = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
-		const struct sample *before = find(a, b->s[i].name, i);
+		const struct sample *before = find(a, &b->s[i], i);
 		double w = b->s[i].weight - (before != NULL ? before->weight : 0);
 
 		items[i].worker = b->s[i].worker;
+		carried += w > 0 ? w : 0;
 		items[i].load = (w > 0 ? w : 0) + 1e-3;
 		weight[items[i].worker] += items[i].load;
 	}
@@ -136,6 +152,7 @@ static void loads(const struct look *a, const struct look *b, struct balance_ite
 		if (weight[w] > 1)
 			items[i].load *= (double)(b->busy[w] - a->busy[w]) / weight[w];
 	}
+	return carried;
 }
 
 static double share(const struct balance_item *items, size_t n, unsigned worker)
@@ -154,10 +171,24 @@ static void print_shares(const struct cli *c, const char *when, const struct bal
 {
 	if (c->json)
 		return;
-	printf("%s:", when);
+	printf("shares of the load of transports, %s:", when);
 	for (unsigned w = 0; w < n_workers; w++)
 		printf("  worker %u %.0f %%", w, share(items, n, w));
 	printf("\n");
+}
+
+static void print_move(const struct sample *s, const struct balance_move *mv)
+{
+	printf("%s", s->name);
+	if (s->sisters)
+		printf(" flow %u", s->flow);
+	printf(": worker %u -> %u\n", mv->from, mv->to);
+}
+
+static int nothing_to_move(const struct cli *c)
+{
+	printf("%s\n", c->json ? "{\"moved\":0}" : "no traffic: nothing to move");
+	return CLI_OK;
 }
 
 static int carry_out(struct cli *c, const struct look *now, struct balance_item *items)
@@ -166,18 +197,20 @@ static int carry_out(struct cli *c, const struct look *now, struct balance_item 
 	unsigned n = 0;
 	int rc = CLI_OK;
 
-	print_shares(c, "load before", items, now->n, now->n_workers);
+	print_shares(c, "before", items, now->n, now->n_workers);
 	while (rc == CLI_OK && n < now->n && balance_next(items, now->n, now->n_workers, &mv)) {
-		rc = ask_move(c, now->s[mv.item].name, mv.to);
+		const struct sample *s = &now->s[mv.item];
+
+		rc = ask_move(c, s->name, s->flow, mv.to);
 		if (rc != CLI_OK) {
 			items[mv.item].worker = mv.from;
 			break;
 		}
 		n++;
 		if (!c->json)
-			printf("%s: worker %u -> %u\n", now->s[mv.item].name, mv.from, mv.to);
+			print_move(s, &mv);
 	}
-	print_shares(c, "load after, if it stays as it was", items, now->n, now->n_workers);
+	print_shares(c, "after, if it stays as it was", items, now->n, now->n_workers);
 	if (c->json)
 		printf("{\"moved\":%u}\n", n);
 	else if (n == 0 && rc == CLI_OK)
@@ -205,8 +238,8 @@ int cmd_rebalance(struct cli *c)
 		rc = items == NULL ? cli_error(CLI_FAIL, "out of memory") : CLI_OK;
 	}
 	if (rc == CLI_OK) {
-		loads(&before, &now, items);
-		rc = carry_out(c, &now, items);
+		rc = balance_is_idle(loads(&before, &now, items), ms) ? nothing_to_move(c)
+								      : carry_out(c, &now, items);
 	}
 	free(items);
 	free(before.s);
