@@ -107,3 +107,27 @@ int dp_caps_keep(uint64_t keep)
 		sigaction(sig, &before, NULL);
 	return n > 0 ? -ETIMEDOUT : n;
 }
+
+const char *dp_caps_names(uint64_t caps, char text[DP_CAPS_TEXT_MAX])
+{
+	static const char *const names[64] = {[CAP_NET_ADMIN] = "cap_net_admin",
+		[CAP_NET_RAW] = "cap_net_raw",
+		[CAP_IPC_LOCK] = "cap_ipc_lock",
+		[CAP_SYS_ADMIN] = "cap_sys_admin",
+		[39] = "cap_bpf"}; // older headers lack it
+	size_t at = 0;
+
+	snprintf(text, DP_CAPS_TEXT_MAX, "none");
+	for (unsigned cap = 0; cap < 64; cap++) {
+		char number[8];
+
+		if (!(caps >> cap & 1))
+			continue;
+		snprintf(number, sizeof(number), "cap_%u", cap);
+		at += (size_t)snprintf(text + at, DP_CAPS_TEXT_MAX - at, "%s%s", at > 0 ? "," : "",
+			names[cap] != NULL ? names[cap] : number);
+		if (at >= DP_CAPS_TEXT_MAX)
+			break;
+	}
+	return text;
+}

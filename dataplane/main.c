@@ -526,12 +526,13 @@ static uint64_t memory_caps(void)
 static int caps_drop(struct app *app)
 {
 	uint64_t keep = port_set_caps(app->ports) | memory_caps();
+	char names[DP_CAPS_TEXT_MAX];
 	int rc = dp_caps_keep(keep);
 
 	if (rc < 0)
 		log_err("a thread keeps its capabilities: %s", strerror(-rc));
 	else
-		log_info("capabilities kept=0x%llx", (unsigned long long)keep);
+		log_info("capabilities kept=%s", dp_caps_names(keep, names));
 	return rc;
 }
 

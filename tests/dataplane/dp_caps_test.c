@@ -58,6 +58,18 @@ static uint64_t all_caps(const char *set)
 	return sum;
 }
 
+static void kept_ones_are_named(void **state)
+{
+	char text[DP_CAPS_TEXT_MAX];
+
+	assert_string_equal(dp_caps_names(0, text), "none");
+	assert_string_equal(dp_caps_names(1u << 13, text), "cap_net_raw");
+	assert_string_equal(dp_caps_names(1ull << 39 | 1u << 12 | 1u << 30, text),
+		"cap_net_admin,cap_30,cap_bpf");
+	dp_caps_names(UINT64_MAX, text);
+	assert_true(memchr(text, '\0', sizeof(text)) != NULL);
+}
+
 static void all_threads_keep_what_is_asked_for_and_no_more(void **state)
 {
 	uint64_t had = all_caps("CapPrm"), keep = had & 1u << 12;
@@ -88,6 +100,7 @@ static void all_threads_keep_what_is_asked_for_and_no_more(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kept_ones_are_named),
 		cmocka_unit_test(all_threads_keep_what_is_asked_for_and_no_more),
 	};
 
