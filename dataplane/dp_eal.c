@@ -7,11 +7,14 @@
 #include "dataplane/rule/rule_table.h"
 #include "lib/base/err.h"
 
+#include <rte_eal.h>
+
 #include <dirent.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	BASE_MB = 48, // rings, registries, alignment losses
@@ -101,6 +104,19 @@ void dp_eal_env_read(struct dp_eal_env *env)
 	if (env->n_cpus == 0)
 		env->cpus[env->n_cpus++] = 0;
 	env->huge_free_len = huge_free();
+}
+
+static void runtime_dir_remove(void)
+{
+	const char *dir = rte_eal_get_runtime_dir();
+
+	if (dir != NULL && dir[0] == '/')
+		rmdir(dir); // only an empty one
+}
+
+void dp_eal_tidy_at_exit(void)
+{
+	atexit(runtime_dir_remove);
 }
 
 // ---- the list ----
@@ -262,6 +278,9 @@ int dp_eal_build(struct dp_eal_args *a, const struct dp_conf *c, int n_user, cha
 		rc = add(a, "--file-prefix=skyrail-%s", c->v->name);
 	if (rc == 0 && !says(&u, level))
 		rc = add(a, "--log-level=4"); // errors
+	// it calls an error what a kernel lacks and it does without; that it fails we say ourselves
+	if (rc == 0 && !says(&u, level))
+		rc = add(a, "--log-level=pmd.net.tap:2");
 	for (int i = 0; i < u.n_words && rc == 0; i++)
 		rc = add(a, "%s", u.words[i]);
 	for (int i = 0; i < u.n && rc == 0; i++)

@@ -33,6 +33,9 @@ struct dp_eal_args {
 void dp_eal_env_read(struct dp_eal_env *env);
 // Bytes that a configuration will take from EAL's heap, generously.
 uint64_t dp_eal_need(const struct dp_conf *c, bool small_pages);
+// Has the end of the process remove the runtime directory that EAL makes and leaves, if nothing is
+// in it. Before rte_eal_init(): what EAL itself removes at exit is gone by then.
+void dp_eal_tidy_at_exit(void);
 // 0, or -errno with one line in err.
 int dp_eal_build(struct dp_eal_args *a, const struct dp_conf *c, int n_user, char *const *user,
 	const struct dp_eal_env *env, char err[CONF_ERR_MAX]);

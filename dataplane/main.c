@@ -291,6 +291,7 @@ static int eal_open(struct app *app, const struct args *a)
 			(unsigned long long)eal.huge_mb);
 	for (int i = 1; i < eal.argc; i++)
 		log_debug("eal: %s", eal.argv[i]);
+	dp_eal_tidy_at_exit();
 	if (eal_init_quiet(&eal) < 0) {
 		// EAL's own line on stderr says more; these are what it usually means
 		log_err("EAL does not start: %s",

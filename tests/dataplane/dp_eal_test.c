@@ -44,6 +44,7 @@ static void hugepages_are_used_if_enough_are_free(void **state)
 	assert_true(has(&a, "--lcores=0@0,1@1"));
 	assert_true(has(&a, "--no-pci"));
 	assert_true(has(&a, "--file-prefix=skyrail-skyrail"));
+	assert_true(has(&a, "--log-level=pmd.net.tap:2"));
 	assert_false(a.no_huge);
 	assert_null(a.argv[a.argc]);
 	env.huge_free_len = 99 << 20;

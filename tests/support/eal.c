@@ -10,6 +10,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static void runtime_dir_remove(void)
+{
+	rmdir(rte_eal_get_runtime_dir());
+}
+
 void test_eal_init(const char *lcores, const char *const *vdevs)
 {
 	static char lcores_arg[128];
@@ -34,6 +39,7 @@ void test_eal_init(const char *lcores, const char *const *vdevs)
 		argv[argc++] = "--vdev";
 		argv[argc++] = *vdevs;
 	}
+	atexit(runtime_dir_remove); // EAL leaves it, empty
 	// EAL wants char **, but keeps the strings as they are
 	if (rte_eal_init(argc, (char **)(uintptr_t)argv) < 0) {
 		fprintf(stderr, "EAL does not start: %s\n", rte_strerror(rte_errno));

@@ -39,6 +39,7 @@ int eal_open(const struct eal_ask *ask, bool *huge, char err[EAL_ERR_MAX])
 	}
 	if (huge != NULL)
 		*huge = !eal.no_huge;
+	dp_eal_tidy_at_exit();
 	if (rte_eal_init(eal.argc, eal.argv) < 0) {
 		snprintf(err, EAL_ERR_MAX, "EAL does not start: %s", rte_strerror(rte_errno));
 		return -EIO;
