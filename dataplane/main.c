@@ -188,7 +188,8 @@ static int conf_open(struct app *app, const struct args *a)
 	if (conf_is_missing(app->conf.file) && !a->check)
 		log_notice("%s: not there, defaults are used", path);
 	if (app->conf.n_ports == 0)
-		log_warn("no [port NAME] in %s: nothing comes in or goes out", path);
+		log_warn("no [port NAME] in %s and no -p NAME=DEVICE: nothing comes in or goes out",
+			path);
 	return 0;
 }
 
@@ -341,8 +342,6 @@ static int ports_open(struct app *app)
 		log_err("%s", err);
 		return rc;
 	}
-	if (app->conf.n_ports == 0)
-		log_warn("no port configured: see [port NAME] or -p NAME=DEVICE");
 	for (unsigned i = 0; i < port_set_n(app->ports); i++) {
 		struct evt_port e;
 
