@@ -525,12 +525,12 @@ static void pending_use(struct tp_flow *f)
 }
 
 // What is wrong with a flow, for people.
-static const char *flow_why(const struct tp_flow *f, const char *what, char why[DPMSG_TEXT_LEN])
+static const char *flow_why(const struct tp_flow *f, const char *what, char why[TRANSPORT_WHY_MAX])
 {
 	bool newer = f->pending != 0 || f->peer.port == 0;
 	unsigned port = newer ? f->pending_peer.port : f->peer.port;
 
-	snprintf(why, DPMSG_TEXT_LEN, "flow %u: %s; does UDP port %u get through?", f->nr, what,
+	snprintf(why, TRANSPORT_WHY_MAX, "flow %u: %s; does UDP port %u get through?", f->nr, what,
 		port);
 	return why;
 }
@@ -538,7 +538,7 @@ static const char *flow_why(const struct tp_flow *f, const char *what, char why[
 // Every flow has to be there: routes are spread over all of them.
 void tp_dp_up(struct transport *t)
 {
-	char why[DPMSG_TEXT_LEN];
+	char why[TRANSPORT_WHY_MAX];
 
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct tp_flow *f = t->flow[i];
@@ -578,7 +578,7 @@ static bool all_dead(const struct transport *t)
 void tp_dp_dead(struct tp_flow *f, const char *what)
 {
 	struct transport *t = f->t;
-	char why[DPMSG_TEXT_LEN];
+	char why[TRANSPORT_WHY_MAX];
 
 	f->dead = true;
 	if (all_dead(t))
@@ -620,7 +620,7 @@ static void link_closed(struct transport *t)
 static void on_closed(struct tp_flow *f, const struct evt_hop_note *e)
 {
 	struct transport *t = f->t;
-	char why[DPMSG_TEXT_LEN + 64], flow[32] = "";
+	char why[TRANSPORT_WHY_MAX], flow[32] = "";
 
 	if (t->n > 1)
 		snprintf(flow, sizeof(flow), "flow %u, port %u: ", f->nr, f->peer.port);

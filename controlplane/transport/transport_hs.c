@@ -307,7 +307,7 @@ static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 {
 	(void)rx_index;
 	if (status != 0) {
-		char why[DPMSG_TEXT_LEN];
+		char why[TRANSPORT_WHY_MAX];
 
 		snprintf(why, sizeof(why), "the data plane refused the hop: %s", strerror(-status));
 		tp_state_set(t, TRANSPORT_DOWN, why);
@@ -393,7 +393,7 @@ static void on_response(
 	struct rail_hs_keys keys;
 	struct transport *t;
 	struct rail_hs msg;
-	char why[DPMSG_TEXT_LEN + 64];
+	char why[TRANSPORT_WHY_MAX];
 	int rc;
 
 	if (rail_hs_decode(p, len, false, &msg) != 0)

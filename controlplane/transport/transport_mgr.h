@@ -36,6 +36,8 @@ enum {
 // No path carries so little: search for what it does.
 enum { TRANSPORT_MTU_AUTO = 1 };
 
+enum { TRANSPORT_WHY_MAX = 128 }; // a line about what is wrong, with the final NUL
+
 enum transport_origin {
 	TRANSPORT_CONFIGURED, // [transport NAME]; goes with the configuration
 	TRANSPORT_ADDED, // by API
@@ -108,7 +110,7 @@ struct transport_info {
 	uint32_t handshake_ms; // since the last handshake
 	uint32_t rtt_us; // 0: not measured
 	uint32_t n_handshakes, n_rekeys, n_failures;
-	char why[DPMSG_TEXT_LEN]; // last reason why it is not up, "" if none
+	char why[TRANSPORT_WHY_MAX]; // last reason why it is not up, "" if none
 };
 
 // Since the start; what they mean is in counters.def.

@@ -82,7 +82,7 @@ struct transport {
 	uint8_t n; // flows of the link; of the one that we would like while there is none
 	enum transport_state state;
 	uint64_t state_ns;
-	char why[DPMSG_TEXT_LEN];
+	char why[TRANSPORT_WHY_MAX];
 
 	// the link as it is in effect
 	bool in_dp, adding, removed, seen;

@@ -62,13 +62,13 @@ struct api_transport {
 	uint32_t unacked; // packets
 	uint32_t held; // buffers of packets that came by it and are kept here
 	uint32_t paused; // routes that leave by it and whose ingress waits
-	char note[64]; // why it is not up
+	char note[128]; // why it is not up
 	uint64_t mtu_probes, mtu_acked, mtu_lost; // padded ones, for the path MTU
 	uint64_t black_holes; // times that the path MTU fell and nobody said so
 	uint8_t mtu_state; // enum api_mtu_state
 	uint8_t pad3[7];
 };
-static_assert(sizeof(struct api_transport) == 400, "api_transport");
+static_assert(sizeof(struct api_transport) == 464, "api_transport");
 
 enum api_flow_state { API_FLOW_DOWN, API_FLOW_UP, API_FLOW_SILENT };
 
