@@ -649,6 +649,41 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 	a->n_gone++;
 }
 
+enum { LOAD_MS = 1000 };
+
+static uint32_t load_ppm(uint64_t cycles, uint64_t tsc_hz, uint64_t ns)
+{
+	double ppm;
+
+	if (tsc_hz == 0 || ns == 0)
+		return 0;
+	ppm = (double)cycles * 1e15 / ((double)tsc_hz * (double)ns);
+	return ppm < 1e6 ? (uint32_t)ppm : 1000000;
+}
+
+// A data plane that has come in place of another counts from 0 again.
+static void on_load(void *arg)
+{
+	struct api *a = arg;
+	const struct stats_view *s = api_stats(a);
+	uint64_t now = clock_mono_ns(), epoch = dp_client_epoch(a->d.dp);
+	bool same = epoch != 0 && epoch == a->load_epoch;
+
+	for (unsigned i = 0; i < ARRAY_LEN(a->load); i++) {
+		const struct stats_worker *w = s != NULL ? stats_view_worker(s, i) : NULL;
+		uint64_t was = a->load[i].cycles, is = 0;
+
+		if (w != NULL)
+			is = stat_get(&w->c[W_cycles_busy]);
+		a->load[i].busy_ppm = same && w != NULL && is > was
+					      ? load_ppm(is - was, s->tsc_hz, now - a->load_ns)
+					      : 0;
+		a->load[i].cycles = is;
+	}
+	a->load_ns = now;
+	a->load_epoch = s != NULL ? epoch : 0;
+}
+
 struct api *api_new(const struct api_deps *deps)
 {
 	struct api *a = calloc(1, sizeof(*a));
@@ -657,6 +692,12 @@ struct api *api_new(const struct api_deps *deps)
 		return NULL;
 	a->d = *deps;
 	a->start_ns = clock_mono_ns();
+	a->load_timer = loop_timer_new(deps->loop, on_load, a);
+	if (a->load_timer == NULL) {
+		free(a);
+		return errno_null(ENOMEM);
+	}
+	loop_timer_start(a->load_timer, 0, LOAD_MS);
 	a->handler = (struct dp_handler){.on_sync_begin = on_sync_begin,
 		.on_port = on_port,
 		.on_worker = on_worker,
@@ -672,5 +713,6 @@ void api_free(struct api *a)
 	if (a == NULL)
 		return;
 	dp_client_unregister(a->d.dp, &a->handler);
+	loop_timer_free(a->load_timer);
 	free(a);
 }

@@ -106,10 +106,21 @@ static void port_record(const struct evt_port *e, const struct stats_port *s, st
 	p->rx_nombuf = stat_get(&s->c[P_port_rx_nombuf]);
 }
 
+// False: it is not there, and the request has been answered.
+static bool dp_there(const struct api *a, struct api_req *r)
+{
+	if (dp_client_info(a->d.dp) != NULL)
+		return true;
+	api_req_fail(r, -ENOTCONN, "the data plane is not running: start skyrail-dataplane");
+	return false;
+}
+
 void api_list_ports(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
 
+	if (!dp_there(a, r))
+		return;
 	for (unsigned i = 0; i < a->n_ports; i++) {
 		struct api_port p = {0};
 
@@ -131,11 +142,10 @@ static uint64_t sum_drops(const struct stats_worker *w)
 	return sum;
 }
 
-static void worker_record(
-	const struct stats_view *s, const struct evt_worker *e, struct api_worker *w)
+static void worker_record(const struct api *a, const struct evt_worker *e, struct api_worker *w)
 {
+	const struct stats_view *s = api_stats(a);
 	const struct stats_worker *c;
-	uint64_t busy, all;
 
 	*w = (struct api_worker){.worker = e->worker,
 		.lcore = e->lcore,
@@ -154,9 +164,8 @@ static void worker_record(
 	w->forwarded = stat_get(&c->c[W_pkt_forwarded]);
 	w->drops = sum_drops(c);
 	w->sleeps = stat_get(&c->c[W_sleeps]);
-	busy = stat_get(&c->c[W_cycles_busy]);
-	all = busy + stat_get(&c->c[W_cycles_idle]);
-	w->busy_ppm = all > 0 ? (uint32_t)((double)busy / (double)all * 1e6) : 0;
+	if (e->worker < ARRAY_LEN(a->load))
+		w->busy_ppm = a->load[e->worker].busy_ppm;
 }
 
 struct workers_list {
@@ -172,7 +181,7 @@ static void on_workers(void *arg, int status, uint32_t aux)
 	for (unsigned i = 0; l->r != NULL && i < a->n_workers; i++) {
 		struct api_worker w;
 
-		worker_record(api_stats(a), &a->workers[i], &w);
+		worker_record(a, &a->workers[i], &w);
 		api_req_record(l->r, &w, sizeof(w));
 	}
 	if (l->r != NULL)
@@ -189,8 +198,11 @@ static void workers_cancel(void *arg)
 // counts.
 void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct workers_list *l = calloc(1, sizeof(*l));
+	struct workers_list *l;
 
+	if (!dp_there(ctx, r))
+		return;
+	l = calloc(1, sizeof(*l));
 	if (l == NULL) {
 		api_req_fail(r, -ENOMEM, "out of memory");
 		return;

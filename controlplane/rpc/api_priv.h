@@ -26,6 +26,13 @@ struct api {
 	unsigned n_ports;
 	struct evt_worker workers[DPMSG_MAX_WORKERS];
 	unsigned n_workers;
+	// how busy workers are: looked at each second, for the last one to be known
+	struct loop_timer *load_timer;
+	struct {
+		uint64_t cycles; // busy ones, when looked at last
+		uint32_t busy_ppm;
+	} load[DPMSG_MAX_WORKERS];
+	uint64_t load_ns, load_epoch; // of the last look; epoch 0: there was none
 };
 
 const struct stats_view *api_stats(const struct api *a); // NULL: no data plane

@@ -64,7 +64,7 @@ struct api_worker {
 	uint64_t forwarded;
 	uint64_t drops;
 	uint64_t sleeps;
-	uint32_t busy_ppm; // share of cycles in turns that found work, since start
+	uint32_t busy_ppm; // share of the last second in turns that found work
 	uint32_t pad2;
 };
 static_assert(sizeof(struct api_worker) == 88, "api_worker");

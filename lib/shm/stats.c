@@ -142,7 +142,8 @@ int stats_view_open(struct stats_view *v, const struct stats_hdr *s, size_t len,
 		.hop_max = h.hop_max,
 		.workers_off = h.workers_off,
 		.ports_off = h.ports_off,
-		.hops_off = h.hops_off};
+		.hops_off = h.hops_off,
+		.tsc_hz = h.tsc_hz};
 	memcpy(v->program, h.program, sizeof(v->program) - 1);
 	memcpy(v->dpdk, h.dpdk, sizeof(v->dpdk) - 1);
 	memcpy(v->aead, h.aead, sizeof(v->aead) - 1);

@@ -118,6 +118,7 @@ struct stats_view {
 	const struct stats_hdr *live; // NULL: no segment. Only its atomic fields are to be read
 	uint32_t n_workers, n_ports, hop_max;
 	uint64_t workers_off, ports_off, hops_off;
+	uint64_t tsc_hz; // cycles a second; 0 when the writer did not say
 	char program[DPMSG_NAME_LEN], dpdk[DPMSG_NAME_LEN], aead[DPMSG_NAME_LEN],
 		ciphers[DPMSG_NAME_LEN]; // NUL-terminated
 };

@@ -91,11 +91,13 @@ static void a_view_does_not_follow_a_header_that_changes(void **state)
 	struct stats_view v;
 
 	memset(s->program, 'x', sizeof(s->program)); // no NUL
+	s->tsc_hz = 2100000000;
 	assert_int_equal(stats_view_open(&v, s, len, s->epoch + 1), -EPROTO);
 	assert_int_equal(stats_view_open(&v, s, len - 1, s->epoch), -EPROTO);
 	assert_int_equal(stats_view_open(&v, s, sizeof(*s) - 1, s->epoch), -EPROTO);
 	assert_int_equal(stats_view_open(&v, s, len, s->epoch), 0);
 	assert_int_equal(strlen(v.program), sizeof(v.program) - 1);
+	assert_int_equal(v.tsc_hz, 2100000000);
 	s->n_workers = s->n_ports = s->hop_max = UINT32_MAX;
 	s->workers_off = s->ports_off = s->hops_off = ~0ull;
 	assert_ptr_equal(stats_view_hop(&v, 0), hop0);
