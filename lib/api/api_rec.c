@@ -149,7 +149,7 @@ static const struct api_field transport_fields[] = {
 	F(tx_packets, UINT, "TX PACKETS", 0),
 	F(rx_bytes, BYTES, "RX BYTES", 0),
 	F(tx_bytes, BYTES, "TX BYTES", 0),
-	F(lost, UINT, "LOST", 0),
+	F(lost, UINT, "RX LOST", 0),
 	F(replayed, UINT, "REPLAYED", W),
 	F(bad_tag, UINT, "BAD TAG", W),
 	F(note, STR, "NOTE", 0),
@@ -181,7 +181,7 @@ static const struct api_field flow_fields[] = {
 	F(tx_packets, UINT, "TX PACKETS", 0),
 	F(rx_bytes, BYTES, "RX BYTES", 0),
 	F(tx_bytes, BYTES, "TX BYTES", 0),
-	F(lost, UINT, "LOST", 0),
+	F(lost, UINT, "RX LOST", 0),
 	F(replayed, UINT, "REPLAYED", 0),
 	F(bad_tag, UINT, "BAD TAG", W),
 };

@@ -11,7 +11,7 @@ static const struct command commands[] = {
 	{{"show", "node"}, "", "this node: key, versions, life, totals", cmd_show_node},
 	{{"show", "ports"}, "", "devices and what they carried", cmd_show_ports},
 	{{"show", "workers"}, "", "poll-mode workers and their load", cmd_show_workers},
-	{{"show", "transports"}, "", "links to peers (LOST: datagram numbers that never came)",
+	{{"show", "transports"}, "", "links to peers (RX LOST: datagram numbers that never came)",
 		cmd_show_transports},
 	{{"show", "flows"}, "", "flows of transports: ports, workers, counters", cmd_show_flows},
 	{{"show", "rules"}, "", "the rule table", cmd_show_rules},
