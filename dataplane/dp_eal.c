@@ -208,6 +208,9 @@ static int add_memory(struct dp_eal_args *a, const struct dp_conf *c, const stru
 	if (a->no_huge) {
 		// the size is fixed at start; pages never touched cost nothing
 		err = add(a, "--no-huge");
+		// no files behind; with hugepages --in-memory implies it
+		if (err == 0)
+			err = add(a, "--no-shconf");
 		return err < 0 ? err : add(a, "-m%llu", (unsigned long long)a->memory_mb);
 	}
 	// leaves no files behind, whatever ends the process

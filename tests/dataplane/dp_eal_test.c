@@ -51,6 +51,7 @@ static void hugepages_are_used_if_enough_are_free(void **state)
 	assert_int_equal(dp_eal_build(&a, &c, 0, NULL, &env, err), 0);
 	assert_true(a.no_huge && a.fell_back);
 	assert_true(has(&a, "--no-huge"));
+	assert_true(has(&a, "--no-shconf"));
 	assert_true(has(&a, "-m150"));
 	assert_false(has(&a, "--in-memory"));
 	dp_conf_free(&c);
