@@ -128,7 +128,8 @@ enum {
 	SMALL_PAGE = 4096,
 	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
 };
-#define PACKET_CAPS (1ull << 13) // CAP_NET_RAW
+// CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK: to open it again takes its address and locked rings
+#define PACKET_CAPS (1ull << 12 | 1ull << 13 | 1ull << 14)
 
 size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers)
 {

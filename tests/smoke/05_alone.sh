@@ -25,9 +25,13 @@ same "ports" "$(jq -r '.[0] | "\(.name) \(.kernel_if) \(.link_up)"' "$T/ports.js
 expect "port in the table" grep -q p0 "$T/ports.txt"
 sk A config show | grep -q udp_port || sk A config show | grep -q key_file || fail "config show"
 
-# no thread of the data plane kept what it needed to start, and none can get it again
-for set in CapPrm CapEff CapInh CapBnd CapAmb; do
+# no thread of the data plane kept more than it takes to open its port again (net_admin, net_raw, ipc_lock), and none
+# can get more
+for set in CapInh CapAmb; do
 	same "$set of all threads" "$(grep -h "$set" "/proc/${PID[A.dp]}/task/"*/status | awk '{print $2}' | sort -u)" 0000000000000000
+done
+for set in CapPrm CapEff CapBnd; do
+	same "$set of all threads" "$(grep -h "$set" "/proc/${PID[A.dp]}/task/"*/status | awk '{print $2}' | sort -u)" 0000000000007000
 done
 same "new privileges" "$(awk '/NoNewPrivs/ {print $2}' "/proc/${PID[A.dp]}/status")" 1
 
