@@ -305,7 +305,7 @@ static void one_random_route(struct chain *c, bool whole)
 			all_rules_go(c, RULE_GONE_RESET);
 			break;
 		}
-		// fall through
+		__attribute__((fallthrough));
 	case 1:
 		rule_table_del(&c->n.rules, TRANSIT + c->route, RULE_GONE_DEL);
 		UNTIL(c, held(c) == 0);

