@@ -76,6 +76,9 @@ static void all_threads_keep_what_is_asked_for_and_no_more(void **state)
 	pthread_t a, b;
 	void *got;
 
+#ifdef __SANITIZE_THREAD__
+	skip(); // it puts signals off while a thread spins
+#endif
 	assert_int_equal(pipe(wire), 0);
 	assert_int_equal(pthread_create(&a, NULL, spins, NULL), 0);
 	assert_int_equal(pthread_create(&b, NULL, reads, NULL), 0);
