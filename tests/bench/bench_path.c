@@ -2,11 +2,11 @@
 //
 //   bench_path [--quick] [--only NAME]
 
-#include "lib/base/clock.h"
 #include "lib/base/idpool.h"
 #include "tests/bench/env.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/loops.h"
+#include "tests/bench/options.h"
 #include "tests/bench/profile.h"
 #include "tests/bench/slice.h"
 
@@ -25,14 +25,6 @@
 #include <string.h>
 
 enum { RULES_1M = 1000000 };
-
-static unsigned pairs = 31;
-static const char *only;
-
-static bool wanted(const char *name)
-{
-	return only == NULL || strncmp(only, name, strlen(only)) == 0;
-}
 
 // ---- runs: packets per second of one slice ----
 
@@ -124,7 +116,7 @@ static void forward_clear(void)
 
 	env_fill(ours, ENV_IN_FLIGHT, 64);
 	env_fill_bare(floor, ENV_IN_FLIGHT, 64);
-	figure_pairs(&f, env_run, ours, run_bare, &bare, pairs);
+	figure_pairs(&f, env_run, ours, run_bare, &bare, options_pairs());
 	figure_print(&f);
 	profile_start();
 	for (unsigned i = 0; i < 20; i++)
@@ -157,7 +149,7 @@ static void forward_clear(void)
 			values[pos].next_id = rule_slot(ours->rules, id)->next_id;
 		}
 		hash.loop = (struct loop){.port = floor->port, .hash = h, .values = values};
-		figure_pairs(&g, env_run, ours, run_bare, &hash, pairs);
+		figure_pairs(&g, env_run, ours, run_bare, &hash, options_pairs());
 		figure_print(&g);
 		rte_hash_free(h);
 		rte_free(values);
@@ -175,7 +167,7 @@ static void forward_scale(void)
 
 	env_fill(big, ENV_IN_FLIGHT, 64);
 	env_fill(small, ENV_IN_FLIGHT, 64);
-	figure_pairs(&f, env_run, big, env_run, small, pairs);
+	figure_pairs(&f, env_run, big, env_run, small, options_pairs());
 	figure_print(&f);
 	env_free(small);
 	env_free(big);
@@ -215,7 +207,7 @@ static void sealed(const char *figure, const struct aead_backend *be, enum aead_
 		alone.m[i] = rte_pktmbuf_alloc(floor->pool);
 	env_fill(ours, ENV_IN_FLIGHT, payload_len);
 	env_fill_bare(floor, ENV_IN_FLIGHT, payload_len);
-	figure_pairs(&f, env_run, ours, run_sum, &alone, pairs);
+	figure_pairs(&f, env_run, ours, run_sum, &alone, options_pairs());
 	figure_print(&f);
 	profile_start();
 	for (unsigned i = 0; i < 10; i++)
@@ -228,17 +220,11 @@ static void sealed(const char *figure, const struct aead_backend *be, enum aead_
 	env_free(ours);
 }
 
-// The cipher and the library that a node here would take.
-static void sealed_best(struct env *any, uint32_t payload_len)
+static void sealed_best(uint32_t payload_len)
 {
-	struct aead_choice c;
-	enum aead_cipher k = AEAD_CHACHA20_POLY1305;
+	struct env_cipher best = env_best_cipher();
 
-	if (aead_choose(&c, any->w->aead, NULL, clock_mono_ns) != 0)
-		env_die("ciphers", ENOTSUP);
-	if (c.be[AEAD_AES_256_GCM] != NULL && c.ns[AEAD_AES_256_GCM] <= c.ns[k])
-		k = AEAD_AES_256_GCM;
-	sealed("sealed_best", c.be[k], k, payload_len);
+	sealed("sealed_best", best.be, best.kind, payload_len);
 }
 
 // One worker, all opened and sealed: AES-256-GCM by the best library against libsodium's ChaCha20.
@@ -255,7 +241,7 @@ static void sealed_aes(uint32_t payload_len)
 	ours = env_new_by(aes, 20, 0, base, AEAD_AES_256_GCM, true, IDLE_POLL);
 	env_fill(base, ENV_IN_FLIGHT, payload_len);
 	env_fill(ours, ENV_IN_FLIGHT, payload_len);
-	figure_pairs(&f, env_run, ours, env_run, base, pairs);
+	figure_pairs(&f, env_run, ours, env_run, base, options_pairs());
 	figure_print(&f);
 	printf("    sealed_aes_1400: %.1f Gbit/s of payload by %s, %.1f by libsodium's ChaCha20\n",
 		f.value * payload_len * 8 * 1e-9, aes->name, f.baseline * payload_len * 8 * 1e-9);
@@ -266,7 +252,6 @@ static void sealed_aes(uint32_t payload_len)
 static void sealed_figures(void)
 {
 	static const uint32_t sizes[] = {64, 512, 1400};
-	struct env *any = env_new(4, 2, NULL, AEAD_NONE, true, IDLE_POLL);
 
 	for (unsigned i = 0; i < RTE_DIM(sizes); i++)
 		if (wanted("forward_sealed"))
@@ -274,10 +259,9 @@ static void sealed_figures(void)
 				sizes[i]);
 	for (unsigned i = 0; i < RTE_DIM(sizes); i++)
 		if (wanted("sealed_best"))
-			sealed_best(any, sizes[i]);
+			sealed_best(sizes[i]);
 	if (wanted("sealed_aes"))
 		sealed_aes(1400);
-	env_free(any);
 }
 
 // ---- the sweeper beside the worker ----
@@ -350,7 +334,7 @@ static void sweep_cost(void)
 	env_fill(e, ENV_IN_FLIGHT, 64);
 	if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(churn_main, &c, lcore) != 0)
 		env_die("second lcore", ENODEV);
-	figure_pairs(&f, run_swept, &c, run_quiet, &c, pairs < 31 ? 31 : 61);
+	figure_pairs(&f, run_swept, &c, run_quiet, &c, options_pairs() < 31 ? 31 : 61);
 	atomic_store(&c.quit, true);
 	rte_eal_wait_lcore(lcore);
 	if (c.expired == 0)
@@ -447,12 +431,7 @@ static void latency(enum idle_mode idle, const char *name, unsigned n, unsigned 
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--quick") == 0)
-			pairs = 7;
-		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
-			only = argv[++i];
-	}
+	options_take(argc, argv);
 	env_start_eal();
 	if (wanted("forward_clear") || wanted("forward_vs_hash"))
 		forward_clear();
@@ -465,8 +444,9 @@ int main(int argc, char **argv)
 	if (wanted("rule_bytes"))
 		rule_bytes();
 	if (wanted("latency")) {
-		latency(IDLE_POLL, "latency_added_poll", pairs < 31 ? 500 : 4000, 500);
-		latency(IDLE_ADAPTIVE, "latency_added_adaptive", pairs < 31 ? 500 : 4000, 500);
+		latency(IDLE_POLL, "latency_added_poll", options_pairs() < 31 ? 500 : 4000, 500);
+		latency(IDLE_ADAPTIVE, "latency_added_adaptive", options_pairs() < 31 ? 500 : 4000,
+			500);
 	}
 	return 0;
 }

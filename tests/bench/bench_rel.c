@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 #include "tests/bench/env.h"
 #include "tests/bench/figures.h"
+#include "tests/bench/options.h"
 #include "tests/bench/profile.h"
 #include "tests/bench/slice.h"
 
@@ -23,49 +24,21 @@
 
 enum { BITS = 20, PAYLOAD = 1400, PROFILE_SLICES = 40 };
 
-static unsigned pairs = 31;
-static const char *only;
-
-static bool wanted(const char *name)
-{
-	return only == NULL || strncmp(only, name, strlen(only)) == 0;
-}
-
 // ---- what order and acks cost ----
 
-struct cipher {
-	const struct aead_backend *be;
-	enum aead_cipher kind;
-};
-
-// The cipher and the library that a node here would take.
-static struct cipher best_cipher(void)
-{
-	struct env *any = env_new(4, 2, NULL, AEAD_NONE, true, IDLE_POLL);
-	enum aead_cipher k = AEAD_CHACHA20_POLY1305;
-	struct aead_choice c;
-
-	if (aead_choose(&c, any->w->aead, NULL, clock_mono_ns) != 0)
-		env_die("ciphers", ENOTSUP);
-	if (c.be[AEAD_AES_256_GCM] != NULL && c.ns[AEAD_AES_256_GCM] <= c.ns[k])
-		k = AEAD_AES_256_GCM;
-	env_free(any);
-	return (struct cipher){.be = c.be[k], .kind = k};
-}
-
-static struct cipher sodium(void)
+static struct env_cipher sodium(void)
 {
 	const struct aead_backend *be = NULL;
 
 	for (unsigned i = 0; (be = aead_backend_at(i)) != NULL; i++)
 		if (strcmp(be->name, "libsodium") == 0)
 			break;
-	return (struct cipher){.be = be, .kind = AEAD_CHACHA20_POLY1305};
+	return (struct env_cipher){.be = be, .kind = AEAD_CHACHA20_POLY1305};
 }
 
 // A loop in steady state. The first packet of a route opens it, so each has had one; packets are
 // spread at random over one cycle and must go several times as far as their distance on average.
-static struct env *looping(struct cipher c, uint32_t n_routes, bool reliable)
+static struct env *looping(struct env_cipher c, uint32_t n_routes, bool reliable)
 {
 	const struct env_conf conf = {.be = c.be,
 		.bits = BITS,
@@ -84,7 +57,7 @@ static struct env *looping(struct cipher c, uint32_t n_routes, bool reliable)
 
 // Each packet is received from a reliable hop, forwarded, and sent to one, whose peer is the hop
 // itself: so a packet costs both ends' work, the acks that it makes and the acks that it gets.
-static void reliable_cost(const char *name, double target, struct cipher c, uint32_t n_routes)
+static void reliable_cost(const char *name, double target, struct env_cipher c, uint32_t n_routes)
 {
 	char unit[64];
 	struct env *plain = looping(c, n_routes, false);
@@ -92,7 +65,7 @@ static void reliable_cost(const char *name, double target, struct cipher c, uint
 	struct figure f = {.name = name, .unit = unit, .target = target};
 
 	snprintf(unit, sizeof(unit), "packets/s (%s)", aead_cipher_name(c.kind));
-	figure_pairs(&f, env_run, ours, env_run, plain, pairs);
+	figure_pairs(&f, env_run, ours, env_run, plain, options_pairs());
 	if (stat_get(&ours->w->c[W_rel_lost]) != 0 || stat_get(&ours->w->c[W_acks_tx]) == 0)
 		env_die("there was loss, or there were no acks", EIO);
 	figure_print(&f);
@@ -108,7 +81,7 @@ static void reliable_cost(const char *name, double target, struct cipher c, uint
 // ---- acks ----
 
 // Cycles of sealing and opening as many bytes as an ACK datagram of one range has.
-static double ack_cipher_ns(struct env *e, struct cipher c)
+static double ack_cipher_ns(struct env *e, struct env_cipher c)
 {
 	enum { LEN = 1 + RAIL_ACK_HDR_LEN, N = 1 << 16 };
 	uint8_t buf[RAIL_DATA_HDR_LEN + LEN + RAIL_TAG_LEN] = {0}, secret[32] = {7};
@@ -141,7 +114,7 @@ static void share(const char *name, double value)
 
 // Where samples fall, and the cipher's part, which is counted: one datagram sealed or opened for
 // each ACK that went alone.
-static void ack_share(struct cipher c, uint32_t n_routes)
+static void ack_share(struct env_cipher c, uint32_t n_routes)
 {
 	static const char *const sender[] = {"rel_loss_*", "run_acked", "rec_acked",
 		"rec_seqs_acked", "detect_lost", "cc_ack*", "cc_bbr*", "cc_win*", "rel_kept_trim",
@@ -300,16 +273,11 @@ static void transports(unsigned n_pairs)
 
 int main(int argc, char **argv)
 {
-	struct cipher best;
+	struct env_cipher best;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--quick") == 0)
-			pairs = 7;
-		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
-			only = argv[++i];
-	}
+	options_take(argc, argv);
 	env_start_eal();
-	best = best_cipher();
+	best = env_best_cipher();
 	if (wanted("reliable_cost")) {
 		reliable_cost("reliable_cost", 0.8, best, 1000);
 		reliable_cost("reliable_cost_sodium", 0.8, sodium(), 1000);
@@ -318,6 +286,6 @@ int main(int argc, char **argv)
 	if (wanted("ack_share"))
 		ack_share(best, 1000);
 	if (wanted("transport"))
-		transports(pairs);
+		transports(options_pairs());
 	return 0;
 }

@@ -4,10 +4,10 @@
 //
 //   bench_workers [--quick] [--only NAME]
 
-#include "lib/base/clock.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/loops.h"
 #include "tests/bench/mesh.h"
+#include "tests/bench/options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,37 +15,10 @@
 
 enum { RULES = 1 << 17 };
 
-static unsigned pairs = 31;
-static const char *only;
+static const struct env_cipher clear = {.kind = AEAD_NONE};
 
-static bool wanted(const char *name)
-{
-	return only == NULL || strncmp(only, name, strlen(only)) == 0;
-}
-
-struct cipher {
-	const struct aead_backend *be;
-	enum aead_cipher kind;
-};
-
-// The cipher and the library that a node here would take.
-static struct cipher best_cipher(void)
-{
-	struct env *any = env_new(4, 2, NULL, AEAD_NONE, true, IDLE_POLL);
-	enum aead_cipher k = AEAD_CHACHA20_POLY1305;
-	struct aead_choice c;
-
-	if (aead_choose(&c, any->w->aead, NULL, clock_mono_ns) != 0)
-		env_die("ciphers", ENOTSUP);
-	if (c.be[AEAD_AES_256_GCM] != NULL && c.ns[AEAD_AES_256_GCM] <= c.ns[k])
-		k = AEAD_AES_256_GCM;
-	env_free(any);
-	return (struct cipher){.be = c.be[k], .kind = k};
-}
-
-static const struct cipher clear = {.kind = AEAD_NONE};
-
-static struct mesh *mesh_of(unsigned workers, unsigned groups, struct cipher c, uint32_t payload)
+static struct mesh *mesh_of(
+	unsigned workers, unsigned groups, struct env_cipher c, uint32_t payload)
 {
 	const struct mesh_conf conf = {.n_workers = workers,
 		.n_groups = groups,
@@ -63,14 +36,14 @@ static void compare(const char *name, double target, struct mesh *ours, struct m
 {
 	struct figure f = {.name = name, .unit = "packets/s", .target = target};
 
-	figure_pairs(&f, mesh_run, ours, mesh_run, base, pairs);
+	figure_pairs(&f, mesh_run, ours, mesh_run, base, options_pairs());
 	figure_print(&f);
 	mesh_free(ours);
 	mesh_free(base);
 }
 
 // A burst leaves by eight hops, against one that leaves by one.
-static void eight_hops(struct cipher best)
+static void eight_hops(struct env_cipher best)
 {
 	compare("egress_8_64", 0, mesh_of(1, 1, clear, 64), mesh_of(1, MESH_HOPS, clear, 64));
 	compare("egress_8_sealed_64", 0, mesh_of(1, 1, best, 64), mesh_of(1, MESH_HOPS, best, 64));
@@ -80,7 +53,7 @@ static void eight_hops(struct cipher best)
 
 // Two workers against one, hops and rules being the same: each packet leaves by a hop of the worker
 // that received it; by any hop, so that half of them change the worker.
-static void two_workers(struct cipher best)
+static void two_workers(struct env_cipher best)
 {
 	compare("workers_2", 1.8, mesh_of(2, 2, best, 1400), mesh_of(1, 2, best, 1400));
 	compare("workers_2_64", 0, mesh_of(2, 2, clear, 64), mesh_of(1, 2, clear, 64));
@@ -91,12 +64,12 @@ static void two_workers(struct cipher best)
 // ---- the ceiling ----
 
 // Two nodes of one worker each, that share nothing but the machine, against one of them.
-static void apart(const char *name, struct cipher c, uint32_t payload)
+static void apart(const char *name, struct env_cipher c, uint32_t payload)
 {
 	struct figure f = {.name = name, .unit = "packets/s"};
 	struct mesh *m[2] = {mesh_of(1, 2, c, payload), mesh_of(1, 2, c, payload)};
 
-	figure_pairs(&f, mesh_run_two, m, mesh_run, m[0], pairs);
+	figure_pairs(&f, mesh_run_two, m, mesh_run, m[0], options_pairs());
 	figure_print(&f);
 	mesh_free(m[0]);
 	mesh_free(m[1]);
@@ -140,7 +113,7 @@ static void bare_loops(void)
 		b[i].loop = (struct loop){.port = b[i].env->port, .rules = b[i].env->rules};
 		env_fill_bare(b[i].env, ENV_IN_FLIGHT, 64);
 	}
-	figure_pairs(&f, bare_two, b, bare_one, b, pairs);
+	figure_pairs(&f, bare_two, b, bare_one, b, options_pairs());
 	figure_print(&f);
 	for (unsigned i = 0; i < 2; i++)
 		env_free(b[i].env);
@@ -162,16 +135,11 @@ static void siblings(void)
 
 int main(int argc, char **argv)
 {
-	struct cipher best;
+	struct env_cipher best;
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--quick") == 0)
-			pairs = 7;
-		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
-			only = argv[++i];
-	}
+	options_take(argc, argv);
 	env_start_eal();
-	best = best_cipher();
+	best = env_best_cipher();
 	if (wanted("egress_8"))
 		eight_hops(best);
 	if (wanted("workers_2")) {

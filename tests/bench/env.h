@@ -33,6 +33,13 @@ void env_die(const char *what, int err);
 // EAL with two lcores, on hugepages when there are enough.
 void env_start_eal(void);
 
+struct env_cipher {
+	const struct aead_backend *be;
+	enum aead_cipher kind;
+};
+// The cipher and the library that a node here would take.
+struct env_cipher env_best_cipher(void);
+
 // 2^bits slots with n_rules rules in one cycle, or the rules of `share`. loop: the port's output is
 // its input.
 struct env *env_new(unsigned bits, uint32_t n_rules, struct env *share, enum aead_cipher cipher,
