@@ -30,16 +30,6 @@ static void send_some(struct node *n)
 	node_settle(n);
 }
 
-static unsigned outputs(struct node *n)
-{
-	uint8_t buf[NODE_FRAME_MAX];
-	unsigned k = 0;
-
-	while (node_output(n, buf) != 0)
-		k++;
-	return k;
-}
-
 static void open_with(struct node *n, const _Atomic uint32_t *away)
 {
 	node_open(n, &one);
@@ -55,14 +45,14 @@ static void a_port_that_is_away_gets_no_frames(void **state)
 
 	open_with(&n, &away);
 	send_some(&n);
-	assert_int_equal(outputs(&n), SENT);
+	assert_int_equal(node_outputs(&n), SENT);
 	away = 1u << n.port[n.peer[1].port];
 	send_some(&n);
-	assert_int_equal(outputs(&n), 0);
+	assert_int_equal(node_outputs(&n), 0);
 	assert_int_equal(node_counter(&n, W_drop_tx_away), SENT);
 	away = 0;
 	send_some(&n);
-	assert_int_equal(outputs(&n), SENT);
+	assert_int_equal(node_outputs(&n), SENT);
 	assert_int_equal(node_counter(&n, W_drop_tx_away), SENT);
 	node_close(&n);
 }
@@ -78,10 +68,10 @@ static void a_port_that_is_away_is_not_asked_for_frames(void **state)
 	away = 1u << n.port[n.peer[0].port];
 	send_some(&n);
 	assert_int_equal(node_counter(&n, W_rx_frames), before);
-	assert_int_equal(outputs(&n), 0);
+	assert_int_equal(node_outputs(&n), 0);
 	away = 0;
 	node_settle(&n);
-	assert_int_equal(outputs(&n), SENT);
+	assert_int_equal(node_outputs(&n), SENT);
 	node_close(&n);
 }
 

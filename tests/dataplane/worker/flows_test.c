@@ -41,16 +41,6 @@ static void send(struct node *n, unsigned peer, uint8_t type, uint32_t id)
 	peer_send(n, &n->peer[peer], p, packet(p, type, id), 0);
 }
 
-static unsigned outputs(struct node *n)
-{
-	uint8_t buf[NODE_FRAME_MAX];
-	unsigned k = 0;
-
-	while (node_output(n, buf) != 0)
-		k++;
-	return k;
-}
-
 static void packets_of_another_flow_are_dropped_and_counted(void **state)
 {
 	static const enum aead_cipher ciphers[] = {AEAD_NONE, AEAD_CHACHA20_POLY1305};
@@ -78,7 +68,7 @@ static void packets_of_another_flow_are_dropped_and_counted(void **state)
 			assert_int_equal(node_counter(&n, W_pkt_forwarded), right);
 			assert_int_equal(node_counter(&n, W_drop_flow), wrong);
 		}
-		assert_int_equal(outputs(&n), right);
+		assert_int_equal(node_outputs(&n), right);
 		node_close(&n);
 	}
 }
@@ -102,7 +92,7 @@ static void route_id_zero_goes_by_flow_1(void **state)
 	node_settle(&n);
 	assert_int_equal(node_counter(&n, W_drop_rule_unknown), 1);
 	assert_int_equal(node_counter(&n, W_drop_flow), 2 * (FLOWS - 1));
-	outputs(&n);
+	node_outputs(&n);
 	node_close(&n);
 }
 
@@ -145,11 +135,11 @@ static uint64_t late_flows(unsigned flows)
 		}
 		if (now % 256 == 0) {
 			node_settle(&n);
-			outputs(&n);
+			node_outputs(&n);
 		}
 	}
 	node_settle(&n);
-	outputs(&n);
+	node_outputs(&n);
 	replayed = node_counter(&n, W_drop_replay);
 	assert_int_equal(node_counter(&n, W_pkt_forwarded) + replayed, sent);
 	node_close(&n);
@@ -194,7 +184,7 @@ static void the_number_of_flows_comes_into_effect_with_its_key(void **state)
 		assert_int_equal(node_counter(&n, W_pkt_forwarded) - right, all);
 		p->node_index = rk.keys.rx_index; // from now on under the new key
 	}
-	outputs(&n);
+	node_outputs(&n);
 	node_close(&n);
 }
 

@@ -28,16 +28,6 @@ static void packet(uint8_t p[LEN], uint32_t id, uint32_t number)
 	be32_put(p + HDR, number);
 }
 
-static unsigned outputs(struct node *n)
-{
-	uint8_t buf[NODE_FRAME_MAX];
-	unsigned k = 0;
-
-	while (node_output(n, buf) != 0)
-		k++;
-	return k;
-}
-
 // Only worker 0 runs: what it gives to worker 1 piles up.
 static void full_rings_drop_by_reason(void **state)
 {
@@ -71,7 +61,7 @@ static void full_rings_drop_by_reason(void **state)
 	assert_int_equal(node_counter(&n, W_drop_handoff_rx), BURST + 8 - ELEMENTS % A_BURST);
 	node_settle(&n);
 	assert_int_equal(node_counter(&n, W_pkt_forwarded), whole);
-	assert_int_equal(outputs(&n), whole);
+	assert_int_equal(node_outputs(&n), whole);
 	node_close(&n);
 }
 
@@ -153,7 +143,7 @@ static void a_refused_burst_is_counted_by_no_rule(void **state)
 	assert_int_equal(stat_get(&rule_slot(&n.rules, 0x1001)->packets),
 		sent - node_counter(&n, W_drop_handoff_tx));
 	node_settle(&n);
-	assert_int_equal(outputs(&n), sent - node_counter(&n, W_drop_handoff_tx));
+	assert_int_equal(node_outputs(&n), sent - node_counter(&n, W_drop_handoff_tx));
 	node_close(&n);
 }
 

@@ -248,6 +248,16 @@ void node_open(struct node *n, const struct node_conf *conf)
 	greet(n);
 }
 
+unsigned node_outputs(struct node *n)
+{
+	uint8_t buf[NODE_FRAME_MAX];
+	unsigned k = 0;
+
+	while (node_output(n, buf) != 0)
+		k++;
+	return k;
+}
+
 void node_close(struct node *n)
 {
 	uint8_t buf[NODE_FRAME_MAX];

@@ -106,6 +106,7 @@ void peer_send(struct node *n, struct peer *p, const uint8_t *pkt, unsigned len,
 
 // The next frame that left by any port: its length, 0 when there is none.
 unsigned node_output(struct node *n, uint8_t *buf);
+unsigned node_outputs(struct node *n); // takes them all; how many they were
 // Check every byte of the headers of a frame from the node, open it: length of the frames in `out`
 // and the peer it was for.
 unsigned peer_open(

@@ -53,16 +53,6 @@ static unsigned notes_of(struct node *n, enum dp_note_kind kind, uint32_t id)
 	return k;
 }
 
-static unsigned outputs(struct node *n)
-{
-	uint8_t buf[NODE_FRAME_MAX];
-	unsigned k = 0;
-
-	while (node_output(n, buf) != 0)
-		k++;
-	return k;
-}
-
 // ---- limits ----
 
 static void a_transport_that_guesses_ids_may_pin_no_more(void **state)
@@ -203,7 +193,7 @@ static void a_full_transmit_queue_drops_and_counts(void **state)
 	}
 	node_settle(&n);
 	assert_true(node_counter(&n, W_drop_tx_full) > 0);
-	assert_int_equal(outputs(&n) + node_counter(&n, W_drop_tx_full), sent);
+	assert_int_equal(node_outputs(&n) + node_counter(&n, W_drop_tx_full), sent);
 	node_close(&n);
 }
 
@@ -256,7 +246,7 @@ static void frames_for_a_full_queue_owner_are_dropped(void **state)
 		;
 	assert_int_equal(node_counter(&n, W_drop_handoff_raw), sent - (HANDOFF_RING_LEN - 1));
 	node_settle(&n);
-	assert_int_equal(outputs(&n), HANDOFF_RING_LEN - 1);
+	assert_int_equal(node_outputs(&n), HANDOFF_RING_LEN - 1);
 	node_close(&n);
 }
 
@@ -329,7 +319,7 @@ static void strangers_get_no_further_than_the_mac(void **state)
 	}
 	assert_int_equal(node_counter(&n, W_drop_hs_mac1), 17);
 	assert_int_equal(node_hs(&n, buf, sizeof(buf)), 0);
-	assert_int_equal(outputs(&n), 0); // never answered
+	assert_int_equal(node_outputs(&n), 0); // never answered
 	node_close(&n);
 }
 
@@ -531,7 +521,7 @@ static void records_of_any_kind_and_length_do_no_harm(void **state)
 		node_down(&n, 0, rec, len);
 		if (i % 64 == 63) {
 			node_settle(&n);
-			outputs(&n);
+			node_outputs(&n);
 		}
 	}
 	node_close(&n);
@@ -554,7 +544,7 @@ static void a_ring_full_of_nonsense_is_given_up_and_works_again(void **state)
 	packet(p, 0, 0, 1);
 	node_down_route(&n, 0, 0x1001, p, 8);
 	node_settle(&n);
-	assert_int_equal(outputs(&n), 1);
+	assert_int_equal(node_outputs(&n), 1);
 	node_close(&n);
 }
 
@@ -615,7 +605,7 @@ static void without_buffers_records_stay_in_the_ring(void **state)
 	free(hoard);
 	node_settle(&n);
 	assert_int_equal(node_counter(&n, W_pkt_down), 1);
-	assert_int_equal(outputs(&n), 1);
+	assert_int_equal(node_outputs(&n), 1);
 	node_close(&n);
 }
 
