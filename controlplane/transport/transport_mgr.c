@@ -666,7 +666,6 @@ bool transport_in_dp(const struct transport *t)
 void transport_info_get(const struct transport *t, struct transport_info *out)
 {
 	const struct tp_flow *first = t->flow[0];
-	const struct neigh_ref *ref = first->ref != NULL ? first->ref : t->dial_ref;
 
 	memset(out, 0, sizeof(*out));
 	out->conf = t->conf;
@@ -676,10 +675,6 @@ void transport_info_get(const struct transport *t, struct transport_info *out)
 	out->n_flows = t->n;
 	memcpy(out->tp_id, t->tp_id, sizeof(out->tp_id));
 	out->peer = first->peer.port != 0 ? first->peer : t->dial_peer;
-	if (ref != NULL) {
-		memcpy(out->local_ip, neigh_path(ref)->src_ip, sizeof(out->local_ip));
-		out->adj = neigh_path(ref)->adj;
-	}
 	out->owner = first->owner;
 	out->cipher = (uint8_t)t->cipher;
 	out->congestion = tp_congestion(t);

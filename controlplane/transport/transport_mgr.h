@@ -99,8 +99,6 @@ struct transport_info {
 	uint8_t n_flows; // of the link; while there is none, what we would like
 	uint8_t tp_id[16];
 	struct dpmsg_addr peer; // where it is now
-	uint8_t local_ip[16];
-	uint32_t adj;
 	uint8_t owner; // worker of flow 1, 0xff: not known
 	uint8_t cipher; // enum aead_cipher, when keyed
 	uint8_t congestion; // enum hop_cc, never HOP_CC_DEFAULT

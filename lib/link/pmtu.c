@@ -270,10 +270,3 @@ uint16_t pmtu_next(struct pmtu *p, uint64_t timeout_ns, uint64_t now_ns)
 	p->due_ns = now_ns + timeout_ns;
 	return size;
 }
-
-const char *pmtu_state_name(enum pmtu_state s)
-{
-	static const char *const names[] = {"fixed", "base", "searching", "complete", "error"};
-
-	return (unsigned)s < ARRAY_LEN(names) ? names[s] : "?";
-}

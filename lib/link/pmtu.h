@@ -73,5 +73,3 @@ void pmtu_lost(struct pmtu *p, uint64_t now_ns);
 void pmtu_heard(struct pmtu *p);
 // Large datagrams seem to vanish, or nobody would notice if they did: probe the present size.
 void pmtu_suspect(struct pmtu *p, uint64_t now_ns);
-
-const char *pmtu_state_name(enum pmtu_state s);

@@ -177,7 +177,6 @@ void soak_paths(struct soak_node *n, bool usable);
 bool soak_collect(struct soak_node *n); // frames that it sent go on their way
 void soak_arrive(const struct soak_op *op);
 struct soak_link *soak_link_of(unsigned a, unsigned b);
-void soak_net_forget(void); // frames on their way
 
 // soak_world.c
 void soak_open(uint64_t seed);
