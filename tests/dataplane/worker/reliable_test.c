@@ -300,7 +300,9 @@ static void one_random_route(struct chain *c, bool whole)
 	case 0: // a hole: what came is a beginning of what was sent, and nothing comes after
 		if (c->n_rekeys < REKEYS_MAX) {
 			new_keys(c, dice(c, PAIRS), HOP_RESET);
-			UNTIL(c, !whole || c->n_resets > resets);
+			// at both ends: fresh keys before would take the place of those that
+			// the responder still has to begin with
+			UNTIL(c, !whole || c->n_resets == resets + 2);
 			all_rules_go(c, RULE_GONE_RESET);
 			break;
 		}
