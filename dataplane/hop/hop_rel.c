@@ -83,19 +83,21 @@ void hop_rel_begin(struct wctx *w, struct hop *h)
 }
 
 // What is freed now was in flight or waiting.
-static void forget(struct wctx *w, struct hop *h)
+static void forget(struct wctx *w, struct hop *h, uint8_t reason)
 {
 	hop_routes_turn(w); // none of what is still to be done names it later
 	wheel_cancel(&hop_hold(w)->wheel, &h->rel->timer);
 	hop_rel_count(w, h);
-	hop_routes_reset(w, h);
+	hop_routes_reset(w, h, reason);
 	memset(h->probes, 0, sizeof(h->probes));
 	h->rel->try_tag = 0;
 }
 
 void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
 {
-	forget(w, h);
+	if (h->rel->more)
+		hop_rel_last(w, h, reason);
+	forget(w, h, reason);
 	hop_hold(w)->freeing = reason;
 	rel_reset(h->rel->rel, w->now_ns);
 	hop_rel_count(w, h);
@@ -107,7 +109,7 @@ void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
 
 void hop_rel_end(struct wctx *w, struct hop *h)
 {
-	forget(w, h);
+	forget(w, h, RAIL_GONE_HOP_DOWN);
 	hop_hold(w)->freeing = RAIL_GONE_HOP_DOWN;
 	rel_fini(h->rel->rel);
 	hop_rel_count(w, h);

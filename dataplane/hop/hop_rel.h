@@ -45,6 +45,7 @@ enum hop_route_flag {
 	HOP_ROUTE_LOSSY = 4, // its ingress can't be told
 	HOP_ROUTE_DRAINING = 8, // a Close was its last packet
 	HOP_ROUTE_UNTOLD = 16, // there was no room to say so
+	HOP_ROUTE_HOLED = 32, // its link began anew: the main lcore closes it without being asked
 };
 
 struct hop_route {
@@ -218,4 +219,6 @@ void hop_rel_give(struct wctx *w, struct hop *h, struct hop_rel_in *in);
 bool hop_rel_closes(struct wctx *w, struct hop *h, struct hop_rel_in *in);
 void hop_rel_rx_end(struct wctx *w, struct hop *h, struct hop_rel_in *in);
 void hop_rel_more(struct wctx *w, struct hop *h); // what had no room before
+// ... and never will have: the link begins anew. Routes that lose a packet so are ended.
+void hop_rel_last(struct wctx *w, struct hop *h, uint8_t reason);
 void hop_rel_on_frame(void *ctx, void *link, const struct rail_frame *f);

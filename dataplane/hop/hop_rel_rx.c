@@ -6,6 +6,7 @@
 #include "dataplane/hop/hop_route.h"
 
 #include "lib/link/rel_run.h"
+#include "lib/wire/route_hdr.h"
 
 #include <rte_prefetch.h>
 
@@ -170,6 +171,28 @@ void hop_rel_rx_end(struct wctx *w, struct hop *h, struct hop_rel_in *in)
 	} while (more && in->out.cap >= REL_SEGS_MAX);
 	h->rel->more = more;
 	hop_rel_wake(w, h);
+}
+
+void hop_rel_last(struct wctx *w, struct hop *h, uint8_t reason)
+{
+	struct hop_rel_in in = {.out = {.item = in.item, .cap = REL_ITEMS}};
+	struct rte_mbuf *m;
+
+	hop_rel_more(w, h);
+	while (h->rel->more) {
+		h->rel->more = rel_rx_more(h->rel->rel, &in.out);
+		for (unsigned i = 0; i < in.out.n;) {
+			i += take(w, &in.item[i], &m);
+			if (m == NULL)
+				continue;
+			if (m->data_len >= ROUTE_HDR_LEN)
+				hop_route_end_after(
+					w, h, route_hdr_id(rte_pktmbuf_mtod(m, uint8_t *)), reason);
+			count(w, W_rel_rx_freed, 1);
+			rte_pktmbuf_free(m);
+		}
+		in.out.n = 0;
+	}
 }
 
 void hop_rel_more(struct wctx *w, struct hop *h)

@@ -215,10 +215,30 @@ bool hop_route_resume(struct wctx *w, uint32_t route)
 	return hop_route_say(w, route);
 }
 
-// The link is about to forget its routes. Those of static rules begin anew; the main lcore closes
-// the others.
-void hop_routes_reset(struct wctx *w, struct hop *h)
+struct holes {
+	struct wctx *w;
+	uint8_t reason;
+};
+
+// What is held of it is about to be freed, so nothing may follow. A static rule begins anew.
+static void make_hole(void *ctx, uint32_t route)
 {
+	const struct holes *holes = ctx;
+	struct hop_hold *hh = hop_hold(holes->w);
+	struct hop_route *info = hop_route_info(hh, route);
+
+	if (!hop_route_is_of_rule(hh, route) || rel_hold_route_bufs(hh->hold, route) == 0 ||
+		(hop_route_rule(holes->w, route)->flags & RULE_STATIC) != 0)
+		return;
+	info->flags |= HOP_ROUTE_ENDED | HOP_ROUTE_HOLED;
+	info->reason = holes->reason;
+}
+
+// The link is about to forget its routes. Those of static rules begin anew; the main lcore closes
+// the others, a while from now.
+void hop_routes_reset(struct wctx *w, struct hop *h, uint8_t reason)
+{
+	struct holes holes = {.w = w, .reason = reason};
 	struct hop_hold *hh = hop_hold(w);
 	uint32_t lists[2] = {hh->paused, hh->untold};
 
@@ -229,6 +249,7 @@ void hop_routes_reset(struct wctx *w, struct hop *h)
 				(hh->info[i - 1].flags & HOP_ROUTE_PAUSED))
 				hop_route_resume(w, i - 1);
 		}
+	rel_queue_each(rel_queue(h->rel->rel), make_hole, &holes);
 }
 
 // ---- accounts: who is to be charged for what is held ----
@@ -370,7 +391,8 @@ void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m)
 		return;
 	r = hop_route_rule(w, index);
 	id = atomic_load_explicit(&r->id, memory_order_relaxed);
-	if (id != 0 && hh->info[index].id == id && (hh->info[index].flags & HOP_ROUTE_ENDED) &&
+	if (id != 0 && hh->info[index].id == id &&
+		(hh->info[index].flags & (HOP_ROUTE_ENDED | HOP_ROUTE_HOLED)) == HOP_ROUTE_ENDED &&
 		bucket_take(&hh->ended, w->now_ns, REL_ENDED_PERIOD_NS, REL_ENDED_BURST))
 		hop_route_note(w, NOTE_RULE_END, id, hh->info[index].reason, 0);
 }

@@ -33,7 +33,11 @@ static inline bool hop_route_is_at(
 bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next_id);
 unsigned hop_messages(struct wctx *w); // of the main lcore; how many
 void hop_routes_turn(struct wctx *w); // what the hold wants done
-void hop_routes_reset(struct wctx *w, struct hop *h); // before its link forgets its routes
+// Before its link forgets its routes. Those of which something is held take no packet any more.
+void hop_routes_reset(struct wctx *w, struct hop *h, uint8_t reason);
+// A route that came in by h has lost a packet there, so it is ended from here on: Error and Close
+// go along its egress.
+void hop_route_end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8_t reason);
 void hop_routes_say_again(struct wctx *w); // what found no room before
 void hop_route_drain(struct wctx *w, uint32_t route, struct rel_queue *q); // its Close was pushed
 void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m);

@@ -137,7 +137,7 @@ static struct rule *rule_of(struct wctx *w, const struct hop *h, uint32_t id)
 }
 
 // Those before us have ended it, or we are about to tell them: what comes after is to learn it.
-static void end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8_t reason)
+void hop_route_end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8_t reason)
 {
 	struct rule *r = rule_of(w, h, id);
 	struct hop_msg msg = {.kind = HOP_MSG_END, .reason = reason, .id = id};
@@ -433,13 +433,13 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		}
 		count(w, W_routes_emptied, 1);
 		count(w, hop_reason_counter(W_ended_held, ev->reason), 1);
-		end_after(w, h, ev->route_id, ev->reason);
+		hop_route_end_after(w, h, ev->route_id, ev->reason);
 		break;
 	case REL_EV_CLOSE_IN:
 		count(w, W_routes_held, 1);
 		rel_ingress_close(h->rel->rel, ev->route_id, ev->reason, w->now_ns);
 		hop_rel_wake(w, h);
-		end_after(w, h, ev->route_id, ev->reason);
+		hop_route_end_after(w, h, ev->route_id, ev->reason);
 		break;
 	case REL_EV_PROBE:
 		hop_rel_on_probe(w, h, ev);

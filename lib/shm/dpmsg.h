@@ -210,9 +210,9 @@ struct cmd_hop_add {
 static_assert(sizeof(struct cmd_hop_add) == 272, "cmd_hop_add");
 
 // Adds a key beside the present ones (rail.md 2, re-key and pending keys); the pending key that was
-// not used yet is replaced, with its HOP_RESET: until EVT_HOP_KEYED, each that follows says it again.
-// With HOP_RESET, everything that the handshake could break takes effect at the first authentic
-// datagram under it.
+// not used yet is replaced, with its HOP_RESET: until EVT_HOP_KEYED, each that follows says it
+// again. With HOP_RESET, everything that the handshake could break takes effect at the first
+// authentic datagram under it.
 struct cmd_hop_rekey {
 	struct dpmsg_hdr h;
 	uint32_t hop;

@@ -287,6 +287,50 @@ static void a_close_has_a_place_of_its_own(void **state)
 	pair_fini(&p);
 }
 
+static const struct node *reader;
+
+static unsigned room_for_some(struct wctx *w)
+{
+	return reader->n_got == 0 ? REL_SEGS_MAX + 20 : 0;
+}
+
+// They were acked, so the sender sees no hole.
+static void packets_in_order_without_a_way_on_end_their_route_at_a_reset(void **state)
+{
+	enum { N = REL_SEGS_MAX + 60 };
+	struct wctx_ops ops;
+	struct rel_stats s;
+	struct pair p;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	add_rule(&p, &p.b, 1, 0, hop_of(&p.b)->tp);
+	ops = *p.b.w.ops;
+	ops.handoff_room = room_for_some;
+	p.b.w.ops = &ops;
+	p.b.w.n_workers = 2;
+	reader = &p.b;
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 5);
+	lose_all(&p.a);
+	for (unsigned i = 1; i < N; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 5);
+	while (p.b.n_got == 0)
+		turns(&p, 1);
+	turns(&p, 1);
+	rel_stats(hop_of(&p.a)->rel->rel, &s);
+	assert_int_equal(s.unacked, 0);
+	assert_true(p.b.n_got < N);
+	skip_notes(&p.b);
+	hop_shut(&p.b.w, hop_of(&p.b), true, RAIL_CLOSE_REQUESTED, "", 0);
+	assert_true(next_note(&p.b, NOTE_RULE_END, &n));
+	assert_int_equal(n.id, 1);
+	assert_int_equal(n.value, RAIL_GONE_HOP_DOWN);
+	assert_int_equal(counter(&p.b, W_rel_rx_freed), N - p.b.n_got);
+	p.b.w.n_workers = 1;
+	pair_fini(&p);
+}
+
 // ---- timers ----
 
 // Far ones lie in a wheel of their own until their turn of the fine one begins.
@@ -319,6 +363,7 @@ int main(void)
 		cmocka_unit_test(what_is_freed_and_ended_is_counted_by_reason),
 		cmocka_unit_test(acks_are_acted_on_when_the_rings_to_other_workers_are_full),
 		cmocka_unit_test(a_close_has_a_place_of_its_own),
+		cmocka_unit_test(packets_in_order_without_a_way_on_end_their_route_at_a_reset),
 		cmocka_unit_test(a_timer_just_behind_the_turn_of_the_wheel_is_near),
 	};
 
