@@ -42,10 +42,19 @@ void hop_unknown_id(struct wctx *w, struct hop *in, uint32_t id);
 // [worker: owner of `in`] Tell the peer's operator that a limit of ours refused packets of its,
 // once in HOP_TELL_PERIOD_NS at most.
 void hop_tell_limit(struct wctx *w, struct hop *in, const char *text);
+// [worker] A packet came for a route that is over, or about to be. The main lcore is told once
+// more: a note may get lost.
+void hop_route_refused(struct wctx *w, uint32_t index);
 // [worker: owner of `in`] Packets of the consume rule in that slot that found no room in the ring
-// to the control plane wait in order if they came by a reliable hop. waits: the next ones must,
-// too. push: takes m; false: not here.
-bool hop_sink_waits(const struct wctx *w, const struct hop *in, uint32_t index);
+// to the control plane wait in order if they came by a reliable hop. push: takes m; false: not
+// here.
+enum hop_sink {
+	HOP_SINK_EMPTY,
+	HOP_SINK_WAITS, // some do, so the next ones must, too
+	HOP_SINK_ENDED, // the route lost packets: no more of it may go up
+};
+enum hop_sink hop_sink_state(
+	const struct wctx *w, const struct hop *in, uint32_t index, uint32_t id);
 bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m);
 bool hop_sink_busy(const struct wctx *w); // some may be waiting
 // [worker] The next one that may go up, the caller's now; NULL: none. Its rule and ingress hop.

@@ -309,10 +309,9 @@ void hop_rel_flush(struct wctx *w, struct hop *h)
 
 static void refused(struct wctx *w, struct hop *h, uint32_t route, struct rte_mbuf *m)
 {
-	if (route == h->rel->ctl)
-		drop(w, W_drop_route_ended, m);
-	else
-		hop_route_refused(w, route, m);
+	drop(w, W_drop_route_ended, m);
+	if (route != h->rel->ctl)
+		hop_route_refused(w, route);
 }
 
 // Packets of route id 0, the transport's own. The entry is opened by the first one: it takes

@@ -378,15 +378,12 @@ void hop_route_drain(struct wctx *w, uint32_t route, struct rel_queue *q)
 	rel_queue_drain(q, route);
 }
 
-// A packet for a route that is over, or about to be. The main lcore is told once more: a note may
-// get lost.
-void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m)
+void hop_route_refused(struct wctx *w, uint32_t index)
 {
 	struct hop_hold *hh = hop_hold(w);
 	const struct rule *r;
 	uint32_t id;
 
-	drop(w, W_drop_route_ended, m);
 	if (index >= hh->shared->n_rules)
 		return;
 	r = hop_route_rule(w, index);
@@ -399,10 +396,31 @@ void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m)
 
 // ---- the sink ----
 
-bool hop_sink_waits(const struct wctx *w, const struct hop *in, uint32_t index)
+enum hop_sink hop_sink_state(
+	const struct wctx *w, const struct hop *in, uint32_t index, uint32_t id)
 {
-	return in->rel != NULL && hop_route_is_mine(hop_hold(w), hop_route_rule(w, index)) &&
-	       rel_hold_route_bufs(hop_hold(w)->hold, index) != 0;
+	const struct hop_hold *hh = hop_hold(w);
+
+	if (in->rel == NULL)
+		return HOP_SINK_EMPTY;
+	if (unlikely((hh->info[index].flags & HOP_ROUTE_ENDED) && hh->info[index].id == id))
+		return HOP_SINK_ENDED;
+	return hop_route_is_mine(hh, hop_route_rule(w, index)) &&
+			       rel_hold_route_bufs(hh->hold, index) != 0
+		       ? HOP_SINK_WAITS
+		       : HOP_SINK_EMPTY;
+}
+
+// Nothing of it is held here, but nothing may come up any more.
+void hop_sink_end(struct wctx *w, uint32_t index, uint32_t id, uint8_t reason)
+{
+	struct hop_route *info = &hop_hold(w)->info[index];
+
+	if (info->id != id)
+		*info = (struct hop_route){.id = id};
+	info->flags |= HOP_ROUTE_ENDED;
+	info->reason = reason;
+	hop_route_note(w, NOTE_RULE_END, id, reason, 0);
 }
 
 bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m)

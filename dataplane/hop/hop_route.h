@@ -40,7 +40,6 @@ void hop_routes_reset(struct wctx *w, struct hop *h, uint8_t reason);
 void hop_route_end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8_t reason);
 void hop_routes_say_again(struct wctx *w); // what found no room before
 void hop_route_drain(struct wctx *w, uint32_t route, struct rel_queue *q); // its Close was pushed
-void hop_route_refused(struct wctx *w, uint32_t index, struct rte_mbuf *m);
 // All are parked: the entry is the other worker's. Its account there.
 uint16_t hop_route_handover(struct wctx *from, struct wctx *to, uint32_t route);
 uint16_t hop_account(struct wctx *w, uint32_t tp);

@@ -150,7 +150,7 @@ void hop_route_end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8
 		if (hop_route_is_mine(hh, r))
 			end_route(w, msg.index, reason, false, false);
 		else if ((r->flags & RULE_STATIC) == 0)
-			hop_route_note(w, NOTE_RULE_END, id, reason, 0);
+			hop_sink_end(w, msg.index, id, reason);
 		return;
 	}
 	msg.hop = r->tx_hop;

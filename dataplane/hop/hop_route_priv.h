@@ -20,6 +20,7 @@ static inline bool hop_route_is_mine(const struct hop_hold *hh, const struct rul
 
 // Its hop or the sink; NULL: the hop is not here any more.
 struct rel_queue *hop_route_queue(struct wctx *w, const struct hop_route *info);
+void hop_sink_end(struct wctx *w, uint32_t index, uint32_t id, uint8_t reason);
 void hop_route_disown(struct wctx *w, uint32_t index); // the main lcore may have the slot
 
 // [worker] To whoever owns that hop. 0; -ENOENT: nobody does; -EAGAIN: no room now, counted.

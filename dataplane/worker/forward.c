@@ -309,6 +309,7 @@ static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r,
 	uint8_t type = route_hdr_type(header(m));
 	uint16_t len = route_hdr_len(header(m));
 	uint32_t id = route_hdr_id(header(m)), index = id & w->rules->mask;
+	enum hop_sink sink;
 
 	if (type == ROUTE_KEEP_ALIVE) {
 		rule_count(r, len, w->now_ds);
@@ -316,11 +317,16 @@ static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r,
 		rte_pktmbuf_free(m);
 		return;
 	}
+	sink = hop_sink_state(w, in->hop, index, id);
+	if (unlikely(sink == HOP_SINK_ENDED)) {
+		hop_route_refused(w, index);
+		drop(w, W_drop_rule_ended, m);
+		return;
+	}
 	rule_stamp(r, w->now_ds);
 	if (type == ROUTE_CLOSE)
 		rule_close(w, r);
-	if (unlikely(hop_sink_waits(w, in->hop, index) ||
-		     (uplink_fenced(w) && hop_marks(in->hop))) ||
+	if (unlikely(sink == HOP_SINK_WAITS || (uplink_fenced(w) && hop_marks(in->hop))) ||
 		!uplink_route(w, UP_ROUTE, id, hop_handle(in->hop), m)) {
 		if (!hop_sink_push(w, in->hop, index, m)) {
 			drop(w, W_drop_up_ring, m);

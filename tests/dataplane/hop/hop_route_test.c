@@ -287,6 +287,32 @@ static void a_close_has_a_place_of_its_own(void **state)
 	pair_fini(&p);
 }
 
+// The main lcore takes a consume rule out a while after its end; what still comes stays below.
+static void nothing_goes_up_after_the_end_of_a_route(void **state)
+{
+	struct pair p;
+	struct hop *h;
+	struct dp_note n;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	h = hop_of(&p.b);
+	add_rule(&p, &p.b, 1, 0, h->tp);
+	add_rule(&p, &p.b, 2, 0, h->tp);
+	assert_int_equal(hop_sink_state(&p.b.w, h, 1, 1), HOP_SINK_EMPTY);
+	fill_notes(&p.b);
+	hop_route_end_after(&p.b.w, h, 1, RAIL_GONE_STALLED);
+	assert_int_equal(hop_sink_state(&p.b.w, h, 1, 1), HOP_SINK_ENDED);
+	assert_int_equal(hop_sink_state(&p.b.w, h, 2, 2), HOP_SINK_EMPTY);
+	skip_notes(&p.b);
+	hop_route_refused(&p.b.w, 1); // the note got lost
+	assert_true(next_note(&p.b, NOTE_RULE_END, &n));
+	assert_int_equal(n.id, 1);
+	assert_int_equal(n.value, RAIL_GONE_STALLED);
+	// another one in the same slot
+	assert_int_equal(hop_sink_state(&p.b.w, h, 1, 1 + p.b.rules.mask + 1), HOP_SINK_EMPTY);
+	pair_fini(&p);
+}
+
 static const struct node *reader;
 
 static unsigned room_for_some(struct wctx *w)
@@ -363,6 +389,7 @@ int main(void)
 		cmocka_unit_test(what_is_freed_and_ended_is_counted_by_reason),
 		cmocka_unit_test(acks_are_acted_on_when_the_rings_to_other_workers_are_full),
 		cmocka_unit_test(a_close_has_a_place_of_its_own),
+		cmocka_unit_test(nothing_goes_up_after_the_end_of_a_route),
 		cmocka_unit_test(packets_in_order_without_a_way_on_end_their_route_at_a_reset),
 		cmocka_unit_test(a_timer_just_behind_the_turn_of_the_wheel_is_near),
 	};

@@ -52,6 +52,7 @@ struct chain {
 	unsigned n_moves, n_refused;
 	bool got_close, got_error;
 	// notes
+	bool edge_waits; // the last pause or resume of the present route
 	unsigned n_paused, n_resumed, n_ended, n_gone, n_resets;
 	uint32_t reason[4]; // of ends, by index of the rule
 	char error[64]; // what the Error says that came out
@@ -99,9 +100,11 @@ static void on_note(struct chain *c, const struct dp_note *n)
 	switch (n->kind) {
 	case NOTE_ROUTE_PAUSE:
 		c->n_paused++;
+		c->edge_waits |= n->id == EDGE_IN + c->route;
 		break;
 	case NOTE_ROUTE_RESUME:
 		c->n_resumed++;
+		c->edge_waits &= n->id != EDGE_IN + c->route;
 		break;
 	case NOTE_RULE_END:
 		c->n_ended++;

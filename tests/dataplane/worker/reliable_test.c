@@ -1,4 +1,5 @@
 // Reliable transports through real workers (rail.md 4): what a chain of hops delivers.
+#include "lib/link/rel_hold_priv.h"
 #include "tests/dataplane/worker/chain.h"
 
 // ---- tests ----
@@ -109,12 +110,13 @@ static bool refuse(struct wctx *w, unsigned to, const struct hop_msg *msg)
 	return false;
 }
 
-static bool sink_is_full(const struct chain *c)
+// The transit has told the node before it to wait, whose queue is full.
+static bool all_wait(const struct chain *c)
 {
-	for (unsigned i = 0; i < c->n.conf.workers; i++)
-		if (hop_hold(c->n.w[i])->sink_busy)
-			return true;
-	return false;
+	const struct route *rt = (const struct route *)&hop_hold(c->n.w[0])->routes[EDGE_IN % IDX];
+
+	return c->edge_waits && (rt->flags & RT_HELD_UP) != 0 &&
+	       (hop_hold(c->n.w[0])->info[TRANSIT % IDX].flags & HOP_ROUTE_PAUSED) != 0;
 }
 
 // The ring between two workers is full when one has to tell the other that it may go on.
@@ -133,12 +135,13 @@ static void a_resume_that_finds_no_room_is_told_later(void **state)
 	ops.handoff_msg = refuse;
 	n_refused = 0;
 	c.deaf = true;
-	// Until the sink is full; a pause alone may come from a turn that took long.
-	while (n < 3000 && !(c.n_paused > 0 && sink_is_full(&c))) {
+	// A pause of the edge alone may come from a turn that took long.
+	while (n < 3000 && !all_wait(&c)) {
 		send_packet(&c, ROUTE_DATA, n++, 1000);
 		for (unsigned k = 0; k < (n % 16 == 0 ? 20 : 1); k++)
 			turn(&c);
 	}
+	assert_true(all_wait(&c));
 	c.n.w[0]->ops = &ops;
 	c.deaf = false;
 	UNTIL(&c, n_refused > 1);
@@ -389,7 +392,7 @@ static void workers_in_threads_deliver_while_rules_change(void **state)
 		uint32_t other = generation << NODE_RULE_BITS | 5;
 		static const uint8_t pkt[ROUTE_HDR_LEN + 10] = {[6] = 10};
 
-		if (sent < 3000 && sent - c.n_up < 500)
+		if (sent < 3000 && sent - c.n_up < 500 && !c.edge_waits)
 			send_packet(&c, ROUTE_DATA, sent++, 600);
 		if (sent % 16 == 0) {
 			node_down_route(&c.n, sent % 3, other, pkt, sizeof(pkt));
