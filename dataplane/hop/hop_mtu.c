@@ -188,13 +188,13 @@ void hop_mtu_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
 
 static bool is_suspect(struct wctx *w, struct hop *h)
 {
-	struct rel_stats st;
+	struct rel_path path;
 
 	if (h->rel == NULL) // no ACKs, so it is asked about while there is something to lose
 		return w->now_ns - h->mtu_checked_ns >= CHECK_NS &&
 		       h->tx_counter - h->mtu_checked_tx >= FEW;
-	rel_stats(h->rel->rel, &st);
-	return st.large_lost >= LOST_LARGE || st.pto_count >= TIMEOUTS;
+	path = rel_path(h->rel->rel);
+	return path.large_lost >= LOST_LARGE || path.pto_count >= TIMEOUTS;
 }
 
 void hop_mtu_visit(struct wctx *w, struct hop *h)

@@ -59,6 +59,7 @@ static void begin(struct rel *r, uint64_t now_ns)
 	r->counter = 0;
 	r->rec_tail = 0;
 	r->flight_lo = 0;
+	r->path_first = 0;
 	memset(r->top, 0, sizeof(r->top));
 	memset(r->skips, 0, sizeof(r->skips));
 	r->skip_at = rel_random(r) % (2 * SKIP_MEAN);
@@ -242,8 +243,17 @@ void rel_path_changed(struct rel *r, uint64_t now_ns)
 	r->min_rtt_ns = 0;
 	r->latest_ns = 0;
 	r->pto_count = 0;
+	r->path_first = r->counter;
+	r->large_lost = 0;
 	cc_restart(&r->cc, now_ns);
 	rel_loss_repace(r);
+}
+
+struct rel_path rel_path(const struct rel *r)
+{
+	return (struct rel_path){.pto_ns = rel_loss_pto_ns(r, 0),
+		.pto_count = r->pto_count,
+		.large_lost = r->large_lost};
 }
 
 void rel_stats(const struct rel *r, struct rel_stats *out)
@@ -252,12 +262,9 @@ void rel_stats(const struct rel *r, struct rel_stats *out)
 	out->srtt_ns = r->srtt_ns;
 	out->min_rtt_ns = r->min_rtt_ns;
 	out->rttvar_ns = r->rttvar_ns;
-	out->pto_ns = rel_loss_pto_ns(r, 0);
 	out->cwnd = cc_cwnd(&r->cc);
 	out->in_flight = cc_in_flight(&r->cc);
 	out->rate = cc_rate(&r->cc);
 	out->kept = (uint32_t)(r->next_seq - r->una);
 	out->unacked = r->n_unacked;
-	out->pto_count = r->pto_count;
-	out->large_lost = r->large_lost;
 }

@@ -27,6 +27,7 @@ enum {
 	REL_RAWS_MAX = 8,
 	REL_PROBES_MAX = 4, // that wait to be sent
 	REL_PTO_MAX_NS = 2000000000,
+	REL_PTO_FIRST_NS = 1000000000, // of a path that was not measured: three times 333 ms
 	REL_SMALL = 1280, // bytes of a datagram that every path carries (UDP payload)
 	REL_RETRANSMIT_LIMIT = 10, // probe time-outs in a row, and ...
 	REL_SILENCE_S = 15, // ... without an ack, make the link be down
@@ -164,7 +165,16 @@ bool rel_send_frame(struct rel *r, uint8_t type, void *handle, uint32_t len, uin
 // REL_PROBES_MAX are waiting.
 bool rel_probe(struct rel *r, uint32_t tag, uint32_t size, uint64_t now_ns);
 void rel_set_room(struct rel *r, uint32_t room); // the path carries more, or less
-void rel_path_changed(struct rel *r, uint64_t now_ns); // RTT and congestion state begin anew
+// RTT and congestion state begin anew. What was sent before says nothing about the new path.
+void rel_path_changed(struct rel *r, uint64_t now_ns);
+
+// How the way to the peer does. A few loads, so it may be asked often.
+struct rel_path {
+	uint64_t pto_ns; // the first, not doubled
+	uint32_t pto_count; // time-outs in a row
+	uint32_t large_lost; // datagrams beyond REL_SMALL bytes, since one of them was acked
+};
+struct rel_path rel_path(const struct rel *r);
 
 struct rel_stats {
 	uint64_t tx_datagrams, tx_bytes, tx_packets; // packets: acked
@@ -172,10 +182,8 @@ struct rel_stats {
 	uint64_t tx_empty, tx_freed; // sequences emptied; packets freed instead of acked
 	uint64_t rx_packets, rx_dup, rx_no_room, rx_held, rx_joined, rx_ignored, rx_freed;
 	uint64_t acks_sent, acks_received;
-	uint64_t srtt_ns, min_rtt_ns, rttvar_ns, pto_ns; // pto_ns: the first, not doubled
+	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
 	uint64_t cwnd, in_flight, rate;
 	uint32_t kept, unacked; // sequences in the window; of those not acked
-	uint32_t pto_count;
-	uint32_t large_lost; // datagrams beyond REL_SMALL bytes, since one of them was acked
 };
 void rel_stats(const struct rel *r, struct rel_stats *out);

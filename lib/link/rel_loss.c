@@ -6,7 +6,7 @@
 enum {
 	GRANULARITY_NS = 1000000,
 	MAX_ACK_DELAY_NS = 1000000,
-	PTO_FIRST_NS = 1000000000, // no round trip was measured yet
+	RTT_FIRST_NS = REL_PTO_FIRST_NS / 3, // no round trip was measured yet
 	PROBES = 2,
 	FETCH_NODE = 12, // counters ahead
 	FETCH_ROUTE = 6, // ditto, when the node is there
@@ -42,7 +42,7 @@ static void rtt_sample(struct rel *r, uint64_t rtt, uint64_t delay)
 uint64_t rel_loss_pto_ns(const struct rel *r, uint32_t count)
 {
 	uint64_t var = 4 * r->rttvar_ns;
-	uint64_t pto = PTO_FIRST_NS;
+	uint64_t pto = REL_PTO_FIRST_NS;
 
 	if (r->srtt_ns != 0)
 		pto = r->srtt_ns + (var > GRANULARITY_NS ? var : GRANULARITY_NS) + MAX_ACK_DELAY_NS;
@@ -270,6 +270,8 @@ static bool detect_lost(struct rel *r, uint64_t now_ns)
 	uint64_t wait = rtt + rtt / 8;
 	bool any = false, all = true;
 
+	if (rtt == 0)
+		wait = RTT_FIRST_NS + RTT_FIRST_NS / 8;
 	if (wait < GRANULARITY_NS)
 		wait = GRANULARITY_NS;
 	r->loss_ns = 0;
@@ -447,7 +449,7 @@ int rel_loss_on_ack(struct rel *r, const struct rail_ack *ack, uint64_t now_ns)
 		any |= kept_at(r, seq)->node != 0;
 		rel_loss_seq_acked(r, seq);
 	}
-	if (!any)
+	if (!any || ack->highest < r->path_first)
 		rtt = 0;
 	if (rtt != 0)
 		rtt_sample(r, rtt, (uint64_t)ack->delay * RAIL_ACK_DELAY_UNIT_US * 1000);

@@ -122,6 +122,7 @@ struct rel {
 	// counters: rec_tail <= flight_lo <= counter
 	uint64_t counter, rec_tail, flight_lo;
 	uint64_t top[3]; // highest ones acked, + 1
+	uint64_t path_first; // first one on the present path
 	uint64_t skip_at;
 	uint32_t n_flight, n_late; // records in flight; lost ones kept for late acks
 	uint32_t n_recs; // that the ring holds

@@ -32,10 +32,11 @@ static void mtu_take(struct sim *s, struct end *e, uint16_t before)
 void sim_link_mtu(struct sim *s, struct end *e)
 {
 	uint16_t before = e->mtu.mtu, size;
+	struct rel_path path = rel_path(e->rel);
 	struct rel_stats st;
 
 	rel_stats(e->rel, &st);
-	if (st.large_lost >= 4 || st.pto_count >= 2)
+	if (path.large_lost >= 4 || path.pto_count >= 2)
 		pmtu_suspect(&e->mtu, s->now);
 	size = pmtu_next(&e->mtu, 4 * st.srtt_ns + 100000000, s->now);
 	s->res->black_holes += e->mtu.mtu < before;

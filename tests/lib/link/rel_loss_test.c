@@ -190,7 +190,7 @@ static void time_outs_double_up_to_2_s_and_end_the_link(void **state)
 		wait = f->now_ns - last;
 		last = f->now_ns;
 		rel_tick(f->rel, f->now_ns);
-		assert_int_equal(fx_stats(f).pto_count, n + 1);
+		assert_int_equal(rel_path(f->rel).pto_count, n + 1);
 		assert_in_range(fx_flush(f), 1, 2); // probes: the oldest one again
 	}
 	assert_true(n >= REL_RETRANSMIT_LIMIT);
@@ -272,6 +272,30 @@ static void few_probes_wait_and_one_without_a_tag_is_any_of_them(void **state)
 }
 
 // What a path that stopped to carry them looks like: large ones are lost in a row, small ones come.
+// What is under way on the old path comes back as fast as that was, and is no loss on a slower one.
+static void acks_of_the_path_before_measure_nothing(void **state)
+{
+	struct fx *f = sender(8);
+
+	fx_flush(f);
+	f->now_ns += 20 * MS;
+	fx_rx_ack(f, 1, 0, 2);
+	assert_int_equal(fx_stats(f).srtt_ns, 20 * MS);
+	rel_path_changed(f->rel, f->now_ns);
+	assert_int_equal(fx_stats(f).srtt_ns, 0);
+	assert_int_equal(rel_path(f->rel).pto_ns, REL_PTO_FIRST_NS);
+	fx_push(f, 1, 100, 0);
+	fx_flush(f);
+	f->now_ns += 5 * MS;
+	fx_rx_ack(f, 4, 4, 2);
+	assert_int_equal(fx_stats(f).srtt_ns, 0);
+	assert_int_equal(fx_stats(f).tx_lost, 0);
+	f->now_ns += 395 * MS;
+	fx_rx_ack(f, 8, 8, 2);
+	assert_int_equal(fx_stats(f).srtt_ns, 400 * MS);
+	fx_end(f);
+}
+
 static void large_ones_that_are_lost_in_a_row_are_counted(void **state)
 {
 	struct fx *f = sender(0);
@@ -285,7 +309,7 @@ static void large_ones_that_are_lost_in_a_row_are_counted(void **state)
 	for (unsigned c = 1; c < 12; c++) { // 0, 3, 6 and 9 never come
 		if (c % 3 != 0)
 			assert_int_equal(fx_rx_ack(f, c, c, 0), REL_COMMIT);
-		lost = fx_stats(f).large_lost;
+		lost = rel_path(f->rel).large_lost;
 		assert_int_equal(lost, c < 4 ? 0 : (c - 1) / 3);
 	}
 	assert_int_equal(lost, 3);
@@ -293,11 +317,11 @@ static void large_ones_that_are_lost_in_a_row_are_counted(void **state)
 	fx_flush(f);
 	f->now_ns += 10 * MS;
 	assert_int_equal(fx_rx_ack(f, 9, 9, 0), REL_COMMIT); // late, and nothing newer
-	assert_true(fx_stats(f).large_lost >= 3);
+	assert_true(rel_path(f->rel).large_lost >= 3);
 	assert_int_equal(
 		fx_rx_ack(f, fx_stats(f).tx_datagrams - 1, fx_stats(f).tx_datagrams - 1, 0),
 		REL_COMMIT);
-	assert_true(fx_stats(f).large_lost <= 1);
+	assert_true(rel_path(f->rel).large_lost <= 1);
 	fx_end(f);
 }
 
@@ -560,6 +584,7 @@ int main(void)
 		cmocka_unit_test(refuses_ack_of_a_skipped_counter),
 		cmocka_unit_test(time_outs_double_up_to_2_s_and_end_the_link),
 		cmocka_unit_test(lost_padded_probe_is_no_congestion),
+		cmocka_unit_test(acks_of_the_path_before_measure_nothing),
 		cmocka_unit_test(large_ones_that_are_lost_in_a_row_are_counted),
 		cmocka_unit_test(each_probe_has_its_own_round_trip),
 		cmocka_unit_test(few_probes_wait_and_one_without_a_tag_is_any_of_them),
