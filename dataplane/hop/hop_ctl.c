@@ -258,7 +258,7 @@ static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 		h->old_adj = h->adj;
 	}
 	h->trying = true;
-	h->try_until_ns = w->now_ns + ROAM_TRY_NS;
+	h->try_until_ns = w->now_ns + (h->rel != NULL ? hop_rel_try_ns(h) : ROAM_TRY_NS);
 	h->try_bytes = 3 * h->seen_bytes;
 	h->try_counter = h->tx_counter;
 	h->peer = c->peer;
@@ -307,12 +307,19 @@ void hop_path_timer(struct wctx *w, struct hop *h)
 {
 	struct hop_addr from;
 
-	if (!h->trying || w->now_ns < h->try_until_ns)
+	if (!h->trying)
 		return;
+	if (w->now_ns < h->try_until_ns) {
+		if (h->rel != NULL) // else any PROBE proves it, and hop.c repeats it
+			hop_rel_try_again(w, h);
+		return;
+	}
 	h->trying = false;
 	from = h->peer;
 	h->peer = h->old_peer;
 	h->adj = h->old_adj;
+	if (h->rel != NULL) // what was lost there says nothing of this one
+		hop_rel_moved(w, h);
 	moved(w, h, &from);
 	h->seen.port = 0;
 	hop_note_addr(w, h, &h->peer);

@@ -90,7 +90,6 @@ static void forget(struct wctx *w, struct hop *h, uint8_t reason)
 	hop_rel_count(w, h);
 	hop_routes_reset(w, h, reason);
 	memset(h->probes, 0, sizeof(h->probes));
-	h->rel->try_tag = 0;
 }
 
 void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
@@ -261,6 +260,29 @@ bool hop_rel_probe_mtu(struct wctx *w, struct hop *h, uint16_t size, uint32_t le
 	return true;
 }
 
+static void send_try(struct wctx *w, struct hop *h)
+{
+	struct hop_rel *hr = h->rel;
+
+	hr->try_sent_ns = w->now_ns;
+	hr->n_tries += hr->n_tries < UINT8_MAX;
+	probe(w, h, tag_of(h, PROBE_TRY), REL_TRY_SIZE);
+}
+
+// Any of those since the address is tried will do, however late: all went there.
+static void on_try(struct wctx *w, struct hop *h, const struct rel_event *ev)
+{
+	uint32_t mask = ~(uint32_t)PROBE_KIND;
+	uint32_t sent = h->next_probe - h->rel->try_first;
+
+	if (!h->trying || ((ev->tag - h->rel->try_first) & mask) >= sent)
+		return; // of an address before
+	if (ev->ok)
+		h->trying = false; // the peer is there
+	else if (((h->next_probe - ev->tag) & mask) == 1)
+		send_try(w, h); // something later arrived
+}
+
 void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
 {
 	struct hop_probe *p = &h->probes[ev->tag % HOP_PROBES];
@@ -276,10 +298,7 @@ void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev)
 			ping(w, h, p->cookie); // once more
 		break;
 	case PROBE_TRY:
-		if (!ev->ok || ev->tag != h->rel->try_tag)
-			break;
-		h->trying = false; // the peer is there
-		h->rel->try_tag = 0;
+		on_try(w, h, ev);
 		break;
 	case PROBE_MTU:
 		hop_mtu_on_probe(w, h, ev);
@@ -296,8 +315,22 @@ void hop_rel_moved(struct wctx *w, struct hop *h)
 
 void hop_rel_try(struct wctx *w, struct hop *h)
 {
-	struct hop_rel *hr = h->rel;
+	h->rel->try_first = h->next_probe;
+	h->rel->n_tries = 0;
+	send_try(w, h);
+}
 
-	hr->try_tag = tag_of(h, PROBE_TRY);
-	probe(w, h, hr->try_tag, REL_PING_SIZE);
+void hop_rel_try_again(struct wctx *w, struct hop *h)
+{
+	struct hop_rel *hr = h->rel;
+	unsigned twice = hr->n_tries > 0 ? hr->n_tries - 1u : 0;
+	uint64_t wait = rel_path(hr->rel).pto_ns << RTE_MIN(twice, 20u);
+
+	if (w->now_ns - hr->try_sent_ns >= RTE_MIN(wait, (uint64_t)REL_PTO_FIRST_NS))
+		send_try(w, h);
+}
+
+uint64_t hop_rel_try_ns(const struct hop *h)
+{
+	return 3 * RTE_MAX(rel_path(h->rel->rel).pto_ns, (uint64_t)REL_PTO_FIRST_NS);
 }

@@ -20,6 +20,7 @@ enum {
 	REL_TX_TURN = 256, // datagrams of one hop in one go
 	REL_PING_SIZE =
 		64, // bytes of frames of a PROBE that somebody waits for: padded, no congestion
+	REL_TRY_SIZE = 2, // of one to an address that gets little: as small as can be, and padded
 	REL_ENDED_PERIOD_NS = 10 * 1000 * 1000,
 	REL_ENDED_BURST = 64,
 };
@@ -128,7 +129,9 @@ struct hop_rel {
 	uint8_t close_code;
 	uint8_t close_len;
 	char close_text[DPMSG_TEXT_LEN];
-	uint32_t try_tag; // of the PROBE that proves the address, 0: none
+	uint32_t try_first; // number of the first PROBE that proves the address
+	uint8_t n_tries; // such PROBEs so far
+	uint64_t try_sent_ns; // the last one
 	uint32_t n_paused;
 	uint32_t n_pushed; // packets since we looked what may leave
 	struct rel_stats seen; // what is in the counters already
@@ -190,7 +193,12 @@ void hop_rel_probe(struct wctx *w, struct hop *h, uint64_t cookie);
 bool hop_rel_probe_mtu(struct wctx *w, struct hop *h, uint16_t size, uint32_t len, uint32_t beside);
 void hop_rel_on_probe(struct wctx *w, struct hop *h, const struct rel_event *ev); // REL_EV_PROBE
 void hop_rel_moved(struct wctx *w, struct hop *h); // RTT and congestion state begin anew
-void hop_rel_try(struct wctx *w, struct hop *h); // the address of the hop is to be proven
+// The address of the hop is to be proven, from now on; and until it is, the PROBE is repeated when
+// no answer came in time.
+void hop_rel_try(struct wctx *w, struct hop *h);
+void hop_rel_try_again(struct wctx *w, struct hop *h);
+// How long an address may be tried: three time-outs of the path so far, or of one that is unknown.
+uint64_t hop_rel_try_ns(const struct hop *h);
 
 // ---- hop_rel_tx.c ----
 // Packets for this hop, n <= BURST: its queue takes them, or they are dropped and counted. When a
