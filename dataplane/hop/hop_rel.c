@@ -195,6 +195,8 @@ void hop_rel_publish(struct hop *h)
 	put32(&st->rtt_us, us(now.srtt_ns));
 	put32(&st->min_rtt_us, us(now.min_rtt_ns));
 	put32(&st->unacked, now.unacked);
+	put32(&st->queued_packets, now.waiting);
+	atomic_store_explicit(&st->queued, now.waiting_bytes, memory_order_relaxed);
 	put32(&st->paused, h->rel->n_paused);
 	put32(&st->held, rel_hold_account_bufs(h->rel->hold, h->rel->account));
 	atomic_store_explicit(&st->cwnd, now.cwnd, memory_order_relaxed);

@@ -450,6 +450,8 @@ static void stats_begin(struct hop_table *t, struct hop *h, const struct cmd_hop
 		atomic_store_explicit(&st->c[i], 0, memory_order_relaxed);
 	atomic_store_explicit(&st->rtt_us, 0, memory_order_relaxed);
 	atomic_store_explicit(&st->cwnd, 0, memory_order_relaxed);
+	atomic_store_explicit(&st->queued, 0, memory_order_relaxed);
+	atomic_store_explicit(&st->queued_packets, 0, memory_order_relaxed);
 	memcpy(st->name, c->name, sizeof(st->name));
 	atomic_store_explicit(&st->hop, c->hop, memory_order_release);
 	h->st = st;

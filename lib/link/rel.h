@@ -185,5 +185,7 @@ struct rel_stats {
 	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
 	uint64_t cwnd, in_flight, rate;
 	uint32_t kept, unacked; // sequences in the window; of those not acked
+	uint32_t waiting; // packets in the queue, and their bytes; what overtakes aside
+	uint64_t waiting_bytes;
 };
 void rel_stats(const struct rel *r, struct rel_stats *out);

@@ -509,6 +509,19 @@ void rel_queue_each(const struct rel_queue *q, void (*fn)(void *ctx, uint32_t ro
 	}
 }
 
+static uint32_t n_waiting(const struct rel_hold *h, uint32_t tail)
+{
+	uint32_t n = 0, i = tail;
+
+	if (tail == 0)
+		return 0;
+	do {
+		n++;
+		i = node_at(h, i)->next;
+	} while (i != tail);
+	return n;
+}
+
 static void walk_sink(struct move *mv, struct rel_queue *from, struct rel_queue *to, uint32_t route)
 {
 	uint32_t *at = &from->urgent_head, last = 0;
@@ -535,6 +548,7 @@ int rel_queue_move(struct rel_queue *from, struct rel_queue *to, uint32_t route,
 {
 	struct route *rt = &from->hold->routes[route];
 	struct move mv = {.from = from->hold, .to = to->hold};
+	uint32_t n = n_waiting(mv.from, rt->tail);
 	bool active;
 	int rc;
 
@@ -556,6 +570,10 @@ int rel_queue_move(struct rel_queue *from, struct rel_queue *to, uint32_t route,
 	rewatch(&mv, route);
 	recharge(&mv, route, account);
 	free_old(&mv);
+	from->n_waiting -= n;
+	to->n_waiting += n;
+	from->waiting -= rt->waiting;
+	to->waiting += rt->waiting;
 	if (active)
 		rel_queue_join_round(to, route);
 	return 0;

@@ -15,6 +15,8 @@ struct rel_queue {
 	uint32_t round; // last one of the round, index + 1; its round_next is served now
 	int32_t credit; // bytes that the one served may still take
 	uint32_t urgent_head, urgent_tail;
+	uint32_t n_waiting; // packets of all routes, and their bytes; urgent ones aside
+	uint64_t waiting;
 	uint32_t last[REL_AHEAD]; // nodes that were pushed last
 	uint32_t last_at;
 	uint32_t n_routes;

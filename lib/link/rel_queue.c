@@ -98,9 +98,11 @@ static void free_waiting(struct rel_queue *q, uint32_t route)
 	i = node_at(q->hold, rt->tail)->next;
 	node_at(q->hold, rt->tail)->next = 0;
 	rt->tail = 0;
+	q->waiting -= rt->waiting;
 	rt->waiting = 0;
 	for (; i != 0; i = next) {
 		next = node_at(q->hold, i)->next;
+		q->n_waiting--;
 		free_node_of(q, route, i);
 	}
 }
@@ -325,6 +327,8 @@ static inline void put_last(struct rel_queue *q, struct route *rt, uint32_t rout
 	}
 	rt->tail = i;
 	rt->waiting += n->len;
+	q->waiting += n->len;
+	q->n_waiting++;
 	if (!(rt->flags & (RT_ACTIVE | RT_HELD_UP)))
 		round_add(q, route);
 }
@@ -430,6 +434,8 @@ void rel_queue_pop(struct rel_queue *q, uint32_t i)
 		return;
 	}
 	rt->waiting -= n->len;
+	q->waiting -= n->len;
+	q->n_waiting--;
 	q->credit -= (int32_t)n->len;
 	if (rt->tail == i) {
 		rt->tail = 0;

@@ -91,6 +91,8 @@ static inline uint32_t peek(struct rel_queue *q)
 static inline void pop(struct rel_queue *q, struct route *rt, const struct rel_node *n, uint32_t i)
 {
 	rt->waiting -= n->len;
+	q->waiting -= n->len;
+	q->n_waiting--;
 	q->credit -= (int32_t)n->len;
 	if (rt->tail != i) {
 		node_at(q->hold, rt->tail)->next = n->next;

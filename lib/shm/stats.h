@@ -48,7 +48,7 @@ struct counter_desc {
 	uint8_t role; // workers and control
 };
 
-enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 3 };
+enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 4 };
 
 struct stats_worker { // owner: the worker
 	_Alignas(64) _Atomic uint64_t c[W_COUNT];
@@ -77,6 +77,8 @@ struct stats_hop { // owner: the hop's worker
 	_Atomic uint32_t unacked; // packets
 	_Atomic uint32_t held; // buffers of packets that came in by it and are kept at its worker
 	_Atomic uint32_t paused; // routes that leave by it and whose ingress waits
+	_Atomic uint64_t queued; // bytes of route packets that wait to leave by it
+	_Atomic uint32_t queued_packets;
 	char name[DPMSG_NAME_LEN]; // owner: main lcore
 };
 

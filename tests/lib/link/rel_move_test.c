@@ -98,7 +98,9 @@ static void all_of_it_is_charged_there(void **state)
 	other_open(&o, f, 4096, 16);
 	fill(f, 50);
 	assert_int_equal(bufs_of(f->hold), 102);
+	assert_int_equal(fx_stats(f).waiting + fx_stats(f).unacked, 100);
 	assert_int_equal(move(f, &o), 0);
+	assert_int_equal(fx_stats(f).waiting + fx_stats(f).unacked, 100);
 	assert_int_equal(o.asked, 2);
 	assert_int_equal(bufs_of(f->hold), 0);
 	assert_int_equal(bufs_of(o.hold), 102);
@@ -112,6 +114,7 @@ static void all_of_it_is_charged_there(void **state)
 	chunks = f->n_chunks;
 	rel_reset(f->rel, f->now_ns);
 	assert_int_equal(bufs_of(o.hold), 0);
+	assert_int_equal(fx_stats(f).waiting, 0);
 	assert_true(f->n_chunks < chunks);
 	// and back, empty
 	assert_int_equal(rel_move(f->rel, f->hold, &(struct rel_mover){.account = f->account}), 0);

@@ -346,10 +346,41 @@ static void reset_forgets_all_routes(void **state)
 	fx_flush(f);
 	for (unsigned r = 0; r < 100; r++)
 		fx_push(f, r, 100, 0);
+	assert_int_equal(fx_stats(f).waiting + fx_stats(f).unacked, 200);
 	rel_reset(f->rel, f->now_ns);
 	assert_int_equal(f->n_held, 0);
+	assert_int_equal(fx_stats(f).waiting, 0);
 	for (unsigned r = 0; r < 100; r++)
 		assert_int_equal(rel_queue_open(f->q, r, r), 0);
+	fx_end(f);
+}
+
+static void expect_waiting(const struct fx *f, unsigned packets, unsigned bytes)
+{
+	assert_int_equal(fx_stats(f).waiting, packets);
+	assert_int_equal(fx_stats(f).waiting_bytes, bytes);
+}
+
+static void says_what_waits_for_the_link(void **state)
+{
+	struct fx *f = fx_new(4096);
+
+	rel_queue_open(f->q, 1, 10);
+	rel_queue_open(f->q, 2, 20);
+	expect_waiting(f, 0, 0);
+	fx_push(f, 1, 100, 0);
+	fx_push(f, 1, 200, 0);
+	fx_push(f, 2, 400, 0);
+	expect_waiting(f, 3, 700);
+	rel_queue_pause(f->q, 1, 0, f->now_ns);
+	fx_flush(f); // what is sent and unacked waits no more
+	expect_waiting(f, 2, 300);
+	assert_int_equal(fx_stats(f).unacked, 1);
+	fx_push(f, 2, 400, 0);
+	rel_queue_abort(f->q, 1, 1, f->now_ns);
+	expect_waiting(f, 1, 400);
+	rel_queue_forget(f->q, 2);
+	expect_waiting(f, 0, 0);
 	fx_end(f);
 }
 
@@ -371,6 +402,7 @@ int main(void)
 		cmocka_unit_test(whoever_is_past_its_share_pays_itself),
 		cmocka_unit_test(account_ends_with_its_last_buffer),
 		cmocka_unit_test(reset_forgets_all_routes),
+		cmocka_unit_test(says_what_waits_for_the_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
