@@ -62,7 +62,8 @@ cp_SRCS := \
 	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_ping.c
 ctl_SRCS := \
 	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
-	tools/ctl/cmd_balance.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c tools/ctl/print.c
+	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \
+	tools/ctl/help.c tools/ctl/options.c tools/ctl/print.c
 gen_SRCS := \
 	tools/bench/args.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \
 	tools/bench/node_api.c tools/bench/peer.c tools/bench/prepare.c tools/bench/report.c tools/bench/report_out.c \

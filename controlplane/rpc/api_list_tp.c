@@ -76,6 +76,8 @@ static void flow_counters(const struct stats_hop *h, struct api_flow *f)
 	f->unacked = atomic_load_explicit(&h->unacked, memory_order_relaxed);
 	f->held = atomic_load_explicit(&h->held, memory_order_relaxed);
 	f->paused = atomic_load_explicit(&h->paused, memory_order_relaxed);
+	f->queued = stat_get(&h->queued);
+	f->queued_packets = atomic_load_explicit(&h->queued_packets, memory_order_relaxed);
 }
 
 // Flow nr of a transport, or false.
@@ -129,6 +131,8 @@ static void tp_counters(const struct api *a, const struct transport *tp,
 		t->unacked += f.unacked;
 		t->held += f.held;
 		t->paused += f.paused;
+		t->queued += f.queued;
+		t->queued_packets += f.queued_packets;
 		if (nr > 1)
 			continue;
 		t->rtt_us = f.rtt_us;

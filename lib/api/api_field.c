@@ -257,6 +257,19 @@ char *api_field_text(const struct api_field *f, const void *rec, char *buf, size
 	return buf;
 }
 
+const char *api_group_name(unsigned group)
+{
+	static const char *const names[API_N_GROUPS] = {[API_G_NONE] = "",
+		[API_G_LINK] = "link",
+		[API_G_PATH] = "path",
+		[API_G_LOSSES] = "losses",
+		[API_G_QUEUE] = "queue",
+		[API_G_HANDSHAKE] = "handshake",
+		[API_G_TRAFFIC] = "traffic"};
+
+	return group < API_N_GROUPS ? names[group] : "";
+}
+
 bool api_field_right(const struct api_field *f)
 {
 	switch ((enum api_kind)f->kind) {

@@ -30,6 +30,21 @@ enum api_field_flags {
 	API_F_DASH = 2, // 0 means "none": people see "-"
 	API_F_NULL = 4, // 0 means that it is not known, or that there is none: null in JSON
 	API_F_ONES = 8, // all ones mean that it is not known: "-", null in JSON
+	API_F_SPARE = 16, // left out of a table that would be too wide
+	API_F_UNDER = 32, // a sentence: stands under the table, not in it
+};
+
+// What a field is about. Records whose fields have groups are shown as a block each when all
+// fields are asked for.
+enum api_group {
+	API_G_NONE,
+	API_G_LINK,
+	API_G_PATH,
+	API_G_LOSSES,
+	API_G_QUEUE,
+	API_G_HANDSHAKE,
+	API_G_TRAFFIC,
+	API_N_GROUPS
 };
 
 struct api_field {
@@ -41,6 +56,7 @@ struct api_field {
 	uint8_t kind; // enum api_kind
 	uint8_t flags;
 	uint8_t n_words;
+	uint8_t group; // enum api_group
 };
 
 struct api_record {
@@ -60,6 +76,8 @@ const struct api_record *api_record_find(uint16_t type);
 // The field of a record as people read it. Always NUL-terminated; control characters from elsewhere
 // become '?'. Returns buf.
 char *api_field_text(const struct api_field *f, const void *rec, char *buf, size_t cap);
+// "link", "path", ...; "" for none.
+const char *api_group_name(unsigned group);
 // Numbers are shown to the right.
 bool api_field_right(const struct api_field *f);
 

@@ -66,9 +66,11 @@ struct api_transport {
 	uint64_t mtu_probes, mtu_acked, mtu_lost; // padded ones, for the path MTU
 	uint64_t black_holes; // times that the path MTU fell and nobody said so
 	uint8_t mtu_state; // enum api_mtu_state
-	uint8_t pad3[7];
+	uint8_t pad3[3];
+	uint32_t queued_packets; // route packets that wait to leave by it, of all workers
+	uint64_t queued; // bytes of them
 };
-static_assert(sizeof(struct api_transport) == 464, "api_transport");
+static_assert(sizeof(struct api_transport) == 472, "api_transport");
 
 enum api_flow_state { API_FLOW_DOWN, API_FLOW_UP, API_FLOW_SILENT };
 
@@ -93,5 +95,8 @@ struct api_flow {
 	uint64_t cwnd, in_flight, rate;
 	uint32_t unacked, held, paused;
 	uint32_t mtu; // of its path, 0: not known
+	uint64_t queued; // bytes of route packets that wait to leave by it
+	uint32_t queued_packets;
+	uint32_t pad3;
 };
-static_assert(sizeof(struct api_flow) == 200, "api_flow");
+static_assert(sizeof(struct api_flow) == 216, "api_flow");

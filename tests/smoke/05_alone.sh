@@ -23,6 +23,13 @@ done
 same "public key" "$(jq -r .pk "$T/node.json")" "${PK[A]}"
 same "ports" "$(jq -r '.[0] | "\(.name) \(.kernel_if) \(.link_up)"' "$T/ports.json")" "p0 a0 true"
 expect "port in the table" grep -q p0 "$T/ports.txt"
+same "a port by name" "$(sk A show ports p0 --json | jq -r '.[].name')" p0
+expect "help of a command" grep -q '^usage: skyrail show ports' <(sk A show ports --help)
+if sk A --json show ports p0 nosuch >"$T/nosuch.json" 2>"$T/nosuch.txt"; then
+	fail "a port that is not there"
+fi
+expect "it says which" grep -q "ports: 'nosuch' is not there" "$T/nosuch.txt"
+same "what is there is shown" "$(jq length "$T/nosuch.json")" 1
 sk A config show | grep -q udp_port || sk A config show | grep -q key_file || fail "config show"
 
 # no thread of the data plane kept more than it takes to open its port again (net_admin, net_raw, ipc_lock), and none

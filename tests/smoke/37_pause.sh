@@ -53,6 +53,10 @@ in_ns A iperf3 -c 10.8.0.2 -u -b 20M -l 1000 -t 6 -J >"$T/iperf.json" &
 client=$!
 paused() { [ "$(counter B routes_paused)" -gt 0 ]; }
 wait_for 5 "the route to D is paused at B" paused
+queued() { [ "$(tp B d queued)" -gt 32768 ] && [ "$(tp B d queued_packets)" -gt 32 ]; }
+wait_for 5 "what waits for D is shown" queued
+same "of that flow" "$(sk B -j show flows d | jq 'length == 1 and .[0].queued > 0')" true
+same "queued towards C" "$(($(tp B c queued) < 32768))" 1
 # the other route meanwhile
 in_ns A ping -n -q -c 100 -i 0.02 -W 5 10.9.0.2 >"$T/ping.log"
 say "$(tail -n 1 "$T/ping.log")"
@@ -66,6 +70,7 @@ expect "the edge waited" test "$waits" -gt 0
 rest() { [ "$(tp A b tx_packets) $(tp B d tx_packets)" = "$(tp B a rx_packets) $(tp D b rx_packets)" ]; }
 wait_for 30 "all that was sent was received" rest
 same "routes ended" "$(counter B routes_held routes_stalled)$(counter A routes_held routes_stalled)" 00
+same "queued at last" "$(tp B d queued) $(tp B d queued_packets)" "0 0"
 for n in A B D; do
 	same "packets dropped at $n" "$(counter $n drop_seal_freed drop_route_ended drop_route_full drop_up_ring)" 0
 	wait_for 10 "books of $n" books $n || books $n

@@ -1,4 +1,5 @@
 // Words into commands and arguments into requests.
+#include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "tools/ctl/cli.h"
 
@@ -16,7 +17,7 @@ static char err[300];
 
 static int find(const char *words, const struct command **cmd)
 {
-	char buf[100], *argv[8], *save = NULL;
+	char buf[300], *argv[16], *save = NULL;
 	int argc = 0;
 
 	strcpy(buf, words);
@@ -96,6 +97,167 @@ static void every_command_is_reachable_and_explained(void **state)
 		assert_ptr_equal(cmd, &c[i]);
 		assert_true(strlen(c[i].help) > 5);
 	}
+}
+
+static void examples_are_of_their_command(void **state)
+{
+	size_t n;
+	const struct command *c = cli_commands(&n), *cmd;
+	char words[300];
+
+	for (size_t i = 0; i < n; i++) {
+		assert_non_null(c[i].example);
+		snprintf(words, sizeof(words), "%s %s %s", c[i].words[0],
+			c[i].words[1] != NULL ? c[i].words[1] : "", c[i].example);
+		assert_true(find(words, &cmd) > 0);
+		assert_ptr_equal(cmd, &c[i]);
+		assert_true(c[i].args[0] != '\0' || strlen(c[i].example) < 3);
+	}
+}
+
+static int options(struct cli *c, const char *line)
+{
+	static char buf[200], *argv[16];
+	char *save = NULL;
+	int argc = 0;
+
+	strcpy(buf, line);
+	for (char *w = strtok_r(buf, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	*c = (struct cli){.socket = "-"};
+	return cli_options(c, argc, argv);
+}
+
+static void options_stand_anywhere(void **state)
+{
+	static const struct {
+		const char *line, *left; // what the command gets
+		bool json, all, help;
+		double watch_s;
+		const char *socket;
+	} cases[] = {
+		{"show rules", "show rules", false, false, false, 0, "-"},
+		{"--json show rules", "show rules", true, false, false, 0, "-"},
+		{"show rules --json", "show rules", true, false, false, 0, "-"},
+		{"show -j rules", "show rules", true, false, false, 0, "-"},
+		{"-ja show rules", "show rules", true, true, false, 0, "-"},
+		{"show rules -aw1", "show rules", false, true, false, 1, "-"},
+		{"show -w 0.5 rules 7", "show rules 7", false, false, false, 0.5, "-"},
+		{"show --watch=2 rules", "show rules", false, false, false, 2, "-"},
+		{"show -s /x rules", "show rules", false, false, false, 0, "/x"},
+		{"--socket=/x show rules", "show rules", false, false, false, 0, "/x"},
+		{"show rules --socket /x", "show rules", false, false, false, 0, "/x"},
+		{"show transports --help", "show transports", false, false, true, 0, "-"},
+		{"-h", "", false, false, true, 0, "-"},
+		{"ping c -c 3 -j -i 0.1", "ping c -c 3 -i 0.1", true, false, false, 0, "-"},
+		{"edge detach x --close", "edge detach x --close", false, false, false, 0, "-"},
+		{"rule del -- -j", "rule del -j", false, false, false, 0, "-"},
+	};
+	struct cli c;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char left[200] = "";
+
+		assert_int_equal(options(&c, cases[i].line), CLI_OK);
+		for (int k = 0; k < c.argc; k++) {
+			strcat(left, k > 0 ? " " : "");
+			strcat(left, c.argv[k]);
+		}
+		assert_string_equal(left, cases[i].left);
+		assert_int_equal(c.json, cases[i].json);
+		assert_int_equal(c.all, cases[i].all);
+		assert_int_equal(c.want_help, cases[i].help);
+		assert_true(c.watch_s == cases[i].watch_s);
+		assert_string_equal(c.socket, cases[i].socket);
+	}
+}
+
+static void wrong_options_are_refused(void **state)
+{
+	static const char *const bad[] = {"-x show rules", "--nosuch show rules", "show rules -s",
+		"show rules -w", "-w x show rules", "-w 0 show rules", "-w -1 show",
+		"--watch= show", "--json=1 show", "show rules --watch", "- show"};
+	struct cli c;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (options(&c, bad[i]) != CLI_USAGE)
+			fail_msg("taken: %s", bad[i]);
+}
+
+// Values as wide as they get in practice.
+static void fill(const struct api_record *kind, uint8_t *rec)
+{
+	for (size_t i = 0; i < kind->n_fields; i++) {
+		const struct api_field *f = &kind->fields[i];
+		uint8_t *p = rec + f->offset;
+
+		if (f->kind == API_K_STR)
+			memset(p, 'x', f->size < 12 ? f->size - 1u : 11);
+		else if (f->kind == API_K_WORD || f->kind == API_K_BOOL)
+			p[0] = 1;
+		else if (f->kind == API_K_ADDR)
+			api_addr_parse("192.168.100.100:65535", (struct api_addr *)p);
+		else
+			memset(p, 0x7f, f->size < 4 ? f->size : 4);
+	}
+}
+
+static char *printed(const struct api_record *kind, const void *rec)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	block_print(f, kind, rec);
+	fclose(f);
+	return text;
+}
+
+static void a_block_has_every_field_in_80_columns(void **state)
+{
+	static const uint16_t types[] = {API_TRANSPORTS, API_FLOWS, API_PORTS, API_EDGES};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		const struct api_record *kind = api_record_find(types[i]);
+		uint64_t rec[128] = {0};
+		char *text, *save = NULL, label[40];
+
+		assert_true(block_fits(kind));
+		assert_true(kind->size <= sizeof(rec));
+		fill(kind, (uint8_t *)rec);
+		text = printed(kind, rec);
+		for (size_t k = 1; k < kind->n_fields; k++) {
+			snprintf(label, sizeof(label), "%s", kind->fields[k].label);
+			for (char *p = label; *p != '\0'; p++)
+				*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
+			if (strstr(text, label) == NULL)
+				fail_msg("%s is missing", label);
+		}
+		for (char *l = strtok_r(text, "\n", &save); l != NULL;
+			l = strtok_r(NULL, "\n", &save))
+			if (strlen(l) > 80)
+				fail_msg("too long: %s", l);
+		free(text);
+	}
+	assert_false(block_fits(api_record_find(API_COUNTERS)));
+}
+
+static void a_long_note_is_broken_at_blanks(void **state)
+{
+	const struct api_record *kind = api_record_find(API_TRANSPORTS);
+	struct api_transport t = {.name = "c",
+		.note = "the peer at 192.0.2.3:7780 does not answer: is it up, does it know this "
+			"node's key, and is its port open?"};
+	char *text = printed(kind, &t), *save = NULL;
+	size_t longest = 0;
+
+	assert_non_null(strstr(text, "note: the peer"));
+	assert_non_null(strstr(text, "open?\n"));
+	for (char *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save))
+		longest = strlen(l) > longest ? strlen(l) : longest;
+	assert_in_range(longest, 60, 80);
+	free(text);
 }
 
 struct values {
@@ -193,7 +355,10 @@ static void wrong_usage_is_told_without_a_node(void **state)
 	struct cli c = {.socket = "/nonexistent", .argc = 1, .argv = argv};
 
 	assert_int_equal(cmd_rule_add(&c), CLI_USAGE);
-	assert_int_equal(cmd_show_rules(&c), CLI_USAGE);
+	assert_int_equal(cmd_show_rules(&c), CLI_USAGE); // no id
+	assert_int_equal(cmd_show_node(&c), CLI_USAGE);
+	argv[0] = (char *)"--nosuch";
+	assert_int_equal(cmd_show_transports(&c), CLI_USAGE);
 	assert_int_equal(cmd_config_reload(&c), CLI_USAGE);
 	c.argc = 0;
 	assert_int_equal(cmd_show_rules(&c), CLI_FAIL);
@@ -206,6 +371,11 @@ int main(void)
 		cmocka_unit_test(words_may_be_shortened),
 		cmocka_unit_test(ambiguous_and_unknown_words_name_the_choices),
 		cmocka_unit_test(every_command_is_reachable_and_explained),
+		cmocka_unit_test(examples_are_of_their_command),
+		cmocka_unit_test(options_stand_anywhere),
+		cmocka_unit_test(wrong_options_are_refused),
+		cmocka_unit_test(a_block_has_every_field_in_80_columns),
+		cmocka_unit_test(a_long_note_is_broken_at_blanks),
 		cmocka_unit_test(takes_every_kind),
 		cmocka_unit_test(refuses_every_kind_of_nonsense),
 		cmocka_unit_test(misses_what_is_required_and_sees_doubles),

@@ -19,6 +19,7 @@ struct cli {
 	bool json;
 	bool all; // -a
 	double watch_s; // -w; 0 = once
+	bool want_help, want_version;
 	struct api_client *client; // NULL before the first call
 	char error[API_TEXT_MAX]; // why there is no client
 	const struct command *command; // NULL in tests
@@ -31,12 +32,19 @@ struct command {
 	const char *args; // for the help
 	const char *help;
 	int (*fn)(struct cli *c);
+	const char *example; // arguments, for its own help; may be empty
 };
 
 const struct command *cli_commands(size_t *n);
 // The command that begins with these words, each an unambiguous prefix. Returns how many words it
 // took, or -ENOENT, or -EEXIST when several fit; err has a text then.
 int cli_find(int argc, char **argv, const struct command **out, char *err, size_t err_len);
+
+// Takes the options of `skyrail` itself out of the line, wherever they stand; the rest is in argv
+// and argc of c afterwards. CLI_OK or CLI_USAGE, which is told.
+int cli_options(struct cli *c, int argc, char **argv);
+// Help on all commands (argc 0), or on those that begin with these words. CLI_OK or CLI_USAGE.
+int cli_help(int argc, char **argv);
 
 // One line on standard error: "skyrail: ...". Returns code.
 int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -90,7 +98,13 @@ int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_
 
 struct print;
 
-// A table, or JSON, of one record kind on standard output. all: also the wide columns.
+// One record group by group, no line longer than 79: for kinds whose fields have groups (block.c).
+bool block_fits(const struct api_record *kind);
+void block_print(FILE *out, const struct api_record *kind, const void *rec);
+
+// A table, or JSON, of one record kind on standard output. all: also the wide columns, as a block
+// for each record where the kind has groups. A table without them is as wide as the terminal at
+// most, 80 columns if there is none, as far as leaving out spare columns helps.
 struct print *print_new(const struct api_record *kind, bool json, bool all);
 int print_add(struct print *p, const void *rec); // 0 or -ENOMEM
 // Writes what is left and frees. CLI_OK or CLI_FAIL (standard output can't be written).

@@ -9,13 +9,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_RULES = 10000 }; // rules in a table, without -a
+enum {
+	TABLE_RULES = 10000, // rules in a table, without -a
+	NAMES_MAX = 64,
+};
 
 struct show {
+	struct cli *c;
 	struct print *p;
 	const struct api_record *kind;
 	bool (*wanted)(const void *rec);
+	unsigned n_keys; // fields, from the first one on, that a NAME may stand for
+	uint64_t found; // which of the NAMEs
 };
+
+// An id may be written in hex, too.
+static bool is_same(const struct show *s, const char *name, const char *text)
+{
+	char id[12];
+	uint32_t v;
+
+	if (s->kind->type != API_RULES || args_u32(name, &v) < 0)
+		return strcmp(name, text) == 0;
+	snprintf(id, sizeof(id), "%u", v);
+	return strcmp(id, text) == 0;
+}
+
+// Is it one of the NAMEs that were asked for?
+static bool is_named(struct show *s, const void *rec)
+{
+	char text[128];
+	bool hit = s->c->argc == 0;
+
+	for (unsigned k = 0; k < s->n_keys; k++) {
+		api_field_text(&s->kind->fields[k], rec, text, sizeof(text));
+		for (int i = 0; i < s->c->argc; i++) {
+			if (!is_same(s, s->c->argv[i], text))
+				continue;
+			s->found |= 1ull << i;
+			hit = true;
+		}
+	}
+	return hit;
+}
 
 static int on_record(void *ctx, int more, const void *payload, size_t len)
 {
@@ -27,28 +63,63 @@ static int on_record(void *ctx, int more, const void *payload, size_t len)
 	if (len < s->kind->size || s->kind->size > sizeof(rec))
 		return -EPROTO;
 	memcpy(rec, payload, s->kind->size);
-	if (s->wanted != NULL && !s->wanted(rec))
+	if (!is_named(s, rec) || (s->wanted != NULL && !s->wanted(rec)))
 		return 0;
 	return print_add(s->p, rec);
 }
 
-static int list(struct cli *c, const struct api_record *kind, bool (*wanted)(const void *rec),
-	const void *ask, size_t ask_len, size_t *n)
+// What was asked for by name and is not there.
+static int all_found(const struct show *s)
 {
-	struct show s = {.kind = kind, .wanted = wanted};
-	int rc, end;
+	int rc = CLI_OK;
 
-	s.p = print_new(kind, c->json, c->all);
-	if (s.p == NULL)
-		return cli_error(CLI_FAIL, "out of memory");
-	rc = cli_call(c, kind->type, ask, ask_len, on_record, &s);
-	*n = print_count(s.p);
-	if (rc < 0 && *n == 0) {
-		print_drop(s.p);
-		return cli_failed(c);
+	for (int i = 0; i < s->c->argc; i++)
+		if ((s->found >> i & 1) == 0)
+			rc = cli_error(
+				CLI_FAIL, "%s: '%s' is not there", s->kind->name, s->c->argv[i]);
+	return rc;
+}
+
+// print_end(), but a table of nothing is not printed when the reason is told otherwise.
+static int finish(struct show *s)
+{
+	int end;
+
+	if (s->c->argc > 0 && print_count(s->p) == 0 && !s->c->json) {
+		print_drop(s->p);
+		return all_found(s);
 	}
-	end = print_end(s.p);
-	return rc < 0 ? cli_failed(c) : end;
+	end = print_end(s->p);
+	return end != CLI_OK ? end : all_found(s);
+}
+
+static int start(struct cli *c, struct show *s, uint16_t type)
+{
+	if (c->argc > NAMES_MAX)
+		return cli_error(CLI_USAGE, "%d names at most", NAMES_MAX);
+	for (int i = 0; i < c->argc; i++)
+		if (c->argv[i][0] == '-')
+			return cli_error(
+				CLI_USAGE, "unknown option '%s' (see `skyrail help`)", c->argv[i]);
+	s->c = c;
+	s->kind = api_record_find(type);
+	s->p = print_new(s->kind, c->json, c->all);
+	return s->p != NULL ? CLI_OK : cli_error(CLI_FAIL, "out of memory");
+}
+
+static int list(struct show *s, const void *ask, size_t ask_len, size_t *n)
+{
+	int rc = cli_call(s->c, s->kind->type, ask, ask_len, on_record, s);
+
+	*n = print_count(s->p);
+	if (rc < 0 && *n == 0) {
+		print_drop(s->p);
+		return cli_failed(s->c);
+	}
+	if (rc == 0)
+		return finish(s);
+	print_end(s->p);
+	return cli_failed(s->c);
 }
 
 static int no_args(struct cli *c)
@@ -59,72 +130,107 @@ static int no_args(struct cli *c)
 	return CLI_OK;
 }
 
-static int show(struct cli *c, uint16_t type)
+// n_keys: see struct show.
+static int show(struct cli *c, uint16_t type, unsigned n_keys)
 {
+	struct show s = {.n_keys = n_keys};
+	int rc = start(c, &s, type);
 	size_t n;
-	int rc = no_args(c);
 
-	return rc != CLI_OK ? rc : list(c, api_record_find(type), NULL, NULL, 0, &n);
+	return rc != CLI_OK ? rc : list(&s, NULL, 0, &n);
 }
 
 int cmd_show_node(struct cli *c)
 {
-	return show(c, API_NODE);
+	int rc = no_args(c);
+
+	return rc != CLI_OK ? rc : show(c, API_NODE, 0);
 }
 
 int cmd_show_ports(struct cli *c)
 {
-	return show(c, API_PORTS);
+	return show(c, API_PORTS, 1);
 }
 
 int cmd_show_workers(struct cli *c)
 {
-	return show(c, API_WORKERS);
+	return show(c, API_WORKERS, 1);
 }
 
 int cmd_show_transports(struct cli *c)
 {
-	return show(c, API_TRANSPORTS);
+	return show(c, API_TRANSPORTS, 1);
 }
 
 int cmd_show_flows(struct cli *c)
 {
-	return show(c, API_FLOWS);
+	return show(c, API_FLOWS, 1);
 }
 
 int cmd_show_rings(struct cli *c)
 {
-	return show(c, API_RINGS);
+	return show(c, API_RINGS, 1);
 }
 
 int cmd_show_memory(struct cli *c)
 {
-	return show(c, API_MEMORY);
+	return show(c, API_MEMORY, 1);
 }
 
 int cmd_show_edges(struct cli *c)
 {
-	return show(c, API_EDGES);
+	return show(c, API_EDGES, 1);
 }
 
 int cmd_show_neighbours(struct cli *c)
 {
-	return show(c, API_NEIGHBOURS);
+	return show(c, API_NEIGHBOURS, 1);
 }
 
 int cmd_config_show(struct cli *c)
 {
-	return show(c, API_CONFIG);
+	return show(c, API_CONFIG, 1);
+}
+
+// By id: the low bits of an id are its place in the table, so one record is asked for.
+static int rules_by_id(struct show *s)
+{
+	struct api_rules_ask ask = {.max = 1};
+	struct cli *c = s->c;
+	struct api_node node;
+	int rc = cli_node(c, &node);
+
+	for (int i = 0; i < c->argc && rc >= 0; i++) {
+		uint32_t id = 0;
+
+		args_u32(c->argv[i], &id);
+		ask.first_index = node.rule_slots > 0 ? id & (uint32_t)(node.rule_slots - 1) : id;
+		if ((s->found >> i & 1) == 0)
+			rc = cli_call(c, API_RULES, &ask, sizeof(ask), on_record, s);
+	}
+	if (rc >= 0)
+		return finish(s);
+	print_drop(s->p);
+	return cli_failed(c);
 }
 
 int cmd_show_rules(struct cli *c)
 {
 	struct api_rules_ask ask = {.max = c->json || c->all ? 0 : TABLE_RULES};
+	struct show s = {.n_keys = 1};
+	uint32_t id;
 	size_t n;
-	int rc = no_args(c);
+	int rc;
 
-	if (rc == CLI_OK)
-		rc = list(c, api_record_find(API_RULES), NULL, &ask, sizeof(ask), &n);
+	for (int i = 0; i < c->argc; i++)
+		if (args_u32(c->argv[i], &id) < 0)
+			return cli_error(CLI_USAGE, "'%s' is no id of a rule", c->argv[i]);
+	rc = start(c, &s, API_RULES);
+	if (rc != CLI_OK)
+		return rc;
+	if (c->argc > 0)
+		return rules_by_id(&s);
+	rc = list(&s, &ask, sizeof(ask), &n);
 	if (rc == CLI_OK && ask.max != 0 && n >= ask.max)
 		fprintf(stderr, "skyrail: the first %zu rules; -a shows all\n", n);
 	return rc;
@@ -137,13 +243,12 @@ static bool is_not_zero(const void *rec)
 
 int cmd_show_counters(struct cli *c)
 {
+	struct show s = {
+		.n_keys = 2, .wanted = c->json || c->all || c->argc > 0 ? NULL : is_not_zero};
+	int rc = start(c, &s, API_COUNTERS);
 	size_t n;
-	int rc = no_args(c);
 
-	if (rc != CLI_OK)
-		return rc;
-	return list(c, api_record_find(API_COUNTERS), c->json || c->all ? NULL : is_not_zero, NULL,
-		0, &n);
+	return rc != CLI_OK ? rc : list(&s, NULL, 0, &n);
 }
 
 // ---- drops ----

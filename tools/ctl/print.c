@@ -7,17 +7,25 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PK_SHORT = 8, TEXT_LEN = 256, JSON_LEN = 16384 };
+enum { PK_SHORT = 8, TEXT_LEN = 256, JSON_LEN = 16384, COLUMNS_MAX = 64, WIDTH = 80 };
 
 struct print {
 	const struct api_record *kind;
 	struct libscols_table *table; // NULL: JSON, or upright
 	bool json;
 	bool all;
+	bool blocks;
 	size_t n;
-	uint64_t used; // columns in which a line has something to say
+	// of the columns of the table:
+	const struct api_field *fields[COLUMNS_MAX];
+	bool used[COLUMNS_MAX]; // a line has something to say
+	size_t width[COLUMNS_MAX];
+	FILE *under; // what stands under the table, NULL: nothing yet
+	char *under_text;
+	size_t under_len;
 };
 
 static bool is_shown(const struct print *p, const struct api_field *f)
@@ -25,20 +33,31 @@ static bool is_shown(const struct print *p, const struct api_field *f)
 	return p->all || !(f->flags & API_F_WIDE);
 }
 
-static struct libscols_table *table_new(const struct print *p)
+// A sentence would make the table too wide; with all columns nobody minds.
+static bool is_under(const struct print *p, const struct api_field *f)
+{
+	return !p->all && (f->flags & API_F_UNDER) != 0;
+}
+
+static struct libscols_table *table_new(struct print *p)
 {
 	struct libscols_table *t = scols_new_table();
+	size_t n = 0;
 
 	if (t == NULL)
 		return NULL;
 	for (size_t i = 0; i < p->kind->n_fields; i++) {
 		const struct api_field *f = &p->kind->fields[i];
 
-		if (is_shown(p, f) && scols_table_new_column(t, f->label, 0,
-					      api_field_right(f) ? SCOLS_FL_RIGHT : 0) == NULL) {
+		if (!is_shown(p, f) || is_under(p, f))
+			continue;
+		if (n == COLUMNS_MAX || scols_table_new_column(t, f->label, 0,
+						api_field_right(f) ? SCOLS_FL_RIGHT : 0) == NULL) {
 			scols_unref_table(t);
 			return NULL;
 		}
+		p->width[n] = strlen(f->label);
+		p->fields[n++] = f;
 	}
 	// a pipe gets the whole width, whatever COLUMNS says
 	if (!isatty(STDOUT_FILENO))
@@ -55,7 +74,8 @@ struct print *print_new(const struct api_record *kind, bool json, bool all)
 	p->kind = kind;
 	p->json = json;
 	p->all = all;
-	if (!json && !kind->single && (p->table = table_new(p)) == NULL) {
+	p->blocks = !json && all && block_fits(kind);
+	if (!json && !kind->single && !p->blocks && (p->table = table_new(p)) == NULL) {
 		free(p);
 		return NULL;
 	}
@@ -96,6 +116,23 @@ static void add_upright(struct print *p, const void *rec)
 	}
 }
 
+// "c: no answer", under the table.
+static int add_under(struct print *p, const struct api_field *f, const void *rec)
+{
+	char text[TEXT_LEN], name[TEXT_LEN];
+
+	text_of(p, f, rec, text);
+	if (text[0] == '\0' || strcmp(text, "-") == 0)
+		return 0;
+	if (p->under == NULL)
+		p->under = open_memstream(&p->under_text, &p->under_len);
+	if (p->under == NULL)
+		return -ENOMEM;
+	text_of(p, &p->kind->fields[0], rec, name);
+	fprintf(p->under, "%s: %s\n", name, text);
+	return 0;
+}
+
 static int add_line(struct print *p, const void *rec)
 {
 	struct libscols_line *l = scols_table_new_line(p->table, NULL);
@@ -109,13 +146,26 @@ static int add_line(struct print *p, const void *rec)
 
 		if (!is_shown(p, f))
 			continue;
+		if (is_under(p, f)) {
+			if (add_under(p, f, rec) < 0)
+				return -ENOMEM;
+			continue;
+		}
 		text_of(p, f, rec, buf);
-		if (buf[0] != '\0' && strcmp(buf, "-") != 0 && col < 64)
-			p->used |= 1ull << col;
+		p->used[col] |= buf[0] != '\0' && strcmp(buf, "-") != 0;
+		if (strlen(buf) > p->width[col])
+			p->width[col] = strlen(buf);
 		if (scols_line_set_data(l, col++, buf) < 0)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+static void add_block(struct print *p, const void *rec)
+{
+	if (p->n > 0)
+		putchar('\n');
+	block_print(stdout, p->kind, rec);
 }
 
 int print_add(struct print *p, const void *rec)
@@ -126,6 +176,8 @@ int print_add(struct print *p, const void *rec)
 		rc = add_json(p, rec);
 	else if (p->kind->single)
 		add_upright(p, rec);
+	else if (p->blocks)
+		add_block(p, rec);
 	else
 		rc = add_line(p, rec);
 	p->n++;
@@ -137,38 +189,88 @@ size_t print_count(const struct print *p)
 	return p->n;
 }
 
-void print_drop(struct print *p)
+static void release(struct print *p)
 {
 	if (p->table != NULL)
 		scols_unref_table(p->table);
+	if (p->under != NULL)
+		fclose(p->under);
+	free(p->under_text);
 	free(p);
 }
 
-// Columns that say nothing in any line only make the others wrap.
-static void hide_empty(struct print *p)
+void print_drop(struct print *p)
 {
-	for (size_t i = 0; i < scols_table_get_ncols(p->table) && i < 64; i++) {
-		struct libscols_column *c = scols_table_get_column(p->table, i);
+	release(p);
+}
 
-		if ((p->used >> i & 1) == 0)
-			scols_column_set_flags(c, scols_column_get_flags(c) | SCOLS_FL_HIDDEN);
+static void hide(struct print *p, size_t i)
+{
+	struct libscols_column *c = scols_table_get_column(p->table, i);
+
+	scols_column_set_flags(c, scols_column_get_flags(c) | SCOLS_FL_HIDDEN);
+	p->width[i] = 0;
+}
+
+static size_t room(void)
+{
+	struct winsize w;
+
+	if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+		return w.ws_col;
+	return WIDTH;
+}
+
+static size_t table_width(const struct print *p, size_t n)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += p->width[i] > 0 ? p->width[i] + 1 : 0;
+	return sum > 0 ? sum - 1 : 0;
+}
+
+// Columns that say nothing in any line only make the others wrap; of the spare ones the widest go,
+// until it fits.
+static void narrow(struct print *p)
+{
+	size_t n = scols_table_get_ncols(p->table), widest;
+
+	for (size_t i = 0; i < n; i++)
+		if (!p->used[i])
+			hide(p, i);
+	while (table_width(p, n) > room()) {
+		widest = n;
+		for (size_t i = 0; i < n; i++)
+			if ((p->fields[i]->flags & API_F_SPARE) && p->width[i] > 0 &&
+				(widest == n || p->width[i] >= p->width[widest]))
+				widest = i;
+		if (widest == n)
+			return;
+		hide(p, widest);
 	}
+}
+
+static void print_table(struct print *p)
+{
+	if (!p->all)
+		narrow(p);
+	scols_print_table(p->table);
+	if (p->under == NULL)
+		return;
+	fflush(p->under);
+	printf("\n%s", p->under_text);
 }
 
 int print_end(struct print *p)
 {
 	if (p->json && !p->kind->single)
 		puts(p->n == 0 ? "[]" : "\n]");
-	if (p->table != NULL) {
-		if (!p->all)
-			hide_empty(p);
-		if (p->n > 0)
-			scols_print_table(p->table);
-		else
-			printf("no %s\n", p->kind->name);
-		scols_unref_table(p->table);
-	}
-	free(p);
+	else if (!p->json && !p->kind->single && p->n == 0)
+		printf("no %s\n", p->kind->name);
+	else if (p->table != NULL)
+		print_table(p);
+	release(p);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return cli_error(CLI_FAIL, "standard output: %s", strerror(errno));
 	return CLI_OK;
