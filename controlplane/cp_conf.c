@@ -223,6 +223,12 @@ const struct conf_schema *cp_conf_schema(void)
 #define BAD(c, err, section, name, key, ...)                                                       \
 	conf_mistake((c)->file, err, section, name, key, __VA_ARGS__)
 
+// The first failure is what is returned, the others are told too.
+static int worse(int before, int now)
+{
+	return before < 0 ? before : now;
+}
+
 // ---- peers ----
 
 static int load_peer(struct cp_conf *c, const struct cp_peer_values *v, char *err)
@@ -240,18 +246,25 @@ static int load_peer(struct cp_conf *c, const struct cp_peer_values *v, char *er
 	return rc == 0 ? 0 : BAD(c, err, "peer", v->name, NULL, "too many keys, or out of memory");
 }
 
+static int load_list(struct cp_conf *c, const char *path, enum peer_access access, char *err)
+{
+	char why[PEER_LIST_ERR_MAX];
+	int rc = path[0] != '\0' ? peer_list_read(c->peers, path, access, why) : 0;
+
+	if (rc < 0)
+		conf_err_add(err, "%s", why);
+	return rc;
+}
+
 static int load_peers(struct cp_conf *c, char *err)
 {
 	const struct cp_peer_values *v = c->v->peers.v;
 	int rc = 0;
 
-	static_assert((int)PEER_LIST_ERR_MAX <= (int)CONF_ERR_MAX, "err");
-	for (size_t i = 0; rc == 0 && i < c->v->peers.n; i++)
-		rc = load_peer(c, &v[i], err);
-	if (rc == 0 && c->v->allow_file[0] != '\0')
-		rc = peer_list_read(c->peers, c->v->allow_file, PEER_ALLOWED, err);
-	if (rc == 0 && c->v->deny_file[0] != '\0')
-		rc = peer_list_read(c->peers, c->v->deny_file, PEER_DENIED, err);
+	for (size_t i = 0; i < c->v->peers.n; i++)
+		rc = worse(rc, load_peer(c, &v[i], err));
+	rc = worse(rc, load_list(c, c->v->allow_file, PEER_ALLOWED, err));
+	rc = worse(rc, load_list(c, c->v->deny_file, PEER_DENIED, err));
 	if (rc == 0)
 		peer_list_done(c->peers);
 	return rc;
@@ -290,21 +303,23 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 static int load_transports(struct cp_conf *c, char *err)
 {
 	const struct cp_transport_values *v = c->v->transports.v;
+	int rc = 0;
 
 	for (size_t i = 0; i < c->v->transports.n; i++) {
 		struct transport_conf *t = &c->transports[i];
-		int rc = load_transport(c, &v[i], t, err);
+		size_t k = 0;
 
-		if (rc < 0)
-			return rc;
-		for (size_t k = 0; k < i; k++)
-			if (key_pk_cmp(&c->transports[k].peer, &t->peer) == 0)
-				return BAD(c, err, "transport", v[i].name, "peer",
+		rc = worse(rc, load_transport(c, &v[i], t, err));
+		while (k < i && key_pk_cmp(&c->transports[k].peer, &t->peer) != 0)
+			k++;
+		if (k < i && !key_pk_is_null(&t->peer))
+			rc = worse(rc,
+				BAD(c, err, "transport", v[i].name, "peer",
 					"[transport %s] has the same peer: one per pair of nodes",
-					v[k].name);
+					v[k].name));
 		c->n_transports++;
 	}
-	return 0;
+	return rc;
 }
 
 static bool has_transport(const struct cp_conf *c, const char *name)
@@ -382,19 +397,23 @@ static int load_rules(struct cp_conf *c, char *err)
 	const struct cp_rule_values *v = c->v->rules.v;
 	size_t n = c->v->rules.n;
 	const struct cp_rule_values **sorted = calloc(n + 1, sizeof(*sorted));
-	int rc = sorted != NULL ? 0 : -ENOMEM;
+	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = load_rule(c, &v[i], &c->rules[i], err);
+	if (sorted == NULL) {
+		conf_err_add(err, "out of memory");
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		rc = worse(rc, load_rule(c, &v[i], &c->rules[i], err));
 		sorted[i] = &v[i];
 		c->n_rules++;
 	}
-	if (rc == 0)
-		qsort(sorted, n, sizeof(*sorted), by_id);
-	for (size_t i = 1; rc == 0 && i < n; i++)
+	qsort(sorted, n, sizeof(*sorted), by_id);
+	for (size_t i = 1; i < n; i++)
 		if (sorted[i]->id == sorted[i - 1]->id)
-			rc = BAD(c, err, "rule", sorted[i]->name, "id", "[rule %s] has id = %u too",
-				sorted[i - 1]->name, sorted[i]->id);
+			rc = worse(rc, BAD(c, err, "rule", sorted[i]->name, "id",
+					       "[rule %s] has id = %u too", sorted[i - 1]->name,
+					       sorted[i]->id));
 	free(sorted);
 	return rc;
 }
@@ -457,6 +476,7 @@ static int rules_of_edges(struct cp_conf *c, char *err)
 {
 	const struct cp_rule_values *r = c->v->rules.v;
 	const struct cp_edge_values *e = c->v->edges.v;
+	int rc = 0;
 
 	for (size_t i = 0; i < c->n_rules; i++) {
 		size_t k = 0;
@@ -466,19 +486,24 @@ static int rules_of_edges(struct cp_conf *c, char *err)
 			continue;
 		while (k < c->n_edges && strcmp(e[k].name, r[i].edge) != 0)
 			k++;
-		if (k == c->n_edges || r[i].type == API_RULE_INTERMEDIARY)
-			return BAD(c, err, "rule", r[i].name, "edge",
-				k == c->n_edges ? "no [edge %s]"
+		if (k == c->n_edges || r[i].type == API_RULE_INTERMEDIARY) {
+			rc = worse(rc,
+				BAD(c, err, "rule", r[i].name, "edge",
+					k == c->n_edges
+						? "no [edge %s]"
 						: "edge = %s is for forward and consume rules only",
-				r[i].edge);
+					r[i].edge));
+			continue;
+		}
 		id = r[i].type == API_RULE_FORWARD ? &c->attach[k].forward_id
 						   : &c->attach[k].consume_id;
 		if (*id != 0 && *id != r[i].id)
-			return BAD(c, err, "rule", r[i].name, "edge",
-				"[edge %s] has another rule of this type", r[i].edge);
+			rc = worse(
+				rc, BAD(c, err, "rule", r[i].name, "edge",
+					    "[edge %s] has another rule of this type", r[i].edge));
 		*id = r[i].id;
 	}
-	return 0;
+	return rc;
 }
 
 static int load_edges(struct cp_conf *c, char *err)
@@ -486,15 +511,17 @@ static int load_edges(struct cp_conf *c, char *err)
 	const struct cp_edge_values *v = c->v->edges.v;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < c->v->edges.n; i++, c->n_edges++) {
-		rc = load_edge(c, &v[i], &c->edges[i], &c->attach[i], err);
-		for (size_t k = 0; rc == 0 && k < i; k++)
-			if (strcmp(c->edges[k].name, c->edges[i].name) == 0)
-				rc = BAD(c, err, "edge", v[i].name, "device",
-					"[edge %s] has the same device", v[k].name);
+	for (size_t i = 0; i < c->v->edges.n; i++, c->n_edges++) {
+		size_t k = 0;
+
+		rc = worse(rc, load_edge(c, &v[i], &c->edges[i], &c->attach[i], err));
+		while (k < i && strcmp(c->edges[k].name, c->edges[i].name) != 0)
+			k++;
+		if (k < i && c->edges[i].name[0] != '\0')
+			rc = worse(rc, BAD(c, err, "edge", v[i].name, "device",
+					       "[edge %s] has the same device", v[k].name));
 	}
-	if (rc == 0)
-		rc = rules_of_edges(c, err);
+	rc = worse(rc, rules_of_edges(c, err));
 	for (size_t i = 0; rc == 0 && i < c->n_edges; i++)
 		if ((c->attach[i].forward_id == 0) != (c->attach[i].consume_id == 0) ||
 			(c->attach[i].forward_id != 0 &&
@@ -508,11 +535,13 @@ static int load_edges(struct cp_conf *c, char *err)
 
 static int cross_check(const struct cp_conf *c, char *err)
 {
+	int rc = 0;
+
 	if (c->v->dead_ns <= c->v->keepalive_ns)
-		return BAD(c, err, "link", "", "dead", "dead must be longer than keepalive");
+		rc = BAD(c, err, "link", "", "dead", "dead must be longer than keepalive");
 	if ((c->v->replay_window & (c->v->replay_window - 1)) != 0)
-		return BAD(c, err, "link", "", "replay_window", "replay_window is a power of two");
-	return 0;
+		rc = BAD(c, err, "link", "", "replay_window", "replay_window is a power of two");
+	return rc;
 }
 
 static int take(struct cp_conf *c, struct conf *file, char *err)
@@ -529,18 +558,16 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->rules = calloc(c->v->rules.n + 1, sizeof(*c->rules));
 	c->edges = calloc(c->v->edges.n + 1, sizeof(*c->edges));
 	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
-	snprintf(err, CONF_ERR_MAX, "out of memory");
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
-		c->attach != NULL)
+		c->attach != NULL) {
 		rc = cross_check(c, err);
-	if (rc == 0)
-		rc = load_peers(c, err);
-	if (rc == 0)
-		rc = load_transports(c, err);
-	if (rc == 0)
-		rc = load_rules(c, err);
-	if (rc == 0)
-		rc = load_edges(c, err);
+		rc = worse(rc, load_peers(c, err));
+		rc = worse(rc, load_transports(c, err));
+		rc = worse(rc, load_rules(c, err));
+		rc = worse(rc, load_edges(c, err));
+	} else {
+		conf_err_add(err, "out of memory");
+	}
 	if (rc < 0)
 		cp_conf_free(c);
 	return rc;

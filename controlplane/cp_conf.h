@@ -93,8 +93,9 @@ struct cp_conf {
 uint16_t cp_conf_path_mtu(const char *text);
 const struct conf_schema *cp_conf_schema(void);
 
-// Read path, or the text when it is not NULL (tests). 0 or -errno; err is one line with file:line
-// or the section's name, and the fix. On failure *c is empty. Lists of peers are read with it.
+// Read path, or the text when it is not NULL (tests). 0 or -errno; err is a line for each mistake
+// with file:line or the section's name, and the fix. On failure *c is empty. Lists of peers are
+// read with it.
 int cp_conf_load(struct cp_conf *c, const char *path, char err[CONF_ERR_MAX]);
 int cp_conf_parse(struct cp_conf *c, const char *text, size_t len, char err[CONF_ERR_MAX]);
 void cp_conf_free(struct cp_conf *c);

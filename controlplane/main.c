@@ -160,6 +160,29 @@ static const struct conf *conf_of(void *arg)
 
 // ---- signals ----
 
+// Each mistake is a line of its own in the log; cuts err up.
+static void log_lines(char *err)
+{
+	char *save = NULL;
+
+	for (char *l = strtok_r(err, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save))
+		log_err("%s", l);
+}
+
+// For an answer that has room for one line.
+static void first_mistake(const char *err, char *text, size_t cap)
+{
+	size_t len = strcspn(err, "\n"), n = 0;
+
+	for (const char *p = err; *p != '\0'; p++)
+		n += *p == '\n';
+	if (n == 0)
+		snprintf(text, cap, "%s", err);
+	else
+		snprintf(text, cap, "%.*s (and %zu more: skyrail config check)",
+			(int)(len < cap - 48 ? len : cap - 48), err, n);
+}
+
 // Read the configuration again: whole, or not at all. text: what is wrong with it, or what is left
 // to say. 0 or -errno.
 static int reload(void *arg, char *text, size_t cap)
@@ -183,8 +206,9 @@ static int reload(void *arg, char *text, size_t cap)
 			cp_conf_free(&next);
 	}
 	if (rc < 0) {
-		log_err("configuration not taken, nothing changed: %s", err);
-		snprintf(text, cap, "%s", err);
+		log_err("configuration not taken, nothing changed");
+		first_mistake(err, text, cap);
+		log_lines(err);
 		return rc;
 	}
 	key = cp_conf_needs_restart(&a->conf, &next);
@@ -444,7 +468,7 @@ static int load(struct app *a, int mode)
 	gid_t gid;
 
 	if (cp_conf_load(&a->conf, a->conf_path, err) < 0) {
-		log_err("%s", err);
+		log_lines(err);
 		return -1;
 	}
 	if (mode == OPT_PRINT)

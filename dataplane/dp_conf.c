@@ -213,31 +213,60 @@ static int port_bad(const struct dp_conf *c, const struct port_ask *p, const cha
 	for (unsigned i = 0; i < c->n_port_args; i++) {
 		if (strcmp(c->port_args[i], p->name) != 0)
 			continue;
-		snprintf(err, CONF_ERR_MAX, "-p %s=%.200s: %.250s", p->name, p->device, text);
+		conf_err_add(err, "-p %s=%.200s: %.250s", p->name, p->device, text);
 		return -EINVAL;
 	}
 	return conf_mistake(c->file, err, "port", p->name, key, "%s", text);
+}
+
+// Where a device of DPDK is wanted, people write the name of the kernel's interface. text is what
+// is wrong, or "".
+static void device_wrong(const char *device, char *text, size_t cap)
+{
+	char name[IFNAMSIZ] = "";
+	size_t len = strcspn(device, ",");
+
+	text[0] = '\0';
+	if (len < sizeof(name))
+		memcpy(name, device, len);
+	if (strncmp(device, "net_", 4) == 0)
+		return;
+	if (name[0] != '\0' && if_nametoindex(name) != 0)
+		snprintf(text, cap,
+			"%s is an interface of the kernel, not a device of DPDK: write "
+			"net_af_packet0,iface=%s (any interface), net_af_xdp0,iface=%s (faster), "
+			"or its PCI address once it is bound",
+			name, name, name);
+	else if (strcspn(device, "_:.-") >= len)
+		snprintf(text, cap,
+			"'%.*s' is no device of DPDK, and there is no interface of this name: a "
+			"PCI address (0000:03:00.0), or a driver with its arguments "
+			"(net_af_packet0,iface=eth1)",
+			(int)(len < 60 ? len : 60), device);
 }
 
 static int port_check(const struct dp_conf *c, unsigned i, char err[CONF_ERR_MAX])
 {
 	const struct port_ask *p = &c->ports[i];
 	const char *wrong = check_name(p->name);
+	char text[CONF_MISTAKE_MAX];
+	unsigned k = 0;
+	int rc = 0;
 
 	if (wrong != NULL)
-		return port_bad(c, p, NULL, err, wrong);
+		rc = port_bad(c, p, NULL, err, wrong);
+	device_wrong(p->device, text, sizeof(text));
+	if (text[0] != '\0')
+		rc = port_bad(c, p, "device", err, text);
 	if (p->mtu != 0 && p->mtu < 1280) // rail.md 5: the floor
-		return port_bad(c, p, "mtu", err, "mtu is at least 1280, or 0 for the device's");
-	for (unsigned k = 0; k < i; k++) {
-		if (strcmp(c->ports[k].device, p->device) == 0) {
-			char text[CONF_ERR_MAX];
-
-			snprintf(text, sizeof(text), "device %.200s is port %s already", p->device,
-				c->ports[k].name);
-			return port_bad(c, p, "device", err, text);
-		}
-	}
-	return 0;
+		rc = port_bad(c, p, "mtu", err, "mtu is at least 1280, or 0 for the device's");
+	while (k < i && strcmp(c->ports[k].device, p->device) != 0)
+		k++;
+	if (k == i)
+		return rc;
+	snprintf(text, sizeof(text), "device %.200s is port %s already", p->device,
+		c->ports[k].name);
+	return port_bad(c, p, "device", err, text);
 }
 
 int dp_conf_check(struct dp_conf *c, char err[CONF_ERR_MAX])
@@ -246,13 +275,14 @@ int dp_conf_check(struct dp_conf *c, char err[CONF_ERR_MAX])
 	int rc = dp_conf_socket_path(c, path, sizeof(path));
 
 	if (rc < 0)
-		return conf_mistake(c->file, err, "node", "", "run_dir",
+		rc = conf_mistake(c->file, err, "node", "", "run_dir",
 			"run_dir is too long for a socket's path");
 	if (c->v->udp_port + c->v->udp_ports > 65536)
-		return conf_mistake(c->file, err, "node", "", "udp_ports",
+		rc = conf_mistake(c->file, err, "node", "", "udp_ports",
 			"udp_port and udp_ports go beyond 65535");
-	for (unsigned i = 0; i < c->n_ports && rc == 0; i++)
-		rc = port_check(c, i, err);
+	for (unsigned i = 0; i < c->n_ports; i++)
+		if (port_check(c, i, err) < 0)
+			rc = -EINVAL;
 	c->rule_bits = log2_up(c->v->rules);
 	// three keys per hop may live at a time; one slot in four used keeps collisions of the
 	// control plane's random choice rare

@@ -165,6 +165,15 @@ static int args_parse(struct args *a, int argc, char **argv)
 
 // ---- configuration ----
 
+// Each mistake is a line of its own in the log; cuts err up.
+static void log_lines(char *err)
+{
+	char *save = NULL;
+
+	for (char *l = strtok_r(err, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save))
+		log_err("%s", l);
+}
+
 static int conf_open(struct app *app, const struct args *a)
 {
 	const char *path =
@@ -181,7 +190,7 @@ static int conf_open(struct app *app, const struct args *a)
 	if (rc == 0)
 		rc = dp_conf_check(&app->conf, err);
 	if (rc < 0) {
-		log_err("%s", err);
+		log_lines(err);
 		return rc;
 	}
 	log_level_set("all", app->conf.v->log_level);
@@ -196,7 +205,7 @@ static int conf_open(struct app *app, const struct args *a)
 static int control_user_find(struct app *app)
 {
 	const char *name = app->conf.v->control_user;
-	char err[CONF_ERR_MAX];
+	char err[CONF_ERR_MAX] = "";
 	struct passwd *pw;
 
 	app->control_uid = (uid_t)-1;

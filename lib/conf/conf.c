@@ -1,9 +1,11 @@
 // Reads a configuration file with inih and fills a fresh values struct from the table. First the
 // whole file is taken in as texts with their lines, then every item of the table gets its text or
-// its default; an error at any point throws all of it away. inih does not tell lines and cuts long
-// section names, so the line reader given to it counts lines and looks at headings itself.
+// its default; mistakes are collected, and one is enough to throw all of it away. inih does not
+// tell lines and cuts long section names, so the line reader given to it counts lines and looks at
+// headings itself.
 #include "lib/conf/conf.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
@@ -15,7 +17,21 @@
 #include "lib/base/vec.h"
 #include "lib/conf/conf_value.h"
 
-enum { ORIGIN_MAX = 320, FILE_MAX = 1 << 20, NO_SECTION = -1 };
+enum {
+	ORIGIN_MAX = 320,
+	FILE_MAX = 1 << 20,
+	NO_SECTION = -1,
+	BAD_SECTION = -2, // a mistake that was told: its keys are passed over
+};
+
+static const char more_text[] = "more mistakes follow";
+
+static_assert(CONF_ERR_MAX >= (CONF_MISTAKES_MAX + 1) * CONF_MISTAKE_MAX, "room for all");
+
+struct mistake {
+	unsigned line; // 0: of none
+	char text[CONF_MISTAKE_MAX];
+};
 
 // A section of the file.
 struct section {
@@ -43,29 +59,49 @@ struct conf {
 	const char *at;
 	const char *end;
 	unsigned line;
-	int current; // section, or NO_SECTION
-	unsigned err_line; // 0 = no error
-	char *err;
+	int current; // section, or NO_SECTION, BAD_SECTION
+	bool owed; // the line should be a pair, and inih has not said that it is one
+	bool unread; // the rest of the file is not looked at
+	unsigned n_mistakes;
+	struct mistake mistakes[CONF_MISTAKES_MAX + 1]; // by line; the last one is not told
 };
+
+static bool is_full(const struct conf *c)
+{
+	return c->n_mistakes > CONF_MISTAKES_MAX;
+}
 
 __attribute__((format(printf, 3, 4))) static void fail(
 	struct conf *c, unsigned line, const char *fmt, ...)
 {
-	va_list ap;
+	struct mistake m = {.line = line};
+	unsigned i = c->n_mistakes;
 	size_t n;
+	va_list ap;
 
-	if (c->err_line != 0 && c->err_line <= line)
-		return; // the first one counts
-	c->err_line = line > 0 ? line : 1;
+	if (is_full(c))
+		return;
 	n = (size_t)snprintf(
-		c->err, CONF_ERR_MAX, line > 0 ? "%.200s:%u: " : "%.200s: ", c->path, line);
+		m.text, sizeof(m.text), line > 0 ? "%.200s:%u: " : "%.200s: ", c->path, line);
 	va_start(ap, fmt);
-	vsnprintf(c->err + n, CONF_ERR_MAX - n, fmt, ap);
+	vsnprintf(m.text + n, sizeof(m.text) - n, fmt, ap);
 	va_end(ap);
-	for (char *p = c->err; *p != '\0'; p++) {
+	for (char *p = m.text; *p != '\0'; p++) {
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?'; // one line, whatever the file holds
 	}
+	for (; i > 0 && c->mistakes[i - 1].line > line; i--)
+		c->mistakes[i] = c->mistakes[i - 1];
+	c->mistakes[i] = m;
+	c->n_mistakes++;
+}
+
+static void tell(const struct conf *c, char err[CONF_ERR_MAX])
+{
+	for (unsigned i = 0; i < c->n_mistakes && i < CONF_MISTAKES_MAX; i++)
+		conf_err_add(err, "%s", c->mistakes[i].text);
+	if (is_full(c))
+		conf_err_add(err, "%.200s: %s", c->path, more_text);
 }
 
 static const struct conf_class *find_class(const struct conf *c, const char *name)
@@ -144,7 +180,7 @@ static void on_heading(struct conf *c, const char *line)
 	const char *rest;
 	size_t n;
 
-	c->current = NO_SECTION;
+	c->current = BAD_SECTION;
 	rest = close != NULL ? close + 1 + strspn(close + 1, " \t\r\n") : "?";
 	if (rest[0] != '\0' && rest[0] != ';' && rest[0] != '#') {
 		fail(c, c->line, "not a section heading; [name] is");
@@ -169,6 +205,19 @@ static void on_heading(struct conf *c, const char *line)
 	add_section(c, name, instance);
 }
 
+// Will inih have to find a pair in it? It passes over blank lines and comments.
+static bool is_pair_owed(const char *line)
+{
+	return line[strspn(line, " \t\r\n")] != '\0' && strchr("[;#", line[0]) == NULL;
+}
+
+static void check_owed(struct conf *c)
+{
+	if (c->owed)
+		fail(c, c->line, "neither a section, nor key = value, nor a comment");
+	c->owed = false;
+}
+
 // What inih calls instead of fgets. Leading blanks are cut, so that no line continues another one.
 static char *read_line(char *buf, int room, void *arg)
 {
@@ -176,7 +225,8 @@ static char *read_line(char *buf, int room, void *arg)
 	const char *eol;
 	size_t n;
 
-	if (c->at == c->end || c->err_line != 0)
+	check_owed(c);
+	if (c->at == c->end || c->unread || is_full(c))
 		return NULL;
 	c->line++;
 	eol = memchr(c->at, '\n', (size_t)(c->end - c->at));
@@ -186,15 +236,17 @@ static char *read_line(char *buf, int room, void *arg)
 	n = (size_t)(eol - c->at);
 	if (n > CONF_LINE_MAX || n + 1 > (size_t)room) {
 		fail(c, c->line, "line longer than %d characters", CONF_LINE_MAX);
-		return NULL;
+		n = 0;
 	}
 	if (memchr(c->at, '\0', n) != NULL) {
 		fail(c, c->line, "not a text file");
+		c->unread = true;
 		return NULL;
 	}
 	memcpy(buf, c->at, n);
 	buf[n] = '\0';
 	c->at = eol;
+	c->owed = is_pair_owed(buf);
 	if (buf[0] == '[')
 		on_heading(c, buf);
 	return buf;
@@ -206,31 +258,32 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
 	struct given g = {.line = c->line};
 	const struct section *s;
 
-	if (c->err_line != 0)
-		return 0;
+	c->owed = false;
+	if (c->current == BAD_SECTION)
+		return 1;
 	if (c->current == NO_SECTION) {
 		fail(c, c->line, "key %s stands before any section", key);
-		return 0;
+		return 1;
 	}
 	g.section = (size_t)c->current;
 	s = &c->sections.v[g.section];
 	g.item = find_item(c, s->name, key);
 	if (g.item == NULL) {
 		fail(c, c->line, "unknown key %s in [%s]", key, s->name);
-		return 0;
+		return 1;
 	}
 	for (size_t i = 0; i < c->given.n; i++) {
 		if (c->given.v[i].item == g.item && c->given.v[i].section == g.section) {
 			fail(c, c->line, "key %s is there already, in line %u", key,
 				c->given.v[i].line);
-			return 0;
+			return 1;
 		}
 	}
 	g.text = strdup(text);
 	if (g.text == NULL || vec_push(&c->given, g) < 0) {
 		free(g.text);
 		fail(c, c->line, "out of memory");
-		return 0;
+		return 1;
 	}
 	return 1;
 }
@@ -247,7 +300,7 @@ static const struct given *find_given(
 }
 
 // section: NO_SECTION for items of plain sections, which are there once at most.
-static bool fill_item(struct conf *c, const struct conf_item *item, void *base, int section)
+static void fill_item(struct conf *c, const struct conf_item *item, void *base, int section)
 {
 	const struct given *g = find_given(c, item, section);
 	const char *text = g != NULL ? g->text : item->def != NULL ? item->def : "";
@@ -259,17 +312,16 @@ static bool fill_item(struct conf *c, const struct conf_item *item, void *base, 
 
 	if (g == NULL && (item->flags & CONF_REQUIRED)) {
 		fail(c, line, "key %s of [%s] is missing", item->key, item->section);
-		return false;
+		return;
 	}
 	rc = conf_value_set(item, base, text, why);
 	if (rc == -ENOMEM)
 		fail(c, line, "out of memory");
 	else if (rc < 0)
 		fail(c, line, "key %s: %s", item->key, why);
-	return rc == 0;
 }
 
-static bool fill_class(struct conf *c, const struct conf_class *cls)
+static void fill_class(struct conf *c, const struct conf_class *cls)
 {
 	struct conf_array *array = (struct conf_array *)((char *)c->values + cls->array_offset);
 	char *elem;
@@ -277,7 +329,7 @@ static bool fill_class(struct conf *c, const struct conf_class *cls)
 	array->v = calloc(c->sections.n > 0 ? c->sections.n : 1, cls->elem_size);
 	if (array->v == NULL) {
 		fail(c, 0, "out of memory");
-		return false;
+		return;
 	}
 	for (size_t s = 0; s < c->sections.n; s++) {
 		if (c->sections.v[s].cls != cls)
@@ -286,36 +338,30 @@ static bool fill_class(struct conf *c, const struct conf_class *cls)
 		*(char **)(elem + cls->name_offset) = strdup(c->sections.v[s].instance);
 		if (*(char **)(elem + cls->name_offset) == NULL) {
 			fail(c, 0, "out of memory");
-			return false;
+			return;
 		}
 		for (size_t i = 0; i < c->schema->n_items; i++) {
 			const struct conf_item *item = &c->schema->items[i];
 
-			if (strcmp(item->section, cls->section) == 0 &&
-				!fill_item(c, item, elem, (int)s))
-				return false;
+			if (strcmp(item->section, cls->section) == 0)
+				fill_item(c, item, elem, (int)s);
 		}
 	}
-	return true;
 }
 
-static bool fill_values(struct conf *c)
+static void fill_values(struct conf *c)
 {
 	for (size_t i = 0; i < c->schema->n_items; i++) {
 		const struct conf_item *item = &c->schema->items[i];
 
-		if (find_class(c, item->section) == NULL &&
-			!fill_item(c, item, c->values, NO_SECTION))
-			return false;
+		if (find_class(c, item->section) == NULL)
+			fill_item(c, item, c->values, NO_SECTION);
 	}
-	for (size_t i = 0; i < c->schema->n_classes; i++) {
-		if (!fill_class(c, &c->schema->classes[i]))
-			return false;
-	}
-	return true;
+	for (size_t i = 0; i < c->schema->n_classes; i++)
+		fill_class(c, &c->schema->classes[i]);
 }
 
-static bool read_text(struct conf *c, const char *text, size_t len)
+static void read_text(struct conf *c, const char *text, size_t len)
 {
 	int rc;
 
@@ -326,11 +372,10 @@ static bool read_text(struct conf *c, const char *text, size_t len)
 	c->at = text;
 	c->end = text + len;
 	rc = ini_parse_stream(read_line, c, on_pair, c);
-	if (rc > 0)
-		fail(c, (unsigned)rc, "neither a section, nor key = value, nor a comment");
-	else if (rc < 0)
+	if (rc < 0)
 		fail(c, c->line, "out of memory");
-	return c->err_line == 0;
+	else if (rc > 0 && c->n_mistakes == 0)
+		fail(c, (unsigned)rc, "not understood");
 }
 
 struct conf *conf_parse(const struct conf_schema *schema, const char *name, const void *text,
@@ -340,7 +385,8 @@ struct conf *conf_parse(const struct conf_schema *schema, const char *name, cons
 
 	err[0] = '\0';
 	if (c != NULL) {
-		*c = (struct conf){.schema = schema, .err = err, .current = NO_SECTION};
+		c->schema = schema;
+		c->current = NO_SECTION;
 		c->path = strdup(name);
 		c->values = calloc(1, schema->size);
 	}
@@ -349,12 +395,14 @@ struct conf *conf_parse(const struct conf_schema *schema, const char *name, cons
 		conf_free(c);
 		return NULL;
 	}
-	if (!read_text(c, text, len) || !fill_values(c)) {
-		conf_free(c);
-		return NULL;
-	}
-	c->err = NULL;
-	return c;
+	read_text(c, text, len);
+	if (!c->unread)
+		fill_values(c);
+	if (c->n_mistakes == 0)
+		return c;
+	tell(c, err);
+	conf_free(c);
+	return NULL;
 }
 
 // The whole file, up to FILE_MAX bytes: *text is the caller's. 0 or -errno.
@@ -460,20 +508,51 @@ static unsigned line_of(
 	return 0;
 }
 
+static void err_add(char err[CONF_ERR_MAX], const char *text)
+{
+	size_t len = strlen(err), n = 0;
+	const char *last = err;
+
+	for (const char *p = err; *p != '\0'; p++) {
+		n += *p == '\n';
+		last = *p == '\n' ? p + 1 : last;
+	}
+	if (len > 0 && n + 1 >= CONF_MISTAKES_MAX) {
+		if (strstr(last, more_text) != NULL)
+			return;
+		text = strstr(text, more_text) != NULL ? text : more_text;
+	}
+	snprintf(err + len, CONF_ERR_MAX - len, "%s%.*s", len > 0 ? "\n" : "", CONF_MISTAKE_MAX - 1,
+		text);
+}
+
+void conf_err_add(char err[CONF_ERR_MAX], const char *fmt, ...)
+{
+	char text[CONF_MISTAKE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	err_add(err, text);
+}
+
 int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *section,
 	const char *instance, const char *key, const char *fmt, ...)
 {
 	unsigned line = line_of(c, section, instance, key);
+	char text[CONF_MISTAKE_MAX];
 	size_t n;
 	va_list ap;
 
 	n = (size_t)snprintf(
-		err, CONF_ERR_MAX, line > 0 ? "%.200s:%u: " : "%.200s: ", c->path, line);
-	n += (size_t)snprintf(err + n, CONF_ERR_MAX - n, "[%s%s%s]: ", section,
+		text, sizeof(text), line > 0 ? "%.200s:%u: " : "%.200s: ", c->path, line);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "[%s%s%s]: ", section,
 		instance[0] != '\0' ? " " : "", instance);
 	va_start(ap, fmt);
-	vsnprintf(err + n, CONF_ERR_MAX - n, fmt, ap);
+	vsnprintf(text + n, sizeof(text) - n, fmt, ap);
 	va_end(ap);
+	err_add(err, text);
 	return -EINVAL;
 }
 

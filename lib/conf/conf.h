@@ -1,8 +1,8 @@
 // Configuration files, driven by one table per program: section, key, type, range, default, where
 // the value goes, whether a change needs a restart, one line of help. A file is taken whole or not
 // at all: each load makes a fresh values struct, so a bad file changes nothing. Named sections
-// (`[port wan0]`) become elements of an array. Errors are texts with file:line. One thread at a
-// time.
+// (`[port wan0]`) become elements of an array. Errors are texts with file:line, one a line of text,
+// all that are found but CONF_MISTAKES_MAX at most. One thread at a time.
 #pragma once
 
 #include <stdbool.h>
@@ -26,7 +26,13 @@ enum { // flags of an item
 	CONF_REQUIRED = 2, // has no default: must be there (in each instance of a named section)
 };
 
-enum { CONF_NAME_MAX = 31, CONF_LINE_MAX = 190, CONF_ERR_MAX = 512 };
+enum {
+	CONF_NAME_MAX = 31,
+	CONF_LINE_MAX = 190,
+	CONF_MISTAKES_MAX = 20,
+	CONF_MISTAKE_MAX = 384, // bytes of one, with its NUL or newline
+	CONF_ERR_MAX = 8192, // all of them and a line that says that there are more
+};
 
 #define CONF_MS(x) ((x)*1000000ll)
 #define CONF_S(x) ((x)*1000000000ll)
@@ -80,7 +86,8 @@ struct conf_schema {
 struct conf;
 
 // Reads a file; one that does not exist gives the defaults and conf_is_missing(). NULL on failure,
-// with one line of text in err ("file:line: ..."). The caller owns the result.
+// with a line of text for each mistake in err ("file:line: ..."), by line. The caller owns the
+// result.
 struct conf *conf_load(const struct conf_schema *schema, const char *path, char err[CONF_ERR_MAX]);
 
 // The same from memory; name stands for the file in messages and origins.
@@ -95,8 +102,12 @@ const void *conf_values(const struct conf *c);
 bool conf_is_missing(const struct conf *c);
 const char *conf_path(const struct conf *c);
 
-// For mistakes that the table can't see: "FILE:LINE: [SECTION INSTANCE]: text" into err, with the
-// line of the key if the file has it, else of the section (instance "" for a plain one). -EINVAL.
+// A line more in err, which holds a string; beyond CONF_MISTAKES_MAX only that there are more.
+void conf_err_add(char err[CONF_ERR_MAX], const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+// For mistakes that the table can't see: "FILE:LINE: [SECTION INSTANCE]: text" is added to err,
+// with the line of the key if the file has it, else of the section (instance "" for a plain one).
+// -EINVAL.
 int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *section,
 	const char *instance, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));

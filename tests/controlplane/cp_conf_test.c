@@ -258,6 +258,26 @@ static void each_mistake_has_its_message(void **state)
 
 // The sample with every comment sign of a key or section removed must name each key of the table,
 // with the default of the table.
+static void every_mistake_is_told(void **state)
+{
+	static const char text[] = "[link]\ndead = 5s\nreplay_window = 1000\n" TP
+				   "[rule r]\ntype = consume\nid = 1\nnext = 2\n"
+				   "[rule s]\ntype = forward\nid = 1\nnext = 2\ntransport = rome\n"
+				   "[edge e]\naddress = x\n[edge f]\ndevice = e\nforward = 1\n";
+	static const char *const want[] = {"dead must", "replay_window is", "[rule r]: a consume",
+		"no [transport rome]", "has id = 1 too", "[edge e]: address =", "same device"};
+	struct cp_conf c;
+	size_t lines = 1;
+
+	assert_true(parse(&c, text) < 0);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		if (strstr(err, want[i]) == NULL)
+			fail_msg("no '%s' in: %s", want[i], err);
+	for (const char *p = err; *p != '\0'; p++)
+		lines += *p == '\n';
+	assert_int_equal(lines, ARRAY_LEN(want));
+}
+
 static char *sample_uncommented(void)
 {
 	FILE *f = fopen("config/controlplane.ini", "r");
@@ -343,6 +363,7 @@ int main(void)
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(each_mistake_has_its_message),
+		cmocka_unit_test(every_mistake_is_told),
 		cmocka_unit_test(the_sample_is_good_and_says_the_defaults),
 		cmocka_unit_test(the_sample_names_every_key),
 		cmocka_unit_test(a_change_of_a_fixed_key_is_noticed),

@@ -114,11 +114,11 @@ static void bad_files_are_refused_with_a_reason(void **state)
 		{"[eal]\nhugepages = maybe\n", "hugepages"},
 		{"[tables]\nrules = 4194305\n", "rules"},
 		{"[port wan]\nqueues = 1\n", "device"},
-		{"[port wan]\ndevice = x0\nmtu = 1279\n", ":3: [port wan]: mtu"},
-		{"[port wan]\ndevice = x0\nmtu = 9601\n", "mtu"},
-		{"[port wan]\ndevice = x0\n[port lan]\ndevice = x0\n", "already"},
-		{"[port wan]\ndevice = x0\ntap = a-name-too-long-for-it\n", "15"},
-		{"[port a b]\ndevice = x0\n", "name"},
+		{"[port wan]\ndevice = net_null0\nmtu = 1279\n", ":3: [port wan]: mtu"},
+		{"[port wan]\ndevice = net_null0\nmtu = 9601\n", "mtu"},
+		{"[port wan]\ndevice = net_null0\n[port lan]\ndevice = net_null0\n", "already"},
+		{"[port wan]\ndevice = net_null0\ntap = a-name-too-long-for-it\n", "15"},
+		{"[port a b]\ndevice = net_null0\n", "name"},
 		{"[node]\nrun_dir = "
 		 "/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/"
 		 "0123456789/0123456789\n",
@@ -135,6 +135,56 @@ static void bad_files_are_refused_with_a_reason(void **state)
 			fail_msg("%s: no '%s' in: %s", cases[i].text, cases[i].reason, err);
 		dp_conf_free(&c);
 	}
+}
+
+static void interfaces_of_the_kernel_are_no_devices(void **state)
+{
+	static const struct {
+		const char *device, *says; // NULL: taken
+	} cases[] = {
+		{"lo", "lo is an interface of the kernel"},
+		{"lo", "net_af_packet0,iface=lo"},
+		{"lo", "net_af_xdp0,iface=lo"},
+		{"lo,queues=2", "net_af_packet0,iface=lo"},
+		{"nosuchif7", "'nosuchif7' is no device of DPDK"},
+		{"net_af_packet0,iface=lo", NULL},
+		{"0000:03:00.0", NULL},
+		{"03:00.0", NULL},
+		{"dpni.1", NULL},
+		{"eth_af_packet0,iface=lo", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char err[CONF_ERR_MAX] = "", text[200];
+		struct dp_conf c;
+		int rc;
+
+		snprintf(text, sizeof(text), "[port wan]\ndevice = %s\n", cases[i].device);
+		rc = load(&c, text, err);
+		if (rc != (cases[i].says != NULL ? -EINVAL : 0))
+			fail_msg("%s: %d %s", cases[i].device, rc, err);
+		if (rc < 0 && (strstr(err, cases[i].says) == NULL ||
+				      strstr(err, ":2: [port wan]: ") == NULL))
+			fail_msg("no '%s' in: %s", cases[i].says, err);
+		dp_conf_free(&c);
+	}
+}
+
+static void every_mistake_is_told(void **state)
+{
+	char err[CONF_ERR_MAX] = "";
+	struct dp_conf c;
+
+	assert_int_equal(load(&c,
+				 "[node]\nudp_port = 65535\nudp_ports = 2\n[port a]\ndevice = "
+				 "nosuchif7\n[port b]\ndevice = net_null0\nmtu = 7\n",
+				 err),
+		-EINVAL);
+	assert_non_null(strstr(err, ":3: [node]: "));
+	assert_non_null(strstr(err, "\n"));
+	assert_non_null(strstr(err, ":5: [port a]: "));
+	assert_non_null(strstr(err, ":8: [port b]: "));
+	dp_conf_free(&c);
 }
 
 static void table_sizes_are_rounded_up(void **state)
@@ -167,6 +217,8 @@ int main(void)
 		cmocka_unit_test(ports_come_from_file_and_command_line),
 		cmocka_unit_test(bad_port_arguments_are_refused),
 		cmocka_unit_test(bad_files_are_refused_with_a_reason),
+		cmocka_unit_test(interfaces_of_the_kernel_are_no_devices),
+		cmocka_unit_test(every_mistake_is_told),
 		cmocka_unit_test(table_sizes_are_rounded_up),
 	};
 

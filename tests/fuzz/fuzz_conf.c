@@ -57,7 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FILE *f;
 
 	if (c == NULL) {
-		fuzz_check(strncmp(err, "fuzz", 4) == 0 && strchr(err, '\n') == NULL);
+		unsigned lines = 0;
+
+		for (const char *l = err; l != NULL; l = strchr(l + 1, '\n'), lines++)
+			fuzz_check(strncmp(l + (*l == '\n'), "fuzz", 4) == 0 &&
+				   lines <= CONF_MISTAKES_MAX);
 		return 0;
 	}
 	v = conf_values(c);

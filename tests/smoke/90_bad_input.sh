@@ -60,7 +60,9 @@ refused 1 'p0.*nosuch0' "${dp[@]}"
 dp_file '[port p0]\ndevice = net_nosuch0'
 refused 1 'p0.*net_nosuch0' "${dp[@]}"
 dp_file '[port p0]\ndevice = a0'
-refused 1 'net_af_packet0,iface=a0' "${dp[@]}"
+refused 1 'dp.ini:[0-9]+: .*net_af_packet0,iface=a0' "${dp[@]}"
+dp_file '[port p0]\ndevice = nosuch0'
+refused 1 'dp.ini:[0-9]+: .*nosuch0.*no device' "${dp[@]}"
 dp_file '[port p0]\ndevice = 0000:ff:1f.7'
 refused 1 'p0.*0000:ff:1f.7' "${dp[@]}"
 refused 1 'absent.ini|no such file|port' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/absent.ini" -p bad
@@ -83,6 +85,10 @@ refused 1 'cp.ini:[0-9]+: .*mtu' "${cp[@]}"
 cp_file '[rule r]\ntype = teleport'
 refused 1 'cp.ini:[0-9]+: .*teleport' "${cp[@]}"
 refused 1 'cp.ini:[0-9]+: .*teleport' "$BIN/skyrail" config check -c "$T/cp.ini"
+cp_file "[rule r]\ntype = consume\nnext = 2\nid = 1\n[rule s]\ntype = consume\nid = 1\n[link]\ndead = 5s"
+refused 1 'cp.ini:7: \[rule r\]: ' "${cp[@]}"
+expect "the second mistake" grep -q 'cp.ini:11: .rule s.: ' "$T/out.log"
+expect "the third mistake" grep -q 'cp.ini:13: .link.: dead' "$T/out.log"
 cp_file '[rule r]\ntype = intermediary\nid = 1\nnext = 2\ntransport = rome'
 refused 1 'cp.ini:9: \[rule r\]: no \[transport rome\]' "$BIN/skyrail" config check -c "$T/cp.ini"
 cp_file '[link]\ndead = 5s'
@@ -91,7 +97,14 @@ cp_file "[transport x]\npeer = $PEER\naddress = [fe80::1]:7780"
 refused 1 'cp.ini:7: .*link-local.*interface' "${cp[@]}"
 refused 2 'unknown argument: foo' in_ns_a "$BIN/skyrail-controlplane" foo
 printf '[node]\nname = x\n' >"$T/any.ini"
-refused 2 '--dataplane or --controlplane' "$BIN/skyrail" config check "$T/any.ini"
+expect "either program's" "$BIN/skyrail" config check "$T/any.ini" >"$T/out.log"
+expect "it says so" grep -q 'any.ini: good for skyrail-controlplane: yes, for skyrail-dataplane: yes' "$T/out.log"
+printf '[node]\nudp_port = 7790\n' >"$T/any.ini"
+expect "the data plane's" "$BIN/skyrail" config check "$T/any.ini" >"$T/out.log" 2>&1
+expect "it says which" grep -q 'any.ini: good for skyrail-controlplane: no, for skyrail-dataplane: yes' "$T/out.log"
+printf '[node]\nnope = x\n' >"$T/any.ini"
+refused 1 'any.ini:2: unknown key nope' "$BIN/skyrail" config check "$T/any.ini"
+printf '[node]\nname = x\n' >"$T/any.ini"
 same "checked by" "$("$BIN/skyrail" config check --controlplane "$T/any.ini")" "$T/any.ini: good (control plane)"
 cp_file ''
 "$BIN/skyrail" key gen "$T/node.key" >/dev/null

@@ -124,6 +124,20 @@ static enum owner owner_of(const char *file)
 	return owner;
 }
 
+// All of its sections are known to both programs: it is good if it is for one of them.
+static int check_for_both(const char *file)
+{
+	static const char *const words[] = {[false] = "no", [true] = "yes"};
+	bool cp, dp;
+
+	printf("%s: its sections are known to both programs, so it is checked for each\n", file);
+	cp = run_check(OWNER_CP, file) == CLI_OK;
+	dp = run_check(OWNER_DP, file) == CLI_OK;
+	printf("%s: good for skyrail-controlplane: %s, for skyrail-dataplane: %s\n", file,
+		words[cp], words[dp]);
+	return cp || dp ? CLI_OK : CLI_FAIL;
+}
+
 int cmd_config_check(struct cli *c)
 {
 	enum owner owner = OWNER_UNKNOWN;
@@ -149,11 +163,10 @@ int cmd_config_check(struct cli *c)
 		return cli_error(CLI_FAIL, "%s: %s", file, strerror(errno));
 	if (file != NULL && owner == OWNER_UNKNOWN)
 		owner = owner_of(file);
-	if (file != NULL && owner == OWNER_UNKNOWN)
-		return cli_error(
-			CLI_USAGE, "%s may be anybody's: say --dataplane or --controlplane", file);
 	if (owner != OWNER_UNKNOWN)
 		return run_check(owner, file);
+	if (file != NULL)
+		return check_for_both(file);
 	rc = run_check(OWNER_CP, NULL);
 	rc2 = run_check(OWNER_DP, NULL);
 	return rc != CLI_OK ? rc : rc2;

@@ -188,12 +188,84 @@ static void refuses_with_file_and_line(void **state)
 	}
 }
 
-static void the_first_error_is_told(void **state)
+static void all_errors_are_told_by_line(void **state)
 {
+	static const struct {
+		const char *text, *want;
+	} t[] = {
+		{"[main]\nhello\nnope = 1\n",
+			"t.ini:2: neither a section, nor key = value, nor a comment\n"
+			"t.ini:3: unknown key nope in [main]"},
+		// of values and of keys that are missing, after those of the reading
+		{"[port a]\nmtu = x\n[main]\nworkers = 0\nmode = off\nhello ; = 1\n",
+			"t.ini:1: key device of [port] is missing\n"
+			"t.ini:2: key mtu: 'x' is not a number\n"
+			"t.ini:4: key workers: '0' is not between 1 and 64\n"
+			"t.ini:5: key mode: 'off' is none of poll, sleep\n"
+			"t.ini:6: neither a section, nor key = value, nor a comment"},
+		// one mistake makes no others
+		{"[nope]\nx = 1\ny = 2\n[main\non = maybe\n[time]\nwait = 10\n",
+			"t.ini:1: unknown section [nope]\n"
+			"t.ini:4: not a section heading; [name] is\n"
+			"t.ini:7: key wait: '10' is not a duration (like 250ms, 10s, 2m)"},
+		{"[main]\non = yes\n[main]\non = maybe\n",
+			"t.ini:3: section [main] is there already, in line 1"},
+		{"[main]\nlast", "t.ini:2: neither a section, nor key = value, nor a comment"},
+	};
 	char err[CONF_ERR_MAX];
 
-	assert_null(parse("[main]\nhello\nnope = 1\n", err));
-	assert_string_equal(err, "t.ini:2: neither a section, nor key = value, nor a comment");
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		assert_null(parse(t[i].text, err));
+		assert_string_equal(err, t[i].want);
+	}
+}
+
+static unsigned lines_of(const char *text)
+{
+	unsigned n = 1;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static void errors_are_bounded(void **state)
+{
+	static char err[CONF_ERR_MAX], text[400 * 100], line[240];
+	size_t n = 0;
+
+	for (unsigned lines = 1; lines < 100; lines++) {
+		memset(line, 'k', 150);
+		snprintf(line + 150, sizeof(line) - 150, "%u = 1\n", lines);
+		n += (size_t)snprintf(
+			text + n, sizeof(text) - n, "%s%s", lines == 1 ? "[main]\n" : "", line);
+		assert_null(parse(text, err));
+		assert_true(strlen(err) + 1 < CONF_ERR_MAX);
+		assert_int_equal(lines_of(err), lines < CONF_MISTAKES_MAX ? lines
+						: lines == CONF_MISTAKES_MAX
+							? CONF_MISTAKES_MAX
+							: CONF_MISTAKES_MAX + 1);
+		assert_true((strstr(err, "t.ini: more mistakes follow") != NULL) ==
+			    (lines > CONF_MISTAKES_MAX));
+	}
+}
+
+static void mistakes_of_others_are_added_and_bounded(void **state)
+{
+	char err[CONF_ERR_MAX], *last;
+	struct conf *c = parse("[main]\n\nworkers = 3\n", err);
+
+	assert_non_null(c);
+	assert_int_equal(conf_mistake(c, err, "main", "", "workers", "%d is odd", 3), -EINVAL);
+	assert_string_equal(err, "t.ini:3: [main]: 3 is odd");
+	conf_mistake(c, err, "main", "", "mode", "why not");
+	assert_string_equal(err, "t.ini:3: [main]: 3 is odd\nt.ini:1: [main]: why not");
+	for (unsigned i = 0; i < 100; i++)
+		conf_err_add(err, "mistake %0300u", i);
+	assert_int_equal(lines_of(err), CONF_MISTAKES_MAX + 1);
+	last = strrchr(err, '\n');
+	assert_string_equal(last, "\nmore mistakes follow");
+	conf_free(c);
 }
 
 static void refuses_long_lines_and_binary_files(void **state)
@@ -303,7 +375,9 @@ int main(void)
 		cmocka_unit_test(an_empty_file_gives_the_defaults),
 		cmocka_unit_test(reads_every_type),
 		cmocka_unit_test(refuses_with_file_and_line),
-		cmocka_unit_test(the_first_error_is_told),
+		cmocka_unit_test(all_errors_are_told_by_line),
+		cmocka_unit_test(errors_are_bounded),
+		cmocka_unit_test(mistakes_of_others_are_added_and_bounded),
 		cmocka_unit_test(refuses_long_lines_and_binary_files),
 		cmocka_unit_test(takes_lines_of_exactly_the_limit),
 		cmocka_unit_test(a_missing_file_gives_defaults_and_says_so),
