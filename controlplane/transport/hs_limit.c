@@ -15,11 +15,13 @@ enum { N_BUCKETS = 8192, MILLI = 1000, COST_MAX_US = 5000 };
 
 static_assert(HS_LIMIT_ALL_BURST * HS_LIMIT_INIT_US == HS_LIMIT_BURST_US, "burst");
 static_assert(HS_LIMIT_ALL_PER_S * HS_LIMIT_INIT_US == 10000 * HS_LIMIT_SHARE_PCT, "rate");
+static_assert(HS_LIMIT_REKEY_BURST * HS_LIMIT_REKEY_US == HS_LIMIT_BURST_US, "burst of re-keys");
+static_assert(HS_LIMIT_REKEY_PER_S * HS_LIMIT_REKEY_US == 10000 * HS_LIMIT_REKEY_PCT, "re-keys");
 static_assert((int)HS_LIMIT_SECRET_LEN == (int)RAIL_COOKIE_SECRET_LEN, "secret");
 
 struct bucket {
 	uint64_t at_ns;
-	uint32_t spent; // of a source: thousandths of an init; of all: microseconds
+	uint32_t spent; // of a source: thousandths of an init; of a share: microseconds
 };
 
 struct hs_limit {
@@ -28,7 +30,9 @@ struct hs_limit {
 	uint64_t secret_ns;
 	uint64_t over_ns; // when an init found no time the last time
 	bool has_old, demand, changed;
-	struct bucket all;
+	struct bucket all, rekeys;
+	struct bucket *passed; // whose the one that passed last is
+	uint32_t paid_us; // what was taken for it
 	struct bucket source[N_BUCKETS];
 };
 
@@ -80,6 +84,16 @@ static struct bucket *bucket_of(struct hs_limit *h, const uint8_t ip[16])
 	return &h->source[htab_hash(h->hash_key, ip, n) % N_BUCKETS];
 }
 
+// Of one share. The second half is for those who may.
+static bool pass(struct hs_limit *h, struct bucket *share, uint32_t us, bool may_all)
+{
+	if (!spend(share, us, may_all ? HS_LIMIT_BURST_US : HS_LIMIT_BURST_US / 2))
+		return false;
+	h->passed = share;
+	h->paid_us = us;
+	return true;
+}
+
 enum hs_verdict hs_limit_take(
 	struct hs_limit *h, const uint8_t ip[16], bool has_cookie, uint64_t now_ns)
 {
@@ -89,8 +103,7 @@ enum hs_verdict hs_limit_take(
 	refill(&h->all, HS_LIMIT_SHARE_PCT * 1000 / 100, now_ns);
 	if (!spend(b, MILLI, HS_LIMIT_SOURCE_BURST * MILLI))
 		return HS_LIMIT_SOURCE;
-	if (spend(&h->all, HS_LIMIT_INIT_US,
-		    has_cookie ? HS_LIMIT_BURST_US : HS_LIMIT_BURST_US / 2))
+	if (pass(h, &h->all, HS_LIMIT_INIT_US, has_cookie))
 		return HS_LIMIT_PASS;
 	h->over_ns = now_ns;
 	h->changed |= !h->demand;
@@ -98,17 +111,24 @@ enum hs_verdict hs_limit_take(
 	return HS_LIMIT_LOAD;
 }
 
+bool hs_limit_take_rekey(struct hs_limit *h, bool is_due, uint64_t now_ns)
+{
+	refill(&h->rekeys, HS_LIMIT_REKEY_PCT * 1000 / 100, now_ns);
+	return pass(h, &h->rekeys, HS_LIMIT_REKEY_US, is_due);
+}
+
 void hs_limit_spent(struct hs_limit *h, uint64_t ns)
 {
 	uint64_t us = ns / 1000;
+	struct bucket *b = h->passed;
 
-	if (us <= HS_LIMIT_INIT_US)
-		return;
 	// A thread that lost its core for long did not work for long.
 	us = us < COST_MAX_US ? us : COST_MAX_US;
-	h->all.spent += (uint32_t)us - HS_LIMIT_INIT_US;
-	if (h->all.spent > HS_LIMIT_BURST_US)
-		h->all.spent = HS_LIMIT_BURST_US;
+	if (b == NULL || us <= h->paid_us)
+		return;
+	b->spent += (uint32_t)us - h->paid_us;
+	if (b->spent > HS_LIMIT_BURST_US)
+		b->spent = HS_LIMIT_BURST_US;
 }
 
 static void secrets_turn(struct hs_limit *h, uint64_t now_ns)

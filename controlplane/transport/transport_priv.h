@@ -27,7 +27,8 @@ enum {
 	TP_MAX = 65536,
 	TP_ANSWERS_MAX = 4, // to one init that are looked at
 	TP_OWNER_ANY = 0xff, // of a hop: the worker with the fewest
-	TP_REKEY_GAP_MS = 500, // a peer's re-keys that come faster are ignored: each costs us DHs
+	TP_REKEY_BURST = 4, // of a peer in its link, then one a period: each costs us DHs
+	TP_REKEY_PERIOD_MS = 500,
 };
 
 // A handshake that we began and that nobody answered yet.
@@ -106,6 +107,7 @@ struct transport {
 
 	struct tp_try first, rekey;
 	uint64_t rekey_taken_ns; // last re-key of the peer's that was answered
+	uint64_t rekey_full_ns; // when its burst of them is whole again
 	struct tp_pending pending;
 	struct tp_answer answer;
 	uint8_t cookie[RAIL_COOKIE_VALUE_LEN];

@@ -55,6 +55,7 @@ void tp_rekey_on_timer(void *arg)
 	for (unsigned i = 0; i < t->rekey.tries && wait_ms < TP_RETRY_MAX_MS; i++)
 		wait_ms *= 2;
 	t->rekey.tries++;
+	t->rekey.answers = 0;
 	loop_timer_start(t->rekey_timer,
 		tp_jitter(wait_ms < TP_RETRY_MAX_MS ? wait_ms : TP_RETRY_MAX_MS), 0);
 }
@@ -122,6 +123,11 @@ static void on_response(struct transport *t, const uint8_t *msg, size_t len)
 		t->m->stats.drop_hs_unwanted++;
 		return;
 	}
+	if (t->rekey.answers >= TP_ANSWERS_MAX) {
+		t->m->stats.drop_hs_answers++;
+		return;
+	}
+	t->rekey.answers++;
 	rc = rail_hs_response_take(&t->rekey.side, &t->m->self, msg, len, &terms, &keys);
 	if (rc == -EBADMSG) {
 		t->m->stats.drop_rekeys_bad++;
@@ -188,23 +194,49 @@ static void answer(
 		tp_hs_answer_drop(t);
 }
 
+// Its keys are as old as keys become before they are changed, or half as old.
+static bool is_due(const struct transport *t, uint64_t now)
+{
+	uint64_t ms = t->m->conf.rekey_ms != 0 ? t->m->conf.rekey_ms : RAIL_REKEY_S * 1000;
+	uint64_t last =
+		t->handshake_mono_ns > t->rekey_taken_ns ? t->handshake_mono_ns : t->rekey_taken_ns;
+
+	return now - last >= ms * CLOCK_NS_PER_MS / 2;
+}
+
+// What this link and all of them may cost us.
+static bool passes_limits(struct transport *t, uint64_t now)
+{
+	uint64_t period = TP_REKEY_PERIOD_MS * CLOCK_NS_PER_MS;
+	uint64_t full = t->rekey_full_ns > now ? t->rekey_full_ns : now;
+
+	if (full - now > (TP_REKEY_BURST - 1) * period) {
+		t->m->stats.drop_rekeys_soon++;
+		return false;
+	}
+	if (!hs_limit_take_rekey(t->m->limit, is_due(t, now), now)) {
+		t->m->stats.drop_rekeys_load++;
+		return false;
+	}
+	t->rekey_full_ns = full + period;
+	return true;
+}
+
 static void on_init(struct transport *t, const uint8_t *msg, size_t len)
 {
 	uint64_t now = clock_mono_ns();
+	struct hs_limit *limit = t->m->limit; // t may be gone in the end
 	struct rail_hs_side side;
 	struct rail_hs_terms terms;
 
-	if (t->rekey_taken_ns != 0 && now - t->rekey_taken_ns < TP_REKEY_GAP_MS * CLOCK_NS_PER_MS) {
-		t->m->stats.drop_rekeys_soon++;
-		return;
-	}
 	if (t->rekey.on && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
 		now - t->rekey.sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
 		t->m->stats.drop_hs_crossed++;
 		return;
 	}
+	if (!passes_limits(t, now))
+		return;
 	if (rail_hs_init_take(&side, &t->m->self, msg, len, true, &terms) != 0) {
-		t->rekey_taken_ns = now; // it cost as much as a good one
 		t->m->stats.drop_rekeys_bad++;
 		return;
 	}
@@ -214,6 +246,7 @@ static void on_init(struct transport *t, const uint8_t *msg, size_t len)
 		tp_rekey_stop(t);
 		answer(t, &side, &terms);
 	}
+	hs_limit_spent(limit, clock_mono_ns() - now);
 	rail_hs_fini(&side);
 }
 

@@ -101,6 +101,38 @@ static bool demanded(void)
 	return r.demand;
 }
 
+static unsigned rekeys_passed(unsigned n, bool is_due)
+{
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		k += hs_limit_take_rekey(h, is_due, now);
+	return k;
+}
+
+static void rekeys_have_a_share_of_their_own(void **state)
+{
+	(void)state;
+	assert_int_equal(passed(0x0c000000, 2000, true), HS_LIMIT_ALL_BURST);
+	assert_int_equal(rekeys_passed(1000, false), HS_LIMIT_REKEY_BURST / 2);
+	assert_int_equal(rekeys_passed(1000, true), HS_LIMIT_REKEY_BURST / 2);
+	now += CLOCK_NS_PER_S;
+	assert_int_equal(rekeys_passed(1000, false), 0); // that half is still spent
+	assert_int_equal(rekeys_passed(1000, true), HS_LIMIT_REKEY_PER_S);
+	assert_int_equal(passed(0x0f000000, 2000, true), HS_LIMIT_ALL_PER_S);
+	// one that took four times as long counts as four
+	now += 10 * CLOCK_NS_PER_S;
+	for (unsigned i = 0; i < HS_LIMIT_REKEY_BURST / 4; i++) {
+		assert_true(hs_limit_take_rekey(h, true, now));
+		hs_limit_spent(h, 4 * HS_LIMIT_REKEY_US * 1000ull);
+	}
+	assert_false(hs_limit_take_rekey(h, true, now));
+	assert_int_equal(passed(0x0b000000, 10, false), 10);
+	hs_limit_spent(h, 100); // of the init
+	now += HS_LIMIT_REKEY_US * 100ull / HS_LIMIT_REKEY_PCT * 1000;
+	assert_true(hs_limit_take_rekey(h, true, now));
+}
+
 static void half_of_the_time_is_for_those_with_cookies(void **state)
 {
 	(void)state;
@@ -217,6 +249,7 @@ int main(void)
 		T(half_of_the_time_is_for_those_with_cookies),
 		T(cookies_are_demanded_until_it_is_calm),
 		T(one_source_makes_no_demand),
+		T(rekeys_have_a_share_of_their_own),
 		T(slow_handshakes_leave_fewer),
 		T(cookies_live_for_two_secrets),
 #undef T

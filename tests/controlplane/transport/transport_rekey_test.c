@@ -1,5 +1,6 @@
 // Re-keys of transports that are up: inside the link, lost, crossing, unanswered, by a wrong key.
 // The edges are in world.h.
+#include "controlplane/transport/transport_priv.h"
 #include "tests/controlplane/transport/world.h"
 
 static void rekeys_happen_inside_the_link(void **state)
@@ -130,6 +131,115 @@ static void a_rekey_by_another_key_ends_the_link(void **state)
 	assert_null(w_hop_of(1, b)); // closed
 }
 
+// ---- a peer that does it all the time ----
+
+static uint8_t caught[sizeof(struct msg_rekey) + RAIL_HS_MAX] __attribute__((aligned(8)));
+static size_t caught_len;
+
+static bool catch_init(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	if (from != 0 || len == 0 || bytes[0] != RAIL_INIT)
+		return false;
+	memcpy(((struct msg_rekey *)caught)->bytes, bytes, len);
+	caught_len = len;
+	return true;
+}
+
+// a re-keys; its message is at hand, and b did not get it.
+static void catch_rekey(struct transport *a, struct transport *b)
+{
+	caught_len = 0;
+	w_lose = catch_init;
+	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), 0, 0);
+	w_run(1);
+	w_lose = NULL;
+	assert_true(caught_len > 0);
+	((struct msg_rekey *)caught)->hop = transport_hop(b, 1);
+}
+
+static void say_it(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		W_EACH(&nodes[1].dp, on_rekey, 0, (const struct msg_rekey *)caught, caught_len);
+}
+
+static void one_link_has_its_rate_of_rekeys(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	unsigned n_inits;
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	catch_rekey(a, b);
+	n_inits = w_hop_of(1, b)->n_rekeys;
+	say_it(1000);
+	assert_int_equal(w_hop_of(1, b)->n_rekeys - n_inits, TP_REKEY_BURST);
+	assert_int_equal(stats_of(1).drop_rekeys_soon, 1000 - TP_REKEY_BURST);
+	for (unsigned i = 0; i < 100; i++) {
+		w_run(TP_REKEY_PERIOD_MS / 10);
+		say_it(10);
+	}
+	assert_in_range(
+		w_hop_of(1, b)->n_rekeys - n_inits, TP_REKEY_BURST + 9, TP_REKEY_BURST + 10);
+	w_run(10000);
+	both_up(a, b);
+	n_inits = w_hop_of(1, b)->n_rekeys;
+	say_it(TP_REKEY_BURST);
+	assert_int_equal(w_hop_of(1, b)->n_rekeys, n_inits + TP_REKEY_BURST);
+	assert_int_equal(nodes[0].n_down + nodes[1].n_down, 0);
+}
+
+// Thousands of links that re-key all the time use up half of what all may cost: who does it when it
+// is time has the other half.
+static void all_links_have_a_share_of_time_for_rekeys(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	while (hs_limit_take_rekey(nodes[1].m->limit, false, clock_mono_ns()))
+		;
+	catch_rekey(a, b); // the keys are new
+	say_it(3);
+	assert_int_equal(stats_of(1).drop_rekeys_load, 3);
+	assert_int_equal(stats_of(1).drop_rekeys_soon, 0);
+	assert_int_equal(info_of(b).n_rekeys, 0);
+	w_run(5000); // it asks again
+	assert_int_equal(info_of(b).n_rekeys, 1);
+	w_run(100000);
+	while (hs_limit_take_rekey(nodes[1].m->limit, false, clock_mono_ns()))
+		;
+	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), 0, 0);
+	w_run(1);
+	assert_int_equal(info_of(b).n_rekeys, 2);
+	assert_int_equal(stats_of(1).drop_rekeys_load, 3);
+	both_up(a, b);
+}
+
+// Each answer to a re-key of ours costs curves, so few are looked at.
+static void answers_to_one_rekey_are_looked_at_a_few_times(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	struct msg_rekey *m = (struct msg_rekey *)caught;
+
+	(void)state;
+	w_run(10);
+	both_up(a, b);
+	catch_rekey(a, b);
+	memset(m->bytes, 0x5a, caught_len);
+	m->bytes[0] = RAIL_RESPONSE;
+	m->hop = transport_hop(a, 1);
+	for (unsigned i = 0; i < 100; i++)
+		W_EACH(&nodes[0].dp, on_rekey, 0, m, caught_len);
+	assert_int_equal(stats_of(0).drop_rekeys_bad, TP_ANSWERS_MAX);
+	assert_int_equal(stats_of(0).drop_hs_answers, 100 - TP_ANSWERS_MAX);
+	w_run(5000); // the next one is answered as well as ever
+	assert_int_equal(info_of(a).n_rekeys, 1);
+	both_up(a, b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +250,9 @@ int main(void)
 		T(crossing_rekeys_are_one),
 		T(an_unanswered_rekey_is_repeated),
 		T(a_rekey_by_another_key_ends_the_link),
+		T(one_link_has_its_rate_of_rekeys),
+		T(all_links_have_a_share_of_time_for_rekeys),
+		T(answers_to_one_rekey_are_looked_at_a_few_times),
 #undef T
 	};
 
