@@ -31,14 +31,19 @@ for to in "0 1" "1 0" "1 1" "0 0" "0 1" "1 0" "0 0" "1 1"; do
 	moves=$((moves + 2))
 	sleep 0.2
 done
-say "$(sk B worker rebalance over=500ms | tr '\n' ';')"
-expect "transports are on two workers" test "$(tp B a owner)" != "$(tp B c owner)"
-same "hops of the workers" "$(sk B -j show workers | jq -c '[.[].hops]')" '[1,1]'
-sk B worker rebalance over=500ms >"$T/again"
-expect "nothing to gain" grep -q "nothing to gain" "$T/again"
 wait $client
 wait $server
 say "$(jq -r '.end.sum | "\(.packets) packets, \(.lost_packets) did not reach the program"' "$T/iperf.json") ($moves moves)"
+
+in_ns A ping -q -i 0.002 -w 8 10.9.0.2 >/dev/null &
+pinger=$!
+sleep 0.5
+say "$(sk B worker rebalance over=500ms | tr '\n' ';')"
+expect "transports are on two workers" test "$(tp B a owner)" != "$(tp B c owner)"
+same "hops of the workers" "$(sk B -j show workers | jq -c '[.[].hops]')" '[1,1]'
+settled() { sk B worker rebalance over=500ms | tee "$T/again" | grep -q "nothing to gain"; }
+wait_for 5 "nothing to gain" settled || fail "$(cat "$T/again")"
+wait $pinger
 wait_for 10 "all packets, sent = received" chain_whole || fail "sent = received: $(chain_links)"
 for n in A B C; do
 	same "packets freed or dropped on the way at $n" \
