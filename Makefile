@@ -201,7 +201,7 @@ $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz
 .SECONDARY:
 -include $(shell [ -d $O ] && find $O -name '*.d')
 
-$O/lib/crypto/%.o: CPPFLAGS += -DAEAD_IPSEC_MB=$(IPSEC_MB)
+$O/lib/crypto/%.o $O/tests/support/aead_%.o: CPPFLAGS += -DAEAD_IPSEC_MB=$(IPSEC_MB)
 
 # ---- what people call ----
 include tools/targets.mk

@@ -1,8 +1,10 @@
-// Back ends against each other and against themselves: all lengths up to a jumbo frame, any
+// Back ends against each other and against themselves, and intel-ipsec-mb's code for each
+// instruction set that this CPU has, beside the one it chose: all lengths up to a jumbo frame, any
 // alignment, in place and not, bursts of mixed sizes, and what a flipped bit must do. Buffers end
 // at a page that may not be touched, so a read or write past them ends the program.
 
 #include "tests/support/aead.h"
+#include "tests/support/aead_flavour.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_LEN = 9216, MAX_AAD = 64, MAX_BURST = 32, MAX_UNITS = 4 };
+enum { MAX_LEN = 9216, MAX_AAD = 64, MAX_BURST = 32, MAX_UNITS = 12 };
 
 static const enum aead_cipher ciphers[] = {AEAD_CHACHA20_POLY1305, AEAD_AES_256_GCM};
 static const uint8_t key[32] = {0x6b, 1, 2, 3, 4, 5, 6, 7, 0xff, [31] = 0x80};
@@ -72,10 +74,36 @@ static void unit_add(const struct aead_backend *be, enum aead_cipher cipher, voi
 	s->u[s->n++] = aead_unit_new(be, cipher, key);
 }
 
-static void units_init(struct units *s, enum aead_cipher cipher)
+// Those of its instruction sets that this CPU has; say says which.
+static void add_flavours(struct units *s, enum aead_cipher cipher, bool say)
+{
+	const struct aead_backend *be = aead_backend_at(0);
+	const char *name = "";
+
+	if (strcmp(be->name, "ipsec-mb") != 0 || !be->has(cipher))
+		return;
+	for (unsigned i = 0; name != NULL; i++) {
+		struct aead_unit *u = aead_unit_new(be, cipher, key);
+		bool there = aead_flavour_init(u->x, i, &name);
+
+		if (name != NULL && say)
+			print_message("%s by %s: %s\n", aead_cipher_name(cipher), name,
+				there ? "compared" : "not on this CPU");
+		if (!there) {
+			aead_unit_free(u);
+			continue;
+		}
+		assert_true(s->n < MAX_UNITS);
+		aead_unit_rekey(u, cipher, key);
+		s->u[s->n++] = u;
+	}
+}
+
+static void units_init(struct units *s, enum aead_cipher cipher, bool say)
 {
 	memset(s, 0, sizeof(*s));
 	aead_each(cipher, unit_add, s);
+	add_flavours(s, cipher, say);
 }
 
 static void units_fini(struct units *s)
@@ -161,7 +189,7 @@ static void all_lengths_are_sealed_alike(void **state)
 	for (unsigned k = 0; k < 2; k++) {
 		struct units s;
 
-		units_init(&s, ciphers[k]);
+		units_init(&s, ciphers[k], true);
 		for (uint32_t len = 0; len <= MAX_LEN && s.n > 0; len++)
 			one_length(c, &s, len);
 		units_fini(&s);
@@ -269,7 +297,7 @@ static void bursts_of_any_size_cross_between_back_ends(void **state)
 	for (unsigned k = 0; k < 2; k++) {
 		struct units s;
 
-		units_init(&s, ciphers[k]);
+		units_init(&s, ciphers[k], false);
 		for (unsigned n = 1; n <= MAX_BURST; n++)
 			for (unsigned i = 0; i < s.n * s.n; i++)
 				bursts_of(b, s.u[i / s.n], s.u[i % s.n], n);
@@ -332,7 +360,7 @@ static void a_flipped_bit_anywhere_is_refused_and_leaves_nothing(void **state)
 	for (unsigned k = 0; k < 2; k++) {
 		struct units s;
 
-		units_init(&s, ciphers[k]);
+		units_init(&s, ciphers[k], false);
 		for (unsigned i = 0; i < s.n; i++)
 			for (unsigned l = 0; l < sizeof(lens) / sizeof(lens[0]); l++)
 				flip_all(s.u[i], lens[l]);
@@ -345,7 +373,7 @@ static void a_shorter_message_is_refused(void **state)
 	for (unsigned k = 0; k < 2; k++) {
 		struct units s;
 
-		units_init(&s, ciphers[k]);
+		units_init(&s, ciphers[k], false);
 		for (unsigned i = 0; i < s.n; i++) {
 			uint8_t buf[300] = {5}, aad[16] = {0}, tag[16];
 			struct aead_op op = {.aad = aad,
