@@ -138,6 +138,48 @@ def programs(report, folder):
           "Mbit/s that arrived", "what is named at the left")
 
 
+def ndr(report, folder):
+    """Rates without loss, with half a percent, and what a packet waits at shares of the first."""
+    found = {f["name"]: f for f in report["figures"] if f.get("value", 0) > 0}
+    cases = [(n, n.replace("_", ", ") + " bytes")
+             for n in ("clear_64", "clear_1400", "sealed_64", "sealed_1400") if "ndr_" + n in found]
+    curves = [c for c in report.get("curves", []) if c["curve"] == "latency_over_load"]
+    if not cases:
+        return
+    fig, (ax, late) = plt.subplots(1, 2, figsize=(11, 3.8))
+    for y, (n, _) in enumerate(reversed(cases)):
+        for dy, kind, color in ((0.18, "ndr_", MET), (-0.18, "pdr_", PRINTED)):
+            v = found.get(kind + n, {"value": 0})["value"] / 1e6
+            ax.barh(y + dy, v, height=0.34, color=color)
+            ax.annotate(f"{v:.3g}", (v, y + dy), xytext=(4, 0), textcoords="offset points", va="center",
+                        fontsize=8)
+    ax.set_yticks(range(len(cases)), [words for _, words in reversed(cases)])
+    ax.margins(x=0.18)
+    ax.set_xlabel("million packets a second, one worker in memory")
+    marks = [plt.Rectangle((0, 0), 1, 1, color=c, label=t)
+             for c, t in ((MET, "no loss (NDR)"), (PRINTED, "0.5 % loss (PDR)"))]
+    ax.legend(handles=marks, ncol=2, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0),
+              borderaxespad=0.2)
+    bare(ax, "x")
+    colors = {n.split("_")[0] + ", " + n.split("_")[1] + " bytes": c
+              for n, c in (("clear_64", MET), ("clear_1400", "#63a4e0"),
+                           ("sealed_64", MISSED), ("sealed_1400", "#f0a070"))}
+    styles = {"p50": "-", "p90": "--", "p99": ":"}
+    for c in curves:
+        case, p = c["label"].rsplit(", ", 1)
+        late.plot([x for x, _ in c["points"]], [y for _, y in c["points"]], styles.get(p, "-"),
+                  color=colors.get(case, PRINTED), marker="o", markersize=3, linewidth=1.5)
+    late.set_yscale("log")
+    late.set_xlabel("load, per cent of the NDR")
+    late.set_ylabel("latency, us (logarithmic)")
+    marks = [plt.Line2D([], [], color=c, label=t) for t, c in colors.items()]
+    marks += [plt.Line2D([], [], color=INK, linestyle=s, label=p) for p, s in styles.items()]
+    late.legend(handles=marks, ncol=2, frameon=False, fontsize=7, loc="lower left",
+                bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    bare(late, "both")
+    save(fig, folder, "ndr.png")
+
+
 def main():
     if len(sys.argv) != 2:
         print(__doc__.strip(), file=sys.stderr)
@@ -148,6 +190,7 @@ def main():
     ratios(report, folder)
     goodput(report, folder)
     programs(report, folder)
+    ndr(report, folder)
     return 0
 
 

@@ -167,7 +167,7 @@ def main():
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
     ap.add_argument("--only", default="",
-                    help="path,workers,rel,sim,flood,ctl,chain,restart,xdp,lossy,wireguard,testpmd")
+                    help="path,workers,rel,ndr,sim,flood,ctl,chain,restart,xdp,lossy,wireguard,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -185,6 +185,9 @@ def main():
             if want(part):
                 report.run(title, [os.path.join(rel, f"tests/bench/bench_{part}")]
                            + (["--quick"] if args.quick else []))
+        if want("ndr"):
+            report.run("rates without loss, by skyrail-bench", [os.path.join(here, "ndr.py"), args.build]
+                       + (["--quick"] if args.quick else []))
         if want("testpmd"):
             print("yardstick")
             testpmd(report, 2 if args.quick else 5)
