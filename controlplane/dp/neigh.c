@@ -28,6 +28,7 @@ enum {
 	RECHECK_MAX_MS = 1000, // between rounds while they don't end
 	RECHECK_SLICE = 64, // paths a turn of the loop: each costs two questions to the kernel
 	TICK_MS = 1000,
+	AGAIN_MS = 20,
 	NO_ROUTE_RETRY_S = 5, // a change may have been missed
 	STALE_PROBE_S = 30,
 	RECV_TIMEOUT_MS = 200,
@@ -317,6 +318,26 @@ static void link_apply(struct neigh *n, const struct neigh_nl_link *l)
 	}
 }
 
+// Neighbours that were taken out of the kernel's table while we send by them.
+static void ask_again(void *arg)
+{
+	struct neigh *n = arg;
+
+	for (struct neigh_way *p = n->paths; p != NULL; p = p->next) {
+		if (p->again && (p->pub.state == NEIGH_RESOLVING || p->pub.state == NEIGH_FAILED))
+			neighbour_use(n, p);
+		p->again = false;
+	}
+}
+
+// Not at once: `ip neigh flush` repeats itself until the table is empty.
+static void ask_again_soon(struct neigh *n, struct neigh_way *p)
+{
+	p->again = true;
+	if (!loop_timer_is_on(n->again))
+		loop_timer_start(n->again, AGAIN_MS, 0);
+}
+
 static void neigh_apply(struct neigh *n, const struct neigh_nl_neigh *e)
 {
 	for (struct neigh_way *p = n->paths; p != NULL; p = p->next) {
@@ -326,6 +347,8 @@ static void neigh_apply(struct neigh *n, const struct neigh_nl_neigh *e)
 			p->pub.state == NEIGH_LINK_DOWN || memcmp(p->pub.via_ip, e->ip, 16) != 0)
 			continue;
 		nud_apply(p, e);
+		if (was.state == NEIGH_USABLE && p->pub.state != NEIGH_USABLE)
+			ask_again_soon(n, p);
 		if (memcmp(&was, &p->pub, sizeof(was)) != 0)
 			neigh_adj_changed(p);
 	}
@@ -538,11 +561,12 @@ static int neigh_init(struct neigh *n)
 	n->by_key = htab_new(sizeof(struct neigh_way_key), PATHS_MAX, secret);
 	n->handles = handles_new();
 	n->recheck = loop_timer_new(n->loop, ask_some, n);
+	n->again = loop_timer_new(n->loop, ask_again, n);
 	n->tick = loop_timer_new(n->loop, on_tick, n);
 	n->adopt_end = loop_timer_new(n->loop, neigh_adj_on_adopt_end, n);
 	n->soon = loop_timer_new(n->loop, neigh_adj_flush, n);
 	if (n->by_key == NULL || n->handles == NULL || n->soon == NULL || n->recheck == NULL ||
-		n->tick == NULL || n->adopt_end == NULL)
+		n->again == NULL || n->tick == NULL || n->adopt_end == NULL)
 		return -ENOMEM;
 	return sockets_open(n);
 }
@@ -587,6 +611,7 @@ void neigh_free(struct neigh *n)
 	neigh_adj_forget(n);
 	loop_timer_free(n->soon);
 	loop_timer_free(n->recheck);
+	loop_timer_free(n->again);
 	loop_timer_free(n->tick);
 	loop_timer_free(n->adopt_end);
 	loop_poll_free(n->poll);

@@ -32,6 +32,7 @@ struct neigh_way {
 	int ifindex; // of the way, 0: none
 	uint16_t nud;
 	uint64_t used_ns; // when the kernel was last asked to use the neighbour
+	bool again; // ... is to be asked soon
 	bool dirty; // the data plane doesn't know yet
 	bool in_dp;
 	uint32_t n_pending; // ADJ_SETs without an answer
@@ -58,7 +59,7 @@ struct neigh {
 	struct dp_handler handler;
 	struct mnl_socket *ask, *watch;
 	struct loop_poll *poll;
-	struct loop_timer *soon, *recheck, *tick, *adopt_end;
+	struct loop_timer *soon, *recheck, *again, *tick, *adopt_end;
 	struct handles *handles;
 	struct htab *by_key;
 	struct neigh_way *paths;

@@ -33,5 +33,16 @@ ip -n B route replace 10.1.3.0/24 via 10.1.2.253
 wait_for 10 "new route known" next_hop 10.1.2.253 02:00:00:00:0c:0c
 wait_for 10 "ping" chain_ping -c 1
 say "frames go by the new route"
+
+# taken out of the kernel's table, again and again, while packets go by it
+chain_ping -c 1000 -i 0.003 -q >"$T/ping" &
+pinger=$!
+for _ in 1 2 3 4 5 6; do
+	ip -n B neigh flush dev b1
+	sleep 0.3
+done
+wait $pinger
+say "$(tail -3 "$T/ping" | tr '\n' ';')"
+expect "nothing lost" grep -q " 0% packet loss" "$T/ping"
 wait_for 5 "books" books B
 nodes_end A B C
