@@ -119,8 +119,7 @@ static void set_flags(struct hop_hold *hh, uint32_t route, uint8_t set, uint8_t 
 	lists_put(hh, route);
 }
 
-// Of a rule that is still in the table.
-static bool is_live(const struct wctx *w, uint32_t route, const struct hop_route *info)
+bool hop_route_is_live(const struct wctx *w, uint32_t route, const struct hop_route *info)
 {
 	return atomic_load_explicit(&hop_route_rule(w, route)->id, memory_order_relaxed) ==
 	       info->id;
@@ -132,7 +131,7 @@ bool hop_route_say(struct wctx *w, uint32_t route)
 	const struct hop_route *info = &hh->info[route];
 	bool told;
 
-	if (!is_live(w, route, info))
+	if (!hop_route_is_live(w, route, info))
 		told = true;
 	else if (info->flags & HOP_ROUTE_ENDED)
 		told = hop_route_note(w, NOTE_RULE_END, info->id, info->reason, 0);
@@ -209,7 +208,7 @@ bool hop_route_resume(struct wctx *w, uint32_t route)
 	if (!hop_route_paused_drop(w, route) && !untold)
 		return true;
 	// what was held kept the rule in use; packets come in a round trip
-	if (is_live(w, route, &hh->info[route]))
+	if (hop_route_is_live(w, route, &hh->info[route]))
 		atomic_store_explicit(
 			&hop_route_rule(w, route)->stamp_ds, w->now_ds, memory_order_relaxed);
 	return hop_route_say(w, route);

@@ -86,8 +86,19 @@ static void empty_egress(struct wctx *w, const struct hop_route *info, struct re
 	hop_rel_wake(w, h);
 }
 
+// A static rule stays, for those at other nodes do. What comes from now on waits until the EMPTYs
+// were acked: whoever acts on one frees what it holds, and must not take that along. An
+// ingress that is paused stays so until then; one that is not is told to wait if that gets too
+// much.
+static void begin_anew(struct wctx *w, struct rel_queue *q, uint32_t route, uint8_t reason)
+{
+	hop_hold(w)->freeing = reason;
+	rel_queue_restart(q, route, reason, w->now_ns);
+	hop_rel_wake(w, hop_by_handle(w, hop_route_info(hop_hold(w), route)->hop));
+}
+
 // The route ends here and now: what is held of it is freed. Whom to tell: those after us, those
-// before us. A static rule stays, for those at other nodes do, and begins anew.
+// before us.
 static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after, bool before)
 {
 	struct hop_hold *hh = hop_hold(w);
@@ -105,6 +116,11 @@ static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after
 		return;
 	}
 	r = hop_route_rule(w, route);
+	if ((r->flags & RULE_STATIC) != 0 && info->hop != 0 &&
+		!(info->flags & HOP_ROUTE_DRAINING) && hop_route_is_live(w, route, info)) {
+		begin_anew(w, q, route, reason);
+		return;
+	}
 	empty_egress(w, info, q, route, reason);
 	if ((r->flags & RULE_STATIC) == 0) {
 		hop_route_paused_drop(w, route);
@@ -116,7 +132,6 @@ static void end_route(struct wctx *w, uint32_t route, uint8_t reason, bool after
 		info->reason = reason;
 		told = hop_route_say(w, route);
 	} else {
-		// packets are taken again when all is over, by on_done()
 		told = info->hop != 0 || hop_route_resume(w, route);
 	}
 	if (info->hop != 0)

@@ -25,6 +25,8 @@ void hop_route_disown(struct wctx *w, uint32_t index); // the main lcore may hav
 
 // [worker] To whoever owns that hop. 0; -ENOENT: nobody does; -EAGAIN: no room now, counted.
 int hop_route_tell(struct wctx *w, const struct hop_msg *msg);
+// [worker] Its rule is still in the table.
+bool hop_route_is_live(const struct wctx *w, uint32_t route, const struct hop_route *info);
 // [worker] False: no room, counted.
 bool hop_route_note(
 	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed);

@@ -90,6 +90,7 @@ enum route_flag {
 	RT_URGENT = 256, // a keep-alive overtakes
 	RT_IN = 512, // a spare entry: what is held out of order
 	RT_SENT = 1024, // last_seq is one
+	RT_ANEW = 2048, // held up until what was sent before is over (RT_HELD_UP is set, too)
 };
 
 struct route {

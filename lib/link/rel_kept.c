@@ -100,6 +100,22 @@ void rel_kept_empty(struct rel *r, uint32_t route, uint8_t reason)
 	}
 }
 
+bool rel_kept_is_over(const struct rel *r, uint32_t route)
+{
+	uint64_t seq = r->q.hold->routes[route].last_seq;
+
+	while (seq >= r->una) {
+		const struct kept *k = kept_at(r, seq);
+
+		if (k->node != 0)
+			return false;
+		if (k->dist == 0)
+			break;
+		seq -= k->dist;
+	}
+	return true;
+}
+
 void rel_kept_free_all(struct rel *r)
 {
 	for (uint64_t seq = r->una; seq < r->next_seq; seq++) {

@@ -265,7 +265,7 @@ void rel_queue_pause(struct rel_queue *q, uint32_t route, uint16_t limit_s, uint
 {
 	struct route *rt = rel_queue_route(q, route);
 
-	if (!(rt->flags & RT_OPEN) || (rt->flags & RT_ENDING))
+	if (!(rt->flags & RT_OPEN) || (rt->flags & (RT_ENDING | RT_ANEW)))
 		return;
 	rt->flags |= RT_HELD_UP;
 	rt->limit_s = limit_s;
@@ -278,7 +278,7 @@ void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 {
 	struct route *rt = rel_queue_route(q, route);
 
-	if (!(rt->flags & RT_OPEN) || !(rt->flags & RT_HELD_UP))
+	if (!(rt->flags & RT_OPEN) || (rt->flags & (RT_HELD_UP | RT_ANEW)) != RT_HELD_UP)
 		return;
 	rt->flags &= (uint16_t) ~(RT_HELD_UP | RT_DEADLINE);
 	if (rt->tail != 0 && !(rt->flags & RT_ACTIVE))
@@ -291,6 +291,37 @@ void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 		rel_hold_watch(q->hold, route, own_limit(q));
 }
 
+// ---- an end after which it goes on ----
+
+static void go_on(struct rel_queue *q, uint32_t route)
+{
+	struct route *rt = rel_queue_route(q, route);
+
+	rt->flags &= (uint16_t) ~(RT_ANEW | RT_HELD_UP);
+	if (rt->tail != 0 && !(rt->flags & RT_ACTIVE))
+		round_add(q, route);
+	if ((rt->flags & RT_PAUSING) && holds_little(rt))
+		tell_resume(q, route);
+	else if (rt->flags & RT_PAUSING)
+		rel_hold_watch(q->hold, route, own_limit(q));
+}
+
+void rel_queue_restart(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns)
+{
+	struct route *rt = rel_queue_route(q, route);
+	uint16_t pausing = rt->flags & RT_PAUSING;
+
+	if (!(rt->flags & RT_OPEN) || (rt->flags & (RT_DRAINING | RT_ENDING)))
+		return;
+	rel_queue_abort(q, route, reason, now_ns);
+	rt->flags &= (uint16_t)~RT_ENDING;
+	rt->flags |= pausing; // the ingress waits until it is worth its while to go on
+	if (q->rel != NULL && (rt->flags & RT_SENT) && !rel_kept_is_over(q->rel, route))
+		rt->flags |= RT_ANEW | RT_HELD_UP;
+	else
+		go_on(q, route);
+}
+
 // ---- in and out ----
 
 // Which packets go before the ones that wait.
@@ -299,7 +330,7 @@ static bool overtakes(const struct route *rt, unsigned flags)
 	if (flags & REL_PUSH_LAST)
 		return true;
 	return (flags & REL_PUSH_KEEP_ALIVE) &&
-	       (rt->flags & (RT_HELD_UP | RT_URGENT)) == RT_HELD_UP;
+	       (rt->flags & (RT_HELD_UP | RT_URGENT | RT_ANEW)) == RT_HELD_UP;
 }
 
 void rel_queue_put_urgent(struct rel_queue *q, uint32_t route, uint32_t i)
@@ -455,10 +486,13 @@ void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t
 	rt->kept -= len;
 	rt->nodes--;
 	route_charge(q->hold, route, -(int32_t)bufs);
-	if (unlikely(rt->flags & RT_PAUSING) && holds_little(rt))
+	if (unlikely(rt->flags & RT_PAUSING) && !(rt->flags & RT_ANEW) && holds_little(rt))
 		tell_resume(q, route);
-	if (unlikely(rt->flags & RT_DRAINING))
+	if (unlikely(rt->flags & (RT_DRAINING | RT_ANEW))) {
+		if ((rt->flags & RT_ANEW) && rel_kept_is_over(q->rel, route))
+			go_on(q, route);
 		end_if_done(q, route);
+	}
 }
 
 // ---- sinks ----

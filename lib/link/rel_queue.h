@@ -5,6 +5,7 @@
 //
 //    (zero) --open--> OPEN --drain--> DRAINING --all acked--> REL_EV_DONE -> (zero)
 //                      |  \--abort--> ENDING  --EMPTYs acked--> REL_EV_DONE -> (zero)
+//                      +--restart---> OPEN, sends nothing --EMPTYs acked--> OPEN
 //                      +---- forget --------------------------------------> (zero)
 //
 // Thread: the owner of the hold.
@@ -47,6 +48,10 @@ void rel_queue_drain(struct rel_queue *q, uint32_t route);
 // Abnormal end: what it holds is freed, EMPTY (reason) takes the place of what is unacked. Error
 // and Close may be pushed afterwards with REL_PUSH_LAST, then rel_queue_drain() must be called.
 void rel_queue_abort(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns);
+// The same, but that the route goes on: packets that are pushed from now on wait until every EMPTY
+// was acked, so that none of them takes a later packet along. An ingress that was told to wait is
+// told to go on then; the peer's pause of before is over.
+void rel_queue_restart(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns);
 // After a reset of the link (or for a sink): forgets the route at once, without REL_EV_DONE. What
 // was told of it stays told: take all events before the index is used again.
 void rel_queue_forget(struct rel_queue *q, uint32_t route);

@@ -273,7 +273,7 @@ static void we_do(void)
 {
 	unsigned what = take(), i = take() % ROUTES;
 
-	switch (what % 9) {
+	switch (what % 10) {
 	case 0:
 		end_route(i);
 		break;
@@ -297,6 +297,9 @@ static void we_do(void)
 		break;
 	case 7:
 		rel_probe(w.rel, i, take() * 4u, w.now_ns);
+		break;
+	case 8:
+		rel_queue_restart(w.q, i, RAIL_GONE_RULE, w.now_ns);
 		break;
 	default:
 		reset();

@@ -321,6 +321,8 @@ static void a_static_rule_outlives_the_end_of_its_packets(void **state)
 		.in_tp = RULE_IN_LOCAL,
 		.flags = RULE_STATIC,
 		.type = RULE_FORWARD};
+	const struct hop_msg end = {
+		.kind = HOP_MSG_END, .reason = RAIL_GONE_RESET, .hop = HOP_A, .id = 1, .index = 1};
 	struct pair p;
 	struct dp_note n;
 
@@ -329,16 +331,33 @@ static void a_static_rule_outlives_the_end_of_its_packets(void **state)
 	for (unsigned i = 0; i < 5; i++)
 		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
 	lose_all(&p.a);
-	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_END,
-				    .reason = RAIL_GONE_RESET,
-				    .hop = HOP_A,
-				    .id = 1,
-				    .index = 1});
+	hop_message(&p.a.w, &end);
+	// the next node is not to free later ones along with what the end frees, so they wait
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 700 + i), HOP_PUSHED);
+	hop_tx_flush(&p.a.w);
+	assert_true(next_note(&p.a, NOTE_ROUTE_PAUSE, &n)); // 64 KiB
 	finish(&p, &good_wire);
+	assert_true(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
+	assert_int_equal(counter(&p.a, W_drop_route_ended), 0);
+	assert_int_equal(counter(&p.a, W_drop_seal_freed), 5);
+	for (unsigned i = 0; i < 100; i++)
+		expect(&p.b, ROUTE_DATA, 1, (uint16_t)(700 + i));
 	assert_false(next_note(&p.a, NOTE_RULE_END, &n));
 	assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 30), HOP_PUSHED);
 	finish(&p, &good_wire);
 	expect(&p.b, ROUTE_DATA, 1, 30);
+	// taken out while some wait
+	for (unsigned i = 0; i < 3; i++)
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	lose_all(&p.a);
+	hop_message(&p.a.w, &end);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+	assert_int_equal(rule_table_del(&p.a.rules, 1, RULE_GONE_DEL), 0);
+	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_REMOVED, .index = 1, .id = 1});
+	finish(&p, &good_wire);
+	both_turn(&p, &good_wire, 5);
+	assert_int_equal(atomic_load(&rule_slot(&p.a.rules, 1)->route_owner), 0);
 	pair_fini(&p);
 }
 
