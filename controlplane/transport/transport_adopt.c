@@ -69,6 +69,9 @@ static void link_adopt(struct transport *t, const struct evt_hop *e)
 	t->n = e->n_flows;
 	t->congestion = e->congestion;
 	t->path_mtu = e->path_mtu;
+	t->patience = (struct tp_patience){.retransmit_limit = e->retransmit_limit,
+		.window_log2 = e->window_log2,
+		.silence_s = e->silence_s};
 	t->cipher = (enum aead_cipher)e->cipher;
 	t->initiator = e->initiator != 0;
 	t->instance_local = e->instance_local;

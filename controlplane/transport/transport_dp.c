@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/link/rel.h"
 #include "lib/wire/rail_frame.h"
 
 LOG_MODULE("transport");
@@ -85,11 +86,27 @@ static uint8_t rel_window(uint8_t peers)
 		       : (uint8_t)RAIL_WINDOW_LOG2_DEFAULT;
 }
 
-static uint8_t replay_log2(const struct transport_mgr_conf *conf)
+struct tp_patience tp_patience(const struct transport_mgr *m)
 {
-	uint32_t n = conf->replay_window != 0 ? conf->replay_window : RAIL_REPLAY_WINDOW;
+	const struct transport_mgr_conf *c = &m->conf;
+	uint32_t n = c->replay_window != 0 ? c->replay_window : RAIL_REPLAY_WINDOW;
 
-	return (uint8_t)__builtin_ctz(n);
+	return (struct tp_patience){.retransmit_limit = c->retransmit_limit != 0
+								? c->retransmit_limit
+								: REL_RETRANSMIT_LIMIT,
+		.silence_s = c->silence_s != 0 ? c->silence_s : REL_SILENCE_S,
+		.window_log2 = (uint8_t)__builtin_ctz(n)};
+}
+
+// Limits of reliable mode mean nothing in the other.
+static bool patience_fits(const struct transport *t)
+{
+	struct tp_patience want = tp_patience(t->m);
+
+	return t->patience.window_log2 == want.window_log2 &&
+	       (t->conf.mode != HOP_MODE_RELIABLE ||
+		       (t->patience.retransmit_limit == want.retransmit_limit &&
+			       t->patience.silence_s == want.silence_s));
 }
 
 uint8_t tp_congestion(const struct transport *t)
@@ -145,6 +162,7 @@ static int send_add(struct tp_flow *f, const struct tp_keys_for *k, struct key_c
 	struct transport *t = f->t;
 	const struct transport_mgr_conf *conf = &t->m->conf;
 	const struct region_hdr *info = dp_client_info(conf->dp);
+	const struct tp_patience patience = tp_patience(t->m);
 	struct cmd_hop_add a = {
 		.h.type = CMD_HOP_ADD,
 		.hop = f->hop,
@@ -153,7 +171,7 @@ static int send_add(struct tp_flow *f, const struct tp_keys_for *k, struct key_c
 		.n_flows = k->keys->n_flows,
 		.mode = t->conf.mode,
 		.owner = flow_owner(k, info, f->nr),
-		.window_log2 = replay_log2(conf),
+		.window_log2 = patience.window_log2,
 		.rel_window_log2 = rel_window(k->window_log2),
 		.instance_local = t->instance_local,
 		.instance_remote = k->instance_remote,
@@ -167,8 +185,8 @@ static int send_add(struct tp_flow *f, const struct tp_keys_for *k, struct key_c
 		.rekey_ms = conf->rekey_ms,
 		.flags = t->conf.origin == TRANSPORT_ACCEPTED ? HOP_ACCEPTED : 0,
 		.congestion = tp_congestion(t),
-		.retransmit_limit = conf->retransmit_limit,
-		.silence_s = conf->silence_s,
+		.retransmit_limit = patience.retransmit_limit,
+		.silence_s = patience.silence_s,
 		.path_mtu = tp_path_mtu(t),
 	};
 	int rc;
@@ -183,6 +201,7 @@ static int send_add(struct tp_flow *f, const struct tp_keys_for *k, struct key_c
 	if (rc == 0) {
 		t->congestion = a.congestion;
 		t->path_mtu = a.path_mtu;
+		t->patience = patience;
 	}
 	return rc;
 }
@@ -342,7 +361,7 @@ bool tp_link_fits(const struct transport *t)
 		return false;
 	if ((t->in_dp || t->adding) &&
 		((t->conf.mode == HOP_MODE_RELIABLE && t->congestion != tp_congestion(t)) ||
-			t->path_mtu != tp_path_mtu(t)))
+			t->path_mtu != tp_path_mtu(t) || !patience_fits(t)))
 		return false;
 	if ((t->in_dp || t->adding || t->adopted) && t->n > tp_flows_wanted(t))
 		return false;

@@ -73,6 +73,12 @@ struct tp_answer {
 	uint8_t bytes[RAIL_HS_MAX];
 };
 
+// What a hop is made with for life, by the node's configuration; no zeros for defaults.
+struct tp_patience {
+	uint8_t retransmit_limit, window_log2;
+	uint16_t silence_s;
+};
+
 struct transport {
 	struct transport_mgr *m;
 	struct transport *next;
@@ -96,6 +102,7 @@ struct transport {
 	enum aead_cipher cipher;
 	uint16_t payload_max;
 	uint16_t path_mtu; // of the hop in the data plane; 0: searched for
+	struct tp_patience patience; // ditto
 	uint64_t instance_local, instance_remote; // remote 0: none known
 	uint64_t last_time_ns; // of the peer's inits
 	uint64_t pending_time_ns; // of those that were answered, used or not
@@ -249,6 +256,7 @@ int tp_dp_path(struct tp_flow *f);
 struct dpmsg_addr tp_flow_addr(
 	const struct dpmsg_addr *first, const struct rail_hs_keys *keys, unsigned nr);
 void tp_dp_del(struct transport *t, uint8_t code, const char *text);
+struct tp_patience tp_patience(const struct transport_mgr *m); // that hops are to have
 // What the link is, or would be with the pending key, is what the configuration allows.
 bool tp_link_fits(const struct transport *t);
 uint8_t tp_congestion(const struct transport *t); // enum hop_cc that it is to have

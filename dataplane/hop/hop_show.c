@@ -70,6 +70,9 @@ static void show_add(const struct cmd_hop_add *c, struct evt_hop *out)
 	out->rel_window_log2 = c->rel_window_log2;
 	out->congestion = c->congestion;
 	out->path_mtu = c->path_mtu;
+	out->window_log2 = c->window_log2;
+	out->silence_s = c->silence_s;
+	out->retransmit_limit = c->retransmit_limit;
 	out->flags = (uint8_t)c->flags;
 	out->local_port = c->local_port;
 	out->keepalive_ms = c->keepalive_ms;

@@ -446,12 +446,7 @@ static void stats_begin(struct hop_table *t, struct hop *h, const struct cmd_hop
 	if (t->main->stats == NULL)
 		return;
 	st = stats_hop(t->main->stats, dpmsg_handle_index(c->hop));
-	for (unsigned i = 0; i < H_COUNT; i++)
-		atomic_store_explicit(&st->c[i], 0, memory_order_relaxed);
-	atomic_store_explicit(&st->rtt_us, 0, memory_order_relaxed);
-	atomic_store_explicit(&st->cwnd, 0, memory_order_relaxed);
-	atomic_store_explicit(&st->queued, 0, memory_order_relaxed);
-	atomic_store_explicit(&st->queued_packets, 0, memory_order_relaxed);
+	stats_hop_clear(st);
 	memcpy(st->name, c->name, sizeof(st->name));
 	atomic_store_explicit(&st->hop, c->hop, memory_order_release);
 	h->st = st;

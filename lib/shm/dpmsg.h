@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 6,
+	DPMSG_VERSION = 7,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
@@ -416,9 +416,12 @@ struct evt_hop {
 	uint8_t congestion; // enum hop_cc
 	uint16_t path_mtu; // as HOP_ADD said
 	uint8_t n_flows; // in effect
-	uint8_t pad[3];
+	uint8_t window_log2; // this and the next two as HOP_ADD said
+	uint16_t silence_s;
+	uint8_t retransmit_limit;
+	uint8_t pad[7];
 };
-static_assert(sizeof(struct evt_hop) == 216, "evt_hop");
+static_assert(sizeof(struct evt_hop) == 224, "evt_hop");
 
 enum rule_gone {
 	RULE_GONE_DEL = 1,

@@ -170,3 +170,31 @@ const struct stats_hop *stats_view_hop(const struct stats_view *v, unsigned i)
 {
 	return i < v->hop_max ? block(v, v->hops_off, i, sizeof(struct stats_hop)) : NULL;
 }
+
+static void zero32(_Atomic uint32_t *v)
+{
+	atomic_store_explicit(v, 0, memory_order_relaxed);
+}
+
+static void zero64(_Atomic uint64_t *v)
+{
+	atomic_store_explicit(v, 0, memory_order_relaxed);
+}
+
+void stats_hop_clear(struct stats_hop *st)
+{
+	for (unsigned i = 0; i < H_COUNT; i++)
+		zero64(&st->c[i]);
+	zero32(&st->rtt_us);
+	zero32(&st->path_mtu);
+	zero32(&st->mtu_state);
+	zero64(&st->cwnd);
+	zero64(&st->in_flight);
+	zero64(&st->rate);
+	zero32(&st->min_rtt_us);
+	zero32(&st->unacked);
+	zero64(&st->queued);
+	zero32(&st->queued_packets);
+	zero32(&st->held);
+	zero32(&st->paused);
+}

@@ -147,6 +147,9 @@ static inline struct stats_hop *stats_hop(const struct stats_hdr *s, unsigned i)
 	return (struct stats_hop *)((uintptr_t)s + s->hops_off) + i;
 }
 
+// For the next hop with that index; the handle and the name stay.
+void stats_hop_clear(struct stats_hop *st);
+
 // One writer: a plain add in the generated code, and TSan stays quiet.
 static inline void stat_add(_Atomic uint64_t *c, uint64_t n)
 {

@@ -128,6 +128,71 @@ static void a_link_without_a_cipher_ends_when_one_is_demanded(void **state)
 	assert_int_equal(info_of(b).cipher, AEAD_CHACHA20_POLY1305);
 }
 
+// What a hop has for life by the node's configuration, likewise.
+static void a_link_with_other_patience_is_made_anew(void **state)
+{
+	static const struct {
+		uint8_t retransmit_limit;
+		uint16_t silence_s;
+		uint32_t replay_window;
+		uint8_t mode;
+		bool adopted;
+	} rows[] = {
+		{7, 20, 1024, HOP_MODE_RELIABLE, true},
+		{8, 20, 1024, HOP_MODE_RELIABLE, false},
+		{7, 21, 1024, HOP_MODE_RELIABLE, false},
+		{7, 20, 2048, HOP_MODE_RELIABLE, false},
+		{8, 21, 1024, HOP_MODE_DATAGRAM, true}, // which has no such limits
+		{7, 20, 2048, HOP_MODE_DATAGRAM, false},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		struct transport_conf c = {.ciphers = TRANSPORT_AUTO, .mode = rows[i].mode};
+		struct transport *a, *b;
+		char err[128];
+
+		c.name[0] = 'b';
+		c.peer = nodes[0].pk;
+		assert_int_equal(transport_mgr_add(nodes[1].m, &c, err, sizeof(err)), 0);
+		b = transport_mgr_find(nodes[1].m, "b");
+		c.name[0] = 'a';
+		c.peer = nodes[1].pk;
+		c.dial = true;
+		c.addr = w_addr(1);
+		assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), 0);
+		w_run(60000);
+		both_up(transport_mgr_find(nodes[0].m, "a"), b);
+		w_mgr_stop(0);
+		w_retransmit_limit = rows[i].retransmit_limit;
+		w_silence_s = rows[i].silence_s;
+		w_replay_window = rows[i].replay_window;
+		w_mgr_start(0);
+		assert_int_equal(transport_mgr_add(nodes[0].m, &c, err, sizeof(err)), 0);
+		a = transport_mgr_find(nodes[0].m, "a");
+		w_attach(0, DP_SYNC_ADOPT);
+		assert_int_equal(transport_is_up(a), rows[i].adopted);
+		w_run(60000);
+		both_up(a, b);
+		if (!rows[i].adopted) {
+			const struct cmd_hop_add *add = &w_hop_of(0, a)->add;
+
+			assert_int_equal(add->retransmit_limit, rows[i].retransmit_limit);
+			assert_int_equal(add->silence_s, rows[i].silence_s);
+			assert_int_equal(1u << add->window_log2, rows[i].replay_window);
+		}
+		transport_mgr_del(nodes[0].m, "a");
+		transport_mgr_del(nodes[1].m, "b");
+		w_retransmit_limit = rows[0].retransmit_limit;
+		w_silence_s = rows[0].silence_s;
+		w_replay_window = rows[0].replay_window;
+		w_run(10000);
+		w_mgr_stop(0);
+		w_mgr_start(0);
+		w_attach(0, DP_SYNC_ADOPT);
+	}
+}
+
 // Both are the data plane's from the start of a link, so another one means another link.
 static void a_link_with_other_tuning_is_made_anew(void **state)
 {
@@ -497,6 +562,7 @@ int main(void)
 		T(a_link_without_a_cipher_ends_when_one_is_demanded),
 		T(a_link_without_a_cipher_is_not_taken_over_either),
 		T(a_link_with_other_tuning_is_made_anew),
+		T(a_link_with_other_patience_is_made_anew),
 		T(rules_hear_of_a_hop_that_gets_a_name),
 		T(both_ends_say_how_much_their_way_carries),
 		T(a_transport_made_by_its_peer_ends_after_a_restart_too),

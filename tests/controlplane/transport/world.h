@@ -498,15 +498,19 @@ static void w_on_change(void *arg, struct transport *t, enum transport_change wh
 	n->n_aims += what == TRANSPORT_CHANGE_FLOWS;
 }
 
+static uint8_t w_retransmit_limit = 7;
+static uint16_t w_silence_s = 20;
+static uint32_t w_replay_window = 1024;
+
 static void w_mgr_start(unsigned i)
 {
 	struct w_node *n = &nodes[i];
 	struct transport_mgr_conf conf = {
 		.dp = &n->dp, .neigh = &n->neigh, .id = n->id, .state_dir = n->dir};
 
-	conf.retransmit_limit = 7;
-	conf.silence_s = 20;
-	conf.replay_window = 1024;
+	conf.retransmit_limit = w_retransmit_limit;
+	conf.silence_s = w_silence_s;
+	conf.replay_window = w_replay_window;
 	conf.flows = w_flows;
 	conf.congestion = w_congestion;
 
@@ -563,6 +567,9 @@ static void w_evt_hop(struct dp_client *c, const struct w_hop *h)
 
 	e.congestion = h->add.congestion;
 	e.path_mtu = h->add.path_mtu;
+	e.window_log2 = h->add.window_log2;
+	e.silence_s = h->add.silence_s;
+	e.retransmit_limit = h->add.retransmit_limit;
 	memcpy(e.peer_pk, h->add.peer_pk, sizeof(e.peer_pk));
 	memcpy(e.name, h->add.name, sizeof(e.name));
 	if (k != NULL) {

@@ -309,6 +309,9 @@ static void shows_what_it_was_told_and_what_became_of_it(void **state)
 	c.peer_pk[32] = 9;
 	c.handshake_ns = 123;
 	c.keepalive_ms = 5000;
+	c.window_log2 = 11;
+	c.retransmit_limit = 7;
+	c.silence_s = 300;
 	c.flags = HOP_ACCEPTED;
 	assert_int_equal(hop_table_add(p.a.w.hops, &c, p.now_ns, &owner), 0);
 	for (unsigned taken = 0; taken < 2; taken++) {
@@ -321,6 +324,9 @@ static void shows_what_it_was_told_and_what_became_of_it(void **state)
 		assert_int_equal(e.instance_remote, 2);
 		assert_int_equal(e.handshake_ns, 123);
 		assert_int_equal(e.keepalive_ms, 5000);
+		assert_int_equal(e.window_log2, 11);
+		assert_int_equal(e.retransmit_limit, 7);
+		assert_int_equal(e.silence_s, 300);
 		assert_int_equal(e.flags, HOP_ACCEPTED);
 		assert_int_equal(e.payload_max, 8900);
 		assert_int_equal(e.adj, ADJ);

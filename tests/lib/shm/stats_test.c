@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,19 @@ static struct stats_hdr *segment(size_t *len)
 	memset(s, 0, *len);
 	stats_init(s, 2, 3, 16, 77);
 	return s;
+}
+
+// Nothing of the hop that had this place before is seen.
+static void a_place_that_is_used_again_begins_with_zeros(void **state)
+{
+	struct stats_hop st, want;
+
+	memset(&st, 0x5a, sizeof(st));
+	memset(&want, 0, sizeof(want));
+	memcpy(want.name, st.name, sizeof(want.name));
+	atomic_store(&want.hop, 0x5a5a5a5a);
+	stats_hop_clear(&st);
+	assert_memory_equal(&st, &want, offsetof(struct stats_hop, name) + sizeof(st.name));
 }
 
 static void each_counter_has_name_unit_and_help_once(void **state)
@@ -140,6 +154,7 @@ static void check_refuses_a_segment_of_another_build(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_place_that_is_used_again_begins_with_zeros),
 		cmocka_unit_test(each_counter_has_name_unit_and_help_once),
 		cmocka_unit_test(drops_are_named_so),
 		cmocka_unit_test(no_name_stands_in_both_lists),
