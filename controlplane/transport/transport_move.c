@@ -37,6 +37,15 @@ static int move_send_any(struct move *mv)
 	return mv->status;
 }
 
+static void owned_by(struct tp_flow *f, uint8_t worker)
+{
+	bool moved = f->owner != worker;
+
+	f->owner = worker;
+	if (moved && f->nr == 1)
+		tp_rekey_moved(f->t);
+}
+
 static void on_moved(void *arg, int status, uint32_t aux)
 {
 	struct move *mv = arg;
@@ -46,7 +55,7 @@ static void on_moved(void *arg, int status, uint32_t aux)
 	if (status != 0)
 		note_error(mv, status);
 	else if (!t->removed && f->hop == mv->hop && aux < DPMSG_MAX_WORKERS)
-		f->owner = (uint8_t)aux;
+		owned_by(f, (uint8_t)aux);
 	mv->nr++;
 	mv->worker++;
 	if (mv->nr > mv->last || move_send_any(mv) != 0) {

@@ -229,6 +229,8 @@ struct rail_hs_offer tp_offer(const struct transport *t, const uint32_t *rx_inde
 void tp_rekey_start(struct transport *t);
 void tp_rekey_stop(struct transport *t);
 void tp_rekey_on_timer(void *arg);
+// Its flow 1 is at another worker: what was given to the one before may be lost, and goes again.
+void tp_rekey_moved(struct transport *t);
 void tp_rekey_on_message(void *arg, unsigned worker, const struct msg_rekey *m, size_t len);
 
 // ---- transport_ping.c ----

@@ -250,6 +250,19 @@ static void on_init(struct transport *t, const uint8_t *msg, size_t len)
 	rail_hs_fini(&side);
 }
 
+void tp_rekey_moved(struct transport *t)
+{
+	const struct tp_answer *a = &t->answer;
+
+	if (!t->m->ready || !t->in_dp)
+		return;
+	if (t->rekey.on)
+		tp_rekey_on_timer(t);
+	if (t->pending.on && t->pending.inside && !t->pending.applied && !a->on && a->len != 0)
+		dp_client_send_rekey(
+			t->m->conf.dp, transport_worker(t), t->flow[0]->hop, a->bytes, a->len);
+}
+
 void tp_rekey_on_message(void *arg, unsigned worker, const struct msg_rekey *m, size_t len)
 {
 	struct transport_mgr *mgr = arg;

@@ -629,6 +629,41 @@ static void one_flow_or_all_move(void **state)
 	}
 }
 
+static unsigned lost_of_0;
+
+static bool lose_of_0(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	(void)to, (void)bytes;
+	lost_of_0 += from == 0 && len != 0;
+	return from == 0 && len != 0;
+}
+
+// What lay in the ring of the worker before is lost. An init, or the answer to one, goes again when
+// we know the new worker, not when time is out.
+static void a_rekey_that_a_move_loses_goes_again_at_once(void **state)
+{
+	struct transport *a = four();
+
+	(void)state;
+	for (unsigned from = 0; from < 2; from++) {
+		struct transport *t = from == 0 ? a : transport_mgr_find(nodes[1].m, "to-0");
+		unsigned before = info_of(t).n_rekeys;
+
+		lost_of_0 = 0;
+		w_lose = lose_of_0;
+		w_note(&nodes[from].dp, EVT_HOP_REKEY_DUE, transport_hop(t, 1), 0, 0);
+		w_run(1);
+		w_lose = NULL;
+		assert_int_equal(lost_of_0, 1);
+		assert_int_equal(info_of(t).n_rekeys, before);
+		assert_int_equal(move(a, 1, 1 + from), 0);
+		w_run(100);
+		assert_int_equal(moved_status, 0);
+		assert_int_equal(info_of(t).n_rekeys, before + 1);
+		w_run(10000);
+	}
+}
+
 static void a_flow_that_stays_is_told_and_keeps_no_other(void **state)
 {
 	struct transport *a = four();
@@ -705,6 +740,7 @@ int main(void)
 		T(an_accepted_peer_that_is_taken_over_gets_what_the_node_allows),
 		T(one_flow_or_all_move),
 		T(a_flow_that_stays_is_told_and_keeps_no_other),
+		T(a_rekey_that_a_move_loses_goes_again_at_once),
 		T(moves_that_make_no_sense_are_refused),
 		T(a_move_ends_with_its_transport_and_with_the_data_plane),
 #undef T

@@ -442,6 +442,30 @@ static void rekeys_travel_inside_the_link(void **state)
 	node_close(&n);
 }
 
+// The control plane does not know yet: it says it again when it does, so nothing is wrong.
+static void a_rekey_for_a_hop_that_has_moved_is_no_nonsense(void **state)
+{
+	static const struct node_conf two = {
+		.workers = 2, .peers = 2, .cipher = AEAD_CHACHA20_POLY1305};
+	uint8_t rec[sizeof(struct msg_rekey) + 60] = {0}, frame[NODE_FRAME_MAX];
+	struct msg_rekey r = {.h.type = DOWN_REKEY};
+	struct node n;
+
+	node_open(&n, &two);
+	assert_int_equal(n.peer[1].owner, 1);
+	r.hop = n.peer[1].hop;
+	memcpy(rec, &r, sizeof(r));
+	node_down(&n, 0, rec, sizeof(rec));
+	node_settle(&n);
+	assert_int_equal(node_counter(&n, W_rekeys_dropped), 1);
+	assert_int_equal(node_counter(&n, W_drop_down_bad), 0);
+	assert_int_equal(node_output(&n, frame), 0);
+	node_down(&n, 1, rec, sizeof(rec));
+	node_settle(&n);
+	assert_true(node_output(&n, frame) > 60);
+	node_close(&n);
+}
+
 static void floods_of_first_contacts_leave_room_for_rekeys(void **state)
 {
 	uint8_t frame[NODE_FRAME_MAX], f[3 + 60] = {RAIL_REKEY, 0, 60}, buf[RAIL_HS_MAX + 128];
@@ -733,6 +757,7 @@ int main(void)
 		cmocka_unit_test(a_new_key_replaces_the_old_one),
 		cmocka_unit_test(datagrams_of_the_control_plane_leave_as_they_are),
 		cmocka_unit_test(rekeys_travel_inside_the_link),
+		cmocka_unit_test(a_rekey_for_a_hop_that_has_moved_is_no_nonsense),
 		cmocka_unit_test(floods_of_first_contacts_leave_room_for_rekeys),
 		cmocka_unit_test(control_packets_of_ours_leave_by_their_hop),
 		cmocka_unit_test(records_of_any_kind_and_length_do_no_harm),
