@@ -125,23 +125,33 @@ static int on_hop_move(struct ctl *c, void *rec, uint32_t *aux)
 		return err == -EALREADY ? 0 : err;
 	}
 	c->moving = true;
+	c->move_to = m->worker;
 	c->move_cookie = m->h.cookie;
 	return 1;
 }
 
-// True while a hop is on its way to another worker.
-static bool moving(struct ctl *c)
+// Whether there is room for the answer or not: until it is known that a hop is there, nothing is
+// read of its new owner and nothing said about routes.
+static void look_at_move(struct ctl *c)
 {
-	uint16_t from = 0, owner = 0;
-	int status = 0;
+	uint16_t from = 0;
 
-	if (!c->moving || hop_table_moved(c->k.hops, &status, &from, &owner) == -EINPROGRESS)
-		return c->moving;
+	if (!c->moving ||
+		hop_table_moved(c->k.hops, &c->move_status, &from, &c->move_owner) == -EINPROGRESS)
+		return;
 	c->moving = false;
 	ctl_notes_of(c, from); // older than those of the new owner
+}
+
+// No hop is on its way to another worker, and whoever asked knows. There is room for an answer.
+static bool is_settled(struct ctl *c)
+{
+	if (c->moving)
+		return false;
 	if (c->move_cookie != 0)
-		ctl_done(c, c->move_cookie, status, owner);
-	return false;
+		ctl_done(c, c->move_cookie, c->move_status, c->move_owner);
+	c->move_cookie = 0;
+	return true;
 }
 
 // A rule may name hops that are not there yet: handles are stable per transport, and packets are
@@ -280,7 +290,8 @@ bool ctl_commands(struct ctl *c)
 {
 	unsigned n = 0;
 
-	while (n < CTL_BATCH && ctl_room_for_answer(c) && !moving(c) && one(c))
+	look_at_move(c);
+	while (n < CTL_BATCH && ctl_room_for_answer(c) && is_settled(c) && one(c))
 		n++;
 	if (n > 0)
 		ring_r_release(&c->cmd);

@@ -126,7 +126,9 @@ bool ctl_notes(struct ctl *c)
 {
 	bool any = false;
 
+	// what the new owner of a hop says may be about it: that of the old one comes first
 	for (unsigned w = 0; w < worker_count(c->k.workers); w++)
-		any |= some_notes(c, w);
+		if (!c->moving || w != c->move_to)
+			any |= some_notes(c, w);
 	return any;
 }

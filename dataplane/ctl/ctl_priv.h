@@ -49,7 +49,10 @@ struct ctl {
 	bool evt_dirty; // something was written and not published
 
 	bool moving; // a hop; no command is taken until it is there
+	uint16_t move_to; // worker
 	uint64_t move_cookie; // to be answered with, 0: nobody waits any more
+	int move_status; // the answer, once it is over
+	uint16_t move_owner;
 
 	struct dump dumps[CTL_DUMPS_MAX]; // [0] is under way
 	unsigned n_dumps;

@@ -170,6 +170,94 @@ static void a_hop_moves_before_anything_else_is_done(void **state)
 	fix_fini(&f);
 }
 
+// A hop that goes from a worker to the other one and is there, which main has yet to see.
+static uint64_t moved_unseen(struct fix *f, struct cmd_hop_add *add, uint8_t from)
+{
+	struct cmd_hop_move move = {.hop = add->hop, .worker = !from};
+	uint64_t cookie;
+
+	add->owner = from;
+	assert_int_equal(fix_cmd(f, add, CMD_HOP_ADD, sizeof(*add)), 0);
+	cookie = fix_send(f, &move, CMD_HOP_MOVE, sizeof(move));
+	ctl_turn(f->ctl, f->now_ns);
+	for (unsigned i = 0; i < 8; i++)
+		for (unsigned w = 0; w < FIX_WORKERS; w++)
+			worker_turn(worker_ctx(f->workers, w));
+	assert_true(f->ctl->moving);
+	return cookie;
+}
+
+static void say(struct fix *f, unsigned worker, enum dp_note_kind kind, uint32_t id)
+{
+	const struct dp_note n = {.kind = (uint16_t)kind, .id = id};
+
+	assert_true(hop_note(worker_ctx(f->workers, worker), &n));
+}
+
+// The workers may be done at any moment, and the new owner speak before main knows that it is one.
+static void the_old_owner_of_a_hop_is_heard_first(void **state)
+{
+	enum { ID = 1u << FIX_RULE_BITS | 7 };
+
+	for (uint8_t from = 0; from < FIX_WORKERS; from++) {
+		struct cmd_hop_add add = fix_hop(3);
+		struct cmd_rule_add rule = fix_rule(ID);
+		union fix_evt e;
+		struct fix f;
+
+		fix_init(&f, -1);
+		fix_hello(&f);
+		rule.keep_alive_ms = 0;
+		rule.flags = RULE_STATIC;
+		assert_int_equal(fix_cmd(&f, &rule, CMD_RULE_ADD, sizeof(rule)), 0);
+		moved_unseen(&f, &add, from);
+		say(&f, from, NOTE_ROUTE_PAUSE, ID);
+		say(&f, !from, NOTE_ROUTE_RESUME, ID);
+		ctl_notes(f.ctl); // the rest of the turn in which it was not seen
+		fix_turn(&f, 0);
+		assert_true(fix_event(&f, EVT_ROUTE_PAUSE, &e));
+		assert_int_equal(e.pause.paused, 1);
+		assert_true(fix_event(&f, EVT_ROUTE_PAUSE, &e));
+		assert_int_equal(e.pause.paused, 0);
+		assert_false(rule_lookup(&f.rules, ID)->paused);
+		fix_fini(&f);
+	}
+}
+
+// A control plane that reads nothing is owed the answer, and holds up nothing else.
+static void a_move_is_over_whoever_listens(void **state)
+{
+	enum { ID = 1u << FIX_RULE_BITS | 7 };
+	const struct hop_msg msg = {.kind = HOP_MSG_IDLE};
+	struct cmd_hop_add add = fix_hop(3);
+	struct cmd_rule_add rule = fix_rule(ID);
+	union fix_evt e;
+	uint64_t cookie;
+	struct fix f;
+
+	fix_init(&f, -1);
+	fix_hello(&f);
+	assert_int_equal(fix_cmd(&f, &rule, CMD_RULE_ADD, sizeof(rule)), 0);
+	cookie = moved_unseen(&f, &add, 0);
+	while (ctl_room_for_answer(f.ctl))
+		ctl_done(f.ctl, 0, 0, 0);
+	say(&f, 1, NOTE_RULE_END, ID);
+	fix_turn(&f, 0);
+	assert_null(rule_lookup(&f.rules, ID));
+	assert_int_equal(hop_table_owner(f.hops, add.hop, NULL), 1);
+	assert_true(hop_table_msg(f.hops, 1, &msg));
+	while (fix_event(&f, 0, &e))
+		assert_int_not_equal(e.h.cookie, cookie);
+	fix_turn(&f, 0);
+	assert_true(fix_event(&f, EVT_DONE, &e));
+	assert_int_equal(e.h.cookie, cookie);
+	assert_int_equal(e.done.status, 0);
+	assert_int_equal(e.done.aux, 1);
+	fix_turn(&f, 0);
+	assert_false(fix_event(&f, EVT_DONE, &e)); // once
+	fix_fini(&f);
+}
+
 static void adj_must_name_a_port_that_is_there(void **state)
 {
 	struct fix f;
@@ -394,6 +482,8 @@ int main(void)
 		cmocka_unit_test(idle_rule_expires_and_is_told),
 		cmocka_unit_test(impossible_rules_are_refused),
 		cmocka_unit_test(a_hop_moves_before_anything_else_is_done),
+		cmocka_unit_test(the_old_owner_of_a_hop_is_heard_first),
+		cmocka_unit_test(a_move_is_over_whoever_listens),
 		cmocka_unit_test(adj_must_name_a_port_that_is_there),
 		cmocka_unit_test(keys_are_wiped_in_the_ring_and_in_the_copy),
 		cmocka_unit_test(secrets_of_cookies_are_taken_and_wiped),
