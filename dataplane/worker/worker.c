@@ -419,10 +419,18 @@ static void prepare(struct worker *k)
 	w->now_ns = k->base_ns;
 }
 
+static inline void look_what_is_away(struct wctx *w)
+{
+	if (w->ports_away != NULL) // pairs with port_again(), by way of a grace period
+		w->away = atomic_load_explicit(w->ports_away, memory_order_relaxed);
+}
+
 void worker_settle(struct wctx *const *all, unsigned n)
 {
 	uint32_t held;
 
+	for (unsigned i = 0; i < n; i++)
+		look_what_is_away(all[i]); // a grace period may be over since its last turn
 	do {
 		held = 0;
 		for (unsigned i = 0; i < n; i++) {
@@ -446,8 +454,7 @@ static bool turn(struct worker *k)
 	unsigned work;
 	uint64_t cycles;
 
-	if (w->ports_away != NULL) // pairs with port_again(), by way of a grace period
-		w->away = atomic_load_explicit(w->ports_away, memory_order_relaxed);
+	look_what_is_away(w);
 	work = hop_commands(w);
 	for (uint16_t i = 0; i < w->n_rxq; i++)
 		if (likely((w->away >> w->rxq[i].port & 1) == 0))

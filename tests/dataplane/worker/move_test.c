@@ -151,6 +151,35 @@ static void the_peer_notices_nothing(void **state)
 	node_close(&n);
 }
 
+// What is worked off in the stop goes to no port that main has closed since a worker's last turn.
+static void a_port_that_went_away_is_not_touched_in_the_stop(void **state)
+{
+	static const uint8_t order[] = {1, 1, 2, 2, 0, 0};
+	_Atomic uint32_t away = 0;
+	uint64_t before;
+	uint16_t owner;
+	struct node n;
+
+	node_open(&n, &three);
+	before = node_counter(&n, W_rx_frames);
+	node_rule(&n, 0x1001, RULE_INTERMEDIARY, 7, n.peer[1].hop, n.peer[0].tp);
+	for (unsigned i = 0; i < n.conf.workers; i++)
+		n.w[i]->ports_away = &away;
+	assert_int_equal(hop_table_move(n.hops, n.peer[2].hop, 0), 0);
+	send_five(&n);
+	for (size_t i = 0; i < ARRAY_LEN(order); i++)
+		worker_turn(n.w[order[i]]); // the last ones hand five packets to the first
+	assert_int_equal(node_counter(&n, W_rx_frames), before + 5);
+	away = 1u << n.port[n.peer[1].port];
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned w = 0; w < n.conf.workers; w++)
+			worker_turn(n.w[w]);
+	assert_int_equal(over(&n, &owner), 0);
+	assert_int_equal(node_outputs(&n), 0);
+	assert_int_equal(node_counter(&n, W_drop_tx_away), 5);
+	node_close(&n);
+}
+
 static void *run(void *w)
 {
 	worker_run(w);
@@ -202,6 +231,7 @@ int main(void)
 		cmocka_unit_test(workers_wait_for_each_other_between_turns),
 		cmocka_unit_test(moves_that_make_no_sense_are_refused),
 		cmocka_unit_test(the_peer_notices_nothing),
+		cmocka_unit_test(a_port_that_went_away_is_not_touched_in_the_stop),
 		cmocka_unit_test(hops_go_round_between_threads),
 	};
 	int failed;
