@@ -150,7 +150,7 @@ static unsigned worker_of_hop(void *arg, uint32_t hop)
 	struct app *a = arg;
 	struct transport *t = transport_mgr_find_hop(a->transports, hop);
 
-	return t != NULL ? transport_worker(t) : 0;
+	return t != NULL ? transport_worker_of(t, hop) : 0;
 }
 
 static const struct conf *conf_of(void *arg)

@@ -632,6 +632,14 @@ unsigned transport_worker(const struct transport *t)
 	return t->flow[0]->owner != 0xff ? t->flow[0]->owner : 0;
 }
 
+unsigned transport_worker_of(const struct transport *t, uint32_t hop)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		if (t->flow[i] != NULL && t->flow[i]->hop == hop && t->flow[i]->owner != 0xff)
+			return t->flow[i]->owner;
+	return transport_worker(t);
+}
+
 bool transport_flow_get(const struct transport *t, unsigned nr, struct transport_flow_info *out)
 {
 	const struct region_hdr *info = dp_client_info(t->m->conf.dp);

@@ -157,6 +157,8 @@ uint32_t transport_tp(const struct transport *t);
 uint32_t transport_hop(const struct transport *t, uint32_t next_id);
 // The worker whose down ring is nearest to flow 1; 0 when not known.
 unsigned transport_worker(const struct transport *t);
+// ... nearest to the flow that has this hop; that of flow 1 if none has.
+unsigned transport_worker_of(const struct transport *t, uint32_t hop);
 // Flow nr of 1..n_flows; false: there is none.
 bool transport_flow_get(const struct transport *t, unsigned nr, struct transport_flow_info *out);
 bool transport_is_up(const struct transport *t);

@@ -598,7 +598,9 @@ static void owners(struct transport *t, const uint8_t want[4])
 	for (unsigned nr = 1; nr <= 4; nr++) {
 		assert_int_equal(hop_of_flow(0, t, nr)->add.owner, want[nr - 1]);
 		assert_int_equal(flow_info(t, nr).owner, want[nr - 1]);
+		assert_int_equal(transport_worker_of(t, flow_info(t, nr).hop), want[nr - 1]);
 	}
+	assert_int_equal(transport_worker_of(t, 0), want[0]); // none of its hops
 }
 
 static void one_flow_or_all_move(void **state)
