@@ -110,7 +110,8 @@ int dp_caps_keep(uint64_t keep)
 
 const char *dp_caps_names(uint64_t caps, char text[DP_CAPS_TEXT_MAX])
 {
-	static const char *const names[64] = {[CAP_NET_ADMIN] = "cap_net_admin",
+	static const char *const names[64] = {[CAP_DAC_OVERRIDE] = "cap_dac_override",
+		[CAP_NET_ADMIN] = "cap_net_admin",
 		[CAP_NET_RAW] = "cap_net_raw",
 		[CAP_IPC_LOCK] = "cap_ipc_lock",
 		[CAP_SYS_ADMIN] = "cap_sys_admin",

@@ -9,7 +9,6 @@
 #include <rte_ethdev.h>
 
 #include <ctype.h>
-#include <linux/capability.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
@@ -128,8 +127,6 @@ enum {
 	SMALL_PAGE = 4096,
 	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
 };
-// CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK: to open it again takes its address and locked rings
-#define PACKET_CAPS (1ull << 12 | 1ull << 13 | 1ull << 14)
 
 size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers)
 {
@@ -180,6 +177,7 @@ static struct rte_mempool *pool_find(const struct port_set *s, int socket)
 
 int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, const int *sockets)
 {
+	static unsigned n_made; // pool names are global to the process
 	unsigned mtu = PORT_MTU_DEFAULT;
 	size_t n = port_pool_mbufs(n_asks, n_workers);
 
@@ -193,7 +191,7 @@ int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, con
 		char name[32];
 
 		if (pool == NULL && s->n_pools < PORT_POOLS_MAX) {
-			snprintf(name, sizeof(name), "mbufs%u", s->n_pools);
+			snprintf(name, sizeof(name), "mbufs%u", n_made++);
 			pool = rte_pktmbuf_pool_create(
 				name, (unsigned)n, POOL_CACHE, 0, (uint16_t)data_room(mtu), socket);
 			if (pool == NULL)
@@ -232,24 +230,6 @@ unsigned port_set_n(const struct port_set *s)
 const char *port_lacks(const struct port_set *s, unsigned i)
 {
 	return s->p[i].lacks;
-}
-
-uint64_t port_set_caps(const struct port_set *s)
-{
-	uint64_t caps = 0;
-
-	for (unsigned i = 0; i < s->n_all; i++) {
-		const struct port *p = &s->p[i];
-
-		caps |= p->driver->xdp ? XDP_CAPS : p->kernel_backed ? PACKET_CAPS : 0;
-		// its driver takes the interface down before it closes it
-		if (strncmp(p->device, "net_tap", strlen("net_tap")) == 0)
-			caps |= 1ull << CAP_NET_ADMIN;
-		// new memory is locked for the device
-		if (port_device_is_pci(p->device))
-			caps |= 1ull << CAP_IPC_LOCK;
-	}
-	return caps;
 }
 
 bool port_known(const struct port_set *s, uint16_t dpdk_port)

@@ -64,6 +64,7 @@ static void kept_ones_are_named(void **state)
 
 	assert_string_equal(dp_caps_names(0, text), "none");
 	assert_string_equal(dp_caps_names(1u << 13, text), "cap_net_raw");
+	assert_string_equal(dp_caps_names(1u << 1, text), "cap_dac_override");
 	assert_string_equal(dp_caps_names(1ull << 39 | 1u << 12 | 1u << 30, text),
 		"cap_net_admin,cap_30,cap_bpf");
 	dp_caps_names(UINT64_MAX, text);

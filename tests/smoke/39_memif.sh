@@ -3,7 +3,9 @@
 # node A as one. The kernel has addresses and ARP on TAPs. Whoever of the two is killed, the link is shown
 # down, comes back with the next one, and traffic goes on.
 #
-#   [bench] memif0 ---- p0 [B] p1 ---- memif1 [bench]      [A] p0 ---- p0 [B]
+# A server that is another user's is dialed again, too, by a data plane that has dropped its capabilities.
+#
+#   [bench] memif0 ---- p0 [B] p1 ---- memif1 [bench]      [A] p0 ---- p0 [B]      [bench of nobody] ---- p0 [C]
 . "$(dirname "$0")/_init.sh"
 
 # memif N ROLE
@@ -90,3 +92,39 @@ wait_for 60 "ping after B's data plane was killed" chain_ping -c 1
 wait_for 10 "ping between the kernels again" kernel_ping
 wait_for 5 "books of A" books A
 nodes_end A B
+
+# A server of another user, to whose socket only a capability leads: whether it was there at the start or
+# not, and also after that.
+mkdir -m 755 "$T/other"
+chown nobody "$T/other"
+chmod a+x "$T"
+OTHER="net_memif2,socket=$T/other/m.sock,socket-abstract=no"
+server_start() {
+	in_ns A setpriv --reuid=nobody --regid=nogroup --clear-groups env -i HOME="$T/other" XDG_RUNTIME_DIR="$T/other" \
+		"$BIN/skyrail-bench" --hugepages no -q -p "$OTHER,role=server" --address 10.1.3.1 --node 10.1.3.2 \
+		--key "$T/other/key" --node-key "$KEY" --in-id 1 --out-id 2 --no-dial >"$T/server.log" 2>&1 &
+	SERVER=$!
+}
+server_kill() {
+	ip netns pids A | xargs -r kill -KILL
+	wait "$SERVER" 2>/dev/null || true
+	wait_for 10 "link shown down" link C p0 false
+	rm -f "$T/other/m.sock"
+}
+net_add C
+node_memif C "$OTHER,role=client"
+dp_start C
+net_up C sk-p0 10.1.3.2/24
+cp_start C
+KEY=$(sk C -j show node | jq -r .pk)
+server_start
+wait_for 10 "link to a server that came later" link C p0 true
+node_kill C.dp KILL || true
+dp_start C
+net_up C sk-p0 10.1.3.2/24
+wait_for 10 "link to a server that was there" link C p0 true
+server_kill
+server_start
+wait_for 10 "link to the next server" link C p0 true
+server_kill
+nodes_end C

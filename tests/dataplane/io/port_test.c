@@ -7,12 +7,14 @@
 #include <rte_ethdev.h>
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -160,6 +162,41 @@ static void a_memif_client_waits_for_its_server(void **state)
 	rmdir(dir);
 }
 
+// It is dialed again for as long as the node lives: with the capability to do so if the mode of the
+// socket does not let us.
+static void a_memif_client_keeps_what_its_socket_takes(void **state)
+{
+	static const struct {
+		mode_t mode;
+		const char *abstract;
+		uint64_t caps;
+	} rows[] = {
+		{0600, "no", 0},
+		{0400, "no", 1ull << CAP_DAC_OVERRIDE},
+		{0077, "no", 1ull << CAP_DAC_OVERRIDE},
+		{0077, "yes", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char dir[32], path[64], device[160], err[PORT_ERR_MAX] = "";
+		struct port_ask asks[] = {ask("m", device)};
+		struct port_set *s;
+
+		stale_socket(dir, path);
+		assert_int_equal(chmod(path, rows[i].mode), 0);
+		snprintf(device, sizeof(device),
+			"net_memif_c,role=client,socket=%s,socket-abstract=%s", path,
+			rows[i].abstract);
+		s = port_set_open(asks, 1, 1, NULL, err);
+		if (s == NULL)
+			fail_msg("%s", err);
+		assert_int_equal(port_set_caps(s), rows[i].caps);
+		port_set_close(s);
+		unlink(path);
+		rmdir(dir);
+	}
+}
+
 static void missing_devices_are_named_with_their_port(void **state)
 {
 	static const struct {
@@ -243,6 +280,7 @@ int main(void)
 		cmocka_unit_test(missing_devices_are_named_with_their_port),
 		cmocka_unit_test(a_killed_memif_server_is_not_in_the_way_of_the_next),
 		cmocka_unit_test(a_memif_client_waits_for_its_server),
+		cmocka_unit_test(a_memif_client_keeps_what_its_socket_takes),
 		cmocka_unit_test(where_the_kernel_sees_our_port_it_must_be_claimed),
 		cmocka_unit_test(jumbo_frames_fit_one_buffer),
 		cmocka_unit_test(pci_addresses_are_told_from_vdevs),
