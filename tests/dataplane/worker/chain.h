@@ -56,6 +56,8 @@ struct chain {
 	unsigned n_paused, n_resumed, n_ended, n_gone, n_resets;
 	uint32_t reason[4]; // of ends, by index of the rule
 	char error[64]; // what the Error says that came out
+	uint32_t progress;
+	uint64_t until_ns; // patience without any
 	struct evt_rule last_gone;
 };
 
@@ -345,6 +347,17 @@ static void *run(void *w)
 {
 	worker_run(w);
 	return NULL;
+}
+
+// Threads get as much of a busy machine as it gives them: what counts is that something happens.
+static bool goes_on(struct chain *c, uint32_t progress)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	if (c->until_ns == 0 || progress != c->progress)
+		c->until_ns = now_ns + PATIENCE_S * 1000000000ull;
+	c->progress = progress;
+	return now_ns < c->until_ns;
 }
 
 static void nap_us(long us)
