@@ -1,6 +1,7 @@
 #!/bin/bash
 # Real processes under load for SOAK_SECONDS of wall time (default 300): kill -9, stops of whole processes,
-# links cut and lossy. After each round of faults all transports are up and packets pass in time; what each
+# links cut and lossy, interfaces deleted and made again, other numbers of flows, and flows that change their
+# worker. After each round of faults all transports are up and packets pass in time; what each
 # process holds (memory, descriptors, buffers) stays what it was; in the end nothing is left behind.
 # SOAK_SEED=n draws the same faults, though not at the same packets.
 #
@@ -13,11 +14,12 @@ UP_S=40     # wait_for gives more on a busy machine
 RSS_KB=8192 # more than this more is a leak
 declare -A BASE=() # NODE.dp|NODE.cp -> PID RSS FDS BUFFERS, when it was first at rest
 
+NODE_WORKERS=2
 net_add A B C W
 IP_A=10.1.1.1 IP_BA=10.1.1.2 IP_BC=10.1.2.1 IP_C=10.1.2.2
 net_wire A a0 $IP_A/24 B b0 $IP_BA/24
 net_wire B b1 $IP_BC/24 C c0 $IP_C/24
-chain_nodes mode=reliable
+chain_nodes mode=reliable flows=2
 # a control plane and its data plane may die together: all is in the configuration
 rule_conf() { node_conf "$1" controlplane "rule r$2" "type=$3" "id=$2" "${@:4}"; }
 rule_conf B 201 intermediary next=301 transport=c in=a
@@ -106,12 +108,44 @@ fault_loss() {
 		table netdev lossy {
 			chain in {
 				type filter hook ingress device "$PICKED" priority 0;
-				udp dport 7780 numgen random mod 100 < $((RANDOM % 30 + 1)) drop
+				udp dport 7780-7787 numgen random mod 100 < $((RANDOM % 30 + 1)) drop
 			}
 		}
 	END
 	sleep $((RANDOM % 4)).5
 	in_ns W nft delete table netdev lossy
+}
+
+fault_again() {
+	pick a0 b0 b1 c0
+	say "delete $PICKED and make it again"
+	local node=${PICKED%?} bridge=bra0
+	local -A addr=([a0]=$IP_A [b0]=$IP_BA [b1]=$IP_BC [c0]=$IP_C)
+	node=${node^^}
+	[[ $PICKED =~ (a|b)0 ]] || bridge=brb1
+	ip -n "$node" link del "$PICKED"
+	sleep $((RANDOM % 3)).$((RANDOM % 9 + 1))
+	ip link add "$PICKED" netns "$node" type veth peer name "w$PICKED" netns W
+	ip -n W link set "w$PICKED" master "$bridge" up
+	net_up "$node" "$PICKED" "${addr[$PICKED]}/24"
+}
+fault_move() { # what is down can't be moved
+	say "flows change the worker"
+	local i
+	for i in {1..10}; do
+		pick a c
+		sk B transport move "$PICKED" flow=$((RANDOM % 2 + 1)) worker=$((RANDOM % 2)) >/dev/null 2>&1 || true
+		sleep 0.0$((RANDOM % 9))
+	done
+}
+fault_flows() {
+	local n=$((RANDOM % 4 + 1))
+	pick A B C
+	say "$n flows for $PICKED"
+	sed -i "s/^flows = .*/flows = $n/" "$T/$PICKED/controlplane.ini"
+	node_kill "$PICKED.cp" KILL || true
+	unset "BASE[$PICKED.cp]" "BASE[$PICKED.dp]"
+	cp_start "$PICKED" || fail "$PICKED.cp does not start again"
 }
 
 # ---- what is held ----
@@ -155,7 +189,7 @@ while [ $SECONDS -lt $end ]; do
 	load_on
 	sleep 1
 	for ((i = RANDOM % 3; i >= 0; i--)); do
-		pick kill kill kill_both stop stop cut flap loss
+		pick kill kill kill_both stop stop cut flap loss again move move flows
 		"fault_$PICKED"
 		faults=$((faults + 1))
 		sleep 0.$((RANDOM % 9))

@@ -3,9 +3,10 @@
 // (controlplane/), and between them wires, neighbours and clocks that the world makes. What
 // happens follows from the seed alone.
 //
-//      A ====reliable==== B ====reliable==== C ----datagram---- A        (B has two workers)
+//      A ====reliable==== B ====reliable==== C ----datagram---- A
 //
-// Whatever can die is made to: processes are freed as the kernel frees them and begun again.
+// B has three workers, C has two. Each link has as many flows as its ends want in their present
+// lives. Whatever can die is made to: processes are freed as the kernel frees them and begun again.
 #pragma once
 
 #include "controlplane/core/identity.h"
@@ -21,7 +22,8 @@
 enum {
 	SOAK_NODES = 3,
 	SOAK_LINKS = 3,
-	SOAK_WORKERS = 2, // at most
+	SOAK_WORKERS = 3, // at most
+	SOAK_FLOWS = 4, // ditto; as many UDP ports
 	SOAK_UDP = 7780,
 	SOAK_ROUTES = 8,
 	SOAK_POS = 3, // rules of a route, at most
@@ -60,6 +62,8 @@ struct soak_cp { // a control plane, while it lives
 	struct rule_mgr *rules;
 	struct dp_handler handler; // of the edge
 	unsigned life;
+	struct transport_watch watch;
+	unsigned moves; // asked for and not answered
 };
 
 struct soak_node {
@@ -72,6 +76,8 @@ struct soak_node {
 	struct rte_mempool *pool;
 	struct rte_ring *rx, *tx;
 	uint16_t port; // DPDK number
+	struct port_set *ports;
+	bool unplugged; // the device has no link, and gets none by being dialed
 	struct rte_mbuf *stolen[SOAK_BUFS];
 	unsigned n_stolen;
 	struct soak_dp dp;
@@ -105,6 +111,8 @@ struct soak_route {
 	uint8_t reason[SOAK_POS]; // why
 	uint64_t since_ns; // live, or broken
 	// source
+	bool attached; // it knows the worker
+	unsigned worker; // whose ring it gives packets to; for good, as their order is the ring's
 	bool paused;
 	uint32_t to_send, next; // numbers
 	uint64_t alive_ns; // next keep-alive
@@ -129,6 +137,7 @@ struct soak_op { // something that happens at its time
 struct soak_count {
 	uint64_t frames, lost, packets, reads, kills, faults, rekeys, resets, handshakes;
 	uint64_t closed[RULE_GONE_COUNT], pauses, overflows, refused, worst_up_ms;
+	uint64_t moves, no_room, away, other_flows;
 };
 
 struct soak {
@@ -139,7 +148,6 @@ struct soak {
 	struct soak_node node[SOAK_NODES];
 	struct soak_link link[SOAK_LINKS];
 	struct soak_route route[SOAK_ROUTES];
-	struct port_set *ports;
 	struct aead_choice aead;
 	struct soak_node *current; // whose wall clock is asked
 	unsigned n_faults; // under way
@@ -166,6 +174,10 @@ void soak_dp_kill(struct soak_node *n);
 void soak_cp_start(struct soak_node *n);
 void soak_cp_kill(struct soak_node *n);
 bool soak_node_turn(struct soak_node *n);
+void soak_unplug(struct soak_node *n); // until soak_plug(), whatever the data plane does
+void soak_plug(struct soak_node *n);
+// Some flows of some transport go to other workers.
+void soak_move(struct soak_node *n);
 uint64_t soak_dp_counter(const struct soak_node *n, enum worker_counter k);
 struct transport *soak_transport(struct soak_node *n, unsigned to);
 bool soak_link_is_up(const struct soak_link *l);

@@ -174,6 +174,37 @@ static void roam(struct soak_node *n, struct soak_link *l)
 	ends_in(pick_log(500, 60000) * SOAK_MS, come_home, n, NULL, 0);
 }
 
+// ---- devices and workers ----
+
+static void plug(const struct soak_op *op)
+{
+	soak_plug(op->node);
+	over();
+}
+
+// The device of a node dies; the data plane opens it again and again until it lives.
+static void unplug(struct soak_node *n, struct soak_link *l)
+{
+	if (n->unplugged)
+		return;
+	soak_unplug(n);
+	ends_in(pick_log(1, 30000) * SOAK_MS, plug, n, NULL, 0);
+}
+
+static void move_one(const struct soak_op *op)
+{
+	soak_move(op->node);
+	over();
+	if (op->arg > 0)
+		ends_in(pick_log(1, 2000) * SOAK_MS, move_one, op->node, NULL, op->arg - 1);
+}
+
+// Hops of B or C go from worker to worker, under whatever traffic there is.
+static void moves(struct soak_node *n, struct soak_link *l)
+{
+	ends_in(1, move_one, &soak.node[soak_pick(1, 2)], NULL, soak_pick(5, 40));
+}
+
 // ---- clocks and memory ----
 
 static void clock_jumps(struct soak_node *n, struct soak_link *l)
@@ -244,7 +275,7 @@ static void garbage(struct soak_node *n, struct soak_link *l)
 		p[20] &= 0x40;
 		p[21] = 0;
 		p[23] = 17;
-		be16_put(p + 36, SOAK_UDP);
+		be16_put(p + 36, (uint16_t)soak_pick(SOAK_UDP, SOAK_UDP + SOAK_FLOWS));
 		be16_put(p + 38, (uint16_t)(m->data_len - 34));
 		if (m->data_len > 46) {
 			p[42] = (uint8_t)soak_pick(1, 4);
@@ -273,6 +304,8 @@ static const struct {
 	{no_buffers, 3, "no buffers"},
 	{crowd, 3, "a crowd of rules"},
 	{garbage, 1, "garbage comes"},
+	{unplug, 3, "device dies"},
+	{moves, 6, "hops move"},
 };
 
 void soak_fault(void)

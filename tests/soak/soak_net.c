@@ -56,7 +56,8 @@ static void carry(struct soak_link *l, struct soak_wire *w, struct soak_node *to
 		.fn = soak_arrive, .node = to, .link = l, .arg = (uint64_t)(uintptr_t)f};
 
 	soak.count.frames++;
-	if (w->cut || soak_chance(w->loss_ppm) || wait > w->queue_bytes * SOAK_S / w->rate_Bps) {
+	if (w->cut || to->unplugged || soak_chance(w->loss_ppm) ||
+		wait > w->queue_bytes * SOAK_S / w->rate_Bps) {
 		soak.count.lost++;
 		free(f);
 		return;
@@ -101,7 +102,8 @@ bool soak_collect(struct soak_node *n)
 	bool any = false;
 
 	while (rte_ring_dequeue(n->tx, (void **)&m) == 0) {
-		send_one(n, m);
+		if (!n->unplugged)
+			send_one(n, m);
 		rte_pktmbuf_free(m);
 		any = true;
 	}
@@ -113,7 +115,7 @@ void soak_arrive(const struct soak_op *op)
 	struct frame *f = (struct frame *)(uintptr_t)op->arg;
 	struct soak_node *n = op->node;
 	struct rte_ether_addr mac;
-	struct rte_mbuf *m = n->dp.alive && rte_ring_count(n->rx) < BURST_MAX
+	struct rte_mbuf *m = n->dp.alive && !n->unplugged && rte_ring_count(n->rx) < BURST_MAX
 				     ? rte_pktmbuf_alloc(n->pool)
 				     : NULL;
 

@@ -4,6 +4,7 @@
 
 #include "dataplane/ctl/ctl_priv.h"
 #include "dataplane/dp_crypto.h"
+#include "dataplane/io/port_priv.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/crypto/hash.h"
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-	HOPS = 16,
+	HOPS = 32, // two links, of four flows each, and those that end
 	ADJS = 64,
 	RX_INDEX_BITS = 8,
 	CMD_RING = 4096, // small, so that they fill
@@ -38,7 +39,9 @@ static void must(bool ok, const char *what)
 
 static unsigned n_workers(const struct soak_node *n)
 {
-	return n->i == 1 ? 2 : 1;
+	static const unsigned workers[SOAK_NODES] = {1, SOAK_WORKERS, 2};
+
+	return workers[n->i];
 }
 
 static void path_of(const struct soak_node *n, const char *file, char *out, size_t cap)
@@ -59,7 +62,7 @@ static void tables_open(struct soak_node *n)
 		.rx_index_bits = RX_INDEX_BITS,
 		.adj_max = ADJS,
 		.udp_port = SOAK_UDP,
-		.udp_ports = 1,
+		.udp_ports = SOAK_FLOWS,
 		.cmd_size = CMD_RING,
 		.evt_size = EVT_RING,
 		.hs_size = HS_RING,
@@ -87,7 +90,7 @@ static void workers_open(struct soak_node *n)
 	struct soak_dp *d = &n->dp;
 
 	d->workers = worker_set_new(&(struct worker_conf){.n_workers = n_workers(n),
-		.udp_ports = {SOAK_UDP, 1},
+		.udp_ports = {SOAK_UDP, SOAK_FLOWS},
 		.idle = IDLE_POLL,
 		.rules = &d->rules,
 		.adjs = d->adjs,
@@ -106,8 +109,38 @@ static void workers_open(struct soak_node *n)
 		tx->queue = i == 0 ? 0 : TX_NO_QUEUE;
 		tx->mtu = PORT_MTU_DEFAULT;
 		w->exception[n->port] = PORT_DROP;
+		w->ports_away = &n->ports->away;
 		reclaim_online(d->reclaim, i);
 	}
+}
+
+// ---- its port ----
+
+// The device of the node is taken for one of those that are dialed once and again by the data plane
+// when their link is down. What is left of the last data plane's work goes.
+static void port_begin(struct soak_node *n)
+{
+	static const struct port_driver dialed = {.name = "net_memif"};
+	struct port *p = &n->ports->p[0];
+
+	if (p->started)
+		rte_eth_dev_stop(p->id);
+	p->driver = &dialed;
+	p->started = rte_eth_dev_start(p->id) == 0;
+	p->leaving = false;
+	p->again_ns = 0;
+	atomic_store_explicit(&n->ports->away, 0, memory_order_relaxed);
+	must(p->started, "port");
+}
+
+void soak_unplug(struct soak_node *n)
+{
+	n->unplugged = true;
+}
+
+void soak_plug(struct soak_node *n)
+{
+	n->unplugged = false;
 }
 
 void soak_dp_start(struct soak_node *n)
@@ -123,6 +156,7 @@ void soak_dp_start(struct soak_node *n)
 	path_of(n, "dataplane.sock", path, sizeof(path));
 	d->listen_fd = region_listen(path);
 	must(d->listen_fd >= 0, path);
+	port_begin(n);
 	tables_open(n);
 	workers_open(n);
 	d->ctl = ctl_new(&(struct ctl_conf){.region = &d->region,
@@ -131,7 +165,7 @@ void soak_dp_start(struct soak_node *n)
 		.reclaim = d->reclaim,
 		.adjs = d->adjs,
 		.hops = d->hops,
-		.ports = soak.ports,
+		.ports = n->ports,
 		.workers = d->workers,
 		.lcores = lcores,
 		.aead = &soak.aead,
@@ -158,6 +192,7 @@ void soak_dp_kill(struct soak_node *n)
 		return;
 	soak.current = n;
 	soak.count.resets += soak_dp_counter(n, W_rel_resets);
+	soak.count.away += soak_dp_counter(n, W_drop_tx_away);
 	ctl_free(d->ctl);
 	worker_set_free(d->workers);
 	hop_table_free(d->hops);
@@ -192,6 +227,7 @@ static void transport_add(struct soak_node *n, unsigned link)
 	unsigned peer = l->end[l->end[0] == n->i];
 	struct transport_conf c = {.mode = l->mode,
 		.ciphers = TRANSPORT_AUTO,
+		.flows = (uint8_t)soak_pick(1, SOAK_FLOWS),
 		// the last link is one of which only one end knows the other's address
 		.dial = link != 2 || l->end[0] == n->i,
 		.peer = *identity_pk(soak.node[peer].id)};
@@ -208,6 +244,11 @@ static void transport_add(struct soak_node *n, unsigned link)
 		soak_fail("node %u: transport %s: %s", n->i, c.name, err);
 }
 
+static void on_transport(void *arg, struct transport *t, enum transport_change what)
+{
+	soak.count.other_flows += what == TRANSPORT_CHANGE_FLOWS;
+}
+
 static void transports_open(struct soak_node *n)
 {
 	struct soak_cp *c = &n->cp;
@@ -220,6 +261,8 @@ static void transports_open(struct soak_node *n)
 
 	c->transports = transport_mgr_new(&conf);
 	must(c->transports != NULL, "transports");
+	c->watch.fn = on_transport;
+	transport_mgr_watch(c->transports, &c->watch);
 	for (unsigned i = 0; i < SOAK_LINKS; i++)
 		if (soak.link[i].end[0] == n->i || soak.link[i].end[1] == n->i)
 			transport_add(n, i);
@@ -321,6 +364,33 @@ struct transport *soak_transport(struct soak_node *n, unsigned to)
 	return n->cp.alive ? transport_mgr_find(n->cp.transports, name) : NULL;
 }
 
+// ---- moves ----
+
+static void on_moved(void *arg, int status)
+{
+	struct soak_node *n = arg;
+
+	n->cp.moves--;
+	soak.count.moves += status == 0;
+	soak.count.no_room += status == -ENOSPC;
+	if (status != 0 && status != -ENOSPC && status != -ENOTCONN && status != -EAGAIN)
+		soak_fail("node %u: no move: %s", n->i, strerror(-status));
+}
+
+void soak_move(struct soak_node *n)
+{
+	struct transport *t =
+		soak_transport(n, (n->i + 1 + (unsigned)soak_pick(0, 1)) % SOAK_NODES);
+	unsigned flow = (unsigned)soak_pick(0, SOAK_FLOWS);
+	unsigned to = (unsigned)soak_pick(0, n_workers(n) - 1);
+
+	if (t == NULL || n->cp.stopped)
+		return;
+	soak.current = n;
+	if (transport_mgr_move(n->cp.transports, t, flow, to, on_moved, n) == 0)
+		n->cp.moves++;
+}
+
 bool soak_link_is_up(const struct soak_link *l)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -339,6 +409,8 @@ static bool dp_turn(struct soak_node *n)
 	struct soak_dp *d = &n->dp;
 	bool busy = false;
 
+	if (n->unplugged)
+		rte_eth_dev_set_link_down(n->port);
 	if (!d->main_stopped) {
 		busy = ctl_turn(d->ctl, soak.now_ns);
 		busy |= ctl_sock_turn(d->ctl, 0);
@@ -369,7 +441,12 @@ void soak_node_make(unsigned i)
 	struct soak_node *n = &soak.node[i];
 	struct key_sk sk;
 
-	*n = (struct soak_node){.i = i, .port = n->port, .rx = n->rx, .tx = n->tx, .pool = n->pool};
+	*n = (struct soak_node){.i = i,
+		.port = n->port,
+		.ports = n->ports,
+		.rx = n->rx,
+		.tx = n->tx,
+		.pool = n->pool};
 	memset(sk.b, (int)i + 1, sizeof(sk.b));
 	n->id = identity_from_sk(&sk);
 	must(n->id != NULL, "identity");

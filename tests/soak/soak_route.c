@@ -153,7 +153,7 @@ void soak_routes_build(void)
 		if (r->fixed || any)
 			continue;
 		life[i]++;
-		r->live = r->broken = r->paused = false;
+		r->live = r->broken = r->paused = r->attached = false;
 		r->next = r->expected = r->to_send = r->lost_below = 0;
 		r->alive_ns = soak.now_ns;
 		r->since_ns = soak.now_ns;
@@ -216,6 +216,8 @@ static void on_rule_gone(void *arg, const struct evt_rule *e)
 	if (r == NULL)
 		return;
 	r->reason[pos] = e->reason;
+	if (pos == 0) // the next rule of that number is another one
+		r->paused = r->attached = false;
 	if (r->fixed && e->reason != RULE_GONE_DEL)
 		soak_fail("node %u: the static rule %u ended: %s", n->i, e->id,
 			rule_gone_text(e->reason));
@@ -236,7 +238,7 @@ static void on_detach(void *arg)
 
 	for (unsigned i = 0; i < SOAK_ROUTES; i++)
 		if (soak.route[i].node[0] == n->i)
-			soak.route[i].paused = false;
+			soak.route[i].paused = soak.route[i].attached = false;
 }
 
 static void read_data(unsigned i, struct soak_route *r, const uint8_t *p, size_t len)
@@ -302,7 +304,8 @@ static uint64_t upset(const struct soak_node *n)
 {
 	static const enum worker_counter what[] = {W_rel_resets, W_routes_held, W_routes_stalled,
 		W_routes_gone, W_routes_emptied, W_drop_hop_gone, W_drop_rule_unknown,
-		W_drop_rule_ingress, W_drop_route_ended, W_drop_seal_hop, W_drop_down_bad};
+		W_drop_rule_ingress, W_drop_route_ended, W_drop_seal_hop, W_drop_down_bad,
+		W_drop_flow};
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(what); i++)
@@ -339,13 +342,20 @@ static void look_for_excuses(void)
 
 // ---- sources ----
 
-static int send_packet(const struct soak_route *r, const uint8_t *p, size_t len)
+// As an edge that attaches.
+static void attach(struct soak_route *r)
 {
-	struct soak_node *n = &soak.node[r->node[0]];
-	struct transport *t = soak_transport(n, r->node[1]);
+	struct transport *t = soak_transport(&soak.node[r->node[0]], r->node[1]);
 
-	return dp_client_send_route(
-		n->cp.dp, t != NULL ? transport_worker(t) : 0, r->id[0], p, len);
+	r->worker = t != NULL ? transport_worker_of(t, transport_hop(t, r->id[1])) : 0;
+	r->attached = true;
+}
+
+static int send_packet(struct soak_route *r, const uint8_t *p, size_t len)
+{
+	if (!r->attached)
+		attach(r);
+	return dp_client_send_route(soak.node[r->node[0]].cp.dp, r->worker, r->id[0], p, len);
 }
 
 static bool send_data(unsigned i, struct soak_route *r)

@@ -34,6 +34,14 @@ static bool faults_are_over(void)
 	return soak.n_faults == 0;
 }
 
+static bool moves_are_over(void)
+{
+	for (unsigned i = 0; i < SOAK_NODES; i++)
+		if (soak.node[i].cp.alive && soak.node[i].cp.moves != 0)
+			return false;
+	return true;
+}
+
 static bool all_are_up(void)
 {
 	for (unsigned i = 0; i < SOAK_LINKS; i++)
@@ -88,6 +96,8 @@ static void recover(void)
 	}
 	if ((soak.now_ns - began) / SOAK_MS > soak.count.worst_up_ms)
 		soak.count.worst_up_ms = (soak.now_ns - began) / SOAK_MS;
+	if (!soak_run(UP_S * SOAK_S, moves_are_over))
+		soak_fail("a hop that was to move is neither here nor there");
 	at_rest();
 	soak_routes_judge();
 	soak_routes_send(5); // a route that lives delivers
@@ -132,6 +142,11 @@ static void say(const struct soak_count *c)
 		(unsigned long)c->faults, (unsigned long)c->kills, (unsigned long)c->handshakes,
 		(unsigned long)c->rekeys, (unsigned long)c->resets, (unsigned long)c->pauses,
 		(unsigned long)c->overflows, (unsigned long)c->refused);
+	print_message(
+		"  %lu moves, %lu had no room; %lu frames for ports that were away; other flows "
+		"than before %lu times\n",
+		(unsigned long)c->moves, (unsigned long)c->no_room, (unsigned long)c->away,
+		(unsigned long)c->other_flows);
 	print_message("  %lu of %lu frames lost, %lu packets sent, %lu read; rules ended:",
 		(unsigned long)c->lost, (unsigned long)c->frames, (unsigned long)c->packets,
 		(unsigned long)c->reads);
@@ -205,6 +220,7 @@ static void nothing_stays_down_and_nothing_leaks(void **state)
 	// worth something only if all of it does happen
 	assert_true(all.kills > 0 && all.resets > 0 && all.rekeys > 0 && all.pauses > 0);
 	assert_true(all.overflows > 0 && all.refused > 0 && all.closed[RULE_GONE_RESET] > 0);
+	assert_true(all.moves > 0 && all.away > 0 && all.other_flows > 0);
 	assert_int_equal(after.fds, before.fds);
 	assert_int_equal(after.eal, before.eal);
 	assert_true(after.heap <= before.heap + LEAK_MAX);

@@ -236,14 +236,16 @@ static void die(const char *what)
 static void machine_open(void)
 {
 	static const char *const device[] = {"net_ring_soak0", "net_ring_soak1", "net_ring_soak2"};
-	struct port_ask ask[SOAK_NODES];
 	char name[32], err[PORT_ERR_MAX] = "";
 
-	if (soak.ports != NULL)
-		return;
 	for (unsigned i = 0; i < SOAK_NODES; i++) {
 		struct soak_node *n = &soak.node[i];
+		struct port_ask ask = {
+			.name = "p0", .device = device[i], .kernel_if = "", .tap = ""};
 		int port;
+
+		if (n->ports != NULL)
+			continue;
 
 		snprintf(name, sizeof(name), "soak_rx%u", i);
 		n->rx = rte_ring_create(name, RING_LEN, SOCKET_ID_ANY, 0);
@@ -259,12 +261,10 @@ static void machine_open(void)
 		if (port < 0)
 			die("ring device");
 		n->port = (uint16_t)port;
-		ask[i] = (struct port_ask){
-			.name = device[i] + 9, .device = device[i], .kernel_if = "", .tap = ""};
+		n->ports = port_set_open(&ask, 1, 1, NULL, err);
+		if (n->ports == NULL)
+			die(err);
 	}
-	soak.ports = port_set_open(ask, SOAK_NODES, 1, NULL, err);
-	if (soak.ports == NULL)
-		die(err);
 }
 
 static void links_open(void)
