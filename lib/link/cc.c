@@ -97,7 +97,9 @@ void cc_sent(struct cc *c, struct cc_pkt *p, uint32_t bytes, uint64_t now_ns)
 		c->first_sent_ns = now_ns;
 		c->delivered_ns = now_ns;
 	}
-	cc_sent_more(c, p, bytes, now_ns);
+	*p = cc_pkt_now(c, now_ns);
+	p->tx_in_flight += bytes;
+	cc_sent_all(c, p);
 }
 
 void cc_forgotten(struct cc *c, uint32_t bytes)

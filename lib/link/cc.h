@@ -111,21 +111,30 @@ void cc_init(struct cc *c, const struct cc_ops *ops, const struct cc_conf *conf,
 // A datagram of that many bytes leaves now; fills *p.
 void cc_sent(struct cc *c, struct cc_pkt *p, uint32_t bytes, uint64_t now_ns);
 
-// The same where something is in flight already.
-static inline void cc_sent_more(struct cc *c, struct cc_pkt *p, uint32_t bytes, uint64_t now_ns)
+// The same where something is in flight already, for many that leave now. Each is *p, once its
+// bytes were added to p->tx_in_flight; then cc_sent_all() is told p as it is then.
+static inline struct cc_pkt cc_pkt_now(const struct cc *c, uint64_t now_ns)
 {
-	c->in_flight += bytes;
-	p->sent_ns = now_ns;
-	p->delivered = c->delivered;
-	p->delivered_ns = c->delivered_ns;
-	p->first_sent_ns = c->first_sent_ns;
-	p->lost = c->lost;
-	p->tx_in_flight = c->in_flight;
-	p->app_limited = c->app_limited != 0;
+	return (struct cc_pkt){
+		.sent_ns = now_ns,
+		.delivered = c->delivered,
+		.delivered_ns = c->delivered_ns,
+		.first_sent_ns = c->first_sent_ns,
+		.lost = c->lost,
+		.tx_in_flight = c->in_flight,
+		.app_limited = c->app_limited != 0,
+	};
+}
+
+static inline void cc_sent_all(struct cc *c, const struct cc_pkt *p)
+{
+	c->in_flight = p->tx_in_flight;
 	if (c->in_flight + c->mss > c->cwnd)
 		c->limited_now = true;
 }
 
+// Several that were sent since cc_init or cc_restart may be told as one: the bytes of all, and the
+// cc_pkt of that which was sent last, of those sent at one time the one with most in flight.
 void cc_acked(struct cc *c, const struct cc_pkt *p, uint32_t bytes, uint64_t now_ns);
 void cc_lost(struct cc *c, const struct cc_pkt *p, uint32_t bytes, uint64_t now_ns);
 

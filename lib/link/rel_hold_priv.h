@@ -226,8 +226,9 @@ static inline void rel_hold_account_add(struct rel_hold *h, uint16_t account, in
 		rel_hold_account_move(h, account, now);
 }
 
-// The route holds so many buffers more (or fewer, as a negative number).
-static inline void route_charge(struct rel_hold *h, uint32_t route, int32_t bufs)
+// The route holds so many buffers more (or fewer, as a negative number), but its account was not
+// told.
+static inline void route_charge_only(struct rel_hold *h, uint32_t route, int32_t bufs)
 {
 	struct route *rt = &h->routes[route];
 	uint32_t now = rt->bufs + (uint32_t)bufs;
@@ -237,5 +238,10 @@ static inline void route_charge(struct rel_hold *h, uint32_t route, int32_t bufs
 	if (unlikely(rt->flags & RT_DOOMED))
 		h->doomed += (uint32_t)bufs;
 	rt->bufs = now;
-	rel_hold_account_add(h, rt->account, bufs);
+}
+
+static inline void route_charge(struct rel_hold *h, uint32_t route, int32_t bufs)
+{
+	route_charge_only(h, route, bufs);
+	rel_hold_account_add(h, h->routes[route].account, bufs);
 }

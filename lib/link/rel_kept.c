@@ -21,24 +21,45 @@ static void chunk_drop(struct rel *r, void *dir, uint32_t slot)
 	*p = NULL;
 }
 
+// una, or rec_tail, moved on: the chunk before it may have to go.
+static inline void una_moved(struct rel *r)
+{
+	if (unlikely(is_behind(r->una, r->next_seq, KEPT_LOG2, r->window)))
+		chunk_drop(
+			r, r->kept_dir, (uint32_t)(((r->una - 1) & (r->window - 1)) >> KEPT_LOG2));
+}
+
+static inline void rec_tail_moved(struct rel *r)
+{
+	if (unlikely(is_behind(r->rec_tail, r->counter, RECS_LOG2, r->n_recs)))
+		chunk_drop(r, r->rec_dir,
+			(uint32_t)(((r->rec_tail - 1) & (r->n_recs - 1)) >> RECS_LOG2));
+}
+
 void rel_kept_trim(struct rel *r)
 {
-	uint64_t mask = r->window - 1;
-
 	while (r->una < r->next_seq && kept_at(r, r->una)->node == 0) {
 		r->una++;
-		if (unlikely(is_behind(r->una, r->next_seq, KEPT_LOG2, r->window)))
-			chunk_drop(r, r->kept_dir, (uint32_t)(((r->una - 1) & mask) >> KEPT_LOG2));
+		una_moved(r);
 	}
 	while (r->rec_tail < r->flight_lo &&
 		(r->n_late == 0 || r->flight_lo - r->rec_tail > r->n_recs / REL_LATE_PART)) {
 		if (rec_at(r, r->rec_tail)->state == REC_LOST)
 			r->n_late--;
 		r->rec_tail++;
-		if (unlikely(is_behind(r->rec_tail, r->counter, RECS_LOG2, r->n_recs)))
-			chunk_drop(r, r->rec_dir,
-				(uint32_t)(((r->rec_tail - 1) & (r->n_recs - 1)) >> RECS_LOG2));
+		rec_tail_moved(r);
 	}
+}
+
+void rel_kept_pass(struct rel *r, uint32_t n_seqs, uint32_t n_recs)
+{
+	r->una += n_seqs;
+	r->flight_lo += n_recs;
+	r->rec_tail = r->flight_lo;
+	if (n_seqs != 0)
+		una_moved(r);
+	if (n_recs != 0)
+		rec_tail_moved(r);
 }
 
 // Nothing is in flight and nothing kept: an idle link needs no chunks.

@@ -8,8 +8,6 @@ enum {
 	MAX_ACK_DELAY_NS = 1000000,
 	RTT_FIRST_NS = REL_PTO_FIRST_NS / 3, // no round trip was measured yet
 	PROBES = 2,
-	FETCH_NODE = 12, // counters ahead
-	FETCH_ROUTE = 6, // ditto, when the node is there
 };
 
 // ---- round trips ----
@@ -389,35 +387,17 @@ static void top_add(struct rel *r, const struct rail_range *range)
 	}
 }
 
-// Hides the loads of what an acked packet has: its node, then its route's entry and its buffer.
-// Nothing of it was touched for a round trip. Where each counter carried one sequence, seq is
-// right.
-static inline void fetch(const struct rel *r, uint64_t seq)
-{
-	uint64_t far = seq + FETCH_NODE, near = seq + FETCH_ROUTE;
-	const struct rel_node *n;
-
-	if (far >= r->next_seq || near < r->una)
-		return;
-	rel_node_fetch(r->q.hold, kept_at(r, far)->node);
-	if (kept_at(r, near)->node == 0)
-		return;
-	n = node_at(r->q.hold, kept_at(r, near)->node);
-	__builtin_prefetch(n->handle, 1);
-	if (n->route != REL_NO_ROUTE)
-		__builtin_prefetch(&r->q.hold->routes[n->route], 1);
-}
-
 // Counters of one run. True when one of them was in flight.
 static bool run_acked(struct rel *r, const struct rail_range *range, uint64_t now_ns)
 {
-	uint64_t lo = range->lo > r->rec_tail ? range->lo : r->rec_tail;
 	uint32_t before = r->n_flight;
+	uint64_t lo;
 
-	for (uint64_t c = lo; c <= range->hi; c++) {
-		fetch(r, rec_seq(r, rec_at(r, c)));
+	if (likely(range->lo <= r->flight_lo))
+		rel_acked_run(r, range->hi, now_ns);
+	lo = range->lo > r->rec_tail ? range->lo : r->rec_tail;
+	for (uint64_t c = lo; c <= range->hi; c++)
 		rec_acked(r, rec_at(r, c), now_ns);
-	}
 	return r->n_flight != before;
 }
 

@@ -6,60 +6,7 @@
 #include "lib/link/cc.h"
 #include "lib/link/rel.h"
 #include "lib/link/rel_hold_priv.h"
-
-// ---- queues ----
-
-struct rel_queue {
-	struct rel_hold *hold;
-	struct rel *rel; // NULL: a sink
-	uint32_t round; // last one of the round, index + 1; its round_next is served now
-	int32_t credit; // bytes that the one served may still take
-	uint32_t urgent_head, urgent_tail;
-	uint32_t n_waiting; // packets of all routes, and their bytes; urgent ones aside
-	uint64_t waiting;
-	uint32_t last[REL_AHEAD]; // nodes that were pushed last
-	uint32_t last_at;
-	uint32_t n_routes;
-	uint32_t n_buckets; // linear hashing: grows by one per insertion, no route is moved twice
-	uint32_t *bucket[REL_HASH_DIR];
-	uint64_t key;
-};
-
-static inline struct route *rel_queue_route(const struct rel_queue *q, uint32_t route)
-{
-	return &q->hold->routes[route];
-}
-
-// The round is a ring of routes; `round` is the one before the one that is served, which leaves it.
-static inline void rel_queue_round_out(struct rel_queue *q)
-{
-	struct route *before = rel_queue_route(q, q->round - 1);
-	uint32_t i = before->round_next;
-	struct route *rt = rel_queue_route(q, i - 1);
-
-	rt->flags &= (uint16_t)~RT_ACTIVE;
-	q->credit = 0;
-	if (i == q->round)
-		q->round = 0;
-	else
-		before->round_next = rt->round_next;
-}
-
-uint32_t rel_queue_peek(struct rel_queue *q); // node that is next
-void rel_queue_pop(struct rel_queue *q, uint32_t node);
-void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t bufs);
-void rel_queue_reset(struct rel_queue *q); // forgets all routes
-// rel_move.c: a node before those that wait; out of the round (it was there), and in.
-void rel_queue_put_urgent(struct rel_queue *q, uint32_t route, uint32_t node);
-bool rel_queue_leave_round(struct rel_queue *q, uint32_t route);
-void rel_queue_join_round(struct rel_queue *q, uint32_t route);
-
-// rel_ids.c
-int rel_ids_add(struct rel_queue *q, uint32_t route, uint32_t next_id);
-void rel_ids_del(struct rel_queue *q, uint32_t route);
-uint32_t rel_ids_find(const struct rel_queue *q, uint32_t next_id); // or REL_NO_ROUTE
-uint32_t rel_ids_any(struct rel_queue *q);
-void rel_ids_free(struct rel_queue *q);
+#include "lib/link/rel_queue_priv.h"
 
 // ---- the link ----
 
@@ -211,8 +158,16 @@ void rel_loss_seq_acked(struct rel *r, uint64_t seq);
 uint64_t rel_loss_pto_ns(const struct rel *r, uint32_t count); // after so many in a row
 void rel_loss_repace(struct rel *r);
 void rel_loss_settle(struct rel *r); // forgets what is behind the oldest in flight
+// rel_run.c
+// The oldest datagrams in flight, up to the counter hi: those that were acked in the usual case,
+// one whole packet each, nothing lost, at once. They and what is older are behind then, else
+// nothing is done.
+void rel_acked_run(struct rel *r, uint64_t hi, uint64_t now_ns);
 // rel_kept.c
 void rel_kept_trim(struct rel *r); // chunks that are behind
+// The oldest sequences and records are behind, so many, which lie in one chunk. No older records
+// were kept.
+void rel_kept_pass(struct rel *r, uint32_t n_seqs, uint32_t n_recs);
 void rel_kept_free_all(struct rel *r);
 // EMPTY takes the place of what is unacked
 void rel_kept_empty(struct rel *r, uint32_t route, uint8_t reason);

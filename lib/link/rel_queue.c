@@ -35,7 +35,7 @@ static void round_remove(struct rel_queue *q, uint32_t route)
 	while (rel_queue_route(q, i - 1)->round_next != route + 1)
 		i = rel_queue_route(q, i - 1)->round_next;
 	if (i == q->round) {
-		rel_queue_round_out(q);
+		rel_queue_round_out(q, rel_queue_route(q, i - 1), rel_queue_route(q, route));
 		return;
 	}
 	rel_queue_route(q, i - 1)->round_next = rel_queue_route(q, route)->round_next;
@@ -44,33 +44,12 @@ static void round_remove(struct rel_queue *q, uint32_t route)
 		q->round = i;
 }
 
-static void round_add(struct rel_queue *q, uint32_t route)
-{
-	struct route *rt = rel_queue_route(q, route);
-
-	rt->flags |= RT_ACTIVE;
-	rt->debt = 0;
-	if (q->round == 0) {
-		rt->round_next = route + 1;
-		q->credit = REL_QUANTUM;
-	} else {
-		rt->round_next = rel_queue_route(q, q->round - 1)->round_next;
-		rel_queue_route(q, q->round - 1)->round_next = route + 1;
-	}
-	q->round = route + 1;
-}
-
 bool rel_queue_leave_round(struct rel_queue *q, uint32_t route)
 {
 	if (!(rel_queue_route(q, route)->flags & RT_ACTIVE))
 		return false;
 	round_remove(q, route);
 	return true;
-}
-
-void rel_queue_join_round(struct rel_queue *q, uint32_t route)
-{
-	round_add(q, route);
 }
 
 static void free_node_of(struct rel_queue *q, uint32_t route, uint32_t i)
@@ -206,22 +185,14 @@ void rel_queue_reset(struct rel_queue *q)
 
 // ---- pausing ----
 
-// What is kept, sent and not yet acked, is drain rate times round trip by Little's law.
-static uint64_t most_held(const struct route *rt)
-{
-	uint64_t most = 2 * (uint64_t)rt->kept;
-
-	return most < REL_PAUSE_BYTES ? REL_PAUSE_BYTES : most;
-}
-
 static bool holds_too_much(const struct route *rt)
 {
-	return rt->waiting > most_held(rt);
+	return rt->waiting > rel_queue_most_held(rt);
 }
 
 static bool holds_little(const struct route *rt)
 {
-	return rt->waiting < most_held(rt) / 2;
+	return rt->waiting < rel_queue_most_held(rt) / 2;
 }
 
 // Of pauses that begin here: a link is slow for a while, a reader may take as long as it likes.
@@ -282,7 +253,7 @@ void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 		return;
 	rt->flags &= (uint16_t) ~(RT_HELD_UP | RT_DEADLINE);
 	if (rt->tail != 0 && !(rt->flags & RT_ACTIVE))
-		round_add(q, route);
+		rel_queue_join_round(q, route);
 	if ((rt->flags & RT_PAUSING) && holds_little(rt))
 		tell_resume(q, route);
 	else if ((rt->flags & RT_PAUSING) && rt->told_s != own_limit(q))
@@ -344,38 +315,6 @@ void rel_queue_put_urgent(struct rel_queue *q, uint32_t route, uint32_t i)
 	rel_queue_route(q, route)->flags |= RT_URGENT;
 }
 
-static inline void put_last(struct rel_queue *q, struct route *rt, uint32_t route, uint32_t i)
-{
-	struct rel_node *n = node_at(q->hold, i);
-
-	if (rt->tail == 0) {
-		n->next = i;
-	} else {
-		struct rel_node *tail = node_at(q->hold, rt->tail);
-
-		n->next = tail->next;
-		tail->next = i;
-	}
-	rt->tail = i;
-	rt->waiting += n->len;
-	q->waiting += n->len;
-	q->n_waiting++;
-	if (!(rt->flags & (RT_ACTIVE | RT_HELD_UP)))
-		round_add(q, route);
-}
-
-// Hides the load of the node and of its route's entry in rel_next_run(), long after: routes that
-// wait are in no cache then, and a list can't be looked ahead in.
-static inline void note_ahead(struct rel_queue *q, uint32_t i, uint32_t route)
-{
-	uint32_t *last = &q->last[q->last_at++ % REL_AHEAD];
-	struct rel_node *n = node_at(q->hold, *last);
-
-	n->ahead = i;
-	n->ahead_route = route;
-	*last = i;
-}
-
 static bool may_push(const struct route *rt, unsigned flags)
 {
 	unsigned state = rt->flags & (RT_OPEN | RT_DRAINING | RT_ENDING | RT_DOOMED);
@@ -414,8 +353,8 @@ bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p
 	if (unlikely(flags != 0) && overtakes(rt, flags))
 		rel_queue_put_urgent(q, route, i);
 	else
-		put_last(q, rt, route, i);
-	note_ahead(q, i, route);
+		rel_queue_put_last(q, rt, route, i);
+	rel_queue_note_ahead(q, i, route);
 	if (unlikely(rt->waiting > rt->kept) && !(rt->flags & RT_PAUSING) && holds_too_much(rt))
 		tell_pause(q, route);
 	if (unlikely(h->bufs - h->doomed > h->conf.max_bufs))
@@ -428,11 +367,12 @@ uint32_t rel_queue_peek(struct rel_queue *q)
 	if (unlikely(q->urgent_head != 0))
 		return q->urgent_head;
 	while (q->round != 0) {
-		uint32_t i = rel_queue_route(q, q->round - 1)->round_next;
+		struct route *before = rel_queue_route(q, q->round - 1);
+		uint32_t i = before->round_next;
 		struct route *rt = rel_queue_route(q, i - 1);
 
 		if (unlikely((rt->flags & RT_HELD_UP) || rt->tail == 0)) {
-			rel_queue_round_out(q);
+			rel_queue_round_out(q, before, rt);
 			end_if_done(q, i - 1);
 			continue;
 		}
@@ -470,7 +410,7 @@ void rel_queue_pop(struct rel_queue *q, uint32_t i)
 	q->credit -= (int32_t)n->len;
 	if (rt->tail == i) {
 		rt->tail = 0;
-		rel_queue_round_out(q);
+		rel_queue_round_out(q, rel_queue_route(q, q->round - 1), rt);
 		end_if_done(q, n->route);
 		return;
 	}

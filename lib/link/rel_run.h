@@ -15,6 +15,15 @@ enum { REL_RUN_MAX = 64 };
 unsigned rel_rx_run(struct rel *r, const uint8_t *const frames[], const uint32_t len[], unsigned n,
 	uint64_t counter, uint64_t now_ns);
 
+struct rel_push {
+	struct rel_pkt pkt;
+	uint32_t route;
+};
+
+// Packets without flags into the queue of a link, as by rel_queue_push(): those at the beginning
+// that just wait there, taken. Returns how many; the others were not looked at.
+unsigned rel_push_run(struct rel_queue *q, const struct rel_push *p, unsigned n);
+
 // A packet that goes alone: the frame header, then all of the handle, which stays ours.
 struct rel_sent {
 	void *handle;

@@ -128,13 +128,14 @@ static struct rel_queue *queue_of(struct node *n, const struct rule *r)
 
 static bool push(struct sim *s, struct node *n, struct rule *r, struct buf *b, unsigned flags)
 {
-	struct rel_pkt p = {.handle = b,
-		.len = b->len,
-		.bufs = 1,
-		.account = r->in != NULL ? r->in->account[hold_of(r)] : n->account[hold_of(r)]};
+	uint16_t account = r->in != NULL ? r->in->account[hold_of(r)] : n->account[hold_of(r)];
+	struct rel_push p = {.pkt = {.handle = b, .len = b->len, .bufs = 1, .account = account},
+		.route = rule_index(n, r)};
 
 	route_hdr_put_id(b->b, r->next_id);
-	if (rel_queue_push(queue_of(n, r), rule_index(n, r), &p, flags, s->now))
+	if (s->c.runs && flags == 0 && rel_push_run(queue_of(n, r), &p, 1) == 1)
+		return true;
+	if (rel_queue_push(queue_of(n, r), p.route, &p.pkt, flags, s->now))
 		return true;
 	sim_buf_free(s, b);
 	return false;

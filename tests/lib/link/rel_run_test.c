@@ -166,6 +166,8 @@ static void packets_that_wait_leave_at_once(void **state)
 	n += next_run(f, s + n, REL_RUN_MAX, &counter);
 	assert_int_equal(n, 6);
 	assert_int_equal(counter, 3);
+	assert_int_equal(fx_stats(f).waiting, 0);
+	assert_int_equal(fx_stats(f).waiting_bytes, 0);
 	for (unsigned i = 0; i < n; i++) {
 		assert_int_equal(s[i].hdr[0], RAIL_SEQ);
 		assert_int_equal(be32_get(s[i].hdr + 1), i + 1);
@@ -262,6 +264,191 @@ static void a_counter_that_is_left_out_ends_a_run(void **state)
 	fx_end(f);
 }
 
+// ---- acked ----
+
+// Sends six packets and lets `skip` datagrams with ACKs alone go between them. Counters 0 .. 6 +
+// skip.
+static struct fx *six_sent(unsigned skip)
+{
+	struct rel_sent s[REL_RUN_MAX];
+	struct fx *f = sending();
+	struct rel_dgram d;
+	uint64_t counter;
+
+	for (unsigned i = 0; i < 6; i++) {
+		if (i < skip) {
+			fx_rx_seq(f, i, i == 0 ? 0 : 1, ID);
+			f->now_ns += 2 * MS;
+			assert_true(rel_next(f->rel, &d, f->now_ns));
+		}
+		fx_push(f, ROUTE + i % 2, 100, 0);
+		assert_int_equal(next_run(f, s, 1, &counter), 1);
+	}
+	return f;
+}
+
+static void all_that_an_ack_names_is_given_back(void **state)
+{
+	for (unsigned skip = 0; skip < 4; skip++) {
+		struct fx *f = six_sent(skip);
+		struct rel_stats st;
+
+		f->now_ns += MS;
+		assert_int_equal(fx_rx_ack(f, 6 + skip, 0, 7), REL_COMMIT);
+		st = fx_stats(f);
+		assert_int_equal(st.tx_packets, 7);
+		assert_int_equal(st.unacked, 0);
+		assert_int_equal(st.in_flight, 0);
+		assert_int_equal(rel_hold_route_bufs(f->hold, ROUTE), 0);
+		assert_int_equal(rel_hold_account_bufs(f->hold, f->account), 0);
+		assert_int_equal(f->n_freed, 7 + 1); // and what the ACK came in
+		fx_end(f);
+	}
+}
+
+// A PROBE is in flight where no packet is, and no chunk either.
+static void a_probe_is_no_part_of_a_run(void **state)
+{
+	struct fx *f = fx_new(1024);
+	struct rel_dgram d;
+
+	rel_probe(f->rel, 1, 0, f->now_ns);
+	assert_true(rel_next(f->rel, &d, f->now_ns));
+	f->now_ns += MS;
+	assert_int_equal(fx_rx_ack(f, 0, 0, 0), REL_COMMIT);
+	assert_int_equal(fx_stats(f).in_flight, 0);
+	fx_end(f);
+}
+
+// What is between two ranges stays, and so does what is behind a run.
+static void a_hole_in_an_ack_is_no_part_of_a_run(void **state)
+{
+	struct fx *f = six_sent(0);
+	struct rail_frame frame = {
+		.type = RAIL_ACK, .ack = {.highest = 4, .first = 0, .next_seq = 2, .n = 1}};
+	static const uint8_t pair[] = {0, 1, 0, 1}; // 3 and 2 did not come, 1 and 0 did
+
+	frame.ack.pairs = pair;
+	f->now_ns += MS;
+	assert_int_equal(fx_rx_frame(f, &frame), REL_COMMIT);
+	assert_int_equal(fx_stats(f).tx_packets, 3);
+	assert_int_equal(fx_stats(f).unacked, 4);
+	assert_int_equal(fx_rx_ack(f, 6, 0, 7), REL_COMMIT);
+	assert_int_equal(fx_stats(f).tx_packets, 7);
+	fx_end(f);
+}
+
+static void a_route_that_drains_is_done_with_its_last_ack(void **state)
+{
+	struct fx *f = six_sent(0);
+	struct rel_event ev;
+
+	rel_queue_drain(f->q, ROUTE);
+	assert_int_equal(fx_rx_ack(f, 4, 0, 5), REL_COMMIT);
+	assert_false(fx_event(f, REL_EV_DONE, &ev));
+	assert_int_equal(fx_rx_ack(f, 6, 0, 7), REL_COMMIT);
+	assert_true(fx_event(f, REL_EV_DONE, &ev));
+	assert_int_equal(ev.route, ROUTE);
+	fx_end(f);
+}
+
+// ---- into the queue ----
+
+static struct rel_push a_push(struct fx *f, uint32_t route, uint32_t len)
+{
+	return (struct rel_push){
+		.pkt = {.handle = fx_handle(f), .len = len, .account = f->account, .bufs = 1},
+		.route = route};
+}
+
+static unsigned push_run(struct fx *f, uint32_t route, unsigned n, uint32_t len)
+{
+	struct rel_push p[N] = {0};
+	unsigned k;
+
+	for (unsigned i = 0; i < n; i++)
+		p[i] = a_push(f, route + i % 2, len);
+	k = rel_push_run(f->q, p, n);
+	for (unsigned i = k; i < n; i++)
+		fx_back(f, p[i].pkt.handle);
+	return k;
+}
+
+static void many_are_pushed_as_one_by_one(void **state)
+{
+	struct fx *a = sending(), *b = sending();
+	struct rel_dgram da, db;
+
+	assert_int_equal(push_run(a, ROUTE, N, 100), N);
+	for (unsigned i = 0; i < N; i++)
+		fx_push(b, ROUTE + i % 2, 100, 0);
+	assert_int_equal(rel_hold_route_bufs(a->hold, ROUTE), rel_hold_route_bufs(b->hold, ROUTE));
+	assert_int_equal(rel_hold_account_bufs(a->hold, a->account), N + 1);
+	assert_int_equal(fx_stats(a).waiting, N);
+	assert_int_equal(fx_stats(a).waiting_bytes, N * 100);
+	for (unsigned i = 0; i < N; i++) {
+		bool more = rel_next(a->rel, &da, a->now_ns);
+
+		assert_int_equal(rel_next(b->rel, &db, b->now_ns), more);
+		if (!more)
+			break;
+		assert_ptr_equal(da.piece[0].handle, db.piece[0].handle);
+		assert_memory_equal(da.hdr, db.hdr, da.hdr_len);
+	}
+	fx_end(a);
+	fx_end(b);
+}
+
+static void accounts_of_a_push_are_told_apart(void **state)
+{
+	struct fx *f = sending();
+	uint16_t other = (uint16_t)rel_hold_account_open(f->hold);
+	struct rel_push p[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		p[i] = a_push(f, ROUTE + i % 2, 100);
+		p[i].pkt.account = i % 2 == 1 ? other : f->account;
+	}
+	assert_int_equal(rel_push_run(f->q, p, 4), 4);
+	assert_int_equal(rel_hold_account_bufs(f->hold, f->account), 3);
+	assert_int_equal(rel_hold_account_bufs(f->hold, other), 2);
+	fx_end(f);
+}
+
+// It is for rel_queue_push() to refuse, to tell, or to close somebody.
+static void a_push_ends_where_more_than_waiting_is_due(void **state)
+{
+	struct fx *f = sending();
+	struct rel_event ev;
+
+	assert_int_equal(push_run(f, ROUTE + 7, 4, 100), 0); // not open
+	assert_int_equal(push_run(f, ROUTE + 1, 4, 100), 1);
+	rel_queue_drain(f->q, ROUTE + 1);
+	assert_int_equal(push_run(f, ROUTE, 4, 100), 1);
+	assert_int_equal(push_run(f, ROUTE, 1, REL_PAUSE_BYTES - 100), 1);
+	assert_int_equal(push_run(f, ROUTE, 1, 100), 0); // a pause is to be told
+	assert_false(fx_event(f, REL_EV_PAUSE, &ev));
+	assert_true(fx_push(f, ROUTE, 100, 0));
+	assert_true(fx_event(f, REL_EV_PAUSE, &ev));
+	assert_int_equal(push_run(f, ROUTE, 1, 100), 1);
+	fx_end(f);
+}
+
+static void a_push_keeps_to_the_budget(void **state)
+{
+	struct fx *f = fx_new(256);
+	unsigned n = 0, k;
+
+	rel_queue_open(f->q, ROUTE, ID);
+	rel_queue_open(f->q, ROUTE + 1, ID + 1);
+	fx_push(f, ROUTE, 20, 0); // nodes are made by rel_queue_push()
+	while ((k = push_run(f, ROUTE, N, 20)) != 0)
+		n += k;
+	assert_int_equal(rel_hold_account_bufs(f->hold, f->account), 1 + n);
+	assert_true(1 + n <= 256 && 1 + n >= 255);
+	fx_end(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +461,14 @@ int main(void)
 		cmocka_unit_test(what_goes_before_packets_ends_a_run),
 		cmocka_unit_test(a_run_keeps_to_the_window_and_the_pace),
 		cmocka_unit_test(a_counter_that_is_left_out_ends_a_run),
+		cmocka_unit_test(all_that_an_ack_names_is_given_back),
+		cmocka_unit_test(a_probe_is_no_part_of_a_run),
+		cmocka_unit_test(a_hole_in_an_ack_is_no_part_of_a_run),
+		cmocka_unit_test(a_route_that_drains_is_done_with_its_last_ack),
+		cmocka_unit_test(many_are_pushed_as_one_by_one),
+		cmocka_unit_test(accounts_of_a_push_are_told_apart),
+		cmocka_unit_test(a_push_ends_where_more_than_waiting_is_due),
+		cmocka_unit_test(a_push_keeps_to_the_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
