@@ -278,31 +278,32 @@ static void arm(struct wctx *w, struct hop *h, uint64_t least_ns)
 	wheel_set(&hop_hold(w)->wheel, &h->rel->timer, due, w->now_ns);
 }
 
-// What may leave now.
-static void send_now(struct wctx *w, struct hop *h)
+// What may leave now. False: there is no next hop, key or number.
+static bool send_now(struct wctx *w, struct hop *h)
 {
 	const struct adj *a = adj_find(w->adjs, h->adj);
 
 	h->rel->n_pushed = 0;
-	if (unlikely(h->send < 0 || a == NULL || !hop_may_seal(h, REL_TX_TURN))) {
-		if (h->send >= 0 && a != NULL)
-			count(w, W_rel_no_numbers, 1);
-		hop_rel_count(w, h);
-		if (h->send >= 0)
-			arm(w, h, NO_WAY_NS);
-		return;
+	if (unlikely(h->send < 0 || a == NULL))
+		return false;
+	if (unlikely(!hop_may_seal(h, REL_TX_TURN))) {
+		count(w, W_rel_no_numbers, 1);
+		return false;
 	}
 	hop_rel_room(w, h);
 	send_some(w, h, a);
-	hop_rel_count(w, h);
-	arm(w, h, 0);
+	return true;
 }
 
 void hop_rel_flush(struct wctx *w, struct hop *h)
 {
 	if (unlikely(h->rel->more))
 		hop_rel_more(w, h);
-	send_now(w, h);
+	if (likely(send_now(w, h)))
+		arm(w, h, 0);
+	else if (h->send >= 0)
+		arm(w, h, NO_WAY_NS);
+	hop_rel_count(w, h);
 }
 
 // ---- packets in ----
@@ -361,23 +362,51 @@ static void push_one(struct wctx *w, struct hop *h, struct rte_mbuf *m)
 		hop_route_drain(w, route, q);
 }
 
-// What push_one() would do with a packet of a route that is open, waits for nothing and goes on.
-// False: it was not looked at.
-static inline bool push_usual(struct wctx *w, struct hop *h, struct rte_mbuf *m)
+// One that is like nearly all: of a route that is open, waits for nothing and goes on.
+static inline bool is_usual(
+	const struct wctx *w, const struct hop_hold *hh, const struct hop *h, struct rte_mbuf *m)
 {
-	const struct hop_hold *hh = hop_hold(w);
 	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t route = m->hash.usr;
-	const struct hop_route *info = &hh->info[route];
-	struct rel_pkt pkt;
 
-	if (unlikely(route >= hh->shared->n_rules || route_hdr_id(p) == 0 ||
-		     !hop_route_is_at(w, hh, h->handle, route) || info->flags != 0 ||
-		     route_hdr_type(p) == ROUTE_KEEP_ALIVE || route_hdr_type(p) == ROUTE_CLOSE))
-		return false;
-	pkt = (struct rel_pkt){
-		.handle = m, .len = m->pkt_len, .account = info->account, .bufs = m->nb_segs};
-	return rel_queue_push(rel_queue(h->rel->rel), route, &pkt, 0, w->now_ns);
+	return likely(route < hh->shared->n_rules && route_hdr_id(p) != 0 &&
+		      hop_route_is_at(w, hh, h->handle, route) && hh->info[route].flags == 0 &&
+		      route_hdr_type(p) != ROUTE_KEEP_ALIVE && route_hdr_type(p) != ROUTE_CLOSE);
+}
+
+// So many usual ones, in order. Those that do not just wait are for push_one().
+static void push_usual(
+	struct wctx *w, struct hop *h, struct rte_mbuf **m, const struct rel_push *p, unsigned n)
+{
+	unsigned i = 0;
+
+	while (i < n) {
+		i += rel_push_run(rel_queue(h->rel->rel), p + i, n - i);
+		if (unlikely(i < n))
+			push_one(w, h, m[i++]);
+	}
+}
+
+static void push_all(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+{
+	const struct hop_hold *hh = hop_hold(w);
+	struct rel_push p[BURST];
+	unsigned first = 0, i;
+
+	for (i = 0; i < n; i++) {
+		if (unlikely(!is_usual(w, hh, h, m[i]))) {
+			push_usual(w, h, m + first, p + first, i - first);
+			push_one(w, h, m[i]);
+			first = i + 1;
+			continue;
+		}
+		p[i].pkt.handle = m[i];
+		p[i].pkt.len = m[i]->pkt_len;
+		p[i].pkt.account = hh->info[m[i]->hash.usr].account;
+		p[i].pkt.bufs = m[i]->nb_segs;
+		p[i].route = m[i]->hash.usr;
+	}
+	push_usual(w, h, m + first, p + first, n - first);
 }
 
 void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
@@ -393,9 +422,7 @@ void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 			rte_prefetch0(&hh->info[route]);
 		}
 	}
-	for (unsigned i = 0; i < n; i++)
-		if (unlikely(!push_usual(w, h, m[i])))
-			push_one(w, h, m[i]);
+	push_all(w, h, m, n);
 	h->rel->n_pushed += n;
 	if (h->rel->n_pushed >= BURST)
 		send_now(w, h);

@@ -270,7 +270,7 @@ static void go_on(struct rel_queue *q, uint32_t route)
 
 	rt->flags &= (uint16_t) ~(RT_ANEW | RT_HELD_UP);
 	if (rt->tail != 0 && !(rt->flags & RT_ACTIVE))
-		round_add(q, route);
+		rel_queue_join_round(q, route);
 	if ((rt->flags & RT_PAUSING) && holds_little(rt))
 		tell_resume(q, route);
 	else if (rt->flags & RT_PAUSING)

@@ -350,7 +350,7 @@ static inline void route_acked(struct rel *r, struct acked *a, const struct rel_
 	struct rel_hold *h = r->q.hold;
 	struct route *rt = &h->routes[n->route];
 
-	if (unlikely(rt->flags & (RT_PAUSING | RT_DRAINING))) {
+	if (unlikely(rt->flags & (RT_PAUSING | RT_DRAINING | RT_ANEW))) {
 		enter_bufs(h, a);
 		rel_queue_acked(&r->q, n->route, n->len, n->bufs);
 		return;

@@ -116,9 +116,10 @@ static void share(const char *name, double value)
 // each ACK that went alone.
 static void ack_share(struct env_cipher c, uint32_t n_routes)
 {
-	static const char *const sender[] = {"rel_loss_*", "run_acked", "rec_acked",
-		"rec_seqs_acked", "detect_lost", "cc_ack*", "cc_bbr*", "cc_win*", "rel_kept_trim",
-		"rel_queue_acked", "rail_ack_next", "settle", "top_add", "kept_free"};
+	static const char *const sender[] = {"rel_loss_*", "rel_acked_run", "run_acked",
+		"rec_acked", "rec_seqs_acked", "detect_lost", "cc_ack*", "cc_bbr*", "cc_win*",
+		"rel_kept_trim", "rel_queue_acked", "rail_ack_next", "settle", "top_add",
+		"kept_free"};
 	static const char *const receiver[] = {"rel_ack_*", "replay_ranges", "rail_ack_build",
 		"put_ack", "put_ack_only", "lowest_named"};
 	struct env *e = looping(c, n_routes, true);
