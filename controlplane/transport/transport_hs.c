@@ -555,7 +555,7 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 // Not a replay, and not one that ours has precedence over.
 static bool init_counts(struct transport *t, const struct rail_hs_terms *terms)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_mono_ns(), sent_ns;
 
 	if (terms->time_ns <= t->last_time_ns || terms->time_ns <= t->pending_time_ns) {
 		t->m->stats.drop_hs_replayed++;
@@ -564,8 +564,15 @@ static bool init_counts(struct transport *t, const struct rail_hs_terms *terms)
 			t->conf.name);
 		return false;
 	}
-	if (t->first.on && t->first.sent_ns != 0 && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
-		now - t->first.sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
+	// Also once the response to ours is there: else each end would seal with its own keys, and
+	// hear nothing under them. A peer that began anew meanwhile is another matter.
+	sent_ns = t->first.sent_ns;
+	if (!t->first.on) // the response may have waited for a way to us
+		sent_ns = t->initiator && terms->instance == t->instance_remote
+				  ? t->handshake_mono_ns
+				  : 0;
+	if (sent_ns != 0 && key_pk_cmp(t->m->self.pk, &t->conf.peer) < 0 &&
+		now - sent_ns < RAIL_CROSS_S * CLOCK_NS_PER_S) {
 		t->m->stats.drop_hs_crossed++;
 		tp_hs_hurry(t); // ours may be lost
 		return false;
