@@ -577,7 +577,7 @@ void tp_dp_keyed(struct tp_flow *f, uint32_t rx_index)
 {
 	if (f->pending != 0 && rx_index == f->pending) {
 		pending_use(f);
-	} else if (rx_index != f->rx_index) {
+	} else if (rx_index != f->rx_index && (f->crossed == 0 || rx_index != f->crossed)) {
 		// An old event; or a key that a control plane before us handed over.
 		f->unsure = f->t->m->keys_unsure = true;
 		return;

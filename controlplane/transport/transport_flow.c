@@ -180,6 +180,7 @@ void tp_indices_put(struct transport *t, uint32_t *rx_index, unsigned n)
 void tp_flow_key(struct tp_flow *f, uint32_t rx_index)
 {
 	rx_index_put(f->t->m->rx, f->rx_old); // two back: the data plane has wiped it
+	tp_indices_put(f->t, &f->crossed, 1);
 	f->rx_old = f->rx_index;
 	f->rx_old_ns = clock_mono_ns();
 	f->rx_index = rx_index;
@@ -196,7 +197,8 @@ void tp_flow_forget(struct tp_flow *f)
 	rx_index_put(m->rx, f->rx_index);
 	rx_index_put(m->rx, f->rx_old);
 	rx_index_put(m->rx, f->pending);
-	f->rx_index = f->rx_old = f->pending = 0;
+	rx_index_put(m->rx, f->crossed);
+	f->rx_index = f->rx_old = f->pending = f->crossed = 0;
 	f->instance_remote = 0;
 	f->in_dp = f->dead = f->unheard = f->unsure = false;
 	f->dp_adj = 0;

@@ -31,6 +31,7 @@ struct tp_flow {
 	uint32_t rx_index, rx_old; // of the key in use, of the one before
 	uint64_t rx_old_ns;
 	uint32_t pending; // of the key that nothing came under yet
+	uint32_t crossed; // ... that our own handshake made nothing of; the peer may seal with it
 	struct dpmsg_addr pending_peer; // takes effect with it
 };
 
