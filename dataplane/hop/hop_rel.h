@@ -16,7 +16,7 @@ enum {
 	REL_SAY_TURN = 1024, // of what found no room before
 	REL_SPARE_ROUTES = 4096, // per worker: routes of which something is held out of order
 	REL_ITEMS = 2 * BURST + REL_SEGS_MAX, // released at once
-	REL_MAX_FRAMES = 1, // packets in a datagram: more would be copied at both ends
+	REL_MAX_FRAMES = REL_PIECES_MAX - 1, // small packets in a datagram
 	REL_TX_TURN = 256, // datagrams of one hop in one go
 	REL_PING_SIZE =
 		64, // bytes of frames of a PROBE that somebody waits for: padded, no congestion

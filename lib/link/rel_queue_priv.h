@@ -46,6 +46,15 @@ static inline uint64_t rel_queue_most_held(const struct route *rt)
 	return most < REL_PAUSE_BYTES ? REL_PAUSE_BYTES : most;
 }
 
+// Do the packets that wait share datagrams? Where two of them fit into one on average; else each
+// goes alone, which costs less.
+static inline bool rel_queue_shares(const struct rel_queue *q, uint32_t room)
+{
+	uint64_t frames = q->waiting + (uint64_t)q->n_waiting * RAIL_SEQ_HDR_LEN;
+
+	return q->n_waiting > 1 && 2 * frames <= (uint64_t)q->n_waiting * room;
+}
+
 // Last in the round.
 static inline void rel_queue_join_round(struct rel_queue *q, uint32_t route)
 {

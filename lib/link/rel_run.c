@@ -130,7 +130,7 @@ static inline bool only_new(const struct rel *r)
 {
 	return r->n_raws == 0 && !r->closed && r->n_probes == 0 && r->ctl_head == 0 &&
 	       r->probes_due == 0 && r->n_lost == 0 && r->q.urgent_head == 0 && r->n_flight != 0 &&
-	       r->conf.max_frames == 1;
+	       (r->conf.max_frames == 1 || !rel_queue_shares(&r->q, r->conf.room));
 }
 
 // Would an ACK fit besides a frame of that length?

@@ -1,7 +1,8 @@
 // The usual case of a reliable link, many datagrams at once: whole packets, each alone in its
 // datagram, in order, nothing lost. What rel_rx() and rel_next() (rel.h) would do with each, at a
 // part of the cost; where something else comes first these functions stop, and the caller goes on
-// with those. Which of the two dealt with a datagram can't be told from its outcome.
+// with those. Which of the two dealt with a datagram can't be told from its outcome, but that a run
+// which began when packets were too long to share datagrams keeps to that.
 #pragma once
 
 #include "lib/link/rel.h"

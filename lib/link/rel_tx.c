@@ -482,6 +482,7 @@ static bool put_new(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 {
 	uint32_t i = rel_queue_peek(&r->q);
 	const struct rel_node *n;
+	unsigned most = 1;
 	struct kept *k;
 	struct rec *rec;
 
@@ -501,10 +502,12 @@ static bool put_new(struct rel *r, struct rel_dgram *out, uint64_t now_ns)
 		return false;
 	put_ack(r, out, frame_len(n), now_ns);
 	rec->seq = (uint32_t)r->next_seq;
+	if (rel_queue_shares(&r->q, r->conf.room))
+		most = r->conf.max_frames; // those that are there now: nobody is waited for
 	for (;;) {
 		take_new(r, i, k);
 		put_frame(r, out, r->next_seq - 1, k);
-		if (++rec->n >= r->conf.max_frames || out->n == REL_PIECES_MAX)
+		if (++rec->n >= most || out->n == REL_PIECES_MAX)
 			break;
 		i = rel_queue_peek(&r->q);
 		if (i == 0)

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS = 20, PAYLOAD = 1400, PROFILE_SLICES = 40 };
+enum { BITS = 20, PAYLOAD = 1400, SMALL = 64, PROFILE_SLICES = 40 };
 
 // ---- what order and acks cost ----
 
@@ -38,7 +38,7 @@ static struct env_cipher sodium(void)
 
 // A loop in steady state. The first packet of a route opens it, so each has had one; packets are
 // spread at random over one cycle and must go several times as far as their distance on average.
-static struct env *looping(struct env_cipher c, uint32_t n_routes, bool reliable)
+static struct env *looping(struct env_cipher c, uint32_t n_routes, uint32_t payload, bool reliable)
 {
 	const struct env_conf conf = {.be = c.be,
 		.bits = BITS,
@@ -49,7 +49,7 @@ static struct env *looping(struct env_cipher c, uint32_t n_routes, bool reliable
 		.idle = IDLE_POLL};
 	struct env *e = env_new_conf(&conf);
 
-	env_fill(e, ENV_IN_FLIGHT, PAYLOAD);
+	env_fill(e, ENV_IN_FLIGHT, payload);
 	while (stat_get(&e->w->c[W_pkt_forwarded]) < 8ull * n_routes)
 		worker_turn(e->w);
 	return e;
@@ -57,11 +57,12 @@ static struct env *looping(struct env_cipher c, uint32_t n_routes, bool reliable
 
 // Each packet is received from a reliable hop, forwarded, and sent to one, whose peer is the hop
 // itself: so a packet costs both ends' work, the acks that it makes and the acks that it gets.
-static void reliable_cost(const char *name, double target, struct env_cipher c, uint32_t n_routes)
+static void reliable_cost(
+	const char *name, double target, struct env_cipher c, uint32_t n_routes, uint32_t payload)
 {
 	char unit[64];
-	struct env *plain = looping(c, n_routes, false);
-	struct env *ours = looping(c, n_routes, true);
+	struct env *plain = looping(c, n_routes, payload, false);
+	struct env *ours = looping(c, n_routes, payload, true);
 	struct figure f = {.name = name, .unit = unit, .target = target};
 
 	snprintf(unit, sizeof(unit), "packets/s (%s)", aead_cipher_name(c.kind));
@@ -122,7 +123,7 @@ static void ack_share(struct env_cipher c, uint32_t n_routes)
 		"kept_free"};
 	static const char *const receiver[] = {"rel_ack_*", "replay_ranges", "rail_ack_build",
 		"put_ack", "put_ack_only", "lowest_named"};
-	struct env *e = looping(c, n_routes, true);
+	struct env *e = looping(c, n_routes, PAYLOAD, true);
 	uint64_t acks = stat_get(&e->w->c[W_acks_tx]),
 		 packets = stat_get(&e->w->c[W_pkt_forwarded]);
 	double start = cpu_s(), crypt;
@@ -280,9 +281,10 @@ int main(int argc, char **argv)
 	env_start_eal();
 	best = env_best_cipher();
 	if (wanted("reliable_cost")) {
-		reliable_cost("reliable_cost", 0.8, best, 1000);
-		reliable_cost("reliable_cost_sodium", 0.8, sodium(), 1000);
-		reliable_cost("reliable_cost_1m", 0, best, 1000000);
+		reliable_cost("reliable_cost", 0.8, best, 1000, PAYLOAD);
+		reliable_cost("reliable_cost_64", 0, best, 1000, SMALL);
+		reliable_cost("reliable_cost_sodium", 0.8, sodium(), 1000, PAYLOAD);
+		reliable_cost("reliable_cost_1m", 0, best, 1000000, PAYLOAD);
 	}
 	if (wanted("ack_share"))
 		ack_share(best, 1000);

@@ -88,7 +88,7 @@ static void fx_on_frame(void *ctx, void *link, const struct rail_frame *f)
 {
 }
 
-static inline struct fx *fx_new(uint32_t max_bufs)
+static inline struct fx *fx_new_frames(uint32_t max_bufs, uint8_t max_frames)
 {
 	struct fx *f = calloc(1, sizeof(*f));
 	struct rel_hold_conf hc = {.n_routes = FX_ROUTES + FX_SPARE,
@@ -104,7 +104,7 @@ static inline struct fx *fx_new(uint32_t max_bufs)
 		.split = fx_split};
 	struct rel_conf rc = {.link = f,
 		.window_log2 = REL_WINDOW_LOG2_MIN,
-		.max_frames = 1,
+		.max_frames = max_frames,
 		.room = 1400,
 		.overhead = RAIL_DATA_OVERHEAD,
 		.cc = cc_find("cubic"),
@@ -126,6 +126,11 @@ static inline struct fx *fx_new(uint32_t max_bufs)
 	f->out.cap = FX_ITEMS;
 	f->out.item = f->item;
 	return f;
+}
+
+static inline struct fx *fx_new(uint32_t max_bufs)
+{
+	return fx_new_frames(max_bufs, 1);
 }
 
 // A second link on the same hold, with the same account.

@@ -264,6 +264,56 @@ static void a_counter_that_is_left_out_ends_a_run(void **state)
 	fx_end(f);
 }
 
+// ---- small packets ----
+
+// A link that may put four packets into a datagram, and so many wait, of that length.
+static struct fx *sharing(unsigned n, uint32_t len)
+{
+	struct fx *f = fx_new_frames(1024, 4);
+	struct rel_dgram d;
+
+	rel_queue_open(f->q, ROUTE, ID);
+	rel_queue_open(f->q, ROUTE + 1, ID + 1);
+	fx_push(f, ROUTE, 100, 0);
+	assert_true(rel_next(f->rel, &d, f->now_ns));
+	assert_int_equal(d.n, 1); // it is not kept waiting for others
+	for (unsigned i = 0; i < n; i++)
+		fx_push(f, ROUTE + i % 2, len, 0);
+	return f;
+}
+
+static void small_packets_that_wait_share_datagrams(void **state)
+{
+	static const unsigned want[] = {4, 2};
+	struct fx *f = sharing(6, 64);
+	struct rel_sent s[2];
+	struct rel_dgram d;
+	uint64_t counter;
+
+	for (unsigned i = 0; i < ARRAY_LEN(want); i++) {
+		assert_int_equal(next_run(f, s, 2, &counter), 0);
+		assert_true(rel_next(f->rel, &d, f->now_ns));
+		assert_int_equal(d.n, want[i]);
+		assert_int_equal(d.len, want[i] * (RAIL_SEQ_HDR_LEN + 64));
+	}
+	assert_int_equal(fx_rx_ack(f, 2, 0, 7), REL_COMMIT);
+	assert_int_equal(fx_stats(f).unacked, 0);
+	fx_end(f);
+}
+
+static void large_packets_and_single_ones_go_alone(void **state)
+{
+	struct fx *f = sharing(3, 800);
+	struct rel_sent s[4];
+	uint64_t counter;
+
+	assert_int_equal(next_run(f, s, 4, &counter), 3);
+	fx_end(f);
+	f = sharing(1, 64);
+	assert_int_equal(next_run(f, s, 4, &counter), 1);
+	fx_end(f);
+}
+
 // ---- acked ----
 
 // Sends six packets and lets `skip` datagrams with ACKs alone go between them. Counters 0 .. 6 +
@@ -461,6 +511,8 @@ int main(void)
 		cmocka_unit_test(what_goes_before_packets_ends_a_run),
 		cmocka_unit_test(a_run_keeps_to_the_window_and_the_pace),
 		cmocka_unit_test(a_counter_that_is_left_out_ends_a_run),
+		cmocka_unit_test(small_packets_that_wait_share_datagrams),
+		cmocka_unit_test(large_packets_and_single_ones_go_alone),
 		cmocka_unit_test(all_that_an_ack_names_is_given_back),
 		cmocka_unit_test(a_probe_is_no_part_of_a_run),
 		cmocka_unit_test(a_hole_in_an_ack_is_no_part_of_a_run),
