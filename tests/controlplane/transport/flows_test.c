@@ -557,63 +557,6 @@ static void an_accepted_peer_that_is_taken_over_gets_what_the_node_allows(void *
 	assert_int_equal(info_of(accepted(1)).congestion, HOP_CC_CUBIC);
 }
 
-// ---- inits that cross ----
-
-static unsigned late_from; // whose inits do not come through
-
-static bool lose_late(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
-{
-	return from == late_from && bytes != NULL && len > 0 && bytes[0] == RAIL_INIT;
-}
-
-// The init of the one that has to give way comes when the other one has its response already: each
-// end would seal with keys of its own, and wait for what comes under them.
-static void an_init_that_crossed_counts_no_more_when_it_is_late(void **state)
-{
-	unsigned low = key_pk_cmp(&nodes[0].pk, &nodes[1].pk) < 0 ? 0 : 1;
-	struct transport *a, *b;
-
-	(void)state;
-	late_from = !low;
-	w_lose = lose_late;
-	a = add(0, 1, true, 2);
-	b = add(1, 0, true, 2);
-	for (unsigned i = 0; i < 100 && w_n_responses[!low] == 0; i++)
-		w_run(1);
-	w_run(20);
-	w_lose = NULL;
-	assert_true(w_last_init_len[!low] > 0);
-	w_deliver(!low, low, w_last_init[!low], w_last_init_len[!low]);
-	w_run(20000);
-	both_up(a, b);
-	assert_int_equal(w_n_responses[low], 0);
-}
-
-static bool lose_inits(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
-{
-	return bytes != NULL && len > 0 && bytes[0] == RAIL_INIT;
-}
-
-// Each answered the other, and neither could know it in time: both seal with the keys of their own
-// init, and hear each other under those of the other one's.
-static void a_link_made_twice_at_once_comes_up(void **state)
-{
-	unsigned low = key_pk_cmp(&nodes[0].pk, &nodes[1].pk) < 0 ? 0 : 1;
-	struct transport *a, *b;
-
-	(void)state;
-	w_lose = lose_inits;
-	a = add(0, 1, true, 3);
-	b = add(1, 0, true, 3);
-	w_run(6000); // the last inits are older than what goes before others, and still wait
-	w_lose = NULL;
-	w_deliver(!low, low, w_last_init[!low], w_last_init_len[!low]);
-	w_deliver(low, !low, w_last_init[low], w_last_init_len[low]);
-	w_run(1000);
-	assert_int_equal(w_n_responses[0] + w_n_responses[1], 2);
-	both_up(a, b);
-}
-
 // ---- moves ----
 
 static int moved_status;
@@ -798,8 +741,6 @@ int main(void)
 		T(an_accepted_peer_gets_no_more_flows_than_the_node_allows),
 		T(an_accepted_peer_that_is_taken_over_gets_what_the_node_allows),
 		T(one_flow_or_all_move),
-		T(an_init_that_crossed_counts_no_more_when_it_is_late),
-		T(a_link_made_twice_at_once_comes_up),
 		T(a_flow_that_stays_is_told_and_keeps_no_other),
 		T(a_rekey_that_a_move_loses_goes_again_at_once),
 		T(moves_that_make_no_sense_are_refused),
