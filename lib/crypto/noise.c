@@ -438,3 +438,16 @@ int noise_split(const struct noise *n, uint8_t k1[NOISE_KEY_LEN], uint8_t k2[NOI
 	key_wipe(b, sizeof(b));
 	return 0;
 }
+
+int noise_split_by_writer(
+	const struct noise *n, uint8_t tx[NOISE_KEY_LEN], uint8_t rx[NOISE_KEY_LEN])
+{
+	const struct state *s = cstate_of(n);
+
+	if (s->phase != PHASE_DONE)
+		return s->phase == PHASE_RUN ? -EAGAIN : -EPIPE;
+	// The initiator writes messages 1 and 3.
+	if (s->initiator == (s->pattern->n_msgs % 2 == 1))
+		return noise_split(n, rx, tx);
+	return noise_split(n, tx, rx);
+}

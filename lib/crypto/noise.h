@@ -85,6 +85,10 @@ bool noise_is_done(const struct noise *n);
 const uint8_t *noise_remote_static(const struct noise *n);
 // Handshake hash, hash_len bytes; complete when done. Returns its length. For channel binding.
 size_t noise_hash(const struct noise *n, uint8_t out[HASH_MAX_LEN]);
-// The two transport keys. Noise: k1 is initiator to responder, k2 the other way. dmsg sessions (XK)
-// swap them: there the writer of the last message sends with k2. -EAGAIN: not done, -EPIPE: dead.
+// The two transport keys. Noise: k1 is initiator to responder, k2 the other way. -EAGAIN: not done,
+// -EPIPE: dead.
 int noise_split(const struct noise *n, uint8_t k1[NOISE_KEY_LEN], uint8_t k2[NOISE_KEY_LEN]);
+// The same as Skywire hands them out (dmsg 2.1): the writer of the last message sends with k2. For
+// KK and IK that is what Noise says; for XK, dmsg's sessions, it is the reverse.
+int noise_split_by_writer(
+	const struct noise *n, uint8_t tx[NOISE_KEY_LEN], uint8_t rx[NOISE_KEY_LEN]);
