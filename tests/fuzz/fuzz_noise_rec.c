@@ -7,6 +7,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void init(struct noise_rec *r, enum noise_pattern p, bool initiator)
