@@ -61,13 +61,20 @@ static const struct {
 	{DMSG_ERR_OBJECT_SHORT, "signed object is too short"},
 	{DMSG_ERR_PORT_IN_USE, "local port in use"},
 	{DMSG_ERR_ACCEPT_FULL, "listener's queue is full"},
+	{DMSG_ERR_MALFORMED, "malformed object"},
+	{DMSG_ERR_TOO_LONG, "object is too long"},
+	{DMSG_ERR_NOT_AUTHENTIC, "object is not of this session"},
+	{DMSG_ERR_REPLAYED, "object was seen before"},
+	{DMSG_ERR_UNSAFE_NOISE, "noise message that would crash a peer"},
+	{DMSG_ERR_NOISE, "noise handshake of the stream failed"},
 };
 
+// By its number on the wire.
 static bool is_known(unsigned code)
 {
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
 		if (errors[i].code == code)
-			return true;
+			return code < DMSG_ERR_LOCAL;
 	return false;
 }
 

@@ -26,7 +26,7 @@ enum {
 	DMSG_HASH_LEN = HASH_SHA256_LEN,
 };
 
-// dmsg 7: 16-bit numbers, sent as ErrCode and shown to people.
+// dmsg 7: 16-bit numbers, sent as ErrCode and shown to people; and from 1000 what only we say.
 enum dmsg_err {
 	DMSG_OK = 0,
 	DMSG_ERR_NO_ENTRY = 100,
@@ -52,6 +52,14 @@ enum dmsg_err {
 	DMSG_ERR_OBJECT_SHORT = 370,
 	DMSG_ERR_PORT_IN_USE = 400,
 	DMSG_ERR_ACCEPT_FULL = 401,
+	// ours, never sent
+	DMSG_ERR_LOCAL = 1000,
+	DMSG_ERR_MALFORMED = DMSG_ERR_LOCAL, // no object, or no gob in it
+	DMSG_ERR_TOO_LONG,
+	DMSG_ERR_NOT_AUTHENTIC, // not sealed with the session's key
+	DMSG_ERR_REPLAYED, // the session has seen that counter
+	DMSG_ERR_UNSAFE_NOISE, // would crash a Go peer (real-peers 3.2)
+	DMSG_ERR_NOISE, // the stream's handshake failed
 };
 
 // Lower-case text of a code, without the number; "unknown error" for another one.

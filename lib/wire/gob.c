@@ -201,7 +201,7 @@ static void get_wire_type_body(struct bytes_r *r, struct gob_type *t)
 
 static void get_descriptor(struct bytes_r *r, struct gob_types *types, int64_t neg_id)
 {
-	struct gob_type t = {0};
+	struct gob_type t = {.fields = r->p}; // a struct may have none
 	int64_t num = -1;
 
 	if (neg_id < -INT32_MAX || neg_id > -GOB_FIRST_ID || types->n == GOB_TYPES_MAX) {

@@ -298,8 +298,10 @@ static void each_defect_of_a_response_has_its_code(void **state)
 	hash[0] = 1;
 	assert_int_equal(
 		dmsg_response_check(&got, obj, SIGN_LEN, hash, &w->b), DMSG_ERR_OBJECT_SHORT);
-	for (unsigned i = 0; i < 2; i++) { // refused for no reason, or for one that we don't know
-		r.err = i == 0 ? 0 : 999;
+	// refused for no reason, for one that we don't know, or for one that is never sent
+	static const uint16_t other[] = {0, 999, DMSG_ERR_REPLAYED};
+	for (size_t i = 0; i < ARRAY_LEN(other); i++) {
+		r.err = other[i];
 		len = dmsg_response_make(&r, &w->b_sk, obj, sizeof(obj));
 		assert_int_equal(dmsg_response_read(&got, obj, (size_t)len), 0);
 		assert_int_equal(dmsg_response_check(&got, obj, (size_t)len, hash, &w->b),

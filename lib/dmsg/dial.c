@@ -1,0 +1,120 @@
+// The dialling end of a stream (dmsg 5.1, 4.3). Which session to use, which port is free and how
+// long to wait is decided above.
+
+#include "lib/dmsg/dial.h"
+
+static int start_noise(
+	struct dmsg_dial *d, const struct dmsg_session *s, const struct dmsg_dial_conf *conf)
+{
+	struct noise_conf c = {
+		.pattern = NOISE_KK,
+		.dh = dh_secp256k1(),
+		.hash = HASH_SHA256,
+		.initiator = true,
+		.s = s->sk->b,
+		.rs = conf->dst.pk.b,
+		.test_e = conf->test_e,
+	};
+
+	return noise_init(&d->kk, &c);
+}
+
+static ssize_t make_request(struct dmsg_dial *d, struct dmsg_session *s,
+	const struct dmsg_dial_conf *conf, uint8_t *out, size_t cap)
+{
+	uint8_t msg[DMSG_NOISE_MIN_LEN], obj[DMSG_OBJECT_MAX];
+	struct dmsg_request req = {
+		.timestamp_ns = conf->wall_ns,
+		.src = d->src,
+		.dst = d->dst,
+		.ip_info = conf->ip_request,
+	};
+	ssize_t n;
+
+	if (!conf->ip_request) {
+		n = start_noise(d, s, conf);
+		if (n == 0)
+			n = noise_write(&d->kk, NULL, 0, msg, sizeof(msg));
+		if (n < 0)
+			return n == -EIO ? n : -EINVAL;
+		req.noise = (struct gob_span){msg, (size_t)n};
+	}
+	n = dmsg_request_make(&req, s->sk, obj, sizeof(obj));
+	if (n < 0)
+		return n;
+	dmsg_object_hash(d->req_hash, obj, (size_t)n);
+	return dmsg_session_seal(s, obj, (size_t)n, out, cap);
+}
+
+ssize_t dmsg_dial_start(struct dmsg_dial *d, struct dmsg_session *s,
+	const struct dmsg_dial_conf *conf, uint8_t *out, size_t cap)
+{
+	ssize_t n;
+
+	memset(d, 0, offsetof(struct dmsg_dial, in));
+	dmsg_inbox_init(&d->in);
+	if (s->phase != DMSG_PHASE_OPEN)
+		return -EPIPE;
+	d->src = (struct dmsg_addr){s->pk, conf->src_port};
+	d->dst = conf->dst;
+	if (conf->ip_request && d->dst.port == 0)
+		d->dst.port = DMSG_PORT_IP_REQUEST;
+	d->ip_request = conf->ip_request;
+	if (d->src.port == 0 || d->dst.port == 0 || !key_pk_is_valid(&d->dst.pk))
+		return -EINVAL;
+	n = make_request(d, s, conf, out, cap);
+	if (n < 0)
+		dmsg_dial_fini(d);
+	return n;
+}
+
+static enum dmsg_err take_answer(struct dmsg_dial *d)
+{
+	struct dmsg_response resp;
+	uint8_t ignored[DMSG_NOISE_MAX_LEN];
+	enum dmsg_err err;
+
+	if (dmsg_response_read(&resp, d->in.obj, d->in.obj_len) < 0)
+		return DMSG_ERR_MALFORMED;
+	err = dmsg_response_check(&resp, d->in.obj, d->in.obj_len, d->req_hash, &d->dst.pk);
+	if (err != DMSG_OK)
+		return err;
+	if (d->ip_request) {
+		d->ip_len = resp.ip_len;
+		memcpy(d->ip, resp.ip, sizeof(d->ip));
+		return resp.ip_len > 0 ? DMSG_OK : DMSG_ERR_RESP_REFUSED;
+	}
+	if (resp.noise.len > sizeof(ignored) ||
+		noise_read(&d->kk, resp.noise.p, resp.noise.len, ignored, sizeof(ignored)) < 0)
+		return DMSG_ERR_NOISE;
+	return DMSG_OK;
+}
+
+enum dmsg_step dmsg_dial_feed(
+	struct dmsg_dial *d, struct dmsg_session *s, const uint8_t *p, size_t len, size_t *used)
+{
+	enum dmsg_step step = dmsg_inbox_feed(&d->in, s, p, len, used);
+
+	if (step == DMSG_MORE)
+		return step;
+	if (step == DMSG_READY)
+		d->err = take_answer(d);
+	else
+		d->err = step == DMSG_PING ? DMSG_ERR_OBJECT_SHORT : d->in.err;
+	if (d->err == DMSG_OK && step == DMSG_READY)
+		return DMSG_READY;
+	return DMSG_FAILED;
+}
+
+int dmsg_dial_keys(const struct dmsg_dial *d, struct noise_rec *rec)
+{
+	if (d->ip_request || d->err != DMSG_OK)
+		return -EAGAIN;
+	return noise_rec_adopt(rec, &d->kk);
+}
+
+void dmsg_dial_fini(struct dmsg_dial *d)
+{
+	noise_fini(&d->kk);
+	dmsg_inbox_init(&d->in);
+}
