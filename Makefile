@@ -50,7 +50,8 @@ bpf_SRC := dataplane/io/xdp_filter.bpf.c
 cp_SRCS := \
 	controlplane/app/edge.c controlplane/app/edge_far.c controlplane/app/edge_in.c \
 	controlplane/app/edge_io.c controlplane/app/tun.c \
-	controlplane/core/identity.c controlplane/core/loop.c \
+	controlplane/core/conn.c controlplane/core/conn_join.c controlplane/core/conn_listen.c controlplane/core/conn_tcp.c \
+	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/noise_conn.c \
 	controlplane/cp_conf.c controlplane/reload.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \

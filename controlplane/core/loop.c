@@ -20,6 +20,7 @@ struct loop {
 	uv_check_t check;
 	uv_idle_t idle;
 	struct deferred *first, **last;
+	struct loop_rest *rests;
 	loop_before_fn before_sleep;
 	loop_fn after_sleep;
 	void *hook_arg;
@@ -145,6 +146,12 @@ void loop_free(struct loop *l)
 	l->before_sleep = NULL;
 	l->after_sleep = NULL;
 	run_deferred(l);
+	while (l->rests != NULL) {
+		struct loop_rest *r = l->rests;
+
+		loop_rest_del(r);
+		r->fn(r->arg);
+	}
 	uv_walk(&l->uv, close_left, l);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	run_deferred(l);
@@ -191,6 +198,24 @@ int loop_defer(struct loop *l, loop_fn fn, void *arg)
 	// Also from a callback that comes after prepare: don't wait for descriptors first.
 	uv_idle_start(&l->idle, on_idle);
 	return 0;
+}
+
+void loop_rest_add(struct loop *l, struct loop_rest *r, loop_fn fn, void *arg)
+{
+	*r = (struct loop_rest){.fn = fn, .arg = arg, .next = l->rests, .prev = &l->rests};
+	if (r->next != NULL)
+		r->next->prev = &r->next;
+	l->rests = r;
+}
+
+void loop_rest_del(struct loop_rest *r)
+{
+	if (r->prev == NULL)
+		return;
+	*r->prev = r->next;
+	if (r->next != NULL)
+		r->next->prev = r->prev;
+	r->prev = NULL;
 }
 
 // ---- timers ----

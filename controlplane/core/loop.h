@@ -53,3 +53,15 @@ int loop_defer(struct loop *l, loop_fn fn, void *arg);
 // `after_sleep` is called when it is awake again. One hook per loop; NULLs take it off.
 typedef bool (*loop_before_fn)(void *arg);
 void loop_set_hook(struct loop *l, loop_before_fn before_sleep, loop_fn after_sleep, void *arg);
+
+// What lives on although nobody owns it any more (the last bytes of a closed connection):
+// loop_free() calls fn first of all, so that it ends now. The node is the caller's, who takes it
+// out when it is done earlier; fn finds it taken out.
+struct loop_rest {
+	loop_fn fn;
+	void *arg;
+	struct loop_rest *next, **prev;
+};
+
+void loop_rest_add(struct loop *l, struct loop_rest *r, loop_fn fn, void *arg);
+void loop_rest_del(struct loop_rest *r); // idempotent, also on zeroed memory

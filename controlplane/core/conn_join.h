@@ -1,0 +1,26 @@
+// Joins two conns: what comes from one goes to the other, no faster than that one takes it. Nothing
+// is held here; bytes wait in the conns. Loop's thread only.
+#pragma once
+
+#include "controlplane/core/conn.h"
+
+#include <stdbool.h>
+
+struct conn_join;
+
+// Called once, in an event of one of the conns, when both have been closed: err is 0, or what broke
+// first. The join is freed after it.
+typedef void (*conn_join_fn)(void *arg, int err);
+
+enum conn_join_mode {
+	CONN_JOIN_HALF_CLOSE, // an end of file is passed on; over when both have ended
+	CONN_JOIN_CLOSE_BOTH, // over at the first end of file, as dmsg servers do (dmsg 5.3)
+};
+
+// Takes both conns, which are open, and closes them also when this fails (NULL and errno).
+struct conn_join *conn_join_new(struct conn *take_a, struct conn *take_b, enum conn_join_mode mode,
+	conn_join_fn done, void *arg);
+// Bytes that b (a) has taken from a (b) so far.
+void conn_join_bytes(const struct conn_join *j, uint64_t *a_to_b, uint64_t *b_to_a);
+// Ends it early: no `done`. NULL is allowed.
+void conn_join_close(struct conn_join *j);

@@ -1,0 +1,94 @@
+// Listening sockets. Each connection becomes a conn and is handed over at once; who may come and
+// how many is the owner's decision.
+#include "controlplane/core/conn_tcp_priv.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#include "lib/base/err.h"
+
+struct conn_listener {
+	struct loop *l;
+	struct conn_handle *h;
+	struct conn_tcp_opts opts;
+	conn_accept_fn fn;
+	void *arg;
+};
+
+static void on_connection(uv_stream_t *s, int status)
+{
+	struct conn_listener *cl = ((struct conn_handle *)s->data)->owner;
+	struct sockaddr_storage from;
+	struct conn_handle *h;
+	struct conn *c;
+
+	if (status != 0 || cl == NULL)
+		return; // nothing that a later connection would not show again
+	h = conn_handle_new(cl->l, cl->h->is_unix);
+	if (h == NULL)
+		return;
+	// A peer that is gone already has no address.
+	if (uv_accept(s, &h->uv.s) != 0 || conn_handle_remote(h, &from) != 0) {
+		conn_handle_close(h);
+		return;
+	}
+	c = conn_tcp_from_handle(cl->l, h, &cl->opts, NULL, NULL);
+	if (c != NULL)
+		cl->fn(cl->arg, c, &from);
+}
+
+static int bind_to(struct conn_handle *h, const struct sockaddr *addr)
+{
+	if (h->is_unix)
+		return uv_pipe_bind(&h->uv.pipe, ((const struct sockaddr_un *)addr)->sun_path);
+	return uv_tcp_bind(&h->uv.tcp, addr, 0);
+}
+
+struct conn_listener *conn_listen(struct loop *l, const struct sockaddr *addr,
+	const struct conn_tcp_opts *opts, conn_accept_fn fn, void *arg)
+{
+	struct conn_listener *cl = calloc(1, sizeof(*cl));
+	int rc;
+
+	if (cl == NULL)
+		return NULL;
+	cl->l = l;
+	cl->fn = fn;
+	cl->arg = arg;
+	if (opts != NULL)
+		cl->opts = *opts;
+	cl->h = conn_handle_new(l, addr->sa_family == AF_UNIX);
+	rc = cl->h == NULL ? -errno : bind_to(cl->h, addr);
+	if (rc == 0) {
+		cl->h->owner = cl;
+		rc = uv_listen(&cl->h->uv.s, CONN_TCP_BACKLOG, on_connection);
+	}
+	if (rc != 0) {
+		conn_listener_close(cl);
+		return errno_null(rc);
+	}
+	return cl;
+}
+
+uint16_t conn_listener_port(const struct conn_listener *cl)
+{
+	struct sockaddr_storage addr;
+	int len = sizeof(addr);
+
+	if (cl->h->is_unix ||
+		uv_tcp_getsockname(&cl->h->uv.tcp, (struct sockaddr *)&addr, &len) != 0)
+		return 0;
+	if (addr.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
+	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+}
+
+void conn_listener_close(struct conn_listener *cl)
+{
+	if (cl == NULL)
+		return;
+	conn_handle_close(cl->h);
+	free(cl);
+}

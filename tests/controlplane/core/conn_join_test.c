@@ -1,0 +1,134 @@
+// Two conns back to back: order and back-pressure pass through, and each way to end.
+#include "controlplane/core/conn_join.h"
+#include "tests/controlplane/core/conn_fixture.h"
+
+#include <signal.h>
+
+#include "lib/base/err.h"
+
+enum { MIB = 1 << 20 };
+
+struct joined {
+	struct end a, x, y, b; // a - x, joined to y, - b
+	struct conn_join *j;
+	unsigned n_done;
+	int err;
+	uint64_t forth, back;
+};
+
+static void on_done(void *arg, int err)
+{
+	struct joined *t = arg;
+
+	t->n_done++;
+	t->err = err;
+	conn_join_bytes(t->j, &t->forth, &t->back);
+	t->j = NULL;
+}
+
+static void start(struct joined *t, enum conn_join_mode mode)
+{
+	pair(&t->a, &t->x);
+	pair(&t->b, &t->y);
+	t->j = conn_join_new(t->x.c, t->y.c, mode, on_done, t);
+	assert_non_null(t->j);
+	end_send(&t->a);
+	end_send(&t->b);
+}
+
+static void fini(struct joined *t)
+{
+	conn_join_close(t->j);
+	end_close(&t->a);
+	end_close(&t->b);
+}
+
+static void passes_bytes_and_half_closes(void **state)
+{
+	struct joined t = {
+		.a = {.to_send = 3 * MIB, .finish = true, .bite = 5000},
+		.b = {.to_send = 2 * MIB, .finish = true, .bite = 999},
+	};
+
+	start(&t, CONN_JOIN_HALF_CLOSE);
+	run_until(t.n_done == 1 && t.a.n_eof && t.b.n_eof);
+	assert_int_equal(t.b.got, 3 * MIB);
+	assert_int_equal(t.a.got, 2 * MIB);
+	assert_false(t.a.wrong || t.b.wrong);
+	assert_int_equal(t.err, 0);
+	assert_int_equal(t.forth, 3 * MIB);
+	assert_int_equal(t.back, 2 * MIB);
+	fini(&t);
+}
+
+static void closes_both_at_the_first_end_if_so_wanted(void **state)
+{
+	struct joined t = {.a = {.to_send = MIB, .finish = true}};
+
+	start(&t, CONN_JOIN_CLOSE_BOTH);
+	run_until(t.a.n_eof && t.b.n_eof);
+	assert_int_equal(t.n_done, 1);
+	assert_int_equal(t.b.got, MIB); // all that came before the end
+	fini(&t);
+}
+
+static void a_slow_end_stops_the_other(void **state)
+{
+	struct joined t = {.a = {.to_send = 32 * MIB}, .b = {.deaf = true}};
+	uint64_t sent;
+
+	start(&t, CONN_JOIN_HALF_CLOSE);
+	do {
+		sent = t.a.sent;
+		for (unsigned i = 0; i < 20; i++)
+			loop_turn(l);
+	} while (t.a.sent != sent);
+	assert_true(sent < 6 * MIB);
+	t.b.deaf = false;
+	conn_resume(t.b.c);
+	run_until(t.b.got == 32 * MIB);
+	assert_false(t.b.wrong);
+	fini(&t);
+}
+
+static void a_broken_end_ends_the_other(void **state)
+{
+	struct joined t = {.a = {.to_send = 32 * MIB}, .b = {.deaf = true}};
+
+	start(&t, CONN_JOIN_HALF_CLOSE);
+	for (unsigned i = 0; i < 20; i++)
+		loop_turn(l);
+	end_close(&t.b); // with unread bytes
+	run_until(t.n_done == 1 && (t.a.n_eof || t.a.err != 0));
+	assert_true(t.err < 0);
+	fini(&t);
+}
+
+static void may_be_ended_early(void **state)
+{
+	struct joined t = {.a = {.to_send = MIB}};
+
+	start(&t, CONN_JOIN_HALF_CLOSE);
+	loop_turn(l);
+	conn_join_close(t.j);
+	t.j = NULL;
+	run_until((t.a.n_eof || t.a.err != 0) && t.b.n_eof);
+	assert_int_equal(t.n_done, 0);
+	fini(&t);
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup_loop, teardown_loop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(passes_bytes_and_half_closes),
+		test(closes_both_at_the_first_end_if_so_wanted),
+		test(a_slow_end_stops_the_other),
+		test(a_broken_end_ends_the_other),
+		test(may_be_ended_early),
+	};
+
+	signal(SIGPIPE, SIG_IGN); // as the programs do
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
