@@ -239,7 +239,9 @@ int noise_init(struct noise *n, const struct noise_conf *c)
 	s->pattern = &patterns[c->pattern];
 	s->hash = c->hash;
 	s->initiator = c->initiator;
-	if (s->dh->pub(s->s_pk, c->s) < 0) {
+	if (c->s_pk != NULL) {
+		memcpy(s->s_pk, c->s_pk, s->dh->pk_len);
+	} else if (s->dh->pub(s->s_pk, c->s) < 0) {
 		noise_fini(n);
 		return -EINVAL;
 	}

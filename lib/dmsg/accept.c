@@ -44,6 +44,7 @@ static ssize_t shake(struct dmsg_accept *a, const struct dmsg_session *s, const 
 		.dh = dh_secp256k1(),
 		.hash = HASH_SHA256,
 		.s = s->sk->b,
+		.s_pk = s->pk.b,
 		.rs = a->req.src.pk.b,
 		.test_e = test_e,
 	};

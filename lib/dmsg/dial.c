@@ -12,6 +12,7 @@ static int start_noise(
 		.hash = HASH_SHA256,
 		.initiator = true,
 		.s = s->sk->b,
+		.s_pk = s->pk.b,
 		.rs = conf->dst.pk.b,
 		.test_e = conf->test_e,
 	};

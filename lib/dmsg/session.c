@@ -20,7 +20,13 @@ int dmsg_session_init(struct dmsg_session *s, const struct dmsg_session_conf *co
 	int rc;
 
 	memset(s, 0, sizeof(*s));
-	rc = key_pk_from_sk(&s->pk, conf->sk);
+	if (conf->pk != NULL) {
+		s->pk = *conf->pk;
+		rc = 0;
+	} else {
+		rc = key_pk_from_sk(&s->pk, conf->sk);
+	}
+	c.s_pk = s->pk.b;
 	if (rc == 0)
 		rc = noise_rec_init(&s->shake, &c);
 	if (rc < 0)

@@ -48,6 +48,7 @@ struct dmsg_session {
 
 struct dmsg_session_conf {
 	const struct key_sk *sk; // a server's own, or the client's
+	const struct key_pk *pk; // of sk; NULL: is made of it
 	const struct key_pk *server; // whom we dial; NULL: we are the server
 	const uint8_t *test_e; // tests only: the ephemeral secret key
 };

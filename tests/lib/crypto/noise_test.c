@@ -477,6 +477,25 @@ static void ephemerals_are_fresh_without_injection(void **state)
 	noise_fini(&n);
 }
 
+static void a_public_key_that_is_given_need_not_be_made(void **state)
+{
+	uint8_t a[MAX_MSG], b[MAX_MSG];
+	struct noise_conf c;
+	struct noise n;
+	struct kat k;
+	ssize_t len;
+
+	make_pair(&k, NOISE_IK, dh_secp256k1(), HASH_SHA256);
+	kat_conf(&k, true, &c);
+	assert_int_equal(noise_init(&n, &c), 0);
+	len = noise_write(&n, NULL, 0, a, sizeof(a));
+	c.s_pk = k.i_pk;
+	assert_int_equal(noise_init(&n, &c), 0);
+	assert_int_equal(noise_write(&n, NULL, 0, b, sizeof(b)), len);
+	assert_memory_equal(a, b, (size_t)len);
+	noise_fini(&n);
+}
+
 static void refuses_configurations_that_do_not_fit_the_pattern(void **state)
 {
 	static const uint8_t zero[32];
@@ -519,6 +538,7 @@ int main(void)
 		cmocka_unit_test(another_prologue_or_static_key_fails),
 		cmocka_unit_test(small_buffers_and_wrong_turns_change_nothing),
 		cmocka_unit_test(ephemerals_are_fresh_without_injection),
+		cmocka_unit_test(a_public_key_that_is_given_need_not_be_made),
 		cmocka_unit_test(refuses_configurations_that_do_not_fit_the_pattern),
 	};
 

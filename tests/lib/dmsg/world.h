@@ -55,7 +55,7 @@ static inline void world_join(struct dmsg_session *c, const struct key_sk *c_sk,
 	assert_int_equal(key_pk_from_sk(&server, s_sk), 0);
 	struct dmsg_session_conf conf = {.sk = c_sk, .server = &server, .test_e = c_e};
 	assert_int_equal(dmsg_session_init(c, &conf, WORLD_NOW_NS), 0);
-	conf = (struct dmsg_session_conf){.sk = s_sk, .test_e = s_e};
+	conf = (struct dmsg_session_conf){.sk = s_sk, .pk = &server, .test_e = s_e};
 	assert_int_equal(dmsg_session_init(s, &conf, WORLD_NOW_NS), 0);
 	world_pass(c, s, WORLD_NOW_NS);
 	world_pass(s, c, WORLD_NOW_NS);
