@@ -5,12 +5,14 @@
 #include "controlplane/core/conn_tcp_priv.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -47,6 +49,7 @@ struct tcp {
 };
 
 static void defer(struct tcp *t);
+static void finish_close(struct tcp *t);
 static void dial_next(struct tcp *t);
 
 static struct tcp *tcp_of(struct conn *c)
@@ -159,8 +162,13 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	free(buf->base);
-	if (n == 0 || t == NULL || t->closing)
+	if (n == 0 || t == NULL)
 		return;
+	if (t->closing) { // the peer has all, or is gone
+		if (n < 0)
+			finish_close(t);
+		return;
+	}
 	uv_read_stop(s);
 	if (n != UV_EOF) {
 		fail(t, (int)n);
@@ -242,6 +250,27 @@ static void write_out(struct tcp *t)
 	}
 }
 
+// Bytes that the peer's kernel has not acknowledged.
+static int in_kernel(const struct tcp *t)
+{
+	int fd, n = 0;
+
+	if (t->eof || uv_fileno(&t->h->uv.h, &fd) != 0 || ioctl(fd, SIOCOUTQ, &n) != 0)
+		return 0;
+	return n;
+}
+
+// Closing a socket that has unread bytes resets it, and with it what the peer was still to get. So
+// the owner's last bytes have an end of file behind them, and what the peer sends is thrown away
+// until it has seen that.
+static void discard(struct tcp *t)
+{
+	if (!t->shut_sent)
+		send_shutdown(t);
+	if (uv_read_start(&t->h->uv.s, on_alloc, on_read) != 0)
+		finish_close(t);
+}
+
 // All is out: give the memory back, then do what waited for it.
 static void on_all_out(struct tcp *t)
 {
@@ -249,7 +278,9 @@ static void on_all_out(struct tcp *t)
 		free(t->out[i].p);
 		t->out[i] = (struct out){NULL, 0, 0};
 	}
-	if (t->closing)
+	if (t->closing && in_kernel(t) > 0)
+		discard(t);
+	else if (t->closing)
 		finish_close(t);
 	else if (t->shut && !t->shut_sent)
 		send_shutdown(t);
@@ -365,13 +396,15 @@ static void tcp_close(struct conn *c)
 	t->kept = NULL;
 	uv_freeaddrinfo(t->addrs);
 	t->addrs = NULL;
-	if (t->h != NULL && t->open && t->err == 0 && unsent(t) > 0) {
+	if (t->h != NULL && t->open && t->err == 0 && (unsent(t) > 0 || in_kernel(t) > 0)) {
 		loop_timer_free(t->timer);
 		uv_read_stop(&t->h->uv.s);
 		t->timer = loop_timer_new(t->l, on_linger_over, t);
 		if (t->timer != NULL) {
 			loop_timer_start(t->timer, CONN_TCP_LINGER_MS, 0);
 			loop_rest_add(t->l, &t->rest, on_linger_over, t);
+			if (unsent(t) == 0)
+				discard(t);
 			return;
 		}
 	}

@@ -85,6 +85,22 @@ static void what_was_written_before_the_close_arrives(void **state)
 	end_close(&b);
 }
 
+// A socket that is closed with unread bytes in it resets the other end.
+static void unread_bytes_do_not_cost_the_peer_the_last_ones(void **state)
+{
+	struct end a = {.to_send = 100000}, b = {.to_send = 1000};
+
+	pair(&a, &b);
+	end_send(&b); // a never looks at them
+	end_send(&a);
+	assert_int_equal(a.sent, 100000);
+	end_close(&a);
+	run_until(b.n_eof || b.err != 0);
+	assert_int_equal(b.err, 0);
+	assert_int_equal(b.got, 100000);
+	end_close(&b);
+}
+
 // Its last bytes have a second; the loop's end does not wait for it.
 static void the_loop_may_end_while_a_closed_conn_has_bytes(void **state)
 {
@@ -348,6 +364,7 @@ int main(void)
 		test(a_deaf_reader_stops_the_writer_and_memory_stays_bounded),
 		test(half_close_lets_the_other_direction_go_on),
 		test(what_was_written_before_the_close_arrives),
+		test(unread_bytes_do_not_cost_the_peer_the_last_ones),
 		test(the_loop_may_end_while_a_closed_conn_has_bytes),
 		test(a_broken_conn_says_so_once),
 		test(owners_may_close_within_any_event),
