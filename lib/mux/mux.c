@@ -187,9 +187,15 @@ void mux_fin_in(struct stream *s)
 	mux_tell(s, MUX_READABLE);
 }
 
+// The peer finished, and all that it sent is here.
+static bool is_whole(const struct stream *s)
+{
+	return s->fin_in && s->m->body != s;
+}
+
 // ---- the session ----
 
-void mux_die(struct mux *m, int err)
+void mux_end(struct mux *m, int err)
 {
 	struct stream *s = TAILQ_FIRST(&m->all), *next;
 
@@ -198,7 +204,6 @@ void mux_die(struct mux *m, int err)
 	m->stats.err = err;
 	m->what |= MUX_DEAD;
 	m->n_replies = 0;
-	m->body = NULL;
 	for (; s != NULL; s = next) {
 		next = TAILQ_NEXT(s, all);
 		if (!s->gone)
@@ -207,12 +212,13 @@ void mux_die(struct mux *m, int err)
 			stream_free(s);
 			continue;
 		}
-		if (s->err == 0 && !s->fin_in)
+		if (s->err == 0 && !is_whole(s))
 			s->err = err;
 		if (s->tx_err == 0)
 			s->tx_err = err;
 		mux_tell(s, MUX_ENDED);
 	}
+	m->body = NULL;
 }
 
 void mux_free(struct mux *m)
@@ -221,17 +227,12 @@ void mux_free(struct mux *m)
 
 	if (m == NULL)
 		return;
-	mux_die(m, -ECANCELED); // frees all that the owner does not hold
+	mux_end(m, -ECANCELED); // frees all that the owner does not hold
 	while ((s = TAILQ_FIRST(&m->all)) != NULL)
 		stream_free(s);
 	mux_pool_fini(&m->pool);
 	htab_free(m->by_id);
 	free(m);
-}
-
-void mux_end(struct mux *m, int err)
-{
-	mux_die(m, err);
 }
 
 const struct mux_stats *mux_stats(struct mux *m)
@@ -275,26 +276,26 @@ static size_t take_header(struct mux *m, const uint8_t *p, size_t len)
 	m->hdr_need = (uint8_t)m->ops->hdr_len;
 	m->stats.rx_frames++;
 	if (rc < 0)
-		mux_die(m, rc);
+		mux_end(m, rc);
 	return n;
 }
 
 static size_t take_body(struct mux *m, const uint8_t *p, size_t len)
 {
-	size_t n = min_size(len, m->body_left);
+	size_t n = min_size(len, m->body_left), put;
 	struct stream *s = m->body;
 
 	m->body_left -= (uint32_t)n;
 	if (s == NULL)
 		return n;
+	put = mux_buf_put(&s->in, &m->pool, p, n);
+	m->stats.n_unread += put;
+	m->stats.rx_bytes += put;
+	mux_tell(s, MUX_READABLE);
+	if (put < n)
+		mux_end(m, -ENOMEM);
 	if (m->body_left == 0)
 		m->body = NULL;
-	m->stats.rx_bytes += n;
-	len = mux_buf_put(&s->in, &m->pool, p, n);
-	m->stats.n_unread += len;
-	mux_tell(s, MUX_READABLE);
-	if (len < n)
-		mux_die(m, -ENOMEM);
 	return n;
 }
 
@@ -317,10 +318,10 @@ ptrdiff_t mux_input(struct mux *m, const void *data, size_t len, uint64_t now_ns
 
 // ---- output ----
 
-uint8_t *mux_reply(struct mux *m)
+struct bytes_w mux_reply(struct mux *m)
 {
 	assert(mux_can_reply(m));
-	return m->reply[(m->reply_head + m->n_replies++) % MUX_REPLIES];
+	return bytes_w(m->reply[(m->reply_head + m->n_replies++) % MUX_REPLIES], m->ops->reply_len);
 }
 
 static void put_replies(struct mux *m, struct bytes_w *w)
@@ -329,7 +330,6 @@ static void put_replies(struct mux *m, struct bytes_w *w)
 		bytes_w_copy(w, m->reply[m->reply_head], m->ops->reply_len);
 		m->reply_head = (m->reply_head + 1) % MUX_REPLIES;
 		m->n_replies--;
-		m->stats.tx_frames++;
 	}
 }
 
@@ -390,7 +390,7 @@ static uint64_t tick_stalled(struct mux *m)
 	if (m->stalled_ns == 0)
 		m->stalled_ns = m->now_ns;
 	if (m->now_ns - m->stalled_ns >= m->conf.write_timeout_ns)
-		mux_die(m, -ETIMEDOUT);
+		mux_end(m, -ETIMEDOUT);
 	return m->stalled_ns + m->conf.write_timeout_ns;
 }
 
@@ -416,7 +416,7 @@ uint64_t mux_tick(struct mux *m, uint64_t now_ns)
 		return UINT64_MAX;
 	next_ns = min_ns(tick_stalled(m), m->ops->tick(m));
 	if (expired(m, &m->opening, m->conf.open_timeout_ns, &next_ns) != NULL)
-		mux_die(m, -ETIMEDOUT);
+		mux_end(m, -ETIMEDOUT);
 	while ((s = expired(m, &m->lingering, m->conf.close_timeout_ns, &next_ns)) != NULL) {
 		m->stats.n_expired++;
 		mux_wait(s, NULL);
@@ -477,7 +477,7 @@ ptrdiff_t mux_read(struct mux_stream *stream, void *p, size_t room)
 	}
 	if (s->err != 0)
 		return s->err;
-	return s->fin_in && s->m->body != s ? 0 : -EAGAIN;
+	return is_whole(s) ? 0 : -EAGAIN;
 }
 
 ptrdiff_t mux_write(struct mux_stream *stream, const void *p, size_t len)

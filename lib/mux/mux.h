@@ -96,7 +96,8 @@ size_t mux_output(struct mux *m, void *p, size_t room, uint64_t now_ns);
 // too: what happened in it may be due earlier.
 uint64_t mux_tick(struct mux *m, uint64_t now_ns);
 
-// The next thing that happened; false: none. A stream's bits are those since it was last told.
+// The next thing that happened; false: none. Bits are those since the last time: after MUX_READABLE
+// read until -EAGAIN, or remember that there is more.
 bool mux_event(struct mux *m, struct mux_event *out);
 
 // NULL and errno: EAGAIN (the peer has to accept others first), ECONNREFUSED (it takes no more),

@@ -119,9 +119,8 @@ void mux_break(struct stream *s, int err);
 void mux_fin_in(struct stream *s);
 // What was written and may not leave is thrown away, writes fail.
 void mux_break_writes(struct stream *s, int err);
-void mux_die(struct mux *m, int err);
-// reply_len bytes, to be filled now.
-uint8_t *mux_reply(struct mux *m);
+// Room of reply_len bytes, to be filled now.
+struct bytes_w mux_reply(struct mux *m);
 // How many of n bytes of a stream to write behind a header of hdr_len; 0: wait for more room.
 size_t mux_data_room(const struct bytes_w *w, size_t hdr_len, size_t n);
 // Writes them.

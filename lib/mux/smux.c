@@ -151,19 +151,18 @@ static void put_session(struct mux *m, struct bytes_w *w)
 
 static void on_syn(struct mux *m, uint32_t id)
 {
-	struct smux *sm = smux_of(m);
-	struct stream *s = mux_find(m, id);
+	struct stream *s;
+	struct bytes_w w;
 
-	if (s != NULL)
+	if (mux_find(m, id) != NULL)
 		return;
 	s = mux_incoming(m, id);
 	if (s != NULL) {
 		stream_of(s)->peer_window = SMUX_WINDOW_INITIAL;
-	} else {
-		const struct smux_frame f = {.version = sm->version, .cmd = SMUX_FIN, .id = id};
-
-		smux_frame_encode(mux_reply(m), SMUX_HDR_LEN, &f);
+		return;
 	}
+	w = mux_reply(m);
+	put_frame(m, &w, SMUX_FIN, id, 0);
 }
 
 static void on_fin(struct stream *s)
@@ -303,7 +302,7 @@ static uint64_t tick(struct mux *m)
 		sm->heard_ns = m->now_ns;
 	dead_ns = sm->heard_ns + m->conf.keepalive_timeout_ns;
 	if (m->now_ns >= dead_ns)
-		mux_die(m, -ETIMEDOUT);
+		mux_end(m, -ETIMEDOUT);
 	return sm->nop_ns < dead_ns ? sm->nop_ns : dead_ns;
 }
 

@@ -215,9 +215,9 @@ static int protocol_error(struct mux *m)
 
 static void reply(struct mux *m, uint8_t type, unsigned flags, uint32_t id, uint32_t len)
 {
-	const struct yamux_frame f = {.type = type, .flags = (uint16_t)flags, .id = id, .len = len};
+	struct bytes_w w = mux_reply(m);
 
-	yamux_frame_encode(mux_reply(m), YAMUX_HDR_LEN, &f);
+	put_frame(m, &w, type, flags, id, len);
 }
 
 static void on_ping(struct mux *m, const struct yamux_frame *f)
@@ -410,7 +410,7 @@ static uint64_t tick(struct mux *m)
 		return UINT64_MAX;
 	if (ym->ping_out) {
 		if (m->now_ns - ym->ping_ns >= m->conf.keepalive_timeout_ns)
-			mux_die(m, -ETIMEDOUT);
+			mux_end(m, -ETIMEDOUT);
 		return ym->ping_ns + m->conf.keepalive_timeout_ns;
 	}
 	if (m->now_ns < ym->ping_ns)

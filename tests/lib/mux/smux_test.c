@@ -478,6 +478,22 @@ static void a_writer_does_not_wait_for_ever(void **state)
 	assert_int_equal(mux_stats(m)->n_streams, 0);
 }
 
+static void a_writer_that_went_on_waits_for_nothing(void **state)
+{
+	struct mux_stream *s;
+
+	conf.send_max = 2 * FIRST;
+	again(2, false);
+	s = opened(2);
+	mux_write(s, buf, FIRST + 1);
+	hear(SMUX_FIN, 2);
+	assert_int_equal(said_bytes(2), FIRST);
+	hear_upd(2, FIRST, WINDOW);
+	assert_int_equal(said_bytes(2), 1);
+	pass(1000 * S_NS);
+	assert_int_equal(mux_write(s, "x", 1), 1);
+}
+
 static void a_closed_stream_does_not_wait_for_ever(void **state)
 {
 	struct mux_stream *s;
@@ -546,6 +562,7 @@ int main(void)
 		TEST(an_end_of_the_peer_leaves_us_writing),
 		TEST(a_reset_is_an_end_without_the_rest),
 		TEST(a_writer_does_not_wait_for_ever),
+		TEST(a_writer_that_went_on_waits_for_nothing),
 		TEST(a_closed_stream_does_not_wait_for_ever),
 		TEST(keep_alive_says_and_wants_signs_of_life),
 		TEST(output_that_nobody_takes_ends_the_session),
