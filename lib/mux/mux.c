@@ -464,6 +464,11 @@ struct mux_stream *mux_accept(struct mux *m)
 	return &s->pub;
 }
 
+size_t mux_peek(struct mux_stream *stream, uint8_t **p)
+{
+	return mux_buf_peek(&stream_of(stream)->in, p);
+}
+
 ptrdiff_t mux_read(struct mux_stream *stream, void *p, size_t room)
 {
 	struct stream *s = stream_of(stream);

@@ -108,6 +108,10 @@ struct mux_stream *mux_open(struct mux *m, void *user);
 // The next stream that the peer opened, NULL: none.
 struct mux_stream *mux_accept(struct mux *m);
 
+// How many bytes lie together at *p, to be looked at, changed, and then taken by mux_read with p
+// NULL; 0: none, mux_read says why. Valid until the next call for the session.
+size_t mux_peek(struct mux_stream *s, uint8_t **p);
+
 // Bytes read; 0: the peer finished. -EAGAIN: nothing yet; -ECONNRESET and others: what ended it.
 ptrdiff_t mux_read(struct mux_stream *s, void *p, size_t room);
 

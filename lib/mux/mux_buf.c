@@ -79,6 +79,12 @@ size_t mux_buf_put(struct mux_buf *b, struct mux_pool *pool, const void *p, size
 	return done;
 }
 
+size_t mux_buf_peek(const struct mux_buf *b, uint8_t **p)
+{
+	*p = b->len > 0 ? b->head->data + b->off : NULL;
+	return min(b->len, CHUNK_LEN - b->off);
+}
+
 size_t mux_buf_get(struct mux_buf *b, struct mux_pool *pool, void *p, size_t n)
 {
 	uint8_t *to = p;

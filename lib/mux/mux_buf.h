@@ -28,5 +28,8 @@ void mux_pool_fini(struct mux_pool *pool);
 // Appends; returns how many bytes: fewer than n when memory ran out.
 size_t mux_buf_put(struct mux_buf *b, struct mux_pool *pool, const void *p, size_t n);
 
+// The bytes at the front that lie together, at most len of them; *p is valid until they are taken.
+size_t mux_buf_peek(const struct mux_buf *b, uint8_t **p);
+
 // Takes up to n bytes from the front, to p unless it is NULL; returns how many.
 size_t mux_buf_get(struct mux_buf *b, struct mux_pool *pool, void *p, size_t n);

@@ -15,6 +15,7 @@ static void gives_bytes_back_in_order(void **state)
 	struct mux_buf b = {0};
 	uint8_t in[10000], out[10000];
 	uint64_t put = 0, got = 0, random = 1;
+	uint8_t *front;
 
 	for (int i = 0; i < 2000; i++) {
 		size_t n = mux_random(&random) % sizeof(in);
@@ -22,6 +23,10 @@ static void gives_bytes_back_in_order(void **state)
 		mux_pattern_fill(in, n, put);
 		assert_int_equal(mux_buf_put(&b, &pool, in, n), n);
 		put += n;
+		n = mux_buf_peek(&b, &front);
+		assert_in_range(n, b.len > 0, b.len);
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(front[k], mux_pattern(got + k));
 		n = mux_buf_get(&b, &pool, out, mux_random(&random) % sizeof(out));
 		for (size_t k = 0; k < n; k++)
 			assert_int_equal(out[k], mux_pattern(got + k));
@@ -60,8 +65,9 @@ static void takes_nothing_from_nothing(void **state)
 {
 	struct mux_pool pool = {0};
 	struct mux_buf b = {0};
-	uint8_t byte = 0;
+	uint8_t byte = 0, *front;
 
+	assert_int_equal(mux_buf_peek(&b, &front), 0);
 	assert_int_equal(mux_buf_put(&b, &pool, &byte, 0), 0);
 	assert_int_equal(mux_buf_get(&b, &pool, &byte, 1), 0);
 	assert_int_equal(pool.n_chunks, 0);
