@@ -293,6 +293,26 @@ static void sends_no_more_than_the_window(void **state)
 	assert_int_equal(said_bytes(2), 0);
 }
 
+// No frame of a few bytes because a buffer ends, and who waited for room is next.
+static void a_frame_waits_for_room_that_is_worth_it(void **state)
+{
+	struct mux_stream *s[3];
+
+	for (uint32_t i = 0; i < 3; i++)
+		s[i] = opened(2 + 2 * i);
+	for (int i = 0; i < 3; i++)
+		mux_write(s[i], buf, 1000);
+	said_len = said_off = 0;
+	said_len = mux_output(m, said, SMUX_HDR_LEN + 1000 + SMUX_HDR_LEN + 500, now_ns);
+	assert_int_equal(said_len, SMUX_HDR_LEN + 1000);
+	for (uint32_t i = 0; i < 3; i++)
+		expect(SMUX_PSH, 2 + 2 * i, 1000);
+	mux_write(s[0], buf, 1000);
+	said_len = said_off = 0;
+	said_len = mux_output(m, said, MUX_OUTPUT_MIN, now_ns); // but go on it must
+	expect(SMUX_PSH, 2, MUX_OUTPUT_MIN - SMUX_HDR_LEN);
+}
+
 static void counts_beyond_4_GiB(void **state)
 {
 	struct mux_stream *s = opened(2), *r = accepted(3);
@@ -552,6 +572,7 @@ int main(void)
 		TEST(has_no_ping),
 		TEST(updates_at_the_first_read_and_each_half_window),
 		TEST(sends_no_more_than_the_window),
+		TEST(a_frame_waits_for_room_that_is_worth_it),
 		TEST(counts_beyond_4_GiB),
 		TEST(a_peer_that_read_more_than_was_sent_breaks_its_stream_only),
 		TEST(polices_the_window),

@@ -212,7 +212,7 @@ static void writes_before_the_answer(void **state)
 	assert_int_equal(mux_write(s, "hi", 2), 2);
 	expect(YAMUX_WINDOW, YAMUX_SYN, 2, 0);
 	expect(YAMUX_DATA, 0, 2, 2);
-	hear(YAMUX_DATA, YAMUX_ACK, 2, 0); // ACK on any frame
+	hear(YAMUX_DATA, YAMUX_ACK, 2, 0);
 	assert_int_equal(told(s), MUX_OPENED);
 }
 
@@ -377,7 +377,7 @@ static void a_short_write_goes_on_when_told(void **state)
 	assert_int_equal(mux_write(s, buf, 2 * WINDOW), conf.send_max);
 	assert_int_equal(mux_write(s, buf, 1), 0);
 	assert_int_equal(told(s), 0);
-	listen_all();
+	mux_output(m, said, YAMUX_HDR_LEN + conf.frame_max, now_ns); // half of it
 	assert_int_equal(told(s), MUX_WRITABLE);
 	assert_int_equal(mux_write(s, buf, 1), 1);
 }
@@ -711,17 +711,12 @@ static void output_that_nobody_takes_ends_the_session(void **state)
 
 static void an_open_that_is_not_answered_ends_the_session(void **state)
 {
-	struct mux_stream *s[3];
-
-	for (int i = 0; i < 3; i++)
-		s[i] = mux_open(m, NULL);
+	for (int i = 0; i < 2; i++)
+		assert_non_null(mux_open(m, NULL));
 	listen_all();
 	said_off = said_len;
 	assert_int_equal(mux_tick(m, now_ns), now_ns + 75 * S_NS);
 	hear(YAMUX_WINDOW, YAMUX_ACK, 2, 0);
-	mux_finish(s[1]); // asks for no answer any more
-	listen_all();
-	said_off = said_len;
 	told(NULL);
 	pass(75 * S_NS - 1);
 	assert_int_equal(mux_stats(m)->err, 0);
@@ -731,6 +726,10 @@ static void an_open_that_is_not_answered_ends_the_session(void **state)
 
 static void a_finished_open_asks_for_no_answer(void **state)
 {
+	struct mux_stream *s = mux_open(m, NULL);
+
+	listen_all();
+	mux_finish(s);
 	mux_finish(mux_open(m, NULL)); // before its SYN left
 	listen_all();
 	pass(1000 * S_NS);
