@@ -56,7 +56,7 @@ cp_SRCS := \
 	controlplane/cp_conf.c controlplane/reload.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
-	controlplane/route/route_id.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
+	controlplane/mux/mux_conn.c controlplane/route/route_id.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
 	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_mgr.c \
 	controlplane/route/rule_pin.c \
 	controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c \
