@@ -1,0 +1,64 @@
+// A dmsg session on a conn, in either role: handshake within its time limit, the dialler's pause,
+// then the muxer (docs/design/dmsg.md). Streams are the muxer's, raw: what is said on them is in
+// dmsg_stream.h (clients) or the server's matter. Loop's thread only.
+#pragma once
+
+#include "controlplane/mux/mux_conn.h"
+#include "lib/dmsg/session.h"
+
+struct dmsg_link;
+
+enum dmsg_link_mux {
+	DMSG_LINK_YAMUX = 0,
+	DMSG_LINK_SMUX2,
+	// A server's choice: what the dialler's first byte says; yamux when we must speak before.
+	DMSG_LINK_BY_FIRST_BYTE,
+};
+
+struct dmsg_link_conf {
+	const struct key_sk *sk; // ours, borrowed: they outlive the link
+	const struct key_pk *pk;
+	const struct key_pk *server; // whom we dial; NULL: the other end dialled us
+	enum dmsg_link_mux mux;
+	uint32_t streams_max; // of both sides; 0: the muxer's default
+};
+
+struct dmsg_link_events {
+	// The peer is authenticated, streams may be opened.
+	void (*open)(void *arg);
+	// The peer opened a stream; its events begin after this call: conn_set_events() here, or
+	// conn_close().
+	void (*accept)(void *arg, struct conn *take_stream);
+	void (*pong)(void *arg, uint64_t rtt_ns); // may be NULL
+	// It is over, before or after `open`: -ETIMEDOUT, -EBADMSG, -ECONNRESET
+	// (the peer closed), or as in mux_stats. Streams are told before. What is left to do is
+	// dmsg_link_close().
+	void (*end)(void *arg, int err);
+};
+
+// Takes the conn below, which is open, and closes it also when this fails (NULL and errno; EINVAL:
+// bad key).
+struct dmsg_link *dmsg_link_new(struct loop *l, struct conn *take_below,
+	const struct dmsg_link_conf *conf, const struct dmsg_link_events *ev, void *arg);
+// Streams hear -ECANCELED. NULL is allowed. May be called in any event.
+void dmsg_link_close(struct dmsg_link *k);
+
+// Streams may give bytes that came before the link was closed. Whoever then asks for its session
+// takes a reference; after dmsg_link_close() the session opens and seals nothing more.
+struct dmsg_link *dmsg_link_get(struct dmsg_link *k);
+void dmsg_link_put(struct dmsg_link *k); // NULL is allowed
+
+bool dmsg_link_is_open(const struct dmsg_link *k);
+// NULL until `open`. Borrowed.
+const struct key_pk *dmsg_link_peer(const struct dmsg_link *k);
+// The keys that objects are sealed with. Borrowed.
+struct dmsg_session *dmsg_link_session(struct dmsg_link *k);
+struct loop *dmsg_link_loop(const struct dmsg_link *k);
+
+// A fresh mux stream; it may be written to after its `open`. NULL and errno as mux_conn_open();
+// ENOTCONN: not open, or over.
+struct conn *dmsg_link_stream(struct dmsg_link *k, const struct conn_events *ev, void *arg);
+// The muxer's own ping: 0, or -errno (-EOPNOTSUPP: smux has none; the marker stream does it).
+int dmsg_link_ping(struct dmsg_link *k);
+// NULL before the muxer runs.
+const struct mux_stats *dmsg_link_stats(const struct dmsg_link *k);
