@@ -461,6 +461,8 @@ struct mux_stream *mux_accept(struct mux *m)
 	m->ops->on_accept(s);
 	if (s->in.len > 0 || s->fin_in)
 		mux_tell(s, MUX_READABLE);
+	if (s->err != 0)
+		mux_tell(s, MUX_ENDED);
 	return &s->pub;
 }
 
