@@ -63,7 +63,11 @@ static void a_link_made_twice_at_once_comes_up(void **state)
 	w_lose = lose_inits;
 	a = add(0, 1, true, 3);
 	b = add(1, 0, true, 3);
-	w_run(6000); // the last inits are older than what goes before others, and still wait
+	// until the last one of the lower key is too old to go before others, and still waits
+	for (unsigned ms = 0, n; ms < 2500; ms = w_n_inits[low] == n ? ms + 100 : 0) {
+		n = w_n_inits[low];
+		w_run(100);
+	}
 	w_lose = NULL;
 	w_deliver(!low, low, w_last_init[!low], w_last_init_len[!low]);
 	w_deliver(low, !low, w_last_init[low], w_last_init_len[low]);
