@@ -90,11 +90,13 @@ static int look(uint64_t keep, int sig)
 
 int dp_caps_keep(uint64_t keep)
 {
-	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	int sig = SIGRTMIN + 1, n = 1;
 
 	atomic_store_explicit(&kept, keep, memory_order_relaxed);
-	if (sigaction(sig, &sa, &before) < 0)
+	// Ours from now on: signals queue up for a thread that does not run, and one that is late
+	// must not end the process.
+	if (sigaction(sig, &sa, NULL) < 0)
 		return -errno;
 	drop_here();
 	for (int i = 0; i < TRIES && n > 0; i++) {
@@ -102,9 +104,6 @@ int dp_caps_keep(uint64_t keep)
 			nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
 		n = look(keep, sig);
 	}
-	// ours from now on: one that is late must not end the process
-	if (n == 0)
-		sigaction(sig, &before, NULL);
 	return n > 0 ? -ETIMEDOUT : n;
 }
 

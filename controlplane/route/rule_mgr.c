@@ -341,16 +341,17 @@ int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t
 {
 	struct api_rule_add *copy;
 
-	if (conf_same(m, rules, n))
-		return 0;
-	copy = calloc(n + 1, sizeof(*copy));
-	if (copy == NULL)
-		return -ENOMEM;
-	if (n > 0)
-		memcpy(copy, rules, n * sizeof(*copy));
-	free(m->conf);
-	m->conf = copy;
-	m->n_conf = n;
+	if (!conf_same(m, rules, n)) {
+		copy = calloc(n + 1, sizeof(*copy));
+		if (copy == NULL)
+			return -ENOMEM;
+		if (n > 0)
+			memcpy(copy, rules, n * sizeof(*copy));
+		free(m->conf);
+		m->conf = copy;
+		m->n_conf = n;
+	}
+	// also those that were removed by hand are wanted again
 	if (m->keep != NULL) {
 		keep_config(m);
 		drop_unmarked(m);

@@ -102,8 +102,10 @@ static bool flow_get(const struct api *a, const struct transport *tp,
 	h = api_stats_hop(api_stats(a), i.hop);
 	if (h != NULL)
 		flow_counters(h, f);
-	if (i.rtt_us != 0)
+	if (f->rtt_us == 0) // a link in datagram mode measures by pings only
 		f->rtt_us = i.rtt_us;
+	if (!i.up)
+		f->rtt_us = 0;
 	return true;
 }
 

@@ -49,13 +49,18 @@ net_temp() {
 say() { printf '%s %s\n' "$(date +%T.%1N)" "$*"; }
 
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds; false when time is over. SECONDS are those
-# of a quiet machine; SKYRAIL_PATIENCE times as many are given, for machines that do other things too.
+# of a quiet machine; SKYRAIL_PATIENCE times as many are given, for machines that do other things too. When
+# the process WATCHED ends, there is nothing to wait for.
 wait_for() {
 	local end=$((SECONDS + $1 * ${SKYRAIL_PATIENCE:-3})) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		if [ $SECONDS -ge $end ]; then
 			say "waited in vain for: $what"
+			return 1
+		fi
+		if [ -n "${WATCHED-}" ] && ! kill -0 "$WATCHED" 2>/dev/null; then
+			say "$what: the process has ended"
 			return 1
 		fi
 		sleep 0.1
@@ -188,7 +193,7 @@ dp_start() {
 	# on a busy machine with few processors, a worker would else wait too long for its turn
 	ahead -10 ip netns exec "$1" "$BIN/skyrail-dataplane" -- -c "$dir/dataplane.ini" >>"$dir/dataplane.log" 2>&1 &
 	PID[$1.dp]=$!
-	wait_for 20 "data plane of $1" dp_ready "$1" "$seen"
+	WATCHED=$! wait_for 20 "data plane of $1" dp_ready "$1" "$seen"
 }
 # dp_ready NODE LINES: it said that it forwards, after so many lines of its log
 dp_ready() {
@@ -200,7 +205,7 @@ cp_start() {
 	local dir=$T/$1
 	ahead -5 ip netns exec "$1" "$BIN/skyrail-controlplane" -c "$dir/controlplane.ini" >>"$dir/controlplane.log" 2>&1 &
 	PID[$1.cp]=$!
-	wait_for 20 "control plane of $1" cp_ready "$1"
+	WATCHED=$! wait_for 20 "control plane of $1" cp_ready "$1"
 }
 cp_ready() {
 	alive "$1.cp" && [ "$(sk "$1" -j show node | jq -r '.cp_pid, .dp_attached' | tr '\n' ' ')" = "${PID[$1.cp]} true " ]

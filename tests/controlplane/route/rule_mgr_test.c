@@ -297,6 +297,12 @@ static void configured_rules_follow_their_configuration(void **state)
 	assert_non_null(in_dp(4));
 	assert_int_equal(rule_mgr_config(m, conf, 2), 0);
 	assert_int_equal(fake.n_queue, 0); // nothing changed
+	assert_non_null(rule_mgr_del(m, &conf[0].id, 1, on_done, NULL));
+	settle();
+	assert_null(in_dp(3));
+	assert_int_equal(rule_mgr_config(m, conf, 2), 0);
+	settle();
+	assert_non_null(in_dp(3)); // removed by hand, wanted again
 	strcpy(conf[0].transport, "b");
 	assert_int_equal(rule_mgr_config(m, conf, 1), 0);
 	for (int i = 0; i < 3; i++) {
