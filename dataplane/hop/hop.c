@@ -194,13 +194,25 @@ void hop_reap_parts(struct wctx *w, struct hop *h)
 	}
 }
 
+// When both ends took the initiative and answered each other, each seals with its own key: the one
+// that is pending here may be the peer's, and belongs to what begins with ours.
+static bool begins_with(const struct hop_key *pending, const struct hop_key *key)
+{
+	return key->initiator && !pending->initiator && pending->reset && !pending->confirmed &&
+	       pending->instance_local == key->instance_local &&
+	       pending->instance_remote == key->instance_remote;
+}
+
 // A new instance begins with keys[k]: counters mean something else from here on, so no other key
 // may live.
 static void begin_instance(struct wctx *w, struct hop *h, unsigned k)
 {
-	for (unsigned i = 0; i < HOP_KEYS; i++)
-		if (i != k)
+	for (unsigned i = 0; i < HOP_KEYS; i++) {
+		if (i != k && begins_with(&h->keys[i], &h->keys[k]))
+			h->keys[i].reset = false;
+		else if (i != k)
 			key_wipe(h, i);
+	}
 	h->keys[k].reset = false;
 	h->tx_counter = 0;
 	h->n_skips = 0;

@@ -410,16 +410,26 @@ enum hop_sink hop_sink_state(
 		       : HOP_SINK_EMPTY;
 }
 
-// Nothing of it is held here, but nothing may come up any more.
+// Nothing of it is held here, but nothing may come up any more. The entry is ours until the main
+// lcore was told.
 void hop_sink_end(struct wctx *w, uint32_t index, uint32_t id, uint8_t reason)
 {
-	struct hop_route *info = &hop_hold(w)->info[index];
+	struct hop_hold *hh = hop_hold(w);
+	struct hop_route *info = &hh->info[index];
+	struct rule *r = hop_route_rule(w, index);
+	unsigned owner = atomic_load_explicit(&r->route_owner, memory_order_acquire);
 
+	if (owner != 0 && owner != hh->me) { // the hop was there before, and something is untold
+		hop_route_note(w, NOTE_RULE_END, id, reason, 0);
+		return;
+	}
 	if (info->id != id)
 		*info = (struct hop_route){.id = id};
 	info->flags |= HOP_ROUTE_ENDED;
 	info->reason = reason;
-	hop_route_note(w, NOTE_RULE_END, id, reason, 0);
+	atomic_store_explicit(&r->route_owner, hh->me, memory_order_release);
+	if (hop_route_say(w, index))
+		hop_route_disown(w, index);
 }
 
 bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m)

@@ -162,7 +162,7 @@ void hop_route_end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8
 		return;
 	msg.index = (uint32_t)(r - w->rules->slots);
 	if (r->type == RULE_CONSUME) {
-		if (hop_route_is_mine(hh, r))
+		if (hop_route_is_mine(hh, r) && rel_queue_is_open(hh->sink, msg.index))
 			end_route(w, msg.index, reason, false, false);
 		else if ((r->flags & RULE_STATIC) == 0)
 			hop_sink_end(w, msg.index, id, reason);

@@ -427,6 +427,32 @@ static void a_new_instance_begins_anew_at_both_ends(void **state)
 	pair_fini(&p);
 }
 
+// Both have answered before their own answer came: each seals with the keys that it asked for.
+static void a_link_begun_anew_twice_at_once_lives(void **state)
+{
+	struct pair p;
+	struct dpmsg_keys a1, b1, a2, b2;
+
+	pair_link_reliable(&p, AEAD_CHACHA20_POLY1305, false);
+	make_keys(&p, &p.a, &p.b, &a1, &b1);
+	make_keys(&p, &p.b, &p.a, &b2, &a2);
+	rekey(&p, &p.a, &a2, HOP_RESET);
+	rekey(&p, &p.b, &b1, HOP_RESET);
+	rekey(&p, &p.a, &a1, HOP_RESET);
+	rekey(&p, &p.b, &b2, HOP_RESET);
+	finish(&p, &good_wire);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	add_rule(&p, &p.b, 2, HOP_B, RULE_IN_LOCAL);
+	send_packet(&p, &p.a, ROUTE_DATA, 1, 55);
+	send_packet(&p, &p.b, ROUTE_DATA, 2, 66);
+	finish(&p, &good_wire);
+	expect(&p.b, ROUTE_DATA, 1, 55);
+	expect(&p.a, ROUTE_DATA, 2, 66);
+	assert_int_equal(counter(&p.a, W_rel_resets), 1);
+	assert_int_equal(counter(&p.b, W_rel_resets), 1);
+	pair_fini(&p);
+}
+
 // The same instance at another address is on another path; at another port it is on the same.
 static void a_key_for_another_address_begins_the_rtt_anew(void **state)
 {
@@ -711,6 +737,7 @@ int main(void)
 		cmocka_unit_test(a_static_rule_outlives_the_end_of_its_packets),
 		cmocka_unit_test(a_peer_that_does_not_answer_takes_the_link_down),
 		cmocka_unit_test(a_new_instance_begins_anew_at_both_ends),
+		cmocka_unit_test(a_link_begun_anew_twice_at_once_lives),
 		cmocka_unit_test(a_key_for_another_address_begins_the_rtt_anew),
 		cmocka_unit_test(a_peer_that_comes_back_with_a_smaller_window_gets_it),
 		cmocka_unit_test(a_rekey_loses_and_resets_nothing),

@@ -304,10 +304,14 @@ static void nothing_goes_up_after_the_end_of_a_route(void **state)
 	assert_int_equal(hop_sink_state(&p.b.w, h, 1, 1), HOP_SINK_ENDED);
 	assert_int_equal(hop_sink_state(&p.b.w, h, 2, 2), HOP_SINK_EMPTY);
 	skip_notes(&p.b);
-	hop_route_refused(&p.b.w, 1); // the note got lost
+	advance(&p, REL_TICK_NS); // there was no room to say so
 	assert_true(next_note(&p.b, NOTE_RULE_END, &n));
 	assert_int_equal(n.id, 1);
 	assert_int_equal(n.value, RAIL_GONE_STALLED);
+	assert_int_equal(atomic_load(&rule_slot(&p.b.rules, 1)->route_owner), 0);
+	assert_int_equal(hop_sink_state(&p.b.w, h, 1, 1), HOP_SINK_ENDED);
+	hop_route_refused(&p.b.w, 1); // told once more
+	assert_true(next_note(&p.b, NOTE_RULE_END, &n));
 	// another one in the same slot
 	assert_int_equal(hop_sink_state(&p.b.w, h, 1, 1 + p.b.rules.mask + 1), HOP_SINK_EMPTY);
 	pair_fini(&p);
