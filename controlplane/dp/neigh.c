@@ -318,15 +318,32 @@ static void link_apply(struct neigh *n, const struct neigh_nl_link *l)
 	}
 }
 
-// Neighbours that were taken out of the kernel's table while we send by them.
+// Many ways may have the same next hop.
+static void asked(struct neigh *n, const struct neigh_way *p)
+{
+	for (struct neigh_way *q = n->paths; q != NULL; q = q->next)
+		if (q->ifindex == p->ifindex && memcmp(q->pub.via_ip, p->pub.via_ip, 16) == 0)
+			q->again = false;
+}
+
+// A slice of the neighbours by which we sent and which the kernel has lost.
 static void ask_again(void *arg)
 {
 	struct neigh *n = arg;
+	unsigned left = RECHECK_SLICE;
 
 	for (struct neigh_way *p = n->paths; p != NULL; p = p->next) {
-		if (p->again && (p->pub.state == NEIGH_RESOLVING || p->pub.state == NEIGH_FAILED))
+		if (!p->again)
+			continue;
+		if (p->pub.state != NEIGH_RESOLVING && p->pub.state != NEIGH_FAILED) {
+			p->again = false;
+		} else if (left-- == 0) {
+			loop_timer_start(n->again, 0, 0);
+			return;
+		} else {
 			neighbour_use(n, p);
-		p->again = false;
+			asked(n, p);
+		}
 	}
 }
 

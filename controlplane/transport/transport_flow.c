@@ -180,7 +180,6 @@ void tp_indices_put(struct transport *t, uint32_t *rx_index, unsigned n)
 void tp_flow_key(struct tp_flow *f, uint32_t rx_index)
 {
 	rx_index_put(f->t->m->rx, f->rx_old); // two back: the data plane has wiped it
-	tp_indices_put(f->t, &f->crossed, 1);
 	f->rx_old = f->rx_index;
 	f->rx_old_ns = clock_mono_ns();
 	f->rx_index = rx_index;

@@ -370,26 +370,25 @@ static void response_use(struct transport *t, uint8_t owner, const struct rail_h
 		.window_log2 = terms->window_log2,
 		.done = on_initiated,
 	};
-	uint32_t crossed[RAIL_FLOWS_MAX] = {0};
-	unsigned n = t->pending.n;
-	int rc;
+	int rc = tp_dp_keys(t, &k);
 
-	// At the initiator a handshake takes effect at the response. The key that was pending the
-	// other way round is not ours to use any more, but the peer may: it made the same of ours.
-	for (unsigned i = 0; i < n; i++) {
-		crossed[i] = t->flow[i]->pending;
-		t->flow[i]->pending = 0;
-	}
-	tp_hs_answer_drop(t);
-	rc = tp_dp_keys(t, &k);
 	if (rc != 0) {
-		tp_indices_put(t, crossed, n);
 		init_failed(t, "the data plane is busy");
 		return;
 	}
+	// At the initiator a handshake takes effect at the response. The key that was pending the
+	// other way round is not ours to use any more, but the peer may: it made the same of ours.
+	for (unsigned i = 0; i < RAIL_FLOWS_MAX && t->flow[i] != NULL; i++) {
+		struct tp_flow *f = t->flow[i];
+
+		tp_indices_put(t, &f->crossed, 1);
+		if (i < keys->n_flows) {
+			f->crossed = f->pending;
+			f->pending = 0;
+		}
+	}
+	tp_hs_answer_drop(t);
 	response_apply(t, terms, keys, k.adj);
-	for (unsigned i = 0; i < n; i++)
-		t->flow[i]->crossed = crossed[i];
 	tp_hs_stop(t);
 	tp_rekey_stop(t);
 }

@@ -42,7 +42,8 @@ static inline uint16_t hop_probe_size(uint32_t tag)
 
 enum hop_route_flag {
 	HOP_ROUTE_PAUSED = 1, // its ingress was told to wait
-	HOP_ROUTE_ENDED = 2, // the main lcore was asked to take the rule out
+	HOP_ROUTE_ENDED =
+		2, // takes nothing more; the main lcore was asked to take the rule out, or ...
 	HOP_ROUTE_LOSSY = 4, // its ingress can't be told
 	HOP_ROUTE_DRAINING = 8, // a Close was its last packet
 	HOP_ROUTE_UNTOLD = 16, // there was no room to say so

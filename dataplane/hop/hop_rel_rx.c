@@ -94,8 +94,22 @@ bool hop_rel_rx(struct wctx *w, struct hop *h, struct hop_rel_in *in, struct rte
 	}
 }
 
+// It begins with a short piece. Without a buffer it is lost, so its route ends.
+static __rte_noinline struct rte_mbuf *pull_up(struct wctx *w, struct hop *h, struct rte_mbuf *m)
+{
+	uint8_t hdr[ROUTE_HDR_LEN];
+	const uint8_t *p = rte_pktmbuf_read(m, 0, sizeof(hdr), hdr);
+	uint32_t id = p != NULL ? route_hdr_id(p) : 0;
+
+	m = hop_pull_up(w, m);
+	if (m == NULL && id != 0)
+		hop_route_end_after(w, h, id, RAIL_GONE_HELD);
+	return m;
+}
+
 // One packet, maybe of several items; the number of items.
-static unsigned take(struct wctx *w, const struct rel_item *item, struct rte_mbuf **out)
+static unsigned take(
+	struct wctx *w, struct hop *h, const struct rel_item *item, struct rte_mbuf **out)
 {
 	struct rte_mbuf *head = item->handle, *tail = head;
 	unsigned n = 1;
@@ -113,7 +127,7 @@ static unsigned take(struct wctx *w, const struct rel_item *item, struct rte_mbu
 		head->nb_segs++;
 		head->pkt_len += m->pkt_len;
 	}
-	*out = hop_pull_up(w, head);
+	*out = likely(head->data_len >= ROUTE_HDR_LEN) ? head : pull_up(w, h, head);
 	return n;
 }
 
@@ -123,7 +137,7 @@ void hop_rel_give(struct wctx *w, struct hop *h, struct hop_rel_in *in)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < in->out.n;) {
-		i += take(w, &in->item[i], &pkts[n]);
+		i += take(w, h, &in->item[i], &pkts[n]);
 		if (unlikely(pkts[n] == NULL))
 			continue;
 		if (++n == BURST || i == in->out.n) {
@@ -182,7 +196,7 @@ void hop_rel_last(struct wctx *w, struct hop *h, uint8_t reason)
 	while (h->rel->more) {
 		h->rel->more = rel_rx_more(h->rel->rel, &in.out);
 		for (unsigned i = 0; i < in.out.n;) {
-			i += take(w, &in.item[i], &m);
+			i += take(w, h, &in.item[i], &m);
 			if (m == NULL)
 				continue;
 			if (m->data_len >= ROUTE_HDR_LEN)

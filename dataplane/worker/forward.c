@@ -320,7 +320,7 @@ static void on_consume(struct wctx *w, const struct ingress *in, struct rule *r,
 	sink = hop_sink_state(w, in->hop, index, id);
 	if (unlikely(sink == HOP_SINK_ENDED)) {
 		hop_route_refused(w, index);
-		drop(w, W_drop_rule_ended, m);
+		drop(w, W_drop_sink_ended, m);
 		return;
 	}
 	rule_stamp(r, w->now_ds);
