@@ -63,6 +63,7 @@ int node_api_transports(struct node_api *n, const struct args *a, const struct k
 		struct api_transport_add m = {.cipher = ciphers[a->cipher],
 			.mode = a->reliable ? API_MODE_RELIABLE : API_MODE_DATAGRAM,
 			.dial = 1, // it lost its state: it, and not we, will know
+			.path_mtu = UINT16_MAX, // that of the port: no packet of a trial in parts
 			.addr.port = (uint16_t)(a->udp_port + i)};
 		int rc;
 

@@ -130,6 +130,7 @@ static int hop_new(struct wire *w, struct wire_link *l, const struct rail_hs_key
 		.adj = p->adj,
 		.local_port = l->udp_port,
 		.payload_max = terms->payload_max,
+		.path_mtu = p->mtu, // a search would take its time, and numbers
 		.rekey_ms = (uint32_t)(w->args->rekey_s * 1000),
 		.name = "bench",
 		.keys = keys_of(keys),
