@@ -100,7 +100,8 @@ struct route {
 	};
 	uint32_t tail; // waiting packets, a ring; RT_IN: first held
 	uint32_t waiting; // bytes
-	uint32_t kept; // bytes sent and unacked: by Little's law, drain rate times round trip
+	// bytes sent and unacked: by Little's law, drain rate times round trip; an EMPTY counts 1
+	uint32_t kept;
 	uint32_t bufs;
 	uint32_t nodes; // waiting and unacked
 	uint32_t prev, next; // others of its account and class

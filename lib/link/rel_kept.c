@@ -106,6 +106,8 @@ void rel_kept_empty(struct rel *r, uint32_t route, uint8_t reason)
 		if (k->node != 0 && n->kind == RAIL_SEQ) {
 			kept_free(r, n);
 			n->kind = RAIL_EMPTY;
+			n->len = 1; // so that `kept` says when all are acked
+			rt->kept++;
 			n->pkt_off = rt->id;
 			n->arg = reason;
 			if (k->copies != 0)
@@ -119,22 +121,6 @@ void rel_kept_empty(struct rel *r, uint32_t route, uint8_t reason)
 			break;
 		seq -= k->dist;
 	}
-}
-
-bool rel_kept_is_over(const struct rel *r, uint32_t route)
-{
-	uint64_t seq = r->q.hold->routes[route].last_seq;
-
-	while (seq >= r->una) {
-		const struct kept *k = kept_at(r, seq);
-
-		if (k->node != 0)
-			return false;
-		if (k->dist == 0)
-			break;
-		seq -= k->dist;
-	}
-	return true;
 }
 
 void rel_kept_free_all(struct rel *r)

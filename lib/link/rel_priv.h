@@ -171,7 +171,6 @@ void rel_kept_pass(struct rel *r, uint32_t n_seqs, uint32_t n_recs);
 void rel_kept_free_all(struct rel *r);
 // EMPTY takes the place of what is unacked
 void rel_kept_empty(struct rel *r, uint32_t route, uint8_t reason);
-bool rel_kept_is_over(const struct rel *r, uint32_t route); // all that was sent of it is acked
 void rel_kept_release_chunks(struct rel *r);
 // rel_tx.c
 bool rel_tx_has_work(const struct rel *r);

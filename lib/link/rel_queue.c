@@ -287,7 +287,7 @@ void rel_queue_restart(struct rel_queue *q, uint32_t route, uint8_t reason, uint
 	rel_queue_abort(q, route, reason, now_ns);
 	rt->flags &= (uint16_t)~RT_ENDING;
 	rt->flags |= pausing; // the ingress waits until it is worth its while to go on
-	if (q->rel != NULL && (rt->flags & RT_SENT) && !rel_kept_is_over(q->rel, route))
+	if (rt->kept != 0)
 		rt->flags |= RT_ANEW | RT_HELD_UP;
 	else
 		go_on(q, route);
@@ -429,7 +429,7 @@ void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t
 	if (unlikely(rt->flags & RT_PAUSING) && !(rt->flags & RT_ANEW) && holds_little(rt))
 		tell_resume(q, route);
 	if (unlikely(rt->flags & (RT_DRAINING | RT_ANEW))) {
-		if ((rt->flags & RT_ANEW) && rel_kept_is_over(q->rel, route))
+		if ((rt->flags & RT_ANEW) && rt->kept == 0)
 			go_on(q, route);
 		end_if_done(q, route);
 	}
