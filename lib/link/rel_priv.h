@@ -159,9 +159,9 @@ uint64_t rel_loss_pto_ns(const struct rel *r, uint32_t count); // after so many 
 void rel_loss_repace(struct rel *r);
 void rel_loss_settle(struct rel *r); // forgets what is behind the oldest in flight
 // rel_run.c
-// The oldest datagrams in flight, up to the counter hi: those that were acked in the usual case,
-// one whole packet each, nothing lost, at once. They and what is older are behind then, else
-// nothing is done.
+// The oldest datagrams in flight, up to the counter hi, at once: as many in a row as were acked in
+// the usual case, one whole packet each and nothing lost before them. Those are behind then, with
+// ACKs alone among them; the rest is as it was.
 void rel_acked_run(struct rel *r, uint64_t hi, uint64_t now_ns);
 // rel_kept.c
 void rel_kept_trim(struct rel *r); // chunks that are behind

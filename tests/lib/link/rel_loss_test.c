@@ -271,7 +271,6 @@ static void few_probes_wait_and_one_without_a_tag_is_any_of_them(void **state)
 	fx_end(f);
 }
 
-// What a path that stopped to carry them looks like: large ones are lost in a row, small ones come.
 // What is under way on the old path comes back as fast as that was, and is no loss on a slower one.
 static void acks_of_the_path_before_measure_nothing(void **state)
 {
@@ -296,6 +295,7 @@ static void acks_of_the_path_before_measure_nothing(void **state)
 	fx_end(f);
 }
 
+// What a path that stopped to carry them looks like: large ones are lost in a row, small ones come.
 static void large_ones_that_are_lost_in_a_row_are_counted(void **state)
 {
 	struct fx *f = sender(0);
