@@ -84,8 +84,11 @@ bool rel_ctl_released(struct rel *r, uint8_t kind, uint32_t id, uint16_t arg, ui
 		rel_queue_pause(&r->q, route, arg, now_ns);
 	else if (kind == RAIL_RESUME)
 		rel_queue_resume(&r->q, route, now_ns);
-	else if (!(r->q.hold->routes[route].flags & (RT_ENDING | RT_DOOMED)))
-		return rel_hold_tell(r->q.hold, &ev);
+	else if ((r->q.hold->routes[route].flags & (RT_ENDING | RT_DOOMED)) ||
+		 rel_hold_tell(r->q.hold, &ev))
+		rel_queue_gone(&r->q, route);
+	else
+		return false;
 	return true;
 }
 

@@ -84,13 +84,14 @@ enum route_flag {
 	RT_ENDING = 4, // aborted
 	RT_DOOMED = 8, // REL_EV_CLOSE or REL_EV_CLOSE_IN is told
 	RT_ACTIVE = 16, // in the round of its queue
-	RT_HELD_UP = 32, // paused by the peer
+	RT_HELD_UP = 32, // RT_PAUSED or RT_ANEW
 	RT_PAUSING = 64, // REL_EV_PAUSE was told
 	RT_DEADLINE = 128,
 	RT_URGENT = 256, // a keep-alive overtakes
 	RT_IN = 512, // a spare entry: what is held out of order
 	RT_SENT = 1024, // last_seq is one
-	RT_ANEW = 2048, // held up until what was sent before is over (RT_HELD_UP is set, too)
+	RT_ANEW = 2048, // until what was sent before is over
+	RT_PAUSED = 4096, // by the peer, or the reader of a sink
 };
 
 struct route {

@@ -204,7 +204,7 @@ static uint16_t own_limit(const struct rel_queue *q)
 static void tell_pause(struct rel_queue *q, uint32_t route)
 {
 	struct route *rt = rel_queue_route(q, route);
-	bool passed_on = (rt->flags & RT_HELD_UP) != 0;
+	bool passed_on = (rt->flags & RT_PAUSED) != 0;
 	struct rel_event ev = {.kind = REL_EV_PAUSE,
 		.route = route,
 		.route_id = rt->id,
@@ -219,6 +219,20 @@ static void tell_pause(struct rel_queue *q, uint32_t route)
 		rel_hold_watch(q->hold, route, ev.limit_s);
 }
 
+// So much waits that the ingress has to. One that goes on nevertheless is told again: it may have
+// forgotten the pause with an end after which it went on.
+static void ask_to_wait(struct rel_queue *q, uint32_t route, uint32_t before)
+{
+	struct route *rt = rel_queue_route(q, route);
+	struct rel_event ev = {
+		.kind = REL_EV_PAUSE, .route = route, .route_id = rt->id, .limit_s = rt->told_s};
+
+	if (!(rt->flags & RT_PAUSING))
+		tell_pause(q, route);
+	else if (rel_queue_is_doubled(before, rt->waiting))
+		rel_hold_tell(q->hold, &ev); // else at the next doubling
+}
+
 static void tell_resume(struct rel_queue *q, uint32_t route)
 {
 	struct route *rt = rel_queue_route(q, route);
@@ -228,30 +242,23 @@ static void tell_resume(struct rel_queue *q, uint32_t route)
 		return;
 	rt->flags &= (uint16_t)~RT_PAUSING;
 	q->hold->stats.resumed++;
-	if (!(rt->flags & RT_HELD_UP))
+	if (!(rt->flags & RT_PAUSED))
 		rt->flags &= (uint16_t)~RT_DEADLINE;
 }
 
-void rel_queue_pause(struct rel_queue *q, uint32_t route, uint16_t limit_s, uint64_t now_ns)
+static void watch_paused(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = rel_queue_route(q, route);
+	uint16_t limit_s = rel_queue_route(q, route)->limit_s;
 
-	if (!(rt->flags & RT_OPEN) || (rt->flags & (RT_ENDING | RT_ANEW)))
-		return;
-	rt->flags |= RT_HELD_UP;
-	rt->limit_s = limit_s;
 	rel_hold_watch(q->hold, route, limit_s == 0 ? 0 : limit_s + (uint32_t)REL_PAUSE_GRACE_S);
-	if ((rt->flags & RT_PAUSING) && rt->told_s != limit_s)
-		tell_pause(q, route);
 }
 
-void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
+// Not held up any more.
+static void go_on(struct rel_queue *q, uint32_t route)
 {
 	struct route *rt = rel_queue_route(q, route);
 
-	if (!(rt->flags & RT_OPEN) || (rt->flags & (RT_HELD_UP | RT_ANEW)) != RT_HELD_UP)
-		return;
-	rt->flags &= (uint16_t) ~(RT_HELD_UP | RT_DEADLINE);
+	rt->flags &= (uint16_t) ~(RT_ANEW | RT_PAUSED | RT_HELD_UP | RT_DEADLINE);
 	if (rt->tail != 0 && !(rt->flags & RT_ACTIVE))
 		rel_queue_join_round(q, route);
 	if ((rt->flags & RT_PAUSING) && holds_little(rt))
@@ -262,35 +269,62 @@ void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
 		rel_hold_watch(q->hold, route, own_limit(q));
 }
 
-// ---- an end after which it goes on ----
-
-static void go_on(struct rel_queue *q, uint32_t route)
+void rel_queue_pause(struct rel_queue *q, uint32_t route, uint16_t limit_s, uint64_t now_ns)
 {
 	struct route *rt = rel_queue_route(q, route);
 
-	rt->flags &= (uint16_t) ~(RT_ANEW | RT_HELD_UP);
-	if (rt->tail != 0 && !(rt->flags & RT_ACTIVE))
-		rel_queue_join_round(q, route);
-	if ((rt->flags & RT_PAUSING) && holds_little(rt))
-		tell_resume(q, route);
-	else if (rt->flags & RT_PAUSING)
-		rel_hold_watch(q->hold, route, own_limit(q));
+	if (!(rt->flags & RT_OPEN) || (rt->flags & (RT_ENDING | RT_ANEW)))
+		return;
+	rt->flags |= RT_HELD_UP | RT_PAUSED;
+	rt->limit_s = limit_s;
+	watch_paused(q, route);
+	if ((rt->flags & RT_PAUSING) && rt->told_s != limit_s)
+		tell_pause(q, route);
+}
+
+void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns)
+{
+	const struct route *rt = rel_queue_route(q, route);
+
+	if ((rt->flags & RT_OPEN) && (rt->flags & RT_PAUSED))
+		go_on(q, route);
+}
+
+void rel_queue_gone(struct rel_queue *q, uint32_t route)
+{
+	rel_queue_route(q, route)->flags &= (uint16_t)~RT_PAUSED;
+}
+
+// ---- an end after which it goes on ----
+
+// Its limit is over, and no RESUME came.
+static bool is_overdue(const struct rel_queue *q, const struct route *rt)
+{
+	return (rt->flags & RT_DEADLINE) && (int16_t)(rt->deadline - q->hold->tick) <= 0;
 }
 
 void rel_queue_restart(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns)
 {
 	struct route *rt = rel_queue_route(q, route);
-	uint16_t pausing = rt->flags & RT_PAUSING;
+	// the ingress waits until it is worth its while to go on
+	uint16_t stays = rt->flags & (is_overdue(q, rt) ? RT_PAUSING : RT_PAUSING | RT_PAUSED);
 
 	if (!(rt->flags & RT_OPEN) || (rt->flags & (RT_DRAINING | RT_ENDING)))
 		return;
 	rel_queue_abort(q, route, reason, now_ns);
 	rt->flags &= (uint16_t)~RT_ENDING;
-	rt->flags |= pausing; // the ingress waits until it is worth its while to go on
-	if (rt->kept != 0)
+	rt->flags |= stays;
+	if (rt->kept != 0) {
+		// The peer's pause ends at the EMPTY: it may have no entry any more that would tell
+		// us to resume.
+		rt->flags &= (uint16_t)~RT_PAUSED;
 		rt->flags |= RT_ANEW | RT_HELD_UP;
-	else
+	} else if (rt->flags & RT_PAUSED) { // the peer learns nothing of this, so it stays
+		rt->flags |= RT_HELD_UP;
+		watch_paused(q, route);
+	} else {
 		go_on(q, route);
+	}
 }
 
 // ---- in and out ----
@@ -327,6 +361,7 @@ bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p
 {
 	struct rel_hold *h = q->hold;
 	struct route *rt = &h->routes[route];
+	uint32_t before = rt->waiting;
 	struct rel_node *n;
 	uint32_t i;
 
@@ -355,8 +390,8 @@ bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p
 	else
 		rel_queue_put_last(q, rt, route, i);
 	rel_queue_note_ahead(q, i, route);
-	if (unlikely(rt->waiting > rt->kept) && !(rt->flags & RT_PAUSING) && holds_too_much(rt))
-		tell_pause(q, route);
+	if (unlikely(rt->waiting > rt->kept) && holds_too_much(rt))
+		ask_to_wait(q, route, before);
 	if (unlikely(h->bufs - h->doomed > h->conf.max_bufs))
 		rel_hold_press(h, route);
 	return true;

@@ -50,7 +50,8 @@ void rel_queue_drain(struct rel_queue *q, uint32_t route);
 void rel_queue_abort(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns);
 // The same, but that the route goes on: packets that are pushed from now on wait until every EMPTY
 // was acked, so that none of them takes a later packet along. An ingress that was told to wait is
-// told to go on then; the peer's pause of before is over.
+// told to go on then. A pause of the peer ends with the first EMPTY, and when its limit is over or
+// it said GONE, as it may have forgotten it; with nothing to be emptied it stays.
 void rel_queue_restart(struct rel_queue *q, uint32_t route, uint8_t reason, uint64_t now_ns);
 // After a reset of the link (or for a sink): forgets the route at once, without REL_EV_DONE. What
 // was told of it stays told: take all events before the index is used again.

@@ -46,6 +46,12 @@ static inline uint64_t rel_queue_most_held(const struct route *rt)
 	return most < REL_PAUSE_BYTES ? REL_PAUSE_BYTES : most;
 }
 
+// Does more wait than another power of two, by one packet more? (Of bytes; nothing before will do.)
+static inline bool rel_queue_is_doubled(uint32_t before, uint32_t now)
+{
+	return class_of(before - 1) != class_of(now - 1);
+}
+
 // Do the packets that wait share datagrams? Where two of them fit into one on average; else each
 // goes alone, which costs less.
 static inline bool rel_queue_shares(const struct rel_queue *q, uint32_t room)
@@ -109,6 +115,8 @@ uint32_t rel_queue_peek(struct rel_queue *q); // node that is next
 void rel_queue_pop(struct rel_queue *q, uint32_t node);
 void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t bufs);
 void rel_queue_reset(struct rel_queue *q); // forgets all routes
+// The peer ended it, and its pause. It stays held up until the caller acts on that, too.
+void rel_queue_gone(struct rel_queue *q, uint32_t route);
 // rel_move.c: a node before those that wait; out of the round (it was there).
 void rel_queue_put_urgent(struct rel_queue *q, uint32_t route, uint32_t node);
 bool rel_queue_leave_round(struct rel_queue *q, uint32_t route);

@@ -65,7 +65,8 @@ static inline bool just_waits(const struct route *rt, uint32_t len)
 
 	return (rt->flags & (RT_OPEN | odd)) == RT_OPEN &&
 	       (likely(rt->waiting + len <= rel_queue_most_held(rt)) ||
-		       (rt->flags & RT_PAUSING) != 0);
+		       ((rt->flags & RT_PAUSING) != 0 &&
+			       !rel_queue_is_doubled(rt->waiting, rt->waiting + len)));
 }
 
 // As rel_queue_push().

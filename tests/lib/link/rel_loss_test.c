@@ -415,65 +415,6 @@ static void abort_sends_empty_for_what_is_unacked(void **state)
 	fx_end(f);
 }
 
-// Whoever acts on an EMPTY frees what it holds of the route: nothing may come that could go along.
-static void a_restarted_route_waits_for_its_empties(void **state)
-{
-	struct fx *f = sender(3);
-	struct rail_frame frame;
-	struct rel_event ev;
-	struct rel_dgram d;
-
-	rel_queue_open(f->q, 2, 200);
-	fx_flush(f);
-	fx_push(f, 1, 100, 0);
-	rel_queue_restart(f->q, 1, RAIL_GONE_HELD, f->now_ns);
-	assert_int_equal(fx_stats(f).tx_freed, 4);
-	for (unsigned i = 0; i < 3; i++) {
-		assert_true(fx_push(f, 1, 100 + i, i == 2 ? REL_PUSH_KEEP_ALIVE : 0));
-		assert_true(fx_push(f, 2, 50, 0)); // others do not wait
-	}
-	// what the peer said before it knew changes nothing
-	rel_queue_pause(f->q, 1, 5, f->now_ns);
-	rel_queue_resume(f->q, 1, f->now_ns);
-	for (unsigned i = 0; i < 6; i++) {
-		assert_true(fx_next(f, &d, &frame));
-		assert_int_equal(frame.type, i < 3 ? RAIL_EMPTY : RAIL_SEQ);
-		assert_int_equal(frame.seq, i);
-		assert_true(i < 3 || frame.data[0] != 0 || frame.len == 50);
-	}
-	f->now_ns += 10 * MS;
-	fx_rx_ack(f, 8, 7, 2); // all but the EMPTY of 2
-	assert_int_equal(rel_hold_route_bufs(f->hold, 1), 3);
-	assert_int_equal(fx_flush(f), 0);
-	fx_rx_ack(f, 8, 3, 6);
-	for (unsigned i = 0; i < 3; i++) {
-		assert_true(fx_next(f, &d, &frame));
-		assert_int_equal(frame.type, RAIL_SEQ);
-		assert_int_equal(frame.seq, 6 + i);
-		assert_int_equal(frame.len, 100 + i);
-		assert_int_equal(frame.distance, i == 0 ? 0 : 1);
-	}
-	assert_false(fx_event(f, REL_EV_DONE, &ev));
-	// with nothing under way it goes on at once
-	f->now_ns += 10 * MS;
-	fx_rx_ack(f, 11, 9, 9);
-	rel_queue_restart(f->q, 1, RAIL_GONE_HELD, f->now_ns);
-	assert_true(fx_push(f, 1, 100, 0));
-	assert_int_equal(fx_flush(f), 1);
-	// one that drains in between ends
-	rel_queue_restart(f->q, 1, RAIL_GONE_HELD, f->now_ns);
-	assert_true(fx_push(f, 1, 100, 0));
-	rel_queue_drain(f->q, 1);
-	assert_int_equal(fx_flush(f), 1);
-	f->now_ns += 10 * MS;
-	fx_rx_ack(f, 13, 13, 10);
-	assert_int_equal(fx_flush(f), 1);
-	f->now_ns += 10 * MS;
-	fx_rx_ack(f, 14, 14, 11);
-	assert_true(fx_event(f, REL_EV_DONE, &ev));
-	fx_end(f);
-}
-
 static void acks_at_once_on_a_gap_else_later(void **state)
 {
 	struct fx *f = fx_new(1024);
@@ -650,7 +591,6 @@ int main(void)
 		cmocka_unit_test(stops_before_the_window_is_full),
 		cmocka_unit_test(cuts_what_no_longer_fits),
 		cmocka_unit_test(abort_sends_empty_for_what_is_unacked),
-		cmocka_unit_test(a_restarted_route_waits_for_its_empties),
 		cmocka_unit_test(acks_at_once_on_a_gap_else_later),
 		cmocka_unit_test(acks_are_not_acked),
 		cmocka_unit_test(idle_link_keeps_no_chunks),
