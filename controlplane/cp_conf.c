@@ -34,18 +34,18 @@ static const char *const rights_names[] = {"all", "show", "none", NULL};
 static const char *check_name(const char *text)
 {
 	return api_name_check(text, DPMSG_NAME_LEN) < 0
-		       ? "a name has 1 to 31 characters, no blanks and no '/'"
+		       ? "is no name: 1 to 31 characters, no blanks and no '/'"
 		       : NULL;
 }
 
 static const char *check_dir(const char *text)
 {
-	return text[0] == '/' ? NULL : "must be an absolute path";
+	return text[0] == '/' ? NULL : "is not an absolute path";
 }
 
 static const char *check_file(const char *text)
 {
-	return text[0] == '\0' || text[0] == '/' ? NULL : "must be an absolute path, or empty";
+	return text[0] == '\0' || text[0] == '/' ? NULL : "is not an absolute path, or empty";
 }
 
 static const char *check_pk(const char *text)
@@ -55,8 +55,8 @@ static const char *check_pk(const char *text)
 	if (key_pk_from_text(&pk, text, strlen(text)) == 0 && !key_pk_is_null(&pk))
 		return NULL;
 	return strspn(text, "0123456789abcdefABCDEF") == KEY_PK_TEXT_LEN
-		       ? "no public key has these digits: one of them is wrong"
-		       : "not a public key: 66 hex digits as `skyrail key show` prints them";
+		       ? "is no public key: one of its digits is wrong"
+		       : "is no public key: 66 hex digits as `skyrail key show` prints them";
 }
 
 static const char *check_addr(const char *text)
@@ -64,13 +64,13 @@ static const char *check_addr(const char *text)
 	struct api_addr a;
 
 	return text[0] != '\0' && api_addr_parse(text, &a) < 0
-		       ? "must be IP:PORT, IPv6 in brackets: 192.0.2.1:7780, [2001:db8::1]:7780"
+		       ? "is not IP:PORT, IPv6 in brackets: 192.0.2.1:7780, [2001:db8::1]:7780"
 		       : NULL;
 }
 
 static const char *check_if(const char *text)
 {
-	return strlen(text) >= IFNAMSIZ ? "an interface name has at most 15 characters" : NULL;
+	return strlen(text) >= IFNAMSIZ ? "is longer than the 15 characters of an interface" : NULL;
 }
 
 uint16_t cp_conf_path_mtu(const char *text)
@@ -90,7 +90,7 @@ static const char *check_path_mtu(const char *text)
 		(len <= 5 && strspn(text, "0123456789") == len && mtu >= HOP_PATH_MTU_MIN &&
 			mtu <= UINT16_MAX))
 		return NULL;
-	return "path_mtu is auto, or bytes of IP from 1280 to 65535";
+	return "is neither auto, nor bytes of IP from 1280 to 65535";
 }
 
 #define VALUE(field) CONF_FIELD(struct cp_values, field)
@@ -213,7 +213,7 @@ static const struct conf_class classes[] = {
 };
 
 static const struct conf_schema schema = {
-	items, ARRAY_LEN(items), classes, ARRAY_LEN(classes), sizeof(struct cp_values)};
+	items, ARRAY_LEN(items), classes, ARRAY_LEN(classes), sizeof(struct cp_values), true};
 
 const struct conf_schema *cp_conf_schema(void)
 {
@@ -363,7 +363,7 @@ static int load_rule(
 		return BAD(c, err, "rule", v->name, "keep_alive",
 			"keep_alive must be 0 (static) or at least 100ms");
 	rc = rule_in(c, v, r, err);
-	if (rc < 0)
+	if (rc < 0 || conf_is_told(c->file, "rule", v->name, "type"))
 		return rc;
 	if (r->type == API_RULE_CONSUME) {
 		if (v->next != 0 || v->transport[0] != '\0')
@@ -482,7 +482,7 @@ static int rules_of_edges(struct cp_conf *c, char *err)
 		size_t k = 0;
 		uint32_t *id;
 
-		if (r[i].edge[0] == '\0')
+		if (r[i].edge[0] == '\0' || conf_is_told(c->file, "rule", r[i].name, "type"))
 			continue;
 		while (k < c->n_edges && strcmp(e[k].name, r[i].edge) != 0)
 			k++;
@@ -522,7 +522,7 @@ static int load_edges(struct cp_conf *c, char *err)
 					       "[edge %s] has the same device", v[k].name));
 	}
 	rc = worse(rc, rules_of_edges(c, err));
-	for (size_t i = 0; rc == 0 && i < c->n_edges; i++)
+	for (size_t i = 0; rc == 0 && conf_is_good(c->file) && i < c->n_edges; i++)
 		if ((c->attach[i].forward_id == 0) != (c->attach[i].consume_id == 0) ||
 			(c->attach[i].forward_id != 0 &&
 				c->attach[i].forward_id == c->attach[i].consume_id))
@@ -537,7 +537,7 @@ static int cross_check(const struct cp_conf *c, char *err)
 {
 	int rc = 0;
 
-	if (c->v->dead_ns <= c->v->keepalive_ns)
+	if (c->v->dead_ns <= c->v->keepalive_ns && !conf_is_told(c->file, "link", "", "keepalive"))
 		rc = BAD(c, err, "link", "", "dead", "dead must be longer than keepalive");
 	if ((c->v->replay_window & (c->v->replay_window - 1)) != 0)
 		rc = BAD(c, err, "link", "", "replay_window", "replay_window is a power of two");
@@ -560,7 +560,7 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
 		c->attach != NULL) {
-		rc = cross_check(c, err);
+		rc = worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = worse(rc, load_peers(c, err));
 		rc = worse(rc, load_transports(c, err));
 		rc = worse(rc, load_rules(c, err));

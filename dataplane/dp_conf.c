@@ -26,24 +26,24 @@ static const char *check_name(const char *text)
 	size_t len = strlen(text);
 
 	if (len == 0 || len >= DPMSG_NAME_LEN)
-		return "a name has 1 to 31 characters";
+		return "is no name: 1 to 31 characters";
 	for (size_t i = 0; i < len; i++) {
 		if (!isalnum((unsigned char)text[i]) && strchr("-_.", text[i]) == NULL)
-			return "a name has letters, digits, '-', '_' and '.' only";
+			return "is no name: letters, digits, '-', '_' and '.' only";
 	}
 	return NULL;
 }
 
 static const char *check_dir(const char *text)
 {
-	return text[0] == '/' ? NULL : "must be an absolute path";
+	return text[0] == '/' ? NULL : "is not an absolute path";
 }
 
 static const char *check_if(const char *text)
 {
 	if (strlen(text) >= IFNAMSIZ)
-		return "an interface name has at most 15 characters";
-	return strpbrk(text, "/ \t") != NULL ? "not an interface name" : NULL;
+		return "is longer than the 15 characters of an interface";
+	return strpbrk(text, "/ \t") != NULL ? "is not the name of an interface" : NULL;
 }
 
 static const char *check_device(const char *text)
@@ -51,8 +51,8 @@ static const char *check_device(const char *text)
 	char name[DPMSG_TEXT_LEN];
 
 	if (strlen(text) >= PORT_DEVICE_LEN)
-		return "a device has at most 191 characters";
-	return port_device_name(text, name, sizeof(name)) ? NULL : "not a device";
+		return "is longer than 191 characters";
+	return port_device_name(text, name, sizeof(name)) ? NULL : "is not a device";
 }
 
 static const char *check_cores(const char *text)
@@ -122,7 +122,7 @@ static const struct conf_class classes[] = {
 };
 
 static const struct conf_schema schema = {
-	items, ARRAY_LEN(items), classes, ARRAY_LEN(classes), sizeof(struct dp_values)};
+	items, ARRAY_LEN(items), classes, ARRAY_LEN(classes), sizeof(struct dp_values), true};
 
 const struct conf_schema *dp_conf_schema(void)
 {
@@ -147,7 +147,7 @@ int dp_conf_load(struct dp_conf *c, const char *path, char err[CONF_ERR_MAX])
 			.mtu = p->mtu,
 			.exception = (enum port_exception)p->exception};
 	}
-	return 0;
+	return conf_is_good(c->file) ? 0 : -EINVAL;
 }
 
 static struct port_ask *port_find(struct dp_conf *c, const char *name)
@@ -167,13 +167,13 @@ int dp_conf_port_arg(struct dp_conf *c, const char *arg, char err[CONF_ERR_MAX])
 	char *name, *device;
 
 	if (eq == NULL || c->n_port_args == DPMSG_MAX_PORTS) {
-		snprintf(err, CONF_ERR_MAX, "-p %s: %s", arg,
+		conf_err_add(err, "-p %.200s: %s", arg,
 			eq == NULL ? "must be NAME=DEVICE" : "too many ports");
 		return -EINVAL;
 	}
 	name = strdup(arg);
 	if (name == NULL) {
-		snprintf(err, CONF_ERR_MAX, "-p %s: out of memory", arg);
+		conf_err_add(err, "-p %.200s: out of memory", arg);
 		return -ENOMEM;
 	}
 	c->port_args[c->n_port_args++] = name;
@@ -186,7 +186,7 @@ int dp_conf_port_arg(struct dp_conf *c, const char *arg, char err[CONF_ERR_MAX])
 	if (wrong == NULL && p == NULL && c->n_ports == DPMSG_MAX_PORTS)
 		wrong = "too many ports";
 	if (wrong != NULL) {
-		snprintf(err, CONF_ERR_MAX, "-p %s: %s", arg, wrong);
+		conf_err_add(err, "-p %.200s: %s", arg, wrong);
 		return -EINVAL;
 	}
 	if (p == NULL) {
@@ -267,6 +267,47 @@ static int port_check(const struct dp_conf *c, unsigned i, char err[CONF_ERR_MAX
 	snprintf(text, sizeof(text), "device %.200s is port %s already", p->device,
 		c->ports[k].name);
 	return port_bad(c, p, "device", err, text);
+}
+
+static const char *const drivers[] = {"net_af_packet", "net_af_xdp", "net_bonding", "net_failsafe",
+	"net_memif", "net_null", "net_pcap", "net_ring", "net_tap", "net_vdev_netvsc", "net_vhost",
+	"net_virtio_user"};
+
+// What follows, often a digit, tells devices of one driver apart.
+static bool driver_is_known(const char *device)
+{
+	if (strncmp(device, "net_", 4) != 0)
+		return true; // an address on a bus
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+		if (strncmp(device, drivers[i], strlen(drivers[i])) == 0)
+			return true;
+	return false;
+}
+
+int dp_conf_check_machine(const struct dp_conf *c, char err[CONF_ERR_MAX], char warn[CONF_ERR_MAX])
+{
+	char name[IFNAMSIZ], text[CONF_MISTAKE_MAX];
+	int rc = 0;
+
+	for (unsigned i = 0; i < c->n_ports; i++) {
+		const struct port_ask *p = &c->ports[i];
+
+		if (!driver_is_known(p->device)) {
+			snprintf(text, sizeof(text),
+				"'%.60s' is no driver that this program knows (net_af_packet0, "
+				"net_af_xdp0, net_memif0, net_tap0, ...)",
+				p->device);
+			port_bad(c, p, "device", warn, text);
+		}
+		if ((strncmp(p->device, "net_af_packet", 13) != 0 &&
+			    strncmp(p->device, "net_af_xdp", 10) != 0) ||
+			!port_device_arg(p->device, "iface", name, sizeof(name)) ||
+			if_nametoindex(name) != 0)
+			continue;
+		snprintf(text, sizeof(text), "this machine has no interface %s now", name);
+		rc = port_bad(c, p, "device", err, text);
+	}
+	return rc;
 }
 
 int dp_conf_check(struct dp_conf *c, char err[CONF_ERR_MAX])

@@ -55,14 +55,17 @@ struct dp_conf {
 // The table itself, for tests and `--print-config`.
 const struct conf_schema *dp_conf_schema(void);
 
-// Read path (absent = defaults; ask conf_is_missing()). 0, or -errno with a line
-// in err for each mistake.
+// Read path (absent = defaults; ask conf_is_missing()). 0, or -errno with a line in err for each
+// mistake; when file is not NULL then, the functions below may be asked for more mistakes.
 int dp_conf_load(struct dp_conf *c, const char *path, char err[CONF_ERR_MAX]);
 // `-p NAME=DEVICE`: adds a port, or gives the port of that name another device.
 int dp_conf_port_arg(struct dp_conf *c, const char *arg, char err[CONF_ERR_MAX]);
 // What no single key can tell: names, lengths, numbers that belong together, interfaces of the
 // kernel where a device is wanted. Fills rule_bits. err holds a string; mistakes are added to it.
 int dp_conf_check(struct dp_conf *c, char err[CONF_ERR_MAX]);
+// What only this machine tells, but no EAL is needed for: an interface that is not there is a
+// mistake in err, a driver that we don't know is worth a line in warn. Both hold strings.
+int dp_conf_check_machine(const struct dp_conf *c, char err[CONF_ERR_MAX], char warn[CONF_ERR_MAX]);
 void dp_conf_free(struct dp_conf *c);
 void dp_conf_print(const struct dp_conf *c, FILE *out);
 

@@ -174,38 +174,9 @@ static void log_lines(char *err)
 		log_err("%s", l);
 }
 
-static int conf_open(struct app *app, const struct args *a)
-{
-	const char *path =
-		a->conf_path != NULL ? a->conf_path : SKYRAIL_SYSCONFDIR "/dataplane.ini";
-	char err[CONF_ERR_MAX] = "";
-	int rc = dp_conf_load(&app->conf, path, err);
-
-	if (rc == 0 && a->conf_path != NULL && conf_is_missing(app->conf.file)) {
-		snprintf(err, sizeof(err), "%s: no such file", path);
-		rc = -ENOENT;
-	}
-	for (unsigned i = 0; i < a->n_ports && rc == 0; i++)
-		rc = dp_conf_port_arg(&app->conf, a->ports[i], err);
-	if (rc == 0)
-		rc = dp_conf_check(&app->conf, err);
-	if (rc < 0) {
-		log_lines(err);
-		return rc;
-	}
-	log_level_set("all", app->conf.v->log_level);
-	if (conf_is_missing(app->conf.file) && !a->check)
-		log_notice("%s: not there, defaults are used", path);
-	if (app->conf.n_ports == 0)
-		log_warn("no [port NAME] in %s and no -p NAME=DEVICE: nothing comes in or goes out",
-			path);
-	return 0;
-}
-
-static int control_user_find(struct app *app)
+static int control_user_find(struct app *app, char err[CONF_ERR_MAX])
 {
 	const char *name = app->conf.v->control_user;
-	char err[CONF_ERR_MAX] = "";
 	struct passwd *pw;
 
 	app->control_uid = (uid_t)-1;
@@ -213,26 +184,63 @@ static int control_user_find(struct app *app)
 	if (name[0] == '\0')
 		return 0;
 	pw = getpwnam(name);
-	if (pw == NULL) {
-		conf_mistake(app->conf.file, err, "node", "", "control_user",
-			"control_user = %s: no such user: make it, or leave this empty", name);
-		log_err("%s", err);
-		return -ENOENT;
-	}
+	if (pw == NULL)
+		return conf_mistake(app->conf.file, err, "node", "", "control_user",
+			"control_user = %s: no such user: make it (for the user of the package, "
+			"systemd-sysusers), or leave this empty",
+			name);
 	app->control_uid = pw->pw_uid;
 	app->control_gid = pw->pw_gid;
 	return 0;
 }
 
-// What can be said without EAL, and a word that all is well.
-static int check(struct app *app)
+// All that is wrong with a file that could be read, at once.
+static int conf_check(struct app *app, const struct args *a, char err[CONF_ERR_MAX])
 {
-	int rc = control_user_find(app);
+	char warn[CONF_ERR_MAX] = "";
+	int rc = dp_conf_check(&app->conf, err);
 
-	if (rc == 0)
-		printf("%s: %s (data plane)\n", conf_path(app->conf.file),
-			conf_is_missing(app->conf.file) ? "not there, defaults are used" : "good");
+	if (!a->print && control_user_find(app, err) < 0)
+		rc = -EINVAL;
+	if (a->check && dp_conf_check_machine(&app->conf, err, warn) < 0)
+		rc = -EINVAL;
+	for (char *save, *l = strtok_r(warn, "\n", &save); l != NULL;
+		l = strtok_r(NULL, "\n", &save))
+		log_warn("%s", l);
 	return rc;
+}
+
+// 0, 1 or 2 as the exit code, or -1: go on.
+static int conf_open(struct app *app, const struct args *a)
+{
+	const char *path =
+		a->conf_path != NULL ? a->conf_path : SKYRAIL_SYSCONFDIR "/dataplane.ini";
+	char err[CONF_ERR_MAX] = "";
+	int rc = dp_conf_load(&app->conf, path, err);
+
+	for (unsigned i = 0; i < a->n_ports; i++)
+		if (strchr(a->ports[i], '=') == NULL)
+			return arg_error("-p takes NAME=DEVICE, not ", a->ports[i]);
+	if (rc == 0 && a->conf_path != NULL && conf_is_missing(app->conf.file)) {
+		snprintf(err, sizeof(err), "%s: no such file", path);
+		rc = -ENOENT;
+	}
+	for (unsigned i = 0; i < a->n_ports && app->conf.file != NULL; i++)
+		if (dp_conf_port_arg(&app->conf, a->ports[i], err) < 0)
+			rc = -EINVAL;
+	if (app->conf.file != NULL && rc != -ENOENT && conf_check(app, a, err) < 0)
+		rc = -EINVAL;
+	if (rc < 0) {
+		log_lines(err);
+		return 1;
+	}
+	log_level_set("all", app->conf.v->log_level);
+	if (conf_is_missing(app->conf.file) && !a->check)
+		log_notice("%s: not there, defaults are used", path);
+	if (app->conf.n_ports == 0)
+		log_warn("no [port NAME] in %s and no -p NAME=DEVICE: nothing comes in or goes out",
+			path);
+	return -1;
 }
 
 // ---- EAL ----
@@ -563,10 +571,8 @@ static int launch(struct app *app)
 
 static int app_open(struct app *app, const struct args *a)
 {
-	int rc = control_user_find(app);
+	int rc = door_open(app);
 
-	if (rc == 0)
-		rc = door_open(app);
 	if (rc == 0)
 		rc = eal_open(app, a);
 	if (rc == 0)
@@ -643,18 +649,20 @@ int main(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	rc = 0;
-	if (conf_open(&app, &args) < 0) {
+	rc = conf_open(&app, &args);
+	if (rc >= 0) {
 		dp_conf_free(&app.conf);
-		return 1;
+		return rc;
 	}
 	if (args.print || args.check) {
 		if (args.print)
 			dp_conf_print(&app.conf, stdout);
 		else
-			rc = check(&app);
+			printf("%s: %s (data plane)\n", conf_path(app.conf.file),
+				conf_is_missing(app.conf.file) ? "not there, defaults are used"
+							       : "good");
 		dp_conf_free(&app.conf);
-		return rc < 0 ? 1 : 0;
+		return 0;
 	}
 	signals();
 	rc = app_open(&app, &args);

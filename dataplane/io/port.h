@@ -92,4 +92,6 @@ bool port_known(const struct port_set *s, uint16_t dpdk_port);
 
 // "net_af_packet0,iface=x" -> "net_af_packet0"; false when it does not fit. For EAL's lists.
 bool port_device_name(const char *device, char *out, size_t cap);
+// Value of key=... among the arguments of a vdev; false when it is not there.
+bool port_device_arg(const char *device, const char *key, char *out, size_t cap);
 bool port_device_is_pci(const char *device);

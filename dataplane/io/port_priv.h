@@ -78,8 +78,6 @@ struct port_set {
 
 // MTU of a kernel interface, 0 when there is none of that name.
 unsigned port_if_mtu(const char *name);
-// Value of key=... among the arguments of a vdev; false when it is not there.
-bool port_device_arg(const char *device, const char *key, char *out, size_t cap);
 // One pool for each NUMA node that a worker is on. 0 or -errno.
 // Bytes for a frame of that many bytes of IP, with what devices deliver around it. A multiple of
 // 256.

@@ -46,12 +46,14 @@ struct given {
 	size_t section; // in c->sections
 	char *text;
 	unsigned line;
+	bool bad;
 };
 
 struct conf {
 	const struct conf_schema *schema;
 	char *path;
 	bool missing;
+	bool broken; // values are not all there
 	void *values;
 	VEC(struct section) sections;
 	VEC(struct given) given;
@@ -288,8 +290,7 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
 	return 1;
 }
 
-static const struct given *find_given(
-	const struct conf *c, const struct conf_item *item, int section)
+static struct given *find_given(const struct conf *c, const struct conf_item *item, int section)
 {
 	for (size_t i = 0; i < c->given.n; i++) {
 		if (c->given.v[i].item == item &&
@@ -302,7 +303,7 @@ static const struct given *find_given(
 // section: NO_SECTION for items of plain sections, which are there once at most.
 static void fill_item(struct conf *c, const struct conf_item *item, void *base, int section)
 {
-	const struct given *g = find_given(c, item, section);
+	struct given *g = find_given(c, item, section);
 	const char *text = g != NULL ? g->text : item->def != NULL ? item->def : "";
 	unsigned line = g != NULL               ? g->line
 			: section != NO_SECTION ? c->sections.v[section].line
@@ -311,14 +312,23 @@ static void fill_item(struct conf *c, const struct conf_item *item, void *base, 
 	int rc;
 
 	if (g == NULL && (item->flags & CONF_REQUIRED)) {
-		fail(c, line, "key %s of [%s] is missing", item->key, item->section);
-		return;
+		fail(c, line, "key %s of [%s%s%s] is missing", item->key, item->section,
+			section != NO_SECTION ? " " : "",
+			section != NO_SECTION ? c->sections.v[section].instance : "");
+		rc = -EINVAL;
+	} else {
+		rc = conf_value_set(item, base, text, why);
+		if (rc < 0 && rc != -ENOMEM)
+			fail(c, line, "key %s: %s", item->key, why);
 	}
-	rc = conf_value_set(item, base, text, why);
-	if (rc == -ENOMEM)
+	if (rc < 0 && g != NULL)
+		g->bad = true;
+	if (rc < 0 && rc != -ENOMEM)
+		rc = conf_value_default(item, base);
+	if (rc == -ENOMEM) {
 		fail(c, line, "out of memory");
-	else if (rc < 0)
-		fail(c, line, "key %s: %s", item->key, why);
+		c->broken = true;
+	}
 }
 
 static void fill_class(struct conf *c, const struct conf_class *cls)
@@ -329,6 +339,7 @@ static void fill_class(struct conf *c, const struct conf_class *cls)
 	array->v = calloc(c->sections.n > 0 ? c->sections.n : 1, cls->elem_size);
 	if (array->v == NULL) {
 		fail(c, 0, "out of memory");
+		c->broken = true;
 		return;
 	}
 	for (size_t s = 0; s < c->sections.n; s++) {
@@ -338,6 +349,7 @@ static void fill_class(struct conf *c, const struct conf_class *cls)
 		*(char **)(elem + cls->name_offset) = strdup(c->sections.v[s].instance);
 		if (*(char **)(elem + cls->name_offset) == NULL) {
 			fail(c, 0, "out of memory");
+			c->broken = true;
 			return;
 		}
 		for (size_t i = 0; i < c->schema->n_items; i++) {
@@ -401,6 +413,8 @@ struct conf *conf_parse(const struct conf_schema *schema, const char *name, cons
 	if (c->n_mistakes == 0)
 		return c;
 	tell(c, err);
+	if (schema->keep_bad && !c->unread && !c->broken)
+		return c;
 	conf_free(c);
 	return NULL;
 }
@@ -537,6 +551,22 @@ void conf_err_add(char err[CONF_ERR_MAX], const char *fmt, ...)
 	err_add(err, text);
 }
 
+bool conf_is_told(const struct conf *c, const char *section, const char *instance, const char *key)
+{
+	const struct conf_item *item = find_item(c, section, key);
+
+	for (size_t i = 0; item != NULL && key != NULL && i < c->sections.n; i++) {
+		const struct section *s = &c->sections.v[i];
+		const struct given *g;
+
+		if (strcmp(s->name, section) != 0 || strcmp(s->instance, instance) != 0)
+			continue;
+		g = find_given(c, item, (int)i);
+		return g != NULL ? g->bad : (item->flags & CONF_REQUIRED) != 0;
+	}
+	return false;
+}
+
 int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *section,
 	const char *instance, const char *key, const char *fmt, ...)
 {
@@ -545,6 +575,8 @@ int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *secti
 	size_t n;
 	va_list ap;
 
+	if (conf_is_told(c, section, instance, key))
+		return -EINVAL;
 	n = (size_t)snprintf(
 		text, sizeof(text), line > 0 ? "%.200s:%u: " : "%.200s: ", c->path, line);
 	n += (size_t)snprintf(text + n, sizeof(text) - n, "[%s%s%s]: ", section,
@@ -564,6 +596,11 @@ const void *conf_values(const struct conf *c)
 bool conf_is_missing(const struct conf *c)
 {
 	return c->missing;
+}
+
+bool conf_is_good(const struct conf *c)
+{
+	return c->n_mistakes == 0;
 }
 
 const char *conf_path(const struct conf *c)

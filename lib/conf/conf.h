@@ -81,6 +81,7 @@ struct conf_schema {
 	const struct conf_class *classes; // may be NULL
 	size_t n_classes;
 	size_t size; // of the values struct
+	bool keep_bad; // a file with mistakes gives a result too: see conf_is_good()
 };
 
 struct conf;
@@ -100,6 +101,11 @@ void conf_free(struct conf *c);
 // The values struct that the schema describes; valid until conf_free.
 const void *conf_values(const struct conf *c);
 bool conf_is_missing(const struct conf *c);
+// false: there were mistakes, and the schema has keep_bad: what could not be taken has its default,
+// or is empty. Only good for further checks, so that all mistakes of a file are told at once.
+bool conf_is_good(const struct conf *c);
+// Was something wrong with this key, or it is missing and required?
+bool conf_is_told(const struct conf *c, const char *section, const char *instance, const char *key);
 const char *conf_path(const struct conf *c);
 
 // A line more in err, which holds a string; beyond CONF_MISTAKES_MAX only that there are more.
@@ -107,7 +113,7 @@ void conf_err_add(char err[CONF_ERR_MAX], const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 // For mistakes that the table can't see: "FILE:LINE: [SECTION INSTANCE]: text" is added to err,
 // with the line of the key if the file has it, else of the section (instance "" for a plain one).
-// -EINVAL.
+// Nothing is added where conf_is_told(). -EINVAL.
 int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *section,
 	const char *instance, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));

@@ -233,6 +233,19 @@ int conf_value_set(
 	return -EINVAL;
 }
 
+int conf_value_default(const struct conf_item *item, void *base)
+{
+	struct conf_item lax = *item;
+	char why[CONF_WHY_MAX];
+
+	lax.check = NULL;
+	lax.max = item->type == CONF_STR ? 0 : item->max;
+	conf_value_clear(item, base);
+	return conf_value_set(&lax, base, item->def != NULL ? item->def : "", why) == -ENOMEM
+		       ? -ENOMEM
+		       : 0;
+}
+
 void conf_value_clear(const struct conf_item *item, void *base)
 {
 	void *field = (char *)base + item->offset;

@@ -10,4 +10,7 @@ enum { CONF_WHY_MAX = 160 };
 int conf_value_set(
 	const struct conf_item *item, void *base, const char *text, char why[CONF_WHY_MAX]);
 
+// Instead of a text that was refused: the default, or the type's nothing. 0 or -ENOMEM.
+int conf_value_default(const struct conf_item *item, void *base);
+
 void conf_value_clear(const struct conf_item *item, void *base);

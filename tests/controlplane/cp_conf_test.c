@@ -196,8 +196,8 @@ static const struct {
 	{TP "[transport c]\npeer = " PK "\n", "ini:5: [transport c]: [transport b] has"},
 	{"[transport b]\npeer = "
 	 "020000000000000000000000000000000000000000000000000000000000000005\n",
-		"ini:2: key peer: '020000000000000000000000000000000000000000000000000000000000' no "
-		"public key has these digits"},
+		"ini:2: key peer: '020000000000000000000000000000000000000000000000000000000000' is "
+		"no public key: one of its digits"},
 	{"[transport b]\npeer = " PK "\naddress = 224.0.0.1:7780\n", "ini:3: "},
 	{"[transport b]\npeer = " PK "\naddress = [fe80::1]:7780\n",
 		"ini:3: [transport b]: a link-local address needs interface"},
@@ -260,12 +260,13 @@ static void each_mistake_has_its_message(void **state)
 // with the default of the table.
 static void every_mistake_is_told(void **state)
 {
-	static const char text[] = "[link]\ndead = 5s\nreplay_window = 1000\n" TP
+	static const char text[] = "[link]\ndead = 5s\nreplay_window = 1000\nsilence = 1ms\n" TP
 				   "[rule r]\ntype = consume\nid = 1\nnext = 2\n"
 				   "[rule s]\ntype = forward\nid = 1\nnext = 2\ntransport = rome\n"
 				   "[edge e]\naddress = x\n[edge f]\ndevice = e\nforward = 1\n";
-	static const char *const want[] = {"dead must", "replay_window is", "[rule r]: a consume",
-		"no [transport rome]", "has id = 1 too", "[edge e]: address =", "same device"};
+	static const char *const want[] = {"key silence: ", "dead must", "replay_window is",
+		"[rule r]: a consume", "no [transport rome]", "has id = 1 too",
+		"[edge e]: address =", "same device"};
 	struct cp_conf c;
 	size_t lines = 1;
 

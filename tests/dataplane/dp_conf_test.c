@@ -21,8 +21,8 @@ static int load(struct dp_conf *c, const char *text, char err[CONF_ERR_MAX])
 	close(fd);
 	rc = dp_conf_load(c, path, err);
 	unlink(path);
-	if (rc == 0)
-		rc = dp_conf_check(c, err);
+	if (c->file != NULL && dp_conf_check(c, err) < 0)
+		rc = -EINVAL;
 	return rc;
 }
 
@@ -187,6 +187,49 @@ static void every_mistake_is_told(void **state)
 	dp_conf_free(&c);
 }
 
+// A value out of its range hides nothing, and is told once.
+static void mistakes_of_values_hide_no_others(void **state)
+{
+	static const char *const want[] = {":2: key workers: ", ":4: key udp_ports: ",
+		":6: [port a]: 'va' is no device", ":7: [port a]: mtu is at least 1280"};
+	char err[CONF_ERR_MAX] = "";
+	struct dp_conf c;
+	size_t lines = 1;
+
+	assert_int_equal(load(&c,
+				 "[eal]\nworkers = 0\n[node]\nudp_ports = 99\n[port a]\n"
+				 "device = va\nmtu = 100\n",
+				 err),
+		-EINVAL);
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		if (strstr(err, want[i]) == NULL)
+			fail_msg("no '%s' in: %s", want[i], err);
+	for (const char *p = err; *p != '\0'; p++)
+		lines += *p == '\n';
+	assert_int_equal(lines, sizeof(want) / sizeof(want[0]));
+	dp_conf_free(&c);
+}
+
+static void the_machine_says_what_is_not_there(void **state)
+{
+	char err[CONF_ERR_MAX] = "", warn[CONF_ERR_MAX] = "";
+	struct dp_conf c;
+
+	assert_int_equal(load(&c,
+				 "[port a]\ndevice = net_af_packet0,iface=nosuchif7\n[port b]\n"
+				 "device = net_af_pcket0,iface=lo\n[port c]\n"
+				 "device = net_af_packet1,iface=lo\n[port d]\ndevice = net_tap0\n"
+				 "[port e]\ndevice = 0000:03:00.0\n",
+				 err),
+		0);
+	assert_int_equal(dp_conf_check_machine(&c, err, warn), -EINVAL);
+	assert_non_null(strstr(err, ":2: [port a]: this machine has no interface nosuchif7"));
+	assert_null(strstr(err, "\n"));
+	assert_non_null(strstr(warn, ":4: [port b]: 'net_af_pcket0,iface=lo' is no driver"));
+	assert_null(strstr(warn, "\n"));
+	dp_conf_free(&c);
+}
+
 static void table_sizes_are_rounded_up(void **state)
 {
 	static const struct {
@@ -219,6 +262,8 @@ int main(void)
 		cmocka_unit_test(bad_files_are_refused_with_a_reason),
 		cmocka_unit_test(interfaces_of_the_kernel_are_no_devices),
 		cmocka_unit_test(every_mistake_is_told),
+		cmocka_unit_test(mistakes_of_values_hide_no_others),
+		cmocka_unit_test(the_machine_says_what_is_not_there),
 		cmocka_unit_test(table_sizes_are_rounded_up),
 	};
 

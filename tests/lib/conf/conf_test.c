@@ -169,7 +169,7 @@ static void refuses_with_file_and_line(void **state)
 		{"[port]\n", "t.ini:1: [port] needs a name of letters, digits, '_', '.' and '-'"},
 		{"[port a/b]\n",
 			"t.ini:1: [port] needs a name of letters, digits, '_', '.' and '-'"},
-		{"[port a]\n", "t.ini:1: key device of [port] is missing"},
+		{"[port a]\n", "t.ini:1: key device of [port a] is missing"},
 		{"[port a]\ndevice=1\n[port a]\n",
 			"t.ini:3: section [port a] is there already, in line 1"},
 		{"[port a]\ndevice=1\n[port b]\ndevice=1\n[port c]\n",
@@ -198,7 +198,7 @@ static void all_errors_are_told_by_line(void **state)
 			"t.ini:3: unknown key nope in [main]"},
 		// of values and of keys that are missing, after those of the reading
 		{"[port a]\nmtu = x\n[main]\nworkers = 0\nmode = off\nhello ; = 1\n",
-			"t.ini:1: key device of [port] is missing\n"
+			"t.ini:1: key device of [port a] is missing\n"
 			"t.ini:2: key mtu: 'x' is not a number\n"
 			"t.ini:4: key workers: '0' is not between 1 and 64\n"
 			"t.ini:5: key mode: 'off' is none of poll, sleep\n"
@@ -320,6 +320,39 @@ static void reads_a_file(void **state)
 	conf_free(c);
 }
 
+static void keeps_a_bad_file_for_further_checks(void **state)
+{
+	static const char text[] = "[main]\nworkers = 99\ntext = far too long for it\ndelta = 3\n"
+				   "allow = a b c d\n[port a]\nmtu = x\n";
+	struct conf_schema lax = schema;
+	char err[CONF_ERR_MAX], before[CONF_ERR_MAX];
+	const struct values *v;
+	struct conf *c;
+
+	lax.keep_bad = true;
+	c = conf_parse(&lax, "t.ini", text, strlen(text), err);
+	assert_non_null(c);
+	assert_false(conf_is_good(c));
+	v = conf_values(c);
+	assert_int_equal(v->workers, 2);
+	assert_int_equal(v->delta, 3);
+	assert_string_equal(v->text, "");
+	assert_int_equal(v->allow.n, 0);
+	assert_string_equal(((const struct port *)v->ports.v)->device, "");
+	assert_int_equal(((const struct port *)v->ports.v)->mtu, 1500);
+	assert_true(conf_is_told(c, "main", "", "workers"));
+	assert_true(conf_is_told(c, "port", "a", "device"));
+	assert_false(conf_is_told(c, "main", "", "delta"));
+	assert_false(conf_is_told(c, "main", "", NULL));
+	strcpy(before, err);
+	assert_int_equal(conf_mistake(c, err, "main", "", "workers", "too many"), -EINVAL);
+	assert_string_equal(err, before);
+	assert_int_equal(conf_mistake(c, err, "main", "", "delta", "odd"), -EINVAL);
+	assert_non_null(strstr(err, "t.ini:4: [main]: odd"));
+	conf_free(c);
+	assert_null(conf_parse(&lax, "t.ini", "[main]\n\0x", 9, err));
+}
+
 static char *printed(const struct conf *c)
 {
 	char *text = NULL;
@@ -382,6 +415,7 @@ int main(void)
 		cmocka_unit_test(takes_lines_of_exactly_the_limit),
 		cmocka_unit_test(a_missing_file_gives_defaults_and_says_so),
 		cmocka_unit_test(reads_a_file),
+		cmocka_unit_test(keeps_a_bad_file_for_further_checks),
 		cmocka_unit_test(prints_value_default_and_origin),
 		cmocka_unit_test(what_is_printed_can_be_read_again),
 	};
