@@ -317,6 +317,8 @@ static void on_synced(void *arg, enum dp_sync why)
 			tp_state_set(t, TRANSPORT_DOWN, "the data plane lost it");
 		}
 		tp_handles_want(t);
+		if (t->state == TRANSPORT_DOWN && !t->in_dp)
+			tp_state_set(t, TRANSPORT_DOWN, NULL); // that there was no data plane
 		if (t->state != TRANSPORT_UP)
 			tp_dial(t);
 	}

@@ -643,9 +643,9 @@ static void on_closed(struct tp_flow *f, const struct evt_hop_note *e)
 
 	if (t->n > 1)
 		snprintf(flow, sizeof(flow), "flow %u, port %u: ", f->nr, f->peer.port);
-	snprintf(why, sizeof(why), "%sclosed by %s: code %u%s%s", flow,
-		e->initiator ? "us" : "the peer", e->value, e->text[0] != '\0' ? ", " : "",
-		e->text);
+	snprintf(why, sizeof(why), "%sclosed by %s: %s (code %u)%s%s", flow,
+		e->initiator ? "us" : "the peer", rail_close_name(e->value), e->value,
+		e->text[0] != '\0' ? ", " : "", e->text);
 	log_notice("transport %s: %s", t->conf.name, why);
 	// Keys that were handed over are newer than this note: the link that they make has the
 	// instance of before.

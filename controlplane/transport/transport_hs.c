@@ -284,7 +284,7 @@ void tp_hs_start(struct transport *t)
 	t->first.on = true;
 	t->first.tries = 0;
 	if (t->state != TRANSPORT_UP)
-		tp_state_set(t, TRANSPORT_HANDSHAKE, NULL);
+		tp_state_set(t, TRANSPORT_HANDSHAKE, "no answer yet");
 	tp_hs_on_timer(t);
 }
 
@@ -700,11 +700,37 @@ static void answer(struct transport *t, unsigned worker, const struct up_handsha
 }
 
 // For the operators of both ends.
-static const char *mode_text(const struct transport *t)
+static const char *refusal_text(const struct transport *t, uint8_t code)
 {
-	return t->conf.mode == HOP_MODE_RELIABLE
-		       ? "the transport is mode = reliable at the refusing end"
-		       : "the transport is mode = datagram at the refusing end";
+	if (code == RAIL_REFUSAL_MODE)
+		return t->conf.mode == HOP_MODE_RELIABLE
+			       ? "the transport is mode = reliable at the refusing end"
+			       : "the transport is mode = datagram at the refusing end";
+	if (code != RAIL_REFUSAL_CIPHER)
+		return "";
+	switch (t->conf.ciphers) {
+	case TRANSPORT_CHACHA:
+		return "the refusing end takes chacha20-poly1305 only";
+	case TRANSPORT_AES:
+		return "the refusing end takes aes-256-gcm only";
+	case TRANSPORT_NONE:
+		return "the refusing end takes cipher = none only";
+	default:
+		return "the refusing end has cipher = auto";
+	}
+}
+
+// What this end shows.
+static void refused(struct transport *t, uint8_t code)
+{
+	const char *text = refusal_text(t, code);
+	char why[TRANSPORT_WHY_MAX];
+
+	if (t->state == TRANSPORT_UP)
+		return; // an init of a peer that was configured anew: the link is as it was
+	snprintf(why, sizeof(why), "we refused the peer: %s%s%s", rail_refusal_name(code),
+		text[0] != '\0' ? ", " : "", text);
+	tp_state_set(t, t->state, why);
 }
 
 static void on_init(
@@ -734,8 +760,8 @@ static void on_init(
 		code = rail_hs_settle(&offer, &terms, &bit);
 		if (code != 0) {
 			m->stats.drop_hs_refused++;
-			refuse(m, worker, in, &side, &terms, code,
-				code == RAIL_REFUSAL_MODE ? mode_text(t) : "");
+			refuse(m, worker, in, &side, &terms, code, refusal_text(t, code));
+			refused(t, code);
 		} else {
 			answer(t, worker, in, &side, &terms);
 			tp_hs_hurry(t); // the answer may be lost

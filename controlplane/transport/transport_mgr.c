@@ -57,7 +57,8 @@ void tp_state_set(struct transport *t, enum transport_state s, const char *why)
 {
 	bool was_up = t->state == TRANSPORT_UP, is_up = s == TRANSPORT_UP;
 
-	snprintf(t->why, sizeof(t->why), "%s", why != NULL ? why : "");
+	if (why != t->why)
+		snprintf(t->why, sizeof(t->why), "%s", why != NULL ? why : "");
 	if (t->state == s)
 		return;
 	t->state = s;
@@ -113,6 +114,13 @@ static void on_dial_path(void *arg, const struct neigh_path *path)
 		tp_state_set(t, t->state, why != NULL ? why : t->why);
 }
 
+// Of one that does not dial: nothing is known to be wrong.
+static void wait_for_call(struct transport *t)
+{
+	if (t->state == TRANSPORT_DOWN && t->why[0] == '\0')
+		tp_state_set(t, TRANSPORT_DOWN, "waiting for the peer to call");
+}
+
 void tp_dial(struct transport *t)
 {
 	struct neigh_ref *ref;
@@ -120,8 +128,8 @@ void tp_dial(struct transport *t)
 
 	if (t->denied && !t->removed)
 		tp_state_set(t, TRANSPORT_DOWN, why_denied);
-	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || !t->conf.dial ||
-		t->first.on || t->state == TRANSPORT_UP)
+	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || t->first.on ||
+		t->state == TRANSPORT_UP)
 		return;
 	// The link that is there, if any, stays with the address it has.
 	if (t->conf.addr.port != 0) {
@@ -131,8 +139,10 @@ void tp_dial(struct transport *t)
 		t->dial_peer = t->flow[0]->peer;
 		memcpy(t->dial_scope_if, t->scope_if, sizeof(t->dial_scope_if));
 	}
-	if (t->dial_peer.port == 0)
-		return; // passive
+	if (t->dial_peer.port == 0 || !t->conf.dial) {
+		wait_for_call(t);
+		return;
+	}
 	tp_state_set(t, TRANSPORT_RESOLVING, "looking for the next hop");
 	ref = neigh_resolve(t->m->conf.neigh, t->dial_peer.ip, t->dial_scope_if, on_dial_path, t);
 	rc = -errno;
@@ -549,8 +559,12 @@ int transport_mgr_add(
 		peer_list_find(m->conf.peers, &conf->peer, NULL) == PEER_DENIED)
 		return say(err, err_len, -EACCES, why_denied);
 	way = in_the_way(m, conf, &t);
+	if (way != NULL && err != NULL && transport_mgr_find(m, conf->name) == NULL)
+		snprintf(err, err_len, "%s: %s", way, t->conf.name); // its peer's
+	else if (way != NULL)
+		say(err, err_len, -EEXIST, way);
 	if (way != NULL)
-		return say(err, err_len, -EEXIST, way);
+		return -EEXIST;
 	if (t != NULL) {
 		take_over(t, conf);
 		return 0;

@@ -43,6 +43,20 @@ const char *rail_frame_name(uint8_t type)
 	return type < ARRAY_LEN(frames) ? frames[type].name : "unknown";
 }
 
+const char *rail_close_name(uint32_t code)
+{
+	static const char *const names[] = {
+		[RAIL_CLOSE_REQUESTED] = "on request",
+		[RAIL_CLOSE_PROTOCOL] = "protocol error",
+		[RAIL_CLOSE_VERSION] = "version",
+		[RAIL_CLOSE_REKEY] = "re-key of another link",
+		[RAIL_CLOSE_POLICY] = "key not allowed",
+		[RAIL_CLOSE_PATH] = "path too narrow",
+	};
+
+	return code < ARRAY_LEN(names) ? names[code] : "unknown";
+}
+
 bool rail_ack_next(const struct rail_ack *ack, struct rail_ack_iter *it, struct rail_range *out)
 {
 	const uint8_t *pair;

@@ -115,6 +115,7 @@ struct rail_ack_iter {
 bool rail_ack_next(const struct rail_ack *ack, struct rail_ack_iter *it, struct rail_range *out);
 
 const char *rail_frame_name(uint8_t type);
+const char *rail_close_name(uint32_t code); // "unknown" for what we don't know
 
 // True if the opened bytes are one ROUTE frame and nothing else, the usual datagram; the packet is
 // then p + 1.

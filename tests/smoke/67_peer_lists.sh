@@ -51,7 +51,7 @@ expect "reload" reload
 wait_for 5 "A closed" gone paris
 wait_for 5 "A knows" tp_not_up A b
 wait_for 15 "and is refused" grep -q 'the peer refuses: not allowed' "$T/A/controlplane.log"
-expect "with the reason" grep -q 'closed by the peer: code 4, not allowed any more' "$T/A/controlplane.log"
+expect "with the reason" grep -q 'closed by the peer: key not allowed (code 4), not allowed any more' "$T/A/controlplane.log"
 expect "counted" test "$(sk B -j show counters | jq "[.[] | select(.name == \"drop_hs_denied\") | .value] | add")" -ge 1
 
 say "allowed again, by SIGHUP"

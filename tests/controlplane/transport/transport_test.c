@@ -57,6 +57,29 @@ static void inits_are_repeated_slower_and_slower_for_ever(void **state)
 	both_up(a, b);
 }
 
+// What is shown is what is so now, not what was.
+static void why_it_is_not_up_is_always_said(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	struct transport_conf c = {
+		.name = "second", .ciphers = TRANSPORT_AUTO, .peer = nodes[0].pk};
+	char err[128] = "";
+
+	(void)state;
+	w_lose = lose_all;
+	w_run(100);
+	assert_string_equal(info_of(a).why, "no answer yet");
+	assert_string_equal(info_of(b).why, "waiting for the peer to call");
+	w_run(4000);
+	assert_non_null(strstr(info_of(a).why, "no answer: is the peer up"));
+	w_detach(1, true);
+	assert_string_equal(info_of(b).why, "no data plane");
+	w_attach(1, DP_SYNC_FRESH);
+	assert_string_equal(info_of(b).why, "waiting for the peer to call");
+	assert_int_equal(transport_mgr_add(nodes[1].m, &c, err, sizeof(err)), -EEXIST);
+	assert_non_null(strstr(err, "exists already: to-0"));
+}
+
 static unsigned lose_n;
 
 static bool lose_first_n(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
@@ -152,16 +175,17 @@ static void an_accepted_peer_that_never_speaks_is_forgotten(void **state)
 static void a_refused_peer_is_not_hammered(void **state)
 {
 	struct transport_conf c = {.name = "x", .ciphers = TRANSPORT_NONE, .dial = true};
-	struct transport *a;
+	struct transport *a, *b;
 
 	(void)state;
 	c.peer = nodes[1].pk;
 	c.addr = w_addr(1);
-	w_add(1, 0, false);
+	b = w_add(1, 0, false);
 	assert_int_equal(transport_mgr_add(nodes[0].m, &c, NULL, 0), 0);
 	w_run(5000);
 	a = transport_mgr_find(nodes[0].m, "x");
-	assert_non_null(strstr(info_of(a).why, "refuses: cipher"));
+	assert_non_null(strstr(info_of(a).why, "the peer refuses: cipher, the refusing end has"));
+	assert_non_null(strstr(info_of(b).why, "we refused the peer: cipher"));
 	assert_int_equal(w_n_inits[0], 1);
 	assert_int_equal(stats_of(1).drop_hs_refused, 1);
 }
@@ -673,6 +697,7 @@ int main(void)
 		T(comes_up_when_one_side_dials),
 		T(comes_up_when_both_dial_at_once),
 		T(inits_are_repeated_slower_and_slower_for_ever),
+		T(why_it_is_not_up_is_always_said),
 		T(one_lost_message_of_any_kind_is_made_good),
 		T(an_unknown_key_gets_silence_and_leaves_nothing),
 		T(any_key_may_come_when_configured_and_is_forgotten_when_silent),

@@ -314,6 +314,9 @@ static void says_what_elicits_acks(void **state)
 		assert_string_not_equal(rail_frame_name(t), "unknown");
 	}
 	assert_string_equal(rail_frame_name(13), "unknown");
+	for (uint32_t code = 0; code <= RAIL_CLOSE_PATH; code++)
+		assert_string_not_equal(rail_close_name(code), "unknown");
+	assert_string_equal(rail_close_name(RAIL_CLOSE_PATH + 1), "unknown");
 }
 
 int main(void)
