@@ -196,6 +196,8 @@ static bool is_unknown(const struct api_field *f, const uint8_t *p)
 {
 	uint64_t ones = f->size >= 8 ? UINT64_MAX : (1ull << 8 * f->size) - 1;
 
+	if (f->kind == API_K_STR)
+		return (f->flags & API_F_NULL) != 0 && p[0] == 0;
 	return ((f->flags & API_F_NULL) != 0 && get_uint(p, f->size) == 0) ||
 	       ((f->flags & API_F_ONES) != 0 && get_uint(p, f->size) == ones);
 }

@@ -65,6 +65,33 @@ static void names_are_unique_and_kinds_fit_their_width(void **state)
 	assert_null(api_record_find(API_HELLO));
 }
 
+static void what_does_not_apply_to_a_rule_is_null(void **state)
+{
+	static const char *const names[] = {
+		"next_id", "transport", "in_transport", "keep_alive_ms", "expires_ms", "orphan_ms"};
+	struct api_rule r = {.id = 5};
+	char buf[1024];
+	json_t *j;
+
+	for (int known = 0; known < 2; known++) {
+		if (known)
+			r = (struct api_rule){.id = 5,
+				.next_id = 6,
+				.transport = "c",
+				.in_transport = "a",
+				.keep_alive_ms = 30000,
+				.expires_ms = 1,
+				.orphan_ms = 2};
+		assert_true(api_record_json(api_record_find(API_RULES), &r, buf, sizeof(buf)) > 0);
+		j = json_loads(buf, 0, NULL);
+		assert_non_null(j);
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			assert_int_equal(json_is_null(json_object_get(j, names[i])), !known);
+		assert_int_equal(json_integer_value(json_object_get(j, "idle_ms")), 0);
+		json_decref(j);
+	}
+}
+
 static void what_is_not_known_is_null(void **state)
 {
 	static const char *const names[] = {"rtt_us", "cipher", "mtu", "owner"};
@@ -242,6 +269,7 @@ int main(void)
 		cmocka_unit_test(fields_lie_in_their_struct_without_overlap),
 		cmocka_unit_test(names_are_unique_and_kinds_fit_their_width),
 		cmocka_unit_test(what_is_not_known_is_null),
+		cmocka_unit_test(what_does_not_apply_to_a_rule_is_null),
 		cmocka_unit_test(every_record_of_any_bytes_is_json),
 		cmocka_unit_test(json_says_no_space_at_every_short_length),
 		cmocka_unit_test(strings_are_escaped),
