@@ -280,9 +280,9 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 	struct api_addr a = {0};
 	const char *wrong;
 
+	snprintf(t->name, sizeof(t->name), "%s", v->name); // rules that name it find it
 	if (check_name(v->name) != NULL)
 		return BAD(c, err, "transport", v->name, NULL, "%s", check_name(v->name));
-	snprintf(t->name, sizeof(t->name), "%s", v->name);
 	key_pk_from_text(&t->peer, v->peer, strlen(v->peer)); // the table checked it
 	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
 		return BAD(c, err, "transport", v->name, "address", "%s", check_addr(v->address));

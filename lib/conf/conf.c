@@ -73,6 +73,14 @@ static bool is_full(const struct conf *c)
 	return c->n_mistakes > CONF_MISTAKES_MAX;
 }
 
+// Whatever the file holds.
+static void one_line(char *text)
+{
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+}
+
 __attribute__((format(printf, 3, 4))) static void fail(
 	struct conf *c, unsigned line, const char *fmt, ...)
 {
@@ -88,10 +96,7 @@ __attribute__((format(printf, 3, 4))) static void fail(
 	va_start(ap, fmt);
 	vsnprintf(m.text + n, sizeof(m.text) - n, fmt, ap);
 	va_end(ap);
-	for (char *p = m.text; *p != '\0'; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?'; // one line, whatever the file holds
-	}
+	one_line(m.text);
 	for (; i > 0 && c->mistakes[i - 1].line > line; i--)
 		c->mistakes[i] = c->mistakes[i - 1];
 	c->mistakes[i] = m;
@@ -536,8 +541,9 @@ static void err_add(char err[CONF_ERR_MAX], const char *text)
 			return;
 		text = strstr(text, more_text) != NULL ? text : more_text;
 	}
-	snprintf(err + len, CONF_ERR_MAX - len, "%s%.*s", len > 0 ? "\n" : "", CONF_MISTAKE_MAX - 1,
-		text);
+	len += (size_t)snprintf(err + len, CONF_ERR_MAX - len, "%s", len > 0 ? "\n" : "");
+	snprintf(err + len, CONF_ERR_MAX - len, "%.*s", CONF_MISTAKE_MAX - 1, text);
+	one_line(err + len);
 }
 
 void conf_err_add(char err[CONF_ERR_MAX], const char *fmt, ...)
