@@ -151,11 +151,15 @@ static void a_pause_stays_when_nothing_is_emptied(void **state)
 static void a_pause_of_before_ends_at_the_empty(void **state)
 {
 	struct fx *f = sender(2);
+	struct rel_event ev;
 
 	fx_flush(f);
-	rx_ctl(f, RAIL_PAUSE, 0, 0);
+	rx_ctl(f, RAIL_PAUSE, 0, 7);
 	restart(f);
-	assert_true(fx_push(f, ROUTE, LEN, 0));
+	for (unsigned i = 0; i <= REL_PAUSE_BYTES / LEN; i++)
+		assert_true(fx_push(f, ROUTE, LEN, 0));
+	assert_true(fx_event(f, REL_EV_PAUSE, &ev));
+	assert_int_equal(ev.limit_s, REL_PAUSE_LIMIT_S); // ours, not the peer's
 	assert_false(is_sent(f));
 	all_acked(f);
 	assert_true(is_sent(f));
@@ -171,13 +175,14 @@ static void what_crosses_the_empties_changes_nothing(void **state)
 		struct fx *f = sender(2);
 
 		fx_flush(f);
+		rx_ctl(f, RAIL_PAUSE, 0, 0);
 		restart(f);
 		assert_true(fx_push(f, ROUTE, LEN, 0));
-		rx_ctl(f, types[i], 0, 0);
+		rx_ctl(f, types[i], 1, 0);
 		assert_false(is_sent(f));
 		all_acked(f);
 		assert_true(is_sent(f));
-		rx_ctl(f, RAIL_PAUSE, 1, 0); // what it says afterwards does
+		rx_ctl(f, RAIL_PAUSE, 2, 0); // what it says afterwards does
 		assert_true(fx_push(f, ROUTE, LEN, 0));
 		assert_false(is_sent(f));
 		fx_end(f);
