@@ -1,0 +1,623 @@
+// Which session a stream goes by, and that there is one: sessions are dialled again for as long as
+// the client lives. What is said on a stream is dmsg_stream.c's. Ports are the client's, whichever
+// server a stream came by.
+#include "controlplane/dmsg/dmsg_client.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "controlplane/core/conn_tcp.h"
+#include "controlplane/dmsg/dmsg_stream.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+LOG_MODULE("dmsg");
+
+enum {
+	CONNECT_MS = 10000,
+	KEEPALIVE_S = 30, // of TCP, under the muxer's own
+	STEADY_MS = 30000, // a session that lived so long was a good one: back-off starts anew
+	TRY_MS = 5000, // for one server to answer, while there are others to be tried
+};
+
+struct server {
+	struct dmsg_client *c;
+	struct dmsg_client_server_conf conf;
+	struct conn *conn; // while it is dialled
+	struct dmsg_link *link;
+	struct loop_timer *timer; // until the next try
+	enum dmsg_client_state state;
+	int err;
+	unsigned fails;
+	uint64_t since_ns, opened;
+};
+
+struct dmsg_client_dial {
+	struct dmsg_client *c;
+	struct dmsg_addr to;
+	uint16_t port;
+	struct loop_timer *timer; // of the whole
+	struct loop_timer *soon;
+	struct dmsg_stream_dial *sd; // by `by`
+	struct server *by;
+	uint64_t deadline_ns;
+	uint32_t tried; // bits of servers
+	enum dmsg_err code; // of the last try
+	int err;
+	dmsg_client_dial_fn fn;
+	void *arg;
+	TAILQ_ENTRY(dmsg_client_dial) all;
+};
+
+struct dmsg_client_listener {
+	struct dmsg_client *c;
+	uint16_t port;
+	dmsg_client_accept_fn fn;
+	void *arg;
+	TAILQ_ENTRY(dmsg_client_listener) all;
+};
+
+struct dmsg_client_ping {
+	struct server *se;
+	struct loop_timer *timer;
+	dmsg_client_ping_fn fn;
+	void *arg;
+	bool due;
+	TAILQ_ENTRY(dmsg_client_ping) all;
+};
+
+struct dmsg_client {
+	struct dmsg_client_conf conf;
+	struct server server[DMSG_CLIENT_SERVERS_MAX];
+	struct dmsg_conn_list *streams;
+	TAILQ_HEAD(, dmsg_client_dial) dials;
+	TAILQ_HEAD(, dmsg_client_listener) listeners;
+	TAILQ_HEAD(, dmsg_client_ping) pings;
+	uint16_t last_port;
+	struct dmsg_client_stats stats;
+};
+
+static void try_next(struct dmsg_client_dial *d);
+
+// ---- ports ----
+
+static struct dmsg_client_listener *listener_of(const struct dmsg_client *c, uint16_t port)
+{
+	struct dmsg_client_listener *li;
+
+	TAILQ_FOREACH (li, &c->listeners, all)
+		if (li->port == port)
+			return li;
+	return NULL;
+}
+
+static bool port_is_free(const struct dmsg_client *c, uint16_t port)
+{
+	struct dmsg_client_dial *d;
+
+	TAILQ_FOREACH (d, &c->dials, all)
+		if (d->port == port)
+			return false;
+	return listener_of(c, port) == NULL && !dmsg_conn_list_has_port(c->streams, port);
+}
+
+// 0: none is free.
+static uint16_t choose_port(struct dmsg_client *c)
+{
+	for (unsigned i = DMSG_CLIENT_PORT_FIRST; i <= UINT16_MAX; i++) {
+		c->last_port = c->last_port == UINT16_MAX ? DMSG_CLIENT_PORT_FIRST
+							  : (uint16_t)(c->last_port + 1);
+		if (port_is_free(c, c->last_port))
+			return c->last_port;
+	}
+	return 0;
+}
+
+// ---- streams of others ----
+
+static bool on_wants(void *arg, const struct dmsg_request *req)
+{
+	struct server *se = arg;
+
+	if (listener_of(se->c, req->dst.port) != NULL)
+		return true;
+	se->c->stats.refused++;
+	return false;
+}
+
+static void on_accepted(
+	void *arg, struct conn *take_conn, const struct dmsg_addr *from, uint16_t port)
+{
+	struct server *se = arg;
+	struct dmsg_client *c = se->c;
+	struct dmsg_client_listener *li = listener_of(c, port);
+	struct dmsg_conn_info info = {.peer = from->pk,
+		.server = se->conf.pk,
+		.port = port,
+		.peer_port = from->port,
+		.since_ns = clock_mono_ns()};
+	struct conn *conn = dmsg_conn_new(c->streams, take_conn, &info);
+
+	if (conn == NULL)
+		return;
+	c->stats.accepted++;
+	li->fn(li->arg, conn, from); // it is there: `wants` said so in this very event
+}
+
+// No `refused`: it would come after the link was closed, too.
+static const struct dmsg_stream_events stream_events = {
+	.wants = on_wants,
+	.conn = on_accepted,
+};
+
+static void on_stream(void *arg, struct conn *take_stream)
+{
+	struct server *se = arg;
+
+	dmsg_stream_accept(se->link, take_stream, DMSG_REQUEST_TIMEOUT_MS, &stream_events, se);
+}
+
+// ---- sessions ----
+
+static void set_state(struct server *se, enum dmsg_client_state state)
+{
+	se->state = state;
+	se->since_ns = clock_mono_ns();
+}
+
+// Who is called may start or cancel others, so those that this answer is for are marked first.
+static void pings_over(struct server *se, uint64_t rtt_ns, int err)
+{
+	struct dmsg_client_ping *p;
+
+	TAILQ_FOREACH (p, &se->c->pings, all)
+		p->due |= p->se == se;
+	do {
+		TAILQ_FOREACH (p, &se->c->pings, all)
+			if (p->due)
+				break;
+		if (p != NULL) {
+			dmsg_client_ping_fn fn = p->fn;
+			void *arg = p->arg;
+
+			dmsg_client_ping_cancel(p);
+			fn(arg, &se->conf.pk, rtt_ns, err);
+		}
+	} while (p != NULL);
+}
+
+// The session, or the try to have one, is over: again after a while.
+static void session_over(struct server *se, int err)
+{
+	struct dmsg_client *c = se->c;
+	uint64_t age_ms = (clock_mono_ns() - se->since_ns) / CLOCK_NS_PER_MS;
+	bool was_open = se->state == DMSG_CLIENT_OPEN;
+	uint64_t delay;
+
+	if (was_open) {
+		c->stats.sessions_lost++;
+		if (age_ms >= STEADY_MS)
+			se->fails = 0;
+		log_notice("session lost: server=%s: %s", se->conf.address, strerror(-err));
+	} else {
+		c->stats.sessions_failed++;
+		log_limited(LOG_WARN, "no session: server=%s: %s%s", se->conf.address,
+			strerror(-err), err == -EBADMSG ? " (is it that server's key?)" : "");
+	}
+	conn_close(se->conn);
+	se->conn = NULL;
+	dmsg_link_close(se->link);
+	se->link = NULL;
+	se->err = err;
+	set_state(se, DMSG_CLIENT_WAITS);
+	delay = (uint64_t)c->conf.retry_min_ms << (se->fails < 10 ? se->fails : 10);
+	if (delay > DMSG_CLIENT_RETRY_MAX_MS)
+		delay = DMSG_CLIENT_RETRY_MAX_MS;
+	delay += randombytes_uniform((uint32_t)delay / 2 + 1) - delay / 4;
+	se->fails++;
+	loop_timer_start(se->timer, delay, 0);
+	pings_over(se, 0, err);
+}
+
+static void on_link_open(void *arg)
+{
+	struct server *se = arg;
+	struct dmsg_client *c = se->c;
+	struct dmsg_client_dial *d;
+
+	set_state(se, DMSG_CLIENT_OPEN);
+	se->opened++;
+	c->stats.sessions_opened++;
+	log_notice("session open: server=%s", se->conf.address);
+	(void)dmsg_link_ping(se->link); // so that servers can be compared
+	TAILQ_FOREACH (d, &c->dials, all)
+		if (d->sd == NULL && !loop_timer_is_on(d->soon))
+			loop_timer_start(d->soon, 0, 0);
+}
+
+static void on_link_pong(void *arg, uint64_t rtt_ns)
+{
+	pings_over(arg, rtt_ns, 0);
+}
+
+static void on_link_end(void *arg, int err)
+{
+	session_over(arg, err);
+}
+
+static const struct dmsg_link_events link_events = {
+	.open = on_link_open,
+	.accept = on_stream,
+	.pong = on_link_pong,
+	.end = on_link_end,
+};
+
+static void on_connected(void *arg)
+{
+	struct server *se = arg;
+	struct conn *conn = se->conn;
+	struct dmsg_link_conf lc = {
+		.sk = identity_sk(se->c->conf.id),
+		.pk = identity_pk(se->c->conf.id),
+		.server = &se->conf.pk,
+		.mux = DMSG_LINK_YAMUX,
+		.streams_max = se->c->conf.session_streams,
+	};
+
+	se->conn = NULL;
+	se->link = dmsg_link_new(se->c->conf.loop, conn, &lc, &link_events, se);
+	if (se->link == NULL)
+		session_over(se, -errno);
+}
+
+static size_t on_early_data(void *arg, uint8_t *p, size_t len)
+{
+	(void)arg, (void)p, (void)len;
+	return 0;
+}
+
+static void on_not_connected(void *arg, int err)
+{
+	session_over(arg, err != 0 ? err : -ECONNRESET);
+}
+
+static const struct conn_events connect_events = {
+	.open = on_connected, .data = on_early_data, .end = on_not_connected};
+
+static void server_dial(void *arg)
+{
+	static const struct conn_tcp_opts opts = {.keepalive_s = KEEPALIVE_S};
+	struct server *se = arg;
+
+	set_state(se, DMSG_CLIENT_DIALS);
+	se->conn = conn_tcp_dial(
+		se->c->conf.loop, se->conf.address, CONNECT_MS, &opts, &connect_events, se);
+	if (se->conn == NULL)
+		session_over(se, -errno);
+}
+
+static uint64_t rtt_of(const struct server *se)
+{
+	const struct mux_stats *st = se->link != NULL ? dmsg_link_stats(se->link) : NULL;
+
+	return st != NULL ? st->rtt_ns : 0;
+}
+
+// The open session with the shortest round trip among those that `not` leaves; one that was not
+// measured comes last. NULL: none.
+static struct server *nearest(struct dmsg_client *c, uint32_t not, unsigned *n)
+{
+	struct server *best = NULL;
+	uint64_t best_ns = 0;
+
+	*n = 0;
+	for (uint32_t i = 0; i < c->conf.n_servers; i++) {
+		struct server *se = &c->server[i];
+		uint64_t ns = rtt_of(se) != 0 ? rtt_of(se) : UINT64_MAX;
+
+		if (se->state != DMSG_CLIENT_OPEN || !dmsg_link_is_open(se->link) ||
+			(not >> i & 1) != 0)
+			continue;
+		(*n)++;
+		if (best == NULL || ns < best_ns) {
+			best = se;
+			best_ns = ns;
+		}
+	}
+	return best;
+}
+
+// ---- dialling ----
+
+static void dial_free(struct dmsg_client_dial *d)
+{
+	TAILQ_REMOVE(&d->c->dials, d, all);
+	dmsg_stream_dial_cancel(d->sd);
+	loop_timer_free(d->timer);
+	loop_timer_free(d->soon);
+	free(d);
+}
+
+void dmsg_client_dial_cancel(struct dmsg_client_dial *d)
+{
+	if (d != NULL)
+		dial_free(d);
+}
+
+static void dial_over(struct dmsg_client_dial *d, struct conn *conn, enum dmsg_err code, int err)
+{
+	dmsg_client_dial_fn fn = d->fn;
+	void *arg = d->arg;
+
+	if (conn != NULL)
+		d->c->stats.dialled++;
+	else
+		d->c->stats.dials_failed++;
+	dial_free(d);
+	fn(arg, conn, code, err);
+}
+
+static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
+{
+	struct dmsg_client_dial *d = arg;
+	struct dmsg_conn_info info = {.peer = d->to.pk,
+		.server = d->by->conf.pk,
+		.port = d->port,
+		.peer_port = d->to.port,
+		.dialled = true,
+		.since_ns = clock_mono_ns()};
+
+	d->sd = NULL;
+	if (take_conn != NULL) {
+		take_conn = dmsg_conn_new(d->c->streams, take_conn, &info);
+		dial_over(d, take_conn, DMSG_OK, take_conn != NULL ? 0 : -ENOMEM);
+		return;
+	}
+	d->code = code;
+	d->err = err;
+	try_next(d);
+}
+
+static void try_next(struct dmsg_client_dial *d)
+{
+	struct dmsg_dial_conf conf = {
+		.dst = d->to, .src_port = d->port, .wall_ns = (int64_t)clock_wall_ns()};
+	uint64_t now_ns = clock_mono_ns(), left_ms;
+	unsigned n;
+
+	left_ms = d->deadline_ns > now_ns ? (d->deadline_ns - now_ns) / CLOCK_NS_PER_MS + 1 : 1;
+	while ((d->by = nearest(d->c, d->tried, &n)) != NULL) {
+		d->tried |= 1u << (d->by - d->c->server);
+		d->sd = dmsg_stream_dial(d->by->link, &conf,
+			(uint32_t)(n > 1 && left_ms > TRY_MS ? TRY_MS : left_ms), on_dialled, d);
+		if (d->sd != NULL)
+			return;
+		d->code = DMSG_OK;
+		d->err = -errno;
+	}
+	if (d->tried != 0)
+		dial_over(d, NULL, d->code, d->err);
+	// else a session may yet open
+}
+
+static void on_dial_soon(void *arg)
+{
+	struct dmsg_client_dial *d = arg;
+
+	if (d->sd == NULL)
+		try_next(d);
+}
+
+static void on_dial_late(void *arg)
+{
+	struct dmsg_client_dial *d = arg;
+
+	if (d->tried == 0)
+		dial_over(d, NULL, DMSG_ERR_NO_SERVER_REACHED, 0);
+	else
+		dial_over(d, NULL, DMSG_OK, -ETIMEDOUT);
+}
+
+struct dmsg_client_dial *dmsg_client_dial(struct dmsg_client *c, const struct dmsg_addr *to,
+	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg)
+{
+	struct dmsg_client_dial *d;
+	uint16_t port;
+
+	if (to->port == 0 || !key_pk_is_valid(&to->pk))
+		return errno_null(EINVAL);
+	port = choose_port(c);
+	if (port == 0)
+		return errno_null(EADDRINUSE);
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return NULL;
+	d->c = c;
+	d->to = *to;
+	d->port = port;
+	d->fn = fn;
+	d->arg = arg;
+	d->deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
+	TAILQ_INSERT_TAIL(&c->dials, d, all);
+	d->timer = loop_timer_new(c->conf.loop, on_dial_late, d);
+	d->soon = loop_timer_new(c->conf.loop, on_dial_soon, d);
+	if (d->timer == NULL || d->soon == NULL) {
+		dial_free(d);
+		return errno_null(ENOMEM);
+	}
+	loop_timer_start(d->timer, timeout_ms, 0);
+	loop_timer_start(d->soon, 0, 0);
+	return d;
+}
+
+// ---- listening and pings ----
+
+struct dmsg_client_listener *dmsg_client_listen(
+	struct dmsg_client *c, uint16_t port, dmsg_client_accept_fn fn, void *arg)
+{
+	struct dmsg_client_listener *li;
+
+	if (port == 0)
+		return errno_null(EINVAL);
+	if (!port_is_free(c, port))
+		return errno_null(EADDRINUSE);
+	li = calloc(1, sizeof(*li));
+	if (li == NULL)
+		return NULL;
+	*li = (struct dmsg_client_listener){.c = c, .port = port, .fn = fn, .arg = arg};
+	TAILQ_INSERT_TAIL(&c->listeners, li, all);
+	return li;
+}
+
+void dmsg_client_unlisten(struct dmsg_client_listener *li)
+{
+	if (li == NULL)
+		return;
+	TAILQ_REMOVE(&li->c->listeners, li, all);
+	free(li);
+}
+
+void dmsg_client_ping_cancel(struct dmsg_client_ping *p)
+{
+	if (p == NULL)
+		return;
+	TAILQ_REMOVE(&p->se->c->pings, p, all);
+	loop_timer_free(p->timer);
+	free(p);
+}
+
+static void on_ping_late(void *arg)
+{
+	struct dmsg_client_ping *p = arg;
+	const struct key_pk *pk = &p->se->conf.pk;
+	dmsg_client_ping_fn fn = p->fn;
+	void *fn_arg = p->arg;
+
+	dmsg_client_ping_cancel(p);
+	fn(fn_arg, pk, 0, -ETIMEDOUT);
+}
+
+struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct key_pk *server,
+	uint32_t timeout_ms, dmsg_client_ping_fn fn, void *arg)
+{
+	struct dmsg_client_ping *p;
+	struct server *se = NULL;
+	unsigned n;
+	int rc;
+
+	if (server == NULL)
+		se = nearest(c, 0, &n);
+	for (uint32_t i = 0; server != NULL && i < c->conf.n_servers; i++)
+		if (key_pk_cmp(&c->server[i].conf.pk, server) == 0)
+			se = &c->server[i];
+	if (se == NULL)
+		return errno_null(server != NULL ? ENOENT : ENOTCONN);
+	rc = se->link != NULL ? dmsg_link_ping(se->link) : -ENOTCONN;
+	if (rc < 0)
+		return errno_null(rc);
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return NULL;
+	*p = (struct dmsg_client_ping){.se = se, .fn = fn, .arg = arg};
+	TAILQ_INSERT_TAIL(&c->pings, p, all);
+	p->timer = loop_timer_new(c->conf.loop, on_ping_late, p);
+	if (p->timer == NULL) {
+		dmsg_client_ping_cancel(p);
+		return errno_null(ENOMEM);
+	}
+	loop_timer_start(p->timer, timeout_ms, 0);
+	return p;
+}
+
+// ---- the whole ----
+
+struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
+{
+	struct dmsg_client *c;
+	bool ok = true;
+
+	if (conf->n_servers > DMSG_CLIENT_SERVERS_MAX)
+		return errno_null(EINVAL);
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->conf = *conf;
+	c->conf.servers = NULL; // was borrowed
+	if (c->conf.retry_min_ms == 0)
+		c->conf.retry_min_ms = DMSG_CLIENT_RETRY_MIN_MS;
+	c->last_port = DMSG_CLIENT_PORT_FIRST; // as upstream: the first is the one behind it
+	TAILQ_INIT(&c->dials);
+	TAILQ_INIT(&c->listeners);
+	TAILQ_INIT(&c->pings);
+	c->streams = dmsg_conn_list_new();
+	for (uint32_t i = 0; i < conf->n_servers; i++) {
+		c->server[i] = (struct server){.c = c, .conf = conf->servers[i]};
+		c->server[i].timer = loop_timer_new(conf->loop, server_dial, &c->server[i]);
+		ok = ok && c->server[i].timer != NULL;
+	}
+	if (!ok || c->streams == NULL) {
+		dmsg_client_free(c);
+		return errno_null(ENOMEM);
+	}
+	for (uint32_t i = 0; i < conf->n_servers; i++) {
+		set_state(&c->server[i], DMSG_CLIENT_WAITS);
+		loop_timer_start(c->server[i].timer, 0, 0);
+	}
+	return c;
+}
+
+void dmsg_client_free(struct dmsg_client *c)
+{
+	if (c == NULL)
+		return;
+	for (uint32_t i = 0; i < c->conf.n_servers; i++) {
+		struct server *se = &c->server[i];
+
+		conn_close(se->conn);
+		dmsg_link_close(se->link);
+		loop_timer_free(se->timer);
+	}
+	dmsg_conn_list_free(c->streams);
+	free(c);
+}
+
+void dmsg_client_stats_get(const struct dmsg_client *c, struct dmsg_client_stats *out)
+{
+	*out = c->stats;
+	out->streams = dmsg_conn_list_len(c->streams);
+	for (uint32_t i = 0; i < c->conf.n_servers; i++)
+		out->sessions += c->server[i].state == DMSG_CLIENT_OPEN;
+}
+
+void dmsg_client_each_server(const struct dmsg_client *c,
+	void (*fn)(void *arg, const struct dmsg_client_server *se), void *arg)
+{
+	for (uint32_t i = 0; i < c->conf.n_servers; i++) {
+		const struct server *se = &c->server[i];
+		const struct mux_stats *st = se->link != NULL ? dmsg_link_stats(se->link) : NULL;
+		struct dmsg_client_server out = {.pk = se->conf.pk,
+			.address = se->conf.address,
+			.state = se->state,
+			.err = se->err,
+			.since_ns = se->since_ns,
+			.rtt_ns = rtt_of(se),
+			.opened = se->opened};
+
+		if (st != NULL) {
+			out.rx_bytes = st->rx_bytes;
+			out.tx_bytes = st->tx_bytes;
+			out.streams = st->n_streams;
+		}
+		fn(arg, &out);
+	}
+}
+
+void dmsg_client_each_stream(const struct dmsg_client *c,
+	void (*fn)(void *arg, const struct dmsg_conn_info *info), void *arg)
+{
+	dmsg_conn_list_each(c->streams, fn, arg);
+}

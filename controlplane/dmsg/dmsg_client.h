@@ -1,0 +1,97 @@
+// A dmsg client with a static list of servers: a session to each is kept and dialled again with
+// back-off; streams are dialled and accepted by (public key, port). There is no discovery: a
+// destination is tried over each open session in turn, the nearest server first. Loop's thread
+// only.
+#pragma once
+
+#include "controlplane/core/conn.h"
+#include "controlplane/core/identity.h"
+#include "controlplane/core/loop.h"
+#include "controlplane/dmsg/dmsg_conn.h"
+#include "lib/wire/dmsg_msg.h"
+
+enum {
+	DMSG_CLIENT_SERVERS_MAX = 16,
+	DMSG_CLIENT_ADDRESS_LEN = 256, // host:port, with the final NUL
+	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
+	DMSG_CLIENT_RETRY_MIN_MS = 1000, // doubled up to the other, each plus or minus a quarter
+	DMSG_CLIENT_RETRY_MAX_MS = 60000,
+};
+
+struct dmsg_client;
+struct dmsg_client_dial;
+
+struct dmsg_client_server_conf {
+	struct key_pk pk;
+	char address[DMSG_CLIENT_ADDRESS_LEN]; // host:port
+};
+
+struct dmsg_client_conf {
+	struct loop *loop;
+	const struct identity *id; // the node's; borrowed
+	const struct dmsg_client_server_conf *servers; // copied
+	uint32_t n_servers;
+	uint32_t session_streams; // of one session; 0: the muxer's default
+	uint32_t retry_min_ms; // 0: DMSG_CLIENT_RETRY_MIN_MS
+};
+
+struct dmsg_client_stats {
+	uint64_t sessions_opened, sessions_lost, sessions_failed;
+	uint64_t dialled, dials_failed;
+	uint64_t accepted, refused; // streams of others
+	uint32_t sessions, streams; // now
+};
+
+enum dmsg_client_state { DMSG_CLIENT_WAITS, DMSG_CLIENT_DIALS, DMSG_CLIENT_OPEN };
+
+struct dmsg_client_server {
+	struct key_pk pk;
+	const char *address;
+	enum dmsg_client_state state;
+	int err; // why the last session ended, 0: none did
+	uint64_t since_ns; // of the state, monotonic
+	uint64_t rtt_ns; // 0: not measured
+	uint64_t opened; // sessions so far
+	uint64_t rx_bytes, tx_bytes; // of this session
+	uint32_t streams;
+};
+
+// NULL and errno; EINVAL: too many servers. Owner: the caller. Begins to dial at once.
+struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf);
+// Streams that others hold end with -ECANCELED; dials and listeners are to be ended before. NULL is
+// allowed.
+void dmsg_client_free(struct dmsg_client *c);
+
+// How a dial ended, once, never from within the call: as dmsg_dial_fn of dmsg_stream.h, where
+// DMSG_ERR_NO_SERVER_REACHED says that no session was open.
+typedef void (*dmsg_client_dial_fn)(void *arg, struct conn *take_conn, enum dmsg_err code, int err);
+// NULL and errno: EINVAL (no such key, port 0), ENOMEM, EADDRINUSE (no port is free).
+struct dmsg_client_dial *dmsg_client_dial(struct dmsg_client *c, const struct dmsg_addr *to,
+	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg);
+// No call any more. NULL is allowed; not after the call.
+void dmsg_client_dial_cancel(struct dmsg_client_dial *d);
+
+struct dmsg_client_listener;
+// A stream to the port; its events begin after this call: conn_set_events() here, or conn_close().
+typedef void (*dmsg_client_accept_fn)(
+	void *arg, struct conn *take_conn, const struct dmsg_addr *from);
+// NULL and errno: EADDRINUSE, EINVAL (port 0), ENOMEM.
+struct dmsg_client_listener *dmsg_client_listen(
+	struct dmsg_client *c, uint16_t port, dmsg_client_accept_fn fn, void *arg);
+void dmsg_client_unlisten(struct dmsg_client_listener *li); // NULL is allowed
+
+// The round trip to a server (NULL: the nearest) by its muxer's ping. Once, never from within the
+// call: 0, or -errno.
+typedef void (*dmsg_client_ping_fn)(
+	void *arg, const struct key_pk *server, uint64_t rtt_ns, int err);
+struct dmsg_client_ping;
+// NULL and errno: ENOENT (no such server), ENOTCONN (no session), ENOMEM.
+struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct key_pk *server,
+	uint32_t timeout_ms, dmsg_client_ping_fn fn, void *arg);
+void dmsg_client_ping_cancel(struct dmsg_client_ping *p);
+
+void dmsg_client_stats_get(const struct dmsg_client *c, struct dmsg_client_stats *out);
+void dmsg_client_each_server(const struct dmsg_client *c,
+	void (*fn)(void *arg, const struct dmsg_client_server *se), void *arg);
+void dmsg_client_each_stream(const struct dmsg_client *c,
+	void (*fn)(void *arg, const struct dmsg_conn_info *info), void *arg);
