@@ -56,6 +56,18 @@ void api_req_pend(
 	r->arg = arg;
 }
 
+void api_req_watch(struct api_req *r)
+{
+	if (r->busy)
+		r->sink->watch(r);
+}
+
+void api_req_stream(struct api_req *r, const void *payload, size_t len, api_stream_fn fn, void *arg)
+{
+	if (finish(r))
+		r->sink->stream(r, payload, len, fn, arg);
+}
+
 void api_req_cancelled(struct api_req *r)
 {
 	void (*fn)(void *arg) = r->cancel;

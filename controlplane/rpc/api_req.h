@@ -16,10 +16,16 @@
 
 struct api_req;
 
+// The client's connection, the callee's to close; or -errno: the client went away.
+typedef void (*api_stream_fn)(void *arg, int take_fd);
+
 struct api_sink {
 	void (*record)(struct api_req *r, const void *rec, size_t len);
 	void (*end)(struct api_req *r, int status, const void *payload, size_t len);
 	bool (*is_full)(const struct api_req *r);
+	void (*watch)(struct api_req *r);
+	void (*stream)(
+		struct api_req *r, const void *payload, size_t len, api_stream_fn fn, void *arg);
 };
 
 // Open: sinks embed it.
@@ -41,6 +47,13 @@ void api_req_fail(struct api_req *r, int err, const char *fmt, ...)
 bool api_req_is_full(const struct api_req *r);
 void api_req_pend(
 	struct api_req *r, void (*resume)(void *arg), void (*cancel)(void *arg), void *arg);
+
+// The pending request may wait long: hear at once when the client goes away.
+void api_req_watch(struct api_req *r);
+// As api_req_end(), and then the connection is no API's any more. fn is called once; from within
+// this call only if the client is gone.
+void api_req_stream(
+	struct api_req *r, const void *payload, size_t len, api_stream_fn fn, void *arg);
 
 // For sinks: the client went away, or there is room again.
 void api_req_cancelled(struct api_req *r);

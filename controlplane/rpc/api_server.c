@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,9 @@ struct client {
 	bool closing;
 	bool hang_up; // close when all is written
 	bool in_loop; // process_input() is on the stack
+	bool watch; // reads only to hear that the client goes away
+	api_stream_fn stream_fn; // gets the connection once all is written
+	void *stream_arg;
 	bool ended; // a request that pended; on_soon() goes on with the next one
 	struct client *next;
 };
@@ -101,6 +105,25 @@ static void client_close(struct client *c)
 	c->closing = true;
 	api_req_cancelled(&c->req);
 	uv_close((uv_handle_t *)&c->pipe, on_client_closed);
+	if (c->stream_fn != NULL)
+		c->stream_fn(c->stream_arg, -ECONNRESET);
+}
+
+// The connection lives on in a descriptor of its own; what the client has sent before it was told
+// so would be lost, and breaks the protocol.
+static void hand_over(struct client *c)
+{
+	api_stream_fn fn = c->stream_fn;
+	uv_os_fd_t fd;
+	int copy = -1;
+
+	if (c->in.len == 0 && uv_fileno((uv_handle_t *)&c->pipe, &fd) == 0)
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy >= 0)
+		c->stream_fn = NULL;
+	client_close(c);
+	if (copy >= 0)
+		fn(c->stream_arg, copy);
 }
 
 // ---- output ----
@@ -141,6 +164,8 @@ static void on_written(uv_write_t *w, int status)
 	c->since_ms = now_ms();
 	if (c->out.len > 0)
 		start_write(c);
+	else if (c->stream_fn != NULL)
+		hand_over(c);
 	else if (c->hang_up)
 		client_close(c);
 	if (!c->closing && c->out.len < API_OUT_FULL)
@@ -195,6 +220,7 @@ static void sink_end(struct api_req *r, int status, const void *payload, size_t 
 {
 	struct client *c = container_of(r, struct client, req);
 
+	c->watch = false;
 	put_frame(c, 0, status, payload, len);
 	if (c->in_loop)
 		return;
@@ -204,6 +230,29 @@ static void sink_end(struct api_req *r, int status, const void *payload, size_t 
 		loop_timer_start(c->s->soon, 0, 0);
 }
 
+static void set_reading(struct client *c, bool on);
+
+static void sink_watch(struct api_req *r)
+{
+	struct client *c = container_of(r, struct client, req);
+
+	c->watch = true;
+	set_reading(c, true);
+}
+
+static void sink_stream(
+	struct api_req *r, const void *payload, size_t len, api_stream_fn fn, void *arg)
+{
+	struct client *c = container_of(r, struct client, req);
+
+	c->watch = false;
+	c->hang_up = true; // no request comes after it
+	set_reading(c, false);
+	c->stream_fn = fn; // when it is written
+	c->stream_arg = arg;
+	put_frame(c, 0, 0, payload, len);
+}
+
 static bool sink_is_full(const struct api_req *r)
 {
 	const struct client *c = container_of(r, struct client, req);
@@ -211,7 +260,7 @@ static bool sink_is_full(const struct api_req *r)
 	return c->out.len >= API_OUT_FULL;
 }
 
-static const struct api_sink sink = {sink_record, sink_end, sink_is_full};
+static const struct api_sink sink = {sink_record, sink_end, sink_is_full, sink_watch, sink_stream};
 
 // ---- requests ----
 
@@ -329,7 +378,7 @@ static void process_input(struct client *c)
 		c->in.len -= used;
 		c->since_ms = now_ms();
 	}
-	set_reading(c, !c->req.busy && !c->hang_up);
+	set_reading(c, (!c->req.busy || c->watch) && !c->hang_up);
 }
 
 static void on_soon(void *arg)
@@ -376,7 +425,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 	if (c->closing || n == 0)
 		return;
-	if (n < 0) {
+	if (n < 0 || c->watch) { // who is waited for has nothing to say
 		client_close(c);
 		return;
 	}

@@ -307,6 +307,16 @@ const char *api_client_error(const struct api_client *c)
 	return c->error;
 }
 
+int api_client_take_fd(struct api_client *c, const uint8_t **first, size_t *first_len)
+{
+	int fd = c->fd;
+
+	*first = c->buf + c->used;
+	*first_len = c->have - c->used;
+	c->fd = -1;
+	return fd;
+}
+
 void api_client_timeout(struct api_client *c, int timeout_ms)
 {
 	c->timeout_ms = timeout_ms > 0 ? timeout_ms : TIMEOUT_MS;

@@ -30,6 +30,10 @@ int api_client_get(struct api_client *c, uint16_t type, const void *payload, siz
 struct api_node;
 // What API_NODE tells. 0 or -errno.
 int api_client_node(struct api_client *c, struct api_node *out);
+// After a call that turned the connection into a byte stream: its descriptor, non-blocking, the
+// caller's to close, and the first bytes of the stream, which came with the answer (borrowed until
+// api_client_free()). The client is then good for nothing else.
+int api_client_take_fd(struct api_client *c, const uint8_t **first, size_t *first_len);
 // Why the last call failed; never NULL.
 const char *api_client_error(const struct api_client *c);
 // A wait longer than the usual one, for requests that take their time.

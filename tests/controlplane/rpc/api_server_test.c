@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { M_ECHO = 200, M_MANY, M_LATER, M_FORBIDDEN, M_HUGE, RECORDS = 5000 };
+enum { M_ECHO = 200, M_MANY, M_LATER, M_FORBIDDEN, M_HUGE, M_STREAM, RECORDS = 5000 };
 
 static struct loop *loop;
 static struct api_server *server;
@@ -83,6 +83,22 @@ static void on_later(void *ctx, struct api_req *r, const void *payload, size_t l
 	api_req_pend(r, NULL, on_cancel, r);
 }
 
+static int stream_fd, n_streams;
+
+static void on_stream_fd(void *arg, int fd)
+{
+	n_streams++;
+	stream_fd = fd;
+}
+
+// Waits, and hears when the client goes.
+static void on_stream(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	later = r;
+	api_req_pend(r, NULL, on_cancel, r);
+	api_req_watch(r);
+}
+
 // A handler that ignores that the sink is full.
 static void on_huge(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
@@ -99,6 +115,7 @@ static const struct api_method methods[] = {
 	{M_LATER, API_RIGHT_SHOW, "later", 0, 0, on_later},
 	{M_FORBIDDEN, API_RIGHT_SHOW | 0x80, "forbidden", 0, 0, on_echo},
 	{M_HUGE, API_RIGHT_SHOW, "huge", 0, 0, on_huge},
+	{M_STREAM, API_RIGHT_SHOW, "stream", 0, 0, on_stream},
 };
 
 static struct api_server_conf conf(void)
@@ -121,6 +138,8 @@ static int setup(void **state)
 	log_sink_set(no_log, NULL);
 	clock_source_set(&fake_clock);
 	n_cancelled = many_sent = n_pauses = 0;
+	n_streams = 0;
+	stream_fd = -1;
 	later = NULL;
 	strcpy(dir, "/tmp/skyrail-api.XXXXXX");
 	if (mkdtemp(dir) == NULL)
@@ -593,6 +612,121 @@ static void a_client_may_vanish_before_its_next_request(void **state)
 	close(hello()); // serves on
 }
 
+static void a_connection_becomes_a_stream(void **state)
+{
+	struct api_server_stats st;
+	struct api_frame f;
+	int fd = hello();
+	char buf[16];
+
+	put(fd, M_STREAM, 5, NULL, 0);
+	turns(3);
+	assert_non_null(later);
+	api_req_stream(later, "go", 2, on_stream_fd, NULL);
+	assert_int_equal(n_streams, 0); // not from within the call
+	assert_true(get(fd, &f, buf, sizeof(buf)));
+	assert_int_equal(f.status, 0);
+	assert_memory_equal(buf, "go", 2);
+	turns(3);
+	assert_int_equal(n_streams, 1);
+	assert_true(stream_fd >= 0);
+	api_server_stats_get(server, &st);
+	assert_int_equal(st.clients, 0);
+	// its bytes are no frames
+	assert_int_equal(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
+	turns(3);
+	assert_int_equal(recv(stream_fd, buf, sizeof(buf), MSG_DONTWAIT), 5);
+	assert_int_equal(send(stream_fd, "world", 5, MSG_NOSIGNAL), 5);
+	assert_int_equal(recv(fd, buf, sizeof(buf), 0), 5);
+	now_ns += 1000 * CLOCK_NS_PER_S; // no deadline is left
+	turns(5);
+	assert_false(is_closed(fd));
+	close(stream_fd);
+	assert_true(is_closed(fd));
+	close(fd);
+}
+
+static void a_watched_client_that_goes_or_talks_is_cancelled(void **state)
+{
+	int fd = hello();
+
+	put(fd, M_STREAM, 5, NULL, 0);
+	turns(3);
+	assert_int_equal(n_cancelled, 0);
+	close(fd);
+	turns(3);
+	assert_int_equal(n_cancelled, 1);
+	fd = hello();
+	put(fd, M_STREAM, 5, NULL, 0);
+	turns(3);
+	put(fd, M_ECHO, 6, "ping", 4);
+	turns(3);
+	assert_int_equal(n_cancelled, 2);
+	assert_true(is_closed(fd));
+	close(fd);
+}
+
+static void a_stream_without_its_client_is_told(void **state)
+{
+	int fd = hello();
+
+	put(fd, M_STREAM, 5, NULL, 0);
+	turns(3);
+	assert_non_null(later);
+	close(fd); // unnoticed as yet
+	api_req_stream(later, "go", 2, on_stream_fd, NULL);
+	turns(5);
+	assert_int_equal(n_streams, 1);
+	assert_true(stream_fd < 0);
+	close(hello());
+}
+
+// The other process: asks for a stream, and gets its first bytes with the answer.
+static int stream_client_main(void)
+{
+	char text[API_TEXT_MAX], go[2];
+	struct api_client *c;
+	const uint8_t *first;
+	size_t len;
+	int fd;
+
+	if (api_client_open(&c, path, 5000, text) < 0)
+		return 2;
+	if (api_client_get(c, M_STREAM, NULL, 0, go, 2) < 0 || memcmp(go, "go", 2) != 0)
+		return 3;
+	fd = api_client_take_fd(c, &first, &len);
+	if (fd < 0 || len != 5 || memcmp(first, "hello", 5) != 0)
+		return 4;
+	api_client_free(c);
+	return send(fd, "bye", 3, MSG_NOSIGNAL) == 3 ? 0 : 5;
+}
+
+static void the_first_bytes_of_a_stream_come_with_the_answer(void **state)
+{
+	pid_t pid = fork();
+	int status = -1;
+	char buf[16];
+
+	if (pid == 0)
+		_exit(stream_client_main());
+	while (later == NULL && waitpid(pid, &status, WNOHANG) == 0)
+		loop_turn(loop);
+	assert_non_null(later);
+	kill(pid, SIGSTOP); // so that it reads both at once
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	api_req_stream(later, "go", 2, on_stream_fd, NULL);
+	for (int i = 0; i < 100 && n_streams == 0; i++)
+		loop_turn(loop);
+	assert_true(stream_fd >= 0);
+	assert_int_equal(send(stream_fd, "hello", 5, MSG_NOSIGNAL), 5);
+	kill(pid, SIGCONT);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(recv(stream_fd, buf, sizeof(buf), 0), 3);
+	close(stream_fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -614,6 +748,10 @@ int main(void)
 		T(the_client_and_the_server_agree),
 		T(the_next_request_never_runs_inside_the_end_of_one),
 		T(a_client_may_vanish_before_its_next_request),
+		T(a_connection_becomes_a_stream),
+		T(a_watched_client_that_goes_or_talks_is_cancelled),
+		T(a_stream_without_its_client_is_told),
+		T(the_first_bytes_of_a_stream_come_with_the_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
