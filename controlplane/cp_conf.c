@@ -68,6 +68,20 @@ static const char *check_addr(const char *text)
 		       : NULL;
 }
 
+// host:port, as conn_tcp_dial() takes it.
+static const char *check_host_port(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	char *end;
+	unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
+
+	return colon == NULL || colon == text || colon[1] < '0' || colon[1] > '9' || *end != '\0' ||
+			       port == 0 || port > UINT16_MAX ||
+			       strlen(text) >= DMSG_CLIENT_ADDRESS_LEN
+		       ? "must be HOST:PORT: dmsg.example.org:8081, 192.0.2.1:8081, [2001:db8::1]:8081"
+		       : NULL;
+}
+
 static const char *check_if(const char *text)
 {
 	return strlen(text) >= IFNAMSIZ ? "is longer than the 15 characters of an interface" : NULL;
@@ -97,6 +111,7 @@ static const char *check_path_mtu(const char *text)
 #define TP(field) CONF_FIELD(struct cp_transport_values, field)
 #define PEER(field) CONF_FIELD(struct cp_peer_values, field)
 #define RULE(field) CONF_FIELD(struct cp_rule_values, field)
+#define SERVER(field) CONF_FIELD(struct cp_server_values, field)
 #define EDGE(field) CONF_FIELD(struct cp_edge_values, field)
 
 static const struct conf_item items[] = {
@@ -198,6 +213,21 @@ static const struct conf_item items[] = {
 		EDGE(forward), .help = "forward rule that takes the device's packets"},
 	{"edge", "consume", CONF_UINT, .def = "0", .flags = CONF_LIVE, .min = 0, .max = 0xffffffff,
 		EDGE(consume), .help = "consume rule whose packets go to the device"},
+	{"server", "key", CONF_STR, .flags = CONF_REQUIRED, SERVER(key), .check = check_pk,
+		.help = "public key of a dmsg server that a session is kept to"},
+	{"server", "address", CONF_STR, .flags = CONF_REQUIRED, SERVER(address),
+		.check = check_host_port, .help = "HOST:PORT of that server"},
+	{"dmsg_server", "listen", CONF_STR, VALUE(dmsg_server.listen), .check = check_addr,
+		.help = "IP:PORT (TCP) on which this node is a dmsg server; empty: it is none"},
+	{"dmsg_server", "key_file", CONF_STR, .def = "/var/lib/skyrail/dmsg-server.key",
+		VALUE(dmsg_server.key_file), .check = check_dir,
+		.help = "its own secret key, never the node's; made on the first start"},
+	{"dmsg_server", "sessions_max", CONF_UINT, .def = "2048", .min = 1, .max = 1 << 20,
+		VALUE(dmsg_server.sessions_max), .help = "most sessions; four of one key"},
+	{"dmsg_server", "session_streams", CONF_UINT, .def = "2048", .min = 1, .max = 65536,
+		VALUE(dmsg_server.session_streams), .help = "most streams of a session"},
+	{"dmsg_server", "streams_max", CONF_UINT, .def = "4096", .min = 1, .max = 1 << 20,
+		VALUE(dmsg_server.streams_max), .help = "most streams that are relayed"},
 };
 
 #define CLASS(name_, field, type_, max_)                                                           \
@@ -210,6 +240,7 @@ static const struct conf_class classes[] = {
 	CLASS("peer", peers, struct cp_peer_values, CP_PEERS_MAX),
 	CLASS("rule", rules, struct cp_rule_values, CP_RULES_MAX),
 	CLASS("edge", edges, struct cp_edge_values, EDGES_MAX),
+	CLASS("server", servers, struct cp_server_values, DMSG_CLIENT_SERVERS_MAX),
 };
 
 static const struct conf_schema schema = {
@@ -531,6 +562,36 @@ static int load_edges(struct cp_conf *c, char *err)
 	return rc;
 }
 
+// ---- dmsg ----
+
+static int load_server(const struct cp_conf *c, const struct cp_server_values *v,
+	struct dmsg_client_server_conf *s, char *err)
+{
+	if (check_name(v->name) != NULL)
+		return BAD(c, err, "server", v->name, NULL, "%s", check_name(v->name));
+	key_pk_from_text(&s->pk, v->key, strlen(v->key)); // the table checked both
+	snprintf(s->address, sizeof(s->address), "%s", v->address);
+	return 0;
+}
+
+static int load_servers(struct cp_conf *c, char *err)
+{
+	const struct cp_server_values *v = c->v->servers.v;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->v->servers.n; i++, c->n_servers++) {
+		size_t k = 0;
+
+		rc = worse(rc, load_server(c, &v[i], &c->servers[i], err));
+		while (k < i && key_pk_cmp(&c->servers[k].pk, &c->servers[i].pk) != 0)
+			k++;
+		if (k < i && !key_pk_is_null(&c->servers[i].pk))
+			rc = worse(rc, BAD(c, err, "server", v[i].name, "key",
+					       "[server %s] has the same key", v[k].name));
+	}
+	return rc;
+}
+
 // ---- the whole ----
 
 static int cross_check(const struct cp_conf *c, char *err)
@@ -541,6 +602,10 @@ static int cross_check(const struct cp_conf *c, char *err)
 		rc = BAD(c, err, "link", "", "dead", "dead must be longer than keepalive");
 	if ((c->v->replay_window & (c->v->replay_window - 1)) != 0)
 		rc = BAD(c, err, "link", "", "replay_window", "replay_window is a power of two");
+	if (c->v->dmsg_server.listen[0] != '\0' &&
+		strcmp(c->v->dmsg_server.key_file, c->v->key_file) == 0)
+		rc = BAD(c, err, "dmsg_server", "", "key_file",
+			"key_file is the node's: a dmsg server needs a key of its own");
 	return rc;
 }
 
@@ -558,13 +623,15 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->rules = calloc(c->v->rules.n + 1, sizeof(*c->rules));
 	c->edges = calloc(c->v->edges.n + 1, sizeof(*c->edges));
 	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
+	c->servers = calloc(c->v->servers.n + 1, sizeof(*c->servers));
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
-		c->attach != NULL) {
+		c->attach != NULL && c->servers != NULL) {
 		rc = worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = worse(rc, load_peers(c, err));
 		rc = worse(rc, load_transports(c, err));
 		rc = worse(rc, load_rules(c, err));
 		rc = worse(rc, load_edges(c, err));
+		rc = worse(rc, load_servers(c, err));
 	} else {
 		conf_err_add(err, "out of memory");
 	}
@@ -594,6 +661,7 @@ void cp_conf_free(struct cp_conf *c)
 	free(c->rules);
 	free(c->edges);
 	free(c->attach);
+	free(c->servers);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -657,5 +725,9 @@ const char *cp_conf_needs_restart(const struct cp_conf *now, const struct cp_con
 	struct find f = {.in = next};
 
 	conf_walk(now->file, on_now_entry, &f);
+	if (f.changed == NULL && (now->n_servers != next->n_servers ||
+					 memcmp(now->servers, next->servers,
+						 now->n_servers * sizeof(*now->servers)) != 0))
+		return "[server NAME]"; // one that is new or gone is in one file only
 	return f.changed;
 }

@@ -3,6 +3,7 @@
 // thread.
 #pragma once
 
+#include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api.h"
 #include "lib/conf/conf.h"
@@ -50,6 +51,20 @@ struct cp_edge_values {
 	uint32_t consume;
 };
 
+struct cp_server_values {
+	char *name;
+	char *key;
+	char *address;
+};
+
+struct cp_dmsg_server_values {
+	char *listen;
+	char *key_file;
+	uint32_t sessions_max;
+	uint32_t session_streams;
+	uint32_t streams_max;
+};
+
 struct cp_values {
 	char *name;
 	char *run_dir;
@@ -71,10 +86,12 @@ struct cp_values {
 	uint64_t silence_ns;
 	uint32_t replay_window;
 	int log_level;
+	struct cp_dmsg_server_values dmsg_server;
 	struct conf_array transports; // struct cp_transport_values
 	struct conf_array peers; // struct cp_peer_values
 	struct conf_array rules; // struct cp_rule_values
 	struct conf_array edges; // struct cp_edge_values
+	struct conf_array servers; // struct cp_server_values
 };
 
 struct cp_conf {
@@ -87,6 +104,8 @@ struct cp_conf {
 	struct api_edge_add *edges; // named as their devices
 	struct api_edge_attach *attach; // one an edge; ids 0 = none
 	size_t n_transports, n_rules, n_edges;
+	struct dmsg_client_server_conf *servers;
+	size_t n_servers;
 };
 
 // What `path_mtu = TEXT` says, in transport_conf's terms; the table checked it.

@@ -6,12 +6,15 @@
 #include "controlplane/core/identity.h"
 #include "controlplane/core/loop.h"
 #include "controlplane/cp_conf.h"
+#include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dp/dp_client.h"
 #include "controlplane/dp/neigh.h"
 #include "controlplane/reload.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_handlers.h"
 #include "controlplane/transport/transport_mgr.h"
+#include "lib/api/api_field.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -23,6 +26,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +49,9 @@ struct app {
 	struct route_id *ids;
 	struct rule_mgr *rules;
 	struct edge_mgr *edges;
+	struct identity *dmsg_id; // of the server; NULL: no such role, as the next two
+	struct dmsg_server *dmsg_server;
+	struct dmsg_client *dmsg;
 	struct api *api;
 	struct api_server *server;
 };
@@ -350,6 +357,74 @@ static void fill_edges(struct app *a)
 	edge_mgr_restore(a->edges);
 }
 
+// A server's key that is a client's, too, breaks discoveries for everybody.
+static int open_dmsg_key(struct app *a)
+{
+	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
+	char err[CONF_ERR_MAX] = "", text[KEY_PK_TEXT_LEN + 1];
+	bool made = false;
+
+	a->dmsg_id = identity_open(v->key_file, &made, err, sizeof(err));
+	if (a->dmsg_id == NULL)
+		return die("dmsg server's identity", err);
+	if (made)
+		log_notice("file=%s new identity made", v->key_file);
+	if (key_pk_cmp(identity_pk(a->dmsg_id), identity_pk(a->id)) == 0) {
+		log_err("file=%s holds the node's own key: a dmsg server needs another; "
+			"set [dmsg_server] key_file to a new file",
+			v->key_file);
+		return -1;
+	}
+	key_pk_to_text(identity_pk(a->dmsg_id), text);
+	log_notice("dmsg server: key=%s listen=%s", text, v->listen);
+	return 0;
+}
+
+static int start_dmsg_server(struct app *a)
+{
+	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
+	struct dmsg_server_conf c = {.loop = a->loop,
+		.sessions_max = v->sessions_max,
+		.session_streams = v->session_streams,
+		.streams_max = v->streams_max};
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct api_addr addr;
+
+	if (v->listen[0] == '\0')
+		return 0;
+	if (open_dmsg_key(a) < 0 || api_addr_parse(v->listen, &addr) < 0)
+		return -1;
+	memcpy(&sa.sin6_addr, addr.ip, sizeof(addr.ip));
+	sa.sin6_port = v4.sin_port = htons(addr.port);
+	memcpy(&v4.sin_addr, addr.ip + 12, sizeof(v4.sin_addr));
+	c.id = a->dmsg_id;
+	c.listen = IN6_IS_ADDR_V4MAPPED(&sa.sin6_addr) ? (struct sockaddr *)&v4
+						       : (struct sockaddr *)&sa;
+	a->dmsg_server = dmsg_server_new(&c);
+	if (a->dmsg_server == NULL)
+		log_err("[dmsg_server] listen = %s: %s", v->listen, strerror(errno));
+	return a->dmsg_server != NULL ? 0 : -1;
+}
+
+static int start_dmsg(struct app *a)
+{
+	struct dmsg_client_conf c = {.loop = a->loop,
+		.id = a->id,
+		.servers = a->conf.servers,
+		.n_servers = (uint32_t)a->conf.n_servers};
+
+	if (start_dmsg_server(a) < 0)
+		return -1;
+	for (size_t i = 0; i < a->conf.n_servers; i++)
+		if (key_pk_cmp(&a->conf.servers[i].pk, identity_pk(a->id)) == 0)
+			return die("[server NAME] key", "is this node's own: name the server's");
+	if (a->conf.n_servers == 0)
+		return 0;
+	a->dmsg = dmsg_client_new(&c);
+	return a->dmsg != NULL ? 0 : die("dmsg", strerror(errno));
+}
+
 static int start_api(struct app *a)
 {
 	static const uint32_t rights[] = {API_RIGHT_SHOW | API_RIGHT_CHANGE, API_RIGHT_SHOW, 0};
@@ -361,6 +436,8 @@ static int start_api(struct app *a)
 		.rules = a->rules,
 		.ids = a->ids,
 		.edges = a->edges,
+		.dmsg = a->dmsg,
+		.dmsg_server = a->dmsg_server,
 		.conf = conf_of,
 		.conf_arg = a,
 		.reload = reload,
@@ -391,6 +468,9 @@ static void stop(struct app *a)
 		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
+	dmsg_client_free(a->dmsg);
+	dmsg_server_free(a->dmsg_server);
+	identity_free(a->dmsg_id);
 	edge_mgr_free(a->edges);
 	rule_mgr_free(a->rules);
 	if (a->transports != NULL)
@@ -418,6 +498,8 @@ static int run(struct app *a)
 		rc = start_rules(a);
 	if (rc == 0)
 		rc = start_edges(a);
+	if (rc == 0)
+		rc = start_dmsg(a);
 	if (rc == 0)
 		rc = start_api(a);
 	if (rc == 0 && (loop_on_signal(a->loop, SIGTERM, on_term, a) < 0 ||

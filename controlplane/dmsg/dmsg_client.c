@@ -587,7 +587,11 @@ void dmsg_client_free(struct dmsg_client *c)
 
 void dmsg_client_stats_get(const struct dmsg_client *c, struct dmsg_client_stats *out)
 {
+	struct dmsg_client_listener *li;
+
 	*out = c->stats;
+	TAILQ_FOREACH (li, &c->listeners, all)
+		out->listeners++;
 	out->streams = dmsg_conn_list_len(c->streams);
 	for (uint32_t i = 0; i < c->conf.n_servers; i++)
 		out->sessions += c->server[i].state == DMSG_CLIENT_OPEN;

@@ -39,7 +39,7 @@ struct dmsg_client_stats {
 	uint64_t sessions_opened, sessions_lost, sessions_failed;
 	uint64_t dialled, dials_failed;
 	uint64_t accepted, refused; // streams of others
-	uint32_t sessions, streams; // now
+	uint32_t sessions, streams, listeners; // now
 };
 
 enum dmsg_client_state { DMSG_CLIENT_WAITS, DMSG_CLIENT_DIALS, DMSG_CLIENT_OPEN };

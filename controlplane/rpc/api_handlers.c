@@ -575,6 +575,10 @@ static const struct api_method methods[] = {
 	LIST(API_NEIGHBOURS, "show neighbours", api_list_neighbours),
 	LIST(API_CONFIG, "config show", api_list_config),
 	LIST(API_FLOWS, "show flows", api_list_flows),
+	LIST(API_DMSG, "show dmsg", api_list_dmsg),
+	LIST(API_DMSG_SERVERS, "show servers", api_list_dmsg_servers),
+	LIST(API_DMSG_SESSIONS, "show sessions", api_list_dmsg_sessions),
+	LIST(API_DMSG_STREAMS, "show streams", api_list_dmsg_streams),
 	ACT(API_TRANSPORT_ADD, "transport add", on_transport_add, struct api_transport_add),
 	ACT(API_TRANSPORT_DEL, "transport del", on_transport_del, struct api_name_ask),
 	ACT(API_TRANSPORT_MOVE, "transport move", on_transport_move, struct api_transport_move),
@@ -588,6 +592,10 @@ static const struct api_method methods[] = {
 		on_ping},
 	ACT(API_LOG_LEVEL, "log level", on_log_level, struct api_log_level),
 	{API_CONFIG_RELOAD, API_RIGHT_CHANGE, "config reload", 0, 0, on_config_reload},
+	ACT(API_DMSG_DIAL, "dmsg dial", api_dmsg_dial, struct api_dmsg_ask),
+	ACT(API_DMSG_LISTEN, "dmsg listen", api_dmsg_listen, struct api_dmsg_ask),
+	{API_DMSG_PING, API_RIGHT_SHOW, "dmsg ping", sizeof(struct api_dmsg_ask),
+		sizeof(struct api_dmsg_ask), api_dmsg_ping},
 };
 
 const struct api_method *api_methods(size_t *n)
@@ -714,5 +722,6 @@ void api_free(struct api *a)
 		return;
 	dp_client_unregister(a->d.dp, &a->handler);
 	loop_timer_free(a->load_timer);
+	api_dmsg_end(a);
 	free(a);
 }

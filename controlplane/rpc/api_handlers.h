@@ -5,6 +5,8 @@
 
 #include "controlplane/app/edge.h"
 #include "controlplane/core/identity.h"
+#include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dp/neigh.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_server.h"
@@ -23,6 +25,8 @@ struct api_deps {
 	struct rule_mgr *rules;
 	struct route_id *ids;
 	struct edge_mgr *edges;
+	struct dmsg_client *dmsg; // NULL: the node has no such role, as the next one
+	struct dmsg_server *dmsg_server;
 	const struct conf *(*conf)(void *arg); // the configuration in force
 	void *conf_arg;
 	// Read it again: 0 or -errno; text gets what is wrong, or what is left to say.

@@ -1,4 +1,5 @@
-// Between api_handlers.c (actions), api_list.c and api_list_tp.c (lists) only.
+// Between api_handlers.c and api_dmsg.c (actions), api_list.c, api_list_tp.c and api_list_dmsg.c
+// (lists) only.
 #pragma once
 
 #include "controlplane/rpc/api_handlers.h"
@@ -28,6 +29,7 @@ struct api {
 	unsigned n_workers;
 	// how busy workers are: looked at each second, for the last one to be known
 	struct loop_timer *load_timer;
+	struct api_dmsg_tasks *dmsg_tasks; // NULL: none yet
 	struct {
 		uint64_t cycles; // busy ones, when looked at last
 		uint32_t busy_ppm;
@@ -50,4 +52,14 @@ void api_list_memory(void *ctx, struct api_req *r, const void *payload, size_t l
 void api_list_edges(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_neighbours(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_flows(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_dmsg_servers(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_dmsg_sessions(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_dmsg_streams(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len);
+
+void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len);
+// Ends the streams that were handed to clients.
+void api_dmsg_end(struct api *a);

@@ -53,6 +53,10 @@ enum api_type {
 	API_NEIGHBOURS,
 	API_CONFIG,
 	API_FLOWS,
+	API_DMSG, // this one and the next three: api_dmsg.h
+	API_DMSG_SERVERS,
+	API_DMSG_SESSIONS,
+	API_DMSG_STREAMS,
 	// actions
 	API_TRANSPORT_ADD = 64,
 	API_TRANSPORT_DEL,
@@ -66,6 +70,9 @@ enum api_type {
 	API_LOG_LEVEL,
 	API_CONFIG_RELOAD, // no payload; struct api_reload_done
 	API_TRANSPORT_MOVE, // struct api_transport_move
+	API_DMSG_DIAL, // struct api_dmsg_ask, as the next two
+	API_DMSG_LISTEN,
+	API_DMSG_PING, // struct api_pong
 };
 
 struct api_hello {

@@ -50,6 +50,9 @@ static const char *const scopes[] = {
 	"-", "worker", "port", "-", "transport", "-", "-", "-", "control"};
 static const char *const offloads[] = {"auto", "no"};
 static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
+static const char *const dmsg_states[] = {"waits", "dials", "open"};
+static const char *const dmsg_roles[] = {"client", "server"};
+static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -307,6 +310,78 @@ static const struct api_field conf_fields[] = {
 };
 #undef REC
 
+#define REC api_dmsg
+static const struct api_field dmsg_fields[] = {
+	F(client, BOOL, "CLIENT", 0),
+	F(servers, UINT, "SERVERS", 0),
+	F(sessions, UINT, "SESSIONS", 0),
+	F(streams, UINT, "STREAMS", 0),
+	F(listeners, UINT, "LISTENERS", 0),
+	F(sessions_opened, UINT, "SESSIONS OPENED", 0),
+	F(sessions_lost, UINT, "SESSIONS LOST", 0),
+	F(sessions_failed, UINT, "SESSIONS FAILED", 0),
+	F(dialled, UINT, "DIALLED", 0),
+	F(dials_failed, UINT, "DIALS FAILED", 0),
+	F(accepted, UINT, "ACCEPTED", 0),
+	F(refused, UINT, "REFUSED", 0),
+	F(server, BOOL, "SERVER", 0),
+	F(server_pk, PK, "SERVER KEY", D),
+	F(server_port, UINT, "SERVER PORT", D),
+	F(clients, UINT, "CLIENTS", 0),
+	F(relays, UINT, "RELAYS", 0),
+	F(clients_opened, UINT, "CLIENTS OPENED", 0),
+	F(clients_refused, UINT, "CLIENTS REFUSED", 0),
+	F(clients_replaced, UINT, "CLIENTS REPLACED", 0),
+	F(shakes_failed, UINT, "HANDSHAKES FAILED", 0),
+	F(relayed, UINT, "RELAYED", 0),
+	F(relayed_bytes, BYTES, "RELAYED BYTES", 0),
+	F(no_destination, UINT, "NO DESTINATION", 0),
+	F(not_accepted, UINT, "NOT ACCEPTED", 0),
+	F(no_capacity, UINT, "NO CAPACITY", 0),
+	F(bad_requests, UINT, "BAD REQUESTS", 0),
+	F(ip_answered, UINT, "ADDRESSES TOLD", 0),
+	F(pings, UINT, "PINGS", 0),
+};
+#undef REC
+#define REC api_dmsg_server
+static const struct api_field dmsg_server_fields[] = {
+	F(name, STR, "SERVER", 0),
+	F(pk, PK, "KEY", 0),
+	FW(state, dmsg_states, "STATE", 0),
+	F(age_ms, MS, "FOR", 0),
+	F(rtt_us, US, "RTT", N),
+	F(streams, UINT, "STREAMS", 0),
+	F(opened, UINT, "SESSIONS", W),
+	F(rx_bytes, BYTES, "RX BYTES", S),
+	F(tx_bytes, BYTES, "TX BYTES", S),
+	F(error, STR, "LAST ERROR", S | D),
+};
+#undef REC
+#define REC api_dmsg_session
+static const struct api_field dmsg_session_fields[] = {
+	F(pk, PK, "PEER", 0),
+	FW(role, dmsg_roles, "WE ARE", 0),
+	F(address, STR, "ADDRESS", D),
+	F(age_ms, MS, "AGE", 0),
+	F(rtt_us, US, "RTT", N),
+	F(streams, UINT, "STREAMS", 0),
+	F(rx_bytes, BYTES, "RX BYTES", 0),
+	F(tx_bytes, BYTES, "TX BYTES", 0),
+};
+#undef REC
+#define REC api_dmsg_stream
+static const struct api_field dmsg_stream_fields[] = {
+	FW(kind, dmsg_kinds, "KIND", 0),
+	F(src, PK, "FROM", 0),
+	F(src_port, UINT, "PORT", 0),
+	F(dst, PK, "TO", 0),
+	F(dst_port, UINT, "PORT", 0),
+	F(age_ms, MS, "AGE", 0),
+	F(rx_bytes, BYTES, "RX BYTES", 0),
+	F(tx_bytes, BYTES, "TX BYTES", 0),
+};
+#undef REC
+
 #define R(type_, name_, rec, fields_, single_, help_)                                              \
 	{                                                                                          \
 		.name = name_, .help = help_, .fields = fields_, .n_fields = ARRAY_LEN(fields_),   \
@@ -329,6 +404,13 @@ static const struct api_record records[] = {
 		"next hops of peers"),
 	R(API_CONFIG, "config", api_conf, conf_fields, false, "configuration in force"),
 	R(API_FLOWS, "flows", api_flow, flow_fields, false, "flows of transports"),
+	R(API_DMSG, "dmsg", api_dmsg, dmsg_fields, true, "dmsg, client and server: totals"),
+	R(API_DMSG_SERVERS, "servers", api_dmsg_server, dmsg_server_fields, false,
+		"dmsg servers that sessions are kept to"),
+	R(API_DMSG_SESSIONS, "sessions", api_dmsg_session, dmsg_session_fields, false,
+		"dmsg sessions in both roles"),
+	R(API_DMSG_STREAMS, "streams", api_dmsg_stream, dmsg_stream_fields, false,
+		"dmsg streams: ours, and those that our server relays"),
 };
 
 const struct api_record *api_records(size_t *n)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/api/api.h"
+#include "lib/api/api_dmsg.h"
 #include "lib/api/api_rec_tp.h"
 
 struct api_node {

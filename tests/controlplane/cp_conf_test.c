@@ -121,6 +121,22 @@ static void takes_transports_rules_and_edges(void **state)
 	cp_conf_free(&c);
 }
 
+static void takes_dmsg_servers(void **state)
+{
+	struct cp_conf c;
+
+	assert_int_equal(parse(&c, "[server s]\nkey = " PK "\naddress = dmsg.example.org:8081\n"
+				   "[dmsg_server]\nlisten = [::]:8081\nsessions_max = 7\n"),
+		0);
+	assert_int_equal(c.n_servers, 1);
+	assert_false(key_pk_is_null(&c.servers[0].pk));
+	assert_string_equal(c.servers[0].address, "dmsg.example.org:8081");
+	assert_string_equal(c.v->dmsg_server.listen, "[::]:8081");
+	assert_int_equal(c.v->dmsg_server.sessions_max, 7);
+	assert_int_equal(c.v->dmsg_server.streams_max, 4096);
+	cp_conf_free(&c);
+}
+
 static enum peer_access access_of(
 	const struct cp_conf *c, const char *pk, char name[DPMSG_NAME_LEN])
 {
@@ -222,6 +238,19 @@ static const struct {
 	{TP "[rule r]\ntype = consume\nid = 1\n[rule s]\ntype = consume\nid = 1\n",
 		"ini:9: [rule s]: [rule r] has id = 1 too"},
 	{"[edge a_name_too_long_for_it]\n", "15"},
+	{"[server s]\nkey = " PK "\n", "address"},
+	{"[server s]\naddress = a:1\n", "key"},
+	{"[server s]\nkey = " PK "\naddress = a\n", "HOST:PORT"},
+	{"[server s]\nkey = " PK "\naddress = a:0\n", "HOST:PORT"},
+	{"[server s]\nkey = " PK "\naddress = :1\n", "HOST:PORT"},
+	{"[server s]\nkey = " PK "\naddress = a:65536\n", "HOST:PORT"},
+	{"[server s]\nkey = " PK "\naddress = a:1x\n", "HOST:PORT"},
+	{"[server s]\nkey = " PK "\naddress = a:1\n[server t]\nkey = " PK "\naddress = a:2\n",
+		"ini:5: [server t]: [server s] has the same key"},
+	{"[dmsg_server]\nlisten = 8081\n", "IP:PORT"},
+	{"[dmsg_server]\nlisten = 0.0.0.0:8081\nkey_file = /var/lib/skyrail/node.key\n",
+		"a key of its own"},
+	{"[dmsg_server]\nsessions_max = 0\n", "sessions_max"},
 	{"[edge e]\nmtu = 100\n", "mtu"},
 	{"[edge e]\naddress = 10.0.0.1\n", "PREFIX"},
 	{"[edge e]\naddress = 10.0.0.1/33\n", "ini:2: [edge e]: address = IP/PREFIX"},
@@ -361,6 +390,7 @@ int main(void)
 		cmocka_unit_test(takes_congestion_control_for_all_and_for_one),
 		cmocka_unit_test(takes_a_path_mtu_for_all_and_for_one),
 		cmocka_unit_test(takes_transports_rules_and_edges),
+		cmocka_unit_test(takes_dmsg_servers),
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(each_mistake_has_its_message),

@@ -15,7 +15,7 @@ node_new A a0
 same "rights of the key file" "$(stat -c %a "$T/A/node.key")" 600
 node_start A
 
-for what in node ports workers transports rules drops rings memory edges neighbours counters; do
+for what in node ports workers transports rules drops rings memory edges neighbours counters dmsg servers sessions streams; do
 	sk A show $what >"$T/$what.txt" || fail "show $what"
 	sk A -j show $what >"$T/$what.json" || fail "show $what -j"
 	expect "JSON of $what" jq -e . "$T/$what.json"

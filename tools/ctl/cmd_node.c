@@ -103,7 +103,8 @@ static enum owner owner_of(const char *file)
 	} known[] = {{"[eal]", OWNER_DP}, {"[port ", OWNER_DP}, {"[tables]", OWNER_DP},
 		{"[idle]", OWNER_DP}, {"[crypto]", OWNER_DP}, {"[peers]", OWNER_CP},
 		{"[peer ", OWNER_CP}, {"[link]", OWNER_CP}, {"[transport ", OWNER_CP},
-		{"[rule ", OWNER_CP}, {"[edge ", OWNER_CP}};
+		{"[rule ", OWNER_CP}, {"[edge ", OWNER_CP}, {"[server ", OWNER_CP},
+		{"[dmsg_server]", OWNER_CP}};
 	const char *base = strrchr(file, '/');
 	enum owner owner = OWNER_UNKNOWN;
 	char line[256];

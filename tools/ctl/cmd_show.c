@@ -187,6 +187,32 @@ int cmd_show_neighbours(struct cli *c)
 	return show(c, API_NEIGHBOURS, 1);
 }
 
+int cmd_show_dmsg(struct cli *c)
+{
+	int rc = no_args(c);
+
+	return rc != CLI_OK ? rc : show(c, API_DMSG, 0);
+}
+
+int cmd_show_servers(struct cli *c)
+{
+	return show(c, API_DMSG_SERVERS, 1);
+}
+
+int cmd_show_sessions(struct cli *c)
+{
+	int rc = no_args(c);
+
+	return rc != CLI_OK ? rc : show(c, API_DMSG_SESSIONS, 0);
+}
+
+int cmd_show_streams(struct cli *c)
+{
+	int rc = no_args(c);
+
+	return rc != CLI_OK ? rc : show(c, API_DMSG_STREAMS, 0);
+}
+
 int cmd_config_show(struct cli *c)
 {
 	return show(c, API_CONFIG, 1);

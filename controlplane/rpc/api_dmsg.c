@@ -1,0 +1,299 @@
+// dmsg dial, listen and ping. A task lives from the request until its stream is over: first it is
+// cancelled with its request, then, once the client's connection has become the stream, it is the
+// join of both. Between the two the stream is held: nothing of it is read.
+#include "controlplane/rpc/api_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "controlplane/core/conn_join.h"
+#include "controlplane/core/conn_tcp.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+
+enum { TASKS_MAX = 256 };
+
+struct task {
+	struct api *a;
+	struct api_req *r; // NULL: it was answered
+	struct dmsg_addr to; // dialled
+	struct dmsg_client_dial *dial;
+	struct dmsg_client_listener *listener;
+	struct dmsg_client_ping *ping;
+	struct conn *held;
+	bool held_over; // ended while it was held
+	struct conn_join *join;
+	TAILQ_ENTRY(task) all;
+};
+
+struct api_dmsg_tasks {
+	TAILQ_HEAD(, task) all;
+	unsigned n;
+};
+
+static void task_free(struct task *t)
+{
+	dmsg_client_dial_cancel(t->dial);
+	dmsg_client_unlisten(t->listener);
+	dmsg_client_ping_cancel(t->ping);
+	conn_close(t->held);
+	conn_join_close(t->join);
+	TAILQ_REMOVE(&t->a->dmsg_tasks->all, t, all);
+	t->a->dmsg_tasks->n--;
+	free(t);
+}
+
+static void on_cancel(void *arg)
+{
+	task_free(arg);
+}
+
+// NULL: it was refused.
+static struct task *task_new(struct api *a, struct api_req *r)
+{
+	struct task *t;
+
+	if (a->d.dmsg == NULL) {
+		api_req_fail(r, -ENOTCONN,
+			"this node is no dmsg client: add a [server NAME] with key and address");
+		return NULL;
+	}
+	if (a->dmsg_tasks == NULL) {
+		a->dmsg_tasks = calloc(1, sizeof(*a->dmsg_tasks));
+		if (a->dmsg_tasks != NULL)
+			TAILQ_INIT(&a->dmsg_tasks->all);
+	}
+	t = a->dmsg_tasks != NULL && a->dmsg_tasks->n < TASKS_MAX ? calloc(1, sizeof(*t)) : NULL;
+	if (t == NULL) {
+		api_req_fail(
+			r, -ENOMEM, "out of memory, or more than %d streams by the API", TASKS_MAX);
+		return NULL;
+	}
+	t->a = a;
+	t->r = r;
+	TAILQ_INSERT_TAIL(&a->dmsg_tasks->all, t, all);
+	a->dmsg_tasks->n++;
+	return t;
+}
+
+static void wait_for(struct task *t)
+{
+	api_req_pend(t->r, NULL, on_cancel, t);
+	api_req_watch(t->r);
+}
+
+void api_dmsg_end(struct api *a)
+{
+	struct task *t;
+
+	if (a->dmsg_tasks == NULL)
+		return;
+	while ((t = TAILQ_FIRST(&a->dmsg_tasks->all)) != NULL)
+		task_free(t);
+	free(a->dmsg_tasks);
+	a->dmsg_tasks = NULL;
+}
+
+// ---- the stream ----
+
+static size_t held_data(void *arg, uint8_t *p, size_t len)
+{
+	(void)arg, (void)p, (void)len;
+	return 0;
+}
+
+static void held_end(void *arg, int err)
+{
+	struct task *t = arg;
+
+	(void)err; // nothing came before it, or it would wait behind that
+	t->held_over = true;
+}
+
+static const struct conn_events held_events = {.data = held_data, .end = held_end};
+
+static void on_join_done(void *arg, int err)
+{
+	struct task *t = arg;
+
+	(void)err; // each end sees it
+	t->join = NULL;
+	task_free(t);
+}
+
+static void on_connection(void *arg, int take_fd)
+{
+	struct task *t = arg;
+	struct conn *client, *held = t->held;
+
+	if (take_fd < 0 || t->held_over) {
+		if (take_fd >= 0)
+			close(take_fd);
+		task_free(t);
+		return;
+	}
+	client = conn_tcp_adopt(t->a->d.loop, take_fd, NULL, NULL, NULL);
+	if (client != NULL) {
+		t->held = NULL;
+		t->join = conn_join_new(held, client, CONN_JOIN_HALF_CLOSE, on_join_done, t);
+	}
+	if (t->join == NULL)
+		task_free(t);
+}
+
+static void become_stream(struct task *t, struct conn *conn, const struct dmsg_addr *peer)
+{
+	struct api_dmsg_peer p = {.port = peer->port};
+	struct api_req *r = t->r;
+
+	memcpy(p.pk, peer->pk.b, API_PK_LEN);
+	t->r = NULL;
+	t->held = conn;
+	conn_set_events(conn, &held_events, t);
+	api_req_stream(r, &p, sizeof(p), on_connection, t);
+}
+
+// ---- requests ----
+
+static int dial_errno(enum dmsg_err code)
+{
+	return code == DMSG_ERR_NO_SERVER_REACHED ? -ENETUNREACH : -ECONNREFUSED;
+}
+
+static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
+{
+	struct task *t = arg;
+	struct api_req *r = t->r;
+
+	t->dial = NULL;
+	if (take_conn != NULL) {
+		become_stream(t, take_conn, &t->to);
+		return;
+	}
+	task_free(t);
+	if (code == DMSG_OK)
+		api_req_fail(r, err, "dial: %s", strerror(-err));
+	else
+		api_req_fail(r, dial_errno(code), "dial: dmsg error %u: %s%s", code,
+			dmsg_err_text(code),
+			code == DMSG_ERR_RESP_REFUSED
+				? " (is it connected to one of our servers, and does it listen on that port?)"
+				: "");
+}
+
+static bool ask_read(
+	struct api_req *r, struct api_dmsg_ask *m, const void *payload, bool port, bool timeout)
+{
+	memcpy(m, payload, sizeof(*m));
+	if (port && m->port == 0)
+		api_req_fail(r, -EINVAL, "a port is 1 to 65535");
+	else if (timeout && (m->timeout_ms == 0 || m->timeout_ms > API_DMSG_TIMEOUT_MAX_MS))
+		api_req_fail(r, -EINVAL, "timeout is 1 to %d ms", API_DMSG_TIMEOUT_MAX_MS);
+	else
+		return true;
+	return false;
+}
+
+void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api_dmsg_ask m;
+	struct task *t;
+
+	(void)len;
+	if (!ask_read(r, &m, payload, true, true))
+		return;
+	t = task_new(ctx, r);
+	if (t == NULL)
+		return;
+	memcpy(t->to.pk.b, m.pk, API_PK_LEN);
+	t->to.port = m.port;
+	t->dial = dmsg_client_dial(t->a->d.dmsg, &t->to, m.timeout_ms, on_dialled, t);
+	if (t->dial == NULL) {
+		int err = errno;
+
+		task_free(t);
+		api_req_fail(
+			r, -err, "dial: %s", err == EINVAL ? "not a public key" : strerror(err));
+		return;
+	}
+	wait_for(t);
+}
+
+static void on_accepted(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
+{
+	struct task *t = arg;
+
+	dmsg_client_unlisten(t->listener); // one stream a request
+	t->listener = NULL;
+	become_stream(t, take_conn, from);
+}
+
+void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api_dmsg_ask m;
+	struct task *t;
+
+	(void)len;
+	if (!ask_read(r, &m, payload, true, false))
+		return;
+	t = task_new(ctx, r);
+	if (t == NULL)
+		return;
+	t->listener = dmsg_client_listen(t->a->d.dmsg, m.port, on_accepted, t);
+	if (t->listener == NULL) {
+		int err = errno;
+
+		task_free(t);
+		api_req_fail(r, -err, "listen: %s",
+			err == EADDRINUSE ? "somebody listens on that port already"
+					  : strerror(err));
+		return;
+	}
+	wait_for(t);
+}
+
+static void on_pong(void *arg, const struct key_pk *server, uint64_t rtt_ns, int err)
+{
+	struct task *t = arg;
+	struct api_pong m = {.rtt_us = (uint32_t)(rtt_ns / CLOCK_NS_PER_US)};
+	struct api_req *r = t->r;
+
+	(void)server;
+	t->ping = NULL;
+	task_free(t);
+	if (err < 0)
+		api_req_fail(r, err, "no answer: %s", strerror(-err));
+	else
+		api_req_end(r, &m, sizeof(m));
+}
+
+void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api_dmsg_ask m;
+	struct key_pk pk;
+	struct task *t;
+
+	(void)len;
+	if (!ask_read(r, &m, payload, false, true))
+		return;
+	memcpy(pk.b, m.pk, API_PK_LEN);
+	t = task_new(ctx, r);
+	if (t == NULL)
+		return;
+	t->ping = dmsg_client_ping(
+		t->a->d.dmsg, key_pk_is_null(&pk) ? NULL : &pk, m.timeout_ms, on_pong, t);
+	if (t->ping == NULL) {
+		int err = errno;
+
+		task_free(t);
+		api_req_fail(r, -err, "ping: %s",
+			err == ENOENT     ? "no [server NAME] has that key"
+			: err == ENOTCONN ? "there is no session: see `skyrail show servers`"
+					  : strerror(err));
+		return;
+	}
+	wait_for(t);
+}

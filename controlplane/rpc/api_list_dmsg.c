@@ -1,0 +1,210 @@
+// Lists of dmsg: totals, the client's servers, sessions and streams of both roles. They are short
+// enough to be given in one piece.
+#include "controlplane/rpc/api_priv.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "lib/api/api_field.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+
+static uint64_t age_ms(uint64_t since_ns)
+{
+	return (clock_mono_ns() - since_ns) / CLOCK_NS_PER_MS;
+}
+
+static void fill_client(const struct dmsg_client_stats *s, struct api_dmsg *d)
+{
+	d->sessions = s->sessions;
+	d->streams = s->streams;
+	d->listeners = s->listeners;
+	d->sessions_opened = s->sessions_opened;
+	d->sessions_lost = s->sessions_lost;
+	d->sessions_failed = s->sessions_failed;
+	d->dialled = s->dialled;
+	d->dials_failed = s->dials_failed;
+	d->accepted = s->accepted;
+	d->refused = s->refused;
+}
+
+static void fill_server(const struct dmsg_server_stats *s, struct api_dmsg *d)
+{
+	d->clients = s->sessions;
+	d->relays = s->streams;
+	d->clients_opened = s->sessions_opened;
+	d->shakes_failed = s->shakes_failed;
+	d->clients_refused = s->refused;
+	d->clients_replaced = s->replaced;
+	d->relayed = s->relayed;
+	d->relayed_bytes = s->bytes;
+	d->ip_answered = s->ip_answered;
+	d->pings = s->pings;
+	d->bad_requests = s->bad_requests;
+	d->no_destination = s->no_destination;
+	d->not_accepted = s->not_accepted;
+	d->no_capacity = s->no_capacity;
+}
+
+static void count_server(void *arg, const struct dmsg_client_server *se)
+{
+	(void)se;
+	++*(uint32_t *)arg;
+}
+
+void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_dmsg d = {.client = a->d.dmsg != NULL, .server = a->d.dmsg_server != NULL};
+	struct dmsg_client_stats cs;
+	struct dmsg_server_stats ss;
+
+	(void)payload, (void)len;
+	if (a->d.dmsg != NULL) {
+		dmsg_client_stats_get(a->d.dmsg, &cs);
+		fill_client(&cs, &d);
+		dmsg_client_each_server(a->d.dmsg, count_server, &d.servers);
+	}
+	if (a->d.dmsg_server != NULL) {
+		memcpy(d.server_pk, dmsg_server_pk(a->d.dmsg_server)->b, API_PK_LEN);
+		d.server_port = dmsg_server_port(a->d.dmsg_server);
+		dmsg_server_stats_get(a->d.dmsg_server, &ss);
+		fill_server(&ss, &d);
+	}
+	api_req_record(r, &d, sizeof(d));
+	api_req_end(r, NULL, 0);
+}
+
+static void server_record(void *arg, const struct dmsg_client_server *se)
+{
+	struct api_dmsg_server rec = {.state = (uint8_t)se->state,
+		.streams = se->streams,
+		.age_ms = age_ms(se->since_ns),
+		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
+		.opened = se->opened,
+		.rx_bytes = se->rx_bytes,
+		.tx_bytes = se->tx_bytes};
+
+	API_COPY(rec.name, se->address);
+	memcpy(rec.pk, se->pk.b, API_PK_LEN);
+	if (se->err != 0)
+		API_COPY(rec.error, strerror(-se->err));
+	api_req_record(arg, &rec, sizeof(rec));
+}
+
+void api_list_dmsg_servers(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	(void)payload, (void)len;
+	if (a->d.dmsg != NULL)
+		dmsg_client_each_server(a->d.dmsg, server_record, r);
+	api_req_end(r, NULL, 0);
+}
+
+static void our_session(void *arg, const struct dmsg_client_server *se)
+{
+	struct api_dmsg_session rec = {.streams = se->streams,
+		.age_ms = age_ms(se->since_ns),
+		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
+		.rx_bytes = se->rx_bytes,
+		.tx_bytes = se->tx_bytes};
+
+	if (se->state != DMSG_CLIENT_OPEN)
+		return;
+	memcpy(rec.pk, se->pk.b, API_PK_LEN);
+	API_COPY(rec.address, se->address);
+	api_req_record(arg, &rec, sizeof(rec));
+}
+
+static void address_text(const struct sockaddr_storage *ss, char *out, size_t cap)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
+	struct api_addr a = {0};
+
+	if (ss->ss_family == AF_INET) {
+		memset(a.ip + 10, 0xff, 2);
+		memcpy(a.ip + 12, &v4->sin_addr, 4);
+		a.port = ntohs(v4->sin_port);
+	} else {
+		memcpy(a.ip, &v6->sin6_addr, 16);
+		a.port = ntohs(v6->sin6_port);
+	}
+	api_addr_text(&a, out, cap);
+}
+
+static void their_session(void *arg, const struct dmsg_server_session *se)
+{
+	struct api_dmsg_session rec = {.role = 1,
+		.streams = se->streams,
+		.age_ms = age_ms(se->since_ns),
+		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
+		.rx_bytes = se->rx_bytes,
+		.tx_bytes = se->tx_bytes};
+
+	memcpy(rec.pk, se->pk.b, API_PK_LEN);
+	address_text(&se->from, rec.address, sizeof(rec.address));
+	api_req_record(arg, &rec, sizeof(rec));
+}
+
+void api_list_dmsg_sessions(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	(void)payload, (void)len;
+	if (a->d.dmsg != NULL)
+		dmsg_client_each_server(a->d.dmsg, our_session, r);
+	if (a->d.dmsg_server != NULL)
+		dmsg_server_each_session(a->d.dmsg_server, their_session, r);
+	api_req_end(r, NULL, 0);
+}
+
+struct streams {
+	struct api *a;
+	struct api_req *r;
+};
+
+static void our_stream(void *arg, const struct dmsg_conn_info *info)
+{
+	const struct streams *s = arg;
+	const struct key_pk *us = identity_pk(s->a->d.identity);
+	struct api_dmsg_stream rec = {.kind = info->dialled ? 0 : 1,
+		.src_port = info->dialled ? info->port : info->peer_port,
+		.dst_port = info->dialled ? info->peer_port : info->port,
+		.age_ms = age_ms(info->since_ns),
+		.rx_bytes = info->rx_bytes,
+		.tx_bytes = info->tx_bytes};
+
+	memcpy(rec.src, info->dialled ? us->b : info->peer.b, API_PK_LEN);
+	memcpy(rec.dst, info->dialled ? info->peer.b : us->b, API_PK_LEN);
+	api_req_record(s->r, &rec, sizeof(rec));
+}
+
+static void relayed_stream(void *arg, const struct dmsg_server_stream *st)
+{
+	const struct streams *s = arg;
+	struct api_dmsg_stream rec = {.kind = 2,
+		.src_port = st->src_port,
+		.dst_port = st->dst_port,
+		.age_ms = age_ms(st->since_ns),
+		.rx_bytes = st->back,
+		.tx_bytes = st->forth};
+
+	memcpy(rec.src, st->src.b, API_PK_LEN);
+	memcpy(rec.dst, st->dst.b, API_PK_LEN);
+	api_req_record(s->r, &rec, sizeof(rec));
+}
+
+void api_list_dmsg_streams(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct streams s = {a, r};
+
+	(void)payload, (void)len;
+	if (a->d.dmsg != NULL)
+		dmsg_client_each_stream(a->d.dmsg, our_stream, &s);
+	if (a->d.dmsg_server != NULL)
+		dmsg_server_each_stream(a->d.dmsg_server, relayed_stream, &s);
+	api_req_end(r, NULL, 0);
+}

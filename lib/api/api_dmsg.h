@@ -1,0 +1,80 @@
+// The part of the API that is about dmsg: requests, and the records of its lists (api_rec.h).
+//
+// API_DMSG_DIAL and API_DMSG_LISTEN turn the connection: once the end frame with status 0 (struct
+// api_dmsg_peer) was sent, it carries no frames any more but the bytes of the stream, both ways.
+// The client sends nothing between its request and that end. LISTEN is answered by the first stream
+// that comes; a client that closes the connection before takes its request back.
+#pragma once
+
+#include "lib/api/api.h"
+
+enum { API_DMSG_ADDRESS_LEN = 64, API_DMSG_TIMEOUT_MAX_MS = 60000 };
+
+struct api_dmsg_ask {
+	uint8_t pk[API_PK_LEN]; // dial: the destination; ping: the server, null: the nearest
+	uint8_t pad;
+	uint16_t port; // dial: there; listen: here
+	uint32_t timeout_ms; // dial, ping: 1..API_DMSG_TIMEOUT_MAX_MS
+};
+static_assert(sizeof(struct api_dmsg_ask) == 40, "api_dmsg_ask");
+
+struct api_dmsg_peer { // who is at the other end
+	uint8_t pk[API_PK_LEN];
+	uint8_t pad;
+	uint16_t port;
+};
+static_assert(sizeof(struct api_dmsg_peer) == 36, "api_dmsg_peer");
+
+// ---- records ----
+
+struct api_dmsg {
+	uint8_t client, server; // which roles this node has
+	uint8_t server_pk[API_PK_LEN];
+	uint8_t pad;
+	uint32_t server_port; // TCP
+	uint32_t servers, sessions, streams, listeners; // of the client, now
+	uint32_t clients, relays; // of the server, now
+	uint64_t sessions_opened, sessions_lost, sessions_failed;
+	uint64_t dialled, dials_failed;
+	uint64_t accepted, refused;
+	uint64_t clients_opened, shakes_failed, clients_refused, clients_replaced;
+	uint64_t relayed, relayed_bytes;
+	uint64_t ip_answered, pings;
+	uint64_t bad_requests, no_destination, not_accepted, no_capacity;
+};
+static_assert(sizeof(struct api_dmsg) == 216, "api_dmsg");
+
+struct api_dmsg_server {
+	char name[API_DMSG_ADDRESS_LEN]; // host:port, cut
+	uint8_t pk[API_PK_LEN];
+	uint8_t state; // 0 waits, 1 dials, 2 open
+	uint8_t pad[2];
+	uint32_t streams;
+	uint64_t age_ms; // of the state
+	uint64_t rtt_us; // 0: not measured
+	uint64_t opened; // sessions so far
+	uint64_t rx_bytes, tx_bytes; // of this session
+	char error[API_DMSG_ADDRESS_LEN]; // why the last session ended
+};
+static_assert(sizeof(struct api_dmsg_server) == 208, "api_dmsg_server");
+
+struct api_dmsg_session {
+	uint8_t pk[API_PK_LEN]; // the other end's
+	uint8_t role; // ours in it: 0 client, 1 server
+	uint8_t pad[2];
+	uint32_t streams;
+	char address[API_DMSG_ADDRESS_LEN]; // the other end's
+	uint64_t age_ms, rtt_us;
+	uint64_t rx_bytes, tx_bytes;
+};
+static_assert(sizeof(struct api_dmsg_session) == 136, "api_dmsg_session");
+
+struct api_dmsg_stream {
+	uint8_t src[API_PK_LEN], dst[API_PK_LEN]; // who dialled whom
+	uint8_t kind; // 0 dialled, 1 accepted, 2 relayed by our server
+	uint8_t pad;
+	uint16_t src_port, dst_port;
+	uint64_t age_ms;
+	uint64_t rx_bytes, tx_bytes; // relayed: from the destination, and to it
+};
+static_assert(sizeof(struct api_dmsg_stream) == 96, "api_dmsg_stream");

@@ -1,0 +1,120 @@
+#!/bin/bash
+# dmsg: a file from A to B by key alone, through the server on S, which is killed and comes back.
+#
+#   [A] ---- [S: dmsg server] ---- [B]
+. "$(dirname "$0")/_init.sh"
+
+BYTES=20000000 PORT=4000 SERVER_PORT=8081
+
+net_add A S B
+net_link A a0 10.1.1.2/24 S s0 10.1.1.1/24
+net_link B b0 10.1.2.2/24 S s1 10.1.2.1/24
+node_new S s0 s1
+node_new A a0
+node_new B b0
+SERVER=$(node_key "$T/S/dmsg.key")
+serve() { node_conf S controlplane dmsg_server "listen=0.0.0.0:$SERVER_PORT" "key_file=$1"; }
+
+say "the node's own key makes no server"
+cp "$T/S/controlplane.ini" "$T/plain.ini"
+cp "$T/S/node.key" "$T/S/copy.key"
+serve "$T/S/copy.key"
+! in_ns S timeout 20 "$BIN/skyrail-controlplane" -c "$T/S/controlplane.ini" >"$T/own.log" 2>&1 ||
+	fail "a server with the node's key has started"
+expect "it says why" grep -q "node's own key" "$T/own.log"
+
+cp "$T/plain.ini" "$T/S/controlplane.ini"
+serve "$T/S/dmsg.key"
+node_conf A controlplane "server s" "key=$SERVER" "address=10.1.1.1:$SERVER_PORT"
+node_conf B controlplane "server s" "key=$SERVER" "address=10.1.2.1:$SERVER_PORT"
+node_start S A B
+
+session() { [ "$(sk "$1" -j show servers | jq -r '.[0].state')" = "${2:-open}" ]; }
+dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
+wait_for 20 "session of A" session A
+wait_for 20 "session of B" session B
+same "server's key" "$(dmsg S server_pk)" "$SERVER"
+same "clients" "$(dmsg S clients)" 2
+same "sessions that S shows" "$(sk S -j show sessions | jq -r '.[].pk' | sort)" \
+	"$(printf '%s\n' "${PK[A]}" "${PK[B]}" | sort)"
+expect "ping" sk A dmsg ping
+expect "ping by key" sk B dmsg ping "$SERVER" timeout=3s
+
+say "refused: nobody listens; nobody is there; nonsense"
+! sk A dmsg dial "${PK[B]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a port without listener"
+expect "it says why" grep -q 'dmsg error 352' "$T/refused.log"
+! sk A dmsg dial "${PK[S]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key without session"
+! sk A dmsg dial "${PK[B]}:0" </dev/null 2>/dev/null || fail "port 0"
+! sk S dmsg dial "${PK[B]}:$PORT" </dev/null 2>"$T/refused.log" || fail "S is no client"
+expect "it says why" grep -q 'no dmsg client' "$T/refused.log"
+same "no destination" "$(dmsg S no_destination)" 1
+
+# carry WHAT: a file from A to B, whole
+listens() { [ "$(dmsg B listeners)" = "$1" ]; }
+carry() {
+	local listener
+	sk B dmsg listen "$PORT" </dev/null >"$T/copy" 2>"$T/listen.log" &
+	listener=$!
+	wait_for 10 "a listener" listens 1
+	sk A dmsg dial "${PK[B]}:$PORT" <"$T/file" >"$T/back" || fail "dial, $1: $?"
+	wait "$listener" || fail "listen, $1: $?"
+	same "checksum, $1" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/file")"
+	expect "nothing came back" test ! -s "$T/back"
+}
+head -c "$BYTES" /dev/urandom >"$T/file"
+
+say "$BYTES bytes from A to B"
+carry "at first"
+wait_for 5 "streams are over" test "$(dmsg S relays)$(dmsg A streams)$(dmsg B streams)" = 000
+same "relayed" "$(dmsg S relayed)" 1
+expect "its bytes" test "$(dmsg S relayed_bytes)" -ge "$BYTES"
+
+say "who stops waiting leaves no listener"
+"$BIN/skyrail" -s "$T/B/run/control.sock" dmsg listen "$PORT" </dev/null >/dev/null 2>&1 &
+waiting=$!
+wait_for 10 "a listener" listens 1
+! sk B dmsg listen "$PORT" </dev/null 2>/dev/null || fail "a port is listened on twice"
+kill "$waiting"
+wait "$waiting" 2>/dev/null || true
+wait_for 5 "no listener" listens 0
+
+say "a question and its answer on one stream, shown while it lasts"
+mkfifo "$T/ask" "$T/answer"
+sk B dmsg listen "$PORT" <"$T/answer" >"$T/asked" 2>"$T/listen.log" &
+exec 7>"$T/answer"
+wait_for 10 "a listener" listens 1
+sk A dmsg dial "${PK[B]}:$PORT" <"$T/ask" >"$T/answered" 2>"$T/dial.log" &
+exec 8>"$T/ask"
+echo question >&8
+wait_for 10 "the question" grep -q question "$T/asked"
+echo answer >&7
+wait_for 10 "the answer" grep -q answer "$T/answered"
+stream() { sk "$1" -j show streams | jq -r '.[] | "\(.kind) \(.src) \(.dst) \(.dst_port)"'; }
+same "stream at A" "$(stream A)" "dialled ${PK[A]} ${PK[B]} $PORT"
+same "stream at B" "$(stream B)" "accepted ${PK[A]} ${PK[B]} $PORT"
+same "stream at S" "$(stream S)" "relayed ${PK[A]} ${PK[B]} $PORT"
+
+say "the server is killed under it, and comes back"
+node_kill S.cp KILL || true
+wait_for 10 "A has lost it" session A waits
+wait_for 10 "B's streams are gone" test "$(dmsg B streams)" = 0
+exec 7>&- 8>&-
+cp_start S
+wait_for 30 "session of A" session A
+wait_for 30 "session of B" session B
+same "sessions of A so far" "$(dmsg A sessions_opened)" 2
+carry "again"
+
+say "a server that has another key than the configuration says"
+node_kill A.cp TERM || fail "control plane of A ended with $?"
+node_conf A controlplane "server wrong" "key=$(node_key "$T/other.key")" "address=10.1.1.1:$SERVER_PORT"
+cp_start A
+wrong() { sk A -j show servers | jq -e '.[] | select(.pk == $k) | .opened == 0 and .error != ""' --arg k "$(node_key_of "$T/other.key")"; }
+node_key_of() { "$BIN/skyrail" key show "$1" | grep -oE '0[23][0-9a-f]{64}' | head -n1; }
+wait_for 20 "refused" wrong
+wait_for 20 "the true one" session A
+same "sessions" "$(dmsg A sessions)" 1
+expect "handshakes that S refused" test "$(dmsg S shakes_failed)" -ge 1
+carry "with the wrong one beside it"
+logs_clean A B S
+nodes_end A B S

@@ -1,0 +1,216 @@
+// `skyrail dmsg dial|listen|ping`. dial and listen become a pipe: the control plane's connection
+// turns into the stream, and bytes go between it and standard input and output until the far end
+// has finished. Its end is the end of both: dmsg servers don't carry a half that is closed. So an
+// input that is empty from the beginning (/dev/null) closes nothing.
+#include "lib/api/api_rec.h"
+#include "lib/base/err.h"
+#include "lib/crypto/key.h"
+#include "tools/ctl/cli.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PIPE_LEN = 64 * 1024, SLACK_MS = 2000 };
+
+// One way of the pipe.
+struct way {
+	int from, to;
+	uint8_t buf[PIPE_LEN];
+	size_t ofs, len;
+	bool eof; // no more comes
+	bool over; // and all of it was written
+	bool moved; // something was
+};
+
+// 0, or -errno of reading (-EPIPE: of writing).
+static int move(struct way *w)
+{
+	ssize_t n;
+
+	if (w->len == 0 && !w->eof) {
+		n = read(w->from, w->buf, sizeof(w->buf));
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		w->eof = n == 0;
+		w->ofs = 0;
+		w->len = (size_t)n;
+	}
+	if (w->len > 0) {
+		n = write(w->to, w->buf + w->ofs, w->len);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+		w->moved = true;
+		w->ofs += (size_t)n;
+		w->len -= (size_t)n;
+	}
+	return 0;
+}
+
+// What this way waits for: to read, or to write what it has. fd -1: nothing.
+static struct pollfd wants(const struct way *w)
+{
+	struct pollfd p = {
+		.fd = w->len > 0 ? w->to : w->from, .events = w->len > 0 ? POLLOUT : POLLIN};
+
+	if (w->over)
+		p.fd = -1;
+	return p;
+}
+
+// The bytes that came with the answer; standard output may be slow.
+static int put_first(const uint8_t *p, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(STDOUT_FILENO, p, len);
+
+		if (n < 0 && errno == EAGAIN)
+			poll(&(struct pollfd){.fd = STDOUT_FILENO, .events = POLLOUT}, 1, -1);
+		else if (n < 0 && errno != EINTR)
+			return -EPIPE;
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int pipe_all(int stream, struct way *out, struct way *in)
+{
+	*out = (struct way){.from = STDIN_FILENO, .to = stream};
+	*in = (struct way){.from = stream, .to = STDOUT_FILENO};
+	while (!in->over) {
+		struct pollfd p[2] = {wants(out), wants(in)};
+		int rc;
+
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return -errno;
+		rc = p[1].revents != 0 ? move(in) : 0;
+		if (rc < 0)
+			return rc;
+		in->over = in->eof && in->len == 0;
+		rc = p[0].revents != 0 ? move(out) : 0;
+		if (rc == -EPIPE)
+			out->over = true; // what came before that is still to be read
+		else if (rc < 0)
+			return rc;
+		if (!out->over && out->eof && out->len == 0) {
+			if (out->moved) // else we only listen: the end would be that of both
+				shutdown(stream, SHUT_WR);
+			out->over = true;
+		}
+	}
+	return 0;
+}
+
+static int become_pipe(struct cli *c)
+{
+	struct way *ways = malloc(2 * sizeof(*ways));
+	const uint8_t *first;
+	size_t first_len;
+	int stream = api_client_take_fd(c->client, &first, &first_len), rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	rc = ways != NULL ? put_first(first, first_len) : -ENOMEM;
+	if (rc == 0)
+		rc = pipe_all(stream, &ways[0], &ways[1]);
+	close(stream);
+	free(ways);
+	return rc < 0 ? cli_error(CLI_FAIL, "stream: %s", strerror(-rc)) : CLI_OK;
+}
+
+static int take_port(uint16_t *port, const char *text)
+{
+	uint32_t v;
+
+	if (args_u32(text, &v) < 0 || v == 0 || v > UINT16_MAX)
+		return cli_error(CLI_USAGE, "'%s': a port is 1 to 65535", text);
+	*port = (uint16_t)v;
+	return CLI_OK;
+}
+
+static int take_key(uint8_t *out, const char *text, size_t len)
+{
+	struct key_pk pk;
+
+	if (key_pk_from_text(&pk, text, len) < 0 || key_pk_is_null(&pk))
+		return cli_error(
+			CLI_USAGE, "'%.*s': a public key has 66 hex digits", (int)len, text);
+	memcpy(out, pk.b, API_PK_LEN);
+	return CLI_OK;
+}
+
+// The answer comes when the stream is there: waiting for it has a limit of its own.
+static int stream_call(struct cli *c, uint16_t type, const struct api_dmsg_ask *m, int timeout_ms)
+{
+	struct api_dmsg_peer peer;
+	struct api_node node;
+
+	if (cli_node(c, &node) < 0) // connects
+		return cli_failed(c);
+	api_client_timeout(c->client, timeout_ms);
+	if (cli_get(c, type, m, sizeof(*m), &peer, sizeof(peer)) < 0)
+		return cli_failed(c);
+	return become_pipe(c);
+}
+
+int cmd_dmsg_dial(struct cli *c)
+{
+	struct api_dmsg_ask m = {.timeout_ms = 20000};
+	struct arg args[] = {{"timeout", ARG_MS, &m.timeout_ms, 0, NULL, false, false}};
+	const char *where, *colon;
+	int rc = cli_args(c, &where, 1, args, ARRAY_LEN(args));
+
+	if (rc != CLI_OK)
+		return rc;
+	colon = strchr(where, ':');
+	if (colon == NULL)
+		return cli_error(CLI_USAGE, "'%s': dial KEY:PORT", where);
+	if (m.timeout_ms == 0 || m.timeout_ms > API_DMSG_TIMEOUT_MAX_MS)
+		return cli_error(CLI_USAGE, "timeout is at most 60s");
+	rc = take_key(m.pk, where, (size_t)(colon - where));
+	if (rc == CLI_OK)
+		rc = take_port(&m.port, colon + 1);
+	return rc != CLI_OK ? rc : stream_call(c, API_DMSG_DIAL, &m, (int)m.timeout_ms + SLACK_MS);
+}
+
+int cmd_dmsg_listen(struct cli *c)
+{
+	struct api_dmsg_ask m = {0};
+	const char *port;
+	int rc = cli_args(c, &port, 1, NULL, 0);
+
+	if (rc == CLI_OK)
+		rc = take_port(&m.port, port);
+	return rc != CLI_OK ? rc : stream_call(c, API_DMSG_LISTEN, &m, INT_MAX);
+}
+
+int cmd_dmsg_ping(struct cli *c)
+{
+	struct api_dmsg_ask m = {.timeout_ms = 4000};
+	struct arg args[] = {{"timeout", ARG_MS, &m.timeout_ms, 0, NULL, false, false}};
+	bool named = c->argc > 0 && strchr(c->argv[0], '=') == NULL;
+	struct api_pong pong;
+	const char *key;
+	int rc = cli_args(c, &key, named, args, ARRAY_LEN(args));
+
+	if (rc != CLI_OK)
+		return rc;
+	if (m.timeout_ms == 0 || m.timeout_ms > API_DMSG_TIMEOUT_MAX_MS)
+		return cli_error(CLI_USAGE, "timeout is at most 60s");
+	if (named && take_key(m.pk, key, strlen(key)) != CLI_OK)
+		return CLI_USAGE;
+	if (cli_get(c, API_DMSG_PING, &m, sizeof(m), &pong, sizeof(pong)) < 0)
+		return cli_failed(c);
+	if (c->json)
+		printf("{\"rtt_us\":%u}\n", pong.rtt_us);
+	else
+		printf("%.3f ms\n", pong.rtt_us / 1000.0);
+	return CLI_OK;
+}
