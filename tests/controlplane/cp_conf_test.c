@@ -368,6 +368,23 @@ static void a_change_of_a_fixed_key_is_noticed(void **state)
 	cp_conf_free(&a);
 }
 
+// A section that is in one file only has no key to compare.
+static void servers_that_come_or_go_are_noticed(void **state)
+{
+	struct cp_conf none, one, other;
+
+	assert_int_equal(parse(&none, TP), 0);
+	assert_int_equal(parse(&one, TP "[server s]\nkey = " PK "\naddress = a:1\n"), 0);
+	assert_int_equal(parse(&other, TP "[server t]\nkey = " PK2 "\naddress = a:1\n"), 0);
+	assert_string_equal(cp_conf_needs_restart(&none, &one), "[server NAME]");
+	assert_string_equal(cp_conf_needs_restart(&one, &none), "[server NAME]");
+	assert_string_equal(cp_conf_needs_restart(&one, &other), "[server NAME]");
+	assert_null(cp_conf_needs_restart(&one, &one));
+	cp_conf_free(&none);
+	cp_conf_free(&one);
+	cp_conf_free(&other);
+}
+
 static void paths_are_bounded(void **state)
 {
 	struct cp_conf c;
@@ -398,6 +415,7 @@ int main(void)
 		cmocka_unit_test(the_sample_is_good_and_says_the_defaults),
 		cmocka_unit_test(the_sample_names_every_key),
 		cmocka_unit_test(a_change_of_a_fixed_key_is_noticed),
+		cmocka_unit_test(servers_that_come_or_go_are_noticed),
 		cmocka_unit_test(paths_are_bounded),
 	};
 
