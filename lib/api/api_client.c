@@ -241,7 +241,7 @@ static int dial(struct api_client *c, const char *path)
 			path);
 	if (errno == ENOENT || errno == ECONNREFUSED)
 		return fail(c, -errno,
-			"no control plane at %s: start skyrail-controlplane, or name its socket with -s",
+			"no control plane at %s: start skyrail-controlplane, or name its socket",
 			path);
 	return fail(c, -errno, "%s: %s", path, strerror(errno));
 }

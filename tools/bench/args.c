@@ -18,7 +18,7 @@ static const char help_text[] =
 	"\n"
 	"What is measured (default: a node in this process, on rings):\n"
 	"  -l, --loopback          nothing: generator and sink themselves\n"
-	"  -p, --port DEVICE       a running node, through this DPDK device; may be repeated\n"
+	"  -p, --port DEVICE       a running node, by this DPDK device; more than once\n"
 	"      --address IP        ... our address there\n"
 	"      --node IP[:PORT]    ... and the node's\n"
 	"      --api SOCKET        install transports and rules through the node's API\n"
@@ -27,7 +27,7 @@ static const char help_text[] =
 	"      --show-key          print the public keys of our transports and exit\n"
 	"      --in-id ID          first route id that the node takes (default 1048576)\n"
 	"      --out-id ID         first route id that comes back (default 2097152)\n"
-	"      --udp-port PORT     ours (default 7780); more transports take the next ones\n"
+	"      --udp-port PORT     ours (7780); more transports take the next ones\n"
 	"      --no-dial           wait for the node's handshakes\n"
 	"      --rekey TIME        change keys of links that we dialled (120s)\n"
 	"  -w, --workers N         in memory: workers of the node (default 1)\n"
@@ -39,16 +39,17 @@ static const char help_text[] =
 	"  -r, --routes N          routes in use (default 1)\n"
 	"  -m, --mode MODE         of the links: datagram (default) or reliable\n"
 	"      --same              routes leave by the transport by which they came\n"
-	"  -c, --cipher NAME       chacha20-poly1305, aes-256-gcm or none (default: none in\n"
-	"                          memory, chacha20-poly1305 on a port)\n"
-	"  -s, --size LIST         bytes of payload, with weights: 64:7,576:4,1400:1; imix\n"
-	"                          (default 64)\n"
+	"  -c, --cipher NAME       chacha20-poly1305, aes-256-gcm or none (default: none\n"
+	"                          in memory, chacha20-poly1305 on a port)\n"
+	"  -s, --size LIST         bytes of payload, 28 to 9000, with weights\n"
+	"                          (64:7,576:4,1400:1), or imix (default 64)\n"
 	"      --prepare           seal all packets of a trial before it begins\n"
 	"      --count             the sink only counts: no latency, no order\n"
 	"      --seed N            of the order of routes (default 1)\n"
 	"\n"
 	"Rates (100k, 1.5Mpps, 2Gbit of frames):\n"
-	"  -R, --rate RATE         one run of this rate, or `max`; else NDR and PDR are searched\n"
+	"  -R, --rate RATE         one run of this rate, or `max`; else NDR and PDR are\n"
+	"                          searched\n"
 	"      --search KIND       mlr (default), rfc2544, none\n"
 	"      --min-rate RATE, --max-rate RATE    bounds of the search (1k, 20M)\n"
 	"      --width RATIO       precision of the search (0.5%)\n"
@@ -58,7 +59,7 @@ static const char help_text[] =
 	"      --trials N          full trials that decide about a rate (3)\n"
 	"      --warm-up TIME      before the first one (500ms)\n"
 	"      --drain TIME        wait for stragglers (200ms)\n"
-	"      --latency LIST      percent of the NDR at which latency is measured (10,50,90)\n"
+	"      --latency LIST      percent of NDR at which it is measured (10,50,90)\n"
 	"\n"
 	"Report:\n"
 	"  -j, --json FILE, --csv FILE     - is standard output\n"
@@ -72,7 +73,8 @@ static const char help_text[] =
 	"      --eal ARGUMENTS     more EAL arguments\n"
 	"  -V, --version, -h, --help\n"
 	"\n"
-	"Exit status: 0 done, 1 failed or a threshold missed, 2 wrong usage. See skyrail-bench(1).\n";
+	"Exit status: 0 done, 1 failed or a threshold missed, 2 wrong usage.\n"
+	"See skyrail-bench(1).\n";
 
 const char *args_help(void)
 {
@@ -339,6 +341,67 @@ static const struct option options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
+
+// What each takes, where a value can be wrong.
+static const struct {
+	int opt;
+	const char *takes;
+} takes[] = {
+	{'p', "a device of DPDK, at most 8 of them"},
+	{OPT_ADDRESS, "an IP address without port, after its --port"},
+	{OPT_NODE, "IP or IP:PORT, after its --port"},
+	{OPT_NODE_KEY, "66 hex digits, as `skyrail key show` prints them"},
+	{OPT_IN_ID, "1 to 4294967295"},
+	{OPT_OUT_ID, "1 to 4294967295"},
+	{OPT_UDP_PORT, "1 to 65535"},
+	{OPT_REKEY, "a time of 100ms to 24h"},
+	{'w', "1 to 15"},
+	{OPT_RULES, "1 to 4194304"},
+	{OPT_QUEUE, "a power of two, 64 to 65536"},
+	{'t', "1 to 1024"},
+	{'r', "1 to 1048576"},
+	{'m', "datagram or reliable"},
+	{'c', "chacha20-poly1305, aes-256-gcm or none"},
+	{'s', "28 to 9000 bytes, with weights of 1 to 1000 (64:7,1400:1), or imix"},
+	{OPT_SEED, "0 to 4294967295"},
+	{'R', "a rate (100k, 1.5Mpps, 2Gbit), or max"},
+	{OPT_SEARCH, "mlr, rfc2544 or none"},
+	{OPT_MIN_RATE, "a rate (100k, 1.5Mpps, 2Gbit)"},
+	{OPT_MAX_RATE, "a rate (100k, 1.5Mpps, 2Gbit)"},
+	{OPT_WIDTH, "a ratio of 0.001% to 100%"},
+	{OPT_PDR_LOSS, "a ratio below 100% (0.5%)"},
+	{'d', "a time of 10ms to 24h"},
+	{OPT_INITIAL, "a time of 10ms to 24h"},
+	{OPT_TRIALS, "1 to 1000"},
+	{OPT_WARM_UP, "a time up to 24h (500ms)"},
+	{OPT_DRAIN, "a time up to 24h (200ms)"},
+	{OPT_LATENCY, "percents of 1 to 100 (10,50,90), or none"},
+	{OPT_MIN_NDR, "a rate (100k, 1.5Mpps, 2Gbit)"},
+	{OPT_MIN_PDR, "a rate (100k, 1.5Mpps, 2Gbit)"},
+	{OPT_MAX_LOSS, "a ratio of 0% to 100%"},
+	{OPT_MAX_P99, "a time up to 24h (1ms)"},
+	{OPT_HUGEPAGES, "auto, yes or no"},
+};
+static_assert(ARGS_PORTS_MAX == 8 && ARGS_WORKERS_MAX == 15 && ARGS_TRANSPORTS_MAX == 1024 &&
+		      ARGS_ROUTES_MAX == 1048576 && ARGS_SIZE_MIN == 28 && ARGS_SIZE_MAX == 9000,
+	"the texts above");
+
+static int bad_value(int opt, const char *value, char err[ARGS_ERR_MAX])
+{
+	const char *range = "not a value for this option", *name = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(takes); i++)
+		if (takes[i].opt == opt)
+			range = takes[i].takes;
+	for (const struct option *o = options; o->name != NULL; o++)
+		if (o->val == opt)
+			name = o->name;
+	if (opt < OPT_ADDRESS)
+		snprintf(err, ARGS_ERR_MAX, "-%c %.80s: %s", opt, value, range);
+	else
+		snprintf(err, ARGS_ERR_MAX, "--%s %.80s: %s", name, value, range);
+	return -EINVAL;
+}
 
 static int take_port(struct args *a, int opt, const char *v)
 {
@@ -681,11 +744,8 @@ int args_parse(struct args *a, int argc, char **argv, char err[ARGS_ERR_MAX])
 				opt == '?' ? "unknown option" : "a value is missing");
 			return -EINVAL;
 		}
-		if (take(a, opt, optarg) < 0) {
-			snprintf(err, ARGS_ERR_MAX, "%.150s: not a value for this option",
-				optarg != NULL ? optarg : name);
-			return -EINVAL;
-		}
+		if (take(a, opt, optarg) < 0)
+			return bad_value(opt, optarg != NULL ? optarg : "", err);
 	}
 	if (optind < argc) {
 		snprintf(err, ARGS_ERR_MAX, "%.150s: not an option", argv[optind]);

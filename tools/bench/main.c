@@ -16,6 +16,7 @@
 #include <rte_version.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,19 @@ static int show_keys(struct bench *b)
 	return 0;
 }
 
+// The generator needs a processor of its own, and so does each worker.
+static void warn_crowded(const struct args *a)
+{
+	unsigned wanted = 1 + (a->mode == ARGS_MEMORY ? a->n_workers : 0);
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0 && (unsigned)CPU_COUNT(&set) < wanted)
+		fprintf(stderr,
+			"skyrail-bench: generator and workers (-w %u) share %d processors: what "
+			"is measured is how they do\n",
+			a->n_workers, CPU_COUNT(&set));
+}
+
 static int eal_start(struct bench *b)
 {
 	const struct args *a = &b->args;
@@ -84,6 +98,7 @@ static int eal_start(struct bench *b)
 		.n_ports = a->mode == ARGS_WIRE ? wire_port_asks(a, asks) : 0,
 	};
 
+	warn_crowded(a);
 	snprintf(name, sizeof(name), "bench-%d", (int)getpid());
 	return eal_open(&ask, &b->report.hugepages, err) < 0 ? failed(err) : 0;
 }

@@ -39,7 +39,7 @@ struct node_api *node_api_open(const char *path, struct key_pk *node, char err[N
 	char why[API_TEXT_MAX] = "out of memory";
 
 	if (n == NULL || api_client_open(&n->client, path, 0, why) < 0) {
-		snprintf(err, NODE_API_ERR_MAX, "%s", why);
+		snprintf(err, NODE_API_ERR_MAX, "--api %.80s: %.200s", path, why);
 		free(n);
 		return NULL;
 	}

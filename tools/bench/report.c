@@ -194,6 +194,27 @@ static void latency_text(const struct report *r, FILE *out)
 	}
 }
 
+// With its unit, which the name tells.
+static void threshold_text(const struct report_check *c, FILE *out)
+{
+	char limit[24], value[24];
+
+	if (strncmp(c->name, "min-", 4) == 0) {
+		rate_text(c->limit, limit);
+		if (c->value > 0)
+			rate_text(c->value, value);
+		else
+			snprintf(value, sizeof(value), "0 pps");
+	} else if (strcmp(c->name, "max-loss") == 0) {
+		snprintf(limit, sizeof(limit), "%.5g %%", c->limit * 100);
+		snprintf(value, sizeof(value), "%.5g %%", c->value * 100);
+	} else {
+		snprintf(limit, sizeof(limit), "%.1f us", c->limit);
+		snprintf(value, sizeof(value), "%.1f us", c->value);
+	}
+	fprintf(out, "--%s %s: %s, %s\n", c->name, limit, value, c->met ? "met" : "MISSED");
+}
+
 void report_text(const struct report *r, FILE *out)
 {
 	if (r->has_search) {
@@ -211,7 +232,8 @@ void report_text(const struct report *r, FILE *out)
 	for (unsigned i = 0; i < r->n_drops; i++)
 		fprintf(out, "%sdropped by the node: %s %llu\n", i == 0 ? "\n" : "",
 			r->drop[i].name, (unsigned long long)r->drop[i].n);
+	if (r->n_checks > 0)
+		fputc('\n', out);
 	for (unsigned i = 0; i < r->n_checks; i++)
-		fprintf(out, "%s--%s %g: %g, %s\n", i == 0 ? "\n" : "", r->check[i].name,
-			r->check[i].limit, r->check[i].value, r->check[i].met ? "met" : "MISSED");
+		threshold_text(&r->check[i], out);
 }
