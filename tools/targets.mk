@@ -24,15 +24,15 @@ endif
 .PHONY: deps demo check bench install uninstall lint format asan tsan fuzz soak docs clean help
 deps: ## install the Debian packages that are missing
 	@tools/deps.sh
-demo: deps ## build, then run three nodes in network namespaces and real traffic through them
+demo: deps ## build, run three nodes in network namespaces with real traffic
 	@$(MAKE) programs PROFILE=release
 	@tools/demo.sh $(BUILD)/release
-check: deps ## all tests: unit (plain and under ASan), corpora, smoke; last line: the sum
+check: deps ## all tests, in about 20 minutes; the last line is the sum
 	@tools/check/all
-bench: deps ## measure, with baselines: a table, build/bench/report.json and plots
+bench: deps ## measure beside baselines: a table, build/bench/report.json
 	@$(MAKE) all bench-bins PROFILE=release
 	@tests/bench/run.py $(BUILD) $(BENCH_ARGS)
-lint: ## formatting, dependency rules, hot path, headers, comments, spelling, scripts
+lint: ## formatting, layering, hot path, headers, comments, spelling
 	@tools/check/lint
 
 .PHONY: programs test-bins fuzz-bins bench-bins unit replay smoke
@@ -46,14 +46,14 @@ replay: $(FUZZ_BINS) ## feed each decoder its corpus
 	@BUILD=$(BUILD) tools/fuzz.sh replay "$(PROFILE)" $(FUZZ_BINS)
 smoke: $(PROGRAMS) ## real processes in network namespaces (root)
 	@tools/run-tests -s "smoke tests" tests/smoke/run $O
-asan: ## unit tests and corpora under address and undefined behaviour sanitizers
+asan: ## unit tests and corpora under sanitizers
 	@$(MAKE) unit replay PROFILE=asan
 tsan: ## unit tests under the thread sanitizer
 	@$(MAKE) unit PROFILE=tsan
 fuzz: ## run each fuzz target for FUZZ_TIME seconds
 	@$(MAKE) fuzz-bins PROFILE=fuzz
 	@tools/fuzz.sh run $(FUZZ_TIME) $(patsubst %.c,$(BUILD)/fuzz/%,$(FUZZ))
-soak: $(PROGRAMS) $O/tests/soak/soak_test ## faults at random: DURATION hours simulated, then WALL seconds of real processes
+soak: $(PROGRAMS) $O/tests/soak/soak_test ## faults at random: DURATION hours simulated, WALL seconds real
 	@SOAK_HOURS=$(DURATION) $O/tests/soak/soak_test
 	@[ $(WALL) -eq 0 ] || SKYRAIL_BIN=$(abspath $O) SOAK_SECONDS=$(WALL) bash tests/soak/processes.sh
 format: ## format the C sources
@@ -92,6 +92,13 @@ install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	$Q$(SUBST) packaging/skyrail.sysusers.in >$D$(PREFIX)/lib/sysusers.d/skyrail.conf
 	$Q$(SUBST) packaging/skyrail.tmpfiles.in >$D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
 	@echo 'installed in $D$(PREFIX), configuration in $D$(SYSCONFDIR)/skyrail'
+	@printf '%s\n' 'next, as root: make the user skyrail, which dataplane.ini names, and /run/skyrail:' \
+		'  systemd-sysusers $(PREFIX)/lib/sysusers.d/skyrail.conf' \
+		'  systemd-tmpfiles --create $(PREFIX)/lib/tmpfiles.d/skyrail.conf'
+	$Qcase '$(PREFIX)' in /usr|/usr/local) ;; *) printf '%s\n' \
+		'  systemctl link $(PREFIX)/lib/systemd/system/skyrail-dataplane.service \' \
+		'    $(PREFIX)/lib/systemd/system/skyrail-controlplane.service' \
+		'and put $(PREFIX)/bin and $(PREFIX)/sbin into PATH, $(PREFIX)/share/man into MANPATH';; esac
 uninstall: ## remove what install put there; configuration and keys stay
 	rm -f $D$(PREFIX)/bin/skyrail $D$(PREFIX)/bin/skyrail-bench $D$(PREFIX)/sbin/skyrail-dataplane $D$(PREFIX)/sbin/skyrail-controlplane
 	for f in docs/man/*.scd; do p=$${f##*/}; p=$${p%.scd}; rm -f $D$(PREFIX)/share/man/man$${p##*.}/$$p; done
@@ -106,6 +113,8 @@ help: ## this list
 		'  PREFIX     where programs, man pages and units go: /usr/local' \
 		'  SYSCONFDIR directory of skyrail/*.ini, wherever PREFIX is: /etc' \
 		'  DESTDIR    put before both when installing, for packages: empty' \
-		'  PROFILE    release, debug, asan, tsan or fuzz; BUILD: directory of what is built: build' \
-		'  DURATION   of soak, in hours of simulated time (three minutes for 24); WALL: seconds of real processes' \
+		'  PROFILE    release, debug, asan, tsan or fuzz' \
+		'  BUILD      directory of what is built: build' \
+		'  DURATION   of soak, in hours of simulated time (three minutes for 24)' \
+		'  WALL       of soak: seconds of real processes' \
 		'  CC         gcc or clang; WERROR=0 lets warnings pass, V=1 shows commands'

@@ -1,0 +1,16 @@
+#!/bin/bash
+# docs/two-nodes.md: its lines, as they stand there, in a shell of their own.
+. "$(dirname "$0")/_init.sh"
+
+PATH=$(realpath "$BIN"):$PATH
+export PATH
+sed -n 's/^    //p' docs/two-nodes.md >"$T/lines"
+expect "the page has lines" test "$(wc -l <"$T/lines")" -gt 50
+bash -e -o pipefail "$T/lines" >"$T/two.log" 2>&1 || {
+	cat "$T/two.log" /run/skyrail-two/*/*.log
+	fail "they end with an error"
+}
+expect "three answers" grep -q ' 3 received' "$T/two.log"
+expect "transport" grep -q '^b  *up ' "$T/two.log"
+expect "edge" grep -q '^sky0  *attached' "$T/two.log"
+expect "nothing is left" test ! -e /run/skyrail-two
