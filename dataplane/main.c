@@ -230,6 +230,9 @@ static int conf_open(struct app *app, const struct args *a)
 			rc = -EINVAL;
 	if (app->conf.file != NULL && rc != -ENOENT && conf_check(app, a, err) < 0)
 		rc = -EINVAL;
+	if (app->conf.file != NULL && rc != -ENOENT && app->conf.n_ports == 0)
+		log_warn("no [port NAME] in %s and no -p NAME=DEVICE: nothing comes in or goes out",
+			path);
 	if (rc < 0) {
 		log_lines(err);
 		return 1;
@@ -237,9 +240,6 @@ static int conf_open(struct app *app, const struct args *a)
 	log_level_set("all", app->conf.v->log_level);
 	if (conf_is_missing(app->conf.file) && !a->check)
 		log_notice("%s: not there, defaults are used", path);
-	if (app->conf.n_ports == 0)
-		log_warn("no [port NAME] in %s and no -p NAME=DEVICE: nothing comes in or goes out",
-			path);
 	return -1;
 }
 
