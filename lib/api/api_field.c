@@ -267,7 +267,11 @@ const char *api_group_name(unsigned group)
 		[API_G_LOSSES] = "losses",
 		[API_G_QUEUE] = "queue",
 		[API_G_HANDSHAKE] = "handshake",
-		[API_G_TRAFFIC] = "traffic"};
+		[API_G_TRAFFIC] = "traffic",
+		[API_G_PLACE] = "place",
+		[API_G_LOAD] = "load",
+		[API_G_ROUTE] = "route",
+		[API_G_TIME] = "time"};
 
 	return group < API_N_GROUPS ? names[group] : "";
 }

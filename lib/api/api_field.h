@@ -32,6 +32,8 @@ enum api_field_flags {
 	API_F_ONES = 8, // all ones mean that it is not known: "-", null in JSON
 	API_F_SPARE = 16, // left out of a table that would be too wide
 	API_F_UNDER = 32, // a sentence: stands under the table, not in it
+	API_F_CUT = 64, // loses its middle in a table that would be too wide
+	API_F_WRAP = 128, // goes on in the next line of a table that would be too wide
 };
 
 // What a field is about. Records whose fields have groups are shown as a block each when all
@@ -44,6 +46,10 @@ enum api_group {
 	API_G_QUEUE,
 	API_G_HANDSHAKE,
 	API_G_TRAFFIC,
+	API_G_PLACE,
+	API_G_LOAD,
+	API_G_ROUTE,
+	API_G_TIME,
 	API_N_GROUPS
 };
 

@@ -33,6 +33,7 @@
 #define S API_F_SPARE
 #define U API_F_UNDER
 #define D API_F_DASH
+#define C API_F_CUT
 #define N (API_F_DASH | API_F_NULL)
 
 static const char *const exceptions[] = {"drop", "kernel", "tap"};
@@ -85,7 +86,7 @@ static const struct api_field node_fields[] = {
 static const struct api_field port_fields[] = {
 	F(name, STR, "NAME", 0),
 	G(LINK, link_up, BOOL, "LINK UP", 0),
-	G(LINK, device, STR, "DEVICE", S),
+	G(LINK, device, STR, "DEVICE", S | C),
 	G(LINK, mac, MAC, "MAC", S),
 	G(LINK, mtu, UINT, "MTU", 0),
 	G(LINK, kernel_if, STR, "KERNEL IF", S | D),
@@ -109,20 +110,20 @@ static const struct api_field port_fields[] = {
 #define REC api_worker
 static const struct api_field worker_fields[] = {
 	F(worker, UINT, "WORKER", 0),
-	F(lcore, UINT, "LCORE", 0),
-	F(cpu, INT, "CPU", S),
-	F(numa, INT, "NUMA", W),
-	F(hops, UINT, "HOPS", 0),
-	F(queues, UINT, "QUEUES", 0),
-	F(asleep, BOOL, "ASLEEP", 0),
-	F(busy_ppm, PPM, "BUSY", 0),
-	F(rx_frames, UINT, "RX FRAMES", S),
-	F(tx_frames, UINT, "TX FRAMES", S),
-	F(rx_packets, UINT, "RX PACKETS", 0),
-	F(forwarded, UINT, "FORWARDED", 0),
-	F(drops, UINT, "DROPS", 0),
-	F(held, UINT, "HELD", 0),
-	F(sleeps, UINT, "SLEEPS", W),
+	G(PLACE, lcore, UINT, "LCORE", 0),
+	G(PLACE, cpu, INT, "CPU", S),
+	G(PLACE, numa, INT, "NUMA", W),
+	G(LOAD, hops, UINT, "HOPS", 0),
+	G(LOAD, queues, UINT, "QUEUES", 0),
+	G(LOAD, asleep, BOOL, "ASLEEP", 0),
+	G(LOAD, busy_ppm, PPM, "BUSY", 0),
+	G(TRAFFIC, rx_frames, UINT, "RX FRAMES", S),
+	G(TRAFFIC, tx_frames, UINT, "TX FRAMES", S),
+	G(TRAFFIC, rx_packets, UINT, "RX PACKETS", 0),
+	G(TRAFFIC, forwarded, UINT, "FORWARDED", 0),
+	G(LOSSES, drops, UINT, "DROPS", 0),
+	G(LOAD, held, UINT, "HELD", 0),
+	G(LOAD, sleeps, UINT, "SLEEPS", W),
 };
 #undef REC
 #define REC api_transport
@@ -130,7 +131,7 @@ static const struct api_field transport_fields[] = {
 	F(name, STR, "NAME", 0),
 	GW(LINK, state, tp_states, "STATE", 0),
 	G(LINK, peer, PK, "PEER", S),
-	G(LINK, remote, ADDR, "ADDRESS", D),
+	G(LINK, remote, ADDR, "ADDRESS", D | C),
 	GW(LINK, cipher, ciphers, "CIPHER", S | API_F_NULL),
 	GW(LINK, mode, modes, "MODE", W),
 	GW(LINK, congestion, congestions, "CONGESTION", W | API_F_NULL),
@@ -181,7 +182,7 @@ static const struct api_field flow_fields[] = {
 	F(flow, UINT, "FLOW", 0),
 	GW(LINK, state, flow_states, "STATE", 0),
 	G(LINK, local_port, UINT, "OUR PORT", D),
-	G(LINK, remote, ADDR, "ADDRESS", D),
+	G(LINK, remote, ADDR, "ADDRESS", D | C),
 	G(LINK, owner, UINT, "WORKER", API_F_ONES),
 	G(PATH, mtu, UINT, "MTU", W | N),
 	GW(LINK, mode, modes, "MODE", W),
@@ -211,20 +212,20 @@ static const struct api_field flow_fields[] = {
 #define REC api_rule
 static const struct api_field rule_fields[] = {
 	F(id, UINT, "ID", 0),
-	FW(type, rule_types, "TYPE", 0),
-	F(next_id, UINT, "NEXT", N),
-	F(transport, STR, "OUT BY", N),
-	FW(in, rule_ins, "IN", S),
-	F(in_transport, STR, "IN BY", N),
-	F(fixed, BOOL, "STATIC", S),
-	F(keep_alive_ms, MS, "KEEP-ALIVE", S | N),
-	F(idle_ms, MS, "IDLE", 0),
-	F(expires_ms, MS, "EXPIRES IN", S | N),
-	F(orphan_ms, MS, "ORPHAN FOR", N),
-	F(owner, UINT, "WORKER", W | API_F_ONES),
-	F(packets, UINT, "PACKETS", 0),
-	F(bytes, BYTES, "BYTES", 0),
-	F(freed, UINT, "FREED", W),
+	GW(ROUTE, type, rule_types, "TYPE", 0),
+	G(ROUTE, next_id, UINT, "NEXT", N),
+	G(ROUTE, transport, STR, "OUT BY", N),
+	GW(ROUTE, in, rule_ins, "IN", S),
+	G(ROUTE, in_transport, STR, "IN BY", N),
+	G(TIME, fixed, BOOL, "STATIC", S),
+	G(TIME, keep_alive_ms, MS, "KEEP-ALIVE", S | N),
+	G(TIME, idle_ms, MS, "IDLE", 0),
+	G(TIME, expires_ms, MS, "EXPIRES IN", S | N),
+	G(TIME, orphan_ms, MS, "ORPHAN FOR", N),
+	G(ROUTE, owner, UINT, "WORKER", W | API_F_ONES),
+	G(TRAFFIC, packets, UINT, "PACKETS", 0),
+	G(TRAFFIC, bytes, BYTES, "BYTES", 0),
+	G(TRAFFIC, freed, UINT, "FREED", W),
 };
 #undef REC
 #define REC api_counter
@@ -236,7 +237,7 @@ static const struct api_field counter_fields[] = {
 	FW(scope, scopes, "SCOPE", W),
 	F(stage, STR, "STAGE", D),
 	FW(role, roles, "ROLE", W),
-	F(help, STR, "MEANING", 0),
+	F(help, STR, "MEANING", API_F_WRAP),
 };
 #undef REC
 #define REC api_ring
@@ -254,14 +255,14 @@ static const struct api_field memory_fields[] = {
 	F(bytes, BYTES, "BYTES", D),
 	F(used, UINT, "USED", 0),
 	F(total, UINT, "OF", D),
-	F(note, STR, "NOTE", 0),
+	F(note, STR, "NOTE", API_F_WRAP),
 };
 #undef REC
 #define REC api_edge
 static const struct api_field edge_fields[] = {
 	F(name, STR, "NAME", 0),
 	GW(LINK, state, edge_states, "STATE", 0),
-	G(LINK, addrs, STR, "ADDRESS", S | D),
+	G(LINK, addrs, STR, "ADDRESS", S | D | C),
 	G(LINK, mtu, UINT, "MTU", S),
 	G(LINK, forward_id, UINT, "FORWARD", D),
 	G(LINK, consume_id, UINT, "CONSUME", D),
@@ -289,13 +290,13 @@ static const struct api_field edge_fields[] = {
 #undef REC
 #define REC api_neighbour
 static const struct api_field neighbour_fields[] = {
-	F(dst, ADDR, "PEER", 0),
-	F(next_hop, ADDR, "NEXT HOP", D),
-	F(mac, MAC, "MAC", D),
+	F(dst, ADDR, "PEER", C),
+	F(next_hop, ADDR, "NEXT HOP", S | D | C),
+	F(mac, MAC, "MAC", S | D),
 	F(state, STR, "STATE", 0),
 	F(usable, BOOL, "USABLE", 0),
 	F(port, STR, "PORT", D),
-	F(src, ADDR, "SOURCE", D),
+	F(src, ADDR, "SOURCE", S | D | C),
 	F(mtu, UINT, "MTU", D),
 	F(refs, UINT, "USERS", 0),
 };
@@ -305,7 +306,7 @@ static const struct api_field conf_fields[] = {
 	F(section, STR, "SECTION", 0),
 	F(key, STR, "KEY", 0),
 	F(value, STR, "VALUE", 0),
-	F(standard, STR, "DEFAULT", 0),
+	F(standard, STR, "DEFAULT", S),
 	F(origin, STR, "FROM", 0),
 };
 #undef REC

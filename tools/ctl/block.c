@@ -45,16 +45,15 @@ static void head(FILE *out, const struct api_record *kind, const void *rec)
 	fputc('\n', out);
 }
 
-// A sentence, broken at blanks. Returns the column it ends at.
-static int sentence(FILE *out, const char *text)
+int block_sentence(FILE *out, const char *text, int col, int indent)
 {
-	int col = fprintf(out, "%*s", INDENT, "");
+	int begin = col;
 
 	while (*text != '\0') {
 		int len = (int)strcspn(text, " ");
 
-		if (col + len > LINE_COLS && col > INDENT)
-			col = fprintf(out, "\n%*s", INDENT + 2, "") - 1;
+		if (col + len > LINE_COLS && col > begin)
+			begin = col = fprintf(out, "\n%*s", indent, "") - 1;
 		col += fprintf(out, "%.*s%s", len, text, text[len] == ' ' ? " " : "");
 		text += len + (text[len] == ' ');
 	}
@@ -74,7 +73,7 @@ static int put_cell(FILE *out, const char *text, int col)
 		at = INDENT;
 	}
 	if (at + len > LINE_COLS)
-		return sentence(out, text);
+		return block_sentence(out, text, fprintf(out, "%*s", INDENT, ""), INDENT + 2);
 	fprintf(out, "%*s%s", at - col, "", text);
 	return at + len;
 }

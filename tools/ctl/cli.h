@@ -99,6 +99,9 @@ int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_
 struct print;
 
 // One record group by group, no line longer than 79: for kinds whose fields have groups (block.c).
+// A text from column col on, broken at blanks where 80 columns end, and indented then. Returns the
+// column it ends at.
+int block_sentence(FILE *out, const char *text, int col, int indent);
 bool block_fits(const struct api_record *kind);
 void block_print(FILE *out, const struct api_record *kind, const void *rec);
 

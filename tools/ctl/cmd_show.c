@@ -23,12 +23,15 @@ struct show {
 	uint64_t found; // which of the NAMEs
 };
 
-// An id may be written in hex, too.
+// An id may be written in hex, too; a class of sections stands for all of them.
 static bool is_same(const struct show *s, const char *name, const char *text)
 {
 	char id[12];
+	size_t len = strlen(name);
 	uint32_t v;
 
+	if (s->kind->type == API_CONFIG && strncmp(name, text, len) == 0 && text[len] == ' ')
+		return true;
 	if (s->kind->type != API_RULES || args_u32(name, &v) < 0)
 		return strcmp(name, text) == 0;
 	snprintf(id, sizeof(id), "%u", v);
@@ -373,6 +376,16 @@ static void drops_json(const struct drops *d, uint64_t edges, const struct stage
 	printf("]}\n");
 }
 
+static void drop_line(uint64_t n, const char *name, const char *help)
+{
+	int col = printf("%12" PRIu64 "  %-22.32s ", n, name);
+	char text[sizeof(((struct api_counter *)0)->help) + 1];
+
+	snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, help);
+	block_sentence(stdout, text, col, 14 + 22 + 1);
+	putchar('\n');
+}
+
 static void drops_text(const struct cli *c, const struct drops *d, uint64_t edges,
 	const struct stage *st, size_t n_st)
 {
@@ -383,13 +396,12 @@ static void drops_text(const struct cli *c, const struct drops *d, uint64_t edge
 
 		if (r->role != API_ROLE_DROP || (r->value == 0 && !c->all))
 			continue;
-		printf("%12" PRIu64 "  %-22.32s %.112s\n", r->value, r->name, r->help);
+		drop_line(r->value, r->name, r->help);
 		shown++;
 	}
 	if (edges > 0)
-		printf("%12" PRIu64
-		       "  %-22s packets that edges dropped: see `skyrail show edges -a`\n",
-			edges, "edges");
+		drop_line(
+			edges, "edges", "packets that edges dropped: see `skyrail show edges -a`");
 	else if (shown == 0)
 		printf("nothing was dropped\n");
 	printf("\n%-8s %14s %14s %12s %8s\n", "STAGE", "IN", "OUT", "DROPPED", "OPEN");

@@ -13,7 +13,7 @@ static const struct command commands[] = {
 		"wan0 -a"},
 	{{"show", "workers"}, "[N...]", "poll-mode workers and their load", cmd_show_workers, "0"},
 	{{"show", "transports"}, "[NAME...]",
-		"links to peers (QUEUED waits for them; RX LOST: datagram numbers that never came)",
+		"links to peers; QUEUED waits for them, RX LOST are datagrams that never came",
 		cmd_show_transports, "c -a"},
 	{{"show", "flows"}, "[TRANSPORT...]", "flows of transports: ports, workers, counters",
 		cmd_show_flows, "c"},

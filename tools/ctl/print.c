@@ -10,7 +10,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PK_SHORT = 8, TEXT_LEN = 256, JSON_LEN = 16384, COLUMNS_MAX = 64, WIDTH = 80 };
+enum {
+	PK_SHORT = 8,
+	TEXT_LEN = 256,
+	JSON_LEN = 16384,
+	COLUMNS_MAX = 64,
+	WIDTH = 80,
+	CUT_MIN = 12, // what is left of a text without its middle
+	WRAP_MIN = 24,
+};
 
 struct print {
 	const struct api_record *kind;
@@ -21,6 +29,7 @@ struct print {
 	size_t n;
 	// of the columns of the table:
 	const struct api_field *fields[COLUMNS_MAX];
+	struct libscols_column *columns[COLUMNS_MAX];
 	bool used[COLUMNS_MAX]; // a line has something to say
 	size_t width[COLUMNS_MAX];
 	FILE *under; // what stands under the table, NULL: nothing yet
@@ -51,8 +60,10 @@ static struct libscols_table *table_new(struct print *p)
 
 		if (!is_shown(p, f) || is_under(p, f))
 			continue;
-		if (n == COLUMNS_MAX || scols_table_new_column(t, f->label, 0,
-						api_field_right(f) ? SCOLS_FL_RIGHT : 0) == NULL) {
+		if (n < COLUMNS_MAX)
+			p->columns[n] = scols_table_new_column(
+				t, f->label, 0, api_field_right(f) ? SCOLS_FL_RIGHT : 0);
+		if (n == COLUMNS_MAX || p->columns[n] == NULL) {
 			scols_unref_table(t);
 			return NULL;
 		}
@@ -112,7 +123,7 @@ static void add_upright(struct print *p, const void *rec)
 		if (!is_shown(p, f))
 			continue;
 		text_of(p, f, rec, buf);
-		printf("%-20s %s\n", f->label, buf);
+		printf(strlen(buf) + 21 < WIDTH ? "%-20s %s\n" : "%s\n    %s\n", f->label, buf);
 	}
 }
 
@@ -206,7 +217,7 @@ void print_drop(struct print *p)
 
 static void hide(struct print *p, size_t i)
 {
-	struct libscols_column *c = scols_table_get_column(p->table, i);
+	struct libscols_column *c = p->columns[i];
 
 	scols_column_set_flags(c, scols_column_get_flags(c) | SCOLS_FL_HIDDEN);
 	p->width[i] = 0;
@@ -230,6 +241,90 @@ static size_t table_width(const struct print *p, size_t n)
 	return sum > 0 ? sum - 1 : 0;
 }
 
+// Another text for the cells of a column that are longer than its width from now on.
+static void rewrite(struct print *p, size_t i, size_t width,
+	void (*fn)(const char *text, size_t width, char *to, size_t cap))
+{
+	struct libscols_iter *it = scols_new_iter(SCOLS_ITER_FORWARD);
+	struct libscols_line *l;
+	char to[2 * TEXT_LEN];
+
+	while (it != NULL && scols_table_next_line(p->table, it, &l) == 0) {
+		const char *text = scols_line_get_column_data(l, p->columns[i]);
+
+		if (text == NULL || strlen(text) <= width)
+			continue;
+		fn(text, width, to, sizeof(to));
+		scols_line_set_column_data(l, p->columns[i], to);
+	}
+	scols_free_iter(it);
+	p->width[i] = width;
+}
+
+// Of an address its port is left, of a path the name.
+static void cut(const char *text, size_t width, char *to, size_t cap)
+{
+	size_t tail = (width - 2) * 2 / 3, head = width - 2 - tail;
+
+	snprintf(to, cap, "%.*s..%s", (int)head, text, text + strlen(text) - tail);
+}
+
+static void wrap(const char *text, size_t width, char *to, size_t cap)
+{
+	size_t o = 0, col = 0;
+
+	while (*text != '\0' && o + 2 < cap) {
+		size_t len = strcspn(text, " ");
+
+		if (col > 0 && col + 1 + len > width) {
+			to[o++] = '\n';
+			col = 0;
+		} else if (col > 0) {
+			to[o++] = ' ';
+			col++;
+		}
+		if (len > cap - 2 - o)
+			len = cap - 2 - o;
+		memcpy(to + o, text, len);
+		o += len;
+		col += len;
+		text += len + (text[len] == ' ');
+	}
+	to[o] = '\0';
+}
+
+// What is too wide by so much goes: of the widest column that may be cut.
+static void cut_columns(struct print *p, size_t n)
+{
+	while (table_width(p, n) > room()) {
+		size_t over = table_width(p, n) - room(), widest = n;
+
+		for (size_t i = 0; i < n; i++)
+			if ((p->fields[i]->flags & API_F_CUT) && p->width[i] > CUT_MIN &&
+				(widest == n || p->width[i] > p->width[widest]))
+				widest = i;
+		if (widest == n)
+			return;
+		over = p->width[widest] - CUT_MIN < over ? p->width[widest] - CUT_MIN : over;
+		rewrite(p, widest, p->width[widest] - over, cut);
+	}
+}
+
+static void wrap_column(struct print *p, size_t n)
+{
+	for (size_t i = 0; i < n && table_width(p, n) > room(); i++) {
+		size_t others = table_width(p, n) - p->width[i];
+
+		if (!(p->fields[i]->flags & API_F_WRAP) || p->width[i] == 0)
+			continue;
+		scols_column_set_wrapfunc(
+			p->columns[i], scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
+		scols_column_set_safechars(p->columns[i], "\n");
+		scols_column_set_flags(p->columns[i], SCOLS_FL_WRAP);
+		rewrite(p, i, others + WRAP_MIN < room() ? room() - others : WRAP_MIN, wrap);
+	}
+}
+
 // Columns that say nothing in any line only make the others wrap; of the spare ones the widest go,
 // until it fits.
 static void narrow(struct print *p)
@@ -246,15 +341,17 @@ static void narrow(struct print *p)
 				(widest == n || p->width[i] >= p->width[widest]))
 				widest = i;
 		if (widest == n)
-			return;
+			break;
 		hide(p, widest);
 	}
+	cut_columns(p, n);
 }
 
 static void print_table(struct print *p)
 {
 	if (!p->all)
 		narrow(p);
+	wrap_column(p, scols_table_get_ncols(p->table));
 	scols_print_table(p->table);
 	if (p->under == NULL)
 		return;
