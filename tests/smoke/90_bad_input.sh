@@ -65,7 +65,8 @@ dp_file '[port p0]\ndevice = nosuch0'
 refused 1 'dp.ini:[0-9]+: .*nosuch0.*no device' "${dp[@]}"
 dp_file '[port p0]\ndevice = 0000:ff:1f.7'
 refused 1 'p0.*0000:ff:1f.7' "${dp[@]}"
-refused 2 'absent.ini|no such file|port' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/absent.ini" -p bad
+refused 2 'NAME=DEVICE, not bad' in_ns_a "$BIN/skyrail-dataplane" -- -p bad
+refused 1 'absent.ini: no such file' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/absent.ini"
 refused 2 'usage|help|option' in_ns_a "$BIN/skyrail-dataplane" -- --frobnicate
 [ ! -e "$T/dataplane.sock" ] || fail "a data plane that never ran left its socket"
 
