@@ -1,4 +1,5 @@
 // `skyrail transport add|del` and `skyrail ping`.
+#include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "tools/ctl/cli.h"
 
@@ -21,6 +22,41 @@ static int take_name(char *dst, size_t cap, const char *name)
 			"'%s': a name has 1 to %zu characters, no blanks, no '/'", name, cap - 1);
 	strcpy(dst, name);
 	return CLI_OK;
+}
+
+struct finding {
+	const uint8_t *pk;
+	char name[API_NAME_LEN];
+};
+
+static int on_transport(void *ctx, int more, const void *payload, size_t len)
+{
+	struct finding *f = ctx;
+	struct api_transport t;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(t))
+		return -EPROTO;
+	memcpy(&t, payload, sizeof(t));
+	if (memcmp(t.peer, f->pk, sizeof(t.peer)) == 0)
+		snprintf(f->name, sizeof(f->name), "%.*s", (int)sizeof(t.name) - 1, t.name);
+	return 0;
+}
+
+// A transport that the peer made by itself gets the name that it is given now: say so.
+static int add(struct cli *c, const struct api_transport_add *m)
+{
+	struct finding f = {.pk = m->peer};
+	int rc;
+
+	if (cli_call(c, API_TRANSPORTS, NULL, 0, on_transport, &f) < 0)
+		return cli_failed(c);
+	rc = call(c, API_TRANSPORT_ADD, m, sizeof(*m));
+	if (rc == CLI_OK && f.name[0] != '\0' && strcmp(f.name, m->name) != 0)
+		fprintf(stderr, "skyrail: the transport %s of this peer is called %.*s now\n",
+			f.name, (int)sizeof(m->name) - 1, m->name);
+	return rc;
 }
 
 int cmd_transport_add(struct cli *c)
@@ -49,7 +85,7 @@ int cmd_transport_add(struct cli *c)
 	if (rc == CLI_OK)
 		rc = take_name(m.name, sizeof(m.name), name);
 	m.flows = flows < UINT8_MAX ? (uint8_t)flows : UINT8_MAX; // more than there can be: refused
-	return rc != CLI_OK ? rc : call(c, API_TRANSPORT_ADD, &m, sizeof(m));
+	return rc != CLI_OK ? rc : add(c, &m);
 }
 
 int cmd_transport_del(struct cli *c)
