@@ -167,15 +167,6 @@ static const struct conf *conf_of(void *arg)
 
 // ---- signals ----
 
-// Each mistake is a line of its own in the log; cuts err up.
-static void log_lines(char *err)
-{
-	char *save = NULL;
-
-	for (char *l = strtok_r(err, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save))
-		log_err("%s", l);
-}
-
 // For an answer that has room for one line.
 static void first_mistake(const char *err, char *text, size_t cap)
 {
@@ -215,7 +206,7 @@ static int reload(void *arg, char *text, size_t cap)
 	if (rc < 0) {
 		log_err("configuration not taken, nothing changed");
 		first_mistake(err, text, cap);
-		log_lines(err);
+		log_lines(LOG_ERR, err);
 		return rc;
 	}
 	key = cp_conf_needs_restart(&a->conf, &next);
@@ -550,7 +541,7 @@ static int load(struct app *a, int mode)
 	gid_t gid;
 
 	if (cp_conf_load(&a->conf, a->conf_path, err) < 0) {
-		log_lines(err);
+		log_lines(LOG_ERR, err);
 		return -1;
 	}
 	if (mode == OPT_PRINT)

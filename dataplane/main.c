@@ -165,15 +165,6 @@ static int args_parse(struct args *a, int argc, char **argv)
 
 // ---- configuration ----
 
-// Each mistake is a line of its own in the log; cuts err up.
-static void log_lines(char *err)
-{
-	char *save = NULL;
-
-	for (char *l = strtok_r(err, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save))
-		log_err("%s", l);
-}
-
 static int control_user_find(struct app *app, char err[CONF_ERR_MAX])
 {
 	const char *name = app->conf.v->control_user;
@@ -234,7 +225,7 @@ static int conf_open(struct app *app, const struct args *a)
 		log_warn("no [port NAME] in %s and no -p NAME=DEVICE: nothing comes in or goes out",
 			path);
 	if (rc < 0) {
-		log_lines(err);
+		log_lines(LOG_ERR, err);
 		return 1;
 	}
 	log_level_set("all", app->conf.v->log_level);

@@ -121,6 +121,15 @@ void log_write(const struct log_module *m, enum log_level level, const char *fmt
 	sink(sink_arg, level, m->name, text);
 }
 
+void log_write_lines(const struct log_module *m, enum log_level level, const char *text)
+{
+	for (size_t n; *text != '\0'; text += n + (text[n] == '\n')) {
+		n = strcspn(text, "\n");
+		if (n > 0)
+			log_write(m, level, "%.*s", (int)n, text);
+	}
+}
+
 // state: seconds of the last refill + 1 (0 = never used) in the high bits, tokens in the low 8.
 bool log_bucket_take(struct log_bucket *b, uint32_t *suppressed)
 {

@@ -52,6 +52,8 @@ const char *log_level_name(int level);
 void log_register(struct log_module *m);
 void log_write(const struct log_module *m, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+// Each line of text as a line of its own.
+void log_write_lines(const struct log_module *m, enum log_level level, const char *text);
 // Take a token. *suppressed: lines swallowed since the last one let through.
 bool log_bucket_take(struct log_bucket *b, uint32_t *suppressed);
 
@@ -69,6 +71,12 @@ bool log_bucket_take(struct log_bucket *b, uint32_t *suppressed);
 	do {                                                                                       \
 		if (log_is_on(lvl))                                                                \
 			log_write(&log_module_here, (lvl), __VA_ARGS__);                           \
+	} while (0)
+
+#define log_lines(lvl, text)                                                                       \
+	do {                                                                                       \
+		if (log_is_on(lvl))                                                                \
+			log_write_lines(&log_module_here, (lvl), (text));                          \
 	} while (0)
 
 #define log_err(...) log_at(LOG_ERR, __VA_ARGS__)

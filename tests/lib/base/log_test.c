@@ -124,10 +124,22 @@ static void lists_its_modules(void **state)
 	assert_null(log_module_next(m));
 }
 
+static void each_line_of_a_text_is_one(void **state)
+{
+	log_lines(LOG_ERR, "first=1\n\nlast=2\n");
+	assert_int_equal(n_lines, 2);
+	assert_string_equal(last, "last=2");
+	assert_int_equal(last_level, LOG_ERR);
+	log_lines(LOG_ERR, "");
+	log_lines(LOG_DEBUG, "not=on");
+	assert_int_equal(n_lines, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(prints_at_and_below_the_level, setup),
+		cmocka_unit_test_setup(each_line_of_a_text_is_one, setup),
 		cmocka_unit_test_setup(refuses_unknown_modules_and_levels, setup),
 		cmocka_unit_test_setup(level_names_round_trip, setup),
 		cmocka_unit_test_setup(replaces_control_characters, setup),
