@@ -134,19 +134,11 @@ ssize_t noise_rec_take_shake(struct noise_rec *r, const uint8_t *in, size_t len)
 
 ssize_t noise_rec_seal(struct noise_rec *r, const void *in, size_t len, uint8_t *out, size_t cap)
 {
-	ssize_t n;
-
 	if (r->phase != PHASE_OPEN)
 		return r->phase == PHASE_SHAKE ? -EAGAIN : -EPIPE;
 	if (len > NOISE_REC_DATA_MAX)
 		return -EMSGSIZE;
-	if (cap < NOISE_REC_HDR_LEN)
-		return -ENOSPC;
-	n = noise_unit_seal(&r->tx, in, len, out + NOISE_REC_HDR_LEN, cap - NOISE_REC_HDR_LEN);
-	if (n < 0)
-		return n;
-	be16_put(out, (uint16_t)n);
-	return n + NOISE_REC_HDR_LEN;
+	return noise_unit_seal_frame(&r->tx, in, len, out, cap);
 }
 
 ssize_t noise_rec_open(

@@ -45,6 +45,20 @@ ssize_t noise_unit_seal(struct noise_tx *tx, const void *src, size_t len, uint8_
 	return (ssize_t)(len + NOISE_UNIT_OVERHEAD);
 }
 
+ssize_t noise_unit_seal_frame(
+	struct noise_tx *tx, const void *src, size_t len, uint8_t *out, size_t cap)
+{
+	ssize_t n;
+
+	if (cap < NOISE_UNIT_LEN_LEN)
+		return -ENOSPC;
+	n = noise_unit_seal(tx, src, len, out + NOISE_UNIT_LEN_LEN, cap - NOISE_UNIT_LEN_LEN);
+	if (n < 0)
+		return n;
+	be16_put(out, (uint16_t)n);
+	return n + NOISE_UNIT_LEN_LEN;
+}
+
 static ssize_t open_unit(
 	const uint8_t key[NOISE_KEY_LEN], const uint8_t *unit, size_t len, uint8_t *dst)
 {

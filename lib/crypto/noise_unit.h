@@ -4,8 +4,8 @@
 //
 // The sender's counter is raised before use, so the first unit carries 1. Two rules say which
 // counters a receiver takes: a byte stream only rising ones (gaps are fine), a dmsg session any
-// that its window has not seen. No framing: see noise_rec.h. Bytes in, bytes out; a state has one
-// owner.
+// that its window has not seen. Behind its length a unit is a frame; how frames are cut out of a
+// byte stream: noise_rec.h. Bytes in, bytes out; a state has one owner.
 #pragma once
 
 #include "lib/crypto/noise.h"
@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 enum {
+	NOISE_UNIT_LEN_LEN = 2, // of a frame
 	NOISE_UNIT_COUNTER_LEN = 8,
 	NOISE_UNIT_OVERHEAD = NOISE_UNIT_COUNTER_LEN + NOISE_TAG_LEN,
 };
@@ -41,6 +42,9 @@ int noise_unit_keys(const struct noise *n, struct noise_tx *tx, struct noise_rx 
 // Returns len + 24. src may be out + 8 (in place), else no overlap. -ENOSPC: cap is too small
 // (nothing was used up); -EOVERFLOW: this key has no counter left.
 ssize_t noise_unit_seal(struct noise_tx *tx, const void *src, size_t len, uint8_t *out, size_t cap);
+// The same behind the length of the unit (2, big-endian), so len + 26 bytes; len <= 65511.
+ssize_t noise_unit_seal_frame(
+	struct noise_tx *tx, const void *src, size_t len, uint8_t *out, size_t cap);
 // Returns the plaintext's length, len - 24. dst may be unit + 8, else no overlap; it has room for
 // len - 24 bytes. -EALREADY: the counter does not rise; -EBADMSG: too short or not authentic (dst
 // is zeroed). After an error the stream is of no more use: that is the protocol's rule.

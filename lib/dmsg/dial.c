@@ -94,17 +94,12 @@ static enum dmsg_err take_answer(struct dmsg_dial *d)
 enum dmsg_step dmsg_dial_feed(
 	struct dmsg_dial *d, struct dmsg_session *s, const uint8_t *p, size_t len, size_t *used)
 {
-	enum dmsg_step step = dmsg_inbox_feed(&d->in, s, p, len, used);
+	enum dmsg_step step = dmsg_inbox_feed_answer(&d->in, s, p, len, used);
 
 	if (step == DMSG_MORE)
 		return step;
-	if (step == DMSG_READY)
-		d->err = take_answer(d);
-	else
-		d->err = step == DMSG_PING ? DMSG_ERR_OBJECT_SHORT : d->in.err;
-	if (d->err == DMSG_OK && step == DMSG_READY)
-		return DMSG_READY;
-	return DMSG_FAILED;
+	d->err = step == DMSG_READY ? take_answer(d) : d->in.err;
+	return step == DMSG_READY && d->err == DMSG_OK ? DMSG_READY : DMSG_FAILED;
 }
 
 int dmsg_dial_keys(const struct dmsg_dial *d, struct noise_rec *rec)

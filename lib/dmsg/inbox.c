@@ -70,3 +70,11 @@ enum dmsg_step dmsg_inbox_feed(
 		s, in->buf + DMSG_FRAME_HDR_LEN, unit_len, &in->obj, &in->obj_len);
 	return in->err == DMSG_OK ? DMSG_READY : DMSG_FAILED;
 }
+
+enum dmsg_step dmsg_inbox_feed_answer(
+	struct dmsg_inbox *in, struct dmsg_session *s, const uint8_t *p, size_t len, size_t *used)
+{
+	enum dmsg_step step = dmsg_inbox_feed(in, s, p, len, used);
+
+	return step == DMSG_PING ? fail(in, DMSG_ERR_OBJECT_SHORT) : step;
+}

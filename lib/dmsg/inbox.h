@@ -33,3 +33,6 @@ void dmsg_inbox_init(struct dmsg_inbox *in);
 // object was sealed by the session's peer and is new to the session; nothing else is known of it.
 enum dmsg_step dmsg_inbox_feed(
 	struct dmsg_inbox *in, struct dmsg_session *s, const uint8_t *p, size_t len, size_t *used);
+// The same where an answer to a request is awaited: nobody pings there, so it never is DMSG_PING.
+enum dmsg_step dmsg_inbox_feed_answer(
+	struct dmsg_inbox *in, struct dmsg_session *s, const uint8_t *p, size_t len, size_t *used);

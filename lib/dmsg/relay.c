@@ -86,14 +86,11 @@ static enum dmsg_err take_answer(struct dmsg_relay *r)
 enum dmsg_step dmsg_relay_feed_answer(
 	struct dmsg_relay *r, struct dmsg_session *y, const uint8_t *p, size_t len, size_t *used)
 {
-	enum dmsg_step step = dmsg_inbox_feed(&r->answer, y, p, len, used);
+	enum dmsg_step step = dmsg_inbox_feed_answer(&r->answer, y, p, len, used);
 
 	if (step == DMSG_MORE)
 		return step;
-	if (step == DMSG_READY)
-		r->err = take_answer(r);
-	else // nobody pings in answer to a request
-		r->err = step == DMSG_PING ? DMSG_ERR_OBJECT_SHORT : r->answer.err;
+	r->err = step == DMSG_READY ? take_answer(r) : r->answer.err;
 	return r->err == DMSG_OK ? DMSG_READY : DMSG_FAILED;
 }
 

@@ -125,19 +125,11 @@ bool dmsg_session_may_mux(const struct dmsg_session *s, uint64_t now_ns)
 ssize_t dmsg_session_seal(
 	struct dmsg_session *s, const uint8_t *obj, size_t len, uint8_t *out, size_t cap)
 {
-	ssize_t n;
-
 	if (s->phase != DMSG_PHASE_OPEN)
 		return -EPIPE;
 	if (len > DMSG_OBJECT_MAX)
 		return -EMSGSIZE;
-	if (cap < DMSG_FRAME_HDR_LEN)
-		return -ENOSPC;
-	n = noise_unit_seal(&s->tx, obj, len, out + DMSG_FRAME_HDR_LEN, cap - DMSG_FRAME_HDR_LEN);
-	if (n < 0)
-		return n;
-	be16_put(out, (uint16_t)n);
-	return n + DMSG_FRAME_HDR_LEN;
+	return noise_unit_seal_frame(&s->tx, obj, len, out, cap);
 }
 
 enum dmsg_err dmsg_session_open(

@@ -20,7 +20,7 @@
 enum {
 	DMSG_SHAKE_TIMEOUT_MS = 5000, // of the whole handshake, either side
 	DMSG_QUIET_MS = 150, // besides a round trip, from message 3 to the first mux byte
-	DMSG_FRAME_HDR_LEN = 2,
+	DMSG_FRAME_HDR_LEN = NOISE_UNIT_LEN_LEN,
 	DMSG_FRAME_OVERHEAD = DMSG_FRAME_HDR_LEN + NOISE_UNIT_OVERHEAD,
 	DMSG_FRAME_MAX = DMSG_OBJECT_MAX + DMSG_FRAME_OVERHEAD,
 };
