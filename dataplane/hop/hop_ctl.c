@@ -238,13 +238,16 @@ void hop_roamed(struct wctx *w, struct hop *h, const struct rx_dgram *d)
 		h->seen_noted = hop_note_addr(w, h, &h->seen);
 }
 
-// It was at `from` and is somewhere else. A NAT that gives it another port is no other path.
-static void moved(struct wctx *w, struct hop *h, const struct hop_addr *from)
+// It was at `from` and is somewhere else. A NAT that gives it another port is no other path. anew:
+// what was measured of it counts no more even so.
+static void moved(struct wctx *w, struct hop *h, const struct hop_addr *from, bool anew)
 {
-	if (memcmp(h->peer.ip, from->ip, sizeof(from->ip)) == 0)
-		return;
-	if (h->rel != NULL)
+	bool other = memcmp(h->peer.ip, from->ip, sizeof(from->ip)) != 0;
+
+	if (h->rel != NULL && (other || anew))
 		hop_rel_moved(w, h);
+	if (!other)
+		return;
 	hop_mtu_forget(h);
 	hop_mtu_begin(w, h);
 }
@@ -263,7 +266,7 @@ static void try_path(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	h->try_counter = h->tx_counter;
 	h->peer = c->peer;
 	h->adj = c->adj;
-	moved(w, h, &h->old_peer);
+	moved(w, h, &h->old_peer, false);
 	if (h->rel != NULL)
 		hop_rel_try(w, h);
 	else
@@ -289,7 +292,7 @@ static bool follow(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 	}
 	h->peer = c->peer;
 	h->trying = false;
-	moved(w, h, &from);
+	moved(w, h, &from, false);
 	return true;
 }
 
@@ -318,9 +321,7 @@ void hop_path_timer(struct wctx *w, struct hop *h)
 	from = h->peer;
 	h->peer = h->old_peer;
 	h->adj = h->old_adj;
-	if (h->rel != NULL) // what was lost there says nothing of this one
-		hop_rel_moved(w, h);
-	moved(w, h, &from);
+	moved(w, h, &from, true); // what was lost there says nothing of this one
 	h->seen.port = 0;
 	hop_note_addr(w, h, &h->peer);
 }
