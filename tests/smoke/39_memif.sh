@@ -65,14 +65,7 @@ cp_start A
 sk B config reload
 wait_for 20 "transport" up
 wait_for 10 "ping between the kernels" kernel_ping
-sk A rule add consume id=102 in=b --static
-sk B rule add consume id=201 in=a --static
-sk A rule add forward id=101 next=201 transport=b --static
-sk B rule add forward id=202 next=102 transport=a --static
-sk A edge add sky0 address=10.9.0.1/24
-sk B edge add sky0 address=10.9.0.2/24
-sk A edge attach sky0 forward=101 consume=102
-sk B edge attach sky0 forward=202 consume=201
+pair_edges
 expect "ping by rail" chain_ping
 expect "ping of large packets" chain_ping -s 1400
 

@@ -34,14 +34,7 @@ same "where frames that are not ours go" "$(sk B -j show ports p0 | jq -r '.[0] 
 expect "ping to the kernel behind the TAP" in_ns A ping -n -q -c 2 -i 0.2 -W 2 10.1.1.2
 expect "ping from there" in_ns B ping -n -q -c 2 -i 0.2 -W 2 10.1.1.1
 
-sk A rule add consume id=102 in=b --static
-sk B rule add consume id=201 in=a --static
-sk A rule add forward id=101 next=201 transport=b --static
-sk B rule add forward id=202 next=102 transport=a --static
-sk A edge add sky0 address=10.9.0.1/24
-sk B edge add sky0 address=10.9.0.2/24
-sk A edge attach sky0 forward=101 consume=102
-sk B edge attach sky0 forward=202 consume=201
+pair_edges
 expect "ping by rail" chain_ping
 
 # TCP by rail, as fast as it goes, while the kernels talk

@@ -333,6 +333,18 @@ chain_edges() {
 	sk C edge attach sky0 forward=302 consume=301
 }
 
+# pair_edges: the same for A - B alone, with lasting rules; chain_ping works there too
+pair_edges() {
+	sk A rule add consume id=102 in=b --static
+	sk B rule add consume id=201 in=a --static
+	sk A rule add forward id=101 next=201 transport=b --static
+	sk B rule add forward id=202 next=102 transport=a --static
+	sk A edge add sky0 address=10.9.0.1/24
+	sk B edge add sky0 address=10.9.0.2/24
+	sk A edge attach sky0 forward=101 consume=102
+	sk B edge attach sky0 forward=202 consume=201
+}
+
 # chain_links: route packets that one end of a link sent and the other received, both ways on both
 # links; chain_whole: they agree, so no link lost one
 chain_links() {

@@ -1,22 +1,6 @@
 // Inits that cross (rail.md 2), and what both ends make of it. The edges are in world.h.
 #include "tests/controlplane/transport/world.h"
 
-static struct transport *add(unsigned i, unsigned j, bool dial, uint8_t flows)
-{
-	struct transport_conf c = {.mode = HOP_MODE_RELIABLE,
-		.ciphers = TRANSPORT_AUTO,
-		.flows = flows,
-		.dial = dial,
-		.peer = nodes[j].pk};
-	char err[128] = "";
-
-	snprintf(c.name, sizeof(c.name), "to-%u", j);
-	if (dial)
-		c.addr = w_addr(j);
-	assert_int_equal(transport_mgr_add(nodes[i].m, &c, err, sizeof(err)), 0);
-	return transport_mgr_find(nodes[i].m, c.name);
-}
-
 static unsigned late_from; // whose inits do not come through
 
 static bool lose_late(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
@@ -34,8 +18,8 @@ static void an_init_that_crossed_counts_no_more_when_it_is_late(void **state)
 	(void)state;
 	late_from = !low;
 	w_lose = lose_late;
-	a = add(0, 1, true, 2);
-	b = add(1, 0, true, 2);
+	a = w_add_flows(0, 1, true, 2);
+	b = w_add_flows(1, 0, true, 2);
 	for (unsigned i = 0; i < 100 && w_n_responses[!low] == 0; i++)
 		w_run(1);
 	w_run(20);
@@ -61,8 +45,8 @@ static void a_link_made_twice_at_once_comes_up(void **state)
 
 	(void)state;
 	w_lose = lose_inits;
-	a = add(0, 1, true, 3);
-	b = add(1, 0, true, 3);
+	a = w_add_flows(0, 1, true, 3);
+	b = w_add_flows(1, 0, true, 3);
 	// until the last one of the lower key is too old to go before others, and still waits
 	for (unsigned ms = 0, n; ms < 2500; ms = w_n_inits[low] == n ? ms + 100 : 0) {
 		n = w_n_inits[low];

@@ -2,22 +2,6 @@
 // ends are those of all of them. The edges are in world.h.
 #include "tests/controlplane/transport/world.h"
 
-static struct transport *add(unsigned i, unsigned j, bool dial, uint8_t flows)
-{
-	struct transport_conf c = {.mode = HOP_MODE_RELIABLE,
-		.ciphers = TRANSPORT_AUTO,
-		.flows = flows,
-		.dial = dial,
-		.peer = nodes[j].pk};
-	char err[128] = "";
-
-	snprintf(c.name, sizeof(c.name), "to-%u", j);
-	if (dial)
-		c.addr = w_addr(j);
-	assert_int_equal(transport_mgr_add(nodes[i].m, &c, err, sizeof(err)), 0);
-	return transport_mgr_find(nodes[i].m, c.name);
-}
-
 static struct transport_flow_info flow_info(struct transport *t, unsigned nr)
 {
 	struct transport_flow_info f;
@@ -76,8 +60,8 @@ static void there_are_as_many_as_both_want(void **state)
 	static const uint8_t rows[][3] = {{1, 4, 1}, {4, 1, 1}, {4, 4, 4}, {3, 8, 3}, {32, 32, 8}};
 
 	for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
-		struct transport *a = add(0, 1, true, rows[k][0]),
-				 *b = add(1, 0, false, rows[k][1]);
+		struct transport *a = w_add_flows(0, 1, true, rows[k][0]),
+				 *b = w_add_flows(1, 0, false, rows[k][1]);
 
 		w_run(10);
 		linked(0, a, 1, b, rows[k][2]); // never more than there are UDP ports
@@ -88,7 +72,7 @@ static void there_are_as_many_as_both_want(void **state)
 
 static void one_handshake_serves_all_when_both_dial(void **state)
 {
-	struct transport *a = add(0, 1, true, 4), *b = add(1, 0, true, 4);
+	struct transport *a = w_add_flows(0, 1, true, 4), *b = w_add_flows(1, 0, true, 4);
 
 	(void)state;
 	w_run(100);
@@ -104,8 +88,8 @@ static void sisters_go_to_the_next_workers(void **state)
 	nodes[0].dp.info.n_workers = 3;
 	w_queues = 3;
 	w_hs_worker = 1;
-	a = add(0, 1, true, 4);
-	b = add(1, 0, false, 4);
+	a = w_add_flows(0, 1, true, 4);
+	b = w_add_flows(1, 0, false, 4);
 	w_run(10);
 	both_up(a, b);
 	for (unsigned nr = 1; nr <= 4; nr++)
@@ -114,7 +98,7 @@ static void sisters_go_to_the_next_workers(void **state)
 
 static void one_rekey_changes_the_keys_of_all(void **state)
 {
-	struct transport *a = add(0, 1, true, 4), *b = add(1, 0, false, 4);
+	struct transport *a = w_add_flows(0, 1, true, 4), *b = w_add_flows(1, 0, false, 4);
 	uint32_t due[4];
 
 	(void)state;
@@ -155,8 +139,8 @@ static void both_ends_are_up_when_they_heard_every_flow(void **state)
 	(void)state;
 	lose_nth = 3;
 	w_lose = lose_a_probe;
-	a = add(0, 1, true, 4);
-	b = add(1, 0, false, 4);
+	a = w_add_flows(0, 1, true, 4);
+	b = w_add_flows(1, 0, false, 4);
 	w_run(10);
 	assert_false(transport_is_up(a));
 	assert_false(transport_is_up(b));
@@ -183,8 +167,8 @@ static void a_flow_that_does_not_get_through_is_named(void **state)
 	(void)state;
 	lose_nth = 2;
 	w_lose = lose_more;
-	a = add(0, 1, true, 3);
-	b = add(1, 0, false, 3);
+	a = w_add_flows(0, 1, true, 3);
+	b = w_add_flows(1, 0, false, 3);
 	w_run(20000);
 	assert_int_equal(info_of(b).state, TRANSPORT_DEAD);
 	assert_non_null(strstr(info_of(b).why, "flow 2"));
@@ -200,7 +184,7 @@ static void a_flow_that_does_not_get_through_is_named(void **state)
 
 static void a_dead_flow_is_a_dead_transport_until_all_are_heard(void **state)
 {
-	struct transport *a = add(0, 1, true, 3), *b = add(1, 0, false, 3);
+	struct transport *a = w_add_flows(0, 1, true, 3), *b = w_add_flows(1, 0, false, 3);
 
 	(void)state;
 	w_run(10);
@@ -223,7 +207,7 @@ static void a_dead_flow_is_a_dead_transport_until_all_are_heard(void **state)
 
 static void a_closed_flow_ends_the_others_and_all_begin_anew(void **state)
 {
-	struct transport *a = add(0, 1, true, 3), *b = add(1, 0, false, 3);
+	struct transport *a = w_add_flows(0, 1, true, 3), *b = w_add_flows(1, 0, false, 3);
 	uint64_t instance;
 
 	(void)state;
@@ -248,7 +232,8 @@ static void another_number_resets_all_and_aims_anew(void **state)
 	static const uint8_t rows[][2] = {{4, 2}, {2, 4}, {1, 3}, {3, 1}};
 
 	for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
-		struct transport *a = add(0, 1, true, 8), *b = add(1, 0, false, rows[k][0]);
+		struct transport *a = w_add_flows(0, 1, true, 8),
+				 *b = w_add_flows(1, 0, false, rows[k][0]);
 		unsigned told, kept = rows[k][0] < rows[k][1] ? rows[k][0] : rows[k][1];
 
 		w_run(10);
@@ -256,7 +241,7 @@ static void another_number_resets_all_and_aims_anew(void **state)
 		told = nodes[0].n_aims;
 		transport_mgr_del(nodes[1].m, "to-0");
 		w_run(10);
-		b = add(1, 0, false, rows[k][1]);
+		b = w_add_flows(1, 0, false, rows[k][1]);
 		w_note(&nodes[0].dp, EVT_HOP_DEAD, flow_info(a, 1).hop, 0, 0);
 		w_run(5000);
 		linked(0, a, 1, b, rows[k][1]);
@@ -276,7 +261,8 @@ static void another_number_after_a_close_aims_anew(void **state)
 
 	for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
 		unsigned was = rows[k][0], is = rows[k][1], n_in_dp, told;
-		struct transport *a = add(0, 1, true, 8), *b = add(1, 0, false, rows[k][0]);
+		struct transport *a = w_add_flows(0, 1, true, 8),
+				 *b = w_add_flows(1, 0, false, rows[k][0]);
 
 		w_run(10);
 		linked(0, a, 1, b, was);
@@ -284,7 +270,7 @@ static void another_number_after_a_close_aims_anew(void **state)
 		n_in_dp = nodes[0].n_in_dp;
 		transport_mgr_del(nodes[1].m, "to-0");
 		w_run(10);
-		b = add(1, 0, false, rows[k][1]);
+		b = w_add_flows(1, 0, false, rows[k][1]);
 		for (unsigned nr = 1; nr <= (was < rows[k][2] ? was : rows[k][2]); nr++)
 			w_note(&nodes[0].dp, EVT_HOP_CLOSED, flow_info(a, nr).hop, 0, 0);
 		assert_int_equal(info_of(a).state, TRANSPORT_DOWN);
@@ -300,7 +286,7 @@ static void another_number_after_a_close_aims_anew(void **state)
 // The new keys find no place in the data plane at first: it is told when they do.
 static void a_number_that_is_refused_at_first_aims_anew_later(void **state)
 {
-	struct transport *a = add(0, 1, true, 8), *b = add(1, 0, false, 4);
+	struct transport *a = w_add_flows(0, 1, true, 8), *b = w_add_flows(1, 0, false, 4);
 	unsigned told;
 
 	w_run(10);
@@ -308,7 +294,7 @@ static void a_number_that_is_refused_at_first_aims_anew_later(void **state)
 	told = nodes[0].n_aims;
 	transport_mgr_del(nodes[1].m, "to-0");
 	w_run(10);
-	b = add(1, 0, false, 2);
+	b = w_add_flows(1, 0, false, 2);
 	w_note(&nodes[0].dp, EVT_HOP_CLOSED, flow_info(a, 1).hop, 0, 0);
 	nodes[0].dp.refuse = -ENOMEM;
 	w_run(10000);
@@ -323,8 +309,8 @@ static void a_link_without_one_of_its_flows_is_none(void **state)
 		struct transport *a, *b;
 
 		nodes[end].dp.fail_nth = 2;
-		a = add(0, 1, true, 3);
-		b = add(1, 0, false, 3);
+		a = w_add_flows(0, 1, true, 3);
+		b = w_add_flows(1, 0, false, 3);
 		w_run(10);
 		assert_int_equal(nodes[end].dp.fail_nth, 0);
 		assert_int_equal(nodes[end].n_in_dp, 0);
@@ -340,7 +326,7 @@ static void a_link_without_one_of_its_flows_is_none(void **state)
 // Our own handshake of before may not tell what was lost: the other's decides about each flow.
 static void a_flow_that_missed_a_reset_gets_it_with_the_next_handshake(void **state)
 {
-	struct transport *a = add(0, 1, true, 2), *b = add(1, 0, false, 2);
+	struct transport *a = w_add_flows(0, 1, true, 2), *b = w_add_flows(1, 0, false, 2);
 
 	(void)state;
 	w_run(10);
@@ -360,7 +346,7 @@ static void a_flow_that_missed_a_reset_gets_it_with_the_next_handshake(void **st
 
 static void a_new_control_plane_takes_over_all_flows(void **state)
 {
-	struct transport *a = add(0, 1, true, 4), *b = add(1, 0, false, 4);
+	struct transport *a = w_add_flows(0, 1, true, 4), *b = w_add_flows(1, 0, false, 4);
 	uint32_t hop[4];
 	unsigned aims;
 
@@ -373,7 +359,7 @@ static void a_new_control_plane_takes_over_all_flows(void **state)
 	aims = nodes[0].n_aims;
 	w_mgr_stop(0);
 	w_mgr_start(0);
-	a = add(0, 1, true, 4);
+	a = w_add_flows(0, 1, true, 4);
 	w_attach(0, DP_SYNC_ADOPT);
 	w_run(10);
 	linked(0, a, 1, b, 4);
@@ -392,7 +378,7 @@ static void a_new_control_plane_takes_over_all_flows(void **state)
 static void what_is_not_whole_or_too_much_is_not_taken_over(void **state)
 {
 	for (unsigned k = 0; k < 2; k++) {
-		struct transport *a = add(0, 1, true, 4), *b = add(1, 0, false, 4);
+		struct transport *a = w_add_flows(0, 1, true, 4), *b = w_add_flows(1, 0, false, 4);
 		unsigned want = k == 0 ? 4 : 2;
 
 		w_run(10);
@@ -401,7 +387,7 @@ static void what_is_not_whole_or_too_much_is_not_taken_over(void **state)
 			hop_of_flow(0, a, 3)->live = false;
 		w_mgr_stop(0);
 		w_mgr_start(0);
-		a = add(0, 1, true, (uint8_t)want);
+		a = w_add_flows(0, 1, true, (uint8_t)want);
 		w_attach(0, DP_SYNC_ADOPT);
 		w_run(5000);
 		linked(0, a, 1, b, want);
@@ -412,7 +398,7 @@ static void what_is_not_whole_or_too_much_is_not_taken_over(void **state)
 
 static void lost_events_of_any_flow_are_made_up_for(void **state)
 {
-	struct transport *a = add(0, 1, true, 3), *b = add(1, 0, false, 3);
+	struct transport *a = w_add_flows(0, 1, true, 3), *b = w_add_flows(1, 0, false, 3);
 
 	(void)state;
 	w_run(10);
@@ -431,7 +417,7 @@ static void deleting_ends_all_and_frees_their_handles(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 300; i++) { // more than there are handles
-		struct transport *a = add(0, 1, true, 8), *b = add(1, 0, false, 8);
+		struct transport *a = w_add_flows(0, 1, true, 8), *b = w_add_flows(1, 0, false, 8);
 
 		w_run(10);
 		both_up(a, b);
@@ -453,8 +439,8 @@ static void with_few_handles_left_there_are_fewer_flows(void **state)
 	w_detach(0, true);
 	nodes[0].dp.info.hop_max = 4; // index 0 is nobody's, or somebody's
 	w_attach(0, DP_SYNC_FRESH);
-	a = add(0, 1, true, 8);
-	b = add(1, 0, false, 8);
+	a = w_add_flows(0, 1, true, 8);
+	b = w_add_flows(1, 0, false, 8);
 	w_run(10);
 	both_up(a, b);
 	assert_in_range(info_of(a).n_flows, 2, 4);
@@ -463,7 +449,7 @@ static void with_few_handles_left_there_are_fewer_flows(void **state)
 
 static void one_flow_that_moves_is_followed_alone(void **state)
 {
-	struct transport *a = add(0, 1, true, 2), *b = add(1, 0, false, 2);
+	struct transport *a = w_add_flows(0, 1, true, 2), *b = w_add_flows(1, 0, false, 2);
 	struct evt_hop_note e = {.h.type = EVT_HOP_ROAMED, .peer = w_addr(0)};
 
 	(void)state;
@@ -482,7 +468,7 @@ static void one_flow_that_moves_is_followed_alone(void **state)
 
 static void ends_that_find_no_room_are_told_later(void **state)
 {
-	struct transport *a = add(0, 1, true, 4), *b = add(1, 0, false, 4);
+	struct transport *a = w_add_flows(0, 1, true, 4), *b = w_add_flows(1, 0, false, 4);
 
 	(void)state;
 	w_run(10);
@@ -502,7 +488,7 @@ static void an_accepted_peer_gets_no_more_flows_than_the_node_allows(void **stat
 
 	(void)state;
 	transport_mgr_policy(nodes[1].m, true, NULL);
-	a = add(0, 1, true, 8);
+	a = w_add_flows(0, 1, true, 8);
 	w_run(10);
 	assert_true(transport_is_up(a));
 	assert_int_equal(info_of(a).n_flows, 1); // world.h says nothing about flows
@@ -537,7 +523,7 @@ static void an_accepted_peer_that_is_taken_over_gets_what_the_node_allows(void *
 
 	(void)state;
 	restart_that_accepts(1, 4, HOP_CC_BBR, DP_SYNC_FRESH);
-	a = add(0, 1, true, 2);
+	a = w_add_flows(0, 1, true, 2);
 	w_run(10);
 	linked(0, a, 1, accepted(1), 2);
 	w_n_dgrams = 0;
@@ -545,7 +531,7 @@ static void an_accepted_peer_that_is_taken_over_gets_what_the_node_allows(void *
 	linked(0, a, 1, accepted(1), 2);
 	assert_int_equal(w_n_dgrams, 0);
 	transport_mgr_del(nodes[0].m, "to-1");
-	a = add(0, 1, true, 8);
+	a = w_add_flows(0, 1, true, 8);
 	w_run(5000);
 	linked(0, a, 1, accepted(1), 4);
 	// It was configured anew meanwhile: what does not fit is closed, and the peer comes again.
@@ -581,8 +567,8 @@ static struct transport *four(void)
 
 	nodes[0].dp.info.n_workers = 3;
 	w_queues = 3;
-	a = add(0, 1, true, 4);
-	b = add(1, 0, false, 4);
+	a = w_add_flows(0, 1, true, 4);
+	b = w_add_flows(1, 0, false, 4);
 	w_run(10);
 	both_up(a, b);
 	assert_int_equal(move(a, 0, 0), 0);

@@ -707,17 +707,34 @@ static int w_teardown(void **state)
 	return 0;
 }
 
-static struct transport *w_add_with(unsigned i, unsigned j, bool dial, uint8_t ciphers)
+// c without name, peer and address
+static struct transport *w_add_conf(unsigned i, unsigned j, struct transport_conf c)
 {
-	struct transport_conf c = {
-		.mode = HOP_MODE_DATAGRAM, .ciphers = ciphers, .dial = dial, .peer = nodes[j].pk};
 	char err[128] = "";
 
 	snprintf(c.name, sizeof(c.name), "to-%u", j);
-	if (dial)
+	c.peer = nodes[j].pk;
+	if (c.dial)
 		c.addr = w_addr(j);
 	assert_int_equal(transport_mgr_add(nodes[i].m, &c, err, sizeof(err)), 0);
 	return transport_mgr_find(nodes[i].m, c.name);
+}
+
+static struct transport *w_add_with(unsigned i, unsigned j, bool dial, uint8_t ciphers)
+{
+	return w_add_conf(i, j,
+		(struct transport_conf){
+			.mode = HOP_MODE_DATAGRAM, .ciphers = ciphers, .dial = dial});
+}
+
+// Reliable, of several flows.
+static struct transport *w_add_flows(unsigned i, unsigned j, bool dial, uint8_t flows)
+{
+	return w_add_conf(i, j,
+		(struct transport_conf){.mode = HOP_MODE_RELIABLE,
+			.ciphers = TRANSPORT_AUTO,
+			.flows = flows,
+			.dial = dial});
 }
 
 static struct transport *w_add(unsigned i, unsigned j, bool dial)
