@@ -4,6 +4,7 @@
 #include "controlplane/cp_conf.h"
 
 #include "controlplane/app/edge.h"
+#include "controlplane/core/conn_tcp.h"
 #include "controlplane/route/rule_mgr.h"
 #include "lib/api/api_field.h"
 #include "lib/base/clock.h"
@@ -68,18 +69,11 @@ static const char *check_addr(const char *text)
 		       : NULL;
 }
 
-// host:port, as conn_tcp_dial() takes it.
 static const char *check_host_port(const char *text)
 {
-	const char *colon = strrchr(text, ':');
-	char *end;
-	unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
-
-	return colon == NULL || colon == text || colon[1] < '0' || colon[1] > '9' || *end != '\0' ||
-			       port == 0 || port > UINT16_MAX ||
-			       strlen(text) >= DMSG_CLIENT_ADDRESS_LEN
-		       ? "must be HOST:PORT: dmsg.example.org:8081, 192.0.2.1:8081, [2001:db8::1]:8081"
-		       : NULL;
+	return conn_tcp_is_host_port(text) && strlen(text) < DMSG_CLIENT_ADDRESS_LEN
+		       ? NULL
+		       : "must be HOST:PORT: dmsg.example.org:8081, 192.0.2.1:8081, [2001:db8::1]:8081";
 }
 
 static const char *check_if(const char *text)

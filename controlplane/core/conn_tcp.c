@@ -320,10 +320,11 @@ static size_t collect(struct tcp *t, const uint8_t *p, size_t len)
 {
 	struct out *o = &t->out[1];
 	size_t room = CONN_TCP_OUT_MAX - unsent(t);
-	size_t want = o->len + (len < room ? len : room);
+	size_t want;
 
 	if (len > room)
 		len = room;
+	want = o->len + len;
 	if (want > o->cap) {
 		size_t cap = o->cap > 0 ? o->cap : 4096;
 		uint8_t *q;
@@ -640,6 +641,13 @@ static bool split(const char *where, char host[256], char port[6])
 	host[to - from] = '\0';
 	memcpy(port, colon + 1, port_len + 1);
 	return true;
+}
+
+bool conn_tcp_is_host_port(const char *where)
+{
+	char host[256], port[6];
+
+	return strncmp(where, "unix:", 5) != 0 && split(where, host, port);
 }
 
 static int dial_unix(struct tcp *t, const char *path)

@@ -26,6 +26,9 @@ struct conn_tcp_opts {
 struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_ms,
 	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg);
 
+// Is it one of the first three forms? No look-up is made.
+bool conn_tcp_is_host_port(const char *where);
+
 // Takes a connected stream socket, and closes it also when it fails (NULL and errno). Open at once.
 struct conn *conn_tcp_adopt(struct loop *l, int take_fd, const struct conn_tcp_opts *opts,
 	const struct conn_events *ev, void *arg);
