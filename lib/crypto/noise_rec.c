@@ -36,7 +36,7 @@ int noise_rec_adopt(struct noise_rec *r, const struct noise *done)
 	int rc;
 
 	memset(r, 0, sizeof(*r));
-	rc = noise_unit_keys(done, &r->tx, &r->rx, NULL);
+	rc = noise_unit_keys(done, &r->tx, &r->rx);
 	if (rc < 0)
 		return rc;
 	r->hs = *done;
@@ -80,7 +80,7 @@ static int go_on(struct noise_rec *r)
 
 	if (!noise_is_done(&r->hs))
 		return 0;
-	rc = noise_unit_keys(&r->hs, &r->tx, &r->rx, NULL);
+	rc = noise_unit_keys(&r->hs, &r->tx, &r->rx);
 	if (rc == 0)
 		r->phase = PHASE_OPEN;
 	return rc;

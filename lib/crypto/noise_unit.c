@@ -5,28 +5,18 @@
 
 #include "lib/base/bytes.h"
 #include "lib/crypto/aead.h"
-#include "lib/crypto/key.h"
 
-int noise_unit_keys(const struct noise *n, struct noise_tx *tx, struct noise_rx *rx,
-	struct noise_rx_any *rx_any)
+int noise_unit_keys(const struct noise *n, struct noise_tx *tx, struct noise_rx *rx)
 {
-	uint8_t key[NOISE_KEY_LEN];
-	int rc;
-
 	memset(tx, 0, sizeof(*tx));
-	if (rx != NULL)
-		memset(rx, 0, sizeof(*rx));
-	if (rx_any != NULL)
-		memset(rx_any, 0, sizeof(*rx_any));
-	rc = noise_split_by_writer(n, tx->key, key);
-	if (rc < 0)
-		return rc;
-	if (rx != NULL)
-		memcpy(rx->key, key, sizeof(rx->key));
-	if (rx_any != NULL)
-		memcpy(rx_any->key, key, sizeof(rx_any->key));
-	key_wipe(key, sizeof(key));
-	return 0;
+	memset(rx, 0, sizeof(*rx));
+	return noise_split_by_writer(n, tx->key, rx->key);
+}
+
+void noise_rx_any_init(struct noise_rx_any *any, const struct noise_rx *rx)
+{
+	memset(any, 0, sizeof(*any));
+	memcpy(any->key, rx->key, sizeof(any->key));
 }
 
 ssize_t noise_unit_seal(struct noise_tx *tx, const void *src, size_t len, uint8_t *out, size_t cap)

@@ -34,10 +34,11 @@ struct noise_rx_any {
 	struct nonce_window seen;
 };
 
-// The keys of a finished handshake, by noise_split_by_writer(). Any of rx and rx_any may be NULL.
-// -EAGAIN: not done, -EPIPE: dead. The caller wipes with key_wipe().
-int noise_unit_keys(const struct noise *n, struct noise_tx *tx, struct noise_rx *rx,
-	struct noise_rx_any *rx_any);
+// The keys of a finished handshake, by noise_split_by_writer(). -EAGAIN: not done, -EPIPE: dead.
+// The caller wipes with key_wipe().
+int noise_unit_keys(const struct noise *n, struct noise_tx *tx, struct noise_rx *rx);
+// The other rule with the key of rx, from the first unit on.
+void noise_rx_any_init(struct noise_rx_any *any, const struct noise_rx *rx);
 
 // Returns len + 24. src may be out + 8 (in place), else no overlap. -ENOSPC: cap is too small
 // (nothing was used up); -EOVERFLOW: this key has no counter left.

@@ -10,11 +10,8 @@ void dmsg_accept_init(struct dmsg_accept *a)
 
 static enum dmsg_err take_request(struct dmsg_accept *a, const struct dmsg_session *s)
 {
-	enum dmsg_err err;
+	enum dmsg_err err = dmsg_inbox_request(&a->in, &a->req);
 
-	if (dmsg_request_read(&a->req, a->in.obj, a->in.obj_len) < 0)
-		return DMSG_ERR_MALFORMED;
-	err = dmsg_request_check(&a->req, a->in.obj, a->in.obj_len);
 	if (err != DMSG_OK)
 		return err;
 	if (key_pk_cmp(&a->req.dst.pk, &s->pk) != 0)
@@ -39,16 +36,7 @@ static ssize_t shake(struct dmsg_accept *a, const struct dmsg_session *s, const 
 	struct noise *kk, uint8_t msg[DMSG_NOISE_MIN_LEN])
 {
 	uint8_t ignored[DMSG_NOISE_MAX_LEN];
-	struct noise_conf c = {
-		.pattern = NOISE_KK,
-		.dh = dh_secp256k1(),
-		.hash = HASH_SHA256,
-		.s = s->sk->b,
-		.s_pk = s->pk.b,
-		.rs = a->req.src.pk.b,
-		.test_e = test_e,
-	};
-	ssize_t n = noise_init(kk, &c);
+	ssize_t n = dmsg_session_kk(s, &a->req.src.pk, false, test_e, kk);
 
 	if (n == 0 && a->req.noise.len > sizeof(ignored))
 		n = -EBADMSG;

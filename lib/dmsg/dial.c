@@ -3,23 +3,6 @@
 
 #include "lib/dmsg/dial.h"
 
-static int start_noise(
-	struct dmsg_dial *d, const struct dmsg_session *s, const struct dmsg_dial_conf *conf)
-{
-	struct noise_conf c = {
-		.pattern = NOISE_KK,
-		.dh = dh_secp256k1(),
-		.hash = HASH_SHA256,
-		.initiator = true,
-		.s = s->sk->b,
-		.s_pk = s->pk.b,
-		.rs = conf->dst.pk.b,
-		.test_e = conf->test_e,
-	};
-
-	return noise_init(&d->kk, &c);
-}
-
 static ssize_t make_request(struct dmsg_dial *d, struct dmsg_session *s,
 	const struct dmsg_dial_conf *conf, uint8_t *out, size_t cap)
 {
@@ -33,7 +16,7 @@ static ssize_t make_request(struct dmsg_dial *d, struct dmsg_session *s,
 	ssize_t n;
 
 	if (!conf->ip_request) {
-		n = start_noise(d, s, conf);
+		n = dmsg_session_kk(s, &conf->dst.pk, true, conf->test_e, &d->kk);
 		if (n == 0)
 			n = noise_write(&d->kk, NULL, 0, msg, sizeof(msg));
 		if (n < 0)

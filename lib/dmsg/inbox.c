@@ -78,3 +78,10 @@ enum dmsg_step dmsg_inbox_feed_answer(
 
 	return step == DMSG_PING ? fail(in, DMSG_ERR_OBJECT_SHORT) : step;
 }
+
+enum dmsg_err dmsg_inbox_request(const struct dmsg_inbox *in, struct dmsg_request *req)
+{
+	if (dmsg_request_read(req, in->obj, in->obj_len) < 0)
+		return DMSG_ERR_MALFORMED;
+	return dmsg_request_check(req, in->obj, in->obj_len);
+}

@@ -36,3 +36,5 @@ enum dmsg_step dmsg_inbox_feed(
 // The same where an answer to a request is awaited: nobody pings there, so it never is DMSG_PING.
 enum dmsg_step dmsg_inbox_feed_answer(
 	struct dmsg_inbox *in, struct dmsg_session *s, const uint8_t *p, size_t len, size_t *used);
+// After DMSG_READY: the object as a request that is sound and signed by its source.
+enum dmsg_err dmsg_inbox_request(const struct dmsg_inbox *in, struct dmsg_request *req);

@@ -14,11 +14,8 @@ static enum dmsg_err take_request(
 	struct dmsg_relay *r, const struct dmsg_session *x, bool x_is_peer)
 {
 	const struct dmsg_inbox *in = &r->request;
-	enum dmsg_err err;
+	enum dmsg_err err = dmsg_inbox_request(in, &r->req);
 
-	if (dmsg_request_read(&r->req, in->obj, in->obj_len) < 0)
-		return DMSG_ERR_MALFORMED;
-	err = dmsg_request_check(&r->req, in->obj, in->obj_len);
 	if (err != DMSG_OK)
 		return err;
 	if (!x_is_peer && key_pk_cmp(&r->req.src.pk, &x->peer) != 0)

@@ -62,10 +62,8 @@ static void go_on(struct dmsg_session *s, uint64_t now_ns)
 		memcpy(s->peer.b, peer, KEY_PK_LEN);
 	if (noise_rec_is_shaking(&s->shake))
 		return;
-	if (noise_unit_keys(&s->shake.hs, &s->tx, NULL, &s->rx) < 0) {
-		die(s);
-		return;
-	}
+	s->tx = s->shake.tx;
+	noise_rx_any_init(&s->rx, &s->shake.rx);
 	s->phase = DMSG_PHASE_OPEN;
 	s->mux_from_ns = now_ns;
 	if (s->is_dialler)
@@ -147,4 +145,21 @@ enum dmsg_err dmsg_session_open(
 	*obj = unit + NOISE_UNIT_COUNTER_LEN;
 	*obj_len = (size_t)n;
 	return DMSG_OK;
+}
+
+int dmsg_session_kk(const struct dmsg_session *s, const struct key_pk *peer, bool initiator,
+	const uint8_t *test_e, struct noise *kk)
+{
+	const struct noise_conf c = {
+		.pattern = NOISE_KK,
+		.dh = dh_secp256k1(),
+		.hash = HASH_SHA256,
+		.initiator = initiator,
+		.s = s->sk->b,
+		.s_pk = s->pk.b,
+		.rs = peer->b,
+		.test_e = test_e,
+	};
+
+	return noise_init(kk, &c);
 }

@@ -78,3 +78,8 @@ ssize_t dmsg_session_seal(
 // DMSG_ERR_NOT_AUTHENTIC, DMSG_ERR_REPLAYED, DMSG_ERR_SESSION_CLOSED.
 enum dmsg_err dmsg_session_open(
 	struct dmsg_session *s, uint8_t *unit, size_t len, const uint8_t **obj, size_t *obj_len);
+
+// The noise of a stream between the session's client and peer (dmsg 4.3). test_e: tests only, else
+// NULL. As noise_init().
+int dmsg_session_kk(const struct dmsg_session *s, const struct key_pk *peer, bool initiator,
+	const uint8_t *test_e, struct noise *kk);
