@@ -16,7 +16,7 @@
 
 enum { TASKS_MAX = 256 };
 
-struct task {
+struct api_dmsg_task {
 	struct api *a;
 	struct api_req *r; // NULL: it was answered
 	struct dmsg_addr to; // dialled
@@ -26,23 +26,18 @@ struct task {
 	struct conn *held;
 	bool held_over; // ended while it was held
 	struct conn_join *join;
-	TAILQ_ENTRY(task) all;
+	TAILQ_ENTRY(api_dmsg_task) all;
 };
 
-struct api_dmsg_tasks {
-	TAILQ_HEAD(, task) all;
-	unsigned n;
-};
-
-static void task_free(struct task *t)
+static void task_free(struct api_dmsg_task *t)
 {
 	dmsg_client_dial_cancel(t->dial);
 	dmsg_client_unlisten(t->listener);
 	dmsg_client_ping_cancel(t->ping);
 	conn_close(t->held);
 	conn_join_close(t->join);
-	TAILQ_REMOVE(&t->a->dmsg_tasks->all, t, all);
-	t->a->dmsg_tasks->n--;
+	TAILQ_REMOVE(&t->a->dmsg_tasks, t, all);
+	t->a->n_dmsg_tasks--;
 	free(t);
 }
 
@@ -52,21 +47,16 @@ static void on_cancel(void *arg)
 }
 
 // NULL: it was refused.
-static struct task *task_new(struct api *a, struct api_req *r)
+static struct api_dmsg_task *task_new(struct api *a, struct api_req *r)
 {
-	struct task *t;
+	struct api_dmsg_task *t;
 
 	if (a->d.dmsg == NULL) {
 		api_req_fail(r, -ENOTCONN,
 			"this node is no dmsg client: add a [server NAME] with key and address");
 		return NULL;
 	}
-	if (a->dmsg_tasks == NULL) {
-		a->dmsg_tasks = calloc(1, sizeof(*a->dmsg_tasks));
-		if (a->dmsg_tasks != NULL)
-			TAILQ_INIT(&a->dmsg_tasks->all);
-	}
-	t = a->dmsg_tasks != NULL && a->dmsg_tasks->n < TASKS_MAX ? calloc(1, sizeof(*t)) : NULL;
+	t = a->n_dmsg_tasks < TASKS_MAX ? calloc(1, sizeof(*t)) : NULL;
 	if (t == NULL) {
 		api_req_fail(
 			r, -ENOMEM, "out of memory, or more than %d streams by the API", TASKS_MAX);
@@ -74,12 +64,12 @@ static struct task *task_new(struct api *a, struct api_req *r)
 	}
 	t->a = a;
 	t->r = r;
-	TAILQ_INSERT_TAIL(&a->dmsg_tasks->all, t, all);
-	a->dmsg_tasks->n++;
+	TAILQ_INSERT_TAIL(&a->dmsg_tasks, t, all);
+	a->n_dmsg_tasks++;
 	return t;
 }
 
-static void wait_for(struct task *t)
+static void wait_for(struct api_dmsg_task *t)
 {
 	api_req_pend(t->r, NULL, on_cancel, t);
 	api_req_watch(t->r);
@@ -87,14 +77,10 @@ static void wait_for(struct task *t)
 
 void api_dmsg_end(struct api *a)
 {
-	struct task *t;
+	struct api_dmsg_task *t;
 
-	if (a->dmsg_tasks == NULL)
-		return;
-	while ((t = TAILQ_FIRST(&a->dmsg_tasks->all)) != NULL)
+	while ((t = TAILQ_FIRST(&a->dmsg_tasks)) != NULL)
 		task_free(t);
-	free(a->dmsg_tasks);
-	a->dmsg_tasks = NULL;
 }
 
 // ---- the stream ----
@@ -107,7 +93,7 @@ static size_t held_data(void *arg, uint8_t *p, size_t len)
 
 static void held_end(void *arg, int err)
 {
-	struct task *t = arg;
+	struct api_dmsg_task *t = arg;
 
 	(void)err; // nothing came before it, or it would wait behind that
 	t->held_over = true;
@@ -117,7 +103,7 @@ static const struct conn_events held_events = {.data = held_data, .end = held_en
 
 static void on_join_done(void *arg, int err)
 {
-	struct task *t = arg;
+	struct api_dmsg_task *t = arg;
 
 	(void)err; // each end sees it
 	t->join = NULL;
@@ -126,7 +112,7 @@ static void on_join_done(void *arg, int err)
 
 static void on_connection(void *arg, int take_fd)
 {
-	struct task *t = arg;
+	struct api_dmsg_task *t = arg;
 	struct conn *client, *held = t->held;
 
 	if (take_fd < 0 || t->held_over) {
@@ -144,7 +130,7 @@ static void on_connection(void *arg, int take_fd)
 		task_free(t);
 }
 
-static void become_stream(struct task *t, struct conn *conn, const struct dmsg_addr *peer)
+static void become_stream(struct api_dmsg_task *t, struct conn *conn, const struct dmsg_addr *peer)
 {
 	struct api_dmsg_peer p = {.port = peer->port};
 	struct api_req *r = t->r;
@@ -165,7 +151,7 @@ static int dial_errno(enum dmsg_err code)
 
 static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
 {
-	struct task *t = arg;
+	struct api_dmsg_task *t = arg;
 	struct api_req *r = t->r;
 
 	t->dial = NULL;
@@ -200,7 +186,7 @@ static bool ask_read(
 void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api_dmsg_ask m;
-	struct task *t;
+	struct api_dmsg_task *t;
 
 	(void)len;
 	if (!ask_read(r, &m, payload, true, true))
@@ -224,7 +210,7 @@ void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len
 
 static void on_accepted(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
 {
-	struct task *t = arg;
+	struct api_dmsg_task *t = arg;
 
 	dmsg_client_unlisten(t->listener); // one stream a request
 	t->listener = NULL;
@@ -234,7 +220,7 @@ static void on_accepted(void *arg, struct conn *take_conn, const struct dmsg_add
 void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api_dmsg_ask m;
-	struct task *t;
+	struct api_dmsg_task *t;
 
 	(void)len;
 	if (!ask_read(r, &m, payload, true, false))
@@ -257,7 +243,7 @@ void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t l
 
 static void on_pong(void *arg, const struct key_pk *server, uint64_t rtt_ns, int err)
 {
-	struct task *t = arg;
+	struct api_dmsg_task *t = arg;
 	struct api_pong m = {.rtt_us = (uint32_t)(rtt_ns / CLOCK_NS_PER_US)};
 	struct api_req *r = t->r;
 
@@ -274,7 +260,7 @@ void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len
 {
 	struct api_dmsg_ask m;
 	struct key_pk pk;
-	struct task *t;
+	struct api_dmsg_task *t;
 
 	(void)len;
 	if (!ask_read(r, &m, payload, false, true))

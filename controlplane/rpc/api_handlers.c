@@ -700,6 +700,7 @@ struct api *api_new(const struct api_deps *deps)
 		return NULL;
 	a->d = *deps;
 	a->start_ns = clock_mono_ns();
+	TAILQ_INIT(&a->dmsg_tasks);
 	a->load_timer = loop_timer_new(deps->loop, on_load, a);
 	if (a->load_timer == NULL) {
 		free(a);

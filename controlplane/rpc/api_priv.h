@@ -7,10 +7,14 @@
 #include "lib/shm/stats.h"
 #include "lib/wire/rail.h"
 
+#include <sys/queue.h>
+
 enum { API_GONE_MAX = 64, API_NEVER_MS = 0xffffffff };
 
 // Into an array of char, cut where it ends.
 #define API_COPY(dst, src) snprintf((dst), sizeof(dst), "%.*s", (int)sizeof(dst) - 1, (src))
+
+struct api_dmsg_task; // api_dmsg.c
 
 struct api {
 	struct api_deps d;
@@ -29,7 +33,8 @@ struct api {
 	unsigned n_workers;
 	// how busy workers are: looked at each second, for the last one to be known
 	struct loop_timer *load_timer;
-	struct api_dmsg_tasks *dmsg_tasks; // NULL: none yet
+	TAILQ_HEAD(, api_dmsg_task) dmsg_tasks;
+	unsigned n_dmsg_tasks;
 	struct {
 		uint64_t cycles; // busy ones, when looked at last
 		uint32_t busy_ppm;

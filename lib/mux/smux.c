@@ -6,11 +6,10 @@
 
 #include <stdlib.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/mux/mux_priv.h"
 #include "lib/wire/smux_frame.h"
-
-#define S_NS UINT64_C(1000000000)
 
 enum { DUE_SYN = 1, DUE_UPD = 2 }; // of a stream
 enum { DUE_NOP = 1 }; // of the session
@@ -346,10 +345,10 @@ void smux_conf(struct mux_conf *conf, bool is_client)
 		.send_max = 65536,
 		.frame_max = 32768,
 		.recv_max = 4 << 20,
-		.keepalive_ns = 10 * S_NS,
-		.keepalive_timeout_ns = 30 * S_NS,
-		.write_timeout_ns = 30 * S_NS,
-		.close_timeout_ns = 30 * S_NS,
+		.keepalive_ns = 10 * CLOCK_NS_PER_S,
+		.keepalive_timeout_ns = 30 * CLOCK_NS_PER_S,
+		.write_timeout_ns = 30 * CLOCK_NS_PER_S,
+		.close_timeout_ns = 30 * CLOCK_NS_PER_S,
 	};
 }
 

@@ -13,11 +13,10 @@
 
 #include <stdlib.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/mux/mux_priv.h"
 #include "lib/wire/yamux_frame.h"
-
-#define S_NS UINT64_C(1000000000)
 
 enum { DUE_SYN = 1, DUE_ACK = 2, DUE_CREDIT = 4, DUE_RST = 8 }; // of a stream
 enum { DUE_PING = 1, DUE_GO_AWAY = 2 }; // of the session
@@ -467,11 +466,11 @@ void yamux_conf(struct mux_conf *conf, bool is_client)
 		.send_max = 65536,
 		.frame_max = 32768,
 		.recv_max = 64 << 20,
-		.keepalive_ns = 30 * S_NS,
-		.keepalive_timeout_ns = 10 * S_NS,
-		.write_timeout_ns = 10 * S_NS,
-		.open_timeout_ns = 75 * S_NS,
-		.close_timeout_ns = 300 * S_NS,
+		.keepalive_ns = 30 * CLOCK_NS_PER_S,
+		.keepalive_timeout_ns = 10 * CLOCK_NS_PER_S,
+		.write_timeout_ns = 10 * CLOCK_NS_PER_S,
+		.open_timeout_ns = 75 * CLOCK_NS_PER_S,
+		.close_timeout_ns = 300 * CLOCK_NS_PER_S,
 	};
 }
 

@@ -5,10 +5,6 @@
 
 #include "lib/base/err.h"
 
-enum {
-	PEER_NOISE_PK_LEN = 33,
-};
-
 // Type ids 65 StreamRequest, 66 Addr, 67 PubKey.
 static const uint8_t request_types[] =
 	"\x5b\xff\x81\x03\x01\x01\x0dStreamRequest\x01\xff\x82\x00\x01\x05\x01\x09Timestamp\x01\x04\x00"
@@ -399,6 +395,6 @@ bool dmsg_noise_is_safe(struct gob_span noise)
 
 	if (noise.len < DMSG_NOISE_MIN_LEN || noise.len > DMSG_NOISE_MAX_LEN)
 		return false;
-	memcpy(e.b, noise.p, PEER_NOISE_PK_LEN);
+	memcpy(e.b, noise.p, KEY_PK_LEN);
 	return key_pk_is_valid(&e);
 }

@@ -137,17 +137,17 @@ static int no_args(struct cli *c)
 static int show(struct cli *c, uint16_t type, unsigned n_keys)
 {
 	struct show s = {.n_keys = n_keys};
-	int rc = start(c, &s, type);
+	int rc = n_keys > 0 ? CLI_OK : no_args(c);
 	size_t n;
 
+	if (rc == CLI_OK)
+		rc = start(c, &s, type);
 	return rc != CLI_OK ? rc : list(&s, NULL, 0, &n);
 }
 
 int cmd_show_node(struct cli *c)
 {
-	int rc = no_args(c);
-
-	return rc != CLI_OK ? rc : show(c, API_NODE, 0);
+	return show(c, API_NODE, 0);
 }
 
 int cmd_show_ports(struct cli *c)
@@ -192,9 +192,7 @@ int cmd_show_neighbours(struct cli *c)
 
 int cmd_show_dmsg(struct cli *c)
 {
-	int rc = no_args(c);
-
-	return rc != CLI_OK ? rc : show(c, API_DMSG, 0);
+	return show(c, API_DMSG, 0);
 }
 
 int cmd_show_servers(struct cli *c)
@@ -204,16 +202,12 @@ int cmd_show_servers(struct cli *c)
 
 int cmd_show_sessions(struct cli *c)
 {
-	int rc = no_args(c);
-
-	return rc != CLI_OK ? rc : show(c, API_DMSG_SESSIONS, 0);
+	return show(c, API_DMSG_SESSIONS, 0);
 }
 
 int cmd_show_streams(struct cli *c)
 {
-	int rc = no_args(c);
-
-	return rc != CLI_OK ? rc : show(c, API_DMSG_STREAMS, 0);
+	return show(c, API_DMSG_STREAMS, 0);
 }
 
 int cmd_config_show(struct cli *c)

@@ -200,7 +200,7 @@ size_t print_count(const struct print *p)
 	return p->n;
 }
 
-static void release(struct print *p)
+void print_drop(struct print *p)
 {
 	if (p->table != NULL)
 		scols_unref_table(p->table);
@@ -208,11 +208,6 @@ static void release(struct print *p)
 		fclose(p->under);
 	free(p->under_text);
 	free(p);
-}
-
-void print_drop(struct print *p)
-{
-	release(p);
 }
 
 static void hide(struct print *p, size_t i)
@@ -367,7 +362,7 @@ int print_end(struct print *p)
 		printf("no %s\n", p->kind->name);
 	else if (p->table != NULL)
 		print_table(p);
-	release(p);
+	print_drop(p);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return cli_error(CLI_FAIL, "standard output: %s", strerror(errno));
 	return CLI_OK;
