@@ -117,109 +117,6 @@ unsigned port_mtu_guess(const struct port_ask *ask)
 	return mtu > PORT_MTU_MAX ? PORT_MTU_MAX : mtu;
 }
 
-// ---- sizes ----
-
-enum {
-	POOL_CACHE = 256,
-	// per worker: its cache, hand-off rings, joining buffers, bursts under way; and what
-	// reliable links keep
-	POOL_PER_WORKER = 12288,
-	SMALL_PAGE = 4096,
-	MBUF_OVERHEAD = 128 + 64, // struct rte_mbuf, mempool header and padding
-};
-
-size_t port_pool_mbufs(unsigned n_ports, unsigned n_workers)
-{
-	// each port may have a TAP with one queue pair beside it
-	size_t n = (size_t)n_ports * 2 * PORT_RING_LEN * (n_workers + 1) +
-		   (size_t)n_workers * POOL_PER_WORKER;
-	size_t p = 1;
-
-	while (p < n)
-		p <<= 1;
-	// 2^k - 1 is what a ring-backed pool stores without waste; below it take the exact number
-	return n > p - p / 4 ? p - 1 : n;
-}
-
-unsigned port_frame_room(unsigned mtu)
-{
-	unsigned frame = (mtu + PORT_PACKET_SLOT + 255) & ~255u;
-
-	return frame < 2048 ? 2048 : frame;
-}
-
-static unsigned data_room(unsigned mtu)
-{
-	return RTE_PKTMBUF_HEADROOM + port_frame_room(mtu);
-}
-
-size_t port_pool_bytes(unsigned n_ports, unsigned n_workers, unsigned mtu_max, bool small_pages)
-{
-	size_t len = data_room(mtu_max) + MBUF_OVERHEAD;
-
-	// a buffer does not cross pages if these are the kernel's
-	if (small_pages && len < SMALL_PAGE)
-		len = SMALL_PAGE / (SMALL_PAGE / len);
-	else if (small_pages)
-		len = RTE_ALIGN(len, SMALL_PAGE);
-	// the stock of free buffers is a ring of pointers, up to twice as long as the pool
-	return port_pool_mbufs(n_ports, n_workers) * (len + 2 * sizeof(void *));
-}
-
-static struct rte_mempool *pool_find(const struct port_set *s, int socket)
-{
-	for (unsigned i = 0; i < s->n_pools; i++) {
-		if (s->pool_socket[i] == socket)
-			return s->pool[i];
-	}
-	return NULL;
-}
-
-int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, const int *sockets)
-{
-	static unsigned n_made; // pool names are global to the process
-	unsigned mtu = PORT_MTU_DEFAULT;
-	size_t n = port_pool_mbufs(n_asks, n_workers);
-
-	for (unsigned i = 0; i < s->n_all; i++) {
-		if (s->p[i].mtu > mtu)
-			mtu = s->p[i].mtu;
-	}
-	for (unsigned w = 0; w < n_workers; w++) {
-		int socket = sockets != NULL ? sockets[w] : SOCKET_ID_ANY;
-		struct rte_mempool *pool = pool_find(s, socket);
-		char name[32];
-
-		if (pool == NULL && s->n_pools < PORT_POOLS_MAX) {
-			snprintf(name, sizeof(name), "mbufs%u", n_made++);
-			pool = rte_pktmbuf_pool_create(
-				name, (unsigned)n, POOL_CACHE, 0, (uint16_t)data_room(mtu), socket);
-			if (pool == NULL)
-				return -rte_errno;
-			s->pool_socket[s->n_pools] = socket;
-			s->pool[s->n_pools++] = pool;
-		}
-		s->worker_pool[w] = pool != NULL ? pool : s->pool[0]; // far, but memory
-	}
-	return 0;
-}
-
-struct rte_mempool *port_set_pool(const struct port_set *s, int socket)
-{
-	struct rte_mempool *pool = pool_find(s, socket);
-
-	return pool != NULL ? pool : s->pool[0];
-}
-
-void port_set_mbufs(const struct port_set *s, uint64_t *total, uint64_t *free_now)
-{
-	*total = *free_now = 0;
-	for (unsigned i = 0; i < s->n_pools; i++) {
-		*total += s->pool[i]->size;
-		*free_now += rte_mempool_avail_count(s->pool[i]);
-	}
-}
-
 // ---- what others ask ----
 
 unsigned port_set_n(const struct port_set *s)
@@ -330,8 +227,12 @@ void port_stats(struct port_set *s, unsigned i, struct stats_port *out)
 
 	if (!p->started || rte_eth_stats_get(p->id, &st) != 0)
 		return;
-	for (unsigned k = 0; k < p->n_xdp_sockets; k++)
-		st.imissed += xdp_ring_full(p->xdp_socket[k]);
+	for (unsigned k = 0; k < p->n_xdp_sockets; k++) {
+		struct xdp_lost lost = xdp_lost(p->xdp_socket[k]);
+
+		st.imissed += lost.ring_full;
+		st.oerrors += lost.tx_refused;
+	}
 	now[P_port_rx_frames] = st.ipackets;
 	now[P_port_tx_frames] = st.opackets;
 	now[P_port_rx_bytes] = st.ibytes;

@@ -73,12 +73,12 @@ struct port_set {
 	struct rte_mempool *pool[PORT_POOLS_MAX];
 	int pool_socket[PORT_POOLS_MAX];
 	unsigned n_pools;
+	unsigned n_aside; // buffers in them that nobody gets: port_pool_fit_xdp()
 	struct rte_mempool *worker_pool[DPMSG_MAX_WORKERS];
 };
 
 // MTU of a kernel interface, 0 when there is none of that name.
 unsigned port_if_mtu(const char *name);
-// One pool for each NUMA node that a worker is on. 0 or -errno.
 // Bytes for a frame of that many bytes of IP, with what devices deliver around it. A multiple of
 // 256.
 unsigned port_frame_room(unsigned mtu);
@@ -87,6 +87,10 @@ unsigned port_frame_room(unsigned mtu);
 int port_reopen(struct port_set *s, unsigned i, char err[PORT_ERR_MAX]);
 // A memif port that dials: its driver does so once only.
 bool port_is_memif_client(const struct port *p);
+// One pool for each NUMA node that a worker is on. 0 or -errno.
 int port_pools_make(struct port_set *s, unsigned n_asks, unsigned n_workers, const int *sockets);
+// Set aside the buffers of a new pool that af_xdp's driver would not share with the kernel. Returns
+// how many, or -errno.
+int port_pool_fit_xdp(struct rte_mempool *pool);
 // The worker that polls queue q of the port at place i.
 unsigned port_rx_worker(const struct port_set *s, unsigned i, unsigned q);

@@ -314,13 +314,15 @@ unsigned xdp_sockets(int *fds, unsigned cap)
 	return n;
 }
 
-uint64_t xdp_ring_full(int socket_fd)
+struct xdp_lost xdp_lost(int socket_fd)
 {
 	struct xdp_statistics st = {0};
 	socklen_t len = sizeof(st);
 
-	// a kernel before 5.9 tells less, and leaves this at 0
-	return getsockopt(socket_fd, SOL_XDP, XDP_STATISTICS, &st, &len) == 0 ? st.rx_ring_full : 0;
+	if (getsockopt(socket_fd, SOL_XDP, XDP_STATISTICS, &st, &len) != 0)
+		return (struct xdp_lost){0};
+	// a kernel before 5.9 tells less, and leaves the first at 0
+	return (struct xdp_lost){st.rx_ring_full, st.tx_invalid_descs};
 }
 
 // DPDK's driver counts combined queues only, and takes an interface without such for one queue.

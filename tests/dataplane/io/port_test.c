@@ -1,7 +1,7 @@
 // Ports on devices that need neither root nor hardware: what is taken, what is lacking, what is
 // refused, how queues are dealt out.
 
-#include "dataplane/io/port.h"
+#include "dataplane/io/port_priv.h"
 #include "tests/support/eal.h"
 
 #include <rte_ethdev.h>
@@ -263,6 +263,56 @@ static void jumbo_frames_fit_one_buffer(void **state)
 	port_set_close(s);
 }
 
+// What af_xdp's driver shares with the kernel: from the start of the pool, its size in buffers.
+static unsigned within_the_driver(struct rte_mempool *pool, void **all, unsigned n)
+{
+	const struct rte_mempool_memhdr *first = STAILQ_FIRST(&pool->mem_list);
+	size_t len = rte_mempool_calc_obj_size(pool->elt_size, pool->flags, NULL), in = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		size_t end =
+			(size_t)((char *)all[i] - (char *)first->addr) - pool->header_size + len;
+
+		in += end <= pool->populated_size * len;
+	}
+	return (unsigned)in;
+}
+
+static void af_xdp_can_share_the_buffers_of_a_port(void **state)
+{
+	struct port_ask asks[] = {ask("one", "net_ring_b")};
+	char err[PORT_ERR_MAX] = "";
+	struct port_set *s = port_set_open(asks, 1, 1, NULL, err);
+	struct rte_mempool *pool;
+
+	if (s == NULL)
+		fail_msg("%s", err);
+	pool = port_set_pool(s, SOCKET_ID_ANY);
+	assert_int_equal(rte_mempool_calc_obj_size(pool->elt_size, pool->flags, NULL), 4096);
+	// the first one begins with a page, and the memory does not
+	assert_in_range(port_pool_fit_xdp(pool), 0, 1);
+	port_set_close(s);
+}
+
+static void buffers_that_af_xdp_can_not_share_are_set_aside(void **state)
+{
+	// of 2368 bytes and one a page: the last two fifths lie beyond n * 2368 bytes
+	struct rte_mempool *pool =
+		rte_pktmbuf_pool_create("aside", 1000, 0, 0, 2176, SOCKET_ID_ANY);
+	void *all[1000];
+	int aside;
+	unsigned n;
+
+	assert_non_null(pool);
+	aside = port_pool_fit_xdp(pool);
+	assert_in_range(aside, 410, 430);
+	n = rte_mempool_avail_count(pool);
+	assert_int_equal(n, 1000 - aside);
+	assert_int_equal(rte_mempool_get_bulk(pool, all, n), 0);
+	assert_int_equal(within_the_driver(pool, all, n), n);
+	rte_mempool_free(pool);
+}
+
 static void pci_addresses_are_told_from_vdevs(void **state)
 {
 	assert_true(port_device_is_pci("0000:03:00.0"));
@@ -283,6 +333,8 @@ int main(void)
 		cmocka_unit_test(a_memif_client_keeps_what_its_socket_takes),
 		cmocka_unit_test(where_the_kernel_sees_our_port_it_must_be_claimed),
 		cmocka_unit_test(jumbo_frames_fit_one_buffer),
+		cmocka_unit_test(af_xdp_can_share_the_buffers_of_a_port),
+		cmocka_unit_test(buffers_that_af_xdp_can_not_share_are_set_aside),
 		cmocka_unit_test(pci_addresses_are_told_from_vdevs),
 	};
 
