@@ -36,6 +36,7 @@ struct flood {
 	uint32_t index; // receiver index that they name
 	uint8_t host; // last byte of their source address
 	uint64_t counter;
+	double per_frame; // good packets
 	const struct aead_backend *backend;
 	struct aead_key key;
 	struct aead_room room;
@@ -100,32 +101,38 @@ static void inject(struct flood *f, unsigned n)
 		rte_pktmbuf_free(m[sent]);
 }
 
+static uint64_t now_at(const struct flood *f, unsigned counter)
+{
+	return stat_get(&f->e->w->c[counter]);
+}
+
 static double run(struct flood *f, bool flooded)
 {
-	struct env *e = f->e;
-	uint64_t first = stat_get(&e->w->c[W_pkt_forwarded]), last = first;
-	uint64_t bad = stat_get(&e->w->c[W_rx_frames]);
+	uint64_t first = now_at(f, W_pkt_forwarded), frames = now_at(f, W_rx_frames);
+	uint64_t opened = now_at(f, W_dgram_opened), last = opened;
 	double spent = 0;
 
 	while (spent < SLICE_MS * 1e-3) {
 		double start;
-		uint64_t now;
 
-		// as many hostile frames as good ones were forwarded since
+		// as many hostile frames as good ones came since; small packets share theirs
 		if (flooded) {
-			now = stat_get(&e->w->c[W_pkt_forwarded]);
+			uint64_t now = now_at(f, W_dgram_opened);
+
 			inject(f, (unsigned)(now - last) + (now == last));
 			last = now;
 		}
 		start = cpu_s();
-		worker_turn(e->w);
+		worker_turn(f->e->w);
 		spent += cpu_s() - start;
 	}
-	last = stat_get(&e->w->c[W_pkt_forwarded]);
-	bad = stat_get(&e->w->c[W_rx_frames]) - bad - (last - first);
-	if (flooded && bad < (last - first) / 4)
+	opened = now_at(f, W_dgram_opened) - opened;
+	frames = now_at(f, W_rx_frames) - frames - opened;
+	if (flooded && frames < opened / 4)
 		env_die("the flood did not come", EIO);
-	return (double)(last - first) / spent;
+	first = now_at(f, W_pkt_forwarded) - first;
+	f->per_frame = (double)first / (double)opened;
+	return (double)first / spent;
 }
 
 static double run_flooded(void *ctx)
@@ -163,10 +170,13 @@ static double run_open(struct flood *f)
 	return (double)n / passed;
 }
 
-// The rate that is left when each good packet comes with one wrong tag that must be opened.
+// The rate that is left when each good frame comes with one wrong tag that must be opened.
 static double run_share(void *ctx)
 {
-	return 1 / (1 / run_quiet(ctx) + 1 / run_open(ctx));
+	struct flood *f = ctx;
+	double quiet = run_quiet(f);
+
+	return 1 / (1 / quiet + 1 / (f->per_frame * run_open(f)));
 }
 
 static void figure(struct env *e, const char *name, enum kind kind, uint32_t index, uint8_t host,
