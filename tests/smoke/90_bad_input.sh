@@ -122,6 +122,8 @@ refused 2 'warp' "$BIN/skyrail" warp
 refused 2 'sho|usage|help' "$BIN/skyrail" show
 refused 2 'colours' "$BIN/skyrail" show colours
 refused 2 '.' "$BIN/skyrail" rule add teleport
+refused 2 '-a goes with show' "$BIN/skyrail" rule del 7 -a
+refused 2 '-w goes with show' "$BIN/skyrail" -w 1 rule del 7
 
 say "CLI against a node"
 node_new A a0

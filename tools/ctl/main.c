@@ -94,8 +94,9 @@ static int run(struct cli *c)
 	c->command = cmd;
 	c->argc -= used;
 	c->argv += used;
-	if (c->watch_s > 0 && !is_show(cmd))
-		return cli_error(CLI_USAGE, "-w goes with show commands only");
+	if ((c->watch_s > 0 || c->all) && !is_show(cmd))
+		return cli_error(
+			CLI_USAGE, "%s goes with show commands only", c->all ? "-a" : "-w");
 	return c->watch_s > 0 ? watch(c, cmd) : run_once(c, cmd);
 }
 
