@@ -122,7 +122,7 @@ static void handles_free(void *ctx, void *const *handles, unsigned n)
 	}
 }
 
-static void packet_freed(void *ctx, uint32_t route)
+static void packets_freed(void *ctx, uint32_t route, uint32_t n)
 {
 	struct hop_hold *hh = ctx;
 	struct hop_route *info = hop_route_info(hh, route);
@@ -130,10 +130,10 @@ static void packet_freed(void *ctx, uint32_t route)
 	if (hh->w == NULL) // the worker has stopped
 		return;
 	atomic_store_explicit(&info->freed,
-		atomic_load_explicit(&info->freed, memory_order_relaxed) + 1, memory_order_relaxed);
-	count(hh->w, hop_reason_counter(W_freed_held, hh->freeing), 1);
+		atomic_load_explicit(&info->freed, memory_order_relaxed) + n, memory_order_relaxed);
+	count(hh->w, hop_reason_counter(W_freed_held, hh->freeing), n);
 	if (info->hop == 0)
-		count(hh->w, W_sink_freed, 1);
+		count(hh->w, W_sink_freed, n);
 }
 
 static void *split(void *ctx, void *handle, uint32_t off, uint32_t len)
@@ -168,7 +168,7 @@ static int hold_open(
 		.chunk_get = chunk_get,
 		.chunk_put = chunk_put,
 		.free = handles_free,
-		.freed = packet_freed,
+		.freed = packets_freed,
 		.split = split};
 	size_t hold_len = round64(rel_hold_mem_size(&conf));
 	uint8_t *mem;

@@ -5,7 +5,13 @@
 
 #include "lib/link/rel_priv.h"
 
-enum { BUFS_MIN = 256, BUFS_MAX = 1 << 24, MAPS_IN_CHUNK = 30 };
+enum {
+	BUFS_MIN = 256,
+	BUFS_MAX = 1 << 24,
+	MAPS_IN_CHUNK = 30,
+	BURIED_TURN = 256, // packets freed in a turn, some 20 us; fewer are freed at once
+	BURIED_SHARE = 256,
+};
 
 _Static_assert(64 + MAPS_IN_CHUNK * sizeof(struct rel_map) <= REL_CHUNK_LEN, "maps of a chunk");
 _Static_assert(sizeof(struct rel_node) << NODES_LOG2 == REL_CHUNK_LEN, "nodes of a chunk");
@@ -59,8 +65,66 @@ struct rel_hold *rel_hold_init(void *mem, const struct rel_hold_conf *conf)
 	return h;
 }
 
+// ---- giving back ----
+
+void rel_hold_flush(struct rel_hold *h)
+{
+	unsigned n = h->n_fre;
+
+	h->n_fre = 0;
+	if (n != 0)
+		h->conf.free(h->conf.ctx, h->fre, n);
+}
+
+// Of a route that held very many, or a link that lost its state: to free them at once would keep
+// the worker from others for a moment.
+static void free_buried(struct rel_hold *h, uint32_t n)
+{
+	for (; n > 0 && h->buried != 0; n--) {
+		struct rel_node *last = node_at(h, h->buried);
+		uint32_t i = last->next;
+		struct rel_node *node = node_at(h, i);
+
+		rel_node_fetch(h, node->next);
+		h->doomed -= node->bufs;
+		rel_hold_account_add(h, last->arg, -(int32_t)node->bufs);
+		handle_free(h, node->handle);
+		last->next = node->next;
+		if (node == last)
+			h->buried = last->prev_in;
+		node_free(h, i);
+		h->n_buried--;
+	}
+}
+
+// More than is pushed meanwhile.
+static void free_some_buried(struct rel_hold *h)
+{
+	free_buried(h, BURIED_TURN + h->n_buried / BURIED_SHARE);
+}
+
+void rel_hold_bury(struct rel_hold *h, uint32_t route, uint32_t last, uint32_t n)
+{
+	struct route *rt = &h->routes[route];
+	uint32_t bufs = rt->bufs;
+
+	route_charge_only(h, route, -(int32_t)bufs);
+	node_at(h, last)->arg = rt->account;
+	node_at(h, last)->prev_in = h->buried;
+	h->buried = last;
+	h->n_buried += n;
+	h->doomed += bufs;
+}
+
+void rel_hold_free_few(struct rel_hold *h)
+{
+	if (h->n_buried <= BURIED_TURN)
+		free_buried(h, h->n_buried);
+}
+
 void rel_hold_fini(struct rel_hold *h)
 {
+	free_buried(h, h->n_buried);
 	rel_hold_flush(h);
 	while (h->map_chunks != NULL) {
 		void *chunk = h->map_chunks;
@@ -160,15 +224,6 @@ void rel_hold_map_free(struct rel_hold *h, struct rel_map *m)
 {
 	m->next_free = h->free_map;
 	h->free_map = m;
-}
-
-void rel_hold_flush(struct rel_hold *h)
-{
-	unsigned n = h->n_fre;
-
-	h->n_fre = 0;
-	if (n != 0)
-		h->conf.free(h->conf.ctx, h->fre, n);
 }
 
 static uint32_t link_share(const struct rel_hold *h, uint32_t all)
@@ -333,6 +388,8 @@ bool rel_hold_event(struct rel_hold *h, struct rel_event *out)
 	uint32_t i = h->ev_head;
 
 	if (i == 0) {
+		if (unlikely(h->buried != 0))
+			free_some_buried(h);
 		rel_hold_flush(h);
 		return false;
 	}

@@ -55,8 +55,8 @@ struct rel_hold_conf {
 	void (*chunk_put)(void *ctx, void *chunk);
 	// These handles are the caller's again: acked, dropped, closed. Called in batches.
 	void (*free)(void *ctx, void *const *handles, unsigned n);
-	// A packet of route was freed, not acked or pulled; NULL: nobody counts them.
-	void (*freed)(void *ctx, uint32_t route);
+	// n packets of route were freed, not acked or pulled; NULL: nobody counts them.
+	void (*freed)(void *ctx, uint32_t route, uint32_t n);
 	// A handle of its own for bytes of this one (a copy, or one more reference), NULL: no
 	// buffer. Only for datagrams with several packets.
 	void *(*split)(void *ctx, void *handle, uint32_t off, uint32_t len);
@@ -115,7 +115,9 @@ int rel_hold_account_open(struct rel_hold *h);
 void rel_hold_account_close(struct rel_hold *h, uint16_t account);
 uint32_t rel_hold_account_bufs(const struct rel_hold *h, uint16_t account);
 
-// The next thing to be done, in order. After each burst, until false.
+// The next thing to be done, in order. After each burst, until false. What a route or link had much
+// of when it ended is given back there, too, some at a time: it counts until then, but presses no
+// other route.
 bool rel_hold_event(struct rel_hold *h, struct rel_event *out);
 // Limits of pauses. Call when REL_TICK_NS passed, or more often.
 void rel_hold_tick(struct rel_hold *h, uint64_t now_ns);

@@ -137,13 +137,16 @@ struct rel_hold {
 	uint32_t max_nodes;
 	uint32_t free_node;
 	uint32_t n_free_nodes; // also those that have no chunk yet
-	uint32_t bufs, bufs_max, doomed;
+	uint32_t bufs, bufs_max;
+	uint32_t doomed; // of these: of routes that were told to end, or buried
 	uint32_t bufs_soft; // budget less an eighth: no more is held out of order
 	uint32_t n_ctl; // control frames that wait for one before them
 	uint32_t n_fre;
 	void *fre[REL_FREE_BATCH]; // to be given to free()
 
 	// -- cold --
+	uint32_t buried; // rings of packets to be freed, by their last nodes, linked by prev_in
+	uint32_t n_buried; // packets in them
 	struct rel_map *free_map;
 	void *map_chunks; // linked by their first word
 	uint32_t free_spare; // route entry + 1
@@ -165,6 +168,10 @@ uint32_t rel_hold_node_new(struct rel_hold *h, uint32_t reserve);
 struct rel_map *rel_hold_map_new(struct rel_hold *h);
 void rel_hold_map_free(struct rel_hold *h, struct rel_map *m);
 void rel_hold_flush(struct rel_hold *h);
+// A ring of n packets, up to `last`, that nobody waits for any more: all that its route holds.
+// They are freed in rel_hold_event(), or now where they are few.
+void rel_hold_bury(struct rel_hold *h, uint32_t route, uint32_t last, uint32_t n);
+void rel_hold_free_few(struct rel_hold *h);
 void rel_hold_move(struct rel_hold *h, uint32_t route, uint32_t bufs); // class changes
 void rel_hold_account_move(struct rel_hold *h, uint16_t account, uint32_t bufs); // class changes
 void rel_hold_press(struct rel_hold *h, uint32_t route); // over the budget: something has to go
@@ -203,10 +210,10 @@ static inline void handle_free(struct rel_hold *h, void *handle)
 		rel_hold_flush(h);
 }
 
-static inline void packet_freed(const struct rel_hold *h, uint32_t route)
+static inline void packets_freed(const struct rel_hold *h, uint32_t route, uint32_t n)
 {
 	if (h->conf.freed != NULL)
-		h->conf.freed(h->conf.ctx, route);
+		h->conf.freed(h->conf.ctx, route, n);
 }
 
 static inline unsigned class_of(uint32_t bufs)

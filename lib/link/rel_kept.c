@@ -87,7 +87,7 @@ static void kept_free(struct rel *r, struct rel_node *n)
 	handle_free(r->q.hold, n->handle);
 	n->handle = NULL;
 	r->stats.tx_freed++;
-	packet_freed(r->q.hold, n->route);
+	packets_freed(r->q.hold, n->route, 1);
 	r->q.hold->routes[n->route].kept -= n->len;
 	route_charge(r->q.hold, n->route, -(int32_t)n->bufs);
 	n->len = 0;
@@ -133,6 +133,7 @@ void rel_kept_free_all(struct rel *r)
 			continue;
 		if (n->route != REL_NO_ROUTE) {
 			kept_free(r, n);
+			r->q.hold->routes[n->route].kept -= n->len; // of an EMPTY
 			r->q.hold->routes[n->route].nodes--;
 		}
 		node_free(r->q.hold, k->node);

@@ -61,29 +61,29 @@ static void free_node_of(struct rel_queue *q, uint32_t route, uint32_t i)
 	rel_queue_route(q, route)->nodes--;
 	handle_free(h, n->handle);
 	node_free(h, i);
-	packet_freed(h, route);
+	packets_freed(h, route, 1);
 	if (q->rel != NULL)
 		q->rel->stats.tx_freed++;
 }
 
-// The route may stay in the round, with nothing to send, until its turn comes.
+// All that waits, which is all that is charged to the route by now: of what was sent, EMPTYs are
+// left at most. The route may stay in the round, with nothing to send, until its turn comes.
 static void free_waiting(struct rel_queue *q, uint32_t route)
 {
 	struct route *rt = rel_queue_route(q, route);
-	uint32_t i, next;
+	uint32_t n = rt->nodes - rt->kept;
 
 	if (rt->tail == 0)
 		return;
-	i = node_at(q->hold, rt->tail)->next;
-	node_at(q->hold, rt->tail)->next = 0;
-	rt->tail = 0;
+	packets_freed(q->hold, route, n);
+	if (q->rel != NULL)
+		q->rel->stats.tx_freed += n;
+	q->n_waiting -= n;
 	q->waiting -= rt->waiting;
 	rt->waiting = 0;
-	for (; i != 0; i = next) {
-		next = node_at(q->hold, i)->next;
-		q->n_waiting--;
-		free_node_of(q, route, i);
-	}
+	rt->nodes -= n;
+	rel_hold_bury(q->hold, route, rt->tail, n);
+	rt->tail = 0;
 }
 
 static void urgent_remove(struct rel_queue *q, uint32_t route)
@@ -143,27 +143,34 @@ void rel_queue_abort(struct rel_queue *q, uint32_t route, uint8_t reason, uint64
 
 	if (!(rt->flags & RT_OPEN))
 		return;
-	free_waiting(q, route);
 	if (rt->flags & RT_URGENT)
 		urgent_remove(q, route);
 	if (q->rel != NULL && (rt->flags & RT_SENT))
 		rel_kept_empty(q->rel, route, reason);
+	free_waiting(q, route);
+	rel_hold_free_few(q->hold);
 	rt->flags &= RT_OPEN | RT_SENT | RT_ACTIVE; // Error and Close may follow
 	rt->flags |= RT_ENDING;
 }
 
-void rel_queue_forget(struct rel_queue *q, uint32_t route)
+static void forget(struct rel_queue *q, uint32_t route)
 {
 	struct route *rt = rel_queue_route(q, route);
 
-	if (!(rt->flags & RT_OPEN))
-		return;
+	urgent_remove(q, route);
 	free_waiting(q, route);
 	if (rt->flags & RT_ACTIVE)
 		round_remove(q, route);
-	urgent_remove(q, route);
 	rel_ids_del(q, route);
 	route_clear(q, route);
+}
+
+void rel_queue_forget(struct rel_queue *q, uint32_t route)
+{
+	if (!rel_queue_is_open(q, route))
+		return;
+	forget(q, route);
+	rel_hold_free_few(q->hold);
 }
 
 void rel_queue_reset(struct rel_queue *q)
@@ -178,8 +185,9 @@ void rel_queue_reset(struct rel_queue *q)
 	q->urgent_tail = 0;
 	while ((route = rel_ids_any(q)) != REL_NO_ROUTE) {
 		rel_queue_route(q, route)->flags &= (uint16_t)~RT_ACTIVE;
-		rel_queue_forget(q, route);
+		forget(q, route);
 	}
+	rel_hold_free_few(q->hold);
 	rel_ids_free(q);
 }
 
@@ -436,7 +444,8 @@ void rel_queue_pop(struct rel_queue *q, uint32_t i)
 
 	if (unlikely(i == q->urgent_head)) {
 		q->urgent_head = n->next;
-		rt->flags &= (uint16_t)~RT_URGENT;
+		if (n->next == 0 || node_at(q->hold, n->next)->route != n->route)
+			rt->flags &= (uint16_t)~RT_URGENT;
 		return;
 	}
 	rt->waiting -= n->len;

@@ -379,8 +379,64 @@ static void says_what_waits_for_the_link(void **state)
 	fx_push(f, 2, 400, 0);
 	rel_queue_abort(f->q, 1, 1, f->now_ns);
 	expect_waiting(f, 1, 400);
-	rel_queue_forget(f->q, 2);
+	rel_queue_abort(f->q, 2, 1, f->now_ns);
 	expect_waiting(f, 0, 0);
+	fx_end(f);
+}
+
+// To free all of it at once would keep others waiting.
+static void what_a_hog_held_is_given_back_some_at_a_time(void **state)
+{
+	enum { HELD = 7000, MORE = 2500 };
+	struct fx *f = fx_new(8192);
+	unsigned turns = 0, before;
+	struct rel_event ev;
+
+	rel_queue_open(f->q, 1, 10);
+	rel_queue_open(f->q, 2, 20);
+	rel_queue_pause(f->q, 1, 0, f->now_ns);
+	rel_queue_pause(f->q, 2, 0, f->now_ns);
+	for (unsigned i = 0; i < HELD; i++)
+		fx_push(f, 1, 100, 0);
+	while (rel_hold_event(f->hold, &ev))
+		;
+	rel_queue_abort(f->q, 1, RAIL_GONE_HELD, f->now_ns);
+	expect_waiting(f, 0, 0);
+	assert_int_equal(fx_stats(f).tx_freed, HELD);
+	assert_int_equal(rel_hold_route_bufs(f->hold, 1), 0);
+	assert_int_equal(f->n_held, HELD); // none of them yet
+	// nobody has to end for what is about to be given back
+	for (unsigned i = 0; i < MORE; i++)
+		fx_push(f, 2, 100, 0);
+	assert_false(fx_event(f, REL_EV_CLOSE, &ev));
+	do {
+		before = f->n_held;
+		assert_false(fx_event(f, REL_EV_CLOSE, &ev));
+		turns++;
+	} while (f->n_held != before);
+	assert_int_equal(f->n_held, MORE);
+	assert_int_equal(rel_hold_account_bufs(f->hold, f->account), MORE);
+	assert_in_range(turns, 20, 30);
+	fx_end(f);
+}
+
+// A link that ends, and a hold, leave nothing of it behind; nor does one that begins anew.
+static void what_is_given_back_later_is_given_back_at_the_end(void **state)
+{
+	struct fx *f = fx_new(8192);
+
+	for (unsigned r = 0; r < 2; r++) {
+		rel_queue_open(f->q, r, r);
+		for (unsigned i = 0; i < 3000; i++)
+			fx_push(f, r, 100, 0);
+	}
+	rel_reset(f->rel, f->now_ns);
+	expect_waiting(f, 0, 0);
+	assert_in_range(f->n_held, 5000, 6000);
+	for (unsigned r = 0; r < 2; r++) {
+		assert_int_equal(rel_queue_open(f->q, r, r), 0);
+		fx_push(f, r, 100, 0);
+	}
 	fx_end(f);
 }
 
@@ -403,6 +459,8 @@ int main(void)
 		cmocka_unit_test(account_ends_with_its_last_buffer),
 		cmocka_unit_test(reset_forgets_all_routes),
 		cmocka_unit_test(says_what_waits_for_the_link),
+		cmocka_unit_test(what_a_hog_held_is_given_back_some_at_a_time),
+		cmocka_unit_test(what_is_given_back_later_is_given_back_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
