@@ -26,7 +26,7 @@ lib_SRCS := \
 	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/noise_rec.c lib/crypto/noise_unit.c \
 	lib/crypto/secp.c lib/crypto/sign.c \
-	lib/dmsg/accept.c lib/dmsg/dial.c lib/dmsg/inbox.c lib/dmsg/relay.c lib/dmsg/session.c \
+	lib/dmsg/accept.c lib/dmsg/dial.c lib/dmsg/inbox.c lib/dmsg/peer_mem.c lib/dmsg/relay.c lib/dmsg/session.c \
 	lib/link/cc.c lib/link/cc_bbr.c lib/link/cc_bbr_model.c lib/link/cc_cubic.c lib/link/gro.c lib/link/gso.c \
 	lib/link/part.c lib/link/pmtu.c lib/link/rail_cookie.c lib/link/rail_hs.c \
 	lib/link/rel.c lib/link/rel_ack.c lib/link/rel_ctl.c lib/link/rel_hold.c lib/link/rel_ids.c lib/link/rel_join.c lib/link/rel_kept.c lib/link/rel_limit.c \
@@ -53,8 +53,9 @@ cp_SRCS := \
 	controlplane/app/edge_io.c controlplane/app/tun.c \
 	controlplane/core/conn.c controlplane/core/conn_join.c controlplane/core/conn_listen.c controlplane/core/conn_tcp.c \
 	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/noise_conn.c \
-	controlplane/cp_conf.c controlplane/reload.c \
-	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c controlplane/dmsg/dmsg_client.c controlplane/dmsg/dmsg_server.c \
+	controlplane/cp_conf.c controlplane/cp_conf_dmsg.c controlplane/reload.c \
+	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c controlplane/dmsg/dmsg_client.c \
+	controlplane/dmsg/dmsg_mesh.c controlplane/dmsg/dmsg_server.c controlplane/dmsg/dmsg_server_relay.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/mux/mux_conn.c controlplane/route/route_id.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \

@@ -2,6 +2,7 @@
 // transports are known, addresses and lists of peers can be read, route ids are not given twice.
 // What becomes of it is main.c's.
 #include "controlplane/cp_conf.h"
+#include "controlplane/cp_conf_priv.h"
 
 #include "controlplane/app/edge.h"
 #include "controlplane/core/conn_tcp.h"
@@ -32,7 +33,7 @@ static const char *const access_names[] = {"allow", "deny", NULL};
 static const char *const level_names[] = {"err", "warn", "notice", "info", "debug", NULL};
 static const char *const rights_names[] = {"all", "show", "none", NULL};
 
-static const char *check_name(const char *text)
+const char *cp_conf_check_name(const char *text)
 {
 	return api_name_check(text, DPMSG_NAME_LEN) < 0
 		       ? "is no name: 1 to 31 characters, no blanks and no '/'"
@@ -76,6 +77,11 @@ static const char *check_host_port(const char *text)
 		       : "must be HOST:PORT: dmsg.example.org:8081, 192.0.2.1:8081, [2001:db8::1]:8081";
 }
 
+static const char *check_peer_address(const char *text)
+{
+	return text[0] != '\0' ? check_host_port(text) : NULL;
+}
+
 static const char *check_if(const char *text)
 {
 	return strlen(text) >= IFNAMSIZ ? "is longer than the 15 characters of an interface" : NULL;
@@ -106,10 +112,11 @@ static const char *check_path_mtu(const char *text)
 #define PEER(field) CONF_FIELD(struct cp_peer_values, field)
 #define RULE(field) CONF_FIELD(struct cp_rule_values, field)
 #define SERVER(field) CONF_FIELD(struct cp_server_values, field)
+#define PEER_SERVER(field) CONF_FIELD(struct cp_peer_server_values, field)
 #define EDGE(field) CONF_FIELD(struct cp_edge_values, field)
 
 static const struct conf_item items[] = {
-	{"node", "name", CONF_STR, .def = "skyrail", VALUE(name), .check = check_name,
+	{"node", "name", CONF_STR, .def = "skyrail", VALUE(name), .check = cp_conf_check_name,
 		.help = "name of this node, shown by tools"},
 	{"node", "run_dir", CONF_STR, .def = "/run/skyrail", VALUE(run_dir), .check = check_dir,
 		.help = "directory of the sockets of both processes; as in dataplane.ini"},
@@ -222,6 +229,13 @@ static const struct conf_item items[] = {
 		VALUE(dmsg_server.session_streams), .help = "most streams of a session"},
 	{"dmsg_server", "streams_max", CONF_UINT, .def = "4096", .min = 1, .max = 1 << 20,
 		VALUE(dmsg_server.streams_max), .help = "most streams that are relayed"},
+	{"dmsg_server", "client_streams", CONF_UINT, .def = "1024", .min = 1, .max = 1 << 20,
+		VALUE(dmsg_server.client_streams), .help = "most of them that one client dialled"},
+	{"peer_server", "key", CONF_STR, .flags = CONF_REQUIRED, PEER_SERVER(key),
+		.check = check_pk,
+		.help = "public key of a dmsg server that our server is joined to"},
+	{"peer_server", "address", CONF_STR, PEER_SERVER(address), .check = check_peer_address,
+		.help = "HOST:PORT of that server; empty: it dials us"},
 };
 
 #define CLASS(name_, field, type_, max_)                                                           \
@@ -235,6 +249,7 @@ static const struct conf_class classes[] = {
 	CLASS("rule", rules, struct cp_rule_values, CP_RULES_MAX),
 	CLASS("edge", edges, struct cp_edge_values, EDGES_MAX),
 	CLASS("server", servers, struct cp_server_values, DMSG_CLIENT_SERVERS_MAX),
+	CLASS("peer_server", peer_servers, struct cp_peer_server_values, DMSG_MESH_PEERS_MAX),
 };
 
 static const struct conf_schema schema = {
@@ -245,15 +260,6 @@ const struct conf_schema *cp_conf_schema(void)
 	return &schema;
 }
 
-#define BAD(c, err, section, name, key, ...)                                                       \
-	conf_mistake((c)->file, err, section, name, key, __VA_ARGS__)
-
-// The first failure is what is returned, the others are told too.
-static int worse(int before, int now)
-{
-	return before < 0 ? before : now;
-}
-
 // ---- peers ----
 
 static int load_peer(struct cp_conf *c, const struct cp_peer_values *v, char *err)
@@ -261,8 +267,8 @@ static int load_peer(struct cp_conf *c, const struct cp_peer_values *v, char *er
 	struct key_pk pk;
 	int rc;
 
-	if (check_name(v->name) != NULL)
-		return BAD(c, err, "peer", v->name, NULL, "%s", check_name(v->name));
+	if (cp_conf_check_name(v->name) != NULL)
+		return BAD(c, err, "peer", v->name, NULL, "%s", cp_conf_check_name(v->name));
 	key_pk_from_text(&pk, v->key, strlen(v->key)); // the table checked it
 	if (!key_pk_is_valid(&pk))
 		return BAD(
@@ -287,9 +293,9 @@ static int load_peers(struct cp_conf *c, char *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < c->v->peers.n; i++)
-		rc = worse(rc, load_peer(c, &v[i], err));
-	rc = worse(rc, load_list(c, c->v->allow_file, PEER_ALLOWED, err));
-	rc = worse(rc, load_list(c, c->v->deny_file, PEER_DENIED, err));
+		rc = cp_conf_worse(rc, load_peer(c, &v[i], err));
+	rc = cp_conf_worse(rc, load_list(c, c->v->allow_file, PEER_ALLOWED, err));
+	rc = cp_conf_worse(rc, load_list(c, c->v->deny_file, PEER_DENIED, err));
 	if (rc == 0)
 		peer_list_done(c->peers);
 	return rc;
@@ -306,8 +312,8 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 	const char *wrong;
 
 	snprintf(t->name, sizeof(t->name), "%s", v->name); // rules that name it find it
-	if (check_name(v->name) != NULL)
-		return BAD(c, err, "transport", v->name, NULL, "%s", check_name(v->name));
+	if (cp_conf_check_name(v->name) != NULL)
+		return BAD(c, err, "transport", v->name, NULL, "%s", cp_conf_check_name(v->name));
 	key_pk_from_text(&t->peer, v->peer, strlen(v->peer)); // the table checked it
 	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
 		return BAD(c, err, "transport", v->name, "address", "%s", check_addr(v->address));
@@ -334,11 +340,11 @@ static int load_transports(struct cp_conf *c, char *err)
 		struct transport_conf *t = &c->transports[i];
 		size_t k = 0;
 
-		rc = worse(rc, load_transport(c, &v[i], t, err));
+		rc = cp_conf_worse(rc, load_transport(c, &v[i], t, err));
 		while (k < i && key_pk_cmp(&c->transports[k].peer, &t->peer) != 0)
 			k++;
 		if (k < i && !key_pk_is_null(&t->peer))
-			rc = worse(rc,
+			rc = cp_conf_worse(rc,
 				BAD(c, err, "transport", v[i].name, "peer",
 					"[transport %s] has the same peer: one per pair of nodes",
 					v[k].name));
@@ -429,16 +435,16 @@ static int load_rules(struct cp_conf *c, char *err)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < n; i++) {
-		rc = worse(rc, load_rule(c, &v[i], &c->rules[i], err));
+		rc = cp_conf_worse(rc, load_rule(c, &v[i], &c->rules[i], err));
 		sorted[i] = &v[i];
 		c->n_rules++;
 	}
 	qsort(sorted, n, sizeof(*sorted), by_id);
 	for (size_t i = 1; i < n; i++)
 		if (sorted[i]->id == sorted[i - 1]->id)
-			rc = worse(rc, BAD(c, err, "rule", sorted[i]->name, "id",
-					       "[rule %s] has id = %u too", sorted[i - 1]->name,
-					       sorted[i]->id));
+			rc = cp_conf_worse(rc, BAD(c, err, "rule", sorted[i]->name, "id",
+						       "[rule %s] has id = %u too",
+						       sorted[i - 1]->name, sorted[i]->id));
 	free(sorted);
 	return rc;
 }
@@ -512,7 +518,7 @@ static int rules_of_edges(struct cp_conf *c, char *err)
 		while (k < c->n_edges && strcmp(e[k].name, r[i].edge) != 0)
 			k++;
 		if (k == c->n_edges || r[i].type == API_RULE_INTERMEDIARY) {
-			rc = worse(rc,
+			rc = cp_conf_worse(rc,
 				BAD(c, err, "rule", r[i].name, "edge",
 					k == c->n_edges
 						? "no [edge %s]"
@@ -523,7 +529,7 @@ static int rules_of_edges(struct cp_conf *c, char *err)
 		id = r[i].type == API_RULE_FORWARD ? &c->attach[k].forward_id
 						   : &c->attach[k].consume_id;
 		if (*id != 0 && *id != r[i].id)
-			rc = worse(
+			rc = cp_conf_worse(
 				rc, BAD(c, err, "rule", r[i].name, "edge",
 					    "[edge %s] has another rule of this type", r[i].edge));
 		*id = r[i].id;
@@ -539,50 +545,20 @@ static int load_edges(struct cp_conf *c, char *err)
 	for (size_t i = 0; i < c->v->edges.n; i++, c->n_edges++) {
 		size_t k = 0;
 
-		rc = worse(rc, load_edge(c, &v[i], &c->edges[i], &c->attach[i], err));
+		rc = cp_conf_worse(rc, load_edge(c, &v[i], &c->edges[i], &c->attach[i], err));
 		while (k < i && strcmp(c->edges[k].name, c->edges[i].name) != 0)
 			k++;
 		if (k < i && c->edges[i].name[0] != '\0')
-			rc = worse(rc, BAD(c, err, "edge", v[i].name, "device",
-					       "[edge %s] has the same device", v[k].name));
+			rc = cp_conf_worse(rc, BAD(c, err, "edge", v[i].name, "device",
+						       "[edge %s] has the same device", v[k].name));
 	}
-	rc = worse(rc, rules_of_edges(c, err));
+	rc = cp_conf_worse(rc, rules_of_edges(c, err));
 	for (size_t i = 0; rc == 0 && conf_is_good(c->file) && i < c->n_edges; i++)
 		if ((c->attach[i].forward_id == 0) != (c->attach[i].consume_id == 0) ||
 			(c->attach[i].forward_id != 0 &&
 				c->attach[i].forward_id == c->attach[i].consume_id))
 			rc = BAD(c, err, "edge", v[i].name, "forward",
 				"forward and consume go together and name two rules");
-	return rc;
-}
-
-// ---- dmsg ----
-
-static int load_server(const struct cp_conf *c, const struct cp_server_values *v,
-	struct dmsg_client_server_conf *s, char *err)
-{
-	if (check_name(v->name) != NULL)
-		return BAD(c, err, "server", v->name, NULL, "%s", check_name(v->name));
-	key_pk_from_text(&s->pk, v->key, strlen(v->key)); // the table checked both
-	snprintf(s->address, sizeof(s->address), "%s", v->address);
-	return 0;
-}
-
-static int load_servers(struct cp_conf *c, char *err)
-{
-	const struct cp_server_values *v = c->v->servers.v;
-	int rc = 0;
-
-	for (size_t i = 0; i < c->v->servers.n; i++, c->n_servers++) {
-		size_t k = 0;
-
-		rc = worse(rc, load_server(c, &v[i], &c->servers[i], err));
-		while (k < i && key_pk_cmp(&c->servers[k].pk, &c->servers[i].pk) != 0)
-			k++;
-		if (k < i && !key_pk_is_null(&c->servers[i].pk))
-			rc = worse(rc, BAD(c, err, "server", v[i].name, "key",
-					       "[server %s] has the same key", v[k].name));
-	}
 	return rc;
 }
 
@@ -596,10 +572,6 @@ static int cross_check(const struct cp_conf *c, char *err)
 		rc = BAD(c, err, "link", "", "dead", "dead must be longer than keepalive");
 	if ((c->v->replay_window & (c->v->replay_window - 1)) != 0)
 		rc = BAD(c, err, "link", "", "replay_window", "replay_window is a power of two");
-	if (c->v->dmsg_server.listen[0] != '\0' &&
-		strcmp(c->v->dmsg_server.key_file, c->v->key_file) == 0)
-		rc = BAD(c, err, "dmsg_server", "", "key_file",
-			"key_file is the node's: a dmsg server needs a key of its own");
 	return rc;
 }
 
@@ -618,14 +590,15 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->edges = calloc(c->v->edges.n + 1, sizeof(*c->edges));
 	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
 	c->servers = calloc(c->v->servers.n + 1, sizeof(*c->servers));
+	c->peer_servers = calloc(c->v->peer_servers.n + 1, sizeof(*c->peer_servers));
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
-		c->attach != NULL && c->servers != NULL) {
-		rc = worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
-		rc = worse(rc, load_peers(c, err));
-		rc = worse(rc, load_transports(c, err));
-		rc = worse(rc, load_rules(c, err));
-		rc = worse(rc, load_edges(c, err));
-		rc = worse(rc, load_servers(c, err));
+		c->attach != NULL && c->servers != NULL && c->peer_servers != NULL) {
+		rc = cp_conf_worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
+		rc = cp_conf_worse(rc, load_peers(c, err));
+		rc = cp_conf_worse(rc, load_transports(c, err));
+		rc = cp_conf_worse(rc, load_rules(c, err));
+		rc = cp_conf_worse(rc, load_edges(c, err));
+		rc = cp_conf_worse(rc, cp_conf_load_dmsg(c, err));
 	} else {
 		conf_err_add(err, "out of memory");
 	}
@@ -656,6 +629,7 @@ void cp_conf_free(struct cp_conf *c)
 	free(c->edges);
 	free(c->attach);
 	free(c->servers);
+	free(c->peer_servers);
 	memset(c, 0, sizeof(*c));
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/dmsg/dmsg_mesh.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api.h"
 #include "lib/conf/conf.h"
@@ -57,12 +58,19 @@ struct cp_server_values {
 	char *address;
 };
 
+struct cp_peer_server_values {
+	char *name;
+	char *key;
+	char *address;
+};
+
 struct cp_dmsg_server_values {
 	char *listen;
 	char *key_file;
 	uint32_t sessions_max;
 	uint32_t session_streams;
 	uint32_t streams_max;
+	uint32_t client_streams;
 };
 
 struct cp_values {
@@ -92,6 +100,7 @@ struct cp_values {
 	struct conf_array rules; // struct cp_rule_values
 	struct conf_array edges; // struct cp_edge_values
 	struct conf_array servers; // struct cp_server_values
+	struct conf_array peer_servers; // struct cp_peer_server_values
 };
 
 struct cp_conf {
@@ -106,6 +115,8 @@ struct cp_conf {
 	size_t n_transports, n_rules, n_edges;
 	struct dmsg_client_server_conf *servers;
 	size_t n_servers;
+	struct dmsg_mesh_peer_conf *peer_servers;
+	size_t n_peer_servers;
 };
 
 // What `path_mtu = TEXT` says, in transport_conf's terms; the table checked it.

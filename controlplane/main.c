@@ -371,20 +371,36 @@ static int open_dmsg_key(struct app *a)
 	return 0;
 }
 
+static int check_peer_servers(const struct app *a)
+{
+	for (size_t i = 0; i < a->conf.n_peer_servers; i++) {
+		const struct key_pk *pk = &a->conf.peer_servers[i].pk;
+
+		if (key_pk_cmp(pk, identity_pk(a->dmsg_id)) == 0 ||
+			key_pk_cmp(pk, identity_pk(a->id)) == 0)
+			return die("[peer_server NAME] key", "is our own: name the peer's");
+	}
+	return 0;
+}
+
 static int start_dmsg_server(struct app *a)
 {
 	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
 	struct dmsg_server_conf c = {.loop = a->loop,
 		.sessions_max = v->sessions_max,
 		.session_streams = v->session_streams,
-		.streams_max = v->streams_max};
+		.streams_max = v->streams_max,
+		.client_streams = v->client_streams,
+		.peers = a->conf.peer_servers,
+		.n_peers = (uint32_t)a->conf.n_peer_servers};
 	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	struct api_addr addr;
 
 	if (v->listen[0] == '\0')
 		return 0;
-	if (open_dmsg_key(a) < 0 || api_addr_parse(v->listen, &addr) < 0)
+	if (open_dmsg_key(a) < 0 || check_peer_servers(a) < 0 ||
+		api_addr_parse(v->listen, &addr) < 0)
 		return -1;
 	memcpy(&sa.sin6_addr, addr.ip, sizeof(addr.ip));
 	sa.sin6_port = v4.sin_port = htons(addr.port);

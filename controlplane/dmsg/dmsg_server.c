@@ -1,326 +1,123 @@
-// Sessions in, streams joined. A relayed stream is two mux streams of two sessions (or of one) and
-// what lib/dmsg/relay decides; once joined it holds nothing but the join. When a session ends, its
-// relays are closed first: none outlives the keys that it is opened with. No discovery and no mesh
-// of servers here.
+// Sessions in, found by key, and those to peer servers. When a session ends, its relays are closed
+// first: none outlives the keys that it is opened with. Streams are dmsg_server_relay.c's. No
+// discovery here.
 #include "controlplane/dmsg/dmsg_server.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include "controlplane/core/conn_join.h"
 #include "controlplane/core/conn_tcp.h"
 #include "controlplane/dmsg/dmsg_link.h"
+#include "controlplane/dmsg/dmsg_server_priv.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
+#include "lib/base/htab.h"
 #include "lib/base/log.h"
-#include "lib/dmsg/relay.h"
 
 LOG_MODULE("dmsg");
 
 enum {
 	KEEPALIVE_S = 30, // of TCP, for sessions whose muxer has not begun
-	IP_LINGER_MS = 20000, // until who asked for his address closes the stream
+	LOOK_MS = 60000, // between two looks for idle streams
 };
 
-struct session {
-	struct dmsg_server *srv;
-	struct dmsg_link *link;
-	struct sockaddr_storage from;
-	uint64_t since_ns;
-	bool open;
-	TAILQ_ENTRY(session) all;
-};
+// ---- sessions by key ----
 
-struct relay {
-	struct dmsg_server *srv;
-	struct session *x, *y; // y: NULL until it is chosen
-	struct conn *xs, *ys; // NULL once joined
-	struct loop_timer *timer; // NULL once joined
-	struct dmsg_relay *r; // NULL once joined
-	struct conn_join *join;
-	struct dmsg_addr src, dst;
-	uint64_t since_ns;
-	bool asked; // the request was read
-	TAILQ_ENTRY(relay) all;
-};
-
-struct dmsg_server {
-	struct dmsg_server_conf conf;
-	struct conn_listener *listener;
-	TAILQ_HEAD(, session) sessions; // the newest first
-	TAILQ_HEAD(, relay) relays;
-	uint32_t n_shaking, n_open, n_relays, n_joined;
-	struct dmsg_server_stats stats;
-};
-
-// ---- relayed streams ----
-
-// Takes the books of a join that is about to end.
-static struct conn_join *leave_join(struct relay *r)
+struct session *dmsg_server_session_of(
+	const struct dmsg_server *s, const struct key_pk *pk, const struct session * not )
 {
-	struct conn_join *j = r->join;
-	uint64_t forth, back;
-
-	if (j == NULL)
-		return NULL;
-	conn_join_bytes(j, &forth, &back);
-	r->srv->stats.bytes += forth + back;
-	r->srv->n_joined--;
-	r->join = NULL;
-	return j;
-}
-
-static void relay_free(struct relay *r)
-{
-	conn_join_close(leave_join(r));
-	TAILQ_REMOVE(&r->srv->relays, r, all);
-	r->srv->n_relays--;
-	loop_timer_free(r->timer);
-	conn_close(r->xs);
-	conn_close(r->ys);
-	free(r->r);
-	free(r);
-}
-
-// Whoever is refused sees the end of his stream, nothing else.
-static void relay_fail(struct relay *r, uint64_t *counter)
-{
-	(*counter)++;
-	relay_free(r);
-}
-
-static void on_join_done(void *arg, int err)
-{
-	struct relay *r = arg;
-
-	(void)err; // the ends see it themselves
-	leave_join(r); // which frees itself
-	relay_free(r);
-}
-
-static void relay_join(struct relay *r)
-{
-	uint8_t out[DMSG_FRAME_MAX];
-	ssize_t n = dmsg_relay_back(r->r, dmsg_link_session(r->x->link), out, sizeof(out));
-	struct conn *xs = r->xs, *ys = r->ys;
-
-	if (n < 0 || conn_write(xs, out, (size_t)n) != n) {
-		relay_fail(r, &r->srv->stats.not_accepted);
-		return;
-	}
-	r->xs = r->ys = NULL;
-	r->join = conn_join_new(xs, ys, CONN_JOIN_CLOSE_BOTH, on_join_done, r);
-	if (r->join == NULL) {
-		relay_fail(r, &r->srv->stats.no_capacity);
-		return;
-	}
-	loop_timer_free(r->timer);
-	r->timer = NULL;
-	free(r->r);
-	r->r = NULL;
-	r->since_ns = clock_mono_ns();
-	r->srv->n_joined++;
-	r->srv->stats.relayed++;
-}
-
-static void on_y_open(void *arg)
-{
-	struct relay *r = arg;
-	uint8_t out[DMSG_FRAME_MAX];
-	ssize_t n = dmsg_relay_onward(r->r, dmsg_link_session(r->y->link), out, sizeof(out));
-
-	if (n < 0 || conn_write(r->ys, out, (size_t)n) != n)
-		relay_fail(r, &r->srv->stats.not_accepted);
-}
-
-static size_t on_y_data(void *arg, uint8_t *p, size_t len)
-{
-	struct relay *r = arg;
-	size_t used;
-
-	switch (dmsg_relay_feed_answer(r->r, dmsg_link_session(r->y->link), p, len, &used)) {
-	case DMSG_MORE:
-		break;
-	case DMSG_READY:
-		relay_join(r);
-		break;
-	default:
-		relay_fail(r, &r->srv->stats.not_accepted);
-	}
-	return used;
-}
-
-static void on_y_end(void *arg, int err)
-{
-	struct relay *r = arg;
-
-	(void)err;
-	relay_fail(r, &r->srv->stats.not_accepted);
-}
-
-static const struct conn_events y_events = {.open = on_y_open, .data = on_y_data, .end = on_y_end};
-
-static struct session *newest_of(const struct dmsg_server *s, const struct key_pk *pk)
-{
+	struct client *cl = htab_find(s->clients, pk->b);
 	struct session *se;
 
-	TAILQ_FOREACH (se, &s->sessions, all)
-		if (se->open && dmsg_link_is_open(se->link) &&
-			key_pk_cmp(dmsg_link_peer(se->link), pk) == 0)
+	if (cl == NULL)
+		return NULL;
+	TAILQ_FOREACH (se, &cl->sessions, of_client)
+		if (se != not &&dmsg_link_is_open(se->link))
 			return se;
 	return NULL;
 }
 
-static void relay_onward(struct relay *r)
+static struct client *client_of(struct dmsg_server *s, const struct key_pk *pk)
 {
-	r->y = newest_of(r->srv, &r->dst.pk);
-	if (r->y == NULL) {
-		relay_fail(r, &r->srv->stats.no_destination);
+	struct client *cl = htab_find(s->clients, pk->b);
+
+	if (cl != NULL)
+		return cl;
+	cl = calloc(1, sizeof(*cl));
+	if (cl == NULL)
+		return NULL;
+	cl->pk = *pk;
+	TAILQ_INIT(&cl->sessions);
+	if (htab_put(s->clients, pk->b, cl) < 0) {
+		free(cl);
+		return NULL;
+	}
+	return cl;
+}
+
+static void client_put(struct dmsg_server *s, struct client *cl)
+{
+	if (--cl->n_sessions > 0)
 		return;
-	}
-	r->ys = dmsg_link_stream(r->y->link, &y_events, r);
-	if (r->ys == NULL)
-		relay_fail(r, &r->srv->stats.no_capacity);
-	else
-		loop_timer_start(r->timer, DMSG_REQUEST_TIMEOUT_MS, 0);
+	htab_del(s->clients, cl->pk.b);
+	free(cl);
 }
 
-static void relay_answer_ip(struct relay *r)
+// By which session the peer is asked: the one that we dialled, or else, if it is the one to dial,
+// its newest.
+static void set_peer_session(struct dmsg_server *s, int peer, struct session *se)
 {
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&r->x->from;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&r->x->from;
-	const uint8_t *ip = (const uint8_t *)&v4->sin_addr;
-	size_t ip_len = 4;
-	uint8_t out[DMSG_FRAME_MAX];
-	ssize_t n;
-
-	if (r->x->from.ss_family == AF_INET6) {
-		bool mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
-
-		ip = v6->sin6_addr.s6_addr + (mapped ? 12 : 0);
-		ip_len = mapped ? 4 : 16;
-	}
-	n = dmsg_relay_answer_ip(r->r, dmsg_link_session(r->x->link), ip, ip_len, out, sizeof(out));
-	if (n < 0 || conn_write(r->xs, out, (size_t)n) != n) {
-		relay_fail(r, &r->srv->stats.bad_requests);
-		return;
-	}
-	r->srv->stats.ip_answered++;
-	loop_timer_start(r->timer, IP_LINGER_MS, 0);
+	if (peer >= 0 && dmsg_mesh_dials(s->mesh, (unsigned)peer) == se->dialled)
+		s->peer_session[peer] = se;
 }
 
-static void take_request(struct relay *r)
+static void leave_peer(struct session *se)
 {
-	r->asked = true;
-	r->src = r->r->req.src;
-	r->dst = r->r->req.dst;
-	if (dmsg_relay_where(r->r, dmsg_link_session(r->x->link)) == RELAY_TO_SELF)
-		relay_answer_ip(r);
-	else
-		relay_onward(r);
-}
+	struct dmsg_server *s = se->srv;
 
-static size_t on_x_data(void *arg, uint8_t *p, size_t len)
-{
-	static const uint8_t marker[DMSG_PING_LEN];
-	struct relay *r = arg;
-	size_t used;
-
-	if (r->asked)
-		return 0; // the destination's, when it has accepted
-	switch (dmsg_relay_feed(r->r, dmsg_link_session(r->x->link), false, p, len, &used)) {
-	case DMSG_MORE:
-		break;
-	case DMSG_READY:
-		take_request(r);
-		break;
-	case DMSG_PING:
-		(void)conn_write(r->xs, marker, sizeof(marker));
-		relay_fail(r, &r->srv->stats.pings);
-		break;
-	default:
-		log_debug("request refused: %s", dmsg_err_text(r->r->err));
-		relay_fail(r, &r->srv->stats.bad_requests);
-	}
-	return used;
-}
-
-static void on_x_end(void *arg, int err)
-{
-	struct relay *r = arg;
-
-	(void)err;
-	if (r->asked)
-		relay_free(r); // changed his mind, or has his address
-	else
-		relay_fail(r, &r->srv->stats.bad_requests);
-}
-
-static const struct conn_events x_events = {.data = on_x_data, .end = on_x_end};
-
-static void on_relay_late(void *arg)
-{
-	struct relay *r = arg;
-
-	if (!r->asked)
-		relay_fail(r, &r->srv->stats.bad_requests);
-	else if (r->y != NULL)
-		relay_fail(r, &r->srv->stats.not_accepted);
-	else
-		relay_free(r);
-}
-
-static void on_stream(void *arg, struct conn *take_stream)
-{
-	struct session *x = arg;
-	struct dmsg_server *s = x->srv;
-	struct relay *r = s->n_relays < s->conf.streams_max ? calloc(1, sizeof(*r)) : NULL;
-
-	if (r != NULL) {
-		r->r = malloc(sizeof(*r->r));
-		r->timer = loop_timer_new(s->conf.loop, on_relay_late, r);
-	}
-	if (r == NULL || r->r == NULL || r->timer == NULL) {
-		s->stats.no_capacity++;
-		conn_close(take_stream);
-		if (r != NULL) {
-			loop_timer_free(r->timer);
-			free(r->r);
-			free(r);
-		}
-		return;
-	}
-	dmsg_relay_init(r->r);
-	r->srv = s;
-	r->x = x;
-	r->xs = take_stream;
-	conn_set_events(take_stream, &x_events, r);
-	TAILQ_INSERT_TAIL(&s->relays, r, all);
-	s->n_relays++;
-	loop_timer_start(r->timer, DMSG_REQUEST_TIMEOUT_MS, 0);
+	if (se->peer >= 0 && s->peer_session[se->peer] == se)
+		s->peer_session[se->peer] =
+			se->client != NULL ? dmsg_server_session_of(s, &se->client->pk, se) : NULL;
 }
 
 // ---- sessions ----
 
+static struct session *session_new(struct dmsg_server *s)
+{
+	struct session *se = calloc(1, sizeof(*se));
+
+	if (se == NULL)
+		return NULL;
+	se->srv = s;
+	se->peer = -1;
+	TAILQ_INIT(&se->as_x);
+	TAILQ_INIT(&se->as_y);
+	TAILQ_INSERT_HEAD(&s->sessions, se, all);
+	return se;
+}
+
 static void session_free(struct session *se)
 {
 	struct dmsg_server *s = se->srv;
-	struct relay *r, *next;
+	struct client *cl = se->client;
 
-	for (r = TAILQ_FIRST(&s->relays); r != NULL; r = next) {
-		next = TAILQ_NEXT(r, all);
-		if (r->x == se || r->y == se)
-			relay_free(r);
-	}
 	TAILQ_REMOVE(&s->sessions, se, all);
-	if (se->open)
-		s->n_open--;
-	else
-		s->n_shaking--;
-	dmsg_link_close(se->link);
+	leave_peer(se);
+	if (cl != NULL)
+		TAILQ_REMOVE(&cl->sessions, se, of_client);
+	dmsg_server_relay_leave(se); // whose streams count at the client
+	if (cl != NULL)
+		client_put(s, cl);
+	if (!se->dialled) {
+		if (se->open)
+			s->n_open--;
+		else
+			s->n_shaking--;
+		dmsg_link_close(se->link);
+	}
 	free(se);
 }
 
@@ -328,8 +125,7 @@ static void on_session_end(void *arg, int err)
 {
 	struct session *se = arg;
 
-	if (!se->open)
-		se->srv->stats.shakes_failed++;
+	se->srv->c.drop_dmsg_shakes += !se->open;
 	log_debug("session over: %s", strerror(-err));
 	session_free(se);
 }
@@ -338,42 +134,59 @@ static void on_session_end(void *arg, int err)
 static void limit_key(struct session *new)
 {
 	struct dmsg_server *s = new->srv;
-	struct session *se, *oldest = NULL;
-	uint32_t n = 0;
+	struct session *oldest = TAILQ_LAST(&new->client->sessions, session_list);
 
-	TAILQ_FOREACH (se, &s->sessions, all)
-		if (se->open && dmsg_link_peer(se->link) != NULL &&
-			key_pk_cmp(dmsg_link_peer(se->link), dmsg_link_peer(new->link)) == 0) {
-			oldest = se;
-			n++;
-		}
-	if (n <= s->conf.per_key || oldest == new)
+	if (new->client->n_sessions <= s->conf.per_key || oldest == new)
 		return;
-	s->stats.replaced++;
+	s->c.dmsg_sessions_replaced++;
 	session_free(oldest);
+}
+
+static void become_client(struct session *se, struct client *cl)
+{
+	struct dmsg_server *s = se->srv;
+
+	se->client = cl;
+	cl->n_sessions++;
+	TAILQ_INSERT_HEAD(&cl->sessions, se, of_client);
+	se->open = true;
+	se->since_ns = clock_mono_ns();
+	s->n_shaking--;
+	s->n_open++;
+	s->c.dmsg_sessions_opened++;
+	TAILQ_REMOVE(&s->sessions, se, all);
+	TAILQ_INSERT_HEAD(&s->sessions, se, all);
+	if (s->mesh != NULL)
+		se->peer = dmsg_mesh_find(s->mesh, &cl->pk);
+	set_peer_session(s, se->peer, se);
 }
 
 static void on_session_open(void *arg)
 {
 	struct session *se = arg;
 	struct dmsg_server *s = se->srv;
+	const struct key_pk *pk = dmsg_link_peer(se->link);
 	char text[KEY_PK_TEXT_LEN + 1];
+	struct client *cl = NULL;
 
-	if (s->n_open >= s->conf.sessions_max) {
-		s->stats.refused++;
+	// A peer has its place whoever else is here.
+	if (s->n_open < s->conf.sessions_max ||
+		(s->mesh != NULL && dmsg_mesh_find(s->mesh, pk) >= 0))
+		cl = client_of(s, pk);
+	if (cl == NULL) {
+		s->c.drop_dmsg_sessions++;
 		session_free(se);
 		return;
 	}
-	se->open = true;
-	se->since_ns = clock_mono_ns();
-	s->n_shaking--;
-	s->n_open++;
-	s->stats.sessions_opened++;
-	TAILQ_REMOVE(&s->sessions, se, all);
-	TAILQ_INSERT_HEAD(&s->sessions, se, all);
-	key_pk_to_text(dmsg_link_peer(se->link), text);
-	log_limited(LOG_INFO, "session opened: client=%.8s", text);
+	become_client(se, cl);
+	key_pk_to_text(pk, text);
+	log_limited(LOG_INFO, "session opened: %s=%.8s", se->peer >= 0 ? "peer" : "client", text);
 	limit_key(se);
+}
+
+static void on_stream(void *arg, struct conn *take_stream)
+{
+	dmsg_server_relay_new(arg, take_stream);
 }
 
 static const struct dmsg_link_events link_events = {
@@ -394,30 +207,106 @@ static void on_connection(void *arg, struct conn *take_conn, const struct sockad
 	struct session *se = NULL;
 
 	if (s->n_shaking < DMSG_SERVER_SHAKES_MAX)
-		se = calloc(1, sizeof(*se));
+		se = session_new(s);
 	if (se == NULL) {
-		s->stats.refused++;
+		s->c.drop_dmsg_sessions++;
 		conn_close(take_conn);
 		return;
 	}
-	se->srv = s;
 	se->from = *from;
 	se->link = dmsg_link_new(s->conf.loop, take_conn, &c, &link_events, se);
 	if (se->link == NULL) {
-		s->stats.refused++;
+		s->c.drop_dmsg_sessions++;
+		TAILQ_REMOVE(&s->sessions, se, all);
 		free(se);
 		return;
 	}
-	TAILQ_INSERT_HEAD(&s->sessions, se, all);
 	s->n_shaking++;
 }
 
+// ---- peers that we dialled ----
+
+static void on_peer_open(void *arg, unsigned peer, struct dmsg_link *k)
+{
+	struct dmsg_server *s = arg;
+	struct session *se = session_new(s);
+
+	if (se == NULL)
+		return; // it is of no use until it is dialled again
+	se->link = k;
+	se->peer = (int)peer;
+	se->dialled = se->open = true;
+	se->since_ns = clock_mono_ns();
+	set_peer_session(s, se->peer, se);
+}
+
+static void on_peer_accept(void *arg, unsigned peer, struct conn *take_stream)
+{
+	struct dmsg_server *s = arg;
+
+	if (s->peer_session[peer] != NULL)
+		dmsg_server_relay_new(s->peer_session[peer], take_stream);
+	else
+		conn_close(take_stream);
+}
+
+static void on_peer_over(void *arg, unsigned peer)
+{
+	struct dmsg_server *s = arg;
+
+	if (s->peer_session[peer] != NULL)
+		session_free(s->peer_session[peer]);
+}
+
+static const struct dmsg_mesh_events mesh_events = {
+	.open = on_peer_open,
+	.accept = on_peer_accept,
+	.over = on_peer_over,
+};
+
 // ---- the whole ----
+
+static void on_look(void *arg)
+{
+	dmsg_server_relay_look(arg);
+}
+
+static int start_mesh(struct dmsg_server *s)
+{
+	struct dmsg_mesh_conf c = {
+		.loop = s->conf.loop,
+		.id = s->conf.id,
+		.peers = s->conf.peers,
+		.n_peers = s->conf.n_peers,
+		.session_streams = s->conf.session_streams,
+		.retry_min_ms = s->conf.retry_min_ms,
+	};
+
+	s->conf.peers = NULL; // was borrowed
+	if (c.n_peers > 0)
+		s->mesh = dmsg_mesh_new(&c, &mesh_events, s);
+	return c.n_peers > 0 && s->mesh == NULL ? -errno : 0;
+}
+
+static int start(struct dmsg_server *s)
+{
+	uint8_t secret[HTAB_SECRET_LEN];
+	int rc;
+
+	randombytes_buf(secret, sizeof(secret));
+	s->clients = htab_new(KEY_PK_LEN, (size_t)s->conf.sessions_max + s->conf.n_peers, secret);
+	s->idle_timer = loop_timer_new(s->conf.loop, on_look, s);
+	if (s->clients == NULL || s->idle_timer == NULL)
+		return -ENOMEM;
+	loop_timer_start(s->idle_timer, LOOK_MS, LOOK_MS);
+	rc = start_mesh(s);
+	return rc < 0 || s->conf.listen == NULL ? rc : dmsg_server_serve(s, s->conf.listen);
+}
 
 struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 {
-	static const struct conn_tcp_opts opts = {.keepalive_s = KEEPALIVE_S};
 	struct dmsg_server *s;
+	int rc;
 
 	if (conf->sessions_max == 0 || conf->session_streams == 0 || conf->streams_max == 0)
 		return errno_null(EINVAL);
@@ -427,34 +316,58 @@ struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 	s->conf = *conf;
 	if (s->conf.per_key == 0)
 		s->conf.per_key = DMSG_SERVER_PER_KEY;
+	if (s->conf.client_streams == 0)
+		s->conf.client_streams = s->conf.streams_max;
 	TAILQ_INIT(&s->sessions);
 	TAILQ_INIT(&s->relays);
-	s->listener = conn_listen(conf->loop, conf->listen, &opts, on_connection, s);
-	if (s->listener == NULL) {
-		int err = errno;
-
-		free(s);
-		return errno_null(err);
+	rc = start(s);
+	if (rc < 0) {
+		dmsg_server_free(s);
+		return errno_null(rc);
 	}
 	s->conf.listen = NULL; // was borrowed
 	return s;
 }
 
-void dmsg_server_free(struct dmsg_server *s)
+int dmsg_server_serve(struct dmsg_server *s, const struct sockaddr *addr)
+{
+	static const struct conn_tcp_opts opts = {.keepalive_s = KEEPALIVE_S};
+
+	if (s->closed)
+		return -ESHUTDOWN;
+	if (s->listener != NULL)
+		return -EALREADY;
+	s->listener = conn_listen(s->conf.loop, addr, &opts, on_connection, s);
+	return s->listener == NULL ? -errno : 0;
+}
+
+void dmsg_server_close(struct dmsg_server *s)
 {
 	struct session *se;
 
-	if (s == NULL)
-		return;
+	s->closed = true;
 	conn_listener_close(s->listener);
+	s->listener = NULL;
+	loop_timer_free(s->idle_timer);
+	s->idle_timer = NULL;
 	while ((se = TAILQ_FIRST(&s->sessions)) != NULL)
 		session_free(se);
+	dmsg_mesh_free(s->mesh);
+	s->mesh = NULL;
+}
+
+void dmsg_server_free(struct dmsg_server *s)
+{
+	if (s == NULL)
+		return;
+	dmsg_server_close(s);
+	htab_free(s->clients);
 	free(s);
 }
 
 uint16_t dmsg_server_port(const struct dmsg_server *s)
 {
-	return conn_listener_port(s->listener);
+	return s->listener != NULL ? conn_listener_port(s->listener) : 0;
 }
 
 const struct key_pk *dmsg_server_pk(const struct dmsg_server *s)
@@ -464,9 +377,9 @@ const struct key_pk *dmsg_server_pk(const struct dmsg_server *s)
 
 void dmsg_server_stats_get(const struct dmsg_server *s, struct dmsg_server_stats *out)
 {
-	*out = s->stats;
-	out->sessions = s->n_open;
-	out->streams = s->n_joined;
+	*out = (struct dmsg_server_stats){.c = s->c, .sessions = s->n_open, .streams = s->n_joined};
+	for (uint32_t i = 0; i < dmsg_mesh_len(s->mesh); i++)
+		out->peers += s->peer_session[i] != NULL;
 }
 
 void dmsg_server_each_session(const struct dmsg_server *s,
@@ -475,11 +388,18 @@ void dmsg_server_each_session(const struct dmsg_server *s,
 	struct session *se;
 
 	TAILQ_FOREACH (se, &s->sessions, all) {
-		struct dmsg_server_session out = {.from = se->from, .since_ns = se->since_ns};
+		struct dmsg_server_session out = {.from = se->from,
+			.since_ns = se->since_ns,
+			.mesh = se->peer >= 0,
+			.dialled = se->dialled};
 		const struct mux_stats *st = dmsg_link_stats(se->link);
+		struct dmsg_mesh_peer p = {.address = ""};
 
 		if (!se->open || dmsg_link_peer(se->link) == NULL)
 			continue;
+		if (se->dialled)
+			dmsg_mesh_get(s->mesh, (unsigned)se->peer, &p);
+		out.address = p.address;
 		out.pk = *dmsg_link_peer(se->link);
 		if (st != NULL) {
 			out.rtt_ns = st->rtt_ns;
@@ -491,21 +411,24 @@ void dmsg_server_each_session(const struct dmsg_server *s,
 	}
 }
 
-void dmsg_server_each_stream(const struct dmsg_server *s,
-	void (*fn)(void *arg, const struct dmsg_server_stream *st), void *arg)
+void dmsg_server_each_peer(const struct dmsg_server *s,
+	void (*fn)(void *arg, const struct dmsg_mesh_peer *p), void *arg)
 {
-	struct relay *r;
+	for (uint32_t i = 0; i < dmsg_mesh_len(s->mesh); i++) {
+		const struct session *se = s->peer_session[i];
+		struct dmsg_mesh_peer p;
 
-	TAILQ_FOREACH (r, &s->relays, all) {
-		struct dmsg_server_stream out = {.src = r->src.pk,
-			.dst = r->dst.pk,
-			.src_port = r->src.port,
-			.dst_port = r->dst.port,
-			.since_ns = r->since_ns};
+		dmsg_mesh_get(s->mesh, i, &p);
+		if (se != NULL && !se->dialled) { // it dialled us
+			const struct mux_stats *st = dmsg_link_stats(se->link);
 
-		if (r->join == NULL)
-			continue;
-		conn_join_bytes(r->join, &out.forth, &out.back);
-		fn(arg, &out);
+			p.state = DMSG_MESH_OPEN;
+			p.since_ns = se->since_ns;
+			p.rtt_ns = st != NULL ? st->rtt_ns : 0;
+			p.rx_bytes = st != NULL ? st->rx_bytes : 0;
+			p.tx_bytes = st != NULL ? st->tx_bytes : 0;
+			p.streams = st != NULL ? st->n_streams : 0;
+		}
+		fn(arg, &p);
 	}
 }

@@ -1,6 +1,7 @@
 // The role of a dmsg server: takes sessions on a TCP port, and joins a stream of one client to one
 // of another (dmsg 6.1, docs/design/dmsg.md). It has a key pair of its own: a server's key must not
-// be a client's. Loop's thread only.
+// be a client's. With peers, a stream for a key that has no session here goes to the peer that has
+// it (dmsg 6.3). Loop's thread only.
 //
 // Several sessions may have one key: streams for it go to the newest, the older ones keep what they
 // have. The oldest of more than per_key is closed.
@@ -8,6 +9,8 @@
 
 #include "controlplane/core/identity.h"
 #include "controlplane/core/loop.h"
+#include "controlplane/dmsg/dmsg_mesh.h"
+#include "lib/shm/stats.h"
 
 #include <sys/socket.h>
 
@@ -21,31 +24,37 @@ struct dmsg_server;
 struct dmsg_server_conf {
 	struct loop *loop;
 	const struct identity *id; // the server's own; borrowed
-	const struct sockaddr *listen; // port 0: the system chooses
+	const struct sockaddr
+		*listen; // port 0: the system chooses; NULL: dmsg_server_serve() later
 	uint32_t sessions_max; // at least 1, as the next two
 	uint32_t session_streams; // of one session, both ways
 	uint32_t streams_max; // that are relayed or about to be
+	uint32_t client_streams; // of them, that one client dialled; 0: no limit but streams_max
 	uint32_t per_key; // sessions of one key; 0: DMSG_SERVER_PER_KEY
+	const struct dmsg_mesh_peer_conf *peers; // copied
+	uint32_t n_peers; // at most DMSG_MESH_PEERS_MAX
+	uint32_t retry_min_ms; // of dialling peers; 0: DMSG_MESH_RETRY_MIN_MS
 };
 
+// Since the start; what they mean is in counters.def.
+struct dmsg_server_counters {
+#define COUNTER_DMSG_SERVER(role, name, unit, help) uint64_t name;
+#include "lib/shm/counters.def"
+};
+static_assert(sizeof(struct dmsg_server_counters) == DS_COUNT * sizeof(uint64_t), "an array");
+
 struct dmsg_server_stats {
-	uint64_t sessions_opened;
-	uint64_t shakes_failed; // handshake refused, too late, or the connection broke
-	uint64_t refused; // connections and sessions above a limit
-	uint64_t replaced; // sessions closed because their key has newer ones
-	uint64_t relayed; // streams that were joined
-	uint64_t ip_answered, pings;
-	uint64_t bad_requests; // not whole in time, not authentic, not of its source
-	uint64_t no_destination; // no session of that key
-	uint64_t not_accepted; // the destination closed, was late, or answered wrongly
-	uint64_t no_capacity; // streams_max
-	uint64_t bytes; // relayed by streams that are over, both ways
+	struct dmsg_server_counters c;
 	uint32_t sessions, streams; // now; the latter joined
+	uint32_t peers; // that can be asked now
 };
 
 struct dmsg_server_session {
 	struct key_pk pk;
 	struct sockaddr_storage from;
+	const char *address; // of a peer server that we dialled: host:port, and no `from`; else ""
+	bool mesh; // a peer server's
+	bool dialled; // by us: we are the client in it
 	uint64_t since_ns; // monotonic
 	uint64_t rtt_ns; // 0: not measured
 	uint64_t rx_bytes, tx_bytes;
@@ -59,13 +68,21 @@ struct dmsg_server_stream {
 	uint64_t forth, back; // bytes
 };
 
-// NULL and errno (that of bind, EINVAL: a limit of 0). Owner: the caller.
+// NULL and errno (that of bind; EINVAL: a limit of 0, or peers as dmsg_mesh_new()). Owner: the
+// caller.
 struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf);
-void dmsg_server_free(struct dmsg_server *s); // ends all sessions; NULL is allowed
+void dmsg_server_free(struct dmsg_server *s); // closes it first; NULL is allowed
 
-uint16_t dmsg_server_port(const struct dmsg_server *s);
+// Takes sessions from now on. 0, -ESHUTDOWN: closed; -EALREADY: it does; or that of bind.
+int dmsg_server_serve(struct dmsg_server *s, const struct sockaddr *addr);
+// Ends all sessions, and takes no more for ever. Counters stay. Idempotent.
+void dmsg_server_close(struct dmsg_server *s);
+
+uint16_t dmsg_server_port(const struct dmsg_server *s); // 0: it does not serve
 const struct key_pk *dmsg_server_pk(const struct dmsg_server *s);
 void dmsg_server_stats_get(const struct dmsg_server *s, struct dmsg_server_stats *out);
+void dmsg_server_each_peer(const struct dmsg_server *s,
+	void (*fn)(void *arg, const struct dmsg_mesh_peer *p), void *arg);
 void dmsg_server_each_session(const struct dmsg_server *s,
 	void (*fn)(void *arg, const struct dmsg_server_session *se), void *arg);
 void dmsg_server_each_stream(const struct dmsg_server *s,

@@ -394,7 +394,7 @@ static void put_counter(struct api_req *r, const char *of, unsigned scope,
 {
 	static const char *const stages[] = {"frame", "dgram", "packet", "seal", "send", ""};
 	struct api_counter rec = {.scope = (uint8_t)scope, .value = value};
-	bool has_role = d->scope == SCOPE_WORKER || d->scope == SCOPE_CONTROL;
+	bool has_role = d->scope != SCOPE_PORT && d->scope != SCOPE_HOP;
 
 	COPY(rec.of, of);
 	COPY(rec.name, d->name);
@@ -428,6 +428,21 @@ static void put_control(struct api_req *r, const struct api *a)
 	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
 	for (size_t i = 0; i < n; i++)
 		put_counter(r, "control", API_SCOPE_CONTROL, &d[i], v[i]);
+}
+
+static void put_dmsg_server(struct api_req *r, const struct api *a)
+{
+	struct dmsg_server_stats s;
+	uint64_t v[DS_COUNT];
+	size_t n;
+	const struct counter_desc *d = stats_desc(SCOPE_DMSG_SERVER, &n);
+
+	if (a->d.dmsg_server == NULL)
+		return;
+	dmsg_server_stats_get(a->d.dmsg_server, &s);
+	memcpy(v, &s.c, sizeof(v));
+	for (size_t i = 0; i < n; i++)
+		put_counter(r, "dmsg server", API_SCOPE_CONTROL, &d[i], v[i]);
 }
 
 // All flows together.
@@ -481,8 +496,10 @@ void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t
 	}
 	if (ask.scopes & API_SCOPE_TRANSPORT)
 		transport_mgr_each(l.a->d.transports, tp_counter_records, &l);
-	if (ask.scopes & API_SCOPE_CONTROL)
+	if (ask.scopes & API_SCOPE_CONTROL) {
 		put_control(r, l.a);
+		put_dmsg_server(r, l.a);
+	}
 	api_req_end(r, NULL, 0);
 }
 

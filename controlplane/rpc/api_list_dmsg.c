@@ -32,18 +32,22 @@ static void fill_server(const struct dmsg_server_stats *s, struct api_dmsg *d)
 {
 	d->clients = s->sessions;
 	d->relays = s->streams;
-	d->clients_opened = s->sessions_opened;
-	d->shakes_failed = s->shakes_failed;
-	d->clients_refused = s->refused;
-	d->clients_replaced = s->replaced;
-	d->relayed = s->relayed;
-	d->relayed_bytes = s->bytes;
-	d->ip_answered = s->ip_answered;
-	d->pings = s->pings;
-	d->bad_requests = s->bad_requests;
-	d->no_destination = s->no_destination;
-	d->not_accepted = s->not_accepted;
-	d->no_capacity = s->no_capacity;
+	d->peers = s->peers;
+	d->clients_opened = s->c.dmsg_sessions_opened;
+	d->shakes_failed = s->c.drop_dmsg_shakes;
+	d->clients_refused = s->c.drop_dmsg_sessions;
+	d->clients_replaced = s->c.dmsg_sessions_replaced;
+	d->relayed = s->c.dmsg_relayed;
+	d->relayed_bytes = s->c.dmsg_relayed_bytes;
+	d->mesh_out = s->c.dmsg_mesh_out;
+	d->mesh_in = s->c.dmsg_mesh_in;
+	d->mesh_refused = s->c.dmsg_mesh_refused;
+	d->ip_answered = s->c.dmsg_ip_answered;
+	d->pings = s->c.dmsg_pings;
+	d->bad_requests = s->c.drop_dmsg_bad_requests;
+	d->no_destination = s->c.drop_dmsg_no_destination;
+	d->not_accepted = s->c.drop_dmsg_not_accepted;
+	d->no_capacity = s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client;
 }
 
 static void count_server(void *arg, const struct dmsg_client_server *se)
@@ -92,6 +96,24 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 	api_req_record(arg, &rec, sizeof(rec));
 }
 
+static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
+{
+	struct api_dmsg_server rec = {.state = (uint8_t)p->state,
+		.kind = API_DMSG_MESH,
+		.streams = p->streams,
+		.age_ms = age_ms(p->since_ns),
+		.rtt_us = p->rtt_ns / CLOCK_NS_PER_US,
+		.opened = p->opened,
+		.rx_bytes = p->rx_bytes,
+		.tx_bytes = p->tx_bytes};
+
+	API_COPY(rec.name, p->address[0] != '\0' ? p->address : "(dials us)");
+	memcpy(rec.pk, p->pk.b, API_PK_LEN);
+	if (p->err != 0)
+		API_COPY(rec.error, strerror(-p->err));
+	api_req_record(arg, &rec, sizeof(rec));
+}
+
 void api_list_dmsg_servers(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
@@ -99,6 +121,8 @@ void api_list_dmsg_servers(void *ctx, struct api_req *r, const void *payload, si
 	(void)payload, (void)len;
 	if (a->d.dmsg != NULL)
 		dmsg_client_each_server(a->d.dmsg, server_record, r);
+	if (a->d.dmsg_server != NULL)
+		dmsg_server_each_peer(a->d.dmsg_server, peer_record, r);
 	api_req_end(r, NULL, 0);
 }
 
@@ -136,7 +160,8 @@ static void address_text(const struct sockaddr_storage *ss, char *out, size_t ca
 
 static void their_session(void *arg, const struct dmsg_server_session *se)
 {
-	struct api_dmsg_session rec = {.role = 1,
+	struct api_dmsg_session rec = {.role = se->dialled ? 0 : 1,
+		.kind = se->mesh ? API_DMSG_MESH : API_DMSG_PLAIN,
 		.streams = se->streams,
 		.age_ms = age_ms(se->since_ns),
 		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
@@ -144,7 +169,10 @@ static void their_session(void *arg, const struct dmsg_server_session *se)
 		.tx_bytes = se->tx_bytes};
 
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
-	address_text(&se->from, rec.address, sizeof(rec.address));
+	if (se->dialled)
+		API_COPY(rec.address, se->address);
+	else
+		address_text(&se->from, rec.address, sizeof(rec.address));
 	api_req_record(arg, &rec, sizeof(rec));
 }
 

@@ -27,28 +27,36 @@ static_assert(sizeof(struct api_dmsg_peer) == 36, "api_dmsg_peer");
 
 // ---- records ----
 
+enum api_dmsg_kind {
+	API_DMSG_PLAIN,
+	API_DMSG_MESH, // the other end is a peer server of ours
+};
+
 struct api_dmsg {
 	uint8_t client, server; // which roles this node has
 	uint8_t server_pk[API_PK_LEN];
 	uint8_t pad;
 	uint32_t server_port; // TCP
 	uint32_t servers, sessions, streams, listeners; // of the client, now
-	uint32_t clients, relays; // of the server, now
+	uint32_t clients, relays, peers; // of the server, now
+	uint32_t pad2;
 	uint64_t sessions_opened, sessions_lost, sessions_failed;
 	uint64_t dialled, dials_failed;
 	uint64_t accepted, refused;
 	uint64_t clients_opened, shakes_failed, clients_refused, clients_replaced;
 	uint64_t relayed, relayed_bytes;
+	uint64_t mesh_out, mesh_in, mesh_refused;
 	uint64_t ip_answered, pings;
 	uint64_t bad_requests, no_destination, not_accepted, no_capacity;
 };
-static_assert(sizeof(struct api_dmsg) == 216, "api_dmsg");
+static_assert(sizeof(struct api_dmsg) == 248, "api_dmsg");
 
 struct api_dmsg_server {
 	char name[API_DMSG_ADDRESS_LEN]; // host:port, cut
 	uint8_t pk[API_PK_LEN];
 	uint8_t state; // 0 waits, 1 dials, 2 open
-	uint8_t pad[2];
+	uint8_t kind; // enum api_dmsg_kind
+	uint8_t pad;
 	uint32_t streams;
 	uint64_t age_ms; // of the state
 	uint64_t rtt_us; // 0: not measured
@@ -61,7 +69,8 @@ static_assert(sizeof(struct api_dmsg_server) == 208, "api_dmsg_server");
 struct api_dmsg_session {
 	uint8_t pk[API_PK_LEN]; // the other end's
 	uint8_t role; // ours in it: 0 client, 1 server
-	uint8_t pad[2];
+	uint8_t kind; // enum api_dmsg_kind
+	uint8_t pad;
 	uint32_t streams;
 	char address[API_DMSG_ADDRESS_LEN]; // the other end's
 	uint64_t age_ms, rtt_us;

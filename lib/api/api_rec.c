@@ -54,6 +54,7 @@ static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
 static const char *const dmsg_states[] = {"waits", "dials", "open"};
 static const char *const dmsg_roles[] = {"client", "server"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
+static const char *const dmsg_server_kinds[] = {"", "mesh"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -330,12 +331,16 @@ static const struct api_field dmsg_fields[] = {
 	F(server_port, UINT, "SERVER PORT", D),
 	F(clients, UINT, "CLIENTS", 0),
 	F(relays, UINT, "RELAYS", 0),
+	F(peers, UINT, "PEERS", 0),
 	F(clients_opened, UINT, "CLIENTS OPENED", 0),
 	F(clients_refused, UINT, "CLIENTS REFUSED", 0),
 	F(clients_replaced, UINT, "CLIENTS REPLACED", 0),
 	F(shakes_failed, UINT, "HANDSHAKES FAILED", 0),
 	F(relayed, UINT, "RELAYED", 0),
 	F(relayed_bytes, BYTES, "RELAYED BYTES", 0),
+	F(mesh_out, UINT, "TO PEERS", 0),
+	F(mesh_in, UINT, "FROM PEERS", 0),
+	F(mesh_refused, UINT, "REFUSED BY PEERS", 0),
 	F(no_destination, UINT, "NO DESTINATION", 0),
 	F(not_accepted, UINT, "NOT ACCEPTED", 0),
 	F(no_capacity, UINT, "NO CAPACITY", 0),
@@ -348,6 +353,7 @@ static const struct api_field dmsg_fields[] = {
 static const struct api_field dmsg_server_fields[] = {
 	F(name, STR, "SERVER", 0),
 	F(pk, PK, "KEY", 0),
+	FW(kind, dmsg_server_kinds, "KIND", 0),
 	FW(state, dmsg_states, "STATE", 0),
 	F(age_ms, MS, "FOR", 0),
 	F(rtt_us, US, "RTT", N),
@@ -362,6 +368,7 @@ static const struct api_field dmsg_server_fields[] = {
 static const struct api_field dmsg_session_fields[] = {
 	F(pk, PK, "PEER", 0),
 	FW(role, dmsg_roles, "WE ARE", 0),
+	FW(kind, dmsg_server_kinds, "KIND", 0),
 	F(address, STR, "ADDRESS", D),
 	F(age_ms, MS, "AGE", 0),
 	F(rtt_us, US, "RTT", N),

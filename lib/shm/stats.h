@@ -35,7 +35,13 @@ enum control_counter {
 	C_COUNT
 };
 
-enum counter_scope { SCOPE_WORKER, SCOPE_PORT, SCOPE_HOP, SCOPE_CONTROL };
+enum dmsg_server_counter {
+#define COUNTER_DMSG_SERVER(role, name, unit, help) DS_##name,
+#include "lib/shm/counters.def"
+	DS_COUNT
+};
+
+enum counter_scope { SCOPE_WORKER, SCOPE_PORT, SCOPE_HOP, SCOPE_CONTROL, SCOPE_DMSG_SERVER };
 enum counter_stage { STAGE_frame, STAGE_dgram, STAGE_packet, STAGE_seal, STAGE_send, STAGE_info };
 enum counter_role { ROLE_IN, ROLE_OUT, ROLE_DROP, ROLE_INFO };
 
@@ -45,7 +51,7 @@ struct counter_desc {
 	const char *help;
 	uint8_t scope;
 	uint8_t stage; // workers only
-	uint8_t role; // workers and control
+	uint8_t role; // workers, control, dmsg server
 };
 
 enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 4 };

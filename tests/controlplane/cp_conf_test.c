@@ -137,6 +137,22 @@ static void takes_dmsg_servers(void **state)
 	cp_conf_free(&c);
 }
 
+static void takes_peer_servers(void **state)
+{
+	struct cp_conf c;
+
+	assert_int_equal(parse(&c, "[dmsg_server]\nlisten = [::]:8081\nclient_streams = 9\n"
+				   "[peer_server b]\nkey = " PK "\naddress = b.example.org:8081\n"
+				   "[peer_server c]\nkey = " PK2 "\n"),
+		0);
+	assert_int_equal(c.n_peer_servers, 2);
+	assert_false(key_pk_is_null(&c.peer_servers[1].pk));
+	assert_string_equal(c.peer_servers[0].address, "b.example.org:8081");
+	assert_string_equal(c.peer_servers[1].address, ""); // it dials us
+	assert_int_equal(c.v->dmsg_server.client_streams, 9);
+	cp_conf_free(&c);
+}
+
 static enum peer_access access_of(
 	const struct cp_conf *c, const char *pk, char name[DPMSG_NAME_LEN])
 {
@@ -256,6 +272,12 @@ static const struct {
 	{"[dmsg_server]\nlisten = 0.0.0.0:8081\nkey_file = /var/lib/skyrail/node.key\n",
 		"a key of its own"},
 	{"[dmsg_server]\nsessions_max = 0\n", "sessions_max"},
+	{"[peer_server p]\nkey = " PK "\n", "[peer_server p]: this node is no dmsg server"},
+	{"[dmsg_server]\nlisten = [::]:8081\n[peer_server p]\nkey = " PK "\naddress = :1\n",
+		"HOST:PORT"},
+	{"[dmsg_server]\nlisten = [::]:8081\n[peer_server p]\nkey = " PK
+	 "\n[peer_server q]\nkey = " PK "\n",
+		"ini:6: [peer_server q]: another [peer_server NAME] has the same key"},
 	{"[edge e]\nmtu = 100\n", "mtu"},
 	{"[edge e]\naddress = 10.0.0.1\n", "PREFIX"},
 	{"[edge e]\naddress = 10.0.0.1/33\n", "ini:2: [edge e]: address = IP/PREFIX"},
@@ -413,6 +435,7 @@ int main(void)
 		cmocka_unit_test(takes_a_path_mtu_for_all_and_for_one),
 		cmocka_unit_test(takes_transports_rules_and_edges),
 		cmocka_unit_test(takes_dmsg_servers),
+		cmocka_unit_test(takes_peer_servers),
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(each_mistake_has_its_message),

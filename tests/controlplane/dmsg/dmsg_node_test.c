@@ -183,8 +183,8 @@ static void streams_carry_bytes_both_ways(void **state)
 	conn_shutdown(node[0].dialled.c);
 	run_until(node[1].accepted.n_eof == 1 && node[0].dialled.n_eof == 1);
 	run_until(stats().streams == 0);
-	assert_int_equal(stats().relayed, 1);
-	assert_true(stats().bytes > 5 * MIB);
+	assert_int_equal(stats().c.dmsg_relayed, 1);
+	assert_true(stats().c.dmsg_relayed_bytes > 5 * MIB);
 }
 
 static void client_reaches_itself(void **state)
@@ -211,13 +211,13 @@ static void refusals_reach_the_dialler(void **state)
 	dial_to(0, 1, PORT, LONG_MS); // nobody listens
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
-	assert_int_equal(stats().not_accepted, 1);
+	assert_int_equal(stats().c.drop_dmsg_not_accepted, 1);
 	dmsg_client_stats_get(node[1].c, &st);
 	assert_int_equal(st.refused, 1);
 	dial_to(0, 2, PORT, LONG_MS); // not there
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
-	assert_int_equal(stats().no_destination, 1);
+	assert_int_equal(stats().c.drop_dmsg_no_destination, 1);
 	assert_int_equal(sessions(0), 1);
 	assert_int_equal(sessions(1), 1);
 }
@@ -276,7 +276,7 @@ static void cancelled_dial_is_silent(void **state)
 	listen_at(1, PORT);
 	run_until(sessions(0) == 1 && sessions(1) == 1);
 	d = dmsg_client_dial(node[0].c, &a, LONG_MS, on_dialled, &node[0]);
-	run_until(stats().relayed == 1); // the answer is under way
+	run_until(stats().c.dmsg_relayed == 1); // the answer is under way
 	dmsg_client_dial_cancel(d);
 	run_until(node[1].accepted.n_eof == 1);
 	assert_int_equal(node[0].n_dialled, 0);
@@ -354,8 +354,8 @@ static void server_with_another_key_is_refused(void **state)
 	start_client_at(0, identity_pk(node[1].id), server_port);
 	run_until((dmsg_client_stats_get(node[0].c, &st), st.sessions_failed >= 2));
 	assert_int_equal(st.sessions_opened, 0);
-	assert_int_equal(stats().sessions_opened, 0);
-	assert_true(stats().shakes_failed > 0);
+	assert_int_equal(stats().c.dmsg_sessions_opened, 0);
+	assert_true(stats().c.drop_dmsg_shakes > 0);
 }
 
 // ---- limits of the server ----
@@ -378,7 +378,7 @@ static void sessions_of_one_key_are_limited(void **state)
 		run_until(sessions(0) == 1);
 	}
 	node[0].c = first;
-	run_until(stats().replaced >= 1);
+	run_until(stats().c.dmsg_sessions_replaced >= 1);
 	assert_true(stats().sessions <= 2);
 	for (unsigned i = 0; i < 2; i++)
 		dmsg_client_free(more[i]);
@@ -393,7 +393,7 @@ static void sessions_are_limited(void **state)
 	start_client(0);
 	run_until(sessions(0) == 1);
 	start_client(1);
-	run_until(stats().refused >= 2);
+	run_until(stats().c.drop_dmsg_sessions >= 2);
 	assert_int_equal(stats().sessions, 1);
 	assert_int_equal(sessions(0), 1);
 }
@@ -413,8 +413,96 @@ static void streams_are_limited(void **state)
 	dial_to(1, 0, PORT, LONG_MS);
 	run_until(node[1].n_dialled == 1);
 	assert_int_equal(node[1].code, DMSG_ERR_RESP_REFUSED);
-	assert_int_equal(stats().no_capacity, 1);
+	assert_int_equal(stats().c.drop_dmsg_no_capacity, 1);
 	assert_int_equal(stats().streams, 1);
+}
+
+// What others dial to a client does not count against it.
+static void streams_of_one_client_are_limited(void **state)
+{
+	struct dmsg_server_conf c = {
+		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .client_streams = 1};
+
+	(void)state;
+	start_server(&c);
+	start_client(0);
+	start_client(1);
+	listen_at(0, PORT);
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && stats().streams == 1);
+	end_close(&node[1].dialled);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1 && stats().streams == 2);
+	dial_to(0, 1, PORT + 1, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats().c.drop_dmsg_client, 1);
+	end_close(&node[0].dialled); // the number is given back
+	run_until(stats().streams == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_OK);
+}
+
+// A second client with the key: streams come to it, the first one goes on with what it has.
+static void newest_session_of_a_key_takes_streams(void **state)
+{
+	struct dmsg_client *first;
+	struct dmsg_client_listener *first_li;
+
+	(void)state;
+	start_server(NULL);
+	start_client(0);
+	start_client(1);
+	listen_at(0, PORT);
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	node[0].dialled = (struct end){.to_send = MIB};
+	node[1].accepted = (struct end){.to_send = MIB};
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(stats().streams == 1);
+	first = node[0].c;
+	first_li = node[0].li;
+	start_client(0);
+	listen_at(0, PORT);
+	run_until(sessions(0) == 1);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1 && node[0].n_accepted == 1);
+	assert_int_equal(node[1].code, DMSG_OK);
+	run_until(node[0].dialled.got == MIB && node[1].accepted.got == MIB);
+	// the newest goes: streams come to the older one again
+	end_close(&node[1].dialled);
+	dmsg_client_unlisten(node[0].li);
+	end_close(&node[0].accepted);
+	dmsg_client_free(node[0].c);
+	node[0].c = first;
+	node[0].li = first_li;
+	run_until(stats().sessions == 2);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1);
+	assert_int_equal(node[1].code, DMSG_OK);
+	assert_int_equal(node[0].n_accepted, 2);
+}
+
+static void serving_ends_for_good(void **state)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+
+	(void)state;
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	start_server(NULL);
+	start_client(0);
+	run_until(sessions(0) == 1);
+	assert_int_equal(dmsg_server_serve(server, (struct sockaddr *)&sa), -EALREADY);
+	dmsg_server_close(server);
+	assert_int_equal(stats().sessions, 0);
+	assert_int_equal(dmsg_server_port(server), 0);
+	dmsg_server_close(server);
+	assert_int_equal(dmsg_server_serve(server, (struct sockaddr *)&sa), -ESHUTDOWN);
+	run_until(sessions(0) == 0);
+	assert_int_equal(stats().c.dmsg_sessions_opened, 1);
 }
 
 static void limits_of_nothing_are_refused(void **state)
@@ -543,7 +631,7 @@ static void own_address_is_told(void **state)
 	run_until(r.n_ip == 1);
 	assert_int_equal(r.ip_len, 4);
 	assert_memory_equal(r.ip, loopback, 4);
-	assert_int_equal(stats().ip_answered, 1);
+	assert_int_equal(stats().c.dmsg_ip_answered, 1);
 	rude_fini(&r);
 }
 
@@ -557,12 +645,12 @@ static void nonsense_costs_its_stream_only(void **state)
 	start_server(NULL);
 	rude_start(&r);
 	run_until(r.n_end == 1);
-	assert_int_equal(stats().bad_requests, 1);
+	assert_int_equal(stats().c.drop_dmsg_bad_requests, 1);
 	assert_int_equal(r.n_link_end, 0);
 	assert_int_equal(stats().sessions, 1);
 	rude_start(&ping);
 	run_until(ping.n_end == 1);
-	assert_int_equal(stats().pings, 1);
+	assert_int_equal(stats().c.dmsg_pings, 1);
 	rude_fini(&r);
 	rude_fini(&ping);
 }
@@ -576,7 +664,7 @@ static void strangers_are_no_sessions(void **state)
 	start_server(NULL);
 	snprintf(where, sizeof(where), "127.0.0.1:%u", server_port);
 	e.c = conn_tcp_dial(l, where, LONG_MS, NULL, &end_events, &e);
-	run_until(stats().shakes_failed == 1);
+	run_until(stats().c.drop_dmsg_shakes == 1);
 	assert_int_equal(stats().sessions, 0);
 	end_close(&e);
 }
@@ -597,6 +685,9 @@ int main(void)
 		T(sessions_of_one_key_are_limited),
 		T(sessions_are_limited),
 		T(streams_are_limited),
+		T(streams_of_one_client_are_limited),
+		T(newest_session_of_a_key_takes_streams),
+		T(serving_ends_for_good),
 		T(limits_of_nothing_are_refused),
 		T(own_address_is_told),
 		T(nonsense_costs_its_stream_only),

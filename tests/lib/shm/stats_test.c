@@ -2,6 +2,8 @@
 
 #include "lib/shm/stats.h"
 
+#include "lib/base/err.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +40,7 @@ static void a_place_that_is_used_again_begins_with_zeros(void **state)
 
 static void each_counter_has_name_unit_and_help_once(void **state)
 {
-	for (int scope = SCOPE_WORKER; scope <= SCOPE_CONTROL; scope++) {
+	for (int scope = SCOPE_WORKER; scope <= SCOPE_DMSG_SERVER; scope++) {
 		size_t n;
 		const struct counter_desc *d = stats_desc((enum counter_scope)scope, &n);
 
@@ -65,18 +67,27 @@ static void drops_are_named_so(void **state)
 	assert_int_equal(n, C_COUNT);
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
+	d = stats_desc(SCOPE_DMSG_SERVER, &n);
+	assert_int_equal(n, DS_COUNT);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
 }
 
 // Drops of workers and of the control plane are shown in one list.
-static void no_name_stands_in_both_lists(void **state)
+static void no_name_stands_in_two_lists(void **state)
 {
-	size_t n_workers, n_control;
-	const struct counter_desc *w = stats_desc(SCOPE_WORKER, &n_workers);
-	const struct counter_desc *c = stats_desc(SCOPE_CONTROL, &n_control);
+	static const enum counter_scope scopes[] = {SCOPE_WORKER, SCOPE_CONTROL, SCOPE_DMSG_SERVER};
 
-	for (size_t i = 0; i < n_workers; i++)
-		for (size_t k = 0; k < n_control; k++)
-			assert_string_not_equal(w[i].name, c[k].name);
+	for (size_t a = 0; a < ARRAY_LEN(scopes); a++)
+		for (size_t b = 0; b < a; b++) {
+			size_t n_a, n_b;
+			const struct counter_desc *x = stats_desc(scopes[a], &n_a);
+			const struct counter_desc *y = stats_desc(scopes[b], &n_b);
+
+			for (size_t i = 0; i < n_a; i++)
+				for (size_t k = 0; k < n_b; k++)
+					assert_string_not_equal(x[i].name, y[k].name);
+		}
 }
 
 static void blocks_do_not_overlap_and_end_at_len(void **state)
@@ -157,7 +168,7 @@ int main(void)
 		cmocka_unit_test(a_place_that_is_used_again_begins_with_zeros),
 		cmocka_unit_test(each_counter_has_name_unit_and_help_once),
 		cmocka_unit_test(drops_are_named_so),
-		cmocka_unit_test(no_name_stands_in_both_lists),
+		cmocka_unit_test(no_name_stands_in_two_lists),
 		cmocka_unit_test(blocks_do_not_overlap_and_end_at_len),
 		cmocka_unit_test(a_view_does_not_follow_a_header_that_changes),
 		cmocka_unit_test(check_refuses_a_segment_of_another_build),

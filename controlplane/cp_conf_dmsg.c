@@ -1,0 +1,77 @@
+// What the sections about dmsg mean together: servers of the client, our own server and its peers.
+#include "controlplane/cp_conf_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int load_server(const struct cp_conf *c, const struct cp_server_values *v,
+	struct dmsg_client_server_conf *s, char *err)
+{
+	if (cp_conf_check_name(v->name) != NULL)
+		return BAD(c, err, "server", v->name, NULL, "%s", cp_conf_check_name(v->name));
+	key_pk_from_text(&s->pk, v->key, strlen(v->key)); // the table checked both
+	snprintf(s->address, sizeof(s->address), "%s", v->address);
+	return 0;
+}
+
+static int load_servers(struct cp_conf *c, char *err)
+{
+	const struct cp_server_values *v = c->v->servers.v;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->v->servers.n; i++, c->n_servers++) {
+		size_t k = 0;
+
+		rc = cp_conf_worse(rc, load_server(c, &v[i], &c->servers[i], err));
+		while (k < i && key_pk_cmp(&c->servers[k].pk, &c->servers[i].pk) != 0)
+			k++;
+		if (k < i && !key_pk_is_null(&c->servers[i].pk))
+			rc = cp_conf_worse(rc, BAD(c, err, "server", v[i].name, "key",
+						       "[server %s] has the same key", v[k].name));
+	}
+	return rc;
+}
+
+static int load_peer_server(struct cp_conf *c, const struct cp_peer_server_values *v,
+	struct dmsg_mesh_peer_conf *p, char *err)
+{
+	if (cp_conf_check_name(v->name) != NULL)
+		return BAD(c, err, "peer_server", v->name, NULL, "%s", cp_conf_check_name(v->name));
+	key_pk_from_text(&p->pk, v->key, strlen(v->key)); // the table checked both
+	snprintf(p->address, sizeof(p->address), "%s", v->address);
+	for (size_t k = 0; k < c->n_peer_servers; k++)
+		if (key_pk_cmp(&c->peer_servers[k].pk, &p->pk) == 0)
+			return BAD(c, err, "peer_server", v->name, "key",
+				"another [peer_server NAME] has the same key");
+	return 0;
+}
+
+static int load_peer_servers(struct cp_conf *c, char *err)
+{
+	const struct cp_peer_server_values *v = c->v->peer_servers.v;
+	int rc = 0;
+
+	if (c->v->peer_servers.n > 0 && c->v->dmsg_server.listen[0] == '\0')
+		rc = BAD(c, err, "peer_server", v[0].name, NULL,
+			"this node is no dmsg server: set [dmsg_server] listen");
+	for (size_t i = 0; i < c->v->peer_servers.n; i++, c->n_peer_servers++)
+		rc = cp_conf_worse(rc, load_peer_server(c, &v[i], &c->peer_servers[i], err));
+	return rc;
+}
+
+static int check_key_file(const struct cp_conf *c, char *err)
+{
+	if (c->v->dmsg_server.listen[0] == '\0' ||
+		strcmp(c->v->dmsg_server.key_file, c->v->key_file) != 0)
+		return 0;
+	return BAD(c, err, "dmsg_server", "", "key_file",
+		"key_file is the node's: a dmsg server needs a key of its own");
+}
+
+int cp_conf_load_dmsg(struct cp_conf *c, char *err)
+{
+	int rc = check_key_file(c, err);
+
+	rc = cp_conf_worse(rc, load_servers(c, err));
+	return cp_conf_worse(rc, load_peer_servers(c, err));
+}

@@ -1,0 +1,21 @@
+// What the files of the configuration share: cp_conf.c has the table and most sections.
+#pragma once
+
+#include "controlplane/cp_conf.h"
+
+#define BAD(c, err, section, name, key, ...)                                                       \
+	conf_mistake((c)->file, err, section, name, key, __VA_ARGS__)
+
+// The first failure is what is returned, the others are told too.
+static inline int cp_conf_worse(int before, int now)
+{
+	return before < 0 ? before : now;
+}
+
+// NULL, or what is wrong with a section's name.
+const char *cp_conf_check_name(const char *text);
+
+// ---- cp_conf_dmsg.c ----
+
+// 0 or -errno, and a line for each mistake.
+int cp_conf_load_dmsg(struct cp_conf *c, char *err);

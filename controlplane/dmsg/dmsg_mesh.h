@@ -1,0 +1,76 @@
+// The peers of a dmsg server (dmsg 6.3): other servers that it is joined to as their client, under
+// its own key, so that clients of one reach those of the other. This file keeps the links and knows
+// whom to ask for a key; what goes over them is the server's matter (dmsg_server.h). Loop's thread
+// only.
+//
+// A peer may carry any source, so it is who the configuration names and nobody else.
+#pragma once
+
+#include "controlplane/core/identity.h"
+#include "controlplane/core/loop.h"
+#include "controlplane/dmsg/dmsg_link.h"
+#include "lib/dmsg/peer_mem.h"
+
+enum {
+	DMSG_MESH_PEERS_MAX = PEER_MEM_PEERS,
+	DMSG_MESH_ADDRESS_LEN = 256, // host:port, with the final NUL
+	DMSG_MESH_RETRY_MIN_MS = 1000, // doubled up to the other, each plus or minus a quarter
+	DMSG_MESH_RETRY_MAX_MS = 60000,
+	DMSG_MESH_KEYS = 4096, // that are remembered
+};
+
+struct dmsg_mesh;
+
+struct dmsg_mesh_peer_conf {
+	struct key_pk pk;
+	char address[DMSG_MESH_ADDRESS_LEN]; // host:port; "": it dials us
+};
+
+struct dmsg_mesh_conf {
+	struct loop *loop;
+	const struct identity *id; // the server's; borrowed
+	const struct dmsg_mesh_peer_conf *peers; // copied
+	uint32_t n_peers;
+	uint32_t session_streams; // of one link
+	uint32_t retry_min_ms; // 0: DMSG_MESH_RETRY_MIN_MS
+};
+
+// Of links that we dialled; peers have the numbers 0 .. n_peers - 1.
+struct dmsg_mesh_events {
+	void (*open)(void *arg, unsigned peer, struct dmsg_link *k);
+	void (*accept)(void *arg, unsigned peer, struct conn *take_stream);
+	void (*over)(void *arg, unsigned peer); // of an open link, which is closed after it
+};
+
+enum dmsg_mesh_state { DMSG_MESH_WAITS, DMSG_MESH_DIALS, DMSG_MESH_OPEN };
+
+struct dmsg_mesh_peer {
+	struct key_pk pk;
+	const char *address; // "": it dials us
+	enum dmsg_mesh_state state; // of the link that we dial
+	int err; // why the last one ended, 0: none did
+	uint64_t since_ns; // of the state, monotonic
+	uint64_t rtt_ns; // 0: not measured
+	uint64_t opened; // links so far
+	uint64_t rx_bytes, tx_bytes; // of this link
+	uint32_t streams;
+};
+
+// NULL and errno; EINVAL: too many peers, a key twice, or our own. Begins to dial at once. Owner:
+// the caller.
+struct dmsg_mesh *dmsg_mesh_new(
+	const struct dmsg_mesh_conf *conf, const struct dmsg_mesh_events *ev, void *arg);
+void dmsg_mesh_free(struct dmsg_mesh *m); // no event comes any more; NULL is allowed
+
+// The number of the peer that has this key; -1: none.
+int dmsg_mesh_find(const struct dmsg_mesh *m, const struct key_pk *pk);
+// Do we dial it?
+bool dmsg_mesh_dials(const struct dmsg_mesh *m, unsigned peer);
+
+// Whom of the peers with these bits to ask next for the key; -1: nobody.
+int dmsg_mesh_next(const struct dmsg_mesh *m, const struct key_pk *pk, uint64_t peers);
+// What it said: it took the stream, or it did not.
+void dmsg_mesh_said(struct dmsg_mesh *m, const struct key_pk *pk, unsigned peer, bool there);
+
+uint32_t dmsg_mesh_len(const struct dmsg_mesh *m); // NULL: 0
+void dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_peer *out);

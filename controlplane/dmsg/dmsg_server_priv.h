@@ -1,0 +1,67 @@
+// What the files of the dmsg server share: dmsg_server.c has sessions and the whole,
+// dmsg_server_relay.c the streams between them.
+#pragma once
+
+#include "controlplane/dmsg/dmsg_mesh.h"
+#include "controlplane/dmsg/dmsg_server.h"
+
+#include <sys/queue.h>
+
+struct relay;
+struct session;
+
+TAILQ_HEAD(relay_list, relay);
+TAILQ_HEAD(session_list, session);
+
+// Who has sessions, by key.
+struct client {
+	struct key_pk pk;
+	struct session_list sessions; // that are open, the newest first
+	uint32_t n_sessions;
+	uint32_t n_streams; // that it dialled, relayed or about to be
+};
+
+struct session {
+	struct dmsg_server *srv;
+	struct dmsg_link *link; // ours if the other end dialled it, else the mesh's
+	struct client *client; // NULL: not open yet, or we dialled it
+	int peer; // number of the peer server at the other end, -1: a client
+	bool dialled;
+	bool open;
+	struct sockaddr_storage from; // not of dialled ones
+	uint64_t since_ns;
+	struct relay_list as_x, as_y; // relays that came by it, that leave by it
+	TAILQ_ENTRY(session) all;
+	TAILQ_ENTRY(session) of_client;
+};
+
+struct dmsg_server {
+	struct dmsg_server_conf conf;
+	struct conn_listener *listener; // NULL: does not serve
+	struct dmsg_mesh *mesh; // NULL: no peers
+	struct session *peer_session[DMSG_MESH_PEERS_MAX]; // by which a peer is asked
+	struct htab *clients; // by key
+	struct session_list sessions; // the newest first
+	struct relay_list relays;
+	struct loop_timer *idle_timer;
+	uint32_t n_shaking, n_open, n_relays, n_joined;
+	bool closed;
+	struct dmsg_server_counters c;
+};
+
+// ---- dmsg_server.c ----
+
+// The newest session of the key that streams may be opened on; not `not`, which may be NULL. NULL:
+// none.
+struct session *dmsg_server_session_of(
+	const struct dmsg_server *s, const struct key_pk *pk, const struct session * not );
+
+// ---- dmsg_server_relay.c ----
+
+// A stream that the other end of a session opened.
+void dmsg_server_relay_new(struct session *x, struct conn *take_stream);
+// The session is over and in no table any more: its relays end, and requests that wait for an
+// answer by it go another way.
+void dmsg_server_relay_leave(struct session *se);
+// Once in DMSG_SERVER_LOOK_MS: makes room when there is hardly any.
+void dmsg_server_relay_look(struct dmsg_server *s);

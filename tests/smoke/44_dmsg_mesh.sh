@@ -1,0 +1,115 @@
+#!/bin/bash
+# Three dmsg servers, A - B - C, each with a client on its own node: clients of neighbours reach each
+# other, those of A and C don't, until A and C are joined, too. B is killed under a stream, and
+# comes back.
+#
+#   [A] ---- [B] ---- [C]
+#    +-----------------+      only a way for packets until the last part
+. "$(dirname "$0")/_init.sh"
+
+BYTES=20000000 PORT=4000 SERVER_PORT=8081
+
+net_add A B C
+net_link A a0 10.1.1.1/24 B b0 10.1.1.2/24
+net_link B b1 10.1.2.2/24 C c0 10.1.2.3/24
+net_link A a1 10.1.3.1/24 C c1 10.1.3.3/24
+node_new A a0 a1
+node_new B b0 b1
+node_new C c0 c1
+declare -A IP=([AB]=10.1.1.2 [BA]=10.1.1.1 [BC]=10.1.2.3 [CB]=10.1.2.2 [AC]=10.1.3.3 [CA]=10.1.3.1) KEY
+for n in A B C; do
+	KEY[$n]=$(node_key "$T/$n/dmsg.key")
+	node_conf "$n" controlplane dmsg_server "listen=0.0.0.0:$SERVER_PORT" "key_file=$T/$n/dmsg.key"
+	node_conf "$n" controlplane "server own" "key=${KEY[$n]}" "address=127.0.0.1:$SERVER_PORT"
+done
+# peers ONE OTHER: each names the other
+peers() {
+	node_conf "$1" controlplane "peer_server $2" "key=${KEY[$2]}" "address=${IP[$1$2]}:$SERVER_PORT"
+	node_conf "$2" controlplane "peer_server $1" "key=${KEY[$1]}" "address=${IP[$2$1]}:$SERVER_PORT"
+}
+peers A B
+peers B C
+node_start A B C
+
+dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
+session() { [ "$(sk "$1" -j show servers | jq -r '.[0].state')" = open ]; }
+has() { [ "$(dmsg "$1" "$2")" = "$3" ]; }
+for n in A B C; do wait_for 20 "session of $n" session "$n"; done
+wait_for 20 "peers of A" has A peers 1
+wait_for 20 "peers of B" has B peers 2
+wait_for 20 "peers of C" has C peers 1
+same "servers that A shows" "$(sk A -j show servers | jq -r '.[] | "\(.kind) \(.state) \(.pk)"' | sort)" \
+	"$(printf '%s\n' " open ${KEY[A]}" "mesh open ${KEY[B]}" | sort)"
+same "sessions of A" "$(sk A -j show sessions | jq -r '.[] | "\(.role) \(.kind) \(.pk)"' | sort)" \
+	"$(printf '%s\n' "client mesh ${KEY[B]}" "server mesh ${KEY[B]}" "server  ${PK[A]}" "client  ${KEY[A]}" | sort)"
+
+# carry FROM TO: a file, whole
+carry() {
+	local listener
+	sk "$2" dmsg listen "$PORT" </dev/null >"$T/copy" 2>"$T/listen.log" &
+	listener=$!
+	wait_for 10 "a listener" has "$2" listeners 1
+	sk "$1" dmsg dial "${PK[$2]}:$PORT" <"$T/file" >"$T/back" || fail "dial, $1 to $2: $?"
+	wait "$listener" || fail "listen, $1 to $2: $?"
+	same "checksum, $1 to $2" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/file")"
+}
+head -c "$BYTES" /dev/urandom >"$T/file"
+
+say "neighbours, either way"
+carry A B
+carry B A
+carry C B
+same "streams out of A" "$(dmsg A mesh_out)" 1
+same "streams into A" "$(dmsg A mesh_in)" 1
+same "streams into B" "$(dmsg B mesh_in)" 2
+expect "counters" test "$(sk A -j show counters dmsg_mesh_out | jq -r '.[0].value')" = 1
+
+say "no two hops: B refuses what A has for a client of C"
+! sk A dmsg dial "${PK[C]}:$PORT" </dev/null 2>"$T/refused.log" || fail "A has reached C"
+expect "it says why" grep -q 'dmsg error 352' "$T/refused.log"
+same "refused by A's peers" "$(dmsg A mesh_refused)" 1
+same "no destination at B" "$(dmsg B no_destination)" 1
+same "C heard nothing" "$(dmsg C no_destination)$(dmsg C mesh_in)" 00
+
+say "B is killed under a stream, and comes back"
+mkfifo "$T/ask"
+sk B dmsg listen "$PORT" </dev/null >"$T/asked" 2>"$T/listen.log" &
+wait_for 10 "a listener" has B listeners 1
+sk A dmsg dial "${PK[B]}:$PORT" <"$T/ask" >/dev/null 2>&1 &
+exec 8>"$T/ask"
+echo question >&8
+wait_for 10 "the question" grep -q question "$T/asked"
+node_kill B.cp KILL || true
+wait_for 10 "A's stream is over" has A relays 0
+wait_for 10 "A has no peer" has A peers 0
+exec 8>&-
+cp_start B
+wait_for 30 "session of B" session B
+wait_for 70 "peers of A" has A peers 1
+wait_for 70 "peers of C" has C peers 1
+carry A B
+
+say "A and C are joined, too"
+for n in A C; do node_kill "$n.cp" TERM || fail "control plane of $n ended with $?"; done
+peers A C
+cp_start A
+cp_start C
+for n in A C; do wait_for 70 "session of $n" session "$n"; done
+wait_for 70 "peers of A" has A peers 2
+carry A C
+same "streams into C" "$(dmsg C mesh_in)" 1
+
+say "a peer without [dmsg_server], and a server that is its own peer, are refused"
+printf '[peers]\n[peer_server p]\nkey = %s\n' "${KEY[B]}" >"$T/bad.ini"
+! "$BIN/skyrail" config check "$T/bad.ini" >"$T/bad.log" 2>&1 || fail "taken"
+expect "it says why" grep -q 'no dmsg server' "$T/bad.log"
+node_kill C.cp TERM || fail "control plane of C ended with $?"
+cp "$T/C/controlplane.ini" "$T/good.ini"
+node_conf C controlplane "peer_server self" "key=${KEY[C]}"
+! in_ns C timeout 20 "$BIN/skyrail-controlplane" -c "$T/C/controlplane.ini" >"$T/own.log" 2>&1 ||
+	fail "a server that is its own peer has started"
+expect "it says why" grep -q 'our own' "$T/own.log"
+cp "$T/good.ini" "$T/C/controlplane.ini"
+cp_start C
+logs_clean A B C
+nodes_end A B C
