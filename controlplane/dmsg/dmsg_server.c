@@ -27,7 +27,7 @@ enum {
 // ---- sessions by key ----
 
 struct session *dmsg_server_session_of(
-	const struct dmsg_server *s, const struct key_pk *pk, const struct session * not )
+	const struct dmsg_server *s, const struct key_pk *pk, const struct session *but)
 {
 	struct client *cl = htab_find(s->clients, pk->b);
 	struct session *se;
@@ -35,7 +35,7 @@ struct session *dmsg_server_session_of(
 	if (cl == NULL)
 		return NULL;
 	TAILQ_FOREACH (se, &cl->sessions, of_client)
-		if (se != not &&dmsg_link_is_open(se->link))
+		if (se != but && dmsg_link_is_open(se->link))
 			return se;
 	return NULL;
 }

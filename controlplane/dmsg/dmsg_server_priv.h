@@ -51,10 +51,10 @@ struct dmsg_server {
 
 // ---- dmsg_server.c ----
 
-// The newest session of the key that streams may be opened on; not `not`, which may be NULL. NULL:
+// The newest session of the key that streams may be opened on; not `but`, which may be NULL. NULL:
 // none.
 struct session *dmsg_server_session_of(
-	const struct dmsg_server *s, const struct key_pk *pk, const struct session * not );
+	const struct dmsg_server *s, const struct key_pk *pk, const struct session *but);
 
 // ---- dmsg_server_relay.c ----
 
