@@ -75,6 +75,8 @@ static void begin(struct rel *r, uint64_t now_ns)
 	r->probes_due = 0;
 	r->n_probes = 0;
 	r->large_lost = 0;
+	r->looks = 0;
+	r->looks_at = 0;
 	r->down = false;
 	r->closed = false;
 	r->rx_next = REL_SEQ_FIRST;

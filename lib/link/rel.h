@@ -182,6 +182,7 @@ struct rel_stats {
 	uint64_t tx_empty, tx_freed; // sequences emptied; packets freed instead of acked
 	uint64_t rx_packets, rx_dup, rx_no_room, rx_held, rx_joined, rx_ignored, rx_freed;
 	uint64_t acks_sent, acks_received;
+	uint64_t acks_looked; // records that ACKs made us look at, besides those first acked
 	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
 	uint64_t cwnd, in_flight, rate;
 	uint32_t kept, unacked; // sequences in the window; of those not acked

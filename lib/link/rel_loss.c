@@ -8,6 +8,11 @@ enum {
 	MAX_ACK_DELAY_NS = 1000000,
 	RTT_FIRST_NS = REL_PTO_FIRST_NS / 3, // no round trip was measured yet
 	PROBES = 2,
+	// Records behind the oldest in flight that ACKs may make us look at, for each datagram that
+	// we sent. A peer names a counter in REL_ACK_PERIODS ACKs, and in more of them when late
+	// datagrams make them reach further back.
+	LOOKS_EACH = 4 * REL_ACK_PERIODS,
+	LOOKS_MAX = 1 << 16,
 };
 
 // ---- round trips ----
@@ -266,31 +271,29 @@ static bool detect_lost(struct rel *r, uint64_t now_ns)
 {
 	uint64_t rtt = r->srtt_ns > r->latest_ns ? r->srtt_ns : r->latest_ns;
 	uint64_t wait = rtt + rtt / 8;
-	bool any = false, all = true;
+	uint64_t c;
+	bool any = false;
 
 	if (rtt == 0)
 		wait = RTT_FIRST_NS + RTT_FIRST_NS / 8;
 	if (wait < GRANULARITY_NS)
 		wait = GRANULARITY_NS;
 	r->loss_ns = 0;
-	for (uint64_t c = r->flight_lo; c + 1 < r->top[0]; c++) {
+	for (c = r->flight_lo; c + 1 < r->top[0]; c++) {
 		struct rec *rec = rec_at(r, c);
+		uint64_t due = rec->cc.sent_ns + wait;
 
-		if (rec->state == REC_FLIGHT) {
-			uint64_t due = rec->cc.sent_ns + wait;
-
-			if (c + 1 < r->top[2] || due <= now_ns) {
-				rec_lost(r, rec, now_ns);
-				any = true;
-			} else {
-				if (r->loss_ns == 0 || due < r->loss_ns)
-					r->loss_ns = due;
-				all = false;
-			}
+		if (rec->state != REC_FLIGHT)
+			continue;
+		if (c + 1 >= r->top[2] && due > now_ns) { // and so are all later ones
+			r->loss_ns = due;
+			break;
 		}
-		if (all)
-			r->flight_lo = c + 1;
+		rec_lost(r, rec, now_ns);
+		any = true;
 	}
+	r->stats.acks_looked += c - r->flight_lo;
+	r->flight_lo = c;
 	settle(r);
 	return any;
 }
@@ -387,6 +390,30 @@ static void top_add(struct rel *r, const struct rail_range *range)
 	}
 }
 
+// So many of n records that were settled before, when there is no end of ACKs that name them.
+static uint64_t may_look(struct rel *r, uint64_t n)
+{
+	uint64_t looks = r->looks + (r->counter - r->looks_at) * LOOKS_EACH;
+
+	r->looks_at = r->counter;
+	if (looks > LOOKS_MAX)
+		looks = LOOKS_MAX;
+	if (n > looks)
+		n = looks;
+	r->looks = (uint32_t)(looks - n);
+	return n;
+}
+
+// Those behind the oldest in flight: late acks of what was taken for lost.
+static void late_acked(struct rel *r, uint64_t lo, uint64_t end, uint64_t now_ns)
+{
+	uint64_t n = may_look(r, end - lo);
+
+	r->stats.acks_looked += n;
+	for (uint64_t c = lo; c < lo + n; c++)
+		rec_acked(r, rec_at(r, c), now_ns);
+}
+
 // Counters of one run. True when one of them was in flight.
 static bool run_acked(struct rel *r, const struct rail_range *range, uint64_t now_ns)
 {
@@ -396,6 +423,12 @@ static bool run_acked(struct rel *r, const struct rail_range *range, uint64_t no
 	if (likely(range->lo <= r->flight_lo))
 		rel_acked_run(r, range->hi, now_ns);
 	lo = range->lo > r->rec_tail ? range->lo : r->rec_tail;
+	if (unlikely(lo < r->flight_lo)) {
+		uint64_t end = range->hi < r->flight_lo ? range->hi + 1 : r->flight_lo;
+
+		late_acked(r, lo, end, now_ns);
+		lo = end;
+	}
 	for (uint64_t c = lo; c <= range->hi; c++)
 		rec_acked(r, rec_at(r, c), now_ns);
 	return r->n_flight != before;

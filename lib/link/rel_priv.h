@@ -115,6 +115,8 @@ struct rel {
 	unsigned next_skip;
 	uint64_t random;
 	uint32_t large_lost;
+	uint32_t looks; // that ACKs may still take, as of counter looks_at
+	uint64_t looks_at;
 	uint64_t gone_ns; // when the next GONE for an unknown id may go
 	uint64_t idle_ns; // since when nothing is kept, 0: something is
 	uint32_t id_bucket[REL_ID_BUCKETS]; // spare routes by id, index + 1

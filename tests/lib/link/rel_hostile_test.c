@@ -266,6 +266,78 @@ static void probes_without_end_are_answered_by_few_acks(void **state)
 	end(f);
 }
 
+// ---- acks ----
+
+// Sends n packets of route 1; returns the counter of the first, *last that of the last.
+static uint64_t send_some(struct fx *f, unsigned n, uint64_t *last)
+{
+	uint64_t first = UINT64_MAX;
+	struct rail_frame frame;
+	struct rel_dgram d;
+
+	for (unsigned sent = 0; sent < n; sent++) {
+		assert_true(fx_push(f, 1, 100, 0));
+		for (unsigned k = 0; !fx_next(f, &d, &frame); k++) { // it is paced
+			assert_true(k < 1000);
+			f->now_ns += MS / 10;
+			rel_tick(f->rel, f->now_ns);
+		}
+		if (first == UINT64_MAX)
+			first = d.counter;
+		*last = d.counter;
+	}
+	return first;
+}
+
+// Each frame is lawful and says nothing new. What we look at for all of them depends on what we
+// sent, not on how many there are.
+static void the_same_acks_again_cost_no_more_than_what_was_sent(void **state)
+{
+	enum { ROUNDS = 100, N = 8, AGAIN = 64 }; // looks a datagram
+	struct fx *f = begin();
+	uint64_t first, last;
+
+	assert_int_equal(rel_queue_open(f->q, 1, 1), 0);
+	first = send_some(f, N, &last);
+	fx_rx_ack(f, last, first + 1, 0); // that one is lost: its record waits for a late ack
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t lo = send_some(f, N, &last);
+
+		fx_rx_ack(f, last, lo, 0);
+		look(f);
+	}
+	assert_int_equal(fx_stats(f).tx_lost, 1);
+	for (unsigned i = 0; i < ATTACKS; i++)
+		assert_int_equal(fx_rx_ack(f, last, first + 1, 0), REL_COMMIT);
+	assert_true(fx_stats(f).acks_looked <= (AGAIN + 2) * fx_stats(f).tx_datagrams);
+	send_some(f, 1, &last); // pays for a look at the late one
+	fx_rx_ack(f, first, first, 0);
+	assert_int_equal(fx_stats(f).tx_spurious, 1);
+	the_other_link_goes_on(f);
+	end(f);
+}
+
+// The newest one alone, so that all before it might be lost: a matter of time, which one timer has.
+static void the_newest_ack_again_looks_at_nothing(void **state)
+{
+	struct fx *f = begin();
+	uint64_t first, last, looked;
+
+	assert_int_equal(rel_queue_open(f->q, 1, 1), 0);
+	for (unsigned i = 0; i < 10; i++) { // the window of congestion control grows
+		first = send_some(f, 8, &last);
+		fx_rx_ack(f, last, first, 0);
+		look(f);
+	}
+	send_some(f, 32, &last);
+	looked = fx_stats(f).acks_looked;
+	for (unsigned i = 0; i < ATTACKS; i++)
+		assert_int_equal(fx_rx_ack(f, last, last, 0), REL_COMMIT);
+	assert_true(fx_stats(f).acks_looked - looked < 32);
+	the_other_link_goes_on(f);
+	end(f);
+}
+
 // ---- pauses and ends ----
 
 // Of routes that leave by another link, that ended, that never were.
@@ -390,6 +462,8 @@ int main(void)
 		cmocka_unit_test(endless_parts_are_bounded),
 		cmocka_unit_test(overlapping_parts_are_bounded),
 		cmocka_unit_test(probes_without_end_are_answered_by_few_acks),
+		cmocka_unit_test(the_same_acks_again_cost_no_more_than_what_was_sent),
+		cmocka_unit_test(the_newest_ack_again_looks_at_nothing),
 		cmocka_unit_test(pauses_and_ends_of_foreign_routes_do_nothing),
 		cmocka_unit_test(empties_name_the_link_they_came_by),
 		cmocka_unit_test(unknown_ids_are_told_at_a_limited_rate),
