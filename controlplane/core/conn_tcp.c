@@ -4,6 +4,7 @@
 // willing; writes go straight to the socket as long as it takes them. Listening is conn_listen.c's.
 #include "controlplane/core/conn_tcp_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netdb.h>
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
+
+static_assert((size_t)CONN_TCP_READ_MAX <= LOOP_SCRATCH_LEN, "one read fits");
 
 struct out { // bytes that the socket did not take
 	uint8_t *p;
@@ -118,10 +121,13 @@ static void set_opts(const struct conn_handle *h, const struct conn_tcp_opts *o)
 
 // ---- reading ----
 
+// One buffer for all: no allocation a read, and it stays in the cache. -ENOBUFS without memory.
 static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf)
 {
-	(void)uv, (void)hint;
-	buf->base = malloc(CONN_TCP_READ_MAX);
+	struct tcp *t = ((struct conn_handle *)uv->data)->owner;
+
+	(void)hint;
+	buf->base = t != NULL ? loop_scratch(t->l) : NULL;
 	buf->len = buf->base != NULL ? CONN_TCP_READ_MAX : 0;
 }
 
@@ -135,21 +141,36 @@ static void fail(struct tcp *t, int err)
 	defer(t);
 }
 
-// Gives the owner what lies at buf; what is not taken is kept, and buf with it.
-static void deliver(struct tcp *t, uint8_t *buf, size_t ofs, size_t len)
+// Gives the owner bytes; returns how many are left over for later. The caller holds a reference.
+static size_t deliver(struct tcp *t, uint8_t *p, size_t len)
 {
-	size_t taken;
+	size_t taken = t->base.ev->data(t->base.arg, p, len);
+
+	return t->closing ? 0 : len - taken;
+}
+
+// What the owner did not take stays here, in memory of its own, and reading stops.
+static void keep(struct tcp *t, const uint8_t *p, size_t len)
+{
+	t->kept = malloc(len);
+	if (t->kept == NULL) {
+		fail(t, -ENOMEM);
+		return;
+	}
+	memcpy(t->kept, p, len);
+	t->kept_ofs = 0;
+	t->kept_len = len;
+	uv_read_stop(&t->h->uv.s);
+}
+
+static void on_bytes(struct tcp *t, uint8_t *p, size_t len)
+{
+	size_t left;
 
 	t->refs++;
-	taken = t->base.ev->data(t->base.arg, buf + ofs, len);
-	if (taken < len && !t->closing) {
-		t->kept = buf;
-		t->kept_ofs = ofs + taken;
-		t->kept_len = len - taken;
-		uv_read_stop(&t->h->uv.s);
-		buf = NULL;
-	}
-	free(buf);
+	left = deliver(t, p, len);
+	if (left > 0)
+		keep(t, p + len - left, left);
 	unref(t);
 }
 
@@ -157,16 +178,16 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct tcp *t = ((struct conn_handle *)s->data)->owner;
 
-	if (n > 0 && t != NULL && !t->closing && t->err == 0) {
-		deliver(t, (uint8_t *)buf->base, 0, (size_t)n);
-		return;
-	}
-	free(buf->base);
 	if (n == 0 || t == NULL)
 		return;
 	if (t->closing) { // the peer has all, or is gone
 		if (n < 0)
 			finish_close(t);
+		return;
+	}
+	if (n > 0) {
+		if (t->err == 0)
+			on_bytes(t, (uint8_t *)buf->base, (size_t)n);
 		return;
 	}
 	uv_read_stop(s);
@@ -412,6 +433,24 @@ static void tcp_close(struct conn *c)
 	finish_close(t);
 }
 
+static void give_kept(struct tcp *t)
+{
+	uint8_t *buf = t->kept;
+	size_t left;
+
+	if (buf == NULL)
+		return;
+	t->kept = NULL; // the owner may close
+	left = deliver(t, buf + t->kept_ofs, t->kept_len);
+	if (left == 0) {
+		free(buf);
+		return;
+	}
+	t->kept = buf;
+	t->kept_ofs += t->kept_len - left;
+	t->kept_len = left;
+}
+
 // What had to wait until nobody is in a call: an error, or bytes that are wanted now.
 static void on_deferred(void *arg)
 {
@@ -428,12 +467,8 @@ static void on_deferred(void *arg)
 			t->base.ev->end(t->base.arg, t->err);
 		}
 	} else if (t->resumed) {
-		uint8_t *buf = t->kept;
-
 		t->resumed = false;
-		t->kept = NULL;
-		if (buf != NULL)
-			deliver(t, buf, t->kept_ofs, t->kept_len);
+		give_kept(t);
 		if (t->kept == NULL && !t->closing && t->err == 0 && !t->eof && t->open)
 			read_on(t);
 	}

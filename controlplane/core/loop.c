@@ -21,6 +21,7 @@ struct loop {
 	uv_idle_t idle;
 	struct deferred *first, **last;
 	struct loop_rest *rests;
+	void *scratch;
 	loop_before_fn before_sleep;
 	loop_fn after_sleep;
 	void *hook_arg;
@@ -156,7 +157,15 @@ void loop_free(struct loop *l)
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	run_deferred(l);
 	uv_loop_close(&l->uv);
+	free(l->scratch);
 	free(l);
+}
+
+void *loop_scratch(struct loop *l)
+{
+	if (l->scratch == NULL)
+		l->scratch = malloc(LOOP_SCRATCH_LEN);
+	return l->scratch;
 }
 
 uv_loop_t *loop_uv(struct loop *l)

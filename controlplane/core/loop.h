@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+enum { LOOP_SCRATCH_LEN = 64 * 1024 };
+
 struct loop;
 struct loop_timer;
 struct loop_poll;
@@ -42,6 +44,10 @@ struct loop_poll *loop_poll_new(struct loop *l, int fd, loop_poll_fn fn, void *a
 // Hang-up and errors count as readable. Neither: watches nothing.
 int loop_poll_set(struct loop_poll *p, bool readable, bool writable);
 void loop_poll_free(struct loop_poll *p);
+
+// One buffer for all who read in this loop, LOOP_SCRATCH_LEN bytes; what is in it is good until the
+// callback that filled it returns. NULL: no memory.
+void *loop_scratch(struct loop *l);
 
 // 0 or -errno.
 int loop_on_signal(struct loop *l, int signum, loop_fn fn, void *arg);

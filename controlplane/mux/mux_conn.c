@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
-enum { OUT_LEN = 32768 };
+// What two streams may have queued at most, and their headers: in one write.
+enum { OUT_LEN = 129 * 1024 };
 
 struct stream_conn {
 	struct conn base; // first
@@ -43,8 +45,8 @@ struct mux_conn {
 	bool blocked; // the conn below is full
 	bool stuck; // the session did not take all that came
 	bool moved; // it may take more now
-	size_t out_ofs, out_len;
-	uint8_t out[OUT_LEN];
+	uint8_t *left; // of the output, what the conn below did not take; else NULL
+	size_t left_ofs, left_len;
 };
 
 static void run_soon(struct mux_conn *mc);
@@ -59,6 +61,7 @@ static void unref(struct mux_conn *mc)
 	if (--mc->refs > 0)
 		return;
 	mux_free(mc->m);
+	free(mc->left);
 	free(mc);
 }
 
@@ -244,26 +247,59 @@ static void take_news(struct mux_conn *mc)
 	}
 }
 
+// False: no memory for what the conn below left.
+static bool keep_left(struct mux_conn *mc, const uint8_t *p, size_t len)
+{
+	mc->left = malloc(len);
+	if (mc->left == NULL)
+		return false;
+	memcpy(mc->left, p, len);
+	mc->left_ofs = 0;
+	mc->left_len = len;
+	return true;
+}
+
+// True: all of it is out.
+static bool flush_left(struct mux_conn *mc)
+{
+	ssize_t n = conn_write(mc->below, mc->left + mc->left_ofs, mc->left_len);
+
+	if (n < 0) {
+		mux_end(mc->m, -ECONNRESET);
+		return false;
+	}
+	mc->left_ofs += (size_t)n;
+	mc->left_len -= (size_t)n;
+	mc->blocked = mc->left_len > 0;
+	if (mc->blocked)
+		return false;
+	free(mc->left);
+	mc->left = NULL;
+	return true;
+}
+
+// Output is made here and goes out at once; only what the conn below refuses is kept, so that an
+// idle session has no buffer.
 static void flush(struct mux_conn *mc)
 {
-	while (!mc->blocked && mc->below != NULL) {
-		ssize_t n;
+	uint8_t out[OUT_LEN];
+	size_t len;
+	ssize_t n;
 
-		if (mc->out_len == 0) {
-			mc->out_ofs = 0;
-			mc->out_len = mux_output(mc->m, mc->out, OUT_LEN, clock_mono_ns());
-			if (mc->out_len == 0)
-				return;
-			mc->moved = true;
-		}
-		n = conn_write(mc->below, mc->out + mc->out_ofs, mc->out_len);
+	if (mc->blocked || mc->below == NULL || (mc->left != NULL && !flush_left(mc)))
+		return;
+	while ((len = mux_output(mc->m, out, sizeof(out), clock_mono_ns())) > 0) {
+		mc->moved = true;
+		n = conn_write(mc->below, out, len);
+		if (n >= 0 && (size_t)n < len && !keep_left(mc, out + n, len - (size_t)n))
+			n = -ENOMEM;
 		if (n < 0) {
-			mux_end(mc->m, -ECONNRESET);
+			mux_end(mc->m, n == -ENOMEM ? -ENOMEM : -ECONNRESET);
 			return;
 		}
-		mc->out_ofs += (size_t)n;
-		mc->out_len -= (size_t)n;
-		mc->blocked = mc->out_len > 0;
+		mc->blocked = mc->left != NULL;
+		if (mc->blocked)
+			return;
 	}
 }
 
