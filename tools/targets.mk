@@ -6,7 +6,7 @@ DURATION  ?= 24
 WALL      ?= 300
 MANPAGES  := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(sort $(wildcard docs/man/*.scd)))
 C_FILES    = $(shell find lib dataplane controlplane tools tests -name '*.[ch]' | sort)
-SCRIPTS    = $(shell grep -rlI '^\#!/bin/bash' tools tests .ci packaging) tests/smoke/_init.sh
+SCRIPTS    = $(shell grep -rlI '^\#!/bin/bash' tools tests .ci packaging) $(wildcard tests/smoke/_*.sh tests/interop/real/_*.sh)
 TSAN_SUPP := suppressions=$(CURDIR)/tests/support/tsan.supp
 export BUILD
 
@@ -35,7 +35,7 @@ bench: deps ## measure beside baselines: a table, build/bench/report.json
 lint: ## formatting, layering, hot path, headers, comments, spelling
 	@tools/check/lint
 
-.PHONY: programs test-bins fuzz-bins bench-bins unit replay smoke
+.PHONY: programs test-bins fuzz-bins bench-bins unit replay smoke interop
 programs: $(PROGRAMS)
 test-bins: $(TEST_BINS)
 fuzz-bins: $(FUZZ_BINS)
@@ -46,6 +46,8 @@ replay: $(FUZZ_BINS) ## feed each decoder its corpus
 	@BUILD=$(BUILD) tools/fuzz.sh replay "$(PROFILE)" $(FUZZ_BINS)
 smoke: $(PROGRAMS) ## real processes in network namespaces (root)
 	@tools/run-tests -s "smoke tests" tests/smoke/run $O
+interop: $(PROGRAMS) ## with the real Skywire programs in SKYWIRE_BIN (root)
+	@SKYRAIL_SMOKE_TIMEOUT=600 tools/run-tests -s "real Skywire programs" tests/smoke/run -d tests/interop/real $O
 asan: ## unit tests and corpora under sanitizers
 	@$(MAKE) unit replay PROFILE=asan
 tsan: ## unit tests under the thread sanitizer
@@ -117,4 +119,5 @@ help: ## this list
 		'  BUILD      directory of what is built: build' \
 		'  DURATION   of soak, in hours of simulated time (three minutes for 24)' \
 		'  WALL       of soak: seconds of real processes' \
+		'  SKYWIRE_BIN directory of a Skywire deployment, for interop and check' \
 		'  CC         gcc or clang; WERROR=0 lets warnings pass, V=1 shows commands'

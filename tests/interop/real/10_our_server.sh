@@ -1,0 +1,30 @@
+#!/bin/bash
+# Our dmsg server with real clients and ours, in every mix; it is killed and comes back.
+#
+#   [A] dials  [H] dials ---- [S: our server] ---- [B] listens  [G] listens         A, B ours; H, G real
+. "$(dirname "$0")/_init.sh" redis-server dmsg-discovery dmsghttp dmsgcurl
+
+real_net D=10 S=1 A=101 B=102 G=111 H=112
+real_discovery
+own_server S
+node_start S
+own_publish S server
+wait_for 20 "our server in the discovery" has_server "$SERVER"
+pairs_new "$SERVER" S
+pairs_carry "at first" "$SERVER"
+
+if have dmsgip "a real client asks for its address"; then
+	real_run ip H dmsgip -c "$DISC"
+	wait "${PID[ip]}" || fail "dmsgip"
+	expect "address of H" grep -qF "${ADDR[H]}" "$T/ip/ip.log"
+fi
+
+say "the server is killed"
+node_kill S.cp KILL || true
+cp_start S
+wait_for 90 "G is back" own_has S "${PK[G]}"
+pairs_up "$SERVER"
+pairs_carry "again" "$SERVER"
+same "requests that were wrong" "$(sk S -j show dmsg | jq -r .bad_requests)" 0
+logs_clean S A B
+nodes_end S A B

@@ -1,0 +1,98 @@
+#!/bin/bash
+# Visors at our dmsg server, then at a real one: self-transports and transports, a route, a file to our client;
+# the server is killed and comes back, and they do it again.
+#
+#   [V] [X] visors, [G] real client, [A] ours ---- [S: our server], [R: real server]
+. "$(dirname "$0")/_init.sh" redis-server dmsg-discovery dmsg-server skywire-visor skywire-cli setup-node \
+	transport-discovery address-resolver dmsghttp
+
+real_net D=10 S=1 R=2 A=101 G=111 V=121 X=122
+real_discovery
+real_services
+own_server S
+real_key R
+own_node A
+node_conf A controlplane "server s" "key=$SERVER" "address=${ADDR[S]}:8081"
+node_conf A controlplane "server r" "key=${PK[R]}" "address=${ADDR[R]}:8081"
+real_key G
+visor_conf V
+visor_conf X
+head -c "$BYTES" /dev/urandom >"$T/V/files/file"
+FILE_SUM=$(sha256sum <"$T/V/files/file")
+
+# visors_work WHEN: what a visor stops doing, it does not begin again
+visors_work() {
+	local n
+	for n in V X; do
+		say "$1: self-transports of $n"
+		expect "self-transport of $n" visor_tp $n dmsg "${PK[$n]}"
+		expect "another of $n" visor_tp $n dmsg "${PK[$n]}"
+	done
+	say "$1: transports"
+	expect "dmsg" visor_tp V dmsg "${PK[X]}"
+	sleep 3
+	expect "dmsg, back" visor_tp X dmsg "${PK[V]}"
+	expect "stcpr" visor_tp V stcpr "${PK[X]}"
+	sleep 3
+	expect "stcpr, back" visor_tp X stcpr "${PK[V]}"
+	say "$1: routes"
+	expect "a route from V over X" visor_ping V X
+	sleep 3
+	expect "a route from X over V" visor_ping X V
+	say "$1: a file"
+	own_get A "${PK[V]}:80" file "$T/copy"
+	whole "$T/copy" "ours from a visor"
+	real_clean
+}
+
+# refused WHEN SERVER_KEY: a dial that fails ends nothing else. G listens on no port for transports; then it is killed, and its
+# entry stays. A 2024 server lets the dialler wait for 20 s, ours does not.
+refused() {
+	local n
+	say "$1: refused dials"
+	real_run G G dmsghttp -d "$T/G" -D "$DISC" -s "${SK[G]}"
+	wait_for 30 "G at the server" delegated "${PK[G]}" "$2"
+	for n in 1 2; do
+		! visor V tp add -t dmsg "${PK[G]}" >/dev/null 2>&1 || fail "a transport to G"
+		! sk A dmsg dial "${PK[G]}:45" </dev/null >/dev/null 2>&1 || fail "a stream to G"
+		[ $n = 2 ] || real_end G KILL
+	done
+	real_clean
+}
+
+# at SERVER_KEY: all are there
+at() {
+	local n
+	for n in V X setup; do wait_for 90 "$n at the server" delegated "${PK[$n]}" "$1"; done
+}
+
+node_start S A
+own_publish S server
+wait_for 20 "our server in the discovery" has_server "$SERVER"
+real_setup
+visor_start V X
+at "$SERVER"
+visors_work "ours"
+sessions=$(sk S -j show dmsg | jq .clients_opened)
+refused "ours" "$SERVER"
+same "clients so far, with G" "$(sk S -j show dmsg | jq .clients_opened)" $((sessions + 1))
+
+say "our server is killed, with a transport up"
+expect "a transport" visor_tp_add V dmsg "${PK[X]}"
+node_kill S.cp KILL || true
+cp_start S
+for n in V X setup; do wait_for 90 "$n is back" own_has S "${PK[$n]}"; done
+wait_for 60 "A's session" own_session A
+visors_work "ours, again"
+
+say "only the real server"
+real_end S.server
+node_kill S.cp TERM || fail "our server ended with $?"
+real_server R R
+at "${PK[R]}"
+visors_work "real"
+refused "real" "${PK[R]}"
+visors_work "real, then"
+logs_clean S A
+node_kill S.dp TERM || fail "S ended with $?"
+nodes_end A
