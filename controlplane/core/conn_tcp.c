@@ -19,7 +19,7 @@
 
 #include "lib/base/err.h"
 
-static_assert((size_t)CONN_TCP_READ_MAX <= LOOP_SCRATCH_LEN, "one read fits");
+static_assert((size_t)CONN_TCP_READ_MAX <= LOOP_BUF_LEN, "one read fits");
 
 struct out { // bytes that the socket did not take
 	uint8_t *p;
@@ -121,13 +121,13 @@ static void set_opts(const struct conn_handle *h, const struct conn_tcp_opts *o)
 
 // ---- reading ----
 
-// One buffer for all: no allocation a read, and it stays in the cache. -ENOBUFS without memory.
+// Without memory -ENOBUFS is what was read.
 static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf)
 {
 	struct tcp *t = ((struct conn_handle *)uv->data)->owner;
 
 	(void)hint;
-	buf->base = t != NULL ? loop_scratch(t->l) : NULL;
+	buf->base = t != NULL ? loop_buf_get(t->l) : NULL;
 	buf->len = buf->base != NULL ? CONN_TCP_READ_MAX : 0;
 }
 
@@ -174,29 +174,32 @@ static void on_bytes(struct tcp *t, uint8_t *p, size_t len)
 	unref(t);
 }
 
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+static void on_no_bytes(struct tcp *t, ssize_t n)
 {
-	struct tcp *t = ((struct conn_handle *)s->data)->owner;
-
-	if (n == 0 || t == NULL)
-		return;
-	if (t->closing) { // the peer has all, or is gone
-		if (n < 0)
-			finish_close(t);
-		return;
-	}
-	if (n > 0) {
-		if (t->err == 0)
-			on_bytes(t, (uint8_t *)buf->base, (size_t)n);
-		return;
-	}
-	uv_read_stop(s);
+	uv_read_stop(&t->h->uv.s);
 	if (n != UV_EOF) {
 		fail(t, (int)n);
 	} else if (!t->eof) {
 		t->eof = true;
 		t->base.ev->end(t->base.arg, 0);
 	}
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
+	struct tcp *t = ((struct conn_handle *)s->data)->owner;
+	struct loop *l;
+
+	if (t == NULL) // closed: there was no buffer
+		return;
+	l = t->l;
+	if (t->closing && n < 0) // the peer has all, or is gone
+		finish_close(t);
+	else if (!t->closing && n < 0)
+		on_no_bytes(t, n);
+	else if (!t->closing && n > 0 && t->err == 0)
+		on_bytes(t, (uint8_t *)buf->base, (size_t)n);
+	loop_buf_put(l, buf->base);
 }
 
 static void read_on(struct tcp *t)

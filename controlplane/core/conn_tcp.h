@@ -9,7 +9,8 @@
 
 enum {
 	CONN_TCP_OUT_MAX = 256 * 1024, // unsent bytes that a conn holds
-	CONN_TCP_READ_MAX = 64 * 1024, // of one read, so also what an unwilling reader leaves here
+	CONN_TCP_READ_MAX =
+		LOOP_BUF_LEN, // of one read, so also what an unwilling reader leaves here
 	CONN_TCP_LINGER_MS = 1000, // for what was written before conn_close()
 	CONN_TCP_BACKLOG = 512,
 };

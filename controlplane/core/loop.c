@@ -14,6 +14,8 @@ struct deferred {
 	struct deferred *next;
 };
 
+enum { SPARES = 8 };
+
 struct loop {
 	uv_loop_t uv;
 	uv_prepare_t prepare;
@@ -21,7 +23,8 @@ struct loop {
 	uv_idle_t idle;
 	struct deferred *first, **last;
 	struct loop_rest *rests;
-	void *scratch;
+	void *spare[SPARES]; // of buffers
+	unsigned n_spare;
 	loop_before_fn before_sleep;
 	loop_fn after_sleep;
 	void *hook_arg;
@@ -157,15 +160,22 @@ void loop_free(struct loop *l)
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	run_deferred(l);
 	uv_loop_close(&l->uv);
-	free(l->scratch);
+	while (l->n_spare > 0)
+		free(l->spare[--l->n_spare]);
 	free(l);
 }
 
-void *loop_scratch(struct loop *l)
+void *loop_buf_get(struct loop *l)
 {
-	if (l->scratch == NULL)
-		l->scratch = malloc(LOOP_SCRATCH_LEN);
-	return l->scratch;
+	return l->n_spare > 0 ? l->spare[--l->n_spare] : malloc(LOOP_BUF_LEN);
+}
+
+void loop_buf_put(struct loop *l, void *take_buf)
+{
+	if (take_buf != NULL && l->n_spare < SPARES)
+		l->spare[l->n_spare++] = take_buf;
+	else
+		free(take_buf);
 }
 
 uv_loop_t *loop_uv(struct loop *l)

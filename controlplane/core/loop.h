@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum { LOOP_SCRATCH_LEN = 64 * 1024 };
+enum { LOOP_BUF_LEN = 260 * 1024 }; // 256 KiB and some headers
 
 struct loop;
 struct loop_timer;
@@ -45,9 +45,11 @@ struct loop_poll *loop_poll_new(struct loop *l, int fd, loop_poll_fn fn, void *a
 int loop_poll_set(struct loop_poll *p, bool readable, bool writable);
 void loop_poll_free(struct loop_poll *p);
 
-// One buffer for all who read in this loop, LOOP_SCRATCH_LEN bytes; what is in it is good until the
-// callback that filled it returns. NULL: no memory.
-void *loop_scratch(struct loop *l);
+// Buffers for what passes through in a turn, LOOP_BUF_LEN bytes each: some are kept for the next
+// turn, so that they cost no allocation and stay in the cache, and the idle need none. NULL: no
+// memory.
+void *loop_buf_get(struct loop *l);
+void loop_buf_put(struct loop *l, void *take_buf); // NULL is allowed
 
 // 0 or -errno.
 int loop_on_signal(struct loop *l, int signum, loop_fn fn, void *arg);

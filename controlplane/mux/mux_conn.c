@@ -1,8 +1,8 @@
 // One turn does it all (`run`): what the session tells goes to its streams, what they said goes to
 // the conn below, the timer is set anew. Turns come from below (bytes, drain), from the timer, and
-// soon after a call of an owner, never within it. Nothing is copied but what the conn below did not
-// take: readers get bytes where the session keeps them, and those they don't take stay there, so
-// that the peer's window closes.
+// soon after a call of an owner, never within it. Readers get bytes where the conn below has them,
+// as long as they take all; what they don't take is copied to the session and stays there, so that
+// the peer's window closes.
 #include "controlplane/mux/mux_conn.h"
 
 #include <errno.h>
@@ -13,8 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
-// What two streams may have queued at most, and their headers: in one write.
-enum { OUT_LEN = 129 * 1024 };
+enum { STAGE_WORTH = 4096 };
 
 struct stream_conn {
 	struct conn base; // first
@@ -45,6 +44,8 @@ struct mux_conn {
 	bool blocked; // the conn below is full
 	bool stuck; // the session did not take all that came
 	bool moved; // it may take more now
+	uint8_t *staged; // frames written in this turn, a buffer of the loop; NULL: none
+	size_t staged_len;
 	uint8_t *left; // of the output, what the conn below did not take; else NULL
 	size_t left_ofs, left_len;
 };
@@ -62,6 +63,7 @@ static void unref(struct mux_conn *mc)
 		return;
 	mux_free(mc->m);
 	free(mc->left);
+	loop_buf_put(mc->l, mc->staged);
 	free(mc);
 }
 
@@ -92,16 +94,43 @@ static void sc_free(struct stream_conn *sc)
 	unref(mc);
 }
 
+// What may leave at once becomes frames in the buffer that the end of this turn writes: so bulk is
+// copied once on its way through. Less is not worth the buffer.
+static size_t stage(struct stream_conn *sc, const void *p, size_t len)
+{
+	struct mux_conn *mc = sc->mc;
+	size_t n, used;
+
+	if (len < STAGE_WORTH || mc->blocked || mc->left != NULL || mc->below == NULL)
+		return 0;
+	if (mc->staged == NULL)
+		mc->staged = loop_buf_get(mc->l);
+	if (mc->staged == NULL)
+		return 0;
+	n = mux_write_out(sc->s, p, len, mc->staged + mc->staged_len, LOOP_BUF_LEN - mc->staged_len,
+		&used, clock_mono_ns());
+	mc->staged_len += used;
+	return n;
+}
+
 static ssize_t sc_write(struct conn *c, const void *p, size_t len)
 {
 	struct stream_conn *sc = sc_of(c);
-	ptrdiff_t n = sc->opening || sc->closing ? -EPIPE : mux_write(sc->s, p, len);
+	size_t done;
+	ptrdiff_t n;
 
-	if (n < 0)
+	if (sc->opening || sc->closing)
 		return -EPIPE;
-	sc->blocked |= (size_t)n < len;
 	run_soon(sc->mc);
-	return n;
+	done = stage(sc, p, len);
+	if (done == len && len > 0)
+		return (ssize_t)done;
+	n = mux_write(sc->s, (const uint8_t *)p + done, len - done);
+	if (n < 0)
+		return done > 0 ? (ssize_t)done : -EPIPE;
+	done += (size_t)n;
+	sc->blocked |= done < len;
+	return (ssize_t)done;
 }
 
 static void sc_shutdown(struct conn *c)
@@ -278,29 +307,50 @@ static bool flush_left(struct mux_conn *mc)
 	return true;
 }
 
+// Puts out what is at p; what the conn below does not take is kept. False: no more now.
+static bool put_out(struct mux_conn *mc, const uint8_t *p, size_t len)
+{
+	ssize_t n = conn_write(mc->below, p, len);
+
+	mc->moved = true;
+	if (n >= 0 && (size_t)n < len && !keep_left(mc, p + n, len - (size_t)n))
+		n = -ENOMEM;
+	if (n < 0)
+		mux_end(mc->m, n == -ENOMEM ? -ENOMEM : -ECONNRESET);
+	mc->blocked = mc->left != NULL;
+	return n >= 0 && !mc->blocked;
+}
+
+// False: the conn below takes no more now.
+static bool flush_staged(struct mux_conn *mc)
+{
+	bool more = true;
+
+	if (mc->staged == NULL)
+		return true;
+	if (mc->staged_len > 0)
+		more = put_out(mc, mc->staged, mc->staged_len);
+	loop_buf_put(mc->l, mc->staged);
+	mc->staged = NULL;
+	mc->staged_len = 0;
+	return more;
+}
+
 // Output is made here and goes out at once; only what the conn below refuses is kept, so that an
 // idle session has no buffer.
 static void flush(struct mux_conn *mc)
 {
-	uint8_t out[OUT_LEN];
+	uint8_t *out;
 	size_t len;
-	ssize_t n;
 
-	if (mc->blocked || mc->below == NULL || (mc->left != NULL && !flush_left(mc)))
+	if (mc->blocked || mc->below == NULL || (mc->left != NULL && !flush_left(mc)) ||
+		!flush_staged(mc))
 		return;
-	while ((len = mux_output(mc->m, out, sizeof(out), clock_mono_ns())) > 0) {
-		mc->moved = true;
-		n = conn_write(mc->below, out, len);
-		if (n >= 0 && (size_t)n < len && !keep_left(mc, out + n, len - (size_t)n))
-			n = -ENOMEM;
-		if (n < 0) {
-			mux_end(mc->m, n == -ENOMEM ? -ENOMEM : -ECONNRESET);
-			return;
-		}
-		mc->blocked = mc->left != NULL;
-		if (mc->blocked)
-			return;
-	}
+	out = loop_buf_get(mc->l);
+	while (out != NULL && (len = mux_output(mc->m, out, LOOP_BUF_LEN, clock_mono_ns())) > 0)
+		if (!put_out(mc, out, len))
+			break;
+	loop_buf_put(mc->l, out);
 }
 
 static void set_timer(struct mux_conn *mc)
@@ -397,14 +447,57 @@ static void on_timer(void *arg)
 
 // ---- the conn below ----
 
+// Offers bytes where they lie to the stream that they are for; returns how many it took.
+static size_t offer(struct stream_conn *sc, uint8_t *p, size_t len)
+{
+	size_t taken;
+
+	if (sc->opening || sc->rests || sc->closing)
+		return 0;
+	sc->rests = true; // unless it resumes, from within or later
+	taken = sc->base.ev->data(sc->base.arg, p, len);
+	if (taken == len)
+		sc->rests = false;
+	return taken;
+}
+
+static size_t take_in(struct mux_conn *mc, uint8_t *p, size_t len)
+{
+	uint64_t now_ns = clock_mono_ns();
+	struct mux_stream *s;
+	size_t done = 0, n, taken;
+
+	do {
+		ptrdiff_t rc = mux_input_to(mc->m, p + done, len - done, now_ns, &s, &n);
+
+		if (rc < 0)
+			return len;
+		done += (size_t)rc;
+		if (n == 0)
+			break;
+		taken = offer(s->user, p + done, n);
+		mux_pass(mc->m, taken);
+		rc = taken < n ? mux_input(mc->m, p + done + taken, n - taken, now_ns) : 0;
+		if (rc < 0)
+			return len;
+		done += taken + (size_t)rc;
+	} while (done < len);
+	return done;
+}
+
 static size_t on_below_data(void *arg, uint8_t *p, size_t len)
 {
 	struct mux_conn *mc = arg;
-	ptrdiff_t n = mux_input(mc->m, p, len, clock_mono_ns());
+	size_t used;
 
-	mc->stuck = n >= 0 && (size_t)n < len;
+	mc->refs++;
+	mc->running = true; // what streams say meanwhile has its turn below
+	used = take_in(mc, p, len);
+	mc->running = false;
+	mc->stuck = used < len;
 	run(mc);
-	return n < 0 ? len : (size_t)n;
+	unref(mc);
+	return used;
 }
 
 static void on_below_drain(void *arg)

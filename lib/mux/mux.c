@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/htab.h"
 #include "lib/mux/mux_priv.h"
 
 enum { DATA_WORTH = 512 }; // bytes in the rest of a buffer that has frames already
+#define POOL_IDLE_NS (5 * CLOCK_NS_PER_S)
 
 static size_t min_size(size_t a, size_t b)
 {
@@ -299,21 +301,65 @@ static size_t take_body(struct mux *m, const uint8_t *p, size_t len)
 	return n;
 }
 
+// One step on; false: nothing is read now.
+static bool take(struct mux *m, const uint8_t *p, size_t len, size_t *done)
+{
+	if (m->body_left > 0)
+		*done += take_body(m, p + *done, len - *done);
+	else if (m->hdr_len == 0 && !m->ops->can_read(m))
+		return false;
+	else
+		*done += take_header(m, p + *done, len - *done);
+	return true;
+}
+
 ptrdiff_t mux_input(struct mux *m, const void *data, size_t len, uint64_t now_ns)
 {
-	const uint8_t *p = data;
 	size_t done = 0;
 
 	m->now_ns = now_ns;
-	while (done < len && m->stats.err == 0) {
-		if (m->body_left > 0)
-			done += take_body(m, p + done, len - done);
-		else if (m->hdr_len == 0 && !m->ops->can_read(m))
-			break;
-		else
-			done += take_header(m, p + done, len - done);
-	}
+	while (done < len && m->stats.err == 0 && take(m, data, len, &done))
+		;
 	return m->stats.err != 0 ? m->stats.err : (ptrdiff_t)done;
+}
+
+// Bytes come next that the owner of a stream may read at once: none wait before them.
+static bool may_pass(const struct mux *m)
+{
+	return m->body_left > 0 && m->body != NULL && m->body->state == MUX_HELD &&
+	       m->body->in.len == 0;
+}
+
+ptrdiff_t mux_input_to(struct mux *m, const void *data, size_t len, uint64_t now_ns,
+	struct mux_stream **s, size_t *n)
+{
+	size_t done = 0;
+
+	m->now_ns = now_ns;
+	*n = 0;
+	while (done < len && m->stats.err == 0 && !may_pass(m) && take(m, data, len, &done))
+		;
+	if (m->stats.err != 0)
+		return m->stats.err;
+	if (done < len && may_pass(m)) {
+		*s = &m->body->pub;
+		*n = min_size(m->body_left, len - done);
+	}
+	return (ptrdiff_t)done;
+}
+
+void mux_pass(struct mux *m, size_t n)
+{
+	struct stream *s = m->body;
+
+	if (s == NULL || n == 0)
+		return; // it was closed by its reader
+	m->body_left -= (uint32_t)n;
+	m->stats.rx_bytes += n;
+	if (m->body_left == 0)
+		m->body = NULL;
+	if (!s->gone)
+		m->ops->on_read(s, n);
 }
 
 // ---- output ----
@@ -406,6 +452,17 @@ static struct stream *expired(
 	return NULL;
 }
 
+// Memory of a burst goes back when none followed. There is no hurry: the next tick does it.
+static void tick_pool(struct mux *m)
+{
+	if (m->pool.n_spare < m->pool.n_chunks)
+		m->unused_ns = 0;
+	else if (m->unused_ns == 0)
+		m->unused_ns = m->now_ns;
+	else if (m->now_ns - m->unused_ns >= POOL_IDLE_NS)
+		mux_pool_trim(&m->pool);
+}
+
 uint64_t mux_tick(struct mux *m, uint64_t now_ns)
 {
 	struct stream *s;
@@ -414,6 +471,7 @@ uint64_t mux_tick(struct mux *m, uint64_t now_ns)
 	m->now_ns = now_ns;
 	if (m->stats.err != 0)
 		return UINT64_MAX;
+	tick_pool(m);
 	next_ns = min_ns(tick_stalled(m), m->ops->tick(m));
 	if (expired(m, &m->opening, m->conf.open_timeout_ns, &next_ns) != NULL)
 		mux_end(m, -ETIMEDOUT);
@@ -503,6 +561,29 @@ ptrdiff_t mux_write(struct mux_stream *stream, const void *p, size_t len)
 	s->want_write |= n < len;
 	mux_turn(s);
 	return (ptrdiff_t)n;
+}
+
+size_t mux_write_out(struct mux_stream *stream, const void *p, size_t len, void *out, size_t room,
+	size_t *used, uint64_t now_ns)
+{
+	struct stream *s = stream_of(stream);
+	struct bytes_w w = bytes_w(out, room);
+	struct mux *m = s->m;
+	size_t done = 0, n;
+
+	*used = 0;
+	if (s->tx_err != 0 || s->fin_out || s->due != 0 || s->out.len > 0 || !TAILQ_EMPTY(&m->turn))
+		return 0;
+	m->now_ns = now_ns;
+	while (done < len) {
+		n = m->ops->put_bytes(s, &w, (const uint8_t *)p + done, len - done);
+		if (n == 0)
+			break;
+		m->stats.tx_bytes += n;
+		done += n;
+	}
+	*used = bytes_w_len(&w);
+	return done;
 }
 
 int mux_finish(struct mux_stream *stream)

@@ -89,6 +89,14 @@ void mux_free(struct mux *m);
 // changed. -errno once the session is dead.
 ptrdiff_t mux_input(struct mux *m, const void *p, size_t len, uint64_t now_ns);
 
+// The same in two steps, for owners whose readers take bytes where they lie. This one also stops
+// where bytes come next that may be passed: *s is their stream, *n how many of those given belong
+// to it (0: it stopped for another reason). They are passed, or else given to mux_input.
+ptrdiff_t mux_input_to(struct mux *m, const void *p, size_t len, uint64_t now_ns,
+	struct mux_stream **s, size_t *n);
+// That many of them, at most *n, were read by the stream's owner.
+void mux_pass(struct mux *m, size_t n);
+
 // Writes what is to be sent, at most room >= MUX_OUTPUT_MIN bytes; returns how many. 0: nothing.
 size_t mux_output(struct mux *m, void *p, size_t room, uint64_t now_ns);
 
@@ -118,6 +126,12 @@ ptrdiff_t mux_read(struct mux_stream *s, void *p, size_t room);
 // Bytes taken, fewer than len when the stream has enough queued: MUX_WRITABLE tells when to go on.
 // -EPIPE: after mux_finish, or the peer does not read; others: what ended it.
 ptrdiff_t mux_write(struct mux_stream *s, const void *p, size_t len);
+
+// Writes frames with bytes of p at once, to out, which leaves before anything of a later
+// mux_output. Returns how many bytes went, perhaps none (when something else waits to leave, for
+// one): the rest is for mux_write. *used: of out.
+size_t mux_write_out(struct mux_stream *s, const void *p, size_t len, void *out, size_t room,
+	size_t *used, uint64_t now_ns);
 
 // No more writes; what was written still leaves, reading goes on.
 int mux_finish(struct mux_stream *s);

@@ -1,11 +1,16 @@
 // Chunks of 4 KiB: large enough that bulk needs few, small enough that a message in each of a
-// thousand streams is no burden. A few stay in the pool; the rest goes back to the allocator.
+// thousand streams is no burden. As many as a window stay in the pool while there is traffic; the
+// rest goes back to the allocator.
 #include "lib/mux/mux_buf.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_LEN = 4096 - 32, SPARE_MAX = 16 }; // an allocation of less than 4 KiB in all
+enum {
+	CHUNK_LEN = 4096 - 32,
+	SPARE_MAX = 64,
+	SPARE_IDLE = 4
+}; // an allocation of less than 4 KiB in all
 
 struct mux_chunk {
 	struct mux_chunk *next;
@@ -43,16 +48,26 @@ static void chunk_put(struct mux_pool *pool, struct mux_chunk *c)
 	pool->n_spare++;
 }
 
-void mux_pool_fini(struct mux_pool *pool)
+static void leave_spare(struct mux_pool *pool, uint32_t n)
 {
-	while (pool->spare != NULL) {
+	while (pool->n_spare > n) {
 		struct mux_chunk *c = pool->spare;
 
 		pool->spare = c->next;
+		pool->n_spare--;
+		pool->n_chunks--;
 		free(c);
 	}
-	pool->n_chunks -= pool->n_spare;
-	pool->n_spare = 0;
+}
+
+void mux_pool_fini(struct mux_pool *pool)
+{
+	leave_spare(pool, 0);
+}
+
+void mux_pool_trim(struct mux_pool *pool)
+{
+	leave_spare(pool, SPARE_IDLE);
 }
 
 size_t mux_buf_put(struct mux_buf *b, struct mux_pool *pool, const void *p, size_t n)

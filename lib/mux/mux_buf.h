@@ -24,6 +24,7 @@ struct mux_buf {
 };
 
 void mux_pool_fini(struct mux_pool *pool);
+void mux_pool_trim(struct mux_pool *pool); // for a session without traffic
 
 // Appends; returns how many bytes: fewer than n when memory ran out.
 size_t mux_buf_put(struct mux_buf *b, struct mux_pool *pool, const void *p, size_t n);

@@ -63,6 +63,9 @@ struct mux_ops {
 	// Writes one frame of the stream, if there is something that may go, and gives it another
 	// turn if there is more. False: there is no room. The stream may be gone after that.
 	bool (*put_stream)(struct stream *s, struct bytes_w *w);
+	// Writes one frame with bytes of p, of a stream that has nothing else to say. Returns how
+	// many; 0: they may not go now, or there is no room.
+	size_t (*put_bytes)(struct stream *s, struct bytes_w *w, const void *p, size_t n);
 	// 0 or -errno.
 	int (*may_open)(struct mux *m);
 	void (*on_open)(struct stream *s);
@@ -83,6 +86,7 @@ struct mux {
 	struct mux_conf conf;
 	struct mux_stats stats;
 	struct mux_pool pool;
+	uint64_t unused_ns; // since when no chunk of it is in use; 0: one is
 	struct htab *by_id;
 	struct stream_list all, turn, news; // turn: streams that may have something to send
 	struct stream_list accept, opening, lingering; // each in the order of since_ns

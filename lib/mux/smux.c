@@ -46,15 +46,20 @@ static struct smux_stream *stream_of(struct stream *s)
 	return container_of(s, struct smux_stream, s);
 }
 
-// Bytes that may leave now.
-static size_t sendable(const struct stream *s)
+// How many of n bytes may leave now.
+static size_t allowed(const struct stream *s, size_t n)
 {
 	const struct smux_stream *x = container_of(s, const struct smux_stream, s);
-	int64_t allowed = (int64_t)(int32_t)x->peer_window - (int32_t)(x->sent - x->peer_read);
+	int64_t room = (int64_t)(int32_t)x->peer_window - (int32_t)(x->sent - x->peer_read);
 
-	if (!has_windows(s->m) || s->out.len == 0 || allowed >= s->out.len)
-		return s->out.len;
-	return allowed > 0 ? (size_t)allowed : 0;
+	if (!has_windows(s->m) || room >= (int64_t)n)
+		return n;
+	return room > 0 ? (size_t)room : 0;
+}
+
+static size_t sendable(const struct stream *s)
+{
+	return allowed(s, s->out.len);
 }
 
 static bool can_send_fin(const struct stream *s)
@@ -96,6 +101,18 @@ static bool put_data(struct stream *s, struct bytes_w *w)
 	mux_put_data(s, w, n);
 	stream_of(s)->sent += (uint32_t)n;
 	return true;
+}
+
+static size_t put_bytes(struct stream *s, struct bytes_w *w, const void *p, size_t n)
+{
+	n = allowed(s, n < s->m->conf.frame_max ? n : s->m->conf.frame_max);
+	n = mux_data_room(w, SMUX_HDR_LEN, n);
+	if (n == 0)
+		return 0;
+	put_frame(s->m, w, SMUX_PSH, s->id, n);
+	bytes_w_copy(w, p, n);
+	stream_of(s)->sent += (uint32_t)n;
+	return n;
 }
 
 // After each frame, and when the peer finished: it may have forgotten the stream, and then no
@@ -324,6 +341,7 @@ static const struct mux_ops ops = {
 	.on_frame = on_frame,
 	.put_session = put_session,
 	.put_stream = put_stream,
+	.put_bytes = put_bytes,
 	.may_open = may_open,
 	.on_open = on_open,
 	.on_accept = on_accept,

@@ -144,6 +144,21 @@ static bool put_data(struct stream *s, struct bytes_w *w)
 	return true;
 }
 
+static size_t put_bytes(struct stream *s, struct bytes_w *w, const void *p, size_t n)
+{
+	struct yamux_stream *y = stream_of(s);
+
+	if (n > s->m->conf.frame_max)
+		n = s->m->conf.frame_max;
+	n = mux_data_room(w, YAMUX_HDR_LEN, n < y->tx_window ? n : y->tx_window);
+	if (n == 0)
+		return 0;
+	put_frame(s->m, w, YAMUX_DATA, 0, s->id, (uint32_t)n);
+	bytes_w_copy(w, p, n);
+	y->tx_window -= (uint32_t)n;
+	return n;
+}
+
 // After each frame, and each change of a stream that the owner left. Its peer may send what fits
 // into half the window to nobody; beyond that it is told, lest it waits for credit for ever.
 static void settle(struct stream *s)
@@ -445,6 +460,7 @@ static const struct mux_ops ops = {
 	.on_frame = on_frame,
 	.put_session = put_session,
 	.put_stream = put_stream,
+	.put_bytes = put_bytes,
 	.may_open = may_open,
 	.on_open = on_open,
 	.on_accept = on_accept,
