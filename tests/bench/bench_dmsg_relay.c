@@ -8,9 +8,9 @@
 //
 //   bench_dmsg_relay [--quick] [--only NAME] [--baseline COMMAND]
 //
-// COMMAND is run by a shell with DMSG_SK (secret key of the server, hex) and DMSG_ADDRESS
-// (host:port to listen on) in its environment; the shell's `exec` lets its processor time be seen.
-// BENCH_DMSG_BASELINE in the environment is the same.
+// COMMAND is run by a shell with DMSG_SK and DMSG_PK (keys of the server, hex) and DMSG_ADDRESS
+// (host:port to listen on) in its environment; by `exec` in the end, so that its processor time is
+// seen. BENCH_DMSG_BASELINE in the environment is the same.
 
 #include "controlplane/core/conn_tcp.h"
 #include "controlplane/dmsg/dmsg_server.h"
@@ -155,7 +155,7 @@ static void serve(const struct server *sv, uint16_t port)
 // command: NULL: ours.
 static void server_start(struct server *sv, const char *command)
 {
-	char text[KEY_SK_TEXT_LEN + 1];
+	char sk_text[KEY_SK_TEXT_LEN + 1], pk_text[KEY_PK_TEXT_LEN + 1];
 	uint16_t port = free_port();
 
 	sv->name = command != NULL ? "baseline" : "ours";
@@ -171,8 +171,10 @@ static void server_start(struct server *sv, const char *command)
 		serve(sv, port);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(STDERR_FILENO, STDOUT_FILENO); // figures are ours
-	key_sk_to_text(&sv->sk, text);
-	setenv("DMSG_SK", text, 1);
+	key_sk_to_text(&sv->sk, sk_text);
+	key_pk_to_text(&sv->pk, pk_text);
+	setenv("DMSG_SK", sk_text, 1);
+	setenv("DMSG_PK", pk_text, 1);
 	setenv("DMSG_ADDRESS", sv->address, 1);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
