@@ -47,8 +47,8 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 	struct leg *leg = arg;
 	ssize_t n = conn_write(leg->other->c, p, len);
 
-	if (n < 0) {
-		finish(leg->j, (int)n);
+	if (n < 0) { // who has finished need not take more
+		finish(leg->j, leg->other->eof ? 0 : (int)n);
 		return len;
 	}
 	leg->bytes += (size_t)n;

@@ -9,7 +9,7 @@
 struct conn_join;
 
 // Called once, in an event of one of the conns, when both have been closed: err is 0, or what broke
-// first. The join is freed after it.
+// first; an end that had finished and takes no more has not broken. The join is freed after it.
 typedef void (*conn_join_fn)(void *arg, int err);
 
 enum conn_join_mode {

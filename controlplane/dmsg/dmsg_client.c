@@ -10,7 +10,7 @@
 #include <sys/queue.h>
 
 #include "controlplane/core/conn_tcp.h"
-#include "controlplane/dmsg/dmsg_stream.h"
+#include "controlplane/dmsg/dmsg_rtt.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -29,6 +29,7 @@ struct server {
 	struct dmsg_client_server_conf conf;
 	struct conn *conn; // while it is dialled
 	struct dmsg_link *link;
+	struct dmsg_rtt *rtt; // while it is open
 	struct loop_timer *timer; // until the next try
 	enum dmsg_client_state state;
 	int err;
@@ -210,6 +211,8 @@ static void session_over(struct server *se, int err)
 	}
 	conn_close(se->conn);
 	se->conn = NULL;
+	dmsg_rtt_free(se->rtt);
+	se->rtt = NULL;
 	dmsg_link_close(se->link);
 	se->link = NULL;
 	se->err = err;
@@ -233,7 +236,7 @@ static void on_link_open(void *arg)
 	se->opened++;
 	c->stats.sessions_opened++;
 	log_notice("session open: server=%s", se->conf.address);
-	(void)dmsg_link_ping(se->link); // so that servers can be compared
+	se->rtt = dmsg_rtt_new(se->link);
 	TAILQ_FOREACH (d, &c->dials, all)
 		if (d->sd == NULL && !loop_timer_is_on(d->soon))
 			loop_timer_start(d->soon, 0, 0);
@@ -302,9 +305,7 @@ static void server_dial(void *arg)
 
 static uint64_t rtt_of(const struct server *se)
 {
-	const struct mux_stats *st = se->link != NULL ? dmsg_link_stats(se->link) : NULL;
-
-	return st != NULL ? st->rtt_ns : 0;
+	return dmsg_rtt_ns(se->rtt);
 }
 
 // The open session with the shortest round trip among those that `not` leaves; one that was not
@@ -501,21 +502,45 @@ static void on_ping_late(void *arg)
 	fn(fn_arg, pk, 0, -ETIMEDOUT);
 }
 
+// The server with this key (NULL: the nearest); NULL and errno.
+static struct server *server_of(struct dmsg_client *c, const struct key_pk *pk)
+{
+	struct server *se;
+	unsigned n;
+
+	if (pk == NULL) {
+		se = nearest(c, 0, &n);
+		return se != NULL ? se : errno_null(ENOTCONN);
+	}
+	for (uint32_t i = 0; i < c->conf.n_servers; i++)
+		if (key_pk_cmp(&c->server[i].conf.pk, pk) == 0)
+			return &c->server[i];
+	return errno_null(ENOENT);
+}
+
+struct dmsg_stream_dial *dmsg_client_ask_ip(struct dmsg_client *c, const struct key_pk *server,
+	uint32_t timeout_ms, dmsg_ip_fn fn, void *arg)
+{
+	struct server *se = server_of(c, server);
+	uint16_t port = choose_port(c);
+
+	if (se == NULL)
+		return NULL;
+	if (se->link == NULL)
+		return errno_null(ENOTCONN);
+	return port == 0 ? errno_null(EADDRINUSE)
+			 : dmsg_stream_ask_ip(se->link, port, timeout_ms, fn, arg);
+}
+
 struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct key_pk *server,
 	uint32_t timeout_ms, dmsg_client_ping_fn fn, void *arg)
 {
+	struct server *se = server_of(c, server);
 	struct dmsg_client_ping *p;
-	struct server *se = NULL;
-	unsigned n;
 	int rc;
 
-	if (server == NULL)
-		se = nearest(c, 0, &n);
-	for (uint32_t i = 0; server != NULL && i < c->conf.n_servers; i++)
-		if (key_pk_cmp(&c->server[i].conf.pk, server) == 0)
-			se = &c->server[i];
 	if (se == NULL)
-		return errno_null(server != NULL ? ENOENT : ENOTCONN);
+		return NULL;
 	rc = se->link != NULL ? dmsg_link_ping(se->link) : -ENOTCONN;
 	if (rc < 0)
 		return errno_null(rc);
@@ -578,6 +603,7 @@ void dmsg_client_free(struct dmsg_client *c)
 		struct server *se = &c->server[i];
 
 		conn_close(se->conn);
+		dmsg_rtt_free(se->rtt);
 		dmsg_link_close(se->link);
 		loop_timer_free(se->timer);
 	}

@@ -8,6 +8,7 @@
 #include "controlplane/core/identity.h"
 #include "controlplane/core/loop.h"
 #include "controlplane/dmsg/dmsg_conn.h"
+#include "controlplane/dmsg/dmsg_stream.h"
 #include "lib/wire/dmsg_msg.h"
 
 enum {
@@ -89,6 +90,11 @@ struct dmsg_client_ping;
 struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct key_pk *server,
 	uint32_t timeout_ms, dmsg_client_ping_fn fn, void *arg);
 void dmsg_client_ping_cancel(struct dmsg_client_ping *p);
+
+// The address that a server (NULL: the nearest) sees us at, as dmsg_stream_ask_ip(): cancelled by
+// dmsg_stream_dial_cancel(). NULL and errno as dmsg_client_ping(), EADDRINUSE.
+struct dmsg_stream_dial *dmsg_client_ask_ip(struct dmsg_client *c, const struct key_pk *server,
+	uint32_t timeout_ms, dmsg_ip_fn fn, void *arg);
 
 void dmsg_client_stats_get(const struct dmsg_client *c, struct dmsg_client_stats *out);
 void dmsg_client_each_server(const struct dmsg_client *c,

@@ -1,6 +1,6 @@
-// dmsg dial, listen and ping. A task lives from the request until its stream is over: first it is
-// cancelled with its request, then, once the client's connection has become the stream, it is the
-// join of both. Between the two the stream is held: nothing of it is read.
+// dmsg dial, listen, ping and ip. A task lives from the request until its stream is over: first it
+// is cancelled with its request, then, once the client's connection has become the stream, it is
+// the join of both. Between the two the stream is held: nothing of it is read.
 #include "controlplane/rpc/api_priv.h"
 
 #include <errno.h>
@@ -23,6 +23,8 @@ struct api_dmsg_task {
 	struct dmsg_client_dial *dial;
 	struct dmsg_client_listener *listener;
 	struct dmsg_client_ping *ping;
+	struct dmsg_stream_dial *ip;
+	uint32_t id; // of the stream
 	struct conn *held;
 	bool held_over; // ended while it was held
 	struct conn_join *join;
@@ -34,6 +36,7 @@ static void task_free(struct api_dmsg_task *t)
 	dmsg_client_dial_cancel(t->dial);
 	dmsg_client_unlisten(t->listener);
 	dmsg_client_ping_cancel(t->ping);
+	dmsg_stream_dial_cancel(t->ip);
 	conn_close(t->held);
 	conn_join_close(t->join);
 	TAILQ_REMOVE(&t->a->dmsg_tasks, t, all);
@@ -91,12 +94,25 @@ static size_t held_data(void *arg, uint8_t *p, size_t len)
 	return 0;
 }
 
+// For whoever asks how it ended; the oldest are forgotten.
+static void note_end(struct api_dmsg_task *t, int err)
+{
+	struct api *a = t->a;
+	unsigned i = a->n_dmsg_cut % API_DMSG_CUTS;
+
+	if (err == 0)
+		return;
+	a->dmsg_cut[i].id = t->id;
+	a->dmsg_cut[i].err = err;
+	a->n_dmsg_cut++;
+}
+
 static void held_end(void *arg, int err)
 {
 	struct api_dmsg_task *t = arg;
 
-	(void)err; // nothing came before it, or it would wait behind that
-	t->held_over = true;
+	note_end(t, err);
+	t->held_over = true; // nothing came before it, or it would wait behind that
 }
 
 static const struct conn_events held_events = {.data = held_data, .end = held_end};
@@ -105,7 +121,7 @@ static void on_join_done(void *arg, int err)
 {
 	struct api_dmsg_task *t = arg;
 
-	(void)err; // each end sees it
+	note_end(t, err);
 	t->join = NULL;
 	task_free(t);
 }
@@ -132,8 +148,10 @@ static void on_connection(void *arg, int take_fd)
 
 static void become_stream(struct api_dmsg_task *t, struct conn *conn, const struct dmsg_addr *peer)
 {
-	struct api_dmsg_peer p = {.port = peer->port};
+	struct api_dmsg_peer p = {.port = peer->port, .id = ++t->a->last_dmsg_id};
 	struct api_req *r = t->r;
+
+	t->id = p.id;
 
 	memcpy(p.pk, peer->pk.b, API_PK_LEN);
 	t->r = NULL;
@@ -256,6 +274,18 @@ static void on_pong(void *arg, const struct key_pk *server, uint64_t rtt_ns, int
 		api_req_end(r, &m, sizeof(m));
 }
 
+static const char *server_error(int err)
+{
+	switch (err) {
+	case ENOENT:
+		return "no [server NAME] has that key";
+	case ENOTCONN:
+		return "there is no session: see `skyrail show servers`";
+	default:
+		return strerror(err);
+	}
+}
+
 void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api_dmsg_ask m;
@@ -275,11 +305,67 @@ void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len
 		int err = errno;
 
 		task_free(t);
-		api_req_fail(r, -err, "ping: %s",
-			err == ENOENT     ? "no [server NAME] has that key"
-			: err == ENOTCONN ? "there is no session: see `skyrail show servers`"
-					  : strerror(err));
+		api_req_fail(r, -err, "ping: %s", server_error(err));
 		return;
 	}
 	wait_for(t);
+}
+
+static void on_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, int err)
+{
+	struct api_dmsg_task *t = arg;
+	struct api_dmsg_ip m = {.len = (uint8_t)len};
+	struct api_req *r = t->r;
+
+	t->ip = NULL;
+	if (len > 0 && len <= sizeof(m.ip))
+		memcpy(m.ip, ip, len);
+	task_free(t);
+	if (len > 0)
+		api_req_end(r, &m, sizeof(m));
+	else if (code == DMSG_OK)
+		api_req_fail(r, err, "ip: %s", strerror(-err));
+	else
+		api_req_fail(r, -ECONNREFUSED,
+			"ip: dmsg error %u: %s (servers of before 2024 can't tell)", code,
+			dmsg_err_text(code));
+}
+
+void api_dmsg_ip(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api_dmsg_ask m;
+	struct key_pk pk;
+	struct api_dmsg_task *t;
+
+	(void)len;
+	if (!ask_read(r, &m, payload, false, true))
+		return;
+	memcpy(pk.b, m.pk, API_PK_LEN);
+	t = task_new(ctx, r);
+	if (t == NULL)
+		return;
+	t->ip = dmsg_client_ask_ip(
+		t->a->d.dmsg, key_pk_is_null(&pk) ? NULL : &pk, m.timeout_ms, on_ip, t);
+	if (t->ip == NULL) {
+		int err = errno;
+
+		task_free(t);
+		api_req_fail(r, -err, "ip: %s", server_error(err));
+		return;
+	}
+	wait_for(t);
+}
+
+void api_dmsg_ended(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_dmsg_ended_ask ask;
+	struct api_dmsg_ended m = {0};
+
+	(void)len;
+	memcpy(&ask, payload, sizeof(ask));
+	for (unsigned i = 0; i < API_DMSG_CUTS && i < a->n_dmsg_cut; i++)
+		if (a->dmsg_cut[i].id == ask.id)
+			m.err = a->dmsg_cut[i].err;
+	api_req_end(r, &m, sizeof(m));
 }

@@ -596,6 +596,9 @@ static const struct api_method methods[] = {
 	ACT(API_DMSG_LISTEN, "dmsg listen", api_dmsg_listen, struct api_dmsg_ask),
 	{API_DMSG_PING, API_RIGHT_SHOW, "dmsg ping", sizeof(struct api_dmsg_ask),
 		sizeof(struct api_dmsg_ask), api_dmsg_ping},
+	{API_DMSG_IP, API_RIGHT_SHOW, "dmsg ip", sizeof(struct api_dmsg_ask),
+		sizeof(struct api_dmsg_ask), api_dmsg_ip},
+	ACT(API_DMSG_ENDED, "dmsg ended", api_dmsg_ended, struct api_dmsg_ended_ask),
 };
 
 const struct api_method *api_methods(size_t *n)

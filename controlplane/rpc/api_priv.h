@@ -16,6 +16,8 @@ enum { API_GONE_MAX = 64, API_NEVER_MS = 0xffffffff };
 
 struct api_dmsg_task; // api_dmsg.c
 
+enum { API_DMSG_CUTS = 64 };
+
 struct api {
 	struct api_deps d;
 	struct dp_handler handler;
@@ -35,6 +37,12 @@ struct api {
 	struct loop_timer *load_timer;
 	TAILQ_HEAD(, api_dmsg_task) dmsg_tasks;
 	unsigned n_dmsg_tasks;
+	uint32_t last_dmsg_id;
+	struct {
+		uint32_t id;
+		int err;
+	} dmsg_cut[API_DMSG_CUTS]; // streams that did not end in order, the last ones
+	unsigned n_dmsg_cut;
 	struct {
 		uint64_t cycles; // busy ones, when looked at last
 		uint32_t busy_ppm;
@@ -66,5 +74,7 @@ void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t l
 void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_dmsg_ip(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_dmsg_ended(void *ctx, struct api_req *r, const void *payload, size_t len);
 // Ends the streams that were handed to clients.
 void api_dmsg_end(struct api *a);

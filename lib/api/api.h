@@ -70,9 +70,11 @@ enum api_type {
 	API_LOG_LEVEL,
 	API_CONFIG_RELOAD, // no payload; struct api_reload_done
 	API_TRANSPORT_MOVE, // struct api_transport_move
-	API_DMSG_DIAL, // struct api_dmsg_ask, as the next two
+	API_DMSG_DIAL, // struct api_dmsg_ask, as the next three
 	API_DMSG_LISTEN,
 	API_DMSG_PING, // struct api_pong
+	API_DMSG_IP, // struct api_dmsg_ip
+	API_DMSG_ENDED, // struct api_dmsg_ended
 };
 
 struct api_hello {

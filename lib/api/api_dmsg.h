@@ -22,8 +22,25 @@ struct api_dmsg_peer { // who is at the other end
 	uint8_t pk[API_PK_LEN];
 	uint8_t pad;
 	uint16_t port;
+	uint32_t id; // of the stream, for API_DMSG_ENDED
 };
-static_assert(sizeof(struct api_dmsg_peer) == 36, "api_dmsg_peer");
+static_assert(sizeof(struct api_dmsg_peer) == 40, "api_dmsg_peer");
+
+// How a stream ended is not seen at its bytes, so API_DMSG_ENDED asks on another connection.
+struct api_dmsg_ended_ask {
+	uint32_t id;
+};
+struct api_dmsg_ended {
+	int32_t err; // 0: it lasts, or its end came in order; -errno: what cut it
+};
+
+// API_DMSG_IP, with an api_dmsg_ask like that of ping.
+struct api_dmsg_ip {
+	uint8_t len; // 4 or 16
+	uint8_t pad[3];
+	uint8_t ip[16];
+};
+static_assert(sizeof(struct api_dmsg_ip) == 20, "api_dmsg_ip");
 
 // ---- records ----
 

@@ -39,6 +39,10 @@ same "sessions that S shows" "$(sk S -j show sessions | jq -r '.[].pk' | sort)" 
 	"$(printf '%s\n' "${PK[A]}" "${PK[B]}" | sort)"
 expect "ping" sk A dmsg ping
 expect "ping by key" sk B dmsg ping "$SERVER" timeout=3s
+same "address of A" "$(sk A dmsg ip)" 10.1.1.2
+same "address of B" "$(sk B -j dmsg ip "$SERVER" timeout=3s)" '{"ip":"10.1.2.2"}'
+! sk A dmsg ip "${PK[B]}" 2>"$T/refused.log" || fail "the address by a key that is no server"
+expect "it says why" grep -q 'no \[server NAME\]' "$T/refused.log"
 
 say "refused: nobody listens; nobody is there; nonsense"
 ! sk A dmsg dial "${PK[B]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a port without listener"
@@ -81,9 +85,11 @@ wait_for 5 "no listener" listens 0
 say "a question and its answer on one stream, shown while it lasts"
 mkfifo "$T/ask" "$T/answer"
 sk B dmsg listen "$PORT" <"$T/answer" >"$T/asked" 2>"$T/listen.log" &
+listener=$!
 exec 7>"$T/answer"
 wait_for 10 "a listener" listens 1
 sk A dmsg dial "${PK[B]}:$PORT" <"$T/ask" >"$T/answered" 2>"$T/dial.log" &
+dialler=$!
 exec 8>"$T/ask"
 echo question >&8
 wait_for 10 "the question" grep -q question "$T/asked"
@@ -98,6 +104,9 @@ say "the server is killed under it, and comes back"
 node_kill S.cp KILL || true
 wait_for 10 "A has lost it" session A waits
 wait_for 10 "B's streams are gone" test "$(dmsg B streams)" = 0
+! wait "$dialler" || fail "a dial that was cut ended with 0"
+! wait "$listener" || fail "a listener that was cut ended with 0"
+for log in dial listen; do expect "$log says why" grep -q 'stream: cut: ' "$T/$log.log"; done
 exec 7>&- 8>&-
 cp_start S
 wait_for 30 "session of A" session A

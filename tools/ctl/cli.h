@@ -136,6 +136,7 @@ int cmd_show_streams(struct cli *c);
 int cmd_dmsg_dial(struct cli *c);
 int cmd_dmsg_listen(struct cli *c);
 int cmd_dmsg_ping(struct cli *c);
+int cmd_dmsg_ip(struct cli *c);
 int cmd_transport_add(struct cli *c);
 int cmd_transport_del(struct cli *c);
 int cmd_transport_move(struct cli *c);

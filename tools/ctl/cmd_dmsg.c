@@ -1,12 +1,14 @@
-// `skyrail dmsg dial|listen|ping`. dial and listen become a pipe: the control plane's connection
+// `skyrail dmsg dial|listen|ping|ip`. dial and listen become a pipe: the control plane's connection
 // turns into the stream, and bytes go between it and standard input and output until the far end
 // has finished. Its end is the end of both: dmsg servers don't carry a half that is closed. So an
-// input that is empty from the beginning (/dev/null) closes nothing.
+// input that is empty from the beginning (/dev/null) closes nothing. Whether the end came in order
+// or the stream was cut is asked afterwards.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
 #include "tools/ctl/cli.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -109,7 +111,22 @@ static int pipe_all(int stream, struct way *out, struct way *in)
 	return 0;
 }
 
-static int become_pipe(struct cli *c)
+// A control plane that can't be asked has cut it itself.
+static int how_ended(struct cli *c, uint32_t id)
+{
+	struct api_dmsg_ended_ask ask = {id};
+	struct api_dmsg_ended how;
+
+	api_client_free(c->client);
+	c->client = NULL;
+	if (cli_get(c, API_DMSG_ENDED, &ask, sizeof(ask), &how, sizeof(how)) < 0)
+		return cli_error(CLI_FAIL, "stream: cut: the control plane has ended");
+	if (how.err == 0)
+		return CLI_OK;
+	return cli_error(CLI_FAIL, "stream: cut: %s", strerror(-how.err));
+}
+
+static int become_pipe(struct cli *c, uint32_t id)
 {
 	struct way *ways = malloc(2 * sizeof(*ways));
 	const uint8_t *first;
@@ -122,7 +139,7 @@ static int become_pipe(struct cli *c)
 		rc = pipe_all(stream, &ways[0], &ways[1]);
 	close(stream);
 	free(ways);
-	return rc < 0 ? cli_error(CLI_FAIL, "stream: %s", strerror(-rc)) : CLI_OK;
+	return rc < 0 ? cli_error(CLI_FAIL, "stream: %s", strerror(-rc)) : how_ended(c, id);
 }
 
 static int take_port(uint16_t *port, const char *text)
@@ -157,7 +174,7 @@ static int stream_call(struct cli *c, uint16_t type, const struct api_dmsg_ask *
 	api_client_timeout(c->client, timeout_ms);
 	if (cli_get(c, type, m, sizeof(*m), &peer, sizeof(peer)) < 0)
 		return cli_failed(c);
-	return become_pipe(c);
+	return become_pipe(c, peer.id);
 }
 
 int cmd_dmsg_dial(struct cli *c)
@@ -191,26 +208,50 @@ int cmd_dmsg_listen(struct cli *c)
 	return rc != CLI_OK ? rc : stream_call(c, API_DMSG_LISTEN, &m, INT_MAX);
 }
 
-int cmd_dmsg_ping(struct cli *c)
+// [KEY] [timeout=]: of ping and ip.
+static int ask_server(struct cli *c, struct api_dmsg_ask *m)
 {
-	struct api_dmsg_ask m = {.timeout_ms = 4000};
-	struct arg args[] = {{"timeout", ARG_MS, &m.timeout_ms, 0, NULL, false, false}};
+	struct arg args[] = {{"timeout", ARG_MS, &m->timeout_ms, 0, NULL, false, false}};
 	bool named = c->argc > 0 && strchr(c->argv[0], '=') == NULL;
-	struct api_pong pong;
 	const char *key;
 	int rc = cli_args(c, &key, named, args, ARRAY_LEN(args));
 
 	if (rc != CLI_OK)
 		return rc;
-	if (m.timeout_ms == 0 || m.timeout_ms > API_DMSG_TIMEOUT_MAX_MS)
+	if (m->timeout_ms == 0 || m->timeout_ms > API_DMSG_TIMEOUT_MAX_MS)
 		return cli_error(CLI_USAGE, "timeout is at most 60s");
-	if (named && take_key(m.pk, key, strlen(key)) != CLI_OK)
-		return CLI_USAGE;
+	return named ? take_key(m->pk, key, strlen(key)) : CLI_OK;
+}
+
+int cmd_dmsg_ping(struct cli *c)
+{
+	struct api_dmsg_ask m = {.timeout_ms = 4000};
+	struct api_pong pong;
+	int rc = ask_server(c, &m);
+
+	if (rc != CLI_OK)
+		return rc;
 	if (cli_get(c, API_DMSG_PING, &m, sizeof(m), &pong, sizeof(pong)) < 0)
 		return cli_failed(c);
 	if (c->json)
 		printf("{\"rtt_us\":%u}\n", pong.rtt_us);
 	else
 		printf("%.3f ms\n", pong.rtt_us / 1000.0);
+	return CLI_OK;
+}
+
+int cmd_dmsg_ip(struct cli *c)
+{
+	struct api_dmsg_ask m = {.timeout_ms = 4000};
+	char text[INET6_ADDRSTRLEN] = "";
+	struct api_dmsg_ip ip;
+	int rc = ask_server(c, &m);
+
+	if (rc != CLI_OK)
+		return rc;
+	if (cli_get(c, API_DMSG_IP, &m, sizeof(m), &ip, sizeof(ip)) < 0)
+		return cli_failed(c);
+	inet_ntop(ip.len == 4 ? AF_INET : AF_INET6, ip.ip, text, sizeof(text));
+	printf(c->json ? "{\"ip\":\"%s\"}\n" : "%s\n", text);
 	return CLI_OK;
 }

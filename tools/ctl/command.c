@@ -66,6 +66,8 @@ static const struct command commands[] = {
 		cmd_dmsg_listen, "4000"},
 	{{"dmsg", "ping"}, "[KEY] [timeout=4s]", "round trip to a dmsg server, or to the nearest",
 		cmd_dmsg_ping, ""},
+	{{"dmsg", "ip"}, "[KEY] [timeout=4s]",
+		"our address, as a dmsg server or the nearest sees it", cmd_dmsg_ip, ""},
 	{{"config", "show"}, "[SECTION...]", "every key with value, default and origin",
 		cmd_config_show, "link"},
 	{{"config", "check"}, "[--dataplane|--controlplane] [-c FILE]",

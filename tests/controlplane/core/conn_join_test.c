@@ -104,6 +104,19 @@ static void a_broken_end_ends_the_other(void **state)
 	fini(&t);
 }
 
+// What was still on its way to an end that had finished, and left, is no break.
+static void an_end_that_had_finished_may_leave(void **state)
+{
+	struct joined t = {.a = {.to_send = 32 * MIB}, .b = {.deaf = true, .finish = true}};
+
+	start(&t, CONN_JOIN_HALF_CLOSE);
+	run_until(t.a.n_eof == 1);
+	end_close(&t.b);
+	run_until(t.n_done == 1);
+	assert_int_equal(t.err, 0);
+	fini(&t);
+}
+
 static void may_be_ended_early(void **state)
 {
 	struct joined t = {.a = {.to_send = MIB}};
@@ -126,6 +139,7 @@ int main(void)
 		test(closes_both_at_the_first_end_if_so_wanted),
 		test(a_slow_end_stops_the_other),
 		test(a_broken_end_ends_the_other),
+		test(an_end_that_had_finished_may_leave),
 		test(may_be_ended_early),
 	};
 

@@ -317,6 +317,49 @@ static void pings_measure_or_end(void **state)
 	assert_int_not_equal(node[0].ping_err, 0);
 }
 
+static void on_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, int err)
+{
+	static const uint8_t loopback[4] = {127, 0, 0, 1};
+	struct node *n = arg;
+
+	n->n_pong++;
+	n->ping_err = err;
+	if (err != 0)
+		return;
+	assert_int_equal(code, DMSG_OK);
+	assert_int_equal(len, sizeof(loopback));
+	assert_memory_equal(ip, loopback, sizeof(loopback));
+}
+
+static void servers_tell_where_we_are(void **state)
+{
+	struct dmsg_stream_dial *ask;
+
+	(void)state;
+	start_server(NULL);
+	start_client(0);
+	assert_null(dmsg_client_ask_ip(node[0].c, NULL, LONG_MS, on_ip, &node[0]));
+	assert_int_equal(errno, ENOTCONN);
+	assert_null(
+		dmsg_client_ask_ip(node[0].c, identity_pk(node[1].id), LONG_MS, on_ip, &node[0]));
+	assert_int_equal(errno, ENOENT);
+	assert_null(
+		dmsg_client_ask_ip(node[0].c, identity_pk(server_id), LONG_MS, on_ip, &node[0]));
+	assert_int_equal(errno, ENOTCONN);
+	run_until(sessions(0) == 1);
+	assert_non_null(dmsg_client_ask_ip(node[0].c, NULL, LONG_MS, on_ip, &node[0]));
+	run_until(node[0].n_pong == 1);
+	assert_int_equal(node[0].ping_err, 0);
+	ask = dmsg_client_ask_ip(node[0].c, identity_pk(server_id), LONG_MS, on_ip, &node[0]);
+	assert_non_null(ask);
+	dmsg_stream_dial_cancel(ask);
+	assert_non_null(dmsg_client_ask_ip(node[0].c, NULL, LONG_MS, on_ip, &node[0]));
+	dmsg_server_free(server);
+	server = NULL;
+	run_until(node[0].n_pong == 2);
+	assert_int_not_equal(node[0].ping_err, 0);
+}
+
 static void sessions_come_back(void **state)
 {
 	struct dmsg_client_stats st;
@@ -680,6 +723,7 @@ int main(void)
 		T(ports_are_used_once),
 		T(cancelled_dial_is_silent),
 		T(pings_measure_or_end),
+		T(servers_tell_where_we_are),
 		T(sessions_come_back),
 		T(server_with_another_key_is_refused),
 		T(sessions_of_one_key_are_limited),

@@ -2,6 +2,7 @@
 // fail. The server is the least that there can be: lib/dmsg's relay and a join of two streams.
 #include "controlplane/core/conn_join.h"
 #include "controlplane/dmsg/dmsg_ping.h"
+#include "controlplane/dmsg/dmsg_rtt.h"
 #include "controlplane/dmsg/dmsg_stream.h"
 #include "lib/dmsg/relay.h"
 #include "tests/controlplane/core/conn_fixture.h"
@@ -489,6 +490,41 @@ static void a_marker_measures_the_way_through_the_server(void **state)
 	assert_int_equal(client[0].dial_err, -ECANCELED);
 }
 
+static void round_trips_are_measured_over_either_muxer(void **state)
+{
+	static const enum dmsg_link_mux muxes[] = {DMSG_LINK_YAMUX, DMSG_LINK_SMUX2};
+
+	for (unsigned i = 0; i < ARRAY_LEN(muxes); i++) {
+		struct dmsg_rtt *r;
+
+		setup(state);
+		both_join(muxes[i]);
+		r = dmsg_rtt_new(client[0].k);
+		assert_non_null(r);
+		assert_int_equal(dmsg_rtt_ns(r), 0);
+		run_until(dmsg_rtt_ns(r) > 0);
+		dmsg_rtt_free(r);
+		teardown(state);
+	}
+	assert_int_equal(dmsg_rtt_ns(NULL), 0);
+}
+
+static void a_server_without_markers_is_not_measured_and_lives(void **state)
+{
+	struct dmsg_rtt *r;
+
+	both_join(DMSG_LINK_SMUX2);
+	server_is_old = true;
+	r = dmsg_rtt_new(client[0].k);
+	assert_non_null(dmsg_ping_start(client[0].k, 5000, on_ping, &client[0])); // after it
+	run_until(client[0].n_pong == 1);
+	assert_int_equal(dmsg_rtt_ns(r), 0);
+	assert_true(dmsg_link_is_open(client[0].k));
+	dmsg_rtt_free(r);
+	r = dmsg_rtt_new(client[0].k); // one that is under way
+	dmsg_rtt_free(r);
+}
+
 static void a_server_of_another_key_is_refused(void **state)
 {
 	struct key_pk other = client[1].pk;
@@ -551,6 +587,8 @@ int main(void)
 		test(a_lost_session_ends_dials_and_streams),
 		test(the_server_tells_our_address_and_answers_pings),
 		test(a_marker_measures_the_way_through_the_server),
+		cmocka_unit_test(round_trips_are_measured_over_either_muxer),
+		test(a_server_without_markers_is_not_measured_and_lives),
 		test(a_server_of_another_key_is_refused),
 		test(a_link_may_be_closed_while_a_request_is_there),
 		test(links_may_be_closed_at_any_time),
