@@ -16,6 +16,8 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 HUGEPAGES = 900  # of 2 MiB: 4 M rules (256 MiB), the rte_hash of the same size, mbufs
@@ -60,6 +62,35 @@ def machine():
     }
 
 
+def lines_of(cmd, timeout, take, env=None):
+    """Gives each line of its output to take(). One that hangs, or is left behind, ends with all that it began."""
+
+    def end():
+        try:
+            os.killpg(p.pid, signal.SIGTERM)
+            time.sleep(2)
+            os.killpg(p.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # nothing is left
+
+    with tempfile.TemporaryFile("w+") as errors:
+        p = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=errors, text=True, env=env,
+                             start_new_session=True)
+        hung = threading.Event()
+        late = threading.Timer(timeout, lambda: (hung.set(), end()))
+        late.start()
+        try:
+            for line in p.stdout:
+                take(line)
+            rc = p.wait()
+        finally:
+            late.cancel()
+            if p.poll() is None:
+                end()
+        errors.seek(0)
+        return rc, errors.read() + (f" (ended after {timeout} s)" if hung.is_set() else "")
+
+
 class Report:
     def __init__(self):
         self.figures = []
@@ -84,18 +115,12 @@ class Report:
         self.figures.append(d)
         print("  " + row(d), flush=True)
 
-    def run(self, title, cmd, timeout=900, env=None):
+    def run(self, title, cmd, timeout=3600, env=None):
         print(f"{title}", flush=True)
         start = time.time()
         try:
-            p = subprocess.Popen(
-                cmd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-            )
-            for line in p.stdout:
-                self.take(line)
-            err = p.stderr.read()
-            rc = p.wait(timeout=timeout)
-        except (OSError, subprocess.TimeoutExpired) as e:
+            rc, err = lines_of(cmd, timeout, self.take, env)
+        except OSError as e:
             rc, err = 1, str(e)
         if rc != 0:
             print(f"  FAILED ({rc}) after {time.time() - start:.0f} s: {err.strip()[-800:]}")
