@@ -547,13 +547,16 @@ static inline bool begins_with_ack(const struct rte_mbuf *m)
 }
 
 // One that begins with an ACK. True: that was all, or there was one whole packet behind it, which
-// is *m; else *m is NULL.
+// is *m; else *m is NULL. When it is refused its counter is left out, so those that follow are no
+// run any more.
 static bool reliable_ack(struct wctx *w, struct hop *h, struct hop_rel_in *in,
 	const struct rx_dgram *d, struct rte_mbuf **m)
 {
+	bool taken =
+		hop_rel_rx(w, h, in, d->m, d->udp_len - RAIL_DATA_OVERHEAD, h->replay->top + 1);
+
 	*m = NULL;
-	if (likely(hop_rel_rx(
-		    w, h, in, d->m, d->udp_len - RAIL_DATA_OVERHEAD, h->replay->top + 1))) {
+	if (likely(taken)) {
 		commit_run(h, 1);
 		take(w, h, 1, d->udp_len);
 	}
@@ -563,7 +566,7 @@ static bool reliable_ack(struct wctx *w, struct hop *h, struct hop_rel_in *in,
 		hop_strip(*m, in->item[0].off, in->item[0].len);
 		hop_count(h, H_hop_rx_packets, 1);
 	}
-	return likely(in->out.n == 0 && !hop_rel_is_closing(h));
+	return likely(taken && in->out.n == 0 && !hop_rel_is_closing(h));
 }
 
 // A burst of a reliable hop: authentic, in order, from the peer. Most of the time that is packets

@@ -328,6 +328,59 @@ static int start(void **state)
 	return 0;
 }
 
+// An ACK, and n packets of the routes 1, 2 ... with the sequences 0, 1 ...
+static void send_ack_and(struct pair *p, unsigned n)
+{
+	struct rail_frame ack = {
+		.type = RAIL_ACK, .ack = {.highest = hop_of(&p->b)->tx_counter - 1}};
+	uint8_t buf[256], packet[ROUTE_HDR_LEN + 8] = {0};
+	struct bytes_w w = bytes_w(buf, sizeof(buf));
+
+	assert_int_equal(rail_frame_encode(&w, &ack), 0);
+	for (uint32_t i = 0; i < n; i++) {
+		struct rail_frame f = {
+			.type = RAIL_SEQ, .seq = i, .data = packet, .len = sizeof(packet)};
+
+		route_hdr_put(packet, ROUTE_DATA, 1 + i, 8);
+		assert_int_equal(rail_frame_encode(&w, &f), 0);
+	}
+	send_frames(p, &p->a, buf, (unsigned)bytes_w_len(&w));
+}
+
+// In a burst of datagrams that begin with ACKs one has no room. Its number is not taken for
+// received, and the next one's is not taken for it.
+static void what_is_refused_counts_as_lost(void **state)
+{
+	struct rte_mbuf *all[4096], *again[2], *burst[2];
+	unsigned n = 0;
+	struct pair p;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	settle(&p);
+	send_ack_and(&p, 2); // all packets but the last are copied
+	send_ack_and(&p, 0);
+	flush(&p.a);
+	assert_int_equal(p.a.n_wire, 2);
+	p.a.n_wire = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		burst[i] = p.a.wire[i];
+		again[i] = copy_of(&p, burst[i]);
+	}
+	while (n < 4096 && (all[n] = rte_pktmbuf_alloc(p.pool)) != NULL)
+		n++;
+	arrive(&p.b, burst, 2);
+	rte_pktmbuf_free_bulk(all, n);
+	assert_int_equal(counter(&p.b, W_drop_no_room), 1);
+	assert_int_equal(p.b.n_got, 1);
+	assert_int_equal(route_hdr_id(rte_pktmbuf_mtod(p.b.got[0], uint8_t *)), 2); // had its place
+	arrive(&p.b, again, 2);
+	assert_int_equal(counter(&p.b, W_drop_replay), 1); // the second
+	assert_int_equal(p.b.n_got, 2);
+	assert_int_equal(route_hdr_id(rte_pktmbuf_mtod(p.b.got[1], uint8_t *)), 1);
+	lose_all(&p.b);
+	pair_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +396,7 @@ int main(void)
 		cmocka_unit_test(takes_several_route_packets_of_one_datagram_in_order),
 		cmocka_unit_test(counts_what_a_shared_datagram_holds_when_buffers_run_out),
 		cmocka_unit_test(drops_unknown_receivers),
+		cmocka_unit_test(what_is_refused_counts_as_lost),
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);
