@@ -6,7 +6,7 @@ DURATION  ?= 24
 WALL      ?= 300
 MANPAGES  := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(sort $(wildcard docs/man/*.scd)))
 C_FILES    = $(shell find lib dataplane controlplane tools tests -name '*.[ch]' | sort)
-SCRIPTS    = $(shell grep -rlI '^\#!/bin/bash' tools tests .ci packaging) $(wildcard tests/smoke/_*.sh tests/interop/real/_*.sh)
+SCRIPTS    = $(shell grep -rlI '^\#!/bin/bash' tools tests .ci packaging) $(wildcard tests/smoke/_*.sh tests/interop/_*.sh tests/interop/real/_*.sh)
 TSAN_SUPP := suppressions=$(CURDIR)/tests/support/tsan.supp
 export BUILD
 
@@ -35,6 +35,12 @@ bench: deps ## measure beside baselines: a table, build/bench/report.json
 lint: ## formatting, layering, hot path, headers, comments, spelling
 	@tools/check/lint
 
+# Peers on the libraries that Skywire stands on, checked against the vectors before they are used.
+PEER := $(BUILD)/interop/peer
+$(PEER): $(wildcard tests/interop/go.* tests/interop/peer/*.go tests/vectors/*.json)
+	@$(if $(filter 1,$V),,echo "  GO      $@")
+	$Qcd tests/interop && export CGO_ENABLED=0 GOFLAGS=-buildvcs=false && go vet ./... && go test ./... && go build -o $(abspath $@) ./peer
+
 .PHONY: programs test-bins fuzz-bins bench-bins unit replay smoke interop
 programs: $(PROGRAMS)
 test-bins: $(TEST_BINS)
@@ -46,7 +52,10 @@ replay: $(FUZZ_BINS) ## feed each decoder its corpus
 	@BUILD=$(BUILD) tools/fuzz.sh replay "$(PROFILE)" $(FUZZ_BINS)
 smoke: $(PROGRAMS) ## real processes in network namespaces (root)
 	@tools/run-tests -s "smoke tests" tests/smoke/run $O
-interop: $(PROGRAMS) ## with the real Skywire programs in SKYWIRE_BIN (root)
+interop: $(PROGRAMS) $(PEER) ## with Go peers, and the real Skywire programs in SKYWIRE_BIN (root)
+	@rm -f $(BUILD)/interop/matrix
+	@tools/run-tests -s "Go peers" tests/smoke/run -d tests/interop $O
+	@tools/run-tests -c tools/check/matrix $(BUILD)/interop/matrix
 	@SKYRAIL_SMOKE_TIMEOUT=600 tools/run-tests -s "real Skywire programs" tests/smoke/run -d tests/interop/real $O
 asan: ## unit tests and corpora under sanitizers
 	@$(MAKE) unit replay PROFILE=asan

@@ -1,0 +1,316 @@
+// peer is the other side of dmsg for the interop tests: a second implementation, from the specs, on
+// the libraries that Skywire itself stands on. It shares no code and no table with what it tests.
+//
+//	peer key FILE                                      makes a key, prints the public one
+//	peer discovery [-gen 2024|2026] ADDRESS
+//	peer server -key FILE [options] ADDRESS
+//	peer dial -key FILE -server PK@ADDRESS [options] PK:PORT     standard input and output are the stream
+//	peer listen -key FILE -server PK@ADDRESS [options] PORT      the same, for the first stream that comes
+//	peer ip|ping -key FILE -server PK@ADDRESS [options]
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+var verbose bool
+
+func logf(format string, args ...interface{}) {
+	if verbose {
+		fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05.000 ")+format+"\n", args...)
+	}
+}
+
+type logWriter struct{}
+
+func (logWriter) Write(p []byte) (int, error) {
+	logf("%s", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func hashOf(b []byte) SHA256                      { return sha256.Sum256(b) }
+func readFull(r io.Reader, b []byte) (int, error) { return io.ReadFull(r, b) }
+func splitServer(s string) (pk PubKey, a string, e error) {
+	key, address, found := strings.Cut(s, "@")
+	if !found {
+		return pk, "", fmt.Errorf("%q is not PK@ADDRESS", s)
+	}
+	pk, e = parsePK(key)
+	return pk, address, e
+}
+
+type options struct {
+	fs     *flag.FlagSet
+	key    *string
+	server *string
+	disc   *string
+	mux    *string
+	public *string
+	gen    *int
+	pq     *bool
+	peers  []string
+	args   []string
+	sk     SecKey
+	done   chan struct{}
+}
+
+func (o *options) String() string     { return "" }
+func (o *options) Set(s string) error { o.peers = append(o.peers, s); return nil }
+
+func parse(args []string, n int) (*options, error) {
+	fs := flag.NewFlagSet(args[0], flag.ExitOnError)
+	o := &options{
+		fs:     fs,
+		key:    fs.String("key", "", "file of the secret key, in hex"),
+		server: fs.String("server", "", "PK@ADDRESS of the server; else of the destination's entry"),
+		disc:   fs.String("discovery", "", "URL of the discovery"),
+		mux:    fs.String("mux", "yamux", "yamux, smux1 or smux2; a server with a discovery asks that"),
+		public: fs.String("public", "", "address in the server's entry"),
+		gen:    fs.Int("gen", 2024, "whose fields our objects have: 2024 or 2026"),
+		pq:     fs.Bool("pq", false, "offer a post-quantum key in first messages"),
+		done:   make(chan struct{}),
+	}
+	fs.BoolVar(&verbose, "v", false, "tell what happens")
+	fs.Var(o, "peer", "PK@ADDRESS of a peer server; without an address it dials us")
+	if err := fs.Parse(args[1:]); err != nil {
+		return nil, err
+	}
+	if o.args = fs.Args(); len(o.args) != n {
+		return nil, fmt.Errorf("%s takes %d arguments", args[0], n)
+	}
+	if *o.key != "" {
+		var err error
+		if o.sk, err = loadKey(*o.key); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// Who speaks smux tells so by a first frame, as clients of 2026 do that measure the way (dmsg 3.6).
+func (o *options) dialSession(pk PubKey, address string) (*session, error) {
+	s, err := dialSession(pk, address, o.sk, *o.mux, *o.pq)
+	if err == nil && *o.mux != "yamux" {
+		_, err = newClient(o.sk, *o.gen, *o.pq).ping(s)
+	}
+	return s, err
+}
+
+// A session to the server that is named, or to one that the destination's entry delegates.
+func (o *options) session(to *PubKey) (*session, error) {
+	if *o.server != "" {
+		pk, address, err := splitServer(*o.server)
+		if err != nil {
+			return nil, err
+		}
+		return o.dialSession(pk, address)
+	}
+	d := discoClient{*o.disc}
+	if to == nil {
+		var list []entry
+		if err := d.do("GET", "available_servers", nil, &list); err != nil {
+			return nil, err
+		}
+		return o.dialSession(list[0].Static, list[0].Server.Address)
+	}
+	e, err := d.get(*to)
+	if err != nil {
+		return nil, err
+	}
+	if e.Client == nil {
+		return nil, dmsgError(102)
+	}
+	err = dmsgError(103)
+	for _, pk := range e.Client.DelegatedServers {
+		var via entry
+		if via, err = d.get(pk); err != nil || via.Server == nil {
+			continue
+		}
+		var s *session
+		if s, err = o.dialSession(pk, via.Server.Address); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+func (o *options) publish(e entry) {
+	if *o.disc == "" {
+		return
+	}
+	finished := make(chan struct{})
+	go func() {
+		discoClient{*o.disc}.publish(o.sk, e, o.done)
+		close(finished)
+	}()
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-term
+		close(o.done)
+		<-finished
+		os.Exit(0)
+	}()
+}
+
+// Both ways; the end of what comes ends it, as does the end of the input.
+func join(c net.Conn) error {
+	in := make(chan error, 1)
+	out := make(chan error, 1)
+	go func() {
+		n, err := io.Copy(c, os.Stdin)
+		if n > 0 || err != nil {
+			in <- err
+		}
+	}()
+	go func() { _, err := io.Copy(os.Stdout, c); out <- err }()
+	select {
+	case err := <-in:
+		c.Close()
+		return err
+	case err := <-out:
+		c.Close()
+		return err
+	}
+}
+
+func runServer(o *options) error {
+	v := newServer(o.sk, *o.gen, func(pk PubKey) string {
+		if *o.disc == "" {
+			return *o.mux
+		}
+		if e, err := (discoClient{*o.disc}).get(pk); err == nil && e.Protocol == "smux" {
+			return "smux2"
+		}
+		return "yamux"
+	})
+	for _, p := range o.peers {
+		pk, address, err := splitServer(p)
+		if err != nil {
+			return err
+		}
+		v.join(pk, address)
+	}
+	l, err := net.Listen("tcp", o.args[0])
+	if err != nil {
+		return err
+	}
+	if *o.public != "" {
+		o.publish(entry{Server: &entryServer{Address: *o.public, AvailableSessions: 2048}})
+	}
+	fmt.Println("ready", v.pk, l.Addr())
+	return v.listen(l)
+}
+
+func runListen(o *options) error {
+	port, err := strconv.ParseUint(o.args[0], 10, 16)
+	if err != nil {
+		return err
+	}
+	c := newClient(o.sk, *o.gen, *o.pq)
+	s, err := o.session(nil)
+	if err != nil {
+		return err
+	}
+	e := entry{Client: &entryClient{DelegatedServers: []PubKey{s.peer}}}
+	if strings.HasPrefix(*o.mux, "smux") {
+		e.Protocol = "smux"
+	}
+	o.publish(e)
+	fmt.Fprintln(os.Stderr, "ready", c.pk)
+	first := make(chan error, 1)
+	go func() {
+		first <- c.accept(s, uint16(port), func(conn net.Conn, from Addr) {
+			logf("stream of %v", from)
+			first <- join(conn)
+		})
+	}()
+	err = <-first
+	s.settle()
+	return err
+}
+
+func runDial(o *options) error {
+	to, err := parseAddr(o.args[0])
+	if err != nil {
+		return err
+	}
+	s, err := o.session(&to.PK)
+	if err != nil {
+		return err
+	}
+	conn, err := newClient(o.sk, *o.gen, *o.pq).dial(s, to)
+	if err != nil {
+		return err
+	}
+	err = join(conn)
+	s.settle()
+	return err
+}
+
+func run(args []string) error {
+	switch args[0] {
+	case "key":
+		sk := newKey()
+		if len(args) != 2 {
+			return fmt.Errorf("key takes a file")
+		}
+		fmt.Println(sk.pub())
+		return os.WriteFile(args[1], []byte(hex.EncodeToString(sk[:])+"\n"), 0o600)
+	case "discovery", "server", "dial", "listen":
+		o, err := parse(args, 1)
+		if err != nil {
+			return err
+		}
+		switch args[0] {
+		case "discovery":
+			return serveDiscovery(o.args[0], *o.gen)
+		case "server":
+			return runServer(o)
+		case "dial":
+			return runDial(o)
+		}
+		return runListen(o)
+	case "ip", "ping":
+		o, err := parse(args, 0)
+		if err != nil {
+			return err
+		}
+		s, err := o.session(nil)
+		if err != nil {
+			return err
+		}
+		c := newClient(o.sk, *o.gen, *o.pq)
+		if args[0] == "ip" {
+			ip, err := c.lookUp(s)
+			fmt.Println(ip)
+			return err
+		}
+		rtt, err := c.ping(s)
+		fmt.Println(rtt)
+		return err
+	}
+	return fmt.Errorf("no command %q", args[0])
+}
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|ip|ping ...")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "peer:", err)
+		os.Exit(1)
+	}
+}
