@@ -265,6 +265,16 @@ whole() {
 	rm "$1"
 }
 
+# own_serve NODE: is an HTTP server with one answer; SERVING is to be waited for
+own_serve() {
+	{
+		printf 'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n' "$BYTES"
+		cat "$T/file"
+	} | sk "$1" dmsg listen $DIALLED >"$T/asked" &
+	SERVING=$!
+	wait_for 10 "a listener" own_listens "$1"
+}
+
 # curl_from PK:PORT WHAT: H, another client each time, fetches the file
 curl_from() {
 	real_run H H dmsgcurl -c "$DISC" -l debug -o copy "dmsg://$1/file"
@@ -296,14 +306,9 @@ pairs_carry() {
 	whole "$T/copy" "ours from real"
 
 	say "$1: a real client dials, ours sends"
-	{
-		printf 'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n' "$BYTES"
-		cat "$T/file"
-	} | sk B dmsg listen $DIALLED >"$T/asked" &
-	pid=$!
-	wait_for 10 "a listener" own_listens B
+	own_serve B
 	curl_from "${PK[B]}:$DIALLED" "real from ours"
-	wait "$pid" || fail "listen: $?"
+	wait "$SERVING" || fail "listen: $?"
 	expect "the question" grep -q '^GET /file ' "$T/asked"
 
 	say "$1: real clients"
