@@ -52,6 +52,18 @@ ssize_t dmsg_dial_start(struct dmsg_dial *d, struct dmsg_session *s,
 	return n;
 }
 
+// Skywire's server says IPv4 addresses in 16 bytes.
+static void take_ip(struct dmsg_dial *d, const struct dmsg_response *resp)
+{
+	static const uint8_t v4_mapped[12] = {[10] = 0xff, 0xff};
+	size_t skip = 0;
+
+	if (resp->ip_len == 16 && memcmp(resp->ip, v4_mapped, sizeof(v4_mapped)) == 0)
+		skip = sizeof(v4_mapped);
+	d->ip_len = (uint8_t)(resp->ip_len - skip);
+	memcpy(d->ip, resp->ip + skip, d->ip_len);
+}
+
 static enum dmsg_err take_answer(struct dmsg_dial *d)
 {
 	struct dmsg_response resp;
@@ -64,8 +76,7 @@ static enum dmsg_err take_answer(struct dmsg_dial *d)
 	if (err != DMSG_OK)
 		return err;
 	if (d->ip_request) {
-		d->ip_len = resp.ip_len;
-		memcpy(d->ip, resp.ip, sizeof(d->ip));
+		take_ip(d, &resp);
 		return resp.ip_len > 0 ? DMSG_OK : DMSG_ERR_RESP_REFUSED;
 	}
 	if (resp.noise.len > sizeof(ignored) ||

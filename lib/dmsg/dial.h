@@ -26,7 +26,7 @@ struct dmsg_dial {
 	struct dmsg_addr src, dst;
 	bool ip_request;
 	uint8_t req_hash[DMSG_HASH_LEN];
-	uint8_t ip_len; // answer to an IP request: 4 or 16 bytes
+	uint8_t ip_len; // answer to an IP request: 4 bytes, also of a mapped address, or 16
 	uint8_t ip[DMSG_IP_MAX_LEN];
 	struct noise kk;
 	struct dmsg_inbox in;
