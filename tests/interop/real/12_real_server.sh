@@ -10,6 +10,7 @@ real_server R S
 pairs_new "${PK[R]}" S
 pairs_carry "at first" "${PK[R]}"
 expect "ping" sk A dmsg ping
+same "our address" "$(sk A dmsg ip)" "${ADDR[A]}"
 
 say "the server is killed"
 real_end R KILL
