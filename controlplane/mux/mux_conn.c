@@ -13,7 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
-enum { STAGE_WORTH = 4096 };
+enum { STAGE_WORTH = 2048 };
 
 struct stream_conn {
 	struct conn base; // first
@@ -99,7 +99,6 @@ static void sc_free(struct stream_conn *sc)
 static size_t stage(struct stream_conn *sc, const void *p, size_t len)
 {
 	struct mux_conn *mc = sc->mc;
-	size_t n, used;
 
 	if (len < STAGE_WORTH || mc->blocked || mc->left != NULL || mc->below == NULL)
 		return 0;
@@ -107,10 +106,8 @@ static size_t stage(struct stream_conn *sc, const void *p, size_t len)
 		mc->staged = loop_buf_get(mc->l);
 	if (mc->staged == NULL)
 		return 0;
-	n = mux_write_out(sc->s, p, len, mc->staged + mc->staged_len, LOOP_BUF_LEN - mc->staged_len,
-		&used, clock_mono_ns());
-	mc->staged_len += used;
-	return n;
+	return mux_write_out(
+		sc->s, p, len, mc->staged, LOOP_BUF_LEN, &mc->staged_len, clock_mono_ns());
 }
 
 static ssize_t sc_write(struct conn *c, const void *p, size_t len)
@@ -125,6 +122,10 @@ static ssize_t sc_write(struct conn *c, const void *p, size_t len)
 	done = stage(sc, p, len);
 	if (done == len && len > 0)
 		return (ssize_t)done;
+	if (len - done >= STAGE_WORTH && mux_is_shut(sc->s)) { // bulk waits where it is
+		sc->blocked = true;
+		return (ssize_t)done;
+	}
 	n = mux_write(sc->s, (const uint8_t *)p + done, len - done);
 	if (n < 0)
 		return done > 0 ? (ssize_t)done : -EPIPE;

@@ -101,6 +101,8 @@ static void no_news(struct stream *s)
 static void detach(struct stream *s)
 {
 	htab_del(s->m->by_id, &s->id);
+	if (s->m->open_s == s)
+		s->m->open_s = NULL;
 	s->m->stats.n_streams--;
 	s->gone = true;
 	no_turn(s);
@@ -388,16 +390,25 @@ size_t mux_data_room(const struct bytes_w *w, size_t hdr_len, size_t n)
 	return min_size(n, room - hdr_len);
 }
 
+static void tell_writable(struct stream *s)
+{
+	if (!s->want_write || s->out.len > s->m->conf.send_max / 2)
+		return;
+	s->want_write = false;
+	mux_tell(s, MUX_WRITABLE);
+}
+
 void mux_put_data(struct stream *s, struct bytes_w *w, size_t n)
 {
-	struct mux *m = s->m;
+	mux_buf_get(&s->out, &s->m->pool, bytes_w_span(w, n), n);
+	s->m->stats.tx_bytes += n;
+	tell_writable(s);
+}
 
-	mux_buf_get(&s->out, &m->pool, bytes_w_span(w, n), n);
-	m->stats.tx_bytes += n;
-	if (s->want_write && s->out.len <= m->conf.send_max / 2) {
-		s->want_write = false;
-		mux_tell(s, MUX_WRITABLE);
-	}
+void mux_window_opened(struct stream *s)
+{
+	if (s->m->ops->allowed(s, 1) > 0)
+		tell_writable(s);
 }
 
 size_t mux_output(struct mux *m, void *p, size_t room, uint64_t now_ns)
@@ -563,27 +574,60 @@ ptrdiff_t mux_write(struct mux_stream *stream, const void *p, size_t len)
 	return (ptrdiff_t)n;
 }
 
-size_t mux_write_out(struct mux_stream *stream, const void *p, size_t len, void *out, size_t room,
-	size_t *used, uint64_t now_ns)
+// Bytes go into the last frame as long as it may grow, or into a new one; 0: there is no room.
+static size_t put_out(struct stream *s, const uint8_t *p, size_t n, uint8_t *out, size_t room)
+{
+	struct mux *m = s->m;
+	size_t hdr_len = m->ops->hdr_len;
+
+	if (m->open_s != s || m->open_len >= m->conf.frame_max) {
+		if (room < m->open_at + hdr_len + DATA_WORTH)
+			return 0;
+		m->open_s = s;
+		m->open_len = 0;
+		m->stats.tx_frames++;
+	}
+	n = min_size(n, m->conf.frame_max - m->open_len);
+	n = min_size(n, room - m->open_at - hdr_len - m->open_len);
+	memcpy(out + m->open_at + hdr_len + m->open_len, p, n);
+	m->open_len += n;
+	m->ops->put_data_hdr(s, out + m->open_at, m->open_len);
+	m->ops->on_sent(s, n);
+	m->stats.tx_bytes += n;
+	return n;
+}
+
+size_t mux_write_out(struct mux_stream *stream, const void *p, size_t len, uint8_t *out,
+	size_t room, size_t *used, uint64_t now_ns)
 {
 	struct stream *s = stream_of(stream);
-	struct bytes_w w = bytes_w(out, room);
 	struct mux *m = s->m;
-	size_t done = 0, n;
+	size_t done = 0, n = 1;
 
-	*used = 0;
 	if (s->tx_err != 0 || s->fin_out || s->due != 0 || s->out.len > 0 || !TAILQ_EMPTY(&m->turn))
 		return 0;
 	m->now_ns = now_ns;
-	while (done < len) {
-		n = m->ops->put_bytes(s, &w, (const uint8_t *)p + done, len - done);
-		if (n == 0)
-			break;
-		m->stats.tx_bytes += n;
-		done += n;
+	for (len = m->ops->allowed(s, len); done < len && n > 0; done += n) {
+		if (*used == 0 || m->open_s != s || m->open_len >= m->conf.frame_max) {
+			m->open_s = NULL;
+			m->open_at = *used;
+		}
+		n = put_out(s, (const uint8_t *)p + done, len - done, out, room);
+		if (n > 0)
+			*used = m->open_at + m->ops->hdr_len + m->open_len;
 	}
-	*used = bytes_w_len(&w);
 	return done;
+}
+
+bool mux_is_shut(struct mux_stream *stream)
+{
+	struct stream *s = stream_of(stream);
+
+	// A peer that has finished may be gone: only what is queued finds that out.
+	if (s->tx_err != 0 || s->fin_out || s->fin_in || s->m->ops->allowed(s, 1) > 0)
+		return false;
+	s->want_write = true;
+	return true;
 }
 
 int mux_finish(struct mux_stream *stream)

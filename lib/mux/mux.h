@@ -127,11 +127,15 @@ ptrdiff_t mux_read(struct mux_stream *s, void *p, size_t room);
 // -EPIPE: after mux_finish, or the peer does not read; others: what ended it.
 ptrdiff_t mux_write(struct mux_stream *s, const void *p, size_t len);
 
-// Writes frames with bytes of p at once, to out, which leaves before anything of a later
-// mux_output. Returns how many bytes went, perhaps none (when something else waits to leave, for
-// one): the rest is for mux_write. *used: of out.
-size_t mux_write_out(struct mux_stream *s, const void *p, size_t len, void *out, size_t room,
+// Writes bytes of p as frames at once, to out, where *used bytes are of such calls already; they
+// leave before anything of a later mux_output. Returns how many went, perhaps none (when something
+// else waits to leave, for one): the rest is for mux_write.
+size_t mux_write_out(struct mux_stream *s, const void *p, size_t len, uint8_t *out, size_t room,
 	size_t *used, uint64_t now_ns);
+
+// Nothing more may leave now, by the peer's window: MUX_WRITABLE tells when that changes. For
+// owners who rather keep their bytes than have them queued here.
+bool mux_is_shut(struct mux_stream *s);
 
 // No more writes; what was written still leaves, reading goes on.
 int mux_finish(struct mux_stream *s);

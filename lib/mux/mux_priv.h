@@ -63,9 +63,12 @@ struct mux_ops {
 	// Writes one frame of the stream, if there is something that may go, and gives it another
 	// turn if there is more. False: there is no room. The stream may be gone after that.
 	bool (*put_stream)(struct stream *s, struct bytes_w *w);
-	// Writes one frame with bytes of p, of a stream that has nothing else to say. Returns how
-	// many; 0: they may not go now, or there is no room.
-	size_t (*put_bytes)(struct stream *s, struct bytes_w *w, const void *p, size_t n);
+	// How many of n bytes the peer's window lets leave now.
+	size_t (*allowed)(const struct stream *s, size_t n);
+	// The header, of hdr_len bytes, of a frame with n bytes of the stream.
+	void (*put_data_hdr)(const struct stream *s, uint8_t *p, size_t n);
+	// So many more left.
+	void (*on_sent)(struct stream *s, size_t n);
 	// 0 or -errno.
 	int (*may_open)(struct mux *m);
 	void (*on_open)(struct stream *s);
@@ -86,6 +89,10 @@ struct mux {
 	struct mux_conf conf;
 	struct mux_stats stats;
 	struct mux_pool pool;
+	// the last frame of mux_write_out: whose, where it is, with how many bytes; more may join
+	// it
+	struct stream *open_s;
+	size_t open_at, open_len;
 	uint64_t unused_ns; // since when no chunk of it is in use; 0: one is
 	struct htab *by_id;
 	struct stream_list all, turn, news; // turn: streams that may have something to send
@@ -127,6 +134,8 @@ void mux_break_writes(struct stream *s, int err);
 struct bytes_w mux_reply(struct mux *m);
 // How many of n bytes of a stream to write behind a header of hdr_len; 0: wait for more room.
 size_t mux_data_room(const struct bytes_w *w, size_t hdr_len, size_t n);
+// The peer takes more: for those who waited for that.
+void mux_window_opened(struct stream *s);
 // Writes them.
 void mux_put_data(struct stream *s, struct bytes_w *w, size_t n);
 

@@ -103,16 +103,19 @@ static bool put_data(struct stream *s, struct bytes_w *w)
 	return true;
 }
 
-static size_t put_bytes(struct stream *s, struct bytes_w *w, const void *p, size_t n)
+static void put_data_hdr(const struct stream *s, uint8_t *p, size_t n)
 {
-	n = allowed(s, n < s->m->conf.frame_max ? n : s->m->conf.frame_max);
-	n = mux_data_room(w, SMUX_HDR_LEN, n);
-	if (n == 0)
-		return 0;
-	put_frame(s->m, w, SMUX_PSH, s->id, n);
-	bytes_w_copy(w, p, n);
+	const struct smux_frame f = {.version = container_of(s->m, const struct smux, m)->version,
+		.cmd = SMUX_PSH,
+		.len = (uint16_t)n,
+		.id = s->id};
+
+	smux_frame_encode(p, SMUX_HDR_LEN, &f);
+}
+
+static void on_sent(struct stream *s, size_t n)
+{
 	stream_of(s)->sent += (uint32_t)n;
-	return n;
 }
 
 // After each frame, and when the peer finished: it may have forgotten the stream, and then no
@@ -215,6 +218,7 @@ static void on_upd(struct stream *s, const struct smux_frame *f)
 	else if (s->waits_in == &s->m->lingering)
 		mux_wait(s, s->waits_in); // there is a peer
 	mux_turn(s);
+	mux_window_opened(s);
 }
 
 static int on_stream_frame(struct mux *m, const struct smux_frame *f)
@@ -341,7 +345,9 @@ static const struct mux_ops ops = {
 	.on_frame = on_frame,
 	.put_session = put_session,
 	.put_stream = put_stream,
-	.put_bytes = put_bytes,
+	.allowed = allowed,
+	.put_data_hdr = put_data_hdr,
+	.on_sent = on_sent,
 	.may_open = may_open,
 	.on_open = on_open,
 	.on_accept = on_accept,

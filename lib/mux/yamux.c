@@ -144,19 +144,23 @@ static bool put_data(struct stream *s, struct bytes_w *w)
 	return true;
 }
 
-static size_t put_bytes(struct stream *s, struct bytes_w *w, const void *p, size_t n)
+static size_t allowed(const struct stream *s, size_t n)
 {
-	struct yamux_stream *y = stream_of(s);
+	const struct yamux_stream *y = container_of(s, const struct yamux_stream, s);
 
-	if (n > s->m->conf.frame_max)
-		n = s->m->conf.frame_max;
-	n = mux_data_room(w, YAMUX_HDR_LEN, n < y->tx_window ? n : y->tx_window);
-	if (n == 0)
-		return 0;
-	put_frame(s->m, w, YAMUX_DATA, 0, s->id, (uint32_t)n);
-	bytes_w_copy(w, p, n);
-	y->tx_window -= (uint32_t)n;
-	return n;
+	return n < y->tx_window ? n : y->tx_window;
+}
+
+static void put_data_hdr(const struct stream *s, uint8_t *p, size_t n)
+{
+	const struct yamux_frame f = {.type = YAMUX_DATA, .id = s->id, .len = (uint32_t)n};
+
+	yamux_frame_encode(p, YAMUX_HDR_LEN, &f);
+}
+
+static void on_sent(struct stream *s, size_t n)
+{
+	stream_of(s)->tx_window -= (uint32_t)n;
 }
 
 // After each frame, and each change of a stream that the owner left. Its peer may send what fits
@@ -316,6 +320,7 @@ static int on_credit(struct stream *s, uint32_t delta)
 	y->tx_window += delta;
 	if (can_send_data(s))
 		mux_turn(s);
+	mux_window_opened(s);
 	return 0;
 }
 
@@ -460,7 +465,9 @@ static const struct mux_ops ops = {
 	.on_frame = on_frame,
 	.put_session = put_session,
 	.put_stream = put_stream,
-	.put_bytes = put_bytes,
+	.allowed = allowed,
+	.put_data_hdr = put_data_hdr,
+	.on_sent = on_sent,
 	.may_open = may_open,
 	.on_open = on_open,
 	.on_accept = on_accept,

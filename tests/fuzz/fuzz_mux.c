@@ -72,9 +72,31 @@ static size_t make_frame(uint8_t *out)
 	return (size_t)smux_frame_encode(out, WIRE_MAX, &s);
 }
 
+// As an owner does whose readers take a part of what they are offered where it lies.
+static ptrdiff_t give_passing(const uint8_t *p, size_t len)
+{
+	size_t done = 0, n, passed;
+	struct mux_stream *s;
+	ptrdiff_t rc;
+
+	do {
+		rc = mux_input_to(w.m, p + done, len - done, w.now_ns, &s, &n);
+		if (rc < 0)
+			return rc;
+		done += (size_t)rc;
+		fuzz_check(n <= len - done);
+		passed = n / 2;
+		mux_pass(w.m, passed);
+		rc = n > 0 ? mux_input(w.m, p + done + passed, n - passed, w.now_ns) : 0;
+		fuzz_check(rc < 0 || rc == (ptrdiff_t)(n - passed));
+		done += n;
+	} while (rc >= 0 && n > 0 && done < len);
+	return rc < 0 ? rc : (ptrdiff_t)done;
+}
+
 static void give(const uint8_t *p, size_t len)
 {
-	ptrdiff_t n = mux_input(w.m, p, len, w.now_ns);
+	ptrdiff_t n = len % 2 ? mux_input(w.m, p, len, w.now_ns) : give_passing(p, len);
 
 	fuzz_check(n <= (ptrdiff_t)len);
 	fuzz_check((n < 0) == (mux_stats(w.m)->err != 0));
@@ -119,11 +141,8 @@ static void check_header(void)
 	fuzz_check(w.body_left <= w.conf.frame_max);
 }
 
-static void we_send(void)
+static void check_frames(const uint8_t *out, size_t n)
 {
-	uint8_t out[WIRE_MAX];
-	size_t n = mux_output(w.m, out, MUX_OUTPUT_MIN + take() * 8u, w.now_ns);
-
 	for (size_t i = 0; i < n; i++)
 		if (w.body_left > 0) {
 			w.body_left--;
@@ -132,6 +151,29 @@ static void we_send(void)
 			check_header();
 		}
 	fuzz_check(w.body_left == 0 && w.hdr_len == 0); // whole frames only
+}
+
+static void we_send(void)
+{
+	uint8_t out[WIRE_MAX];
+
+	check_frames(out, mux_output(w.m, out, MUX_OUTPUT_MIN + take() * 8u, w.now_ns));
+}
+
+// Two pieces by one stream, at once.
+static void owner_writes_out(struct mux_stream *s)
+{
+	uint8_t out[WIRE_MAX];
+	size_t room = take() * 8u, used = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		size_t len = take() * 8u, before = used;
+		size_t n = mux_write_out(s, big, len, out, room, &used, w.now_ns);
+
+		fuzz_check(n <= len && used <= room && used >= before + n);
+	}
+	check_frames(out, used);
+	(void)mux_is_shut(s);
 }
 
 // ---- the owner ----
@@ -151,7 +193,7 @@ static void owner_acts(unsigned i)
 
 	if (s == NULL)
 		return;
-	switch (what % 5) {
+	switch (what % 6) {
 	case 0:
 		n = mux_read(s, big, 1 + take() * 300u);
 		fuzz_check(n != -EAGAIN || mux_stats(w.m)->err == 0);
@@ -162,6 +204,9 @@ static void owner_acts(unsigned i)
 		break;
 	case 2:
 		mux_finish(s);
+		break;
+	case 3:
+		owner_writes_out(s);
 		break;
 	default:
 		mux_close(s, what & 0x80);

@@ -83,19 +83,25 @@ static void end_close(struct end *e)
 	e->s = NULL;
 }
 
-// At once onto the wire, as much as goes, or into the stream's buffer.
+// At once onto the wire, as much as goes, in one piece or some, or into the stream's buffer.
 static ptrdiff_t put(struct end *e, size_t n)
 {
 	struct mux_wire *wire = &w.pair.wire[e->side];
-	size_t room = rnd(2 * IO_MAX), used, done;
+	size_t room = rnd(2 * IO_MAX), used = 0, done = 0, pieces = 1 + rnd(3);
 	ptrdiff_t rc;
 
 	if (chance(50))
-		return mux_write(e->s, buf, n);
+		return mux_is_shut(e->s) ? 0 : mux_write(e->s, buf, n);
 	assert_int_equal(vec_reserve(&wire->bytes, wire->bytes.n + room), 0);
-	done = mux_write_out(
-		e->s, buf, n, wire->bytes.v + wire->bytes.n, room, &used, w.pair.now_ns);
-	assert_true(done <= n && used <= room && (done > 0 || used == 0));
+	for (size_t i = 0; i < pieces; i++) {
+		size_t len = i == pieces - 1 ? n - done : rnd(n - done + 1), before = used, got;
+
+		got = mux_write_out(e->s, buf + done, len, wire->bytes.v + wire->bytes.n, room,
+			&used, w.pair.now_ns);
+		assert_true(got <= len && used <= room && used >= before + got);
+		assert_true(got > 0 || used == before);
+		done += got;
+	}
 	wire->bytes.n += used;
 	rc = done < n ? mux_write(e->s, buf + done, n - done) : 0;
 	return rc < 0 && done == 0 ? rc : (ptrdiff_t)done + (rc > 0 ? rc : 0);
