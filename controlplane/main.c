@@ -305,6 +305,7 @@ static int start_rules(struct app *a)
 		.find_tp = tr_find_tp,
 		.tp = transport_tp,
 		.hop = transport_hop,
+		.is_up = transport_is_up,
 		.name = transport_name,
 		.arg = a->transports};
 	char path[PATH_MAX];

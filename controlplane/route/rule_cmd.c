@@ -12,7 +12,7 @@ static int resolve_tx(struct rule_mgr *m, const char *name, uint32_t next_id, ui
 
 	if (t == NULL)
 		return -ENODEV;
-	// the data plane takes rules over hops that are not there yet: handles are stable
+	// the data plane takes lasting rules over hops that are not there yet: handles are stable
 	*hop = m->tr.hop(t, next_id);
 	return *hop != 0 ? 0 : -ENETDOWN;
 }

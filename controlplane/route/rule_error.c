@@ -34,8 +34,8 @@ void rule_error_text(
 		break;
 	case -ENETDOWN:
 		snprintf(buf, cap,
-			"transport '%s' has not come up yet: wait for it, or add the rule as static",
-			transport);
+			"transport '%s' is not up: wait for it, or add the rule as static",
+			transport[0] != '\0' ? transport : in);
 		break;
 	case -EEXIST:
 		snprintf(buf, cap,

@@ -624,11 +624,21 @@ static void on_added(void *arg, const struct api_rule_done *done, size_t n)
 	work_resume(m);
 }
 
+// A rule that expires belongs to a route that is being made: over a transport that is down it would
+// lose the beginning of what comes, and go on with the rest.
+static bool has_way_out(const struct rule_mgr *m, const struct api_rule_add *r)
+{
+	return r->keep_alive_ms == 0 || r->type == API_RULE_CONSUME ||
+	       m->tr.is_up(m->tr.find(m->tr.arg, r->transport));
+}
+
 static int prepare(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c,
 	int32_t *status, bool *waits)
 {
 	int rc = rule_cmd_make(m, r, c);
 
+	if (rc == 0 && !has_way_out(m, r))
+		rc = -ENETDOWN;
 	*waits = rc == -ENETDOWN && r->keep_alive_ms == 0;
 	if (*waits)
 		rc = 0;

@@ -24,6 +24,7 @@ struct rule_transports {
 	struct transport *(*find_tp)(void *arg, uint32_t tp);
 	uint32_t (*tp)(const struct transport *t);
 	uint32_t (*hop)(const struct transport *t, uint32_t next_id);
+	bool (*is_up)(const struct transport *t);
 	const char *(*name)(const struct transport *t);
 	void *arg;
 };

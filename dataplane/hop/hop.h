@@ -99,22 +99,6 @@ _Atomic uint64_t *hop_counters(struct hop *h); // [worker: owner] enum hop_count
 bool hop_note(struct wctx *w, const struct dp_note *n);
 
 // [worker: any] hop_tx_push() with the books kept: packets that could not be pushed are freed. True
-// if they are on their way to the hop, whether by this worker or by another. `m` is used up.
-static inline bool hop_give(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n)
-{
-	switch (hop_tx_push(w, hop, m, n)) {
-	case HOP_PUSHED:
-		count(w, W_pkt_forwarded, n);
-		return true;
-	case HOP_HANDED: // counted by the owner when they arrive
-		return true;
-	case HOP_GONE:
-		count(w, W_drop_hop_gone, n);
-		break;
-	case HOP_FULL:
-		count(w, W_drop_handoff_tx, n);
-		break;
-	}
-	rte_pktmbuf_free_bulk(m, n);
-	return false;
-}
+// if they are on their way to the hop, whether by this worker or by another. `m` is used up;
+// `ruled`: they are of rules, whose slots are in hash.usr.
+bool hop_give(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n, bool ruled);

@@ -45,6 +45,10 @@ void hop_tell_limit(struct wctx *w, struct hop *in, const char *text);
 // [worker] A packet came for a route that is over, or about to be. The main lcore is told once
 // more: a note may get lost.
 void hop_route_refused(struct wctx *w, uint32_t index);
+// [worker] Packets of rules for a hop that is down, with the slots of these in
+// hash.usr. If both it and the ingress are reliable, the routes end: those that are older than its
+// going down do so anyway, and the younger would go on behind a hole when it is up again.
+void hop_routes_cut(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, unsigned n);
 // [worker: owner of `in`] Packets of the consume rule in that slot that found no room in the ring
 // to the control plane wait in order if they came by a reliable hop. push: takes m; false: not
 // here.

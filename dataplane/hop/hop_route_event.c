@@ -197,6 +197,41 @@ static void on_end(struct wctx *w, struct hop *h, const struct hop_msg *msg)
 	hop_tx_queue(w, h, m, n);
 }
 
+static void cut(struct wctx *w, uint32_t hop, const struct rte_mbuf *m)
+{
+	struct hop_hold *hh = hop_hold(w);
+	struct hop_msg msg = {.kind = HOP_MSG_GONE, .reason = RAIL_GONE_HOP_DOWN};
+	const struct rule *r;
+
+	if (m->hash.usr >= hh->shared->n_rules)
+		return;
+	r = hop_route_rule(w, m->hash.usr);
+	msg.id = atomic_load_explicit(&r->id, memory_order_relaxed);
+	if (msg.id == 0 || r->type == RULE_CONSUME || (r->flags & RULE_STATIC) != 0 ||
+		r->tx_hop != hop ||
+		r->next_id != route_hdr_id(rte_pktmbuf_mtod(m, const uint8_t *)))
+		return;
+	msg.hop =
+		hop_route_ingress(w, atomic_load_explicit(&r->in_tp, memory_order_relaxed), msg.id);
+	if (msg.hop == 0)
+		return; // an edge, or a hop that may lose
+	hop_route_tell(w, &msg);
+	hop_route_note(w, NOTE_RULE_END, msg.id, RAIL_GONE_HOP_DOWN, 0);
+}
+
+void hop_routes_cut(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, unsigned n)
+{
+	uint32_t i = dpmsg_handle_index(hop);
+	uint64_t word = i < w->hops->hop_max // pairs with the release in hop_table.c
+				? atomic_load_explicit(&w->hops->dir[i], memory_order_acquire)
+				: 0;
+
+	if (hop_hold(w) == NULL || word >> 32 != hop || (word & HOP_TP_RELIABLE) == 0)
+		return;
+	for (unsigned k = 0; k < n; k++)
+		cut(w, hop, m[k]);
+}
+
 // ---- the main lcore takes a rule out, or asks ----
 
 // The rule is gone from the table; its slot waits for us.

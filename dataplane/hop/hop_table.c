@@ -498,16 +498,20 @@ static bool is_of_tp(uint64_t word, uint32_t tp)
 	return (uint32_t)word >> 8 == tp >> DPMSG_HANDLE_BITS && word != 0;
 }
 
+static uint64_t word_flags(const struct cmd_hop_add *c)
+{
+	return HOP_TP_LIVE | (c->mode == HOP_MODE_RELIABLE ? HOP_TP_RELIABLE : 0);
+}
+
 // Which hop a transport's packets come by.
 static void tp_publish(struct hop_table *t, const struct cmd_hop_add *c)
 {
-	uint64_t flags = HOP_TP_LIVE | (c->mode == HOP_MODE_RELIABLE ? HOP_TP_RELIABLE : 0);
 	_Atomic uint64_t *word = flow_word(t, c->tp, c->flow);
 
 	if (word != NULL) // pairs with the acquire in hop_table_tp_word(), hop_table_in_word()
 		atomic_store_explicit(word,
 			(uint64_t)c->hop << 32 | (uint64_t)(c->tp >> DPMSG_HANDLE_BITS) << 8 |
-				flags,
+				word_flags(c),
 			memory_order_release);
 }
 
@@ -586,7 +590,8 @@ int hop_table_add(
 	hm->n_live++;
 	hm->n_hops[*owner]++;
 	cmd_send(t, rec);
-	atomic_store_explicit(&t->dir[i], (uint64_t)c->hop << 32 | (uint64_t)*owner << 24 | 1,
+	atomic_store_explicit(&t->dir[i],
+		(uint64_t)c->hop << 32 | (uint64_t)*owner << 24 | word_flags(c),
 		memory_order_release);
 	tp_publish(t, c);
 	index_publish(t, rec, c->keys.rx_index);

@@ -43,7 +43,7 @@ struct hop_table_conf {
 struct hop_table {
 	// owner: main | workers: acquire
 	_Atomic uint64_t *rx; // 2^rx_index_bits words: index << 32 | owner << 24 | hop index
-	_Atomic uint64_t *dir; // hop_max words: handle << 32 | owner << 24 | 1
+	_Atomic uint64_t *dir; // hop_max words: handle << 32 | owner << 24 | HOP_TP_*
 	_Atomic uint64_t
 		*tp; // by transport index: hop handle << 32 | tp generation << 8 | HOP_TP_*
 	_Atomic uintptr_t *flows; // by transport index: RAIL_FLOWS_MAX - 1 such words, of its

@@ -584,6 +584,27 @@ enum hop_push hop_tx_push(struct wctx *w, uint32_t hop, struct rte_mbuf **m, uns
 	return w->ops->handoff_tx(w, (unsigned)to, hop, m, n) ? HOP_HANDED : HOP_FULL;
 }
 
+bool hop_give(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n, bool ruled)
+{
+	switch (hop_tx_push(w, hop, m, n)) {
+	case HOP_PUSHED:
+		count(w, W_pkt_forwarded, n);
+		return true;
+	case HOP_HANDED: // counted by the owner when they arrive
+		return true;
+	case HOP_GONE:
+		count(w, W_drop_hop_gone, n);
+		if (ruled)
+			hop_routes_cut(w, hop, m, n);
+		break;
+	case HOP_FULL:
+		count(w, W_drop_handoff_tx, n);
+		break;
+	}
+	rte_pktmbuf_free_bulk(m, n);
+	return false;
+}
+
 void hop_tx_flush(struct wctx *w)
 {
 	if (hop_hold(w) != NULL)

@@ -117,7 +117,7 @@ static void run_push(struct wctx *w, struct run *run)
 		rte_pktmbuf_free_bulk(run->m, n);
 		return;
 	}
-	if (unlikely(!hop_give(w, run->hop, run->m, n)))
+	if (unlikely(!hop_give(w, run->hop, run->m, n, true)))
 		return; // not refreshed, not counted (decision: only if the hop is up)
 	for (unsigned i = 0; i < n; i++)
 		rule_count(run->rule[i], run->len[i], w->now_ds);

@@ -301,7 +301,7 @@ static bool down_control(struct wctx *w, const void *shm, uint32_t len)
 	count(w, W_pkt_down, 1);
 	route_hdr_put_id(rte_pktmbuf_mtod(m, uint8_t *), 0);
 	if (route_hdr_packet_len(rte_pktmbuf_mtod(m, const uint8_t *)) == m->pkt_len)
-		hop_give(w, rec.hop, &m, 1);
+		hop_give(w, rec.hop, &m, 1, false);
 	else
 		drop(w, W_drop_packet_malformed, m);
 	return true;

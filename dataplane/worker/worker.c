@@ -311,7 +311,7 @@ static void handed_packets(struct wctx *w, const struct handoff_item *it, unsign
 
 	for (unsigned i = 0; i < n; i++) {
 		if (k + 1 + HANDOFF_MORE > BURST) {
-			hop_give(w, it->hop, m, k);
+			hop_give(w, it->hop, m, k, true);
 			k = 0;
 		}
 		m[k++] = it[i].m;
@@ -320,7 +320,7 @@ static void handed_packets(struct wctx *w, const struct handoff_item *it, unsign
 	}
 	for (unsigned i = 0; i < k; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const uint8_t *));
-	hop_give(w, it->hop, m, k);
+	hop_give(w, it->hop, m, k, true);
 }
 
 // A run of items of one kind (and hop).

@@ -180,8 +180,8 @@ int main(int argc, char **argv)
 		die("ids", "out of memory");
 	for (unsigned i = 0; i < API_BULK_MAX; i++) {
 		add.rules[i] = (struct api_rule_add){
-			.next_id = i + 1, .keep_alive_ms = 3600000, .type = API_RULE_INTERMEDIARY};
-		memcpy(add.rules[i].transport, argv[2], strlen(argv[2]));
+			.keep_alive_ms = 3600000, .type = API_RULE_CONSUME, .in = API_IN_TRANSPORT};
+		memcpy(add.rules[i].in_transport, argv[2], strlen(argv[2]));
 	}
 	bulk(&b, n);
 	singles(&b);

@@ -291,6 +291,7 @@ static void rules_open(struct soak_node *n)
 		.find_tp = tr_find_tp,
 		.tp = transport_tp,
 		.hop = transport_hop,
+		.is_up = transport_is_up,
 		.name = transport_name,
 		.arg = c->transports};
 	struct api_rule_add conf[SOAK_ROUTES];

@@ -20,6 +20,7 @@ struct transport {
 	const char *name;
 	uint32_t tp, hop; // of flow 1
 	unsigned flows; // 0: one
+	bool down;
 };
 enum { NEXT_FLOW = 100 }; // from the hop of a flow to that of the next one
 
@@ -76,7 +77,13 @@ static const char *name_of(const struct transport *t)
 	return t->name;
 }
 
-static const struct rule_transports tr = {find, find_hop, find_tp, tp_of, hop_of, name_of, NULL};
+static bool is_up(const struct transport *t)
+{
+	return !t->down;
+}
+
+static const struct rule_transports tr = {
+	find, find_hop, find_tp, tp_of, hop_of, is_up, name_of, NULL};
 
 static void no_log(void *arg, enum log_level level, const char *module, const char *text)
 {
@@ -105,8 +112,8 @@ static int setup(void **state)
 {
 	log_sink_set(no_log, NULL);
 	memset(&fake, 0, sizeof(fake));
-	transports[0] = (struct transport){"a", 11, 21, 1};
-	transports[1] = (struct transport){"b", 12, 22, 1};
+	transports[0] = (struct transport){"a", 11, 21, 1, false};
+	transports[1] = (struct transport){"b", 12, 22, 1, false};
 	n_calls = 0;
 	n_results = 0;
 	loop = loop_new();

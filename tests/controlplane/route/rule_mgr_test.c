@@ -27,6 +27,26 @@ static void adds_after_the_data_planes_word(void **state)
 	assert_int_equal(rule_mgr_n_kept(m), 1);
 }
 
+// What comes for it would be lost until the transport is up, and the rest go on.
+static void a_rule_that_expires_wants_its_way_out_up(void **state)
+{
+	struct api_rule_add r[3] = {forward(0, "b", 30000), forward(6, "b", 0), consume(0, 30000)};
+
+	fake_attach(DP_SYNC_FRESH);
+	transports[1].down = true;
+	r[2].in = API_IN_TRANSPORT;
+	strcpy(r[2].in_transport, "b");
+	assert_non_null(rule_mgr_add(m, r, 3, on_done, NULL));
+	fake_answer();
+	assert_int_equal(results[0].status, -ENETDOWN);
+	assert_int_equal(results[1].status, 0); // lasts
+	assert_int_equal(results[2].status, 0); // loses nothing
+	transports[1].down = false;
+	assert_non_null(rule_mgr_add(m, r, 1, on_done, NULL));
+	fake_answer();
+	assert_int_equal(results[0].status, 0);
+}
+
 static void refuses_what_makes_no_sense(void **state)
 {
 	static const int want[] = {-ENODEV, -EINVAL, -ERANGE, -EDESTADDRREQ, -EINVAL, -EEXIST};
@@ -378,7 +398,7 @@ static void kept_rules_follow_their_transport(void **state)
 
 	fake_attach(DP_SYNC_FRESH);
 	add_now(&r);
-	transports[0] = (struct transport){"a", 13, 23, 1}; // deleted and made again
+	transports[0] = (struct transport){"a", 13, 23, 1, false}; // deleted and made again
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	for (int i = 0; i < 3; i++) {
 		settle();
@@ -444,7 +464,7 @@ static void more_rules_than_jobs_follow_their_transport(void **state)
 
 		add_now(&r);
 	}
-	transports[0] = (struct transport){"a", 13, 23, 1};
+	transports[0] = (struct transport){"a", 13, 23, 1, false};
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	for (int i = 0; i < 4; i++)
 		settle();
@@ -475,7 +495,7 @@ static void a_rule_that_went_meanwhile_follows_too(void **state)
 	fake_attach(DP_SYNC_FRESH);
 	add_now(&r);
 	fake.rules[3].id = 0; // so the removal is answered with -ENOENT
-	transports[0] = (struct transport){"a", 13, 23, 1};
+	transports[0] = (struct transport){"a", 13, 23, 1, false};
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	for (int i = 0; i < 3; i++)
 		settle();
@@ -491,7 +511,7 @@ static void busy_jobs_only_delay_a_replacement(void **state)
 	fake.room = 0;
 	for (int i = 0; i < RULE_JOBS_MAX; i++)
 		assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
-	transports[0] = (struct transport){"a", 13, 23, 1};
+	transports[0] = (struct transport){"a", 13, 23, 1, false};
 	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
 	fake.room = FAKE_QUEUE;
 	FAKE_EACH(on_room);
@@ -572,6 +592,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(adds_after_the_data_planes_word),
+		T(a_rule_that_expires_wants_its_way_out_up),
 		T(refuses_what_makes_no_sense),
 		T(errors_have_texts_that_name_the_fix),
 		T(goes_on_when_the_ring_has_room_again),

@@ -459,6 +459,31 @@ static void a_link_that_is_shut_is_told_to_have_lost_its_routes(void **state)
 	chain_close(&c);
 }
 
+// A rule that is made while its way out is down is younger than the routes that ended with that.
+static void a_route_that_lost_packets_before_its_link_was_up_ends(void **state)
+{
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct node_conf conf = {.workers = workers, .cipher = AEAD_NONE, .rel_bufs = 4096};
+		struct chain c;
+		struct wctx *w;
+
+		chain_open(&c, &conf, reliable);
+		w = c.n.w[2 % workers];
+		hop_shut(w, hop_by_handle(w, c.hop[2]), true, 0, "no answer", 9);
+		UNTIL(&c, c.n_resets == 1);
+		c.route += 3;
+		add_route(&c);
+		send_packet(&c, ROUTE_DATA, 0, 100);
+		UNTIL(&c, c.n_ended >= 2);
+		assert_int_equal(c.reason[1], RAIL_GONE_HOP_DOWN); // at the edge,
+		assert_int_equal(c.reason[2], RAIL_GONE_HOP_DOWN); // and in transit
+		assert_int_equal(node_counter(&c.n, W_drop_hop_gone), 1);
+		UNTIL(&c, rule_lookup(&c.n.rules, EDGE_IN + c.route) == NULL);
+		assert_null(rule_lookup(&c.n.rules, TRANSIT + c.route));
+		chain_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,6 +500,7 @@ int main(void)
 		cmocka_unit_test(workers_in_threads_deliver_while_rules_change),
 		cmocka_unit_test(modes_may_be_mixed),
 		cmocka_unit_test(a_link_that_is_shut_is_told_to_have_lost_its_routes),
+		cmocka_unit_test(a_route_that_lost_packets_before_its_link_was_up_ends),
 	};
 
 	test_eal_init(NULL, NULL);
