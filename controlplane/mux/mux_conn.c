@@ -106,8 +106,7 @@ static size_t stage(struct stream_conn *sc, const void *p, size_t len)
 		mc->staged = loop_buf_get(mc->l);
 	if (mc->staged == NULL)
 		return 0;
-	return mux_write_out(
-		sc->s, p, len, mc->staged, LOOP_BUF_LEN, &mc->staged_len, clock_mono_ns());
+	return mux_write_out(sc->s, p, len, mc->staged, LOOP_BUF_LEN, &mc->staged_len);
 }
 
 static ssize_t sc_write(struct conn *c, const void *p, size_t len)

@@ -598,7 +598,7 @@ static size_t put_out(struct stream *s, const uint8_t *p, size_t n, uint8_t *out
 }
 
 size_t mux_write_out(struct mux_stream *stream, const void *p, size_t len, uint8_t *out,
-	size_t room, size_t *used, uint64_t now_ns)
+	size_t room, size_t *used)
 {
 	struct stream *s = stream_of(stream);
 	struct mux *m = s->m;
@@ -606,7 +606,6 @@ size_t mux_write_out(struct mux_stream *stream, const void *p, size_t len, uint8
 
 	if (s->tx_err != 0 || s->fin_out || s->due != 0 || s->out.len > 0 || !TAILQ_EMPTY(&m->turn))
 		return 0;
-	m->now_ns = now_ns;
 	for (len = m->ops->allowed(s, len); done < len && n > 0; done += n) {
 		if (*used == 0 || m->open_s != s || m->open_len >= m->conf.frame_max) {
 			m->open_s = NULL;

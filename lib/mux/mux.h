@@ -130,8 +130,8 @@ ptrdiff_t mux_write(struct mux_stream *s, const void *p, size_t len);
 // Writes bytes of p as frames at once, to out, where *used bytes are of such calls already; they
 // leave before anything of a later mux_output. Returns how many went, perhaps none (when something
 // else waits to leave, for one): the rest is for mux_write.
-size_t mux_write_out(struct mux_stream *s, const void *p, size_t len, uint8_t *out, size_t room,
-	size_t *used, uint64_t now_ns);
+size_t mux_write_out(
+	struct mux_stream *s, const void *p, size_t len, uint8_t *out, size_t room, size_t *used);
 
 // Nothing more may leave now, by the peer's window: MUX_WRITABLE tells when that changes. For
 // owners who rather keep their bytes than have them queued here.

@@ -168,7 +168,7 @@ static void owner_writes_out(struct mux_stream *s)
 
 	for (unsigned i = 0; i < 2; i++) {
 		size_t len = take() * 8u, before = used;
-		size_t n = mux_write_out(s, big, len, out, room, &used, w.now_ns);
+		size_t n = mux_write_out(s, big, len, out, room, &used);
 
 		fuzz_check(n <= len && used <= room && used >= before + n);
 	}

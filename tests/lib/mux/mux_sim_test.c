@@ -96,8 +96,8 @@ static ptrdiff_t put(struct end *e, size_t n)
 	for (size_t i = 0; i < pieces; i++) {
 		size_t len = i == pieces - 1 ? n - done : rnd(n - done + 1), before = used, got;
 
-		got = mux_write_out(e->s, buf + done, len, wire->bytes.v + wire->bytes.n, room,
-			&used, w.pair.now_ns);
+		got = mux_write_out(
+			e->s, buf + done, len, wire->bytes.v + wire->bytes.n, room, &used);
 		assert_true(got <= len && used <= room && used >= before + got);
 		assert_true(got > 0 || used == before);
 		done += got;
