@@ -16,6 +16,7 @@
 #include "lib/base/err.h"
 #include "lib/base/htab.h"
 #include "lib/base/log.h"
+#include "lib/dmsg/inbox.h"
 
 LOG_MODULE("dmsg");
 
@@ -206,7 +207,7 @@ static void on_connection(void *arg, struct conn *take_conn, const struct sockad
 	};
 	struct session *se = NULL;
 
-	if (s->n_shaking < DMSG_SERVER_SHAKES_MAX)
+	if (s->n_shaking < s->conf.shakes_max)
 		se = session_new(s);
 	if (se == NULL) {
 		s->c.drop_dmsg_sessions++;
@@ -316,6 +317,10 @@ struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 	s->conf = *conf;
 	if (s->conf.per_key == 0)
 		s->conf.per_key = DMSG_SERVER_PER_KEY;
+	if (s->conf.shakes_max == 0)
+		s->conf.shakes_max = DMSG_SERVER_SHAKES_MAX;
+	if (s->conf.request_ms == 0)
+		s->conf.request_ms = DMSG_REQUEST_TIMEOUT_MS;
 	if (s->conf.client_streams == 0)
 		s->conf.client_streams = s->conf.streams_max;
 	TAILQ_INIT(&s->sessions);

@@ -31,6 +31,8 @@ struct dmsg_server_conf {
 	uint32_t streams_max; // that are relayed or about to be
 	uint32_t client_streams; // of them, that one client dialled; 0: no limit but streams_max
 	uint32_t per_key; // sessions of one key; 0: DMSG_SERVER_PER_KEY
+	uint32_t shakes_max; // 0: DMSG_SERVER_SHAKES_MAX
+	uint32_t request_ms; // for a request to be whole, or answered; 0: DMSG_REQUEST_TIMEOUT_MS
 	const struct dmsg_mesh_peer_conf *peers; // copied
 	uint32_t n_peers; // at most DMSG_MESH_PEERS_MAX
 	uint32_t retry_min_ms; // of dialling peers; 0: DMSG_MESH_RETRY_MIN_MS

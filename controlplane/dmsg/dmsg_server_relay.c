@@ -176,7 +176,8 @@ static uint32_t time_for(const struct relay *r)
 {
 	bool more = r->peer >= 0 && dmsg_mesh_next(r->srv->mesh, &r->dst.pk, peers_left(r)) >= 0;
 
-	return more ? PEER_TRY_MS : DMSG_REQUEST_TIMEOUT_MS;
+	return more && PEER_TRY_MS < r->srv->conf.request_ms ? PEER_TRY_MS
+							     : r->srv->conf.request_ms;
 }
 
 static const struct conn_events y_events;
@@ -400,7 +401,7 @@ void dmsg_server_relay_new(struct session *x, struct conn *take_stream)
 	s->n_relays++;
 	if (owner != NULL)
 		owner->n_streams++;
-	loop_timer_start(r->timer, DMSG_REQUEST_TIMEOUT_MS, 0);
+	loop_timer_start(r->timer, s->conf.request_ms, 0);
 }
 
 void dmsg_server_relay_leave(struct session *se)

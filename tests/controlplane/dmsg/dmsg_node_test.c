@@ -698,6 +698,48 @@ static void nonsense_costs_its_stream_only(void **state)
 	rude_fini(&ping);
 }
 
+// Streams that say nothing, or only a part, end in time; the session goes on.
+static void slow_requests_end_in_time(void **state)
+{
+	static const uint8_t part[40] = {0, 200};
+	struct dmsg_server_conf c = {
+		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .request_ms = 30};
+	struct rude silent = {.say = part, .say_len = 0}, slow = {.say = part, .say_len = 40};
+
+	(void)state;
+	start_server(&c);
+	rude_start(&silent);
+	run_until(silent.n_end == 1);
+	rude_start(&slow);
+	run_until(slow.n_end == 1);
+	assert_int_equal(stats().c.drop_dmsg_bad_requests, 2);
+	assert_int_equal(stats().sessions, 2);
+	assert_int_equal(silent.n_link_end + slow.n_link_end, 0);
+	rude_fini(&silent);
+	rude_fini(&slow);
+}
+
+static void half_open_connections_are_limited(void **state)
+{
+	struct dmsg_server_conf c = {
+		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .shakes_max = 3};
+	struct end e[5] = {0};
+	char where[32];
+
+	(void)state;
+	start_server(&c);
+	snprintf(where, sizeof(where), "127.0.0.1:%u", server_port);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++)
+		e[i].c = conn_tcp_dial(l, where, LONG_MS, NULL, &end_events, &e[i]);
+	run_until(stats().c.drop_dmsg_sessions == 2);
+	assert_int_equal(stats().c.drop_dmsg_shakes, 0);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++)
+		end_close(&e[i]);
+	run_until(stats().c.drop_dmsg_shakes == 3); // and there is room again
+	start_client(0);
+	run_until(sessions(0) == 1);
+}
+
 static void strangers_are_no_sessions(void **state)
 {
 	struct end e = {.to_send = 4000};
@@ -735,6 +777,8 @@ int main(void)
 		T(limits_of_nothing_are_refused),
 		T(own_address_is_told),
 		T(nonsense_costs_its_stream_only),
+		T(slow_requests_end_in_time),
+		T(half_open_connections_are_limited),
 		T(strangers_are_no_sessions),
 #undef T
 	};
