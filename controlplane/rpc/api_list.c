@@ -416,33 +416,48 @@ static void put_counters(struct api_req *r, const char *of, unsigned scope, enum
 		put_counter(r, of, scope, &d[i], stat_get(&c[i]));
 }
 
+static void put_all(struct api_req *r, const char *of, enum counter_scope from, const uint64_t *v)
+{
+	size_t n;
+	const struct counter_desc *d = stats_desc(from, &n);
+
+	for (size_t i = 0; i < n; i++)
+		put_counter(r, of, API_SCOPE_CONTROL, &d[i], v[i]);
+}
+
 static void put_control(struct api_req *r, const struct api *a)
 {
 	struct transport_mgr_stats s;
 	uint64_t v[C_COUNT];
-	size_t n;
-	const struct counter_desc *d = stats_desc(SCOPE_CONTROL, &n);
 
 	transport_mgr_stats_get(a->d.transports, &s);
 	memcpy(v, &s, sizeof(v));
 	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
-	for (size_t i = 0; i < n; i++)
-		put_counter(r, "control", API_SCOPE_CONTROL, &d[i], v[i]);
+	put_all(r, "control", SCOPE_CONTROL, v);
 }
 
-static void put_dmsg_server(struct api_req *r, const struct api *a)
+static void put_dmsg(struct api_req *r, const struct api *a)
 {
+	struct dmsg_client_stats c;
 	struct dmsg_server_stats s;
 	uint64_t v[DS_COUNT];
-	size_t n;
-	const struct counter_desc *d = stats_desc(SCOPE_DMSG_SERVER, &n);
 
-	if (a->d.dmsg_server == NULL)
-		return;
-	dmsg_server_stats_get(a->d.dmsg_server, &s);
-	memcpy(v, &s.c, sizeof(v));
-	for (size_t i = 0; i < n; i++)
-		put_counter(r, "dmsg server", API_SCOPE_CONTROL, &d[i], v[i]);
+	if (a->d.dmsg != NULL) {
+		dmsg_client_stats_get(a->d.dmsg, &c);
+		put_all(r, "dmsg client", SCOPE_DMSG_CLIENT,
+			(const uint64_t[DC_COUNT]){[DC_dmsg_client_sessions] = c.sessions_opened,
+				[DC_dmsg_client_lost] = c.sessions_lost,
+				[DC_dmsg_client_failed] = c.sessions_failed,
+				[DC_dmsg_client_dialled] = c.dialled,
+				[DC_dmsg_client_dials_failed] = c.dials_failed,
+				[DC_dmsg_client_accepted] = c.accepted,
+				[DC_drop_dmsg_no_listener] = c.refused});
+	}
+	if (a->d.dmsg_server != NULL) {
+		dmsg_server_stats_get(a->d.dmsg_server, &s);
+		memcpy(v, &s.c, sizeof(v));
+		put_all(r, "dmsg server", SCOPE_DMSG_SERVER, v);
+	}
 }
 
 // All flows together.
@@ -498,7 +513,7 @@ void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t
 		transport_mgr_each(l.a->d.transports, tp_counter_records, &l);
 	if (ask.scopes & API_SCOPE_CONTROL) {
 		put_control(r, l.a);
-		put_dmsg_server(r, l.a);
+		put_dmsg(r, l.a);
 	}
 	api_req_end(r, NULL, 0);
 }

@@ -31,6 +31,12 @@ static const struct counter_desc control[] = {
 #include "lib/shm/counters.def"
 };
 
+static const struct counter_desc dmsg_client[] = {
+#define COUNTER_DMSG_CLIENT(role, name, unit, help)                                                \
+	[DC_##name] = {#name, unit, help, SCOPE_DMSG_CLIENT, STAGE_info, ROLE_##role},
+#include "lib/shm/counters.def"
+};
+
 static const struct counter_desc dmsg_server[] = {
 #define COUNTER_DMSG_SERVER(role, name, unit, help)                                                \
 	[DS_##name] = {#name, unit, help, SCOPE_DMSG_SERVER, STAGE_info, ROLE_##role},
@@ -52,6 +58,9 @@ const struct counter_desc *stats_desc(enum counter_scope scope, size_t *n)
 	case SCOPE_CONTROL:
 		*n = ARRAY_LEN(control);
 		return control;
+	case SCOPE_DMSG_CLIENT:
+		*n = ARRAY_LEN(dmsg_client);
+		return dmsg_client;
 	case SCOPE_DMSG_SERVER:
 		*n = ARRAY_LEN(dmsg_server);
 		return dmsg_server;

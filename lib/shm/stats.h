@@ -35,13 +35,26 @@ enum control_counter {
 	C_COUNT
 };
 
+enum dmsg_client_counter {
+#define COUNTER_DMSG_CLIENT(role, name, unit, help) DC_##name,
+#include "lib/shm/counters.def"
+	DC_COUNT
+};
+
 enum dmsg_server_counter {
 #define COUNTER_DMSG_SERVER(role, name, unit, help) DS_##name,
 #include "lib/shm/counters.def"
 	DS_COUNT
 };
 
-enum counter_scope { SCOPE_WORKER, SCOPE_PORT, SCOPE_HOP, SCOPE_CONTROL, SCOPE_DMSG_SERVER };
+enum counter_scope {
+	SCOPE_WORKER,
+	SCOPE_PORT,
+	SCOPE_HOP,
+	SCOPE_CONTROL,
+	SCOPE_DMSG_CLIENT,
+	SCOPE_DMSG_SERVER
+};
 enum counter_stage { STAGE_frame, STAGE_dgram, STAGE_packet, STAGE_seal, STAGE_send, STAGE_info };
 enum counter_role { ROLE_IN, ROLE_OUT, ROLE_DROP, ROLE_INFO };
 
@@ -51,7 +64,7 @@ struct counter_desc {
 	const char *help;
 	uint8_t scope;
 	uint8_t stage; // workers only
-	uint8_t role; // workers, control, dmsg server
+	uint8_t role; // not of ports and hops
 };
 
 enum { STATS_MAGIC = 0x736b7374, STATS_VERSION = 4 };

@@ -62,7 +62,9 @@ carry C B
 same "streams out of A" "$(dmsg A mesh_out)" 1
 same "streams into A" "$(dmsg A mesh_in)" 1
 same "streams into B" "$(dmsg B mesh_in)" 2
-expect "counters" test "$(sk A -j show counters dmsg_mesh_out | jq -r '.[0].value')" = 1
+counter() { sk "$1" -j show counters "$2" | jq -r '.[0].value'; }
+same "counter of A's server" "$(counter A dmsg_mesh_out)" 1
+same "counter of A's client" "$(counter A dmsg_client_dialled)" 1
 
 say "no two hops: B refuses what A has for a client of C"
 ! sk A dmsg dial "${PK[C]}:$PORT" </dev/null 2>"$T/refused.log" || fail "A has reached C"

@@ -67,6 +67,10 @@ static void drops_are_named_so(void **state)
 	assert_int_equal(n, C_COUNT);
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
+	d = stats_desc(SCOPE_DMSG_CLIENT, &n);
+	assert_int_equal(n, DC_COUNT);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
 	d = stats_desc(SCOPE_DMSG_SERVER, &n);
 	assert_int_equal(n, DS_COUNT);
 	for (size_t i = 0; i < n; i++)
@@ -76,7 +80,8 @@ static void drops_are_named_so(void **state)
 // Drops of workers and of the control plane are shown in one list.
 static void no_name_stands_in_two_lists(void **state)
 {
-	static const enum counter_scope scopes[] = {SCOPE_WORKER, SCOPE_CONTROL, SCOPE_DMSG_SERVER};
+	static const enum counter_scope scopes[] = {
+		SCOPE_WORKER, SCOPE_CONTROL, SCOPE_DMSG_CLIENT, SCOPE_DMSG_SERVER};
 
 	for (size_t a = 0; a < ARRAY_LEN(scopes); a++)
 		for (size_t b = 0; b < a; b++) {
