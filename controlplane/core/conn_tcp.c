@@ -4,7 +4,6 @@
 // willing; writes go straight to the socket as long as it takes them. Listening is conn_listen.c's.
 #include "controlplane/core/conn_tcp_priv.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netdb.h>
@@ -18,8 +17,6 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
-
-static_assert((size_t)CONN_TCP_READ_MAX <= LOOP_BUF_LEN, "one read fits");
 
 struct out { // bytes that the socket did not take
 	uint8_t *p;
@@ -42,6 +39,7 @@ struct tcp {
 	struct addrinfo *addrs, *next_addr;
 	int dial_err; // of the last address
 	// reading
+	size_t read_len; // of the next read
 	uint8_t *kept;
 	size_t kept_ofs, kept_len;
 	// writing: [0] is with libuv while `writing`, [1] collects
@@ -128,7 +126,7 @@ static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf)
 
 	(void)hint;
 	buf->base = t != NULL ? loop_buf_get(t->l) : NULL;
-	buf->len = buf->base != NULL ? CONN_TCP_READ_MAX : 0;
+	buf->len = buf->base != NULL ? t->read_len : 0;
 }
 
 // The conn is of no more use; the owner hears of it soon.
@@ -171,6 +169,10 @@ static void on_bytes(struct tcp *t, uint8_t *p, size_t len)
 	left = deliver(t, p, len);
 	if (left > 0)
 		keep(t, p + len - left, left);
+	if (left > 0)
+		t->read_len = CONN_TCP_READ_MIN;
+	else if (len == t->read_len)
+		t->read_len = CONN_TCP_READ_MAX;
 	unref(t);
 }
 
@@ -509,6 +511,7 @@ static struct tcp *tcp_new(
 	t->base = (struct conn){.ops = &ops, .ev = ev, .arg = arg};
 	t->l = l;
 	t->refs = 1; // the owner's
+	t->read_len = CONN_TCP_READ_MIN;
 	if (opts != NULL)
 		t->opts = *opts;
 	return t;

@@ -9,8 +9,10 @@
 
 enum {
 	CONN_TCP_OUT_MAX = 256 * 1024, // unsent bytes that a conn holds
-	CONN_TCP_READ_MAX =
-		LOOP_BUF_LEN, // of one read, so also what an unwilling reader leaves here
+	// Of one read, so also what an unwilling reader leaves here: the first, until it took all
+	// of a whole one; then the second, until it leaves something.
+	CONN_TCP_READ_MIN = 64 * 1024,
+	CONN_TCP_READ_MAX = LOOP_BUF_LEN,
 	CONN_TCP_LINGER_MS = 1000, // for what was written before conn_close()
 	CONN_TCP_BACKLOG = 512,
 };

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum { LOOP_BUF_LEN = 260 * 1024 }; // 256 KiB and some headers
+enum { LOOP_BUF_LEN = 520 * 1024 }; // 512 KiB and some headers
 
 struct loop;
 struct loop_timer;

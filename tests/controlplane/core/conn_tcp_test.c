@@ -55,6 +55,47 @@ static void a_deaf_reader_stops_the_writer_and_memory_stays_bounded(void **state
 	end_close(&b);
 }
 
+struct sizes {
+	struct end e;
+	size_t greatest, last;
+};
+
+static size_t note_size(void *arg, uint8_t *p, size_t len)
+{
+	struct sizes *s = arg;
+
+	s->last = len;
+	s->greatest = len > s->greatest ? len : s->greatest;
+	return on_data(&s->e, p, len);
+}
+
+static void note_end(void *arg, int err)
+{
+	on_end(&((struct sizes *)arg)->e, err);
+}
+
+// What is kept for a reader who leaves bytes is one small read; large ones are for those who took
+// whole ones.
+static void reads_grow_with_a_willing_reader_only(void **state)
+{
+	static const struct conn_events events = {.data = note_size, .end = note_end};
+	struct end a = {.to_send = 16 * MIB};
+	struct sizes b = {.e = {.deaf = true}};
+
+	pair(&a, &b.e);
+	conn_set_events(b.e.c, &events, &b);
+	end_send(&a);
+	run_until(b.greatest > 0);
+	assert_in_range(b.greatest, 1, CONN_TCP_READ_MIN);
+	b.e.deaf = false;
+	conn_resume(b.e.c);
+	run_until(b.e.got == 16 * MIB);
+	assert_false(b.e.wrong);
+	assert_in_range(b.greatest, CONN_TCP_READ_MIN + 1, CONN_TCP_READ_MAX);
+	end_close(&a);
+	end_close(&b.e);
+}
+
 static void half_close_lets_the_other_direction_go_on(void **state)
 {
 	struct end a = {0}, b = {.to_send = MIB, .finish = true};
@@ -362,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(bytes_arrive_in_order_whatever_the_reader_takes),
 		test(a_deaf_reader_stops_the_writer_and_memory_stays_bounded),
+		test(reads_grow_with_a_willing_reader_only),
 		test(half_close_lets_the_other_direction_go_on),
 		test(what_was_written_before_the_close_arrives),
 		test(unread_bytes_do_not_cost_the_peer_the_last_ones),
