@@ -22,7 +22,7 @@ LOG_MODULE("dmsg");
 
 enum {
 	KEEPALIVE_S = 30, // of TCP, for sessions whose muxer has not begun
-	LOOK_MS = 60000, // between two looks for idle streams
+	LOOKS = 5, // for idle streams, in the time that they may be idle
 };
 
 // ---- sessions by key ----
@@ -299,7 +299,7 @@ static int start(struct dmsg_server *s)
 	s->idle_timer = loop_timer_new(s->conf.loop, on_look, s);
 	if (s->clients == NULL || s->idle_timer == NULL)
 		return -ENOMEM;
-	loop_timer_start(s->idle_timer, LOOK_MS, LOOK_MS);
+	loop_timer_start(s->idle_timer, s->conf.idle_ms / LOOKS, s->conf.idle_ms / LOOKS);
 	rc = start_mesh(s);
 	return rc < 0 || s->conf.listen == NULL ? rc : dmsg_server_serve(s, s->conf.listen);
 }
@@ -321,6 +321,8 @@ struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 		s->conf.shakes_max = DMSG_SERVER_SHAKES_MAX;
 	if (s->conf.request_ms == 0)
 		s->conf.request_ms = DMSG_REQUEST_TIMEOUT_MS;
+	if (s->conf.idle_ms == 0)
+		s->conf.idle_ms = DMSG_SERVER_IDLE_MS;
 	if (s->conf.client_streams == 0)
 		s->conf.client_streams = s->conf.streams_max;
 	TAILQ_INIT(&s->sessions);

@@ -17,6 +17,7 @@
 enum {
 	DMSG_SERVER_SHAKES_MAX = 512, // connections that have not said who they are
 	DMSG_SERVER_PER_KEY = 4,
+	DMSG_SERVER_IDLE_MS = 300000, // as servers of 2026, which have it always
 };
 
 struct dmsg_server;
@@ -32,6 +33,7 @@ struct dmsg_server_conf {
 	uint32_t client_streams; // of them, that one client dialled; 0: no limit but streams_max
 	uint32_t per_key; // sessions of one key; 0: DMSG_SERVER_PER_KEY
 	uint32_t shakes_max; // 0: DMSG_SERVER_SHAKES_MAX
+	uint32_t idle_ms; // of streams, when there is hardly room; 0: DMSG_SERVER_IDLE_MS
 	uint32_t request_ms; // for a request to be whole, or answered; 0: DMSG_REQUEST_TIMEOUT_MS
 	const struct dmsg_mesh_peer_conf *peers; // copied
 	uint32_t n_peers; // at most DMSG_MESH_PEERS_MAX

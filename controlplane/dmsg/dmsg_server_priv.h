@@ -63,5 +63,5 @@ void dmsg_server_relay_new(struct session *x, struct conn *take_stream);
 // The session is over and in no table any more: its relays end, and requests that wait for an
 // answer by it go another way.
 void dmsg_server_relay_leave(struct session *se);
-// Once in DMSG_SERVER_LOOK_MS: makes room when there is hardly any.
+// Some times in idle_ms: makes room when there is hardly any.
 void dmsg_server_relay_look(struct dmsg_server *s);

@@ -24,7 +24,6 @@ enum {
 	PEER_TRY_MS =
 		3000, // for a peer to answer while there are others; the last has the full time
 	ONWARD_MS = 15000, // no further try after that: diallers wait for 20 s
-	IDLE_MS = 300000, // as servers of 2026, but only when there is hardly room
 };
 
 struct relay {
@@ -420,7 +419,7 @@ void dmsg_server_relay_leave(struct session *se)
 
 void dmsg_server_relay_look(struct dmsg_server *s)
 {
-	bool crowded = s->n_relays > s->conf.streams_max - s->conf.streams_max / 8;
+	bool crowded = s->n_relays >= s->conf.streams_max - s->conf.streams_max / 8;
 	uint64_t now_ns = clock_mono_ns();
 	struct relay *r = TAILQ_FIRST(&s->relays), *next;
 
@@ -434,7 +433,7 @@ void dmsg_server_relay_look(struct dmsg_server *s)
 		if (forth + back != r->seen_bytes) {
 			r->seen_bytes = forth + back;
 			r->active_ns = now_ns;
-		} else if (crowded && now_ns - r->active_ns >= IDLE_MS * CLOCK_NS_PER_MS) {
+		} else if (crowded && now_ns - r->active_ns >= s->conf.idle_ms * CLOCK_NS_PER_MS) {
 			relay_fail(r, &s->c.drop_dmsg_idle);
 		}
 	}

@@ -1,0 +1,416 @@
+// What a server takes and what not: its limits, sessions of one key, and strangers.
+#include "tests/controlplane/dmsg/node_world.h"
+
+// ---- limits of the server ----
+
+static void sessions_of_one_key_are_limited(void **state)
+{
+	struct dmsg_server_conf c = {
+		.sessions_max = 10, .session_streams = 10, .streams_max = 10, .per_key = 2};
+	struct dmsg_client *more[2];
+	struct dmsg_client *first;
+
+	(void)state;
+	start_server(&c);
+	start_client(0);
+	first = node[0].c;
+	run_until(sessions(0) == 1);
+	for (unsigned i = 0; i < 2; i++) {
+		start_client(0);
+		more[i] = node[0].c;
+		run_until(sessions(0) == 1);
+	}
+	node[0].c = first;
+	run_until(stats().c.dmsg_sessions_replaced >= 1);
+	assert_true(stats().sessions <= 2);
+	for (unsigned i = 0; i < 2; i++)
+		dmsg_client_free(more[i]);
+}
+
+static void sessions_are_limited(void **state)
+{
+	struct dmsg_server_conf c = {.sessions_max = 1, .session_streams = 10, .streams_max = 10};
+
+	(void)state;
+	start_server(&c);
+	start_client(0);
+	run_until(sessions(0) == 1);
+	start_client(1);
+	run_until(stats().c.drop_dmsg_sessions >= 2);
+	assert_int_equal(stats().sessions, 1);
+	assert_int_equal(sessions(0), 1);
+}
+
+static void streams_are_limited(void **state)
+{
+	struct dmsg_server_conf c = {.sessions_max = 9, .session_streams = 10, .streams_max = 1};
+
+	(void)state;
+	start_server(&c);
+	start_client(0);
+	start_client(1);
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && stats().streams == 1);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1);
+	assert_int_equal(node[1].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats().c.drop_dmsg_no_capacity, 1);
+	assert_int_equal(stats().streams, 1);
+}
+
+// What others dial to a client does not count against it.
+static void streams_of_one_client_are_limited(void **state)
+{
+	struct dmsg_server_conf c = {
+		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .client_streams = 1};
+
+	(void)state;
+	start_server(&c);
+	start_client(0);
+	start_client(1);
+	listen_at(0, PORT);
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && stats().streams == 1);
+	end_close(&node[1].dialled);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1 && stats().streams == 2);
+	dial_to(0, 1, PORT + 1, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats().c.drop_dmsg_client, 1);
+	end_close(&node[0].dialled); // the number is given back
+	run_until(stats().streams == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_OK);
+}
+
+// A second client with the key: streams come to it, the first one goes on with what it has.
+static void newest_session_of_a_key_takes_streams(void **state)
+{
+	struct dmsg_client *first;
+	struct dmsg_client_listener *first_li;
+
+	(void)state;
+	start_server(NULL);
+	start_client(0);
+	start_client(1);
+	listen_at(0, PORT);
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	node[0].dialled = (struct end){.to_send = MIB};
+	node[1].accepted = (struct end){.to_send = MIB};
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(stats().streams == 1);
+	first = node[0].c;
+	first_li = node[0].li;
+	start_client(0);
+	listen_at(0, PORT);
+	run_until(sessions(0) == 1);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1 && node[0].n_accepted == 1);
+	assert_int_equal(node[1].code, DMSG_OK);
+	run_until(node[0].dialled.got == MIB && node[1].accepted.got == MIB);
+	// the newest goes: streams come to the older one again
+	end_close(&node[1].dialled);
+	dmsg_client_unlisten(node[0].li);
+	end_close(&node[0].accepted);
+	dmsg_client_free(node[0].c);
+	node[0].c = first;
+	node[0].li = first_li;
+	run_until(stats().sessions == 2);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1);
+	assert_int_equal(node[1].code, DMSG_OK);
+	assert_int_equal(node[0].n_accepted, 2);
+}
+
+static void serving_ends_for_good(void **state)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+
+	(void)state;
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	start_server(NULL);
+	start_client(0);
+	run_until(sessions(0) == 1);
+	assert_int_equal(dmsg_server_serve(server, (struct sockaddr *)&sa), -EALREADY);
+	dmsg_server_close(server);
+	assert_int_equal(stats().sessions, 0);
+	assert_int_equal(dmsg_server_port(server), 0);
+	dmsg_server_close(server);
+	assert_int_equal(dmsg_server_serve(server, (struct sockaddr *)&sa), -ESHUTDOWN);
+	run_until(sessions(0) == 0);
+	assert_int_equal(stats().c.dmsg_sessions_opened, 1);
+}
+
+static void limits_of_nothing_are_refused(void **state)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	struct dmsg_server_conf c = {.loop = l,
+		.id = server_id,
+		.listen = (const struct sockaddr *)&sa,
+		.sessions_max = 1,
+		.session_streams = 1};
+
+	(void)state;
+	assert_null(dmsg_server_new(&c));
+	assert_int_equal(errno, EINVAL);
+}
+
+// ---- strangers ----
+
+// A client without manners: a bare link, and what it says on a stream.
+struct rude {
+	struct conn *tcp;
+	struct dmsg_link *k;
+	struct conn *stream;
+	const uint8_t *say;
+	size_t say_len;
+	unsigned n_end, n_link_end, n_ip;
+	uint8_t ip[16];
+	size_t ip_len;
+};
+
+static size_t rude_data(void *arg, uint8_t *p, size_t len)
+{
+	(void)arg, (void)p;
+	return len;
+}
+
+static void rude_end(void *arg, int err)
+{
+	(void)err;
+	((struct rude *)arg)->n_end++;
+}
+
+static void rude_open(void *arg)
+{
+	struct rude *r = arg;
+
+	conn_write(r->stream, r->say, r->say_len);
+}
+
+static const struct conn_events rude_events = {
+	.open = rude_open, .data = rude_data, .end = rude_end};
+
+static void rude_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, int err)
+{
+	struct rude *r = arg;
+
+	assert_int_equal(code, DMSG_OK);
+	assert_int_equal(err, 0);
+	r->n_ip++;
+	r->ip_len = len;
+	memcpy(r->ip, ip, len);
+}
+
+static void rude_link_open(void *arg)
+{
+	struct rude *r = arg;
+
+	if (r->say != NULL)
+		r->stream = dmsg_link_stream(r->k, &rude_events, r);
+	else
+		assert_non_null(dmsg_stream_ask_ip(r->k, 50000, LONG_MS, rude_ip, r));
+}
+
+static void rude_accept(void *arg, struct conn *c)
+{
+	(void)arg;
+	conn_close(c);
+}
+
+static void rude_link_end(void *arg, int err)
+{
+	(void)err;
+	((struct rude *)arg)->n_link_end++;
+}
+
+static const struct dmsg_link_events rude_link_events = {
+	.open = rude_link_open, .accept = rude_accept, .end = rude_link_end};
+
+static void rude_connected(void *arg)
+{
+	struct rude *r = arg;
+	struct dmsg_link_conf c = {.sk = identity_sk(node[0].id),
+		.pk = identity_pk(node[0].id),
+		.server = identity_pk(server_id)};
+
+	r->k = dmsg_link_new(l, r->tcp, &c, &rude_link_events, r);
+	assert_non_null(r->k);
+}
+
+static const struct conn_events rude_tcp_events = {
+	.open = rude_connected, .data = rude_data, .end = rude_end};
+
+static void rude_start(struct rude *r)
+{
+	char where[32];
+
+	snprintf(where, sizeof(where), "127.0.0.1:%u", server_port);
+	r->tcp = conn_tcp_dial(l, where, LONG_MS, NULL, &rude_tcp_events, r);
+	assert_non_null(r->tcp);
+}
+
+static void rude_fini(struct rude *r)
+{
+	conn_close(r->stream);
+	dmsg_link_close(r->k);
+}
+
+static void own_address_is_told(void **state)
+{
+	static const uint8_t loopback[4] = {127, 0, 0, 1};
+	struct rude r = {0};
+
+	(void)state;
+	start_server(NULL);
+	rude_start(&r);
+	run_until(r.n_ip == 1);
+	assert_int_equal(r.ip_len, 4);
+	assert_memory_equal(r.ip, loopback, 4);
+	assert_int_equal(stats().c.dmsg_ip_answered, 1);
+	rude_fini(&r);
+}
+
+static void nonsense_costs_its_stream_only(void **state)
+{
+	static const uint8_t junk[300] = {0, 200, 1, 2, 3}, empty[2] = {0, 0};
+	struct rude r = {.say = junk, .say_len = sizeof(junk)};
+	struct rude ping = {.say = empty, .say_len = sizeof(empty)};
+
+	(void)state;
+	start_server(NULL);
+	rude_start(&r);
+	run_until(r.n_end == 1);
+	assert_int_equal(stats().c.drop_dmsg_bad_requests, 1);
+	assert_int_equal(r.n_link_end, 0);
+	assert_int_equal(stats().sessions, 1);
+	rude_start(&ping);
+	run_until(ping.n_end == 1);
+	assert_int_equal(stats().c.dmsg_pings, 1);
+	rude_fini(&r);
+	rude_fini(&ping);
+}
+
+// Streams that say nothing, or only a part, end in time; the session goes on.
+static void slow_requests_end_in_time(void **state)
+{
+	static const uint8_t part[40] = {0, 200};
+	struct dmsg_server_conf c = {
+		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .request_ms = 30};
+	struct rude silent = {.say = part, .say_len = 0}, slow = {.say = part, .say_len = 40};
+
+	(void)state;
+	start_server(&c);
+	rude_start(&silent);
+	run_until(silent.n_end == 1);
+	rude_start(&slow);
+	run_until(slow.n_end == 1);
+	assert_int_equal(stats().c.drop_dmsg_bad_requests, 2);
+	assert_int_equal(stats().sessions, 2);
+	assert_int_equal(silent.n_link_end + slow.n_link_end, 0);
+	rude_fini(&silent);
+	rude_fini(&slow);
+}
+
+static void half_open_connections_are_limited(void **state)
+{
+	struct dmsg_server_conf c = {
+		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .shakes_max = 3};
+	struct end e[5] = {0};
+	char where[32];
+
+	(void)state;
+	start_server(&c);
+	snprintf(where, sizeof(where), "127.0.0.1:%u", server_port);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++)
+		e[i].c = conn_tcp_dial(l, where, LONG_MS, NULL, &end_events, &e[i]);
+	run_until(stats().c.drop_dmsg_sessions == 2);
+	assert_int_equal(stats().c.drop_dmsg_shakes, 0);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++)
+		end_close(&e[i]);
+	run_until(stats().c.drop_dmsg_shakes == 3); // and there is room again
+	start_client(0);
+	run_until(sessions(0) == 1);
+}
+
+// Idle streams last while there is room; then they end, and those that carry something don't.
+static void idle_streams_make_room(void **state)
+{
+	struct dmsg_server_conf c = {
+		.sessions_max = 9, .session_streams = 10, .streams_max = 8, .idle_ms = 50};
+
+	(void)state;
+	start_server(&c);
+	start_client(0);
+	start_client(1);
+	listen_at(0, PORT);
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && stats().streams == 1);
+	loop_timer_start(tick, 200, 0);
+	run_until(!loop_timer_is_on(tick));
+	assert_int_equal(stats().streams, 1);
+	dmsg_server_free(server);
+	run_until(sessions(0) == 0 && sessions(1) == 0);
+	end_close(&node[0].dialled);
+	end_close(&node[1].accepted);
+	node[0].dialled = node[1].accepted = (struct end){0};
+	c.streams_max = 2;
+	start_server(&c);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && stats().streams == 1);
+	dial_to(1, 0, PORT, LONG_MS);
+	run_until(node[1].n_dialled == 1 && stats().streams == 2);
+	loop_timer_start(tick, 1, 1);
+	run_until(node[0].dialled.n_eof == 1 || node[0].dialled.err != 0);
+	assert_int_equal(stats().c.drop_dmsg_idle, 1);
+	assert_int_equal(stats().streams, 1);
+	assert_true(node[1].dialled.sent > 1);
+}
+
+static void strangers_are_no_sessions(void **state)
+{
+	struct end e = {.to_send = 4000};
+	char where[32];
+
+	(void)state;
+	start_server(NULL);
+	snprintf(where, sizeof(where), "127.0.0.1:%u", server_port);
+	e.c = conn_tcp_dial(l, where, LONG_MS, NULL, &end_events, &e);
+	run_until(stats().c.drop_dmsg_shakes == 1);
+	assert_int_equal(stats().sessions, 0);
+	end_close(&e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(sessions_of_one_key_are_limited),
+		T(sessions_are_limited),
+		T(streams_are_limited),
+		T(streams_of_one_client_are_limited),
+		T(newest_session_of_a_key_takes_streams),
+		T(serving_ends_for_good),
+		T(limits_of_nothing_are_refused),
+		T(own_address_is_told),
+		T(nonsense_costs_its_stream_only),
+		T(slow_requests_end_in_time),
+		T(idle_streams_make_room),
+		T(half_open_connections_are_limited),
+		T(strangers_are_no_sessions),
+#undef T
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
