@@ -51,6 +51,8 @@ static struct client *client_of(struct dmsg_server *s, const struct key_pk *pk)
 	if (cl == NULL)
 		return NULL;
 	cl->pk = *pk;
+	cl->mesh_budget = s->conf.mesh_burst;
+	cl->mesh_budget_ns = clock_mono_ns();
 	TAILQ_INIT(&cl->sessions);
 	if (htab_put(s->clients, pk->b, cl) < 0) {
 		free(cl);
@@ -323,6 +325,8 @@ struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 		s->conf.request_ms = DMSG_REQUEST_TIMEOUT_MS;
 	if (s->conf.idle_ms == 0)
 		s->conf.idle_ms = DMSG_SERVER_IDLE_MS;
+	if (s->conf.mesh_burst == 0)
+		s->conf.mesh_burst = DMSG_SERVER_MESH_BURST;
 	if (s->conf.client_streams == 0)
 		s->conf.client_streams = s->conf.streams_max;
 	TAILQ_INIT(&s->sessions);

@@ -17,6 +17,7 @@
 enum {
 	DMSG_SERVER_SHAKES_MAX = 512, // connections that have not said who they are
 	DMSG_SERVER_PER_KEY = 4,
+	DMSG_SERVER_MESH_BURST = 200,
 	DMSG_SERVER_IDLE_MS = 300000, // as servers of 2026, which have it always
 };
 
@@ -37,6 +38,9 @@ struct dmsg_server_conf {
 	uint32_t request_ms; // for a request to be whole, or answered; 0: DMSG_REQUEST_TIMEOUT_MS
 	const struct dmsg_mesh_peer_conf *peers; // copied
 	uint32_t n_peers; // at most DMSG_MESH_PEERS_MAX
+	// Questions to peers that one client may cause at once; half as many a second come back. 0:
+	// DMSG_SERVER_MESH_BURST.
+	uint32_t mesh_burst;
 	uint32_t retry_min_ms; // of dialling peers; 0: DMSG_MESH_RETRY_MIN_MS
 };
 

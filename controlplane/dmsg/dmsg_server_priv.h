@@ -19,6 +19,9 @@ struct client {
 	struct session_list sessions; // that are open, the newest first
 	uint32_t n_sessions;
 	uint32_t n_streams; // that it dialled, relayed or about to be
+	// An absent key costs each peer a question, so a client may not cause any number of them.
+	double mesh_budget; // questions, at ...
+	uint64_t mesh_budget_ns; // ... that time
 };
 
 struct session {

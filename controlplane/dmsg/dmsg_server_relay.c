@@ -41,6 +41,7 @@ struct relay {
 	int8_t peer; // number of the peer server that y is, -1: a client
 	uint8_t n_local; // sessions of the destination that were tried
 	bool asked; // the request was read
+	bool starved; // a peer was to be asked, but its client has no budget left
 	TAILQ_ENTRY(relay) all, of_x, of_y;
 };
 
@@ -148,6 +149,22 @@ static uint64_t peers_left(const struct relay *r)
 	return left & ~r->asked_peers;
 }
 
+// Takes a question to a peer from the client's budget; false: there is none left.
+static bool may_ask(struct dmsg_server *s, struct client *cl)
+{
+	uint64_t now_ns = clock_mono_ns();
+	double burst = s->conf.mesh_burst;
+
+	cl->mesh_budget += (double)(now_ns - cl->mesh_budget_ns) / CLOCK_NS_PER_S * burst / 2;
+	cl->mesh_budget_ns = now_ns;
+	if (cl->mesh_budget > burst)
+		cl->mesh_budget = burst;
+	if (cl->mesh_budget < 1)
+		return false;
+	cl->mesh_budget -= 1;
+	return true;
+}
+
 // The next session to try, or NULL. broke: the one that failed.
 static struct session *choose(struct relay *r, const struct session *broke)
 {
@@ -165,6 +182,9 @@ static struct session *choose(struct relay *r, const struct session *broke)
 		return NULL;
 	r->peer = (int8_t)dmsg_mesh_next(s->mesh, &r->dst.pk, peers_left(r));
 	if (r->peer < 0)
+		return NULL;
+	r->starved = !may_ask(s, r->owner);
+	if (r->starved)
 		return NULL;
 	r->asked_peers |= UINT64_C(1) << r->peer;
 	s->c.dmsg_mesh_asked++;
@@ -198,7 +218,9 @@ static void relay_onward(struct relay *r, const struct session *broke)
 			why = &r->srv->c.drop_dmsg_no_capacity;
 		broke = y;
 	}
-	if (r->n_local > 0 && why == &r->srv->c.drop_dmsg_no_destination)
+	if (r->starved)
+		why = &r->srv->c.drop_dmsg_mesh_rate;
+	else if (r->n_local > 0 && why == &r->srv->c.drop_dmsg_no_destination)
 		why = &r->srv->c.drop_dmsg_not_accepted;
 	relay_fail(r, why);
 }

@@ -47,7 +47,8 @@ static void fill_server(const struct dmsg_server_stats *s, struct api_dmsg *d)
 	d->bad_requests = s->c.drop_dmsg_bad_requests;
 	d->no_destination = s->c.drop_dmsg_no_destination;
 	d->not_accepted = s->c.drop_dmsg_not_accepted;
-	d->no_capacity = s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client;
+	d->no_capacity =
+		s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client + s->c.drop_dmsg_mesh_rate;
 }
 
 static void count_server(void *arg, const struct dmsg_client_server *se)

@@ -36,6 +36,7 @@ struct srv {
 
 static struct node node[N_CLIENTS];
 static struct srv srv[N_SERVERS];
+static uint32_t mesh_burst; // of servers that are started
 
 static struct identity *identity_of(uint8_t n)
 {
@@ -68,6 +69,7 @@ static void serve(unsigned i)
 		.peers = srv[i].peers,
 		.n_peers = srv[i].n_peers,
 		.retry_min_ms = RETRY_MS,
+		.mesh_burst = mesh_burst,
 		.listen = (const struct sockaddr *)&sa};
 
 	srv[i].s = dmsg_server_new(&c);
@@ -209,6 +211,7 @@ static int setup(void **state)
 	log_level_set("all", LOG_ERR);
 	memset(node, 0, sizeof(node));
 	memset(srv, 0, sizeof(srv));
+	mesh_burst = 0;
 	for (unsigned i = 0; i < N_CLIENTS; i++)
 		node[i].id = identity_of((uint8_t)(i + 1));
 	for (unsigned i = 0; i < N_SERVERS; i++) {
@@ -435,6 +438,24 @@ static void next_peer_serves_and_is_remembered(void **state)
 	assert_int_equal(stats(1).c.dmsg_mesh_in, 1);
 }
 
+// Each absent key costs the peers a question: who has many is stopped here, and nobody else.
+static void questions_of_one_client_are_limited(void **state)
+{
+	(void)state;
+	mesh_burst = 1;
+	start_two();
+	start_client(2, 0);
+	run_until(sessions(2) == 1);
+	assert_true(reaches(0, 1));
+	while (stats(0).c.drop_dmsg_mesh_rate == 0)
+		reaches(0, 1);
+	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats(0).c.drop_dmsg_no_destination, 0);
+	assert_true(reaches(2, 1));
+	while (!reaches(0, 1)) // the budget comes back
+		;
+}
+
 // The client's own server is asked before any peer.
 static void local_client_asks_no_peer(void **state)
 {
@@ -637,6 +658,7 @@ int main(void)
 		T(own_key_and_double_keys_are_no_peers),
 		T(full_server_takes_its_peers),
 		T(next_peer_serves_and_is_remembered),
+		T(questions_of_one_client_are_limited),
 		T(local_client_asks_no_peer),
 		T(peer_that_ends_is_dialled_again),
 		T(silent_peer_lets_the_next_serve),
