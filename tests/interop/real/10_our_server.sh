@@ -19,6 +19,14 @@ if have dmsgip "a real client asks for its address"; then
 	expect "address of H" grep -qF "${ADDR[H]}" "$T/ip/ip.log"
 fi
 
+say "a real client comes back while its old session lives on"
+cut_off G
+real_end G KILL
+pairs_sender
+wait_for 30 "both sessions of G" own_has S "${PK[G]}" 2
+curl_from "${PK[G]}:80" "from the newest"
+real_clean
+
 say "the server is killed"
 node_kill S.cp KILL || true
 cp_start S

@@ -12,6 +12,15 @@ pairs_carry "at first" "${PK[R]}"
 expect "ping" sk A dmsg ping
 same "our address" "$(sk A dmsg ip)" "${ADDR[A]}"
 
+say "our client comes back while its old session lives on: the server refuses it once"
+cut_off A
+node_kill A.cp KILL || true
+cp_start A
+second_session() { sk A -j show dmsg | jq -e '.sessions_opened >= 2 and .sessions == 1'; }
+wait_for 60 "A's second session" second_session
+own_get A "${PK[G]}:80" file "$T/copy"
+whole "$T/copy" "ours from real"
+
 say "the server is killed"
 real_end R KILL
 wait_for 10 "A has lost it" test "$(sk A -j show dmsg | jq -r .sessions)" = 0

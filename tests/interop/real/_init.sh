@@ -57,6 +57,15 @@ real_net() {
 	done
 }
 
+# cut_off NAMESPACE: nothing more comes out of the connections to dmsg servers that it has now, not even their end
+cut_off() {
+	local port
+	in_ns W nft 'table ip cut { chain pass { type filter hook forward priority 0; }; }'
+	for port in $(in_ns "$1" ss -tnH state established 'dport = 8081' | awk '{sub(".*:", "", $3); print $3}'); do
+		in_ns W nft add rule ip cut pass ip saddr "${ADDR[$1]}" tcp sport "$port" drop
+	done
+}
+
 # ---- real programs ----
 
 # real_run NAME NAMESPACE PROGRAM [ARGUMENTS...]: in the background, at home in $T/NAME, its log there
@@ -244,13 +253,14 @@ pairs_new() {
 	own_publish B client "$1"
 	real_key G
 	ln "$T/file" "$T/G/file"
-	real_run G G dmsghttp -d "$T/G" -D "$DISC" -s "${SK[G]}"
+	pairs_sender
 	if [ -x "$SKYWIRE_BIN/dmsg-socks5" ]; then
 		real_key P
 		real_run P G dmsg-socks5 server -D "$DISC" -s "${SK[P]}"
 	fi
 	pairs_up "$1"
 }
+pairs_sender() { real_run G G dmsghttp -d "$T/G" -D "$DISC" -s "${SK[G]}"; }
 # pairs_up SERVER_KEY: and so they are after a restart
 pairs_up() {
 	wait_for 60 "A's session" own_session A
