@@ -187,13 +187,23 @@ def free_hugepages():
         return int(re.search(r"HugePages_Free:\s+(\d+)", f.read()).group(1))
 
 
-def dmsg_baseline(here):
-    """The server that ours is measured against: what the environment says, else a deployment's own, else none."""
+def dmsg_baseline(here, build):
+    """The server that ours is measured against: what the environment says, else a deployment's own (SKYWIRE_BIN), else
+    that of the Go peers of the interop tests, else none."""
     command = os.environ.get("BENCH_DMSG_BASELINE", "")
     folder = os.environ.get("SKYWIRE_BIN", "")
-    if not command and os.access(os.path.join(folder, "dmsg-server"), os.X_OK) and folder:
+    peer = os.path.abspath(os.path.join(build, "interop", "peer"))
+    who = "as BENCH_DMSG_BASELINE says"
+    if not command and folder and os.access(os.path.join(folder, "dmsg-server"), os.X_OK):
         command = f"exec '{here}/dmsg_server.py' '{os.path.abspath(folder)}'"
-    print("dmsg server, baseline: " + (command or "none (SKYWIRE_BIN names no folder with dmsg-server)"))
+        who = "Skywire's dmsg-server"
+    elif not command:
+        if not os.path.exists(peer):
+            sh(["make", "-s", os.path.join(build, "interop", "peer")])
+        if os.path.exists(peer):
+            command = f"exec '{peer}' server -key /dev/fd/3 \"$DMSG_ADDRESS\" 3<<E\n$DMSG_SK\nE\n"
+            who = "the Go peer of tests/interop; SKYWIRE_BIN names no folder with dmsg-server"
+    print("dmsg server, baseline: " + (who if command else "none"))
     return dict(os.environ, BENCH_DMSG_BASELINE=command)
 
 
@@ -222,7 +232,7 @@ def main():
                            + (["--quick"] if args.quick else []))
         if want("dmsg_relay"):
             report.run("dmsg server", [os.path.join(rel, "tests/bench/bench_dmsg_relay")]
-                       + (["--quick"] if args.quick else []), env=dmsg_baseline(here))
+                       + (["--quick"] if args.quick else []), env=dmsg_baseline(here, args.build))
         if want("ndr"):
             report.run("rates without loss, by skyrail-bench", [os.path.join(here, "ndr.py"), args.build]
                        + (["--quick"] if args.quick else []))
