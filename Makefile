@@ -33,7 +33,7 @@ lib_SRCS := \
 	lib/link/rel_loss.c lib/link/rel_move.c lib/link/rel_order.c lib/link/rel_queue.c lib/link/rel_run.c lib/link/rel_rx.c lib/link/rel_tx.c \
 	lib/mux/mux.c lib/mux/mux_buf.c lib/mux/smux.c lib/mux/yamux.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
-	lib/wire/dmsg_entry.c lib/wire/dmsg_msg.c lib/wire/edge_msg.c lib/wire/entry.c lib/wire/gob.c lib/wire/ip.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c lib/wire/smux_frame.c lib/wire/yamux_frame.c
+	lib/wire/dmsg_answer.c lib/wire/dmsg_entry.c lib/wire/dmsg_msg.c lib/wire/edge_msg.c lib/wire/entry.c lib/wire/gob.c lib/wire/ip.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c lib/wire/smux_frame.c lib/wire/yamux_frame.c
 dp_SRCS := \
 	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_dump.c \
 	dataplane/ctl/ctl_event.c dataplane/ctl/ctl_route.c dataplane/ctl/ctl_sock.c dataplane/ctl/ctl_stats.c \
@@ -57,6 +57,7 @@ cp_SRCS := \
 	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_rtt.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c controlplane/dmsg/dmsg_client.c \
 	controlplane/dmsg/dmsg_mesh.c controlplane/dmsg/dmsg_server.c controlplane/dmsg/dmsg_server_relay.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
+	controlplane/directory/dir_client.c controlplane/http/http_client.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/mux/mux_conn.c controlplane/route/route_id.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
 	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_mgr.c \
@@ -118,7 +119,7 @@ endif
 ALL_CFLAGS = $(BASE_CFLAGS) $(OPT) $(HARDEN) $(FORTIFY) $(CFLAGS)
 LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 LIB_LIBS := $(if $(filter 1,$(IPSEC_MB)),-lIPSec_MB) -lsodium -lsecp256k1 -linih -ljansson -lm -lpthread
-CP_LIBS  := -luv -lmnl
+CP_LIBS  := -lcurl -luv -lmnl
 CTL_LIBS := -lsmartcols
 
 # ---- objects ----

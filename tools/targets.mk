@@ -15,7 +15,7 @@ FREE_GOALS := deps demo check bench clean help lint format uninstall
 ifneq ($(filter-out $(FREE_GOALS),$(or $(MAKECMDGOALS),all)),)
 # intel-ipsec-mb has no .pc file: the preprocessor is asked for its header.
 HAVE_IPSEC_MB = echo '\#include <intel-ipsec-mb.h>' | $(CC) -E -x c - >/dev/null 2>&1
-ifneq ($(shell $(PKG) --exists libdpdk libbpf libsodium libsecp256k1 libuv libmnl jansson smartcols && \
+ifneq ($(shell $(PKG) --exists libdpdk libbpf libsodium libsecp256k1 libuv libmnl libcurl jansson smartcols && \
 	{ [ $(IPSEC_MB) = 0 ] || $(HAVE_IPSEC_MB); } && echo ok),ok)
 $(error libraries are missing: run `make deps` (as root) and then make again)
 endif
