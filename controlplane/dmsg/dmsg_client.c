@@ -1,16 +1,14 @@
-// Which session a stream goes by, and that there is one: sessions are dialled again for as long as
-// the client lives. What is said on a stream is dmsg_stream.c's. Ports are the client's, whichever
-// server a stream came by.
-#include "controlplane/dmsg/dmsg_client.h"
+// Sessions to servers: those configured are dialled again for as long as the client lives, one that
+// was found until it fails, one that was made for a dial never. What is said on a stream is
+// dmsg_stream.c's. Ports are the client's, whichever server a stream came by.
+#include "controlplane/dmsg/dmsg_client_priv.h"
 
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "controlplane/core/conn_tcp.h"
-#include "controlplane/dmsg/dmsg_rtt.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -21,68 +19,8 @@ enum {
 	CONNECT_MS = 10000,
 	KEEPALIVE_S = 30, // of TCP, under the muxer's own
 	STEADY_MS = 30000, // a session that lived so long was a good one: back-off starts anew
-	TRY_MS = 5000, // for one server to answer, while there are others to be tried
+	FOUND_FAILS_MAX = 3, // in a row, until a server that was found is given up for another
 };
-
-struct server {
-	struct dmsg_client *c;
-	struct dmsg_client_server_conf conf;
-	struct conn *conn; // while it is dialled
-	struct dmsg_link *link;
-	struct dmsg_rtt *rtt; // while it is open
-	struct loop_timer *timer; // until the next try
-	enum dmsg_client_state state;
-	int err;
-	unsigned fails;
-	uint64_t since_ns, opened;
-};
-
-struct dmsg_client_dial {
-	struct dmsg_client *c;
-	struct dmsg_addr to;
-	uint16_t port;
-	struct loop_timer *timer; // of the whole
-	struct loop_timer *soon;
-	struct dmsg_stream_dial *sd; // by `by`
-	struct server *by;
-	uint64_t deadline_ns;
-	uint32_t tried; // bits of servers
-	enum dmsg_err code; // of the last try
-	int err;
-	dmsg_client_dial_fn fn;
-	void *arg;
-	TAILQ_ENTRY(dmsg_client_dial) all;
-};
-
-struct dmsg_client_listener {
-	struct dmsg_client *c;
-	uint16_t port;
-	dmsg_client_accept_fn fn;
-	void *arg;
-	TAILQ_ENTRY(dmsg_client_listener) all;
-};
-
-struct dmsg_client_ping {
-	struct server *se;
-	struct loop_timer *timer;
-	dmsg_client_ping_fn fn;
-	void *arg;
-	bool due;
-	TAILQ_ENTRY(dmsg_client_ping) all;
-};
-
-struct dmsg_client {
-	struct dmsg_client_conf conf;
-	struct server server[DMSG_CLIENT_SERVERS_MAX];
-	struct dmsg_conn_list *streams;
-	TAILQ_HEAD(, dmsg_client_dial) dials;
-	TAILQ_HEAD(, dmsg_client_listener) listeners;
-	TAILQ_HEAD(, dmsg_client_ping) pings;
-	uint16_t last_port;
-	struct dmsg_client_stats stats;
-};
-
-static void try_next(struct dmsg_client_dial *d);
 
 // ---- ports ----
 
@@ -106,8 +44,7 @@ static bool port_is_free(const struct dmsg_client *c, uint16_t port)
 	return listener_of(c, port) == NULL && !dmsg_conn_list_has_port(c->streams, port);
 }
 
-// 0: none is free.
-static uint16_t choose_port(struct dmsg_client *c)
+uint16_t dmsg_client_port(struct dmsg_client *c)
 {
 	for (unsigned i = DMSG_CLIENT_PORT_FIRST; i <= UINT16_MAX; i++) {
 		c->last_port = c->last_port == UINT16_MAX ? DMSG_CLIENT_PORT_FIRST
@@ -191,15 +128,22 @@ static void pings_over(struct server *se, uint64_t rtt_ns, int err)
 	} while (p != NULL);
 }
 
-// The session, or the try to have one, is over: again after a while.
-static void session_over(struct server *se, int err)
+static void close_session(struct server *se)
+{
+	conn_close(se->conn);
+	se->conn = NULL;
+	dmsg_rtt_free(se->rtt);
+	se->rtt = NULL;
+	dmsg_link_close(se->link);
+	se->link = NULL;
+}
+
+static void count_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
 	uint64_t age_ms = (clock_mono_ns() - se->since_ns) / CLOCK_NS_PER_MS;
-	bool was_open = se->state == DMSG_CLIENT_OPEN;
-	uint64_t delay;
 
-	if (was_open) {
+	if (se->state == DMSG_CLIENT_OPEN) {
 		c->stats.sessions_lost++;
 		if (age_ms >= STEADY_MS)
 			se->fails = 0;
@@ -209,37 +153,52 @@ static void session_over(struct server *se, int err)
 		log_limited(LOG_WARN, "no session: server=%s: %s%s", se->conf.address,
 			strerror(-err), err == -EBADMSG ? " (is it that server's key?)" : "");
 	}
-	conn_close(se->conn);
-	se->conn = NULL;
-	dmsg_rtt_free(se->rtt);
-	se->rtt = NULL;
-	dmsg_link_close(se->link);
-	se->link = NULL;
+	se->fails++;
 	se->err = err;
-	set_state(se, DMSG_CLIENT_WAITS);
-	delay = (uint64_t)c->conf.retry_min_ms << (se->fails < 10 ? se->fails : 10);
+}
+
+static void retry(struct server *se)
+{
+	unsigned doubled = se->fails - 1 < 10 ? se->fails - 1 : 10;
+	uint64_t delay = (uint64_t)se->c->conf.retry_min_ms << doubled;
+
 	if (delay > DMSG_CLIENT_RETRY_MAX_MS)
 		delay = DMSG_CLIENT_RETRY_MAX_MS;
 	delay += randombytes_uniform((uint32_t)delay / 2 + 1) - delay / 4;
-	se->fails++;
 	loop_timer_start(se->timer, delay, 0);
-	pings_over(se, 0, err);
+}
+
+// The session, or the try to have one, is over: again after a while, unless another will do.
+static void session_over(struct server *se, int err)
+{
+	struct dmsg_client *c = se->c;
+
+	count_over(se, err);
+	close_session(se);
+	set_state(se, DMSG_CLIENT_WAITS);
+	if (se->kind == DMSG_CLIENT_STATIC ||
+		(se->kind == DMSG_CLIENT_FOUND && se->fails < FOUND_FAILS_MAX))
+		retry(se);
+	else
+		dmsg_client_server_free(se);
+	if (se->used)
+		pings_over(se, 0, err);
+	dmsg_client_dials_go_on(c, se, false);
+	dmsg_find_changed(c->find);
 }
 
 static void on_link_open(void *arg)
 {
 	struct server *se = arg;
-	struct dmsg_client *c = se->c;
-	struct dmsg_client_dial *d;
 
 	set_state(se, DMSG_CLIENT_OPEN);
+	se->busy_ns = se->since_ns;
 	se->opened++;
-	c->stats.sessions_opened++;
+	se->c->stats.sessions_opened++;
 	log_notice("session open: server=%s", se->conf.address);
 	se->rtt = dmsg_rtt_new(se->link);
-	TAILQ_FOREACH (d, &c->dials, all)
-		if (d->sd == NULL && !loop_timer_is_on(d->soon))
-			loop_timer_start(d->soon, 0, 0);
+	dmsg_client_dials_go_on(se->c, se, true);
+	dmsg_find_changed(se->c->find);
 }
 
 static void on_link_pong(void *arg, uint64_t rtt_ns)
@@ -308,20 +267,22 @@ static uint64_t rtt_of(const struct server *se)
 	return dmsg_rtt_ns(se->rtt);
 }
 
-// The open session with the shortest round trip among those that `not` leaves; one that was not
-// measured comes last. NULL: none.
-static struct server *nearest(struct dmsg_client *c, uint32_t not, unsigned *n)
+bool dmsg_client_server_is_open(const struct server *se)
+{
+	return se->used && se->state == DMSG_CLIENT_OPEN && dmsg_link_is_open(se->link);
+}
+
+struct server *dmsg_client_nearest(struct dmsg_client *c, uint32_t of, unsigned *n)
 {
 	struct server *best = NULL;
 	uint64_t best_ns = 0;
 
 	*n = 0;
-	for (uint32_t i = 0; i < c->conf.n_servers; i++) {
+	for (uint32_t i = 0; i < SLOTS; i++) {
 		struct server *se = &c->server[i];
 		uint64_t ns = rtt_of(se) != 0 ? rtt_of(se) : UINT64_MAX;
 
-		if (se->state != DMSG_CLIENT_OPEN || !dmsg_link_is_open(se->link) ||
-			(not >> i & 1) != 0)
+		if (!dmsg_client_server_is_open(se) || (of >> i & 1) == 0)
 			continue;
 		(*n)++;
 		if (best == NULL || ns < best_ns) {
@@ -332,127 +293,50 @@ static struct server *nearest(struct dmsg_client *c, uint32_t not, unsigned *n)
 	return best;
 }
 
-// ---- dialling ----
-
-static void dial_free(struct dmsg_client_dial *d)
+struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk *pk)
 {
-	TAILQ_REMOVE(&d->c->dials, d, all);
-	dmsg_stream_dial_cancel(d->sd);
-	loop_timer_free(d->timer);
-	loop_timer_free(d->soon);
-	free(d);
+	for (uint32_t i = 0; i < SLOTS; i++)
+		if (c->server[i].used && key_pk_cmp(&c->server[i].conf.pk, pk) == 0)
+			return &c->server[i];
+	return NULL;
 }
 
-void dmsg_client_dial_cancel(struct dmsg_client_dial *d)
+void dmsg_client_server_hurry(struct server *se)
 {
-	if (d != NULL)
-		dial_free(d);
+	if (se->state == DMSG_CLIENT_WAITS)
+		loop_timer_start(se->timer, 0, 0);
 }
 
-static void dial_over(struct dmsg_client_dial *d, struct conn *conn, enum dmsg_err code, int err)
-{
-	dmsg_client_dial_fn fn = d->fn;
-	void *arg = d->arg;
-
-	if (conn != NULL)
-		d->c->stats.dialled++;
-	else
-		d->c->stats.dials_failed++;
-	dial_free(d);
-	fn(arg, conn, code, err);
-}
-
-static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
-{
-	struct dmsg_client_dial *d = arg;
-	struct dmsg_conn_info info = {.peer = d->to.pk,
-		.server = d->by->conf.pk,
-		.port = d->port,
-		.peer_port = d->to.port,
-		.dialled = true,
-		.since_ns = clock_mono_ns()};
-
-	d->sd = NULL;
-	if (take_conn != NULL) {
-		take_conn = dmsg_conn_new(d->c->streams, take_conn, &info);
-		dial_over(d, take_conn, DMSG_OK, take_conn != NULL ? 0 : -ENOMEM);
-		return;
-	}
-	d->code = code;
-	d->err = err;
-	try_next(d);
-}
-
-static void try_next(struct dmsg_client_dial *d)
-{
-	struct dmsg_dial_conf conf = {
-		.dst = d->to, .src_port = d->port, .wall_ns = (int64_t)clock_wall_ns()};
-	uint64_t now_ns = clock_mono_ns(), left_ms;
-	unsigned n;
-
-	left_ms = d->deadline_ns > now_ns ? (d->deadline_ns - now_ns) / CLOCK_NS_PER_MS + 1 : 1;
-	while ((d->by = nearest(d->c, d->tried, &n)) != NULL) {
-		d->tried |= 1u << (d->by - d->c->server);
-		d->sd = dmsg_stream_dial(d->by->link, &conf,
-			(uint32_t)(n > 1 && left_ms > TRY_MS ? TRY_MS : left_ms), on_dialled, d);
-		if (d->sd != NULL)
-			return;
-		d->code = DMSG_OK;
-		d->err = -errno;
-	}
-	if (d->tried != 0)
-		dial_over(d, NULL, d->code, d->err);
-	// else a session may yet open
-}
-
-static void on_dial_soon(void *arg)
-{
-	struct dmsg_client_dial *d = arg;
-
-	if (d->sd == NULL)
-		try_next(d);
-}
-
-static void on_dial_late(void *arg)
-{
-	struct dmsg_client_dial *d = arg;
-
-	if (d->tried == 0)
-		dial_over(d, NULL, DMSG_ERR_NO_SERVER_REACHED, 0);
-	else
-		dial_over(d, NULL, DMSG_OK, -ETIMEDOUT);
-}
-
-struct dmsg_client_dial *dmsg_client_dial(struct dmsg_client *c, const struct dmsg_addr *to,
-	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg)
+struct server *dmsg_client_server_new(struct dmsg_client *c,
+	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind)
 {
 	struct dmsg_client_dial *d;
-	uint16_t port;
+	struct server *se = NULL;
 
-	if (to->port == 0 || !key_pk_is_valid(&to->pk))
-		return errno_null(EINVAL);
-	port = choose_port(c);
-	if (port == 0)
-		return errno_null(EADDRINUSE);
-	d = calloc(1, sizeof(*d));
-	if (d == NULL)
-		return NULL;
-	d->c = c;
-	d->to = *to;
-	d->port = port;
-	d->fn = fn;
-	d->arg = arg;
-	d->deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
-	TAILQ_INSERT_TAIL(&c->dials, d, all);
-	d->timer = loop_timer_new(c->conf.loop, on_dial_late, d);
-	d->soon = loop_timer_new(c->conf.loop, on_dial_soon, d);
-	if (d->timer == NULL || d->soon == NULL) {
-		dial_free(d);
+	for (uint32_t i = 0; se == NULL && i < SLOTS; i++)
+		if (!c->server[i].used)
+			se = &c->server[i];
+	if (se == NULL)
+		return errno_null(ENOSPC);
+	*se = (struct server){.c = c, .kind = kind, .conf = *conf};
+	se->timer = loop_timer_new(c->conf.loop, server_dial, se);
+	if (se->timer == NULL)
 		return errno_null(ENOMEM);
-	}
-	loop_timer_start(d->timer, timeout_ms, 0);
-	loop_timer_start(d->soon, 0, 0);
-	return d;
+	se->used = true;
+	TAILQ_FOREACH (d, &c->dials, all)
+		d->tried &= ~(1u << (se - c->server)); // that was another's
+	set_state(se, DMSG_CLIENT_WAITS);
+	loop_timer_start(se->timer, 0, 0);
+	return se;
+}
+
+void dmsg_client_server_free(struct server *se)
+{
+	close_session(se);
+	loop_timer_free(se->timer);
+	se->timer = NULL;
+	pings_over(se, 0, -ENOTCONN);
+	se->used = false;
 }
 
 // ---- listening and pings ----
@@ -509,20 +393,18 @@ static struct server *server_of(struct dmsg_client *c, const struct key_pk *pk)
 	unsigned n;
 
 	if (pk == NULL) {
-		se = nearest(c, 0, &n);
+		se = dmsg_client_nearest(c, UINT32_MAX, &n);
 		return se != NULL ? se : errno_null(ENOTCONN);
 	}
-	for (uint32_t i = 0; i < c->conf.n_servers; i++)
-		if (key_pk_cmp(&c->server[i].conf.pk, pk) == 0)
-			return &c->server[i];
-	return errno_null(ENOENT);
+	se = dmsg_client_server_of(c, pk);
+	return se != NULL ? se : errno_null(ENOENT);
 }
 
 struct dmsg_stream_dial *dmsg_client_ask_ip(struct dmsg_client *c, const struct key_pk *server,
 	uint32_t timeout_ms, dmsg_ip_fn fn, void *arg)
 {
 	struct server *se = server_of(c, server);
-	uint16_t port = choose_port(c);
+	uint16_t port = dmsg_client_port(c);
 
 	if (se == NULL)
 		return NULL;
@@ -560,10 +442,22 @@ struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct ke
 
 // ---- the whole ----
 
+static int start(struct dmsg_client *c, const struct dmsg_client_conf *conf)
+{
+	c->streams = dmsg_conn_list_new();
+	if (c->streams == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < conf->n_servers; i++)
+		if (dmsg_client_server_new(c, &conf->servers[i], DMSG_CLIENT_STATIC) == NULL)
+			return -errno;
+	c->find = conf->dir != NULL ? dmsg_find_new(c) : NULL;
+	return conf->dir != NULL && c->find == NULL ? -errno : 0;
+}
+
 struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 {
 	struct dmsg_client *c;
-	bool ok = true;
+	int rc;
 
 	if (conf->n_servers > DMSG_CLIENT_SERVERS_MAX)
 		return errno_null(EINVAL);
@@ -578,19 +472,10 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 	TAILQ_INIT(&c->dials);
 	TAILQ_INIT(&c->listeners);
 	TAILQ_INIT(&c->pings);
-	c->streams = dmsg_conn_list_new();
-	for (uint32_t i = 0; i < conf->n_servers; i++) {
-		c->server[i] = (struct server){.c = c, .conf = conf->servers[i]};
-		c->server[i].timer = loop_timer_new(conf->loop, server_dial, &c->server[i]);
-		ok = ok && c->server[i].timer != NULL;
-	}
-	if (!ok || c->streams == NULL) {
+	rc = start(c, conf);
+	if (rc < 0) {
 		dmsg_client_free(c);
-		return errno_null(ENOMEM);
-	}
-	for (uint32_t i = 0; i < conf->n_servers; i++) {
-		set_state(&c->server[i], DMSG_CLIENT_WAITS);
-		loop_timer_start(c->server[i].timer, 0, 0);
+		return errno_null(rc);
 	}
 	return c;
 }
@@ -599,13 +484,10 @@ void dmsg_client_free(struct dmsg_client *c)
 {
 	if (c == NULL)
 		return;
-	for (uint32_t i = 0; i < c->conf.n_servers; i++) {
-		struct server *se = &c->server[i];
-
-		conn_close(se->conn);
-		dmsg_rtt_free(se->rtt);
-		dmsg_link_close(se->link);
-		loop_timer_free(se->timer);
+	dmsg_find_free(c->find);
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		close_session(&c->server[i]);
+		loop_timer_free(c->server[i].timer);
 	}
 	dmsg_conn_list_free(c->streams);
 	free(c);
@@ -619,24 +501,27 @@ void dmsg_client_stats_get(const struct dmsg_client *c, struct dmsg_client_stats
 	TAILQ_FOREACH (li, &c->listeners, all)
 		out->listeners++;
 	out->streams = dmsg_conn_list_len(c->streams);
-	for (uint32_t i = 0; i < c->conf.n_servers; i++)
-		out->sessions += c->server[i].state == DMSG_CLIENT_OPEN;
+	for (uint32_t i = 0; i < SLOTS; i++)
+		out->sessions += c->server[i].used && c->server[i].state == DMSG_CLIENT_OPEN;
 }
 
 void dmsg_client_each_server(const struct dmsg_client *c,
 	void (*fn)(void *arg, const struct dmsg_client_server *se), void *arg)
 {
-	for (uint32_t i = 0; i < c->conf.n_servers; i++) {
+	for (uint32_t i = 0; i < SLOTS; i++) {
 		const struct server *se = &c->server[i];
 		const struct mux_stats *st = se->link != NULL ? dmsg_link_stats(se->link) : NULL;
 		struct dmsg_client_server out = {.pk = se->conf.pk,
 			.address = se->conf.address,
+			.kind = se->kind,
 			.state = se->state,
 			.err = se->err,
 			.since_ns = se->since_ns,
 			.rtt_ns = rtt_of(se),
 			.opened = se->opened};
 
+		if (!se->used)
+			continue;
 		if (st != NULL) {
 			out.rx_bytes = st->rx_bytes;
 			out.tx_bytes = st->tx_bytes;

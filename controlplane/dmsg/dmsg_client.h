@@ -1,13 +1,17 @@
-// A dmsg client with a static list of servers: a session to each is kept and dialled again with
-// back-off; streams are dialled and accepted by (public key, port). There is no discovery: a
-// destination is tried over each open session in turn, the nearest server first. Loop's thread
-// only.
+// A dmsg client: streams are dialled and accepted by (public key, port), over sessions to servers
+// that are kept and dialled again with back-off. Servers are those of a list, and with discoveries
+// so many others that there are `sessions`; we are published there (dmsg 8.3), and a destination is
+// asked for: its servers are tried, those first that we have a session to, and sessions are made to
+// others. Without discovery each open session is tried in turn, the nearest server first. Loop's
+// thread only.
 #pragma once
 
 #include "controlplane/core/conn.h"
 #include "controlplane/core/identity.h"
 #include "controlplane/core/loop.h"
+#include "controlplane/directory/dir_client.h"
 #include "controlplane/dmsg/dmsg_conn.h"
+#include "controlplane/dmsg/dmsg_publish.h"
 #include "controlplane/dmsg/dmsg_stream.h"
 #include "lib/wire/dmsg_msg.h"
 
@@ -17,6 +21,8 @@ enum {
 	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
 	DMSG_CLIENT_RETRY_MIN_MS = 1000, // doubled up to the other, each plus or minus a quarter
 	DMSG_CLIENT_RETRY_MAX_MS = 60000,
+	DMSG_CLIENT_MADE_MAX = 2, // sessions that one dial makes
+	DMSG_CLIENT_IDLE_MS = 60000, // a session made for a dial ends without streams after it
 };
 
 struct dmsg_client;
@@ -34,6 +40,11 @@ struct dmsg_client_conf {
 	uint32_t n_servers;
 	uint32_t session_streams; // of one session; 0: the muxer's default
 	uint32_t retry_min_ms; // 0: DMSG_CLIENT_RETRY_MIN_MS
+	struct dir_client *dir; // borrowed, outlives this; NULL: no discovery
+	uint32_t sessions; // that there shall be, with those of the list; 0: as many as can be
+	const char *client_type; // of our entry, borrowed; NULL: none
+	uint32_t idle_ms; // 0: DMSG_CLIENT_IDLE_MS
+	uint32_t soon_ms; // for changes to be published; 0: DMSG_PUBLISH_SOON_MS
 };
 
 struct dmsg_client_stats {
@@ -43,11 +54,14 @@ struct dmsg_client_stats {
 	uint32_t sessions, streams, listeners; // now
 };
 
+// Of the list; found at a discovery; or a destination's, for as long as streams need it.
+enum dmsg_client_kind { DMSG_CLIENT_STATIC, DMSG_CLIENT_FOUND, DMSG_CLIENT_MADE };
 enum dmsg_client_state { DMSG_CLIENT_WAITS, DMSG_CLIENT_DIALS, DMSG_CLIENT_OPEN };
 
 struct dmsg_client_server {
 	struct key_pk pk;
 	const char *address;
+	enum dmsg_client_kind kind;
 	enum dmsg_client_state state;
 	int err; // why the last session ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
@@ -64,10 +78,14 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf);
 void dmsg_client_free(struct dmsg_client *c);
 
 // How a dial ended, once, never from within the call: as dmsg_dial_fn of dmsg_stream.h, where
-// DMSG_ERR_NO_SERVER_REACHED says that no session was open.
+// DMSG_ERR_NO_SERVER_REACHED says that no session was open, and DMSG_ERR_NO_ENTRY and the three
+// behind it what discoveries said.
 typedef void (*dmsg_client_dial_fn)(void *arg, struct conn *take_conn, enum dmsg_err code, int err);
 // NULL and errno: EINVAL (no such key, port 0), ENOMEM, EADDRINUSE (no port is free).
 struct dmsg_client_dial *dmsg_client_dial(struct dmsg_client *c, const struct dmsg_addr *to,
+	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg);
+// The same, but no discovery is asked: any open session will do. For discoveries themselves.
+struct dmsg_client_dial *dmsg_client_dial_direct(struct dmsg_client *c, const struct dmsg_addr *to,
 	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg);
 // No call any more. NULL is allowed; not after the call.
 void dmsg_client_dial_cancel(struct dmsg_client_dial *d);
@@ -96,8 +114,15 @@ void dmsg_client_ping_cancel(struct dmsg_client_ping *p);
 struct dmsg_stream_dial *dmsg_client_ask_ip(struct dmsg_client *c, const struct key_pk *server,
 	uint32_t timeout_ms, dmsg_ip_fn fn, void *arg);
 
+// Removes our entry from the discoveries: `done` comes once, within DMSG_PUBLISH_LEAVE_MS, never
+// from within the call. Sessions stay.
+void dmsg_client_leave(struct dmsg_client *c, loop_fn done, void *arg);
+
 void dmsg_client_stats_get(const struct dmsg_client *c, struct dmsg_client_stats *out);
 void dmsg_client_each_server(const struct dmsg_client *c,
 	void (*fn)(void *arg, const struct dmsg_client_server *se), void *arg);
 void dmsg_client_each_stream(const struct dmsg_client *c,
 	void (*fn)(void *arg, const struct dmsg_conn_info *info), void *arg);
+// Our entry at each discovery.
+void dmsg_client_each_site(const struct dmsg_client *c,
+	void (*fn)(void *arg, const struct dmsg_publish_site *s), void *arg);

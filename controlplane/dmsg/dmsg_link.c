@@ -23,6 +23,7 @@ struct dmsg_link {
 	struct mux_conn *mux;
 	struct dmsg_session s;
 	struct dmsg_link_conf conf;
+	enum dmsg_link_mux prefer; // yamux unless told
 	const struct dmsg_link_events *ev;
 	void *arg;
 	struct loop_timer *timer; // of the handshake, then of the pause
@@ -315,9 +316,14 @@ struct loop *dmsg_link_loop(const struct dmsg_link *k)
 	return k->l;
 }
 
+void dmsg_link_prefer(struct dmsg_link *k, enum dmsg_link_mux mux)
+{
+	k->prefer = mux;
+}
+
 struct conn *dmsg_link_stream(struct dmsg_link *k, const struct conn_events *ev, void *arg)
 {
-	if (!dmsg_link_is_open(k) || (k->mux == NULL && !start_mux(k, DMSG_LINK_YAMUX, 0)))
+	if (!dmsg_link_is_open(k) || (k->mux == NULL && !start_mux(k, k->prefer, 2)))
 		return errno_null(ENOTCONN);
 	return mux_conn_open(k->mux, ev, arg);
 }

@@ -55,6 +55,9 @@ const struct key_pk *dmsg_link_peer(const struct dmsg_link *k);
 struct dmsg_session *dmsg_link_session(struct dmsg_link *k);
 struct loop *dmsg_link_loop(const struct dmsg_link *k);
 
+// Which muxer the dialler is known to have, for when we must speak before its first byte; yamux
+// otherwise.
+void dmsg_link_prefer(struct dmsg_link *k, enum dmsg_link_mux mux);
 // A fresh mux stream; it may be written to after its `open`. NULL and errno as mux_conn_open();
 // ENOTCONN: not open, or over.
 struct conn *dmsg_link_stream(struct dmsg_link *k, const struct conn_events *ev, void *arg);

@@ -1,11 +1,12 @@
 // Sessions in, found by key, and those to peer servers. When a session ends, its relays are closed
-// first: none outlives the keys that it is opened with. Streams are dmsg_server_relay.c's. No
-// discovery here.
+// first: none outlives the keys that it is opened with. Streams are dmsg_server_relay.c's. With
+// discoveries the server is published while it serves, and a client's entry tells its muxer.
 #include "controlplane/dmsg/dmsg_server.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ LOG_MODULE("dmsg");
 enum {
 	KEEPALIVE_S = 30, // of TCP, for sessions whose muxer has not begun
 	LOOKS = 5, // for idle streams, in the time that they may be idle
+	ASKING_MAX = 16, // look-ups of muxers at once; more clients are taken for yamux's
 };
 
 // ---- sessions by key ----
@@ -102,10 +104,45 @@ static struct session *session_new(struct dmsg_server *s)
 	return se;
 }
 
+static void ask_over(struct session *se)
+{
+	se->srv->n_asking -= se->ask != NULL;
+	se->ask = NULL;
+}
+
+static void on_muxer(void *arg, const struct dir_result *r)
+{
+	struct session *se = arg;
+
+	ask_over(se);
+	if (r->err == 0 && r->answer == DMSG_ANSWER_OK &&
+		strcmp(r->entries[0].protocol, "smux") == 0)
+		dmsg_link_prefer(se->link, DMSG_LINK_SMUX2);
+}
+
+static void ask_muxer(struct session *se)
+{
+	struct dmsg_server *s = se->srv;
+
+	if (s->conf.dir == NULL || s->n_asking >= ASKING_MAX)
+		return;
+	se->ask = dir_client_find(s->conf.dir, &se->client->pk, on_muxer, se);
+	s->n_asking += se->ask != NULL;
+}
+
+static void publish_changed(struct dmsg_server *s)
+{
+	if (s->publish != NULL)
+		dmsg_publish_changed(s->publish);
+}
+
 static void session_free(struct session *se)
 {
 	struct dmsg_server *s = se->srv;
 	struct client *cl = se->client;
+
+	dir_ask_cancel(se->ask);
+	ask_over(se);
 
 	TAILQ_REMOVE(&s->sessions, se, all);
 	leave_peer(se);
@@ -122,6 +159,7 @@ static void session_free(struct session *se)
 		dmsg_link_close(se->link);
 	}
 	free(se);
+	publish_changed(s);
 }
 
 static void on_session_end(void *arg, int err)
@@ -182,6 +220,8 @@ static void on_session_open(void *arg)
 		return;
 	}
 	become_client(se, cl);
+	ask_muxer(se);
+	publish_changed(s);
 	key_pk_to_text(pk, text);
 	log_limited(LOG_INFO, "session opened: %s=%.8s", se->peer >= 0 ? "peer" : "client", text);
 	limit_key(se);
@@ -267,6 +307,48 @@ static const struct dmsg_mesh_events mesh_events = {
 	.over = on_peer_over,
 };
 
+// ---- the entry ----
+
+static void fill(void *arg, struct dmsg_entry *e)
+{
+	const struct dmsg_server *s = arg;
+
+	e->is_server = true;
+	memcpy(e->address, s->public_address, sizeof(e->address));
+	e->available_sessions =
+		s->conf.sessions_max > s->n_open ? s->conf.sessions_max - s->n_open : 0;
+}
+
+static int start_publish(struct dmsg_server *s)
+{
+	struct dmsg_publish_conf c = {.loop = s->conf.loop,
+		.dir = s->conf.dir,
+		.id = s->conf.id,
+		.soon_ms = s->conf.soon_ms,
+		.fill = fill,
+		.arg = s};
+
+	if (s->conf.dir == NULL || s->public_address[0] == '\0')
+		return 0;
+	s->publish = dmsg_publish_new(&c);
+	return s->publish != NULL ? 0 : -errno;
+}
+
+void dmsg_server_leave(struct dmsg_server *s, loop_fn done, void *arg)
+{
+	if (s->publish != NULL)
+		dmsg_publish_leave(s->publish, done, arg);
+	else
+		loop_defer(s->conf.loop, done, arg);
+}
+
+void dmsg_server_each_site(const struct dmsg_server *s,
+	void (*fn)(void *arg, const struct dmsg_publish_site *site), void *arg)
+{
+	if (s->publish != NULL)
+		dmsg_publish_each(s->publish, fn, arg);
+}
+
 // ---- the whole ----
 
 static void on_look(void *arg)
@@ -317,6 +399,9 @@ struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 	if (s == NULL)
 		return NULL;
 	s->conf = *conf;
+	if (conf->public_address != NULL)
+		snprintf(s->public_address, sizeof(s->public_address), "%s", conf->public_address);
+	s->conf.public_address = NULL; // was borrowed
 	if (s->conf.per_key == 0)
 		s->conf.per_key = DMSG_SERVER_PER_KEY;
 	if (s->conf.shakes_max == 0)
@@ -349,7 +434,9 @@ int dmsg_server_serve(struct dmsg_server *s, const struct sockaddr *addr)
 	if (s->listener != NULL)
 		return -EALREADY;
 	s->listener = conn_listen(s->conf.loop, addr, &opts, on_connection, s);
-	return s->listener == NULL ? -errno : 0;
+	if (s->listener == NULL)
+		return -errno;
+	return start_publish(s);
 }
 
 void dmsg_server_close(struct dmsg_server *s)
@@ -357,6 +444,8 @@ void dmsg_server_close(struct dmsg_server *s)
 	struct session *se;
 
 	s->closed = true;
+	dmsg_publish_free(s->publish);
+	s->publish = NULL;
 	conn_listener_close(s->listener);
 	s->listener = NULL;
 	loop_timer_free(s->idle_timer);

@@ -10,6 +10,7 @@
 #include "controlplane/core/identity.h"
 #include "controlplane/core/loop.h"
 #include "controlplane/dmsg/dmsg_mesh.h"
+#include "controlplane/dmsg/dmsg_publish.h"
 #include "lib/shm/stats.h"
 
 #include <sys/socket.h>
@@ -42,6 +43,11 @@ struct dmsg_server_conf {
 	// DMSG_SERVER_MESH_BURST.
 	uint32_t mesh_burst;
 	uint32_t retry_min_ms; // of dialling peers; 0: DMSG_MESH_RETRY_MIN_MS
+	// The server's entry is kept there while it serves, and a client's tells its muxer (dmsg
+	// 3.3). Borrowed, outlives this; NULL: neither.
+	struct dir_client *dir;
+	const char *public_address; // in the entry, host:port; copied
+	uint32_t soon_ms; // for changes to be published; 0: DMSG_PUBLISH_SOON_MS
 };
 
 // Since the start; what they mean is in counters.def.
@@ -86,9 +92,16 @@ int dmsg_server_serve(struct dmsg_server *s, const struct sockaddr *addr);
 // Ends all sessions, and takes no more for ever. Counters stay. Idempotent.
 void dmsg_server_close(struct dmsg_server *s);
 
+// Removes the entry from the discoveries: `done` comes once, within DMSG_PUBLISH_LEAVE_MS, never
+// from within the call; not after dmsg_server_close(). Sessions stay.
+void dmsg_server_leave(struct dmsg_server *s, loop_fn done, void *arg);
+
 uint16_t dmsg_server_port(const struct dmsg_server *s); // 0: it does not serve
 const struct key_pk *dmsg_server_pk(const struct dmsg_server *s);
 void dmsg_server_stats_get(const struct dmsg_server *s, struct dmsg_server_stats *out);
+// The entry at each discovery.
+void dmsg_server_each_site(const struct dmsg_server *s,
+	void (*fn)(void *arg, const struct dmsg_publish_site *site), void *arg);
 void dmsg_server_each_peer(const struct dmsg_server *s,
 	void (*fn)(void *arg, const struct dmsg_mesh_peer *p), void *arg);
 void dmsg_server_each_session(const struct dmsg_server *s,

@@ -32,6 +32,7 @@ struct session {
 	bool dialled;
 	bool open;
 	struct sockaddr_storage from; // not of dialled ones
+	struct dir_ask *ask; // which muxer it has
 	uint64_t since_ns;
 	struct relay_list as_x, as_y; // relays that came by it, that leave by it
 	TAILQ_ENTRY(session) all;
@@ -47,6 +48,9 @@ struct dmsg_server {
 	struct session_list sessions; // the newest first
 	struct relay_list relays;
 	struct loop_timer *idle_timer;
+	struct dmsg_publish *publish; // NULL: is not published, or not yet
+	char public_address[DMSG_ENTRY_ADDR_LEN];
+	uint32_t n_asking; // sessions whose muxer is asked for
 	uint32_t n_shaking, n_open, n_relays, n_joined;
 	bool closed;
 	struct dmsg_server_counters c;

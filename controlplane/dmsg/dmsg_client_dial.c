@@ -1,0 +1,310 @@
+// A dial goes through servers until one brings the stream. Which ones, when there are discoveries:
+// of the destination's servers those that we have a session to, then new sessions to the others
+// (two at most), then any other open session, since its server may know a way. When no discovery
+// answers, or there is none: the open sessions, or the first to open.
+#include "controlplane/dmsg/dmsg_client_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+
+enum { TRY_MS = 5000 }; // for one server to answer, while there are others to be tried
+
+static void go_on(struct dmsg_client_dial *d);
+
+static void dial_free(struct dmsg_client_dial *d)
+{
+	TAILQ_REMOVE(&d->c->dials, d, all);
+	dmsg_stream_dial_cancel(d->sd);
+	dir_ask_cancel(d->ask);
+	loop_timer_free(d->timer);
+	loop_timer_free(d->soon);
+	free(d);
+}
+
+void dmsg_client_dial_cancel(struct dmsg_client_dial *d)
+{
+	if (d != NULL)
+		dial_free(d);
+}
+
+static void over(struct dmsg_client_dial *d, struct conn *conn, enum dmsg_err code, int err)
+{
+	dmsg_client_dial_fn fn = d->fn;
+	void *arg = d->arg;
+
+	if (conn != NULL) {
+		d->c->stats.dialled++;
+	} else {
+		d->c->stats.dials_failed++;
+		if (d->looked) // the entry may be old
+			dir_client_forget(d->c->conf.dir, &d->to.pk);
+	}
+	dial_free(d);
+	fn(arg, conn, code, err);
+}
+
+// What became of it when there is nothing left to try.
+static void fail(struct dmsg_client_dial *d)
+{
+	if (d->no != DMSG_OK)
+		over(d, NULL, d->no, 0);
+	else if (d->tried == 0)
+		over(d, NULL, DMSG_ERR_NO_SERVER_REACHED, 0);
+	else
+		over(d, NULL, d->code, d->err);
+}
+
+// ---- one server ----
+
+static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
+{
+	struct dmsg_client_dial *d = arg;
+	struct dmsg_conn_info info = {.peer = d->to.pk,
+		.server = d->by,
+		.port = d->port,
+		.peer_port = d->to.port,
+		.dialled = true,
+		.since_ns = clock_mono_ns()};
+
+	d->sd = NULL;
+	if (take_conn != NULL) {
+		take_conn = dmsg_conn_new(d->c->streams, take_conn, &info);
+		over(d, take_conn, DMSG_OK, take_conn != NULL ? 0 : -ENOMEM);
+		return;
+	}
+	d->code = code;
+	d->err = err;
+	go_on(d);
+}
+
+// By the nearest open one of these that was not tried. False: there is none.
+static bool try_one_of(struct dmsg_client_dial *d, uint32_t of)
+{
+	struct dmsg_dial_conf conf = {
+		.dst = d->to, .src_port = d->port, .wall_ns = (int64_t)clock_wall_ns()};
+	uint64_t now_ns = clock_mono_ns(), left_ms;
+	struct server *se;
+	unsigned n;
+
+	left_ms = d->deadline_ns > now_ns ? (d->deadline_ns - now_ns) / CLOCK_NS_PER_MS + 1 : 1;
+	while ((se = dmsg_client_nearest(d->c, of & ~d->tried, &n)) != NULL) {
+		d->tried |= 1u << (se - d->c->server);
+		d->by = se->conf.pk;
+		d->sd = dmsg_stream_dial(se->link, &conf,
+			(uint32_t)(n > 1 && left_ms > TRY_MS ? TRY_MS : left_ms), on_dialled, d);
+		if (d->sd != NULL)
+			return true;
+		d->code = DMSG_OK;
+		d->err = -errno;
+	}
+	return false;
+}
+
+// ---- the destination's servers ----
+
+static uint32_t delegated_bits(const struct dmsg_client_dial *d)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < d->n_delegated; i++) {
+		const struct server *se = dmsg_client_server_of(d->c, &d->delegated[i]);
+
+		if (se != NULL)
+			bits |= 1u << (se - d->c->server);
+	}
+	return bits;
+}
+
+// Those that may know a key which no discovery knows.
+static uint32_t static_bits(const struct dmsg_client *c)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < SLOTS; i++)
+		if (c->server[i].used && c->server[i].kind == DMSG_CLIENT_STATIC)
+			bits |= 1u << i;
+	return bits;
+}
+
+static void on_server_entry(void *arg, const struct dir_result *r)
+{
+	struct dmsg_client_dial *d = arg;
+	struct dmsg_client_server_conf conf;
+
+	d->ask = NULL;
+	if (r->err == 0 && r->answer == DMSG_ANSWER_OK &&
+		dmsg_find_server_of(&r->entries[0], &conf) &&
+		dmsg_client_server_of(d->c, &conf.pk) == NULL)
+		d->waits = dmsg_client_server_new(d->c, &conf, DMSG_CLIENT_MADE);
+	if (d->waits == NULL)
+		go_on(d);
+}
+
+// The next of them that a session could be had to: it is waited for, or asked for. False: none.
+static bool make_session(struct dmsg_client_dial *d)
+{
+	while (d->next_delegated < d->n_delegated && d->made < DMSG_CLIENT_MADE_MAX) {
+		const struct key_pk *pk = &d->delegated[d->next_delegated++];
+		struct server *se = dmsg_client_server_of(d->c, pk);
+
+		if (se != NULL && dmsg_client_server_is_open(se))
+			continue;
+		d->made++;
+		if (se != NULL) {
+			dmsg_client_server_hurry(se);
+			d->waits = se;
+			return true;
+		}
+		d->ask = dir_client_find(d->c->conf.dir, pk, on_server_entry, d);
+		if (d->ask != NULL)
+			return true;
+	}
+	return false;
+}
+
+// The first session to a configured server, when we have just begun.
+static bool wait_for_first(struct dmsg_client_dial *d)
+{
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		struct server *se = &d->c->server[i];
+
+		if (se->used && se->kind == DMSG_CLIENT_STATIC && se->fails == 0 &&
+			se->state != DMSG_CLIENT_OPEN) {
+			d->waits = se;
+			return true;
+		}
+	}
+	return false;
+}
+
+// ---- where it is ----
+
+static void read_entry(struct dmsg_client_dial *d, const struct dmsg_entry *e)
+{
+	d->no = !e->is_client       ? DMSG_ERR_NOT_CLIENT
+		: e->n_servers == 0 ? DMSG_ERR_NO_DELEGATED
+				    : DMSG_OK;
+	for (uint32_t i = 0; d->no == DMSG_OK && i < e->n_servers && i < DELEGATED_MAX; i++)
+		d->delegated[d->n_delegated++] = e->servers[i];
+}
+
+static void on_entry(void *arg, const struct dir_result *r)
+{
+	struct dmsg_client_dial *d = arg;
+
+	d->ask = NULL;
+	d->looked = true;
+	if (r->err < 0)
+		d->direct = true;
+	else if (r->answer == DMSG_ANSWER_OK)
+		read_entry(d, &r->entries[0]);
+	else
+		d->no = DMSG_ERR_NO_ENTRY;
+	go_on(d);
+}
+
+static bool look(struct dmsg_client_dial *d)
+{
+	d->ask = dir_client_find(d->c->conf.dir, &d->to.pk, on_entry, d);
+	return d->ask != NULL;
+}
+
+static void go_on(struct dmsg_client_dial *d)
+{
+	if (d->sd != NULL || d->ask != NULL || d->waits != NULL)
+		return;
+	if (!d->direct && !d->looked) {
+		if (look(d))
+			return;
+		d->direct = true; // nobody can be asked
+	}
+	if (d->direct) {
+		if (!try_one_of(d, UINT32_MAX) && d->tried != 0)
+			fail(d);
+		return; // else a session may yet open
+	}
+	if (!try_one_of(d, delegated_bits(d)) && !make_session(d) &&
+		!try_one_of(d, d->no == DMSG_OK ? UINT32_MAX : static_bits(d->c)) &&
+		!wait_for_first(d))
+		fail(d);
+}
+
+void dmsg_client_dials_go_on(struct dmsg_client *c, struct server *se, bool open)
+{
+	struct dmsg_client_dial *d;
+
+	TAILQ_FOREACH (d, &c->dials, all) {
+		bool waited = d->waits == se;
+
+		if (waited)
+			d->waits = NULL;
+		if ((waited || (open && d->sd == NULL)) && !loop_timer_is_on(d->soon))
+			loop_timer_start(d->soon, 0, 0);
+	}
+}
+
+// ---- the whole ----
+
+static void on_soon(void *arg)
+{
+	go_on(arg);
+}
+
+static void on_late(void *arg)
+{
+	struct dmsg_client_dial *d = arg;
+
+	if (d->tried != 0 && d->no == DMSG_OK)
+		over(d, NULL, DMSG_OK, -ETIMEDOUT);
+	else
+		fail(d);
+}
+
+static struct dmsg_client_dial *dial(struct dmsg_client *c, const struct dmsg_addr *to,
+	uint32_t timeout_ms, bool direct, dmsg_client_dial_fn fn, void *arg)
+{
+	struct dmsg_client_dial *d;
+	uint16_t port;
+
+	if (to->port == 0 || !key_pk_is_valid(&to->pk))
+		return errno_null(EINVAL);
+	port = dmsg_client_port(c);
+	if (port == 0)
+		return errno_null(EADDRINUSE);
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return NULL;
+	d->c = c;
+	d->to = *to;
+	d->port = port;
+	d->direct = direct;
+	d->fn = fn;
+	d->arg = arg;
+	d->deadline_ns = clock_mono_ns() + timeout_ms * CLOCK_NS_PER_MS;
+	TAILQ_INSERT_TAIL(&c->dials, d, all);
+	d->timer = loop_timer_new(c->conf.loop, on_late, d);
+	d->soon = loop_timer_new(c->conf.loop, on_soon, d);
+	if (d->timer == NULL || d->soon == NULL) {
+		dial_free(d);
+		return errno_null(ENOMEM);
+	}
+	loop_timer_start(d->timer, timeout_ms, 0);
+	loop_timer_start(d->soon, 0, 0);
+	return d;
+}
+
+struct dmsg_client_dial *dmsg_client_dial(struct dmsg_client *c, const struct dmsg_addr *to,
+	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg)
+{
+	return dial(c, to, timeout_ms, c->find == NULL, fn, arg);
+}
+
+struct dmsg_client_dial *dmsg_client_dial_direct(struct dmsg_client *c, const struct dmsg_addr *to,
+	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg)
+{
+	return dial(c, to, timeout_ms, true, fn, arg);
+}

@@ -1,0 +1,117 @@
+// What the files of the dmsg client share: sessions and ports are dmsg_client.c's, a dial is
+// dmsg_client_dial.c's, and dmsg_client_find.c knows the discoveries.
+#pragma once
+
+#include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/dmsg/dmsg_rtt.h"
+
+#include <sys/queue.h>
+
+enum {
+	SLOTS = 32, // servers at once, bits of a word: those configured and as many that are found
+	DELEGATED_MAX = 16, // servers of a destination that are looked at
+};
+
+struct server {
+	struct dmsg_client *c;
+	bool used;
+	enum dmsg_client_kind kind;
+	struct dmsg_client_server_conf conf;
+	struct conn *conn; // while it is dialled
+	struct dmsg_link *link;
+	struct dmsg_rtt *rtt; // while it is open
+	struct loop_timer *timer; // until the next try
+	enum dmsg_client_state state;
+	int err;
+	unsigned fails; // in a row
+	uint64_t since_ns, opened;
+	uint64_t busy_ns; // when it was seen to have a stream
+};
+
+struct dmsg_client_dial {
+	struct dmsg_client *c;
+	struct dmsg_addr to;
+	uint16_t port;
+	bool direct; // nobody is asked where the destination is
+	struct loop_timer *timer; // of the whole
+	struct loop_timer *soon;
+	struct dmsg_stream_dial *sd; // by a server with this key
+	struct key_pk by;
+	uint64_t deadline_ns;
+	uint32_t tried; // bits of servers
+	enum dmsg_err code; // of the last try
+	int err;
+	// with discoveries
+	struct dir_ask *ask; // for the destination, or for one of its servers
+	bool looked; // the destination was asked for
+	enum dmsg_err no; // why its entry is of no use
+	struct key_pk delegated[DELEGATED_MAX];
+	uint32_t n_delegated, next_delegated;
+	unsigned made; // sessions for it
+	struct server *waits; // that it shall open
+	dmsg_client_dial_fn fn;
+	void *arg;
+	TAILQ_ENTRY(dmsg_client_dial) all;
+};
+
+struct dmsg_client_listener {
+	struct dmsg_client *c;
+	uint16_t port;
+	dmsg_client_accept_fn fn;
+	void *arg;
+	TAILQ_ENTRY(dmsg_client_listener) all;
+};
+
+struct dmsg_client_ping {
+	struct server *se;
+	struct loop_timer *timer;
+	dmsg_client_ping_fn fn;
+	void *arg;
+	bool due;
+	TAILQ_ENTRY(dmsg_client_ping) all;
+};
+
+struct dmsg_find;
+
+struct dmsg_client {
+	struct dmsg_client_conf conf;
+	struct server server[SLOTS];
+	struct dmsg_find *find; // NULL: no discovery
+	struct dmsg_conn_list *streams;
+	TAILQ_HEAD(, dmsg_client_dial) dials;
+	TAILQ_HEAD(, dmsg_client_listener) listeners;
+	TAILQ_HEAD(, dmsg_client_ping) pings;
+	uint16_t last_port;
+	struct dmsg_client_stats stats;
+};
+
+// ---- dmsg_client.c ----
+
+// NULL: there is none.
+struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk *pk);
+// Dialled at once. NULL and errno: ENOSPC, ENOMEM.
+struct server *dmsg_client_server_new(struct dmsg_client *c,
+	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind);
+void dmsg_client_server_free(struct server *se);
+// Without waiting for its turn, if it waits.
+void dmsg_client_server_hurry(struct server *se);
+bool dmsg_client_server_is_open(const struct server *se);
+// The open session with the shortest round trip among the bits of `of`; one that was not measured
+// comes last. NULL: none.
+struct server *dmsg_client_nearest(struct dmsg_client *c, uint32_t of, unsigned *n);
+uint16_t dmsg_client_port(struct dmsg_client *c); // 0: none is free
+
+// ---- dmsg_client_dial.c ----
+
+// The server's session is open, or it or the try to have one is over (se is still there).
+void dmsg_client_dials_go_on(struct dmsg_client *c, struct server *se, bool open);
+
+// ---- dmsg_client_find.c ----
+
+// NULL and errno. Publishes us, and has servers found.
+struct dmsg_find *dmsg_find_new(struct dmsg_client *c);
+void dmsg_find_free(struct dmsg_find *f); // NULL is allowed, here and in the next one
+// A session was opened or lost.
+void dmsg_find_changed(struct dmsg_find *f);
+// That of an entry, or false: it is no server's, or has no address.
+bool dmsg_find_server_of(const struct dmsg_entry *e, struct dmsg_client_server_conf *conf);

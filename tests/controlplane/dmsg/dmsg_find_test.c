@@ -1,0 +1,706 @@
+// Clients, servers of ours and discoveries on one loop: entries that come and go, servers that are
+// found, destinations that are looked up, and each way in which that fails.
+#include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/dmsg/dmsg_http.h"
+#include "controlplane/dmsg/dmsg_server.h"
+#include "tests/controlplane/directory/fake_disc.h"
+
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+enum { N_CLIENTS = 3, N_SERVERS = 3, N_DISCS = 2, PORT = 46, LONG_MS = 30000, RETRY_MS = 5 };
+
+struct node {
+	struct identity *id;
+	struct http_client *http;
+	struct dir_client *dir;
+	struct dmsg_client *c;
+	struct dmsg_client_listener *li;
+	struct end dialled, accepted;
+	unsigned n_dialled, n_left;
+	enum dmsg_err code;
+	int err;
+};
+
+static struct fake_disc disc[N_DISCS];
+static struct node node[N_CLIENTS];
+static struct identity *server_id[N_SERVERS];
+static struct dmsg_server *server[N_SERVERS];
+static struct key_sk server_sk[N_SERVERS];
+
+static struct identity *identity_of(uint8_t n, struct key_sk *sk)
+{
+	struct key_sk own = {{0}};
+	struct identity *id;
+
+	own.b[31] = n;
+	if (sk != NULL)
+		*sk = own;
+	id = identity_from_sk(&own);
+	assert_non_null(id);
+	return id;
+}
+
+static void start_server_at(unsigned i, struct dir_client *dir)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	struct dmsg_server_conf c = {.sessions_max = 10,
+		.dir = dir,
+		.public_address = "192.0.2.7:8081",
+		.soon_ms = 5,
+		.session_streams = 100,
+		.streams_max = 100,
+		.loop = l,
+		.id = server_id[i],
+		.listen = (const struct sockaddr *)&sa};
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	server[i] = dmsg_server_new(&c);
+	assert_non_null(server[i]);
+}
+
+static void start_server(unsigned i)
+{
+	start_server_at(i, NULL);
+}
+
+static void address_of(unsigned i, char *out, size_t cap)
+{
+	snprintf(out, cap, "127.0.0.1:%u", dmsg_server_port(server[i]));
+}
+
+static void list_server(struct fake_disc *d, unsigned i)
+{
+	struct dmsg_entry e = {.version = "0.0.1",
+		.pk = *identity_pk(server_id[i]),
+		.timestamp_ns = (int64_t)clock_wall_ns(),
+		.is_server = true,
+		.available_sessions = 5};
+
+	address_of(i, e.address, sizeof(e.address));
+	assert_int_equal(dmsg_entry_sign(&e, &server_sk[i]), 0);
+	fake_disc_put(d, &e);
+}
+
+struct how {
+	unsigned n_discs, sessions;
+	int fixed; // server of the list; -1: none
+	uint32_t idle_ms;
+};
+
+static void start_client(unsigned i, const struct how *how)
+{
+	struct dmsg_client_server_conf sc = {{{0}}, ""};
+	const char *urls[N_DISCS];
+	struct dir_client_conf dc = {.loop = l, .urls = urls, .n_urls = how->n_discs};
+	struct dmsg_client_conf c = {.loop = l,
+		.id = node[i].id,
+		.servers = &sc,
+		.n_servers = how->fixed >= 0,
+		.retry_min_ms = RETRY_MS,
+		.sessions = how->sessions,
+		.client_type = "visor",
+		.idle_ms = how->idle_ms,
+		.soon_ms = 5};
+
+	if (how->fixed >= 0) {
+		sc.pk = *identity_pk(server_id[how->fixed]);
+		address_of((unsigned)how->fixed, sc.address, sizeof(sc.address));
+	}
+	for (unsigned k = 0; k < how->n_discs; k++)
+		urls[k] = disc[k].url;
+	node[i].http = http_client_new(l);
+	assert_non_null(node[i].http);
+	dc.http = node[i].http;
+	node[i].dir = dir_client_new(&dc);
+	assert_non_null(node[i].dir);
+	c.dir = node[i].dir;
+	node[i].c = dmsg_client_new(&c);
+	assert_non_null(node[i].c);
+}
+
+static void stop_client(unsigned i)
+{
+	dmsg_client_unlisten(node[i].li);
+	end_close(&node[i].dialled);
+	end_close(&node[i].accepted);
+	dmsg_client_free(node[i].c);
+	dir_client_free(node[i].dir);
+	http_client_free(node[i].http);
+	node[i] = (struct node){.id = node[i].id};
+}
+
+static int setup(void **state)
+{
+	setup_loop(state);
+	log_level_set("all", LOG_ERR);
+	memset(node, 0, sizeof(node));
+	for (unsigned i = 0; i < N_CLIENTS; i++)
+		node[i].id = identity_of((uint8_t)(i + 1), NULL);
+	for (unsigned i = 0; i < N_SERVERS; i++) {
+		server_id[i] = identity_of((uint8_t)(i + 100), &server_sk[i]);
+		start_server(i);
+	}
+	for (unsigned i = 0; i < N_DISCS; i++)
+		fake_disc_start(&disc[i]);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	for (unsigned i = 0; i < N_CLIENTS; i++) {
+		stop_client(i);
+		identity_free(node[i].id);
+	}
+	for (unsigned i = 0; i < N_SERVERS; i++) {
+		dmsg_server_free(server[i]);
+		server[i] = NULL;
+		identity_free(server_id[i]);
+	}
+	for (unsigned i = 0; i < N_DISCS; i++)
+		fake_disc_stop(&disc[i]);
+	return teardown_loop(state);
+}
+
+static unsigned sessions(unsigned i)
+{
+	struct dmsg_client_stats st;
+
+	dmsg_client_stats_get(node[i].c, &st);
+	return st.sessions;
+}
+
+static const struct dmsg_entry *own(unsigned d, unsigned i)
+{
+	return fake_disc_find(&disc[d], identity_pk(node[i].id));
+}
+
+static bool lists(unsigned d, unsigned i, unsigned n)
+{
+	const struct dmsg_entry *e = own(d, i);
+
+	return e != NULL && e->n_servers == n;
+}
+
+static void on_accepted(void *arg, struct conn *c, const struct dmsg_addr *from)
+{
+	struct node *n = arg;
+
+	(void)from;
+	end_close(&n->accepted);
+	n->accepted.c = c;
+	conn_set_events(c, &end_events, &n->accepted);
+	end_send(&n->accepted);
+}
+
+static void on_dialled(void *arg, struct conn *c, enum dmsg_err code, int err)
+{
+	struct node *n = arg;
+
+	n->n_dialled++;
+	n->code = code;
+	n->err = err;
+	if (c == NULL)
+		return;
+	end_close(&n->dialled);
+	n->dialled.c = c;
+	conn_set_events(c, &end_events, &n->dialled);
+	end_send(&n->dialled);
+}
+
+static void listen_at(unsigned i)
+{
+	node[i].li = dmsg_client_listen(node[i].c, PORT, on_accepted, &node[i]);
+	assert_non_null(node[i].li);
+}
+
+static void dial_key(unsigned from, const struct key_pk *pk, uint32_t timeout_ms)
+{
+	struct dmsg_addr a = {*pk, PORT};
+
+	node[from].n_dialled = 0;
+	assert_non_null(dmsg_client_dial(node[from].c, &a, timeout_ms, on_dialled, &node[from]));
+	assert_int_equal(node[from].n_dialled, 0);
+}
+
+// ---- the entry ----
+
+static void on_left(void *arg)
+{
+	struct node *n = arg;
+
+	n->n_left++;
+}
+
+static void entry_follows_sessions_and_is_removed(void **state)
+{
+	static const struct how how = {.n_discs = 2, .sessions = 2, .fixed = -1};
+
+	(void)state;
+	list_server(&disc[1], 0);
+	list_server(&disc[1], 1);
+	start_client(0, &how);
+	run_until(own(0, 0) != NULL && own(1, 0) != NULL);
+	assert_int_equal(own(0, 0)->n_servers, 0); // before the first session
+	assert_false(own(0, 0)->servers_nil);
+	assert_string_equal(own(0, 0)->client_type, "visor");
+	run_until(sessions(0) == 2 && lists(0, 0, 2) && lists(1, 0, 2));
+	assert_true(own(0, 0)->sequence >= 1);
+	dmsg_server_free(server[0]);
+	server[0] = NULL;
+	fake_disc_del(&disc[1], identity_pk(server_id[0]));
+	run_until(lists(0, 0, 1) && lists(1, 0, 1));
+	dmsg_client_leave(node[0].c, on_left, &node[0]);
+	assert_int_equal(node[0].n_left, 0);
+	run_until(node[0].n_left == 1);
+	assert_true(own(0, 0) == NULL && own(1, 0) == NULL);
+	assert_int_equal(disc[0].n_delete, 1);
+}
+
+static void entry_goes_on_from_the_old_sequence(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	struct dmsg_entry e = {.version = "0.0.1",
+		.pk = *identity_pk(node[0].id),
+		.sequence = 41,
+		.is_client = true};
+
+	(void)state;
+	fake_disc_put(&disc[0], &e);
+	start_client(0, &how);
+	run_until(lists(0, 0, 1));
+	assert_true(own(0, 0)->sequence > 41);
+}
+
+static void count_site(void *arg, const struct dmsg_publish_site *s)
+{
+	*(struct dmsg_publish_site *)arg = *s;
+}
+
+static void newer_entry_of_ours_is_left_alone(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	struct dmsg_entry e = {.version = "0.0.1",
+		.pk = *identity_pk(node[0].id),
+		.sequence = 5,
+		.timestamp_ns = INT64_MAX,
+		.is_client = true};
+	struct dmsg_publish_site site = {0};
+
+	(void)state;
+	fake_disc_put(&disc[0], &e);
+	start_client(0, &how);
+	while (site.failed == 0) {
+		run_until(disc[0].http.n_requests > 0);
+		uv_run(loop_uv(l), UV_RUN_NOWAIT);
+		dmsg_client_each_site(node[0].c, count_site, &site);
+	}
+	assert_string_not_equal(site.err, "");
+	assert_false(site.listed);
+	assert_int_equal(own(0, 0)->sequence, 5);
+}
+
+static void discovery_that_comes_back_is_told(void **state)
+{
+	static const struct how how = {.n_discs = 2, .sessions = 1, .fixed = -1};
+
+	(void)state;
+	disc[0].status = 500;
+	disc[0].body = "{\"message\":\"something unexpected happened\",\"code\":500}";
+	list_server(&disc[1], 0);
+	start_client(0, &how);
+	run_until(sessions(0) == 1 && lists(1, 0, 1));
+	assert_null(own(0, 0));
+	disc[0].status = 0;
+	run_until(lists(0, 0, 1));
+}
+
+static void end_does_not_wait_for_a_silent_discovery(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+
+	(void)state;
+	start_client(0, &how);
+	run_until(lists(0, 0, 1));
+	disc[0].silent = true;
+	dmsg_client_leave(node[0].c, on_left, &node[0]);
+	run_until(node[0].n_left == 1);
+}
+
+// ---- servers ----
+
+static void count_kind(void *arg, const struct dmsg_client_server *se)
+{
+	((unsigned *)arg)[se->kind]++;
+}
+
+static void configured_servers_are_preferred(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 2, .fixed = 0};
+	unsigned kinds[3] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < N_SERVERS; i++)
+		list_server(&disc[0], i);
+	start_client(0, &how);
+	run_until(lists(0, 0, 2));
+	dmsg_client_each_server(node[0].c, count_kind, kinds);
+	assert_int_equal(kinds[DMSG_CLIENT_STATIC], 1);
+	assert_int_equal(kinds[DMSG_CLIENT_FOUND], 1);
+	assert_int_equal(sessions(0), 2);
+}
+
+static void servers_that_fail_are_given_up_for_others(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = -1};
+
+	(void)state;
+	list_server(&disc[0], 0);
+	dmsg_server_free(server[0]);
+	server[0] = NULL;
+	start_client(0, &how);
+	run_until(disc[0].n_list > 0);
+	assert_int_equal(sessions(0), 0);
+	fake_disc_del(&disc[0], identity_pk(server_id[0]));
+	list_server(&disc[0], 1);
+	run_until(sessions(0) == 1 && lists(0, 0, 1));
+	assert_int_equal(key_pk_cmp(&own(0, 0)->servers[0], identity_pk(server_id[1])), 0);
+}
+
+static void nonsense_in_the_list_is_left_out(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 0, .fixed = -1};
+	static const char *const addresses[] = {"", "nowhere", "127.0.0.1:0", ":::", "x:99999"};
+	unsigned kinds[3] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
+		struct identity *id = identity_of((uint8_t)(i + 200), NULL);
+		struct dmsg_entry e = {
+			.version = "0.0.1", .pk = *identity_pk(id), .is_server = true};
+
+		snprintf(e.address, sizeof(e.address), "%s", addresses[i]);
+		fake_disc_put(&disc[0], &e);
+		identity_free(id);
+	}
+	list_server(&disc[0], 2);
+	disc[0].e[disc[0].n] = disc[0].e[disc[0].n - 1]; // our own key as a server
+	disc[0].e[disc[0].n++].pk = *identity_pk(node[0].id);
+	start_client(0, &how);
+	run_until(sessions(0) == 1);
+	dmsg_client_each_server(node[0].c, count_kind, kinds);
+	assert_int_equal(kinds[DMSG_CLIENT_FOUND], 1);
+}
+
+// ---- destinations ----
+
+static void destination_is_reached_by_its_servers(void **state)
+{
+	static const struct how at_0 = {.n_discs = 1, .sessions = 1, .fixed = 0, .idle_ms = 40};
+	static const struct how at_1 = {.n_discs = 1, .sessions = 1, .fixed = 1};
+	struct dmsg_client_stats st;
+	unsigned kinds[3] = {0};
+
+	(void)state;
+	list_server(&disc[0], 0);
+	list_server(&disc[0], 1);
+	start_client(0, &at_0);
+	start_client(1, &at_1);
+	listen_at(1);
+	node[0].dialled.to_send = node[1].accepted.to_send = 100000;
+	run_until(lists(0, 0, 1) && lists(0, 1, 1));
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(node[0].dialled.got == 100000 && node[1].accepted.got == 100000);
+	dmsg_client_each_server(node[0].c, count_kind, kinds);
+	assert_int_equal(kinds[DMSG_CLIENT_MADE], 1);
+	assert_int_equal(own(0, 0)->n_servers, 1); // that one is not in our entry
+	// and it ends when nothing uses it
+	end_close(&node[0].dialled);
+	run_until(sessions(0) == 1);
+	dmsg_client_stats_get(node[0].c, &st);
+	assert_int_equal(st.dialled, 1);
+	assert_int_equal(st.sessions_lost, 0);
+}
+
+static void what_discoveries_say_is_told(void **state)
+{
+	static const struct how how = {.n_discs = 2, .sessions = 1, .fixed = -1};
+	struct dmsg_entry e = {.version = "0.0.1", .pk = *identity_pk(node[1].id)};
+
+	(void)state;
+	list_server(&disc[0], 0);
+	start_client(0, &how);
+	run_until(sessions(0) == 1);
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_NO_ENTRY);
+	dial_key(0, identity_pk(server_id[0]), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_NOT_CLIENT);
+	e.is_client = true;
+	fake_disc_put(&disc[1], &e);
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_NO_DELEGATED);
+	// a server that is in no list, and one that does not listen: then any that is open
+	e.n_servers = 2;
+	e.servers[0] = *identity_pk(node[2].id);
+	e.servers[1] = *identity_pk(server_id[1]);
+	fake_disc_put(&disc[1], &e);
+	list_server(&disc[1], 1);
+	dmsg_server_free(server[1]);
+	server[1] = NULL;
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED); // by server 0
+}
+
+static void no_server_is_reached(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = -1};
+	struct dmsg_entry e = {.version = "0.0.1",
+		.pk = *identity_pk(node[1].id),
+		.is_client = true,
+		.n_servers = 1};
+
+	(void)state;
+	e.servers[0] = *identity_pk(server_id[0]);
+	fake_disc_put(&disc[0], &e);
+	start_client(0, &how);
+	run_until(own(0, 0) != NULL);
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
+}
+
+static void without_an_answer_open_sessions_are_tried(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+
+	(void)state;
+	disc[0].status = 502;
+	disc[0].body = "<html>";
+	start_client(0, &how);
+	start_client(1, &how);
+	listen_at(1);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_non_null(node[0].dialled.c);
+}
+
+static void private_servers_are_asked_for_what_nobody_knows(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+
+	(void)state;
+	start_client(0, &how);
+	start_client(1, &how);
+	listen_at(1);
+	run_until(lists(0, 1, 1));
+	fake_disc_del(&disc[0], identity_pk(node[1].id));
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_non_null(node[0].dialled.c);
+	dial_key(0, identity_pk(node[2].id), LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_NO_ENTRY);
+}
+
+static void dials_end_when_they_are_told_to(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	struct dmsg_addr a = {*identity_pk(node[1].id), PORT};
+
+	(void)state;
+	start_client(0, &how);
+	run_until(lists(0, 0, 1));
+	disc[0].silent = true;
+	dmsg_client_dial_cancel(dmsg_client_dial(node[0].c, &a, LONG_MS, on_dialled, &node[0]));
+	dial_key(0, &a.pk, 50);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
+}
+
+// ---- a server of ours ----
+
+struct roles {
+	struct http_client *http;
+	struct dir_client *dir;
+};
+
+// Server 0 with discovery 0.
+static struct roles publish_server(void)
+{
+	const char *url = disc[0].url;
+	struct roles ro = {.http = http_client_new(l)};
+	struct dir_client_conf c = {.loop = l, .urls = &url, .n_urls = 1, .http = ro.http};
+
+	ro.dir = dir_client_new(&c);
+	assert_non_null(ro.dir);
+	dmsg_server_free(server[0]);
+	start_server_at(0, ro.dir);
+	return ro;
+}
+
+static void unpublish_server(struct roles *ro)
+{
+	dmsg_server_free(server[0]);
+	server[0] = NULL;
+	dir_client_free(ro->dir);
+	http_client_free(ro->http);
+}
+
+static void server_is_published_with_its_room(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	struct roles ro = publish_server();
+	const struct key_pk *pk = identity_pk(server_id[0]);
+
+	(void)state;
+	run_until(fake_disc_find(&disc[0], pk) != NULL);
+	assert_true(fake_disc_find(&disc[0], pk)->is_server);
+	assert_false(fake_disc_find(&disc[0], pk)->is_client);
+	assert_string_equal(fake_disc_find(&disc[0], pk)->address, "192.0.2.7:8081");
+	assert_int_equal(fake_disc_find(&disc[0], pk)->available_sessions, 10);
+	start_client(0, &how);
+	run_until(fake_disc_find(&disc[0], pk)->available_sessions == 9);
+	stop_client(0);
+	run_until(fake_disc_find(&disc[0], pk)->available_sessions == 10);
+	dmsg_server_leave(server[0], on_left, &node[0]);
+	run_until(node[0].n_left == 1);
+	assert_null(fake_disc_find(&disc[0], pk));
+	assert_int_equal(disc[0].n_delete, 1);
+	unpublish_server(&ro);
+}
+
+// A client with smux, that says nothing by itself.
+struct smux {
+	struct conn *below;
+	struct dmsg_link *link;
+	bool open, over;
+	unsigned n_streams;
+};
+
+static void on_smux_open(void *arg)
+{
+	((struct smux *)arg)->open = true;
+}
+
+static void on_smux_accept(void *arg, struct conn *take_stream)
+{
+	((struct smux *)arg)->n_streams++;
+	conn_close(take_stream);
+}
+
+static void on_smux_end(void *arg, int err)
+{
+	(void)err;
+	((struct smux *)arg)->over = true;
+}
+
+static const struct dmsg_link_events smux_events = {
+	.open = on_smux_open, .accept = on_smux_accept, .end = on_smux_end};
+
+static void muxer_is_that_of_the_entry(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	struct roles ro = publish_server();
+	struct end below = {0};
+	struct smux sm = {0};
+	struct dmsg_link_conf lc = {.sk = identity_sk(node[1].id),
+		.pk = identity_pk(node[1].id),
+		.server = identity_pk(server_id[0]),
+		.mux = DMSG_LINK_SMUX2};
+	struct dmsg_entry e = {.version = "0.0.1",
+		.pk = *identity_pk(node[1].id),
+		.is_client = true,
+		.n_servers = 1,
+		.protocol = "smux"};
+	char address[64];
+
+	(void)state;
+	e.servers[0] = *identity_pk(server_id[0]);
+	fake_disc_put(&disc[0], &e);
+	start_client(0, &how);
+	run_until(sessions(0) == 1);
+	address_of(0, address, sizeof(address));
+	below.c = conn_tcp_dial(l, address, LONG_MS, NULL, &end_events, &below);
+	run_until(below.n_open == 1);
+	sm.link = dmsg_link_new(l, below.c, &lc, &smux_events, &sm);
+	assert_non_null(sm.link);
+	run_until(sm.open && disc[0].n_get >= 3); // two of our own, and the server's
+	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	run_until(sm.n_streams == 1);
+	assert_false(sm.over);
+	run_until(node[0].n_dialled == 1);
+	dmsg_link_close(sm.link);
+	unpublish_server(&ro);
+}
+
+// ---- a service by dmsg ----
+
+static void on_service_accept(void *arg, struct conn *c, const struct dmsg_addr *from)
+{
+	(void)from;
+	fake_http_take(arg, c);
+}
+
+static void on_http(void *arg, const struct http_answer *a)
+{
+	assert_int_equal(a->err, 0);
+	assert_int_equal(a->status, 404);
+	assert_non_null(strstr(a->body, "not found"));
+	++*(unsigned *)arg;
+}
+
+static void services_are_asked_by_streams(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	char pk[KEY_PK_TEXT_LEN + 1], url[256];
+	struct http_request_conf rc = {
+		.method = "GET", .url = url, .answer_max = 4000, .timeout_ms = LONG_MS};
+	struct dmsg_http *dh;
+	unsigned n = 0;
+
+	(void)state;
+	start_client(0, &how);
+	start_client(1, &how);
+	dh = dmsg_http_new(node[0].http, node[0].c);
+	node[1].li = dmsg_client_listen(
+		node[1].c, HTTP_CLIENT_DMSG_PORT, on_service_accept, &disc[1].http);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	key_pk_to_text(identity_pk(node[1].id), pk);
+	snprintf(url, sizeof(url), "dmsg://%s/dmsg-discovery/entry/%s", pk, pk);
+	assert_non_null(http_client_ask(node[0].http, &rc, on_http, &n));
+	assert_non_null(http_client_ask(node[0].http, &rc, on_http, &n));
+	run_until(n == 2);
+	assert_int_equal(disc[1].n_get, 2);
+	dmsg_http_free(dh);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(entry_follows_sessions_and_is_removed),
+		TEST(entry_goes_on_from_the_old_sequence),
+		TEST(newer_entry_of_ours_is_left_alone),
+		TEST(discovery_that_comes_back_is_told),
+		TEST(end_does_not_wait_for_a_silent_discovery),
+		TEST(configured_servers_are_preferred),
+		TEST(servers_that_fail_are_given_up_for_others),
+		TEST(nonsense_in_the_list_is_left_out),
+		TEST(destination_is_reached_by_its_servers),
+		TEST(what_discoveries_say_is_told),
+		TEST(no_server_is_reached),
+		TEST(without_an_answer_open_sessions_are_tried),
+		TEST(private_servers_are_asked_for_what_nobody_knows),
+		TEST(dials_end_when_they_are_told_to),
+		TEST(server_is_published_with_its_room),
+		TEST(muxer_is_that_of_the_entry),
+		TEST(services_are_asked_by_streams),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
