@@ -64,8 +64,15 @@ struct cp_peer_server_values {
 	char *address;
 };
 
+struct cp_dmsg_values {
+	struct conf_list discovery;
+	uint32_t sessions;
+};
+
 struct cp_dmsg_server_values {
 	char *listen;
+	char *public_address;
+	struct conf_list discovery;
 	char *key_file;
 	uint32_t sessions_max;
 	uint32_t session_streams;
@@ -94,6 +101,7 @@ struct cp_values {
 	uint64_t silence_ns;
 	uint32_t replay_window;
 	int log_level;
+	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
 	struct conf_array transports; // struct cp_transport_values
 	struct conf_array peers; // struct cp_peer_values

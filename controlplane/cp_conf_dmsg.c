@@ -59,6 +59,31 @@ static int load_peer_servers(struct cp_conf *c, char *err)
 	return rc;
 }
 
+static int check_urls(
+	const struct cp_conf *c, const char *section, const struct conf_list *urls, char *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < urls->n; i++) {
+		const char *wrong = http_client_check_url(urls->v[i]);
+
+		if (wrong != NULL)
+			rc = cp_conf_worse(rc,
+				BAD(c, err, section, "", "discovery", "%s %s", urls->v[i], wrong));
+	}
+	return rc;
+}
+
+static int check_published(const struct cp_conf *c, char *err)
+{
+	const struct cp_dmsg_server_values *v = &c->v->dmsg_server;
+
+	if (v->discovery.n == 0 || (v->public_address[0] != '\0' && v->listen[0] != '\0'))
+		return 0;
+	return BAD(c, err, "dmsg_server", "", "discovery",
+		"discovery needs listen and public_address = HOST:PORT, by which clients reach it");
+}
+
 static int check_key_file(const struct cp_conf *c, char *err)
 {
 	if (c->v->dmsg_server.listen[0] == '\0' ||
@@ -72,6 +97,9 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 {
 	int rc = check_key_file(c, err);
 
+	rc = cp_conf_worse(rc, check_urls(c, "dmsg", &c->v->dmsg.discovery, err));
+	rc = cp_conf_worse(rc, check_urls(c, "dmsg_server", &c->v->dmsg_server.discovery, err));
+	rc = cp_conf_worse(rc, check_published(c, err));
 	rc = cp_conf_worse(rc, load_servers(c, err));
 	return cp_conf_worse(rc, load_peer_servers(c, err));
 }

@@ -7,6 +7,7 @@
 #include "controlplane/core/loop.h"
 #include "controlplane/cp_conf.h"
 #include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/dmsg/dmsg_http.h"
 #include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dp/dp_client.h"
 #include "controlplane/dp/neigh.h"
@@ -52,6 +53,11 @@ struct app {
 	struct identity *dmsg_id; // of the server; NULL: no such role, as the next two
 	struct dmsg_server *dmsg_server;
 	struct dmsg_client *dmsg;
+	struct http_client *http; // NULL: no discovery, as the next three
+	struct dir_client *dir, *server_dir; // of the client, of the server
+	struct dmsg_http *dmsg_http;
+	bool ending;
+	unsigned n_leaving;
 	struct api *api;
 	struct api_server *server;
 };
@@ -229,14 +235,37 @@ static void on_hup(void *arg)
 	reload(arg, text, sizeof(text)); // says in the log what came of it
 }
 
+static void on_left(void *arg)
+{
+	struct app *a = arg;
+
+	if (--a->n_leaving == 0)
+		loop_stop(a->loop);
+}
+
+// Discoveries are told first, for seconds at most; a second signal doesn't wait.
 static void on_term(void *arg)
 {
 	struct app *a = arg;
 
+	if (a->ending) {
+		loop_stop(a->loop);
+		return;
+	}
+	a->ending = true;
 	log_notice("ending%s", dp_client_is_ready(a->dp)
 				       ? "; transports and rules live on in the data plane"
 				       : "");
-	loop_stop(a->loop);
+	a->n_leaving = 1;
+	if (a->dir != NULL) {
+		a->n_leaving++;
+		dmsg_client_leave(a->dmsg, on_left, a);
+	}
+	if (a->server_dir != NULL) {
+		a->n_leaving++;
+		dmsg_server_leave(a->dmsg_server, on_left, a);
+	}
+	on_left(a);
 }
 
 // ---- start, in order ----
@@ -384,6 +413,22 @@ static int check_peer_servers(const struct app *a)
 	return 0;
 }
 
+// NULL in *dir: none is configured.
+static int open_dir(struct app *a, const struct conf_list *urls, struct dir_client **dir)
+{
+	struct dir_client_conf c = {
+		.loop = a->loop, .urls = (const char *const *)urls->v, .n_urls = urls->n};
+
+	if (urls->n == 0)
+		return 0;
+	if (a->http == NULL)
+		a->http = http_client_new(a->loop);
+	c.http = a->http;
+	if (a->http != NULL)
+		*dir = dir_client_new(&c);
+	return *dir != NULL ? 0 : die("dmsg discovery", strerror(errno));
+}
+
 static int start_dmsg_server(struct app *a)
 {
 	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
@@ -401,8 +446,11 @@ static int start_dmsg_server(struct app *a)
 	if (v->listen[0] == '\0')
 		return 0;
 	if (open_dmsg_key(a) < 0 || check_peer_servers(a) < 0 ||
+		open_dir(a, &v->discovery, &a->server_dir) < 0 ||
 		api_addr_parse(v->listen, &addr) < 0)
 		return -1;
+	c.dir = a->server_dir;
+	c.public_address = v->public_address;
 	memcpy(&sa.sin6_addr, addr.ip, sizeof(addr.ip));
 	sa.sin6_port = v4.sin_port = htons(addr.port);
 	memcpy(&v4.sin_addr, addr.ip + 12, sizeof(v4.sin_addr));
@@ -420,17 +468,24 @@ static int start_dmsg(struct app *a)
 	struct dmsg_client_conf c = {.loop = a->loop,
 		.id = a->id,
 		.servers = a->conf.servers,
-		.n_servers = (uint32_t)a->conf.n_servers};
+		.n_servers = (uint32_t)a->conf.n_servers,
+		.sessions = a->conf.v->dmsg.sessions,
+		.client_type = "visor"}; // what discoveries list as nodes
 
-	if (start_dmsg_server(a) < 0)
+	if (start_dmsg_server(a) < 0 || open_dir(a, &a->conf.v->dmsg.discovery, &a->dir) < 0)
 		return -1;
 	for (size_t i = 0; i < a->conf.n_servers; i++)
 		if (key_pk_cmp(&a->conf.servers[i].pk, identity_pk(a->id)) == 0)
 			return die("[server NAME] key", "is this node's own: name the server's");
-	if (a->conf.n_servers == 0)
+	if (a->conf.n_servers == 0 && a->dir == NULL)
 		return 0;
+	c.dir = a->dir;
 	a->dmsg = dmsg_client_new(&c);
-	return a->dmsg != NULL ? 0 : die("dmsg", strerror(errno));
+	if (a->dmsg == NULL)
+		return die("dmsg", strerror(errno));
+	if (a->http != NULL)
+		a->dmsg_http = dmsg_http_new(a->http, a->dmsg);
+	return a->http == NULL || a->dmsg_http != NULL ? 0 : die("dmsg", strerror(errno));
 }
 
 static int start_api(struct app *a)
@@ -446,6 +501,8 @@ static int start_api(struct app *a)
 		.edges = a->edges,
 		.dmsg = a->dmsg,
 		.dmsg_server = a->dmsg_server,
+		.dir = a->dir,
+		.server_dir = a->server_dir,
 		.conf = conf_of,
 		.conf_arg = a,
 		.reload = reload,
@@ -476,8 +533,12 @@ static void stop(struct app *a)
 		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
+	dmsg_server_free(a->dmsg_server); // it may ask its discovery by the client's streams
+	dir_client_free(a->server_dir);
 	dmsg_client_free(a->dmsg);
-	dmsg_server_free(a->dmsg_server);
+	dir_client_free(a->dir);
+	dmsg_http_free(a->dmsg_http);
+	http_client_free(a->http);
 	identity_free(a->dmsg_id);
 	edge_mgr_free(a->edges);
 	rule_mgr_free(a->rules);

@@ -56,7 +56,7 @@ static struct api_dmsg_task *task_new(struct api *a, struct api_req *r)
 
 	if (a->d.dmsg == NULL) {
 		api_req_fail(r, -ENOTCONN,
-			"this node is no dmsg client: add a [server NAME] with key and address");
+			"this node is no dmsg client: add a [server NAME], or [dmsg] discovery");
 		return NULL;
 	}
 	t = a->n_dmsg_tasks < TASKS_MAX ? calloc(1, sizeof(*t)) : NULL;
@@ -164,7 +164,16 @@ static void become_stream(struct api_dmsg_task *t, struct conn *conn, const stru
 
 static int dial_errno(enum dmsg_err code)
 {
-	return code == DMSG_ERR_NO_SERVER_REACHED ? -ENETUNREACH : -ECONNREFUSED;
+	switch (code) {
+	case DMSG_ERR_NO_SERVER_REACHED:
+		return -ENETUNREACH;
+	case DMSG_ERR_NO_ENTRY:
+	case DMSG_ERR_NOT_CLIENT:
+	case DMSG_ERR_NO_DELEGATED:
+		return -ENOENT;
+	default:
+		return -ECONNREFUSED;
+	}
 }
 
 static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)

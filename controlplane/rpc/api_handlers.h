@@ -27,6 +27,7 @@ struct api_deps {
 	struct edge_mgr *edges;
 	struct dmsg_client *dmsg; // NULL: the node has no such role, as the next one
 	struct dmsg_server *dmsg_server;
+	struct dir_client *dir, *server_dir; // of the two; NULL: no discovery
 	const struct conf *(*conf)(void *arg); // the configuration in force
 	void *conf_arg;
 	// Read it again: 0 or -errno; text gets what is wrong, or what is left to say.

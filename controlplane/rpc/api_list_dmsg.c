@@ -51,6 +51,19 @@ static void fill_server(const struct dmsg_server_stats *s, struct api_dmsg *d)
 		s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client + s->c.drop_dmsg_mesh_rate;
 }
 
+static void add_dir(const struct dir_client *dir, struct api_dmsg *d)
+{
+	struct dir_client_stats s;
+
+	if (dir == NULL)
+		return;
+	dir_client_stats_get(dir, &s);
+	d->dir_asked += s.asked;
+	d->dir_cached += s.cached;
+	d->dir_failed += s.failed;
+	d->dir_refused += s.refused;
+}
+
 static void count_server(void *arg, const struct dmsg_client_server *se)
 {
 	(void)se;
@@ -76,13 +89,23 @@ void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len
 		dmsg_server_stats_get(a->d.dmsg_server, &ss);
 		fill_server(&ss, &d);
 	}
+	add_dir(a->d.dir, &d);
+	add_dir(a->d.server_dir, &d);
 	api_req_record(r, &d, sizeof(d));
 	api_req_end(r, NULL, 0);
+}
+
+static uint8_t kind_of(enum dmsg_client_kind kind)
+{
+	return kind == DMSG_CLIENT_FOUND  ? API_DMSG_FOUND
+	       : kind == DMSG_CLIENT_MADE ? API_DMSG_MADE
+					  : API_DMSG_PLAIN;
 }
 
 static void server_record(void *arg, const struct dmsg_client_server *se)
 {
 	struct api_dmsg_server rec = {.state = (uint8_t)se->state,
+		.kind = kind_of(se->kind),
 		.streams = se->streams,
 		.age_ms = age_ms(se->since_ns),
 		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
@@ -127,9 +150,45 @@ void api_list_dmsg_servers(void *ctx, struct api_req *r, const void *payload, si
 	api_req_end(r, NULL, 0);
 }
 
+struct sites {
+	struct api_req *r;
+	uint8_t role;
+};
+
+static void site_record(void *arg, const struct dmsg_publish_site *s)
+{
+	const struct sites *sites = arg;
+	uint64_t now_ns = clock_mono_ns();
+	struct api_dmsg_discovery rec = {.role = sites->role,
+		.listed = s->listed,
+		.sequence = s->sequence,
+		.age_ms = s->since_ns != 0 ? age_ms(s->since_ns) + 1 : 0,
+		.next_ms = s->next_ns > now_ns ? (s->next_ns - now_ns) / CLOCK_NS_PER_MS : 0,
+		.published = s->published,
+		.failed = s->failed};
+
+	API_COPY(rec.name, s->url);
+	API_COPY(rec.error, s->err);
+	api_req_record(sites->r, &rec, sizeof(rec));
+}
+
+void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct sites client = {r, 0}, server = {r, 1};
+
+	(void)payload, (void)len;
+	if (a->d.dmsg != NULL)
+		dmsg_client_each_site(a->d.dmsg, site_record, &client);
+	if (a->d.dmsg_server != NULL)
+		dmsg_server_each_site(a->d.dmsg_server, site_record, &server);
+	api_req_end(r, NULL, 0);
+}
+
 static void our_session(void *arg, const struct dmsg_client_server *se)
 {
-	struct api_dmsg_session rec = {.streams = se->streams,
+	struct api_dmsg_session rec = {.kind = kind_of(se->kind),
+		.streams = se->streams,
 		.age_ms = age_ms(se->since_ns),
 		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
 		.rx_bytes = se->rx_bytes,

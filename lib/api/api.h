@@ -53,10 +53,11 @@ enum api_type {
 	API_NEIGHBOURS,
 	API_CONFIG,
 	API_FLOWS,
-	API_DMSG, // this one and the next three: api_dmsg.h
+	API_DMSG, // this one and the next four: api_dmsg.h
 	API_DMSG_SERVERS,
 	API_DMSG_SESSIONS,
 	API_DMSG_STREAMS,
+	API_DMSG_DISCOVERIES,
 	// actions
 	API_TRANSPORT_ADD = 64,
 	API_TRANSPORT_DEL,

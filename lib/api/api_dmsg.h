@@ -47,6 +47,8 @@ static_assert(sizeof(struct api_dmsg_ip) == 20, "api_dmsg_ip");
 enum api_dmsg_kind {
 	API_DMSG_PLAIN,
 	API_DMSG_MESH, // the other end is a peer server of ours
+	API_DMSG_FOUND, // a server that a discovery told
+	API_DMSG_MADE, // a destination's server, while streams need it
 };
 
 struct api_dmsg {
@@ -65,8 +67,9 @@ struct api_dmsg {
 	uint64_t mesh_out, mesh_in, mesh_refused;
 	uint64_t ip_answered, pings;
 	uint64_t bad_requests, no_destination, not_accepted, no_capacity;
+	uint64_t dir_asked, dir_cached, dir_failed, dir_refused; // of both roles
 };
-static_assert(sizeof(struct api_dmsg) == 248, "api_dmsg");
+static_assert(sizeof(struct api_dmsg) == 280, "api_dmsg");
 
 struct api_dmsg_server {
 	char name[API_DMSG_ADDRESS_LEN]; // host:port, cut
@@ -82,6 +85,19 @@ struct api_dmsg_server {
 	char error[API_DMSG_ADDRESS_LEN]; // why the last session ended
 };
 static_assert(sizeof(struct api_dmsg_server) == 208, "api_dmsg_server");
+
+struct api_dmsg_discovery {
+	char name[API_DMSG_ADDRESS_LEN]; // URL, cut
+	uint8_t role; // whose entry: 0 client, 1 server
+	uint8_t listed; // the entry is there, as far as we know
+	uint8_t pad[6];
+	uint64_t sequence; // of the entry
+	uint64_t age_ms; // since it was put there last; 0: never
+	uint64_t next_ms; // until it is again
+	uint64_t published, failed;
+	char error[API_DMSG_ADDRESS_LEN]; // of the last try
+};
+static_assert(sizeof(struct api_dmsg_discovery) == 176, "api_dmsg_discovery");
 
 struct api_dmsg_session {
 	uint8_t pk[API_PK_LEN]; // the other end's

@@ -54,7 +54,7 @@ static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
 static const char *const dmsg_states[] = {"waits", "dials", "open"};
 static const char *const dmsg_roles[] = {"client", "server"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
-static const char *const dmsg_server_kinds[] = {"", "mesh"};
+static const char *const dmsg_server_kinds[] = {"", "mesh", "found", "for a dial"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -326,6 +326,10 @@ static const struct api_field dmsg_fields[] = {
 	F(dials_failed, UINT, "DIALS FAILED", 0),
 	F(accepted, UINT, "ACCEPTED", 0),
 	F(refused, UINT, "REFUSED", 0),
+	F(dir_asked, UINT, "DISCOVERY REQUESTS", 0),
+	F(dir_cached, UINT, "DISCOVERY REMEMBERED", 0),
+	F(dir_failed, UINT, "DISCOVERY FAILED", 0),
+	F(dir_refused, UINT, "DISCOVERY REFUSED", 0),
 	F(server, BOOL, "SERVER", 0),
 	F(server_pk, PK, "SERVER KEY", D),
 	F(server_port, UINT, "SERVER PORT", D),
@@ -362,6 +366,19 @@ static const struct api_field dmsg_server_fields[] = {
 	F(rx_bytes, BYTES, "RX BYTES", S),
 	F(tx_bytes, BYTES, "TX BYTES", S),
 	F(error, STR, "LAST ERROR", S | D),
+};
+#undef REC
+#define REC api_dmsg_discovery
+static const struct api_field dmsg_discovery_fields[] = {
+	F(name, STR, "DISCOVERY", 0),
+	FW(role, dmsg_roles, "ENTRY OF", 0),
+	F(listed, BOOL, "LISTED", 0),
+	F(age_ms, MS, "PUBLISHED", N),
+	F(next_ms, MS, "NEXT", 0),
+	F(sequence, UINT, "SEQUENCE", W),
+	F(published, UINT, "TIMES", W),
+	F(failed, UINT, "FAILED", 0),
+	F(error, STR, "LAST ERROR", D),
 };
 #undef REC
 #define REC api_dmsg_session
@@ -419,6 +436,8 @@ static const struct api_record records[] = {
 		"dmsg sessions in both roles"),
 	R(API_DMSG_STREAMS, "streams", api_dmsg_stream, dmsg_stream_fields, false,
 		"dmsg streams: ours, and those that our server relays"),
+	R(API_DMSG_DISCOVERIES, "discoveries", api_dmsg_discovery, dmsg_discovery_fields, false,
+		"dmsg discoveries and our entries there"),
 };
 
 const struct api_record *api_records(size_t *n)

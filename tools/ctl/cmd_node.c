@@ -104,7 +104,7 @@ static enum owner owner_of(const char *file)
 		{"[idle]", OWNER_DP}, {"[crypto]", OWNER_DP}, {"[peers]", OWNER_CP},
 		{"[peer ", OWNER_CP}, {"[link]", OWNER_CP}, {"[transport ", OWNER_CP},
 		{"[rule ", OWNER_CP}, {"[edge ", OWNER_CP}, {"[server ", OWNER_CP},
-		{"[dmsg_server]", OWNER_CP}, {"[peer_server ", OWNER_CP}};
+		{"[dmsg]", OWNER_CP}, {"[dmsg_server]", OWNER_CP}, {"[peer_server ", OWNER_CP}};
 	const char *base = strrchr(file, '/');
 	enum owner owner = OWNER_UNKNOWN;
 	char line[256];

@@ -34,6 +34,8 @@ static const struct command commands[] = {
 	{{"show", "sessions"}, "", "dmsg sessions, as client and as server", cmd_show_sessions, ""},
 	{{"show", "streams"}, "", "dmsg streams: ours, and those that our server relays",
 		cmd_show_streams, ""},
+	{{"show", "discoveries"}, "", "dmsg discoveries and our entries there",
+		cmd_show_discoveries, ""},
 	{{"transport", "add"},
 		"NAME peer=KEY [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [congestion=bbr|cubic] [path_mtu=auto|BYTES] [flows=N] [dial=yes|no]",
 		"make a transport", cmd_transport_add,

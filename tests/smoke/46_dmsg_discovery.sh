@@ -1,0 +1,126 @@
+#!/bin/bash
+# Two dmsg servers publish themselves at a discovery, two clients that know only that find them, are
+# published, and reach each other by key; entries go when nodes end; the discovery is killed and
+# comes back empty; one that talks nonsense disturbs nobody.
+#
+#   [A] ---- [S: dmsg server, discovery, router] ---- [B]
+#                      |
+#            [R: dmsg server]
+. "$(dirname "$0")/_init.sh"
+
+BYTES=5000000 PORT=4000 SERVER_PORT=8081 URL=http://10.1.1.1:9090
+
+net_add A B S R
+net_link A a0 10.1.1.2/24 S s0 10.1.1.1/24
+net_link B b0 10.1.2.2/24 S s1 10.1.2.1/24
+net_link R r0 10.1.3.2/24 S s2 10.1.3.1/24
+in_ns S sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+in_ns A ip route add default via 10.1.1.1
+in_ns B ip route add default via 10.1.2.1
+in_ns R ip route add default via 10.1.3.1
+node_new S s0 s1 s2
+node_new R r0
+node_new A a0
+node_new B b0
+declare -A KEY ADDRESS=([S]=10.1.1.1 [R]=10.1.3.2)
+for n in S R; do
+	KEY[$n]=$(node_key "$T/$n/dmsg.key")
+	node_conf "$n" controlplane dmsg_server "listen=0.0.0.0:$SERVER_PORT" "key_file=$T/$n/dmsg.key" \
+		"public_address=${ADDRESS[$n]}:$SERVER_PORT" "discovery=$URL"
+done
+node_conf A controlplane dmsg "discovery=$URL" "sessions=1"
+node_conf B controlplane dmsg "discovery=$URL" "sessions=1"
+
+discovery() {
+	ip netns exec S python3 tests/support/dmsg_discovery.py 10.1.1.1 9090 >>"$T/discovery.log" 2>&1 &
+	DISCOVERY=$!
+}
+ask() { in_ns S curl -sS -m 5 "$URL/dmsg-discovery/$1"; }
+entry() { ask "entry/$1" | jq -r "$2"; }
+dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
+has() { [ "$(dmsg "$1" "$2")" = "$3" ]; }
+listed() { sk "$1" -j show discoveries | jq -e '.[0].listed and .[0].error == ""'; }
+n_servers() { [ "$(entry "${PK[$1]}" '.client.delegated_servers | length')" = "$2" ]; }
+gone() { [ "$(entry "$1" .code)" = 404 ]; }
+
+say "mistakes in the configuration are told"
+printf '[dmsg]\ndiscovery = ftp://x, dmsg://12\n' >"$T/bad.ini"
+! "$BIN/skyrail-controlplane" --check-config -c "$T/bad.ini" 2>"$T/bad.log" || fail "bad URLs are taken"
+expect "the first" grep -q 'ftp://x is no URL' "$T/bad.log"
+expect "the second" grep -q 'dmsg://12 is no dmsg://' "$T/bad.log"
+
+discovery
+node_start S R
+wait_for 20 "S is published" listed S
+wait_for 20 "R is published" listed R
+same "address of R" "$(entry "${KEY[R]}" .server.address)" "10.1.3.2:$SERVER_PORT"
+node_start A B
+wait_for 20 "A is published with its server" n_servers A 1
+wait_for 20 "B is published with its server" n_servers B 1
+same "type of A" "$(entry "${PK[A]}" .client_type)" visor
+same "kind of its server" "$(sk A -j show servers | jq -r '.[].kind')" found
+
+# carry FROM TO WHAT: a file, whole
+carry() {
+	local listener
+	sk "$2" dmsg listen "$PORT" </dev/null >"$T/copy" 2>"$T/listen.log" &
+	listener=$!
+	wait_for 10 "a listener" has "$2" listeners 1
+	sk "$1" dmsg dial "${PK[$2]}:$PORT" <"$T/file" >"$T/back" || fail "dial, $3: $?"
+	wait "$listener" || fail "listen, $3: $?"
+	same "checksum, $3" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/file")"
+}
+head -c "$BYTES" /dev/urandom >"$T/file"
+
+say "by key alone, either way, whichever servers they have"
+carry A B "A to B"
+carry B A "B to A"
+! sk A dmsg dial "${PK[S]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key that is not published"
+expect "it says why" grep -q 'dmsg error 100' "$T/refused.log"
+! sk A dmsg dial "${KEY[R]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a server's key"
+expect "it says why" grep -q 'dmsg error 102' "$T/refused.log"
+
+say "a server that ends is not listed any more, and its clients go to the other"
+node_kill R.cp TERM || fail "control plane of R ended with $?"
+expect "R's entry is gone" gone "${KEY[R]}"
+only_s() { [ "$(entry "${PK[$1]}" '.client.delegated_servers | join(" ")')" = "${KEY[S]}" ]; }
+wait_for 40 "A is at S" only_s A
+wait_for 40 "B is at S" only_s B
+carry A B "by the server that is left"
+
+say "the discovery is killed: sessions last, and so do streams"
+kill -KILL "$DISCOVERY"
+wait "$DISCOVERY" 2>/dev/null || true
+carry B A "without the discovery"
+! sk B dmsg dial "${PK[R]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key that is nowhere"
+expect "its server was asked" grep -q 'dmsg error 352' "$T/refused.log"
+expect "B counts it" test "$(dmsg B dir_failed)" -ge 1
+discovery
+cp_start R
+wait_for 20 "R is published" listed R
+node_kill A.cp TERM || fail "control plane of A ended with $?"
+cp_start A
+wait_for 20 "A is published again" n_servers A 1
+
+say "an end removes the entry, also of one that has just begun"
+node_kill A.cp TERM || fail "control plane of A ended with $?"
+expect "A's entry is gone" gone "${PK[A]}"
+
+say "a discovery that answers nonsense: a configured server does"
+node_kill B.cp TERM || fail "control plane of B ended with $?"
+ip netns exec S python3 -m http.server --bind 10.1.2.1 --directory "$T/S" 9091 >"$T/http.log" 2>&1 &
+WEB=$!
+sed -i '/^\[dmsg\]/,/^sessions/d' "$T/B/controlplane.ini"
+node_conf B controlplane dmsg "discovery=http://10.1.2.1:9091" "sessions=1"
+node_conf B controlplane "server s" "key=${KEY[S]}" "address=10.1.2.1:$SERVER_PORT"
+cp_start B
+wait_for 20 "session of B" has B sessions 1
+wrong() { sk B -j show discoveries | jq -e '.[0].failed > 0 and .[0].error != "" and (.[0].listed | not)'; }
+wait_for 20 "B says what is wrong" wrong
+sed -i 's/^sessions = 1/sessions = 2/' "$T/A/controlplane.ini"
+cp_start A
+wait_for 20 "A is published with both servers" n_servers A 2
+carry B A "by the server of the configuration"
+kill "$WEB" "$DISCOVERY"
+wait "$WEB" "$DISCOVERY" 2>/dev/null || true
+nodes_end A B S R

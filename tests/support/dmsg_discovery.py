@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""dmsg_discovery.py ADDRESS PORT
+
+A dmsg discovery in memory for tests: entries with the rules of Skywire's (signature, sequence, times), lists of
+servers. Its arithmetic is slow, and for checking only.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+P = 2**256 - 2**32 - 977
+N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+G = (
+    0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
+    0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
+)
+TTL = {"server": 120, "client": 3600}
+CLIENT = ("delegated_servers",)
+SERVER = ("address", "availableSessions", "serverType")
+INVALID = "entry validation error: "
+
+
+def add(a, b):
+    if a is None or b is None:
+        return a or b
+    if a[0] == b[0]:
+        if (a[1] + b[1]) % P == 0:
+            return None
+        slope = 3 * a[0] * a[0] * pow(2 * a[1], -1, P)
+    else:
+        slope = (b[1] - a[1]) * pow(b[0] - a[0], -1, P)
+    x = (slope * slope - a[0] - b[0]) % P
+    return x, (slope * (a[0] - x) - a[1]) % P
+
+
+def times(k, point):
+    total = None
+    while k:
+        if k & 1:
+            total = add(total, point)
+        point = add(point, point)
+        k >>= 1
+    return total
+
+
+def lift(x, odd):
+    y = pow(x**3 + 7, (P + 1) // 4, P)
+    if x >= P or y * y % P != (x**3 + 7) % P:
+        raise ValueError("no point")
+    return x, y if y & 1 == odd else P - y
+
+
+def signer(signature, text):
+    """The key that signed the text, in hex."""
+    raw = bytes.fromhex(signature)
+    r, s, odd = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big"), raw[64]
+    if len(raw) != 65 or odd > 1 or not (0 < r < N and 0 < s < 1 << 255):
+        raise ValueError("no signature")
+    z = int.from_bytes(hashlib.sha256(text).digest(), "big")
+    inverse = pow(r, -1, N)
+    x, y = add(times(s * inverse % N, lift(r, odd)), times(-z * inverse % N, G))
+    return f"{2 + (y & 1):02x}{x:064x}"
+
+
+def signed_text(e):
+    """What Skywire's discovery writes again to verify: known members in its order, nothing else."""
+    out = {k: e[k] for k in ("version", "sequence", "timestamp", "static")}
+    if e.get("client") is not None:
+        out["client"] = {k: e["client"][k] for k in CLIENT}
+    if e.get("client_type"):
+        out["client_type"] = e["client_type"]
+    if e.get("server") is not None:
+        out["server"] = {k: e["server"][k] for k in SERVER if e["server"].get(k) not in (None, "")}
+    return json.dumps(out, separators=(",", ":")).encode()
+
+
+class Store:
+    def __init__(self):
+        self.entries = {}  # key -> (entry, when it ends)
+
+    def get(self, key):
+        entry, until = self.entries.get(key, (None, 0))
+        return entry if until > time.monotonic() else None
+
+    def wrong(self, e):
+        """(status, text), or None."""
+        now = time.time_ns()
+        if e.get("version") != "0.0.1":
+            return 422, INVALID + "entry has no version"
+        if not e.get("signature"):
+            return 422, INVALID + "entry has no signature"
+        if not e.get("client") and not e.get("server"):
+            return 422, INVALID + "entry has neither client or server field"
+        if e.get("server") and not e["server"].get("address"):
+            return 422, INVALID + "server address cannot be empty"
+        if not e.get("client") and not now - 60e9 <= e["timestamp"] <= now + 5e9:
+            return 422, INVALID + "advertised entry has outdated timestamp"
+        if signer(e["signature"], signed_text(e)) != e["static"]:
+            return 401, "invalid signature"
+        return None
+
+    def put(self, e):
+        old = self.get(e["static"])
+        if old and e["sequence"] <= old["sequence"]:
+            return 422, INVALID + "sequence field of new entry is not sequence of old entry + 1"
+        if old and e["timestamp"] < old["timestamp"]:
+            return 422, INVALID + "advertised entry timestamp is not greater than previous"
+        ttl = TTL["server" if e.get("server") else "client"]
+        self.entries[e["static"]] = (e, time.monotonic() + ttl)
+        return 200, "wrote new entry iteration" if old else "wrote a new entry"
+
+    def servers(self, all_of_them):
+        found = [self.get(key) for key in list(self.entries)]
+        found = [e for e in found if e and e.get("server")]
+        if not all_of_them:
+            found = [e for e in found if e["server"]["availableSessions"] > 0]
+        return sorted(found, key=lambda e: -e["server"]["availableSessions"])
+
+
+class Handler(BaseHTTPRequestHandler):
+    store = Store()
+
+    def answer(self, status, body):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def say(self, status, message):
+        self.answer(status, {"message": message, "code": status})
+
+    def do_GET(self):
+        words = self.path.strip("/").split("/")
+        if len(words) == 3 and words[:2] == ["dmsg-discovery", "entry"]:
+            entry = self.store.get(words[2])
+            if entry:
+                self.answer(200, entry)
+            else:
+                self.say(404, "entry of public key is not found")
+        elif len(words) == 2 and words[1] in ("available_servers", "all_servers"):
+            servers = self.store.servers(words[1] == "all_servers")
+            if servers:
+                self.answer(200, servers)
+            else:
+                self.say(404, "entry of public key is not found")
+        elif len(words) == 2 and words[1] == "entries":
+            keys = [k for k in list(self.store.entries) if self.store.get(k)]
+            self.answer(200, [k for k in keys if self.store.get(k).get("client")])
+        else:
+            self.say(404, "404 page not found")
+
+    def body(self):
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def change(self, path, then):
+        if self.path != path:
+            self.say(405, "")
+            return
+        try:
+            entry = self.body()
+            wrong = self.store.wrong(entry)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.say(500, "something unexpected happened")
+            return
+        self.say(*(wrong or then(entry)))
+
+    def do_POST(self):
+        self.change("/dmsg-discovery/entry/", self.store.put)
+
+    def do_DELETE(self):
+        def remove(entry):
+            self.store.entries.pop(entry["static"], None)
+            return 200, "deleted entry"
+
+        self.change("/dmsg-discovery/entry", remove)
+
+    def log_message(self, format, *args):
+        print(self.command, self.path, args[1] if len(args) > 1 else "", flush=True)
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
