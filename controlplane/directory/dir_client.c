@@ -237,6 +237,12 @@ static void read_list(struct dir_ask *a, const struct http_answer *h, struct dir
 	free(list);
 }
 
+// "There is none" answers the question.
+static bool is_refusal(enum dmsg_answer a)
+{
+	return a != DMSG_ANSWER_OK && a != DMSG_ANSWER_NO_ENTRY && a != DMSG_ANSWER_NO_SERVERS;
+}
+
 static void on_answer(void *arg, const struct http_answer *h)
 {
 	struct dir_ask *a = arg;
@@ -255,7 +261,7 @@ static void on_answer(void *arg, const struct http_answer *h)
 	} else if (r.answer == DMSG_ANSWER_OK && a->want == WANT_LIST) {
 		read_list(a, h, &r);
 	} else {
-		d->stats.refused += r.answer != DMSG_ANSWER_OK && r.answer != DMSG_ANSWER_NO_ENTRY;
+		d->stats.refused += is_refusal(r.answer);
 		// of several, one that failed in its own way is as one that gave no answer
 		if (a->want == WANT_ENTRY && r.answer != DMSG_ANSWER_NO_ENTRY && !a->only)
 			r.err = -EPROTO;

@@ -31,7 +31,7 @@ struct dir_client_stats {
 	uint64_t asked; // requests to discoveries
 	uint64_t cached; // questions that needed none
 	uint64_t failed; // without an answer that can be read
-	uint64_t refused; // with one that says no, but for "no such entry"
+	uint64_t refused; // with one that says no, but for "there is none"
 	uint32_t cache_len; // now
 };
 

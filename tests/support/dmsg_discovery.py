@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             if servers:
                 self.answer(200, servers)
             else:
-                self.say(404, "entry of public key is not found")
+                self.say(404, "no delegated dmsg servers available for remote")
         elif len(words) == 2 and words[1] == "entries":
             keys = [k for k in list(self.store.entries) if self.store.get(k)]
             self.answer(200, [k for k in keys if self.store.get(k).get("client")])

@@ -174,6 +174,7 @@ static void servers_come_from_the_first_that_has_some(void **state)
 	assert_non_null(dir_client_servers(dir, false, on_result, &s));
 	run_until(s.n == 1);
 	assert_true(s.r.err == 0 && s.r.answer == DMSG_ANSWER_NO_SERVERS);
+	assert_int_equal(stats().refused, 0);
 	fake_disc_put(&disc[1], &a);
 	fake_disc_put(&disc[1], &b);
 	assert_non_null(dir_client_servers(dir, false, on_result, &s));

@@ -109,7 +109,7 @@ static inline void fake_disc_list(struct fake_disc *d, struct fake_conn *fc)
 		len += (size_t)dmsg_entry_write(&d->e[i], true, text + len, sizeof(text) - len - 2);
 	}
 	if (len == 0) {
-		fake_disc_say(fc, 404, "entry of public key is not found");
+		fake_disc_say(fc, 404, "no delegated dmsg servers available for remote");
 		return;
 	}
 	memcpy(text + len, "]", 2);
