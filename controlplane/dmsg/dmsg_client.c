@@ -165,6 +165,9 @@ static void retry(struct server *se)
 	if (delay > DMSG_CLIENT_RETRY_MAX_MS)
 		delay = DMSG_CLIENT_RETRY_MAX_MS;
 	delay += randombytes_uniform((uint32_t)delay / 2 + 1) - delay / 4;
+	// A server of 2024 would take us sooner, and strike us off when the old session ends.
+	if (se->err == -EISCONN && delay < se->c->conf.taken_ms)
+		delay = se->c->conf.taken_ms;
 	loop_timer_start(se->timer, delay, 0);
 }
 
@@ -303,7 +306,7 @@ struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk 
 
 void dmsg_client_server_hurry(struct server *se)
 {
-	if (se->state == DMSG_CLIENT_WAITS)
+	if (se->state == DMSG_CLIENT_WAITS && se->err != -EISCONN)
 		loop_timer_start(se->timer, 0, 0);
 }
 
@@ -468,6 +471,8 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 	c->conf.servers = NULL; // was borrowed
 	if (c->conf.retry_min_ms == 0)
 		c->conf.retry_min_ms = DMSG_CLIENT_RETRY_MIN_MS;
+	if (c->conf.taken_ms == 0)
+		c->conf.taken_ms = DMSG_CLIENT_TAKEN_MS;
 	c->last_port = DMSG_CLIENT_PORT_FIRST; // as upstream: the first is the one behind it
 	TAILQ_INIT(&c->dials);
 	TAILQ_INIT(&c->listeners);

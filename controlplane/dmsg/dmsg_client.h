@@ -23,6 +23,8 @@ enum {
 	DMSG_CLIENT_RETRY_MAX_MS = 60000,
 	DMSG_CLIENT_MADE_MAX = 2, // sessions that one dial makes
 	DMSG_CLIENT_IDLE_MS = 60000, // a session made for a dial ends without streams after it
+	// To a server that has a session of ours still: longer than such a one lives without us.
+	DMSG_CLIENT_TAKEN_MS = 45000,
 };
 
 struct dmsg_client;
@@ -45,6 +47,7 @@ struct dmsg_client_conf {
 	const char *client_type; // of our entry, borrowed; NULL: none
 	uint32_t idle_ms; // 0: DMSG_CLIENT_IDLE_MS
 	uint32_t soon_ms; // for changes to be published; 0: DMSG_PUBLISH_SOON_MS
+	uint32_t taken_ms; // 0: DMSG_CLIENT_TAKEN_MS
 };
 
 struct dmsg_client_stats {

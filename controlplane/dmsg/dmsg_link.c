@@ -245,9 +245,16 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 	return used;
 }
 
+// In our pause we have said nothing that could be wrong: the server does not want this session.
 static void on_end(void *arg, int err)
 {
-	fail(arg, err != 0 ? err : -ECONNRESET);
+	struct dmsg_link *k = arg;
+
+	if (err == 0)
+		err = -ECONNRESET;
+	if (err == -ECONNRESET && k->s.is_dialler && k->s.phase == DMSG_PHASE_OPEN)
+		err = -EISCONN;
+	fail(k, err);
 }
 
 static const struct conn_events below_events = {.data = on_data, .end = on_end};

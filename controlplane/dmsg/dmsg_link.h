@@ -31,8 +31,9 @@ struct dmsg_link_events {
 	void (*accept)(void *arg, struct conn *take_stream);
 	void (*pong)(void *arg, uint64_t rtt_ns); // may be NULL
 	// It is over, before or after `open`: -ETIMEDOUT, -EBADMSG, -ECONNRESET
-	// (the peer closed), or as in mux_stats. Streams are told before. What is left to do is
-	// dmsg_link_close().
+	// (the peer closed), -EISCONN (the server took our handshake and closed: one of 2024 does
+	// so while it has a session of our key, a full one of ours, too), or as in mux_stats.
+	// Streams are told before. What is left to do is dmsg_link_close().
 	void (*end)(void *arg, int err);
 };
 

@@ -1,6 +1,8 @@
 // What a server takes and what not: its limits, sessions of one key, and strangers.
 #include "tests/controlplane/dmsg/node_world.h"
 
+#include "lib/base/clock.h"
+
 // ---- limits of the server ----
 
 static void sessions_of_one_key_are_limited(void **state)
@@ -36,7 +38,12 @@ static void sessions_are_limited(void **state)
 	start_client(0);
 	run_until(sessions(0) == 1);
 	start_client(1);
+	run_until(stats().c.drop_dmsg_sessions >= 1);
+	uint64_t refused_ns = clock_mono_ns();
+
+	// such a client comes back late, at a real server not before its old session is over
 	run_until(stats().c.drop_dmsg_sessions >= 2);
+	assert_true(clock_mono_ns() - refused_ns >= TAKEN_MS / 2 * CLOCK_NS_PER_MS);
 	assert_int_equal(stats().sessions, 1);
 	assert_int_equal(sessions(0), 1);
 }

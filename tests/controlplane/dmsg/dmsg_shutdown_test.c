@@ -160,7 +160,8 @@ static void node_start(struct crowd *w, unsigned i)
 		.id = n->id,
 		.servers = &sc,
 		.n_servers = 1,
-		.retry_min_ms = RETRY_MS};
+		.retry_min_ms = RETRY_MS,
+		.taken_ms = RETRY_MS};
 
 	snprintf(sc.address, sizeof(sc.address), "127.0.0.1:%u", w->port);
 	n->crowd = w;

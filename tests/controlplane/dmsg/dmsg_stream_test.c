@@ -537,6 +537,18 @@ static void a_server_of_another_key_is_refused(void **state)
 	assert_null(dmsg_link_stream(client[0].k, &end_events, NULL));
 }
 
+// As a server of 2024 does that has a session of this key.
+static void a_server_may_take_the_handshake_and_close(void **state)
+{
+	join_server(&client[0], DMSG_LINK_YAMUX, &server_pk);
+	run_until(dmsg_link_is_open(client[0].at_server));
+	dmsg_link_close(client[0].at_server);
+	client[0].at_server = NULL;
+	run_until(client[0].err != 0);
+	assert_int_equal(client[0].err, -EISCONN);
+	assert_int_equal(client[0].n_open, 0);
+}
+
 // Bytes that came before the end are still given to the streams.
 static void a_link_may_be_closed_while_a_request_is_there(void **state)
 {
@@ -590,6 +602,7 @@ int main(void)
 		cmocka_unit_test(round_trips_are_measured_over_either_muxer),
 		test(a_server_without_markers_is_not_measured_and_lives),
 		test(a_server_of_another_key_is_refused),
+		test(a_server_may_take_the_handshake_and_close),
 		test(a_link_may_be_closed_while_a_request_is_there),
 		test(links_may_be_closed_at_any_time),
 	};

@@ -13,7 +13,7 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
-enum { MIB = 1 << 20, N_CLIENTS = 6, PORT = 46, LONG_MS = 30000, RETRY_MS = 5 };
+enum { MIB = 1 << 20, N_CLIENTS = 6, PORT = 46, LONG_MS = 30000, RETRY_MS = 5, TAKEN_MS = 100 };
 
 struct node {
 	struct identity *id;
@@ -66,7 +66,8 @@ static inline void start_client_at(unsigned i, const struct key_pk *pk, uint16_t
 		.id = node[i].id,
 		.servers = &sc,
 		.n_servers = 1,
-		.retry_min_ms = RETRY_MS};
+		.retry_min_ms = RETRY_MS,
+		.taken_ms = TAKEN_MS};
 
 	snprintf(sc.address, sizeof(sc.address), "127.0.0.1:%u", port);
 	node[i].c = dmsg_client_new(&c);
