@@ -207,6 +207,8 @@ $O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(GEN) $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lrte_net_ring)
 $O/tests/bench/bench_dmsg_relay: $O/tests/bench/bench_dmsg_relay.o $(call obj,tests/bench/figures.c tests/bench/options.c) $(CP) $(LIB)
 	$(call link,$(CP_LIBS))
+$O/tests/interop/decode: $O/tests/interop/decode.o $(LIB)
+	$(call link)
 $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(GEN) $(DP) $(LIB)
 	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer) $(CP_LIBS) $(DPDK_LIBS))
 .SECONDARY:

@@ -337,6 +337,8 @@ static int on_stream_frame(struct mux *m, struct stream *s, const struct yamux_f
 	if ((f->flags & YAMUX_FIN) && s->fin_in)
 		return protocol_error(m);
 	if (f->flags & YAMUX_RST) {
+		if (f->type == YAMUX_DATA && f->len > stream_of(s)->rx_window)
+			return protocol_error(m);
 		m->stats.n_reset_in++;
 		mux_break(s, -ECONNRESET);
 		gone(s);

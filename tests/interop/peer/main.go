@@ -7,6 +7,7 @@
 //	peer dial -key FILE -server PK@ADDRESS [options] PK:PORT     standard input and output are the stream
 //	peer listen -key FILE -server PK@ADDRESS [options] PORT      the same, for the first stream that comes
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
+//	peer diff [-n CASES] [-seed N] DECODE              the same bytes to Go's decoders and to ours
 package main
 
 import (
@@ -268,6 +269,8 @@ func run(args []string) error {
 		}
 		fmt.Println(sk.pub())
 		return os.WriteFile(args[1], []byte(hex.EncodeToString(sk[:])+"\n"), 0o600)
+	case "diff":
+		return runDiff(args[1:])
 	case "discovery", "server", "dial", "listen":
 		o, err := parse(args, 1)
 		if err != nil {
@@ -306,7 +309,7 @@ func run(args []string) error {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|ip|ping ...")
+		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|ip|ping|diff ...")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1:]); err != nil {

@@ -18,13 +18,17 @@ static void ends_the_session_of_who_breaks_the_protocol(void **state)
 		{"credit above 2^32", {YAMUX_WINDOW, 0, 1, UINT32_MAX}},
 		{"4 GiB for nobody", {YAMUX_DATA, 0, 99, UINT32_MAX}},
 		{"a reset with 4 GiB", {YAMUX_DATA, YAMUX_RST, 1, UINT32_MAX}},
+		{"a reset with more than what is left of the window",
+			{YAMUX_DATA, YAMUX_RST, 5, WINDOW}},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
 		again(false);
 		accepted(1);
 		accepted(3);
+		accepted(5);
 		hear(YAMUX_WINDOW, YAMUX_FIN, 3, 0);
+		hear_data(5, 1);
 		told(NULL);
 		hear(t[i].f.type, t[i].f.flags, t[i].f.id, t[i].f.len);
 		if (mux_stats(m)->err != -EPROTO)
