@@ -13,11 +13,17 @@ export BUILD
 # Everything but these needs the libraries.
 FREE_GOALS := deps demo check bench clean help lint format uninstall
 ifneq ($(filter-out $(FREE_GOALS),$(or $(MAKECMDGOALS),all)),)
+ifeq ($(shell command -v $(firstword $(CC)) 2>/dev/null),)
+$(error there is no compiler '$(firstword $(CC))': run `make deps` (as root), or set CC)
+endif
+MISSING := $(shell for l in libdpdk libbpf libsodium libsecp256k1 libuv libmnl libcurl jansson smartcols; do \
+	$(PKG) --exists $$l 2>/dev/null || echo $$l; done)
 # intel-ipsec-mb has no .pc file: the preprocessor is asked for its header.
-HAVE_IPSEC_MB = echo '\#include <intel-ipsec-mb.h>' | $(CC) -E -x c - >/dev/null 2>&1
-ifneq ($(shell $(PKG) --exists libdpdk libbpf libsodium libsecp256k1 libuv libmnl libcurl jansson smartcols && \
-	{ [ $(IPSEC_MB) = 0 ] || $(HAVE_IPSEC_MB); } && echo ok),ok)
-$(error libraries are missing: run `make deps` (as root) and then make again)
+ifneq ($(IPSEC_MB),0)
+MISSING += $(shell echo '\#include <intel-ipsec-mb.h>' | $(CC) -E -x c - >/dev/null 2>&1 || echo intel-ipsec-mb)
+endif
+ifneq ($(strip $(MISSING)),)
+$(error libraries are missing: $(strip $(MISSING)): run `make deps` (as root) and then make again)
 endif
 endif
 
