@@ -21,7 +21,7 @@ endif
 lib_SRCS := \
 	lib/api/api_client.c lib/api/api_field.c lib/api/api_rec.c \
 	lib/base/clock.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
-	lib/conf/conf.c lib/conf/conf_value.c \
+	lib/conf/conf.c lib/conf/conf_hint.c lib/conf/conf_value.c \
 	lib/crypto/aead.c $(if $(filter 1,$(IPSEC_MB)),lib/crypto/aead_ipsec_mb.c) lib/crypto/aead_sodium.c \
 	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/noise_rec.c lib/crypto/noise_unit.c \
@@ -71,7 +71,7 @@ cp_SRCS := \
 	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_ping.c
 ctl_SRCS := \
 	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
-	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \
+	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_config.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \
 	tools/ctl/help.c tools/ctl/options.c tools/ctl/print.c
 gen_SRCS := \
 	tools/bench/args.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \

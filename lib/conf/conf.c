@@ -15,6 +15,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/vec.h"
+#include "lib/conf/conf_hint.h"
 #include "lib/conf/conf_value.h"
 
 enum {
@@ -142,10 +143,12 @@ static void add_section(struct conf *c, const char *name, const char *instance)
 {
 	const struct conf_class *cls = find_class(c, name);
 	struct section s = {.cls = cls, .line = c->line};
+	char hint[CONF_HINT_MAX];
 	size_t n_same = 0;
 
 	if (cls == NULL && find_item(c, name, NULL) == NULL) {
-		fail(c, c->line, "unknown section [%s]", name);
+		conf_hint_section(c->schema, name, hint);
+		fail(c, c->line, "unknown section [%s]%s", name, hint);
 		return;
 	}
 	if (cls != NULL && !is_name(instance)) {
@@ -263,6 +266,7 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
 {
 	struct conf *c = arg;
 	struct given g = {.line = c->line};
+	char hint[CONF_HINT_MAX];
 	const struct section *s;
 
 	c->owed = false;
@@ -276,7 +280,8 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
 	s = &c->sections.v[g.section];
 	g.item = find_item(c, s->name, key);
 	if (g.item == NULL) {
-		fail(c, c->line, "unknown key %s in [%s]", key, s->name);
+		conf_hint_key(c->schema, s->name, key, hint);
+		fail(c, c->line, "unknown key %s in [%s]%s", key, s->name, hint);
 		return 1;
 	}
 	for (size_t i = 0; i < c->given.n; i++) {

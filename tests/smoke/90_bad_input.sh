@@ -103,8 +103,25 @@ expect "it says so" grep -q 'any.ini: good for skyrail-controlplane: yes, for sk
 printf '[node]\nudp_port = 7790\n' >"$T/any.ini"
 expect "the data plane's" "$BIN/skyrail" config check "$T/any.ini" >"$T/out.log" 2>&1
 expect "it says which" grep -q 'any.ini: good for skyrail-controlplane: no, for skyrail-dataplane: yes' "$T/out.log"
+expect "its keys" grep -q 'skyrail-controlplane: .*any.ini:2: unknown key udp_port in .node.: its keys are name, ' "$T/out.log"
 printf '[node]\nnope = x\n' >"$T/any.ini"
-refused 1 'any.ini:2: unknown key nope' "$BIN/skyrail" config check "$T/any.ini"
+refused 1 'skyrail-controlplane: .*any.ini:2: unknown key nope' "$BIN/skyrail" config check "$T/any.ini"
+expect "no warning about ports" test "$(grep -c 'port NAME' "$T/out.log")" = 0
+printf '[log]\nlevel = deaf\n' >"$T/any.ini"
+refused 1 'any.ini:2: key level' "$BIN/skyrail" config check "$T/any.ini"
+same "a mistake for both, once" "$(grep -c any.ini:2: "$T/out.log")" 1
+printf '[eel]\nx = 1\n' >"$T/any.ini"
+refused 1 'skyrail-dataplane: .*any.ini:1: unknown section .eel.: did you mean eal' "$BIN/skyrail" config check "$T/any.ini"
+expect "known sections" grep -q 'skyrail-controlplane: .*unknown section .eel.: known are node, ' "$T/out.log"
+printf 'hello\nworld\n' >"$T/any.ini"
+refused 1 'any.ini: no configuration of skyrail' "$BIN/skyrail" config check "$T/any.ini"
+same "in one line" "$(wc -l <"$T/out.log")" 1
+mkdir "$T/alone"
+cp "$BIN/skyrail" "$T/alone"
+printf '[eal]\nhugepages = no\n' >"$T/any.ini"
+refused 3 'any.ini: not checked: skyrail-dataplane is not' env PATH=/usr/bin:/bin "$T/alone/skyrail" config check "$T/any.ini"
+printf '[node]\nname = x\n' >"$T/any.ini"
+refused 3 'any.ini: not checked: skyrail-controlplane' env PATH=/usr/bin:/bin "$T/alone/skyrail" config check "$T/any.ini"
 printf '[node]\nname = x\n' >"$T/any.ini"
 same "checked by" "$("$BIN/skyrail" config check --controlplane "$T/any.ini")" "$T/any.ini: good (control plane)"
 cp_file ''

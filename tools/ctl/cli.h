@@ -1,5 +1,6 @@
 // What the commands of `skyrail` share: the parsed global options, the connection, arguments of the
-// form key=value, and output. Exit codes: 0 done, 1 failed, 2 wrong usage.
+// form key=value, and output. Exit codes: 0 done, 1 failed, 2 wrong usage,
+// 3 a file could not be checked.
 #pragma once
 
 #include "lib/api/api_client.h"
@@ -10,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2 };
+enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_NOT_CHECKED = 3 };
 
 struct command;
 

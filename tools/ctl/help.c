@@ -53,7 +53,9 @@ static void all(FILE *out)
 		out);
 	for (size_t i = 0; i < n; i++)
 		row(out, &c[i]);
-	fputs("\nExit codes: 0 done, 1 failed, 2 wrong usage. See skyrail(1).\n", out);
+	fputs("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 a file was not checked. See\n"
+	      "skyrail(1).\n",
+		out);
 }
 
 static void one(FILE *out, const struct command *c)

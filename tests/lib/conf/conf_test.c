@@ -134,10 +134,23 @@ static void refuses_with_file_and_line(void **state)
 		const char *text, *want;
 	} t[] = {
 		{"on = yes\n", "t.ini:1: key on stands before any section"},
-		{"[nope]\n", "t.ini:1: unknown section [nope]"},
-		{"[]\n", "t.ini:1: unknown section []"},
-		{"[main]\nnope = 1\n", "t.ini:2: unknown key nope in [main]"},
-		{"[main]\nwait = 1s\n", "t.ini:2: unknown key wait in [main]"},
+		{"[nope]\n", "t.ini:1: unknown section [nope]: known are main, time, port"},
+		{"[]\n", "t.ini:1: unknown section []: known are main, time, port"},
+		{"[main]\nnope = 1\n",
+			"t.ini:2: unknown key nope in [main]"
+			": its keys are on, delta, workers, pool, mode, text, allow"},
+		{"[main]\nwait = 1s\n",
+			"t.ini:2: unknown key wait in [main]: its keys are on, delta, workers, pool, mode, text, allow"},
+		{"[main]\nworker = 1\n",
+			"t.ini:2: unknown key worker in [main]: did you mean workers?"},
+		{"[main]\nwrokers = 1\n",
+			"t.ini:2: unknown key wrokers in [main]: did you mean workers?"},
+		{"[main]\nworkoers1 = 1\n",
+			"t.ini:2: unknown key workoers1 in [main]: did you mean workers?"},
+		{"[mian]\n", "t.ini:1: unknown section [mian]: known are main, time, port"},
+		{"[ports a]\n", "t.ini:1: unknown section [ports]: did you mean port?"},
+		{"[port a]\ndevice = 1\nmut = 1\n",
+			"t.ini:3: unknown key mut in [port]: its keys are device, mtu"},
 		{"[main]\non = maybe\n", "t.ini:2: key on: 'maybe' is not yes or no"},
 		{"[main]\non =\n", "t.ini:2: key on: '' is not yes or no"},
 		{"[main]\n\nworkers = 0\n", "t.ini:3: key workers: '0' is not between 1 and 64"},
@@ -195,7 +208,8 @@ static void all_errors_are_told_by_line(void **state)
 	} t[] = {
 		{"[main]\nhello\nnope = 1\n",
 			"t.ini:2: neither a section, nor key = value, nor a comment\n"
-			"t.ini:3: unknown key nope in [main]"},
+			"t.ini:3: unknown key nope in [main]"
+			": its keys are on, delta, workers, pool, mode, text, allow"},
 		// of values and of keys that are missing, after those of the reading
 		{"[port a]\nmtu = x\n[main]\nworkers = 0\nmode = off\nhello ; = 1\n",
 			"t.ini:1: key device of [port a] is missing\n"
@@ -205,7 +219,7 @@ static void all_errors_are_told_by_line(void **state)
 			"t.ini:6: neither a section, nor key = value, nor a comment"},
 		// one mistake makes no others
 		{"[nope]\nx = 1\ny = 2\n[main\non = maybe\n[time]\nwait = 10\n",
-			"t.ini:1: unknown section [nope]\n"
+			"t.ini:1: unknown section [nope]: known are main, time, port\n"
 			"t.ini:4: not a section heading; [name] is\n"
 			"t.ini:7: key wait: '10' is not a duration (like 250ms, 10s, 2m)"},
 		{"[main]\non = yes\n[main]\non = maybe\n",
