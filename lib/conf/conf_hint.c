@@ -1,3 +1,4 @@
+// Nearest words by their distance, and lists of them.
 #include "lib/conf/conf_hint.h"
 
 #include <string.h>

@@ -43,6 +43,19 @@ bench -l -d 50ms --initial 50ms --trials 1 --width 50% --max-rate 10k --latency 
 same "a threshold missed" $rc 1
 same "which one" "$(json '.ok, (.thresholds[] | .name, .met)' | tr '\n' ' ')" "false min-ndr false "
 rc=0
+in_ns A timeout --preserve-status -s INT 6 "$BIN/skyrail-bench" -l --hugepages no -j "$T/bench.json" \
+	-d 100ms --initial 100ms --trials 1000 --max-rate 10k --latency none --min-ndr 1M >"$T/bench.log" 2>&1 || rc=$?
+same "interrupted" $rc 3
+same "no verdict" "$(json '.ok, (.thresholds[] | .name, .met)' | tr '\n' ' ')" "false min-ndr null "
+expect "it says so" grep -q 'min-ndr .*no verdict' "$T/bench.log"
+rc=0
+bench --mode x || rc=$?
+same "usage" $rc 2
+expect "an option as typed" grep -q -- '--mode x: datagram or reliable' "$T/bench.log"
+in_ns A "$BIN/skyrail-bench" -l --hugepages no -R 500M -d 100ms --warm-up 0s >"$T/bench.log"
+expect "what is unsent is not lost" grep -qE 'lost 0 .* unsent [0-9]+' "$T/bench.log"
+expect "whose limit it is" grep -q '^the generator is the limit' "$T/bench.log"
+rc=0
 bench --no-such-option || rc=$?
 same "usage" $rc 2
 

@@ -189,6 +189,26 @@ static void a_slow_generator_is_told_from_a_slow_device(void **state)
 	assert_true(search_bound(&s, 0).lower_pps <= 1000000);
 }
 
+static void trials_that_differ_at_one_rate_are_told(void **state)
+{
+	struct device steady = {.capacity = 1e6, .base_loss = 0.001};
+	struct device moody = {.capacity = 1e6, .stall = 0.2};
+	const struct search_conf c = mlr(1);
+	struct search_spread w;
+
+	run(&steady, &c);
+	assert_false(search_differs(&s, &w));
+	run(&moody, &c);
+	assert_true(search_differs(&s, &w));
+	assert_true(w.pps > 0 && w.most - w.least > SEARCH_SPREAD && w.most <= 1);
+	// a longer trial may well lose more
+	search_init(&s, &c);
+	s.n_trials = 2;
+	s.trial[0] = (struct search_trial){.pps = 1000, .duration_s = 1, .loss = 0};
+	s.trial[1] = (struct search_trial){.pps = 1000, .duration_s = 2, .loss = 0.5};
+	assert_false(search_differs(&s, &w));
+}
+
 static void unsteady_devices_end_too(void **state)
 {
 	static const double stall[] = {0.45, 0.5, 0.55, 0.9, 1};
@@ -226,6 +246,7 @@ int main(void)
 		cmocka_unit_test(a_dead_device_ends_the_search_soon),
 		cmocka_unit_test(a_device_faster_than_the_search_is_said_to_be),
 		cmocka_unit_test(a_slow_generator_is_told_from_a_slow_device),
+		cmocka_unit_test(trials_that_differ_at_one_rate_are_told),
 		cmocka_unit_test(unsteady_devices_end_too),
 		cmocka_unit_test(an_unfinished_search_says_so),
 	};

@@ -73,7 +73,8 @@ static const char help_text[] =
 	"      --eal ARGUMENTS     more EAL arguments\n"
 	"  -V, --version, -h, --help\n"
 	"\n"
-	"Exit status: 0 done, 1 failed or a threshold missed, 2 wrong usage.\n"
+	"Exit status: 0 done, 1 failed or a threshold missed, 2 wrong usage,\n"
+	"3 interrupted: no verdict.\n"
 	"See skyrail-bench(1).\n";
 
 const char *args_help(void)
@@ -386,17 +387,15 @@ static_assert(ARGS_PORTS_MAX == 8 && ARGS_WORKERS_MAX == 15 && ARGS_TRANSPORTS_M
 		      ARGS_ROUTES_MAX == 1048576 && ARGS_SIZE_MIN == 28 && ARGS_SIZE_MAX == 9000,
 	"the texts above");
 
-static int bad_value(int opt, const char *value, char err[ARGS_ERR_MAX])
+// name: of a long option, NULL if the letter was typed.
+static int bad_value(int opt, const char *name, const char *value, char err[ARGS_ERR_MAX])
 {
-	const char *range = "not a value for this option", *name = "";
+	const char *range = "not a value for this option";
 
 	for (size_t i = 0; i < ARRAY_LEN(takes); i++)
 		if (takes[i].opt == opt)
 			range = takes[i].takes;
-	for (const struct option *o = options; o->name != NULL; o++)
-		if (o->val == opt)
-			name = o->name;
-	if (opt < OPT_ADDRESS)
+	if (name == NULL)
 		snprintf(err, ARGS_ERR_MAX, "-%c %.80s: %s", opt, value, range);
 	else
 		snprintf(err, ARGS_ERR_MAX, "--%s %.80s: %s", name, value, range);
@@ -714,7 +713,7 @@ static const char *check(struct args *a)
 int args_parse(struct args *a, int argc, char **argv, char err[ARGS_ERR_MAX])
 {
 	const char *why;
-	int opt, at = 0;
+	int opt, at = -1;
 
 	*a = (struct args){
 		.udp_port = 7780,
@@ -745,7 +744,9 @@ int args_parse(struct args *a, int argc, char **argv, char err[ARGS_ERR_MAX])
 			return -EINVAL;
 		}
 		if (take(a, opt, optarg) < 0)
-			return bad_value(opt, optarg != NULL ? optarg : "", err);
+			return bad_value(opt, at >= 0 ? options[at].name : NULL,
+				optarg != NULL ? optarg : "", err);
+		at = -1;
 	}
 	if (optind < argc) {
 		snprintf(err, ARGS_ERR_MAX, "%.150s: not an option", argv[optind]);

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_OK = 0, EXIT_MISSED = 1, EXIT_USAGE = 2, NDR = 0, PDR = 1 };
+enum { EXIT_OK = 0, EXIT_MISSED = 1, EXIT_USAGE = 2, EXIT_CUT = 3, NDR = 0, PDR = 1 };
 
 struct bench {
 	struct args args;
@@ -253,6 +253,7 @@ static int search_rates(struct bench *b)
 	b->report.has_search = true;
 	b->report.ndr = search_bound(&b->search, NDR);
 	b->report.pdr = search_bound(&b->search, PDR);
+	b->report.differs = search_differs(&b->search, &b->report.spread);
 	return rc;
 }
 
@@ -422,9 +423,12 @@ int main(int argc, char **argv)
 	rc = start(&b);
 	if (rc == 0)
 		rc = measure(&b);
+	b.report.cut = rc < 0;
 	// what was measured before it failed is worth reporting
 	if (b.report.n_rows > 0)
 		ok = publish(&b);
 	end(&b);
+	if (rc < 0 && atomic_load_explicit(&stop, memory_order_relaxed))
+		return EXIT_CUT;
 	return rc == 0 && ok ? EXIT_OK : EXIT_MISSED;
 }

@@ -53,20 +53,25 @@ void report_drop(void *report, const char *name, uint64_t n)
 
 // ---- thresholds ----
 
-static void check(struct report *r, const char *name, double limit, double value, bool met)
+static void check(
+	struct report *r, const char *name, double limit, double value, bool met, bool open)
 {
 	if (r->n_checks < REPORT_CHECKS_MAX)
-		r->check[r->n_checks++] = (struct report_check){
-			.name = name, .limit = limit, .value = value, .met = met};
+		r->check[r->n_checks++] = (struct report_check){.name = name,
+			.limit = limit,
+			.value = value,
+			.met = met && !open,
+			.open = open};
 }
 
-static void check_rate(
-	struct report *r, const char *name, const struct args_rate *limit, double pps)
+static void check_rate(struct report *r, const char *name, const struct args_rate *limit,
+	const struct search_bound *b)
 {
+	double pps = b->forwarded_pps;
 	double want = limit->bps > 0 ? limit->bps / 8 / r->frame_len : limit->pps;
 
 	if (limit->given)
-		check(r, name, want, pps, pps >= want);
+		check(r, name, want, pps, pps >= want, b->state == SEARCH_RUNNING && r->cut);
 }
 
 bool report_judge(struct report *r)
@@ -84,15 +89,16 @@ bool report_judge(struct report *r)
 		loss = row->loss > loss ? row->loss : loss;
 		p99 = row->p99_us > p99 ? row->p99_us : p99;
 	}
-	check_rate(r, "min-ndr", &r->args->min_ndr, r->ndr.forwarded_pps);
-	check_rate(r, "min-pdr", &r->args->min_pdr, r->pdr.forwarded_pps);
-	// a threshold that nothing was measured for is missed
+	check_rate(r, "min-ndr", &r->args->min_ndr, &r->ndr);
+	check_rate(r, "min-pdr", &r->args->min_pdr, &r->pdr);
+	// a threshold that nothing was measured for is missed, unless the rest would have told
 	if (r->args->max_loss >= 0)
 		check(r, "max-loss", r->args->max_loss, n > 0 ? loss : 1,
-			n > 0 && loss <= r->args->max_loss);
+			n > 0 && loss <= r->args->max_loss, r->cut && loss <= r->args->max_loss);
 	if (r->args->max_p99_us > 0)
 		check(r, "max-p99", r->args->max_p99_us, p99,
-			n > 0 && p99 > 0 && p99 <= r->args->max_p99_us);
+			n > 0 && p99 > 0 && p99 <= r->args->max_p99_us,
+			r->cut && p99 <= r->args->max_p99_us);
 	for (unsigned i = 0; i < r->n_checks; i++)
 		met = met && r->check[i].met;
 	return met;
@@ -116,14 +122,17 @@ static const char *rate_text(double pps, char out[24])
 void report_row_text(const struct report_row *row, FILE *out)
 {
 	const struct trial_result *r = &row->r;
+	uint64_t own = r->unsent - r->held + r->missed;
+	uint64_t lost = r->intended > r->received + own ? r->intended - r->received - own : 0;
+	double pct = r->intended > 0 ? 100.0 / (double)r->intended : 0;
 	char rate[24];
 
 	fprintf(out, "  %14s %6.2f s  sent %-10llu lost %-9llu %9.5f %%", rate_text(r->pps, rate),
-		r->duration_s, (unsigned long long)r->sent,
-		(unsigned long long)(r->intended > r->received ? r->intended - r->received : 0),
-		row->loss * 100);
+		r->duration_s, (unsigned long long)r->sent, (unsigned long long)lost,
+		(double)lost * pct);
 	if (r->unsent > r->held)
-		fprintf(out, "  unsent %llu", (unsigned long long)(r->unsent - r->held));
+		fprintf(out, "  unsent %llu %.5f %%", (unsigned long long)(r->unsent - r->held),
+			(double)(r->unsent - r->held) * pct);
 	if (r->held > 0)
 		fprintf(out, "  held %llu", (unsigned long long)r->held);
 	if (r->retransmitted > 0)
@@ -150,7 +159,7 @@ static const char *state_text(const struct search_bound *b)
 	case SEARCH_GAVE_UP:
 		return "not found: too unsteady";
 	case SEARCH_RUNNING:
-		return "not searched to the end";
+		return "not searched to the end: no verdict";
 	}
 	return "";
 }
@@ -158,9 +167,11 @@ static const char *state_text(const struct search_bound *b)
 static void bound_text(
 	const struct report *r, const char *name, const struct search_bound *b, FILE *out)
 {
-	char rate[24];
+	char rate[24] = "none";
 
-	fprintf(out, "%s  %14s  %8.3f Gbit/s  %s\n", name, rate_text(b->forwarded_pps, rate),
+	if (b->forwarded_pps > 0)
+		rate_text(b->forwarded_pps, rate);
+	fprintf(out, "%s  %14s  %8.3f Gbit/s  %s\n", name, rate,
 		b->forwarded_pps * r->frame_len * 8 / 1e9, state_text(b));
 }
 
@@ -212,11 +223,46 @@ static void threshold_text(const struct report_check *c, FILE *out)
 		snprintf(limit, sizeof(limit), "%.1f us", c->limit);
 		snprintf(value, sizeof(value), "%.1f us", c->value);
 	}
-	fprintf(out, "--%s %s: %s, %s\n", c->name, limit, value, c->met ? "met" : "MISSED");
+	fprintf(out, "--%s %s: %s, %s\n", c->name, limit, value,
+		c->open  ? "no verdict"
+		: c->met ? "met"
+			 : "MISSED");
+}
+
+// What the columns say that not every trial has.
+static void words_text(const struct report *r, FILE *out)
+{
+	uint64_t unsent = 0, late = 0, missed = 0;
+
+	for (unsigned i = 0; i < r->n_rows; i++) {
+		unsent += r->row[i].r.unsent - r->row[i].r.held;
+		late += r->row[i].r.late;
+		missed += r->row[i].r.missed;
+	}
+	if (unsent + late + missed > 0)
+		fputc('\n', out);
+	if (unsent > 0)
+		fputs("unsent: the generator had no time for them; a trial counts them as loss\n",
+			out);
+	if (missed > 0)
+		fputs("missed: they came back, and the bench was too slow to take them\n", out);
+	if (late > 0)
+		fprintf(out, "late: left more than %d us after they were due; this is latency\n",
+			TRIAL_LATE_NS / 1000);
+}
+
+static bool is_limited(const struct report *r)
+{
+	for (unsigned i = 0; i < r->n_rows; i++)
+		if (r->row[i].kind != REPORT_TRIAL && trial_is_limited(&r->row[i].r))
+			return true;
+	return r->has_search && (r->ndr.limited || r->pdr.limited);
 }
 
 void report_text(const struct report *r, FILE *out)
 {
+	char rate[24];
+
 	if (r->has_search) {
 		fprintf(out, "\n      packets without loss, of %.0f bytes in frames of %.0f:\n",
 			r->payload_len, r->frame_len);
@@ -224,11 +270,17 @@ void report_text(const struct report *r, FILE *out)
 		bound_text(r, "PDR", &r->pdr, out);
 	}
 	latency_text(r, out);
-	for (unsigned i = 0; i < r->n_rows; i++)
-		if (r->row[i].kind != REPORT_TRIAL && trial_is_limited(&r->row[i].r))
-			fputs("the bench was too slow to send or to receive: this loss is its "
-			      "own\n",
-				out);
+	words_text(r, out);
+	if (is_limited(r))
+		fputs("the generator is the limit, not the node: give the bench a processor of\n"
+		      "its own, or use --prepare\n",
+			out);
+	if (r->differs)
+		fprintf(out,
+			"results differ between trials at one rate (%s: %.1f to %.1f %%\n"
+			"not forwarded): is the machine busy?\n",
+			rate_text((double)r->spread.pps, rate), r->spread.least * 100,
+			r->spread.most * 100);
 	for (unsigned i = 0; i < r->n_drops; i++)
 		fprintf(out, "%sdropped by the node: %s %llu\n", i == 0 ? "\n" : "",
 			r->drop[i].name, (unsigned long long)r->drop[i].n);

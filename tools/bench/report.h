@@ -29,6 +29,7 @@ struct report_check {
 	const char *name; // "min-ndr"
 	double limit, value;
 	bool met;
+	bool open; // no verdict: the measurement ended early
 };
 
 struct report {
@@ -40,6 +41,9 @@ struct report {
 	unsigned n_rows;
 	bool has_search;
 	struct search_bound ndr, pdr;
+	bool differs; // trials of the search at one rate: see spread
+	struct search_spread spread;
+	bool cut; // interrupted, or a link went down: not all was measured
 	struct {
 		const char *name;
 		uint64_t n;
@@ -55,7 +59,8 @@ void report_fini(struct report *r);
 const struct report_row *report_add(struct report *r, enum report_kind kind, unsigned share_pct,
 	const struct trial_result *t, const struct hist *latency);
 void report_drop(void *report, const char *name, uint64_t n); // a memory_drop_cb
-// Hold the results against the thresholds of the command line. True: all are met.
+// Hold the results against the thresholds of the command line. True: all are met;
+// one that could not be judged is not.
 bool report_judge(struct report *r);
 
 void report_row_text(const struct report_row *row, FILE *out); // one line, while it runs

@@ -124,9 +124,10 @@ static json_t *checks_json(const struct report *r)
 	json_t *a = json_array();
 
 	for (unsigned i = 0; i < r->n_checks; i++)
-		json_array_append_new(a, json_pack("{s:s, s:f, s:f, s:b}", "name", r->check[i].name,
-						 "limit", r->check[i].limit, "value",
-						 r->check[i].value, "met", r->check[i].met));
+		json_array_append_new(
+			a, json_pack("{s:s, s:f, s:f, s:o}", "name", r->check[i].name, "limit",
+				   r->check[i].limit, "value", r->check[i].value, "met",
+				   r->check[i].open ? json_null() : json_boolean(r->check[i].met)));
 	return a;
 }
 

@@ -272,3 +272,24 @@ struct search_bound search_bound(const struct search *s, unsigned goal)
 	b.limited = limited * 2 > bad;
 	return b;
 }
+
+bool search_differs(const struct search *s, struct search_spread *out)
+{
+	*out = (struct search_spread){0};
+	for (unsigned i = 0; i < s->n_trials; i++) {
+		const struct search_trial *a = &s->trial[i];
+		struct search_spread w = {a->pps, a->loss, a->loss};
+
+		for (unsigned k = i + 1; k < s->n_trials; k++) {
+			const struct search_trial *b = &s->trial[k];
+
+			if (b->pps != a->pps || fabs(b->duration_s / a->duration_s - 1) > 0.001)
+				continue;
+			w.least = fmin(w.least, b->loss);
+			w.most = fmax(w.most, b->loss);
+		}
+		if (w.most - w.least > out->most - out->least)
+			*out = w;
+	}
+	return out->most - out->least > SEARCH_SPREAD;
+}

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum { SEARCH_TRIALS_MAX = 1024, SEARCH_GOALS_MAX = 4, SEARCH_PHASES = 3 };
+#define SEARCH_SPREAD 0.05
 
 struct search_goal {
 	double loss; // ratio that a trial may lose, 0..1
@@ -67,3 +68,13 @@ bool search_next(struct search *s, uint64_t *pps, double *duration_s);
 // Result of the trial proposed last. intended: packets that the rate and length ask for.
 void search_result(struct search *s, uint64_t intended, uint64_t forwarded, bool limited);
 struct search_bound search_bound(const struct search *s, unsigned goal);
+
+// Losses of trials of one length at one rate.
+struct search_spread {
+	uint64_t pps;
+	double least, most;
+};
+
+// The rate whose trials differ most, if any differ by more than SEARCH_SPREAD: something else than
+// the load decides then.
+bool search_differs(const struct search *s, struct search_spread *out);

@@ -141,16 +141,6 @@ static void refuses_with_file_and_line(void **state)
 			": its keys are on, delta, workers, pool, mode, text, allow"},
 		{"[main]\nwait = 1s\n",
 			"t.ini:2: unknown key wait in [main]: its keys are on, delta, workers, pool, mode, text, allow"},
-		{"[main]\nworker = 1\n",
-			"t.ini:2: unknown key worker in [main]: did you mean workers?"},
-		{"[main]\nwrokers = 1\n",
-			"t.ini:2: unknown key wrokers in [main]: did you mean workers?"},
-		{"[main]\nworkoers1 = 1\n",
-			"t.ini:2: unknown key workoers1 in [main]: did you mean workers?"},
-		{"[mian]\n", "t.ini:1: unknown section [mian]: known are main, time, port"},
-		{"[ports a]\n", "t.ini:1: unknown section [ports]: did you mean port?"},
-		{"[port a]\ndevice = 1\nmut = 1\n",
-			"t.ini:3: unknown key mut in [port]: its keys are device, mtu"},
 		{"[main]\non = maybe\n", "t.ini:2: key on: 'maybe' is not yes or no"},
 		{"[main]\non =\n", "t.ini:2: key on: '' is not yes or no"},
 		{"[main]\n\nworkers = 0\n", "t.ini:3: key workers: '0' is not between 1 and 64"},
@@ -192,6 +182,30 @@ static void refuses_with_file_and_line(void **state)
 		{"[main] x\n", "t.ini:1: not a section heading; [name] is"},
 		{"[aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n",
 			"t.ini:1: section name longer than 31 characters"},
+	};
+	char err[CONF_ERR_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		assert_null(parse(t[i].text, err));
+		assert_string_equal(err, t[i].want);
+	}
+}
+
+static void names_what_was_meant(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} t[] = {
+		{"[main]\nworker = 1\n",
+			"t.ini:2: unknown key worker in [main]: did you mean workers?"},
+		{"[main]\nwrokers = 1\n",
+			"t.ini:2: unknown key wrokers in [main]: did you mean workers?"},
+		{"[main]\nworkoers1 = 1\n",
+			"t.ini:2: unknown key workoers1 in [main]: did you mean workers?"},
+		{"[mian]\n", "t.ini:1: unknown section [mian]: known are main, time, port"},
+		{"[ports a]\n", "t.ini:1: unknown section [ports]: did you mean port?"},
+		{"[port a]\ndevice = 1\nmut = 1\n",
+			"t.ini:3: unknown key mut in [port]: its keys are device, mtu"},
 	};
 	char err[CONF_ERR_MAX];
 
@@ -422,6 +436,7 @@ int main(void)
 		cmocka_unit_test(an_empty_file_gives_the_defaults),
 		cmocka_unit_test(reads_every_type),
 		cmocka_unit_test(refuses_with_file_and_line),
+		cmocka_unit_test(names_what_was_meant),
 		cmocka_unit_test(all_errors_are_told_by_line),
 		cmocka_unit_test(errors_are_bounded),
 		cmocka_unit_test(mistakes_of_others_are_added_and_bounded),
