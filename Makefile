@@ -53,7 +53,7 @@ cp_SRCS := \
 	controlplane/app/edge_io.c controlplane/app/tun.c \
 	controlplane/core/conn.c controlplane/core/conn_join.c controlplane/core/conn_listen.c controlplane/core/conn_tcp.c \
 	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/noise_conn.c \
-	controlplane/cp_conf.c controlplane/cp_conf_dmsg.c controlplane/reload.c \
+	controlplane/cp_conf.c controlplane/cp_conf_dmsg.c controlplane/reload.c controlplane/reload_text.c \
 	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_rtt.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c \
 	controlplane/dmsg/dmsg_client.c controlplane/dmsg/dmsg_client_dial.c controlplane/dmsg/dmsg_client_find.c \
 	controlplane/dmsg/dmsg_http.c controlplane/dmsg/dmsg_publish.c \
@@ -68,7 +68,7 @@ cp_SRCS := \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_adopt.c controlplane/transport/transport_dp.c \
 	controlplane/transport/transport_flow.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
-	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_ping.c
+	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_ping.c controlplane/transport/transport_way.c
 ctl_SRCS := \
 	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
 	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_config.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \

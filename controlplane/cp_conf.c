@@ -63,11 +63,16 @@ static const char *check_pk(const char *text)
 
 static const char *check_addr(const char *text)
 {
+	const char *colon = strrchr(text, ':');
 	struct api_addr a;
 
-	return text[0] != '\0' && api_addr_parse(text, &a) < 0
-		       ? "is not IP:PORT, IPv6 in brackets: 192.0.2.1:7780, [2001:db8::1]:7780"
-		       : NULL;
+	if (text[0] == '\0' || api_addr_parse(text, &a) == 0)
+		return NULL;
+	if (colon != NULL && colon[1] != '\0' &&
+		colon[1 + strspn(colon + 1, "0123456789")] == '\0' &&
+		(strtoul(colon + 1, NULL, 10) == 0 || strtoul(colon + 1, NULL, 10) > 65535))
+		return "has a port that is not 1 to 65535";
+	return "is not IP:PORT, IPv6 in brackets: 192.0.2.1:7780, [2001:db8::1]:7780";
 }
 
 static const char *check_host_port(const char *text)
@@ -509,7 +514,8 @@ static int load_edge(const struct cp_conf *c, const struct cp_edge_values *v,
 	for (size_t k = 0; k < v->address.n; k++)
 		if (cp_conf_edge_addr(e, v->address.v[k]) < 0)
 			return BAD(c, err, "edge", v->name, "address",
-				"address = IP/PREFIX, several with commas: 10.9.0.1/24");
+				"'%.60s' is not IP/PREFIX: 10.9.0.1/24; several with commas",
+				v->address.v[k]);
 	return 0;
 }
 

@@ -215,10 +215,13 @@ static int reload(void *arg, char *text, size_t cap)
 		log_lines(LOG_ERR, err);
 		return rc;
 	}
+	reload_text(&a->conf, &next, text, cap);
 	key = cp_conf_needs_restart(&a->conf, &next);
 	if (key != NULL) {
+		size_t n = strlen(text);
+
 		log_warn("key=%s changed: takes effect at the next start", key);
-		snprintf(text, cap, "key %s changed: takes effect at the next start", key);
+		snprintf(text + n, cap - n, "; %s takes effect at the next start", key);
 	}
 	reload_apply(&r, &a->conf, &next);
 	old = a->conf;

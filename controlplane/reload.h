@@ -20,6 +20,10 @@ int reload_check(const struct reload *r, const struct cp_conf *now, const struct
 // that the tool made and the file names just so becomes the file's; others of the tool stay.
 void reload_apply(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next);
 
+// What reload_apply() takes, for people: "changed: [link], [transport c] is new", or that nothing
+// did; "" when there is no memory for that.
+void reload_text(const struct cp_conf *now, const struct cp_conf *next, char *buf, size_t cap);
+
 // At the start as well: a mistake is logged, the others go on.
 void reload_add_transport(struct transport_mgr *m, const struct transport_conf *t);
 void reload_add_edge(struct edge_mgr *m, const struct api_edge_add *e);

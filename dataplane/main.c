@@ -492,8 +492,9 @@ static int door_open(struct app *app)
 		rc = app->listen_fd = region_listen(path);
 	if (rc < 0) {
 		log_err("%s: %s", path,
-			rc == -EADDRINUSE ? "another data plane runs here; set run_dir"
-					  : strerror(-rc));
+			rc == -EADDRINUSE
+				? "a data plane serves it already: stop it, or set another [node] run_dir"
+				: strerror(-rc));
 		return rc;
 	}
 	app->listening = true;

@@ -38,8 +38,10 @@ void rule_error_text(
 			transport[0] != '\0' ? transport : in);
 		break;
 	case -EEXIST:
-		snprintf(buf, cap,
-			"rule %u: its slot is in use by this or another rule: use id=auto, or delete that",
+		snprintf(buf, cap, "rule %u exists already: remove it first, or use id=auto", id);
+		break;
+	case -EADDRINUSE:
+		snprintf(buf, cap, "rule %u: another rule has its place in the table: use id=auto",
 			id);
 		break;
 	case -ENOENT:

@@ -737,6 +737,11 @@ unsigned rule_mgr_bits(const struct rule_mgr *m)
 	return m->bits;
 }
 
+bool rule_mgr_has(const struct rule_mgr *m, uint32_t id)
+{
+	return route_id_is_live(m->ids, id);
+}
+
 uint32_t rule_mgr_n_live(const struct rule_mgr *m)
 {
 	return route_id_n_live(m->ids);

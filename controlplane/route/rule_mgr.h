@@ -59,7 +59,8 @@ void rule_job_cancel(struct rule_job *job);
 // Why a rule is gone (enum rule_gone), in a few words.
 const char *rule_gone_text(uint8_t reason);
 // What went wrong with one rule, for people.
-// transport, in: by which it leaves and comes.
+// transport, in: by which it leaves and comes. -EEXIST: this very rule; -EADDRINUSE: another one in
+// its place.
 void rule_error_text(
 	int status, uint32_t id, const char *transport, const char *in, char *buf, size_t cap);
 
@@ -72,5 +73,6 @@ struct rule_list *rule_mgr_list(struct rule_mgr *m, uint32_t first, uint32_t max
 void rule_list_cancel(struct rule_list *l);
 
 unsigned rule_mgr_bits(const struct rule_mgr *m); // 0: no data plane seen yet
+bool rule_mgr_has(const struct rule_mgr *m, uint32_t id); // else its place may be another's
 uint32_t rule_mgr_n_live(const struct rule_mgr *m);
 size_t rule_mgr_n_kept(const struct rule_mgr *m); // lasting rules

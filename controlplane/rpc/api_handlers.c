@@ -227,6 +227,7 @@ static void on_transport_move(void *ctx, struct api_req *r, const void *payload,
 struct bulk {
 	struct api_req *r; // NULL: the client went away
 	struct rule_job *job;
+	const struct rule_mgr *mgr;
 	struct api_rule_add *rules; // what was asked for, for texts; NULL for removals
 };
 
@@ -234,6 +235,14 @@ static void bulk_free(struct bulk *b)
 {
 	free(b->rules);
 	free(b);
+}
+
+// Which of the two -EEXIST is.
+static int add_status(const struct bulk *b, const struct api_rule_done *done)
+{
+	bool other = done->status == -EEXIST && !rule_mgr_has(b->mgr, done->id);
+
+	return other ? -EADDRINUSE : done->status;
 }
 
 static void on_bulk_done(void *arg, const struct api_rule_done *done, size_t n)
@@ -258,7 +267,7 @@ static void on_bulk_done(void *arg, const struct api_rule_done *done, size_t n)
 			continue;
 		head.first_failed = (uint32_t)i;
 		head.first_status = done[i].status;
-		rule_error_text(done[i].status, done[i].id,
+		rule_error_text(add_status(b, &done[i]), done[i].id,
 			b->rules != NULL ? b->rules[i].transport : "",
 			b->rules != NULL ? b->rules[i].in_transport : "", head.text,
 			sizeof(head.text));
@@ -331,6 +340,7 @@ static void on_rule_add(void *ctx, struct api_req *r, const void *payload, size_
 		return;
 	}
 	b->r = r;
+	b->mgr = a->d.rules;
 	b->job = rule_mgr_add(a->d.rules, rules, n, on_bulk_done, b);
 	for (uint32_t i = 0; i < n; i++) { // for texts: as strings, whatever came
 		rules[i].transport[sizeof(rules[i].transport) - 1] = '\0';
@@ -354,6 +364,7 @@ static void on_rule_del(void *ctx, struct api_req *r, const void *payload, size_
 		api_req_fail(r, -ENOMEM, "out of memory");
 	} else {
 		b->r = r;
+		b->mgr = a->d.rules;
 		b->job = rule_mgr_del(a->d.rules, ids, n, on_bulk_done, b);
 		bulk_started(r, b);
 	}

@@ -512,24 +512,6 @@ static int conf_check(
 	return 0;
 }
 
-// Whose name or peer it is already: NULL when *t is the one to take over, or nobody's.
-static const char *in_the_way(
-	struct transport_mgr *m, const struct transport_conf *conf, struct transport **t)
-{
-	struct transport *named = transport_mgr_find(m, conf->name);
-
-	*t = tp_find_pk(m, &conf->peer);
-	if (named != NULL && named != *t)
-		return "a transport with this name exists already";
-	if (*t == NULL || (*t)->conf.origin == TRANSPORT_ACCEPTED ||
-		(*t)->conf.origin == TRANSPORT_ADOPTED)
-		return NULL;
-	if ((*t)->conf.origin == TRANSPORT_ADDED && conf->origin == TRANSPORT_CONFIGURED &&
-		*t == named)
-		return NULL; // people wrote down what they had tried out
-	return "a transport to this peer exists already";
-}
-
 // One that came by itself, or by hand, gets a name and an owner.
 static void take_over(struct transport *t, const struct transport_conf *conf)
 {
@@ -550,7 +532,6 @@ int transport_mgr_add(
 	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len)
 {
 	struct transport *t;
-	const char *way;
 	int rc = conf_check(m, conf, err, err_len);
 
 	if (rc != 0)
@@ -558,13 +539,8 @@ int transport_mgr_add(
 	if (conf->origin != TRANSPORT_CONFIGURED &&
 		peer_list_find(m->conf.peers, &conf->peer, NULL) == PEER_DENIED)
 		return say(err, err_len, -EACCES, why_denied);
-	way = in_the_way(m, conf, &t);
-	if (way != NULL && err != NULL && transport_mgr_find(m, conf->name) == NULL)
-		snprintf(err, err_len, "%s: %s", way, t->conf.name); // its peer's
-	else if (way != NULL)
-		say(err, err_len, -EEXIST, way);
-	if (way != NULL)
-		return -EEXIST;
+	if (tp_in_the_way(m, conf, &t))
+		return tp_way_text(m, conf, t, err, err_len);
 	if (t != NULL) {
 		take_over(t, conf);
 		return 0;
@@ -581,19 +557,21 @@ int transport_mgr_check(
 	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len)
 {
 	struct transport *named = transport_mgr_find(m, conf->name), *t;
-	const char *way = in_the_way(m, conf, &t);
+	bool way = tp_in_the_way(m, conf, &t);
 	int rc = conf_check(m, conf, err, err_len);
+	size_t n;
 
-	if (rc != 0 || way == NULL)
+	if (rc != 0 || !way)
 		return rc;
 	// Those of the old configuration that are in the way go before.
 	if ((t == NULL || t->conf.origin != TRANSPORT_ADDED) &&
 		(named == NULL || named->conf.origin == TRANSPORT_CONFIGURED))
 		return 0;
+	tp_way_text(m, conf, t, err, err_len);
+	n = strlen(err);
 	if (t == NULL || t->conf.origin != TRANSPORT_ADDED)
 		t = named;
-	snprintf(err, err_len, "%s: %s; `skyrail transport del %s` first", way, t->conf.name,
-		t->conf.name);
+	snprintf(err + n, err_len - n, "; `skyrail transport del %s` first", t->conf.name);
 	return -EEXIST;
 }
 

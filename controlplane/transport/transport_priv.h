@@ -187,6 +187,13 @@ struct transport_mgr {
 void tp_state_set(struct transport *t, enum transport_state s, const char *why);
 void tp_tell(struct transport *t, enum transport_change what);
 struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk);
+// Are its name or its peer another transport's already? *t: the peer's, or NULL; false when that is
+// the one to take over.
+bool tp_in_the_way(
+	struct transport_mgr *m, const struct transport_conf *conf, struct transport **t);
+// Whose they are, with that *t. err: may be NULL. -EEXIST.
+int tp_way_text(struct transport_mgr *m, const struct transport_conf *conf,
+	const struct transport *t, char *err, size_t err_len);
 // Make one for a peer that came by itself, or that was found in the data plane. NULL and errno.
 struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *conf);
 // Unlinks t, frees it (and its handles) when no command is under way or due. Says REMOVED.

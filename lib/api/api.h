@@ -229,7 +229,7 @@ struct api_pong {
 };
 static_assert(sizeof(struct api_pong) == 8, "api_pong");
 struct api_reload_done {
-	char text[API_TEXT_MAX]; // what waits for a restart, "" if nothing
+	char text[API_TEXT_MAX]; // what changed, and what of that waits for a restart
 };
 static_assert(sizeof(struct api_reload_done) == 256, "api_reload_done");
 struct api_log_level {

@@ -155,6 +155,17 @@ static void text_bytes(uint64_t v, char *buf, size_t cap)
 	snprintf(buf, cap, u == 0 ? "%.0f%s" : "%.1f%s", d, units[u]);
 }
 
+static void text_rate(uint64_t bytes_per_s, char *buf, size_t cap)
+{
+	static const char *const units[] = {"", "k", "M", "G", "T"};
+	double d = (double)bytes_per_s * 8;
+	size_t u = 0;
+
+	for (; d >= 1000 && u + 1 < ARRAY_LEN(units); u++)
+		d /= 1000;
+	snprintf(buf, cap, u == 0 ? "%.0f %sbit/s" : "%.1f %sbit/s", d, units[u]);
+}
+
 static void text_us(uint64_t us, char *buf, size_t cap)
 {
 	if (us < 1000)
@@ -249,6 +260,13 @@ char *api_field_text(const struct api_field *f, const void *rec, char *buf, size
 	case API_K_BYTES:
 		text_bytes(get_uint(p, f->size), buf, cap);
 		break;
+	case API_K_SIZE:
+		text_bytes(get_uint(p, f->size), buf, cap);
+		strncat(buf, "B", cap - 1 - strlen(buf));
+		break;
+	case API_K_RATE:
+		text_rate(get_uint(p, f->size), buf, cap);
+		break;
 	case API_K_PPM:
 		snprintf(buf, cap, "%.1f%%", (double)get_uint(p, f->size) / 10000);
 		break;
@@ -284,6 +302,8 @@ bool api_field_right(const struct api_field *f)
 	case API_K_MS:
 	case API_K_US:
 	case API_K_BYTES:
+	case API_K_SIZE:
+	case API_K_RATE:
 	case API_K_PPM:
 		return true;
 	default:
@@ -402,6 +422,8 @@ static void put_value(struct out *o, const struct api_field *f, const uint8_t *p
 	case API_K_MS:
 	case API_K_US:
 	case API_K_BYTES:
+	case API_K_SIZE:
+	case API_K_RATE:
 	case API_K_PPM:
 	case API_K_TIME:
 		snprintf(text, sizeof(text), "%" PRIu64, get_uint(p, f->size));

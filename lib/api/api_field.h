@@ -21,6 +21,8 @@ enum api_kind {
 	API_K_MS, // duration
 	API_K_US, // duration
 	API_K_BYTES,
+	API_K_SIZE, // bytes; people see the unit
+	API_K_RATE, // bytes/s; people see bit/s
 	API_K_PPM, // people see per cent
 	API_K_TIME, // wall clock in ns
 };

@@ -220,6 +220,9 @@ static const struct {
 	{"[transport b]\naddress = 10.0.0.2:7780\n", "peer"},
 	{"[transport b]\npeer = 1234\n", "66 hex"},
 	{"[transport b]\npeer = " PK "\naddress = 10.0.0.2\n", "IP:PORT"},
+	{"[transport b]\npeer = " PK "\naddress = 10.0.0.2:7780x\n", "IP:PORT"},
+	{"[transport b]\npeer = " PK "\naddress = 10.0.0.2:99999\n", "has a port that is not 1 to"},
+	{"[transport b]\npeer = " PK "\naddress = [fd00::1]:0\n", "has a port that is not 1 to"},
 	{"[transport b]\npeer = " PK "\ncipher = rot13\n", "rot13"},
 	{"[link]\ncongestion = default\n", "default"},
 	{"[link]\npath_mtu = 1279\n", "1280"},
@@ -280,7 +283,9 @@ static const struct {
 		"ini:6: [peer_server q]: another [peer_server NAME] has the same key"},
 	{"[edge e]\nmtu = 100\n", "mtu"},
 	{"[edge e]\naddress = 10.0.0.1\n", "PREFIX"},
-	{"[edge e]\naddress = 10.0.0.1/33\n", "ini:2: [edge e]: address = IP/PREFIX"},
+	{"[edge e]\naddress = 10.0.0.1/33\n", "ini:2: [edge e]: '10.0.0.1/33' is not IP/PREFIX"},
+	{"[edge e]\naddress = 10.9.0.1/24, 10.9.0.300/24\n",
+		"ini:2: [edge e]: '10.9.0.300/24' is not IP/PREFIX"},
 	{"[edge e]\nforward = 1\n", "together"},
 	{"[edge e]\nforward = 1\nconsume = 1\n", "two rules"},
 	{"[edge e]\n[edge f]\ndevice = e\n", "ini:3: [edge f]: [edge e] has the same device"},
@@ -322,7 +327,7 @@ static void every_mistake_is_told(void **state)
 				   "[edge e]\naddress = x\n[edge f]\ndevice = e\nforward = 1\n";
 	static const char *const want[] = {"key silence: ", "dead must", "replay_window is",
 		"[rule r]: a consume", "no [transport rome]", "has id = 1 too",
-		"[edge e]: address =", "same device"};
+		"[edge e]: 'x' is not IP/PREFIX", "same device"};
 	struct cp_conf c;
 	size_t lines = 1;
 

@@ -28,7 +28,7 @@ expect "help of a command" grep -q '^usage: skyrail show ports' <(sk A show port
 if sk A --json show ports p0 nosuch >"$T/nosuch.json" 2>"$T/nosuch.txt"; then
 	fail "a port that is not there"
 fi
-expect "it says which" grep -q "ports: 'nosuch' is not there" "$T/nosuch.txt"
+expect "it says which" grep -q "no port 'nosuch': see .skyrail show ports." "$T/nosuch.txt"
 same "what is there is shown" "$(jq length "$T/nosuch.json")" 1
 sk A config show | grep -q udp_port || sk A config show | grep -q key_file || fail "config show"
 

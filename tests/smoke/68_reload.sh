@@ -28,7 +28,9 @@ same "origin" "$(tp A b origin)" added
 say "the same name: it becomes the configuration's, and notices nothing"
 cp "$T/before.ini" "$T/A/controlplane.ini"
 node_peer A b B 10.1.1.2:7780
-sk A config reload
+sk A config reload >"$T/reload.log"
+expect "what changed is told" grep -q "^changed: .*\[" "$T/reload.log"
+same "and nothing" "$(sk A config reload)" "nothing changed"
 same "origin" "$(tp A b origin)" configured
 same "state" "$(tp A b state)" up
 same "handshakes" "$(tp A b handshakes)" "$handshakes"

@@ -136,6 +136,8 @@ rm "$T/node.key"
 say "CLI without a node"
 refused 1 "$T/control.sock" "$BIN/skyrail" -s "$T/control.sock" show node
 refused 2 'warp' "$BIN/skyrail" warp
+refused 2 '^  transport add NAME' "$BIN/skyrail"
+refused 2 'no port: dial KEY:PORT' "$BIN/skyrail" dmsg dial abc
 refused 2 'sho|usage|help' "$BIN/skyrail" show
 refused 2 'colours' "$BIN/skyrail" show colours
 refused 2 '.' "$BIN/skyrail" rule add teleport
@@ -152,17 +154,22 @@ refused 1 '77' "${ask[@]}" rule del 77
 refused 1 'nosuch' "${ask[@]}" rule add forward id=5 next=6 transport=nosuch
 refused 1 'nosuch' "${ask[@]}" edge detach nosuch
 "${ask[@]}" rule add consume id=9 --static >/dev/null
-refused 1 '9' "${ask[@]}" rule add consume id=9 --static
+refused 1 'rule 9 exists already' "${ask[@]}" rule add consume id=9 --static
+refused 1 'another rule has its place' "${ask[@]}" rule add consume id=$((9 + 65536)) --static
 "${ask[@]}" transport add x "peer=$(node_key "$T/x.key")"
 refused 1 'needs interface' "${ask[@]}" transport add z "peer=$(node_key "$T/z.key")" 'address=[fe80::1]:7780'
 "${ask[@]}" transport add z "peer=$(node_key "$T/w.key")" 'address=[fe80::1]:7780' interface=a0
+refused 1 'this peer has a transport already: x' "${ask[@]}" transport add v "peer=$(node_key "$T/x.key")"
+refused 1 "no transport 'nope': see .skyrail show transports" "${ask[@]}" show transports nope
+refused 2 'unknown argument .x. .see .skyrail show drops --help' "${ask[@]}" show drops x
+expect "OPEN is explained" grep -q '^OPEN: ' <("${ask[@]}" show drops)
 refused 1 'own key' "${ask[@]}" transport add y "peer=${PK[A]}" address=10.1.1.2:7780
-refused 1 'x' "${ask[@]}" transport add x "peer=$(node_key "$T/y.key")" address=10.1.1.2:7780
+refused 1 'the name x is taken' "${ask[@]}" transport add x "peer=$(node_key "$T/y.key")" address=10.1.1.2:7780
 same "rules" "$(sk A -j show rules | jq length)" 1
 
 say "a second control plane and a second data plane are refused"
 refused 1 '.' in_ns_a "$BIN/skyrail-controlplane" -c "$T/A/controlplane.ini"
-refused 1 '.' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/A/dataplane.ini"
+refused 1 'a data plane serves it already' in_ns_a "$BIN/skyrail-dataplane" -- -c "$T/A/dataplane.ini"
 expect "the first ones live" cp_ready A
 
 say "rubbish at the API socket"

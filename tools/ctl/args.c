@@ -237,7 +237,7 @@ int args_parse(int argc, char **argv, const char **pos, int n_pos, struct arg *a
 
 int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_t n)
 {
-	char err[300];
+	char err[300], see[CLI_SEE_MAX];
 
 	if (args_parse(c->argc, c->argv, pos, n_pos, args, n, err, sizeof(err)) == 0)
 		return CLI_OK;
@@ -245,5 +245,5 @@ int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_
 		return cli_error(CLI_USAGE, "usage: skyrail %s%s%s %s", c->command->words[0],
 			c->command->words[1] != NULL ? " " : "",
 			c->command->words[1] != NULL ? c->command->words[1] : "", c->command->args);
-	return cli_error(CLI_USAGE, "%s (see `skyrail help`)", err);
+	return cli_error(CLI_USAGE, "%s%s", err, cli_see(c, see));
 }

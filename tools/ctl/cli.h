@@ -46,9 +46,14 @@ int cli_find(int argc, char **argv, const struct command **out, char *err, size_
 int cli_options(struct cli *c, int argc, char **argv);
 // Help on all commands (argc 0), or on those that begin with these words. CLI_OK or CLI_USAGE.
 int cli_help(int argc, char **argv);
+// The same on all commands, on standard error. CLI_USAGE.
+int cli_help_missing(void);
 
 // One line on standard error: "skyrail: ...". Returns code.
 int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum { CLI_SEE_MAX = 64 };
+// " (see `skyrail show rules --help`)": where the usage of the command at work stands.
+const char *cli_see(const struct cli *c, char buf[CLI_SEE_MAX]);
 // The text of the client's last failure as such a line; CLI_FAIL.
 int cli_failed(const struct cli *c);
 

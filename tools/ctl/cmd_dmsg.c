@@ -188,7 +188,8 @@ int cmd_dmsg_dial(struct cli *c)
 		return rc;
 	colon = strchr(where, ':');
 	if (colon == NULL)
-		return cli_error(CLI_USAGE, "'%s': dial KEY:PORT", where);
+		return cli_error(CLI_USAGE,
+			"'%s' has no port: dial KEY:PORT; a KEY has 66 hex digits", where);
 	if (m.timeout_ms == 0 || m.timeout_ms > API_DMSG_TIMEOUT_MAX_MS)
 		return cli_error(CLI_USAGE, "timeout is at most 60s");
 	rc = take_key(m.pk, where, (size_t)(colon - where));

@@ -39,6 +39,6 @@ int cmd_config_reload(struct cli *c)
 	if (cli_get(c, API_CONFIG_RELOAD, NULL, 0, &done, sizeof(done)) < 0)
 		return cli_failed(c);
 	if (done.text[0] != '\0')
-		fprintf(stderr, "skyrail: %.*s\n", (int)sizeof(done.text) - 1, done.text);
+		fprintf(c->json ? stderr : stdout, "%.*s\n", (int)sizeof(done.text) - 1, done.text);
 	return CLI_OK;
 }

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	TABLE_RULES = 10000, // rules in a table, without -a
@@ -71,6 +72,22 @@ static int on_record(void *ctx, int more, const void *payload, size_t len)
 	return print_add(s->p, rec);
 }
 
+static int not_there(const struct api_record *kind, const char *name)
+{
+	size_t len = strlen(kind->name);
+
+	if (kind->type == API_FLOWS)
+		return cli_error(
+			CLI_FAIL, "no transport '%s': see `skyrail show transports`", name);
+	if (kind->type == API_CONFIG)
+		return cli_error(CLI_FAIL, "no section '%s': see `skyrail config show`", name);
+	if (kind->name[len - 1] != 's')
+		return cli_error(
+			CLI_FAIL, "no '%s' there: see `skyrail show %s`", name, kind->name);
+	return cli_error(CLI_FAIL, "no %.*s '%s': see `skyrail show %s`", (int)len - 1, kind->name,
+		name, kind->name);
+}
+
 // What was asked for by name and is not there.
 static int all_found(const struct show *s)
 {
@@ -78,8 +95,7 @@ static int all_found(const struct show *s)
 
 	for (int i = 0; i < s->c->argc; i++)
 		if ((s->found >> i & 1) == 0)
-			rc = cli_error(
-				CLI_FAIL, "%s: '%s' is not there", s->kind->name, s->c->argv[i]);
+			rc = not_there(s->kind, s->c->argv[i]);
 	return rc;
 }
 
@@ -98,12 +114,14 @@ static int finish(struct show *s)
 
 static int start(struct cli *c, struct show *s, uint16_t type)
 {
+	char see[CLI_SEE_MAX];
+
 	if (c->argc > NAMES_MAX)
 		return cli_error(CLI_USAGE, "%d names at most", NAMES_MAX);
 	for (int i = 0; i < c->argc; i++)
 		if (c->argv[i][0] == '-')
 			return cli_error(
-				CLI_USAGE, "unknown option '%s' (see `skyrail help`)", c->argv[i]);
+				CLI_USAGE, "unknown option '%s'%s", c->argv[i], cli_see(c, see));
 	s->c = c;
 	s->kind = api_record_find(type);
 	s->p = print_new(s->kind, c->json, c->all);
@@ -127,9 +145,10 @@ static int list(struct show *s, const void *ask, size_t ask_len, size_t *n)
 
 static int no_args(struct cli *c)
 {
+	char see[CLI_SEE_MAX];
+
 	if (c->argc > 0)
-		return cli_error(
-			CLI_USAGE, "unknown argument '%s' (see `skyrail help`)", c->argv[0]);
+		return cli_error(CLI_USAGE, "unknown argument '%s'%s", c->argv[0], cli_see(c, see));
 	return CLI_OK;
 }
 
@@ -381,7 +400,10 @@ static void drop_line(uint64_t n, const char *name, const char *help)
 	char text[sizeof(((struct api_counter *)0)->help) + 1];
 
 	snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, help);
-	block_sentence(stdout, text, col, 14 + 22 + 1);
+	if (isatty(STDOUT_FILENO))
+		block_sentence(stdout, text, col, 14 + 22 + 1);
+	else
+		fputs(text, stdout); // one line each, for grep
 	putchar('\n');
 }
 
@@ -407,6 +429,7 @@ static void drops_text(const struct cli *c, const struct drops *d, uint64_t edge
 	for (size_t i = 0; i < n_st; i++)
 		printf("%-8s %14" PRIu64 " %14" PRIu64 " %12" PRIu64 " %8" PRId64 "\n", st[i].name,
 			st[i].sum[0], st[i].sum[1], st[i].sum[2], open_of(&st[i]));
+	puts("OPEN: came in, and neither went on nor was dropped yet");
 }
 
 // Edges count for themselves: what they lost is not in the stages of the data plane.

@@ -62,10 +62,11 @@ static const struct command commands[] = {
 		"move flows of transports so that workers are equally busy", cmd_rebalance,
 		"over=5s"},
 	{{"dmsg", "dial"}, "KEY:PORT [timeout=20s]",
-		"join standard input and output to a dmsg stream", cmd_dmsg_dial,
-		"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798:4000"},
+		"join standard input and output to a dmsg stream; timeout: until it is there",
+		cmd_dmsg_dial,
+		"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798:4000 timeout=5s <file"},
 	{{"dmsg", "listen"}, "PORT", "the same with the first stream that comes to a port",
-		cmd_dmsg_listen, "4000"},
+		cmd_dmsg_listen, "4000 >file"},
 	{{"dmsg", "ping"}, "[KEY] [timeout=4s]", "round trip to a dmsg server, or to the nearest",
 		cmd_dmsg_ping, ""},
 	{{"dmsg", "ip"}, "[KEY] [timeout=4s]",
@@ -101,6 +102,17 @@ int cli_error(int code, const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	return code;
+}
+
+const char *cli_see(const struct cli *c, char buf[CLI_SEE_MAX])
+{
+	const char *second = c->command != NULL ? c->command->words[1] : NULL;
+
+	if (c->command == NULL)
+		return " (see `skyrail help`)";
+	snprintf(buf, CLI_SEE_MAX, " (see `skyrail %s%s%s --help`)", c->command->words[0],
+		second != NULL ? " " : "", second != NULL ? second : "");
+	return buf;
 }
 
 int cli_failed(const struct cli *c)

@@ -72,6 +72,12 @@ static void one(FILE *out, const struct command *c)
 	command_line(out, "  skyrail ", c, c->example);
 }
 
+int cli_help_missing(void)
+{
+	all(stderr);
+	return cli_error(CLI_USAGE, "a command is missing");
+}
+
 // Does the command begin with these words, each as far as it is written?
 static bool begins(const struct command *c, const char *first, const char *second)
 {

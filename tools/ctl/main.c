@@ -88,6 +88,8 @@ static int run(struct cli *c)
 		return cli_help(c->argc - 1, c->argv + 1);
 	if (c->want_help)
 		return cli_help(c->argc, c->argv);
+	if (c->argc == 0)
+		return cli_help_missing();
 	used = cli_find(c->argc, c->argv, &cmd, err, sizeof(err));
 	if (used < 0)
 		return cli_error(CLI_USAGE, "%s (see `skyrail help`)", err);

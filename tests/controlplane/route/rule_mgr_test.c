@@ -81,7 +81,9 @@ static void errors_have_texts_that_name_the_fix(void **state)
 	rule_error_text(-ENOSPC, 0, "", "", buf, sizeof(buf));
 	assert_non_null(strstr(buf, "[tables] rules"));
 	rule_error_text(-EEXIST, 77, "", "", buf, sizeof(buf));
-	assert_non_null(strstr(buf, "77"));
+	assert_non_null(strstr(buf, "rule 77 exists already"));
+	rule_error_text(-EADDRINUSE, 77, "", "", buf, sizeof(buf));
+	assert_non_null(strstr(buf, "rule 77: another rule"));
 }
 
 static void goes_on_when_the_ring_has_room_again(void **state)

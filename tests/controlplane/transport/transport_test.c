@@ -77,7 +77,11 @@ static void why_it_is_not_up_is_always_said(void **state)
 	w_attach(1, DP_SYNC_FRESH);
 	assert_string_equal(info_of(b).why, "waiting for the peer to call");
 	assert_int_equal(transport_mgr_add(nodes[1].m, &c, err, sizeof(err)), -EEXIST);
-	assert_non_null(strstr(err, "exists already: to-0"));
+	assert_string_equal(err, "this peer has a transport already: to-0");
+	c.peer = nodes[2].pk;
+	snprintf(c.name, sizeof(c.name), "to-0");
+	assert_int_equal(transport_mgr_add(nodes[1].m, &c, err, sizeof(err)), -EEXIST);
+	assert_string_equal(err, "the name to-0 is taken by the transport of another peer");
 }
 
 static unsigned lose_n;

@@ -116,6 +116,37 @@ static void what_is_not_known_is_null(void **state)
 	}
 }
 
+static void sizes_and_rates_read_with_their_unit(void **state)
+{
+	static const struct {
+		enum api_kind kind;
+		uint64_t v;
+		const char *want;
+	} t[] = {
+		{API_K_SIZE, 0, "0B"},
+		{API_K_SIZE, 9999, "9999B"},
+		{API_K_SIZE, 14438, "14.1kB"},
+		{API_K_RATE, 0, "0 bit/s"},
+		{API_K_RATE, 124, "992 bit/s"},
+		{API_K_RATE, 125, "1.0 kbit/s"},
+		{API_K_RATE, 1562500000, "12.5 Gbit/s"},
+	};
+	char buf[64], json[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		const struct api_field f = {
+			.name = "v", .label = "V", .size = 8, .kind = t[i].kind};
+		const struct api_record r = {.fields = &f, .n_fields = 1, .size = 8};
+
+		assert_string_equal(api_field_text(&f, &t[i].v, buf, sizeof(buf)), t[i].want);
+		assert_true(api_field_right(&f));
+		// programs get the number as it is
+		assert_true(api_record_json(&r, &t[i].v, json, sizeof(json)) > 0);
+		snprintf(buf, sizeof(buf), "{\"v\":%llu}", (unsigned long long)t[i].v);
+		assert_string_equal(json, buf);
+	}
+}
+
 static void every_record_of_any_bytes_is_json(void **state)
 {
 	size_t n;
@@ -270,6 +301,7 @@ int main(void)
 		cmocka_unit_test(names_are_unique_and_kinds_fit_their_width),
 		cmocka_unit_test(what_is_not_known_is_null),
 		cmocka_unit_test(what_does_not_apply_to_a_rule_is_null),
+		cmocka_unit_test(sizes_and_rates_read_with_their_unit),
 		cmocka_unit_test(every_record_of_any_bytes_is_json),
 		cmocka_unit_test(json_says_no_space_at_every_short_length),
 		cmocka_unit_test(strings_are_escaped),
