@@ -356,6 +356,18 @@ static bool is_compatible(
 static void read_struct(struct bytes_r *r, const struct gob_types *types, const struct gob_type *t,
 	const struct gob_struct *as, void *out);
 
+static struct gob_list get_list(
+	struct bytes_r *r, const struct gob_types *types, const struct gob_type *t)
+{
+	struct gob_list l = {.n = get_count(r), .elem = t->elem};
+
+	l.p = r->p;
+	for (uint64_t i = 0; i < l.n && !r->bad; i++)
+		skip_value(r, types, t->elem, 2);
+	l.len = (size_t)(r->p - l.p);
+	return l;
+}
+
 static void read_octets(struct bytes_r *r, uint8_t *dst, uint64_t n)
 {
 	if (get_count(r) != n)
@@ -396,6 +408,9 @@ static void read_field(struct bytes_r *r, const struct gob_types *types, uint32_
 	case GOB_STRUCT:
 		read_struct(r, types, find_type(types, id), f->sub, dst);
 		return;
+	case GOB_SLICE:
+		*(struct gob_list *)(void *)dst = get_list(r, types, find_type(types, id));
+		return;
 	default: // bytes, string, opaque
 		*(struct gob_span *)(void *)dst = get_bytes(r);
 	}
@@ -425,38 +440,98 @@ static void read_struct(struct bytes_r *r, const struct gob_types *types, const 
 	}
 }
 
+// ---- messages ----
+
+ssize_t gob_message_len(const uint8_t *p, size_t len, size_t max)
+{
+	struct bytes_r r = bytes_r(p, len);
+	uint64_t n = get_uint(&r);
+
+	// a cut count may become whole, one of more than eight bytes may not
+	if (r.bad)
+		return len > 0 && is_no_uint(*p) ? -EBADMSG : -EAGAIN;
+	if (n > max)
+		return -EBADMSG;
+	return n > bytes_r_left(&r) ? -EAGAIN : r.p - p + (ssize_t)n;
+}
+
+// What a message holds: its type's id, negative for a descriptor; *r is left behind it.
+static int64_t begin_message(struct bytes_r *r, const uint8_t *msg, size_t len)
+{
+	*r = bytes_r(msg, len);
+	(void)get_uint(r);
+	return get_int(r);
+}
+
+bool gob_is_type(const uint8_t *msg, size_t len)
+{
+	struct bytes_r r;
+
+	return begin_message(&r, msg, len) < 0 && !r.bad;
+}
+
+int gob_add_type(struct gob_types *types, const uint8_t *msg, size_t len)
+{
+	struct bytes_r r;
+	int64_t id = begin_message(&r, msg, len);
+
+	if (!r.bad)
+		get_descriptor(&r, types, id);
+	return r.bad ? -EBADMSG : 0;
+}
+
+int gob_read_value(const struct gob_types *types, const uint8_t *msg, size_t len,
+	const struct gob_field *as, void *out)
+{
+	struct bytes_r r;
+	int64_t id = begin_message(&r, msg, len);
+
+	if (r.bad || id <= 0 || id > INT32_MAX || !is_compatible(types, (uint32_t)id, as, 0))
+		return -EBADMSG;
+	// a value that is no struct comes as if it were the only field of one, without a number
+	if (as->kind != GOB_STRUCT && bytes_r_u8(&r) != 0)
+		return -EBADMSG;
+	if (!r.bad)
+		read_field(&r, types, (uint32_t)id, as, out);
+	return r.bad ? -EBADMSG : 0;
+}
+
+int gob_list_next(
+	const struct gob_types *types, struct gob_list *list, const struct gob_field *as, void *out)
+{
+	struct bytes_r r = bytes_r(list->p, list->len);
+
+	if (list->n == 0)
+		return 0;
+	if (!is_compatible(types, list->elem, as, 0))
+		return -EBADMSG;
+	read_field(&r, types, list->elem, as, out);
+	if (r.bad)
+		return -EBADMSG;
+	list->n--;
+	list->p = r.p;
+	list->len = bytes_r_left(&r);
+	return 1;
+}
+
 ssize_t gob_read(struct gob_types *types, const uint8_t *p, size_t len, const struct gob_struct *as,
 	void *out)
 {
-	struct bytes_r all = bytes_r(p, len);
+	const struct gob_field top = {NULL, GOB_STRUCT, 0, 0, as};
+	size_t used = 0;
 
 	for (;;) {
-		const uint8_t *at = all.p;
-		uint64_t n = get_uint(&all);
+		ssize_t n = gob_message_len(p + used, len - used, MESSAGE_MAX);
+		const uint8_t *msg = p + used;
 
-		// a cut count may become whole, one of more than eight bytes may not
-		if (all.bad)
-			return at < all.end && is_no_uint(*at) ? -EBADMSG : -EAGAIN;
-		if (n > MESSAGE_MAX)
+		if (n < 0)
+			return n;
+		used += (size_t)n;
+		if (!gob_is_type(msg, (size_t)n))
+			return gob_read_value(types, msg, (size_t)n, &top, out) < 0 ? -EBADMSG
+										    : (ssize_t)used;
+		if (gob_add_type(types, msg, (size_t)n) < 0)
 			return -EBADMSG;
-		if (n > bytes_r_left(&all))
-			return -EAGAIN;
-		struct bytes_r msg = bytes_r(bytes_r_span(&all, (size_t)n), (size_t)n);
-		int64_t id = get_int(&msg);
-
-		if (!msg.bad && id < 0) {
-			get_descriptor(&msg, types, id);
-			if (msg.bad)
-				return -EBADMSG;
-			continue;
-		}
-		const struct gob_type *t =
-			id > INT32_MAX || msg.bad ? NULL : find_type(types, (uint32_t)id);
-
-		if (t == NULL || t->kind != GOB_STRUCT || !fields_fit(types, t, as, 1))
-			return -EBADMSG;
-		read_struct(&msg, types, t, as, out);
-		return msg.bad ? -EBADMSG : all.p - p;
 	}
 }
 

@@ -9,7 +9,7 @@
 //
 // Type ids differ between processes, so each stream has its own table of descriptors.
 //
-// Not read: interface values and top-level values other than structs.
+// Not read: interface values.
 #pragma once
 
 #include "lib/base/bytes.h"
@@ -27,11 +27,11 @@ enum gob_kind {
 	GOB_OPAQUE, // struct gob_span: a value that encodes itself to bytes (BinaryMarshaler)
 	GOB_OCTETS, // uint8_t[max]: an array of so many unsigned integers up to 255
 	GOB_STRUCT, // what `sub` says
+	GOB_SLICE, // struct gob_list
 	// below: skipped only
 	GOB_COMPLEX,
 	GOB_INTERFACE,
 	GOB_ARRAY,
-	GOB_SLICE,
 	GOB_MAP,
 	GOB_OPAQUE_GOB, // GobEncoder
 	GOB_OPAQUE_TEXT, // TextMarshaler
@@ -49,10 +49,18 @@ struct gob_span {
 	size_t len;
 };
 
+// Elements of a slice, where they lie.
+struct gob_list {
+	const uint8_t *p;
+	size_t len;
+	uint64_t n; // still to be read
+	uint32_t elem; // their type
+};
+
 struct gob_struct;
 
 struct gob_field {
-	const char *name;
+	const char *name; // NULL for a value that is in no struct
 	enum gob_kind kind;
 	uint32_t ofs; // in the caller's struct
 	uint64_t max; // GOB_UINT: highest value; GOB_OCTETS: how many; else unused
@@ -85,6 +93,22 @@ struct gob_types {
 // does. -EAGAIN: more bytes are needed; -EBADMSG: malformed, an undefined type, a named field of
 // another kind, or more than the limits above (types and out are then of no use).
 ssize_t gob_read(struct gob_types *types, const uint8_t *p, size_t len, const struct gob_struct *as,
+	void *out);
+
+// ---- a stream that is read a message at a time, where descriptors come once ----
+
+// Of the whole message that p begins with, its count included. -EAGAIN; -EBADMSG: malformed, or its
+// content is longer than `max`.
+ssize_t gob_message_len(const uint8_t *p, size_t len, size_t max);
+// The functions below take one whole message.
+bool gob_is_type(const uint8_t *msg, size_t len);
+// Adds a descriptor; borrows the message. -EBADMSG as above.
+int gob_add_type(struct gob_types *types, const uint8_t *msg, size_t len);
+// Puts a value of the kind `as` at out + as->ofs, which the caller has zeroed. -EBADMSG as above.
+int gob_read_value(const struct gob_types *types, const uint8_t *msg, size_t len,
+	const struct gob_field *as, void *out);
+// Takes the next element; 1, or 0 at the end; -EBADMSG: elements are of another kind, or malformed.
+int gob_list_next(const struct gob_types *types, struct gob_list *list, const struct gob_field *as,
 	void *out);
 
 // ---- elements, for encoders ----
