@@ -21,7 +21,7 @@ endif
 lib_SRCS := \
 	lib/api/api_client.c lib/api/api_field.c lib/api/api_rec.c \
 	lib/base/clock.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
-	lib/conf/conf.c lib/conf/conf_hint.c lib/conf/conf_value.c \
+	lib/conf/conf.c lib/conf/conf_edit.c lib/conf/conf_hint.c lib/conf/conf_value.c \
 	lib/crypto/aead.c $(if $(filter 1,$(IPSEC_MB)),lib/crypto/aead_ipsec_mb.c) lib/crypto/aead_sodium.c \
 	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/noise_rec.c lib/crypto/noise_unit.c \
@@ -51,7 +51,7 @@ bpf_SRC := dataplane/io/xdp_filter.bpf.c
 cp_SRCS := \
 	controlplane/app/edge.c controlplane/app/edge_far.c controlplane/app/edge_in.c \
 	controlplane/app/edge_io.c controlplane/app/tun.c \
-	controlplane/core/conn.c controlplane/core/conn_join.c controlplane/core/conn_listen.c controlplane/core/conn_tcp.c \
+	controlplane/core/conf_file.c controlplane/core/conn.c controlplane/core/conn_join.c controlplane/core/conn_listen.c controlplane/core/conn_tcp.c \
 	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/noise_conn.c \
 	controlplane/cp_conf.c controlplane/cp_conf_dmsg.c controlplane/reload.c controlplane/reload_text.c \
 	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_rtt.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c \
