@@ -28,7 +28,7 @@ struct place {
 
 static bool is_blank(char c)
 {
-	return c == ' ' || c == '\t';
+	return c == ' ' || (c >= '\t' && c <= '\r'); // isspace() of inih
 }
 
 static struct span trim(struct span s)
@@ -37,7 +37,7 @@ static struct span trim(struct span s)
 		s.p++;
 		s.len--;
 	}
-	while (s.len > 0 && (is_blank(s.p[s.len - 1]) || s.p[s.len - 1] == '\r'))
+	while (s.len > 0 && is_blank(s.p[s.len - 1]))
 		s.len--;
 	return s;
 }
