@@ -55,7 +55,7 @@ cp_SRCS := \
 	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/noise_conn.c \
 	controlplane/cp_conf.c controlplane/cp_conf_dmsg.c controlplane/reload.c controlplane/reload_text.c \
 	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_rtt.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c \
-	controlplane/dmsg/dmsg_client.c controlplane/dmsg/dmsg_client_dial.c controlplane/dmsg/dmsg_client_find.c \
+	controlplane/dmsg/dmsg_client.c controlplane/dmsg/dmsg_client_dial.c controlplane/dmsg/dmsg_client_find.c controlplane/dmsg/dmsg_client_lan.c \
 	controlplane/dmsg/dmsg_http.c controlplane/dmsg/dmsg_publish.c \
 	controlplane/dmsg/dmsg_mesh.c controlplane/dmsg/dmsg_server.c controlplane/dmsg/dmsg_server_relay.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \

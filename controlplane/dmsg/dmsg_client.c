@@ -147,14 +147,23 @@ static void count_over(struct server *se, int err)
 		c->stats.sessions_lost++;
 		if (age_ms >= STEADY_MS)
 			se->fails = 0;
-		log_notice("session lost: server=%s: %s", se->conf.address, strerror(-err));
+		log_notice("session lost: server=%s: %s", dmsg_client_address(se), strerror(-err));
 	} else {
 		c->stats.sessions_failed++;
-		log_limited(LOG_WARN, "no session: server=%s: %s%s", se->conf.address,
+		log_limited(LOG_WARN, "no session: server=%s: %s%s", dmsg_client_address(se),
 			strerror(-err), err == -EBADMSG ? " (is it that server's key?)" : "");
 	}
-	se->fails++;
 	se->err = err;
+}
+
+// At once, by the other address. False: there is none, or it was tried.
+static bool try_other_address(struct server *se)
+{
+	if (se->at_public || se->conf.address[0] == '\0' || se->public_address[0] == '\0')
+		return false;
+	se->at_public = true;
+	loop_timer_start(se->timer, 0, 0);
+	return true;
 }
 
 static void retry(struct server *se)
@@ -175,17 +184,24 @@ static void retry(struct server *se)
 static void session_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
+	bool was_open = se->state == DMSG_CLIENT_OPEN;
 
 	count_over(se, err);
 	close_session(se);
 	set_state(se, DMSG_CLIENT_WAITS);
-	if (se->kind == DMSG_CLIENT_STATIC ||
+	if (!was_open && try_other_address(se))
+		return;
+	se->fails++;
+	se->at_public = false;
+	se->all_tried = true;
+	if (se->kind == DMSG_CLIENT_STATIC || se->kind == DMSG_CLIENT_LAN ||
 		(se->kind == DMSG_CLIENT_FOUND && se->fails < FOUND_FAILS_MAX))
 		retry(se);
 	else
 		dmsg_client_server_free(se);
 	if (se->used)
 		pings_over(se, 0, err);
+	dmsg_client_lan_tried(c);
 	dmsg_client_dials_go_on(c, se, false);
 	dmsg_find_changed(c->find);
 }
@@ -195,11 +211,14 @@ static void on_link_open(void *arg)
 	struct server *se = arg;
 
 	set_state(se, DMSG_CLIENT_OPEN);
+	loop_timer_stop(se->timer);
 	se->busy_ns = se->since_ns;
+	se->all_tried = true;
 	se->opened++;
 	se->c->stats.sessions_opened++;
-	log_notice("session open: server=%s", se->conf.address);
+	log_notice("session open: server=%s%s", dmsg_client_address(se), se->lan ? " (LAN)" : "");
 	se->rtt = dmsg_rtt_new(se->link);
+	dmsg_client_lan_tried(se->c);
 	dmsg_client_dials_go_on(se->c, se, true);
 	dmsg_find_changed(se->c->find);
 }
@@ -253,16 +272,23 @@ static void on_not_connected(void *arg, int err)
 static const struct conn_events connect_events = {
 	.open = on_connected, .data = on_early_data, .end = on_not_connected};
 
-static void server_dial(void *arg)
+// Time for the next try, or the end of this one.
+static void on_timer(void *arg)
 {
 	static const struct conn_tcp_opts opts = {.keepalive_s = KEEPALIVE_S};
 	struct server *se = arg;
 
+	if (se->state == DMSG_CLIENT_DIALS) {
+		session_over(se, -ETIMEDOUT);
+		return;
+	}
 	set_state(se, DMSG_CLIENT_DIALS);
 	se->conn = conn_tcp_dial(
-		se->c->conf.loop, se->conf.address, CONNECT_MS, &opts, &connect_events, se);
+		se->c->conf.loop, dmsg_client_address(se), CONNECT_MS, &opts, &connect_events, se);
 	if (se->conn == NULL)
 		session_over(se, -errno);
+	else if (se->try_ms != 0)
+		loop_timer_start(se->timer, se->try_ms, 0);
 }
 
 static uint64_t rtt_of(const struct server *se)
@@ -288,7 +314,7 @@ struct server *dmsg_client_nearest(struct dmsg_client *c, uint32_t of, unsigned 
 		if (!dmsg_client_server_is_open(se) || (of >> i & 1) == 0)
 			continue;
 		(*n)++;
-		if (best == NULL || ns < best_ns) {
+		if (best == NULL || se->lan > best->lan || (se->lan == best->lan && ns < best_ns)) {
 			best = se;
 			best_ns = ns;
 		}
@@ -306,30 +332,43 @@ struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk 
 
 void dmsg_client_server_hurry(struct server *se)
 {
-	if (se->state == DMSG_CLIENT_WAITS && se->err != -EISCONN)
+	bool held = se->c->held && se->kind != DMSG_CLIENT_LAN;
+
+	if (se->state == DMSG_CLIENT_WAITS && se->err != -EISCONN && !held)
 		loop_timer_start(se->timer, 0, 0);
+}
+
+void dmsg_client_server_again(struct server *se)
+{
+	if (se->state == DMSG_CLIENT_OPEN || se->link != NULL)
+		return;
+	close_session(se);
+	set_state(se, DMSG_CLIENT_WAITS);
+	loop_timer_start(se->timer, 0, 0);
 }
 
 struct server *dmsg_client_server_new(struct dmsg_client *c,
 	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind)
 {
+	uint32_t n = kind == DMSG_CLIENT_LAN ? SLOTS : SLOTS - LAN_SLOTS;
 	struct dmsg_client_dial *d;
 	struct server *se = NULL;
 
-	for (uint32_t i = 0; se == NULL && i < SLOTS; i++)
+	for (uint32_t i = 0; se == NULL && i < n; i++)
 		if (!c->server[i].used)
 			se = &c->server[i];
 	if (se == NULL)
 		return errno_null(ENOSPC);
 	*se = (struct server){.c = c, .kind = kind, .conf = *conf};
-	se->timer = loop_timer_new(c->conf.loop, server_dial, se);
+	se->timer = loop_timer_new(c->conf.loop, on_timer, se);
 	if (se->timer == NULL)
 		return errno_null(ENOMEM);
 	se->used = true;
 	TAILQ_FOREACH (d, &c->dials, all)
 		d->tried &= ~(1u << (se - c->server)); // that was another's
 	set_state(se, DMSG_CLIENT_WAITS);
-	loop_timer_start(se->timer, 0, 0);
+	if (!c->held || kind == DMSG_CLIENT_LAN)
+		loop_timer_start(se->timer, 0, 0);
 	return se;
 }
 
@@ -447,9 +486,14 @@ struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct ke
 
 static int start(struct dmsg_client *c, const struct dmsg_client_conf *conf)
 {
+	int rc;
+
 	c->streams = dmsg_conn_list_new();
 	if (c->streams == NULL)
 		return -ENOMEM;
+	rc = dmsg_client_lan_open(c, conf->lan, conf->n_lan);
+	if (rc < 0)
+		return rc;
 	for (uint32_t i = 0; i < conf->n_servers; i++)
 		if (dmsg_client_server_new(c, &conf->servers[i], DMSG_CLIENT_STATIC) == NULL)
 			return -errno;
@@ -462,13 +506,14 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 	struct dmsg_client *c;
 	int rc;
 
-	if (conf->n_servers > DMSG_CLIENT_SERVERS_MAX)
+	if (conf->n_servers > DMSG_CLIENT_SERVERS_MAX || conf->n_lan > DMSG_CLIENT_LAN_MAX)
 		return errno_null(EINVAL);
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return NULL;
 	c->conf = *conf;
-	c->conf.servers = NULL; // was borrowed
+	c->conf.servers = NULL; // was borrowed, as the next one
+	c->conf.lan = NULL;
 	if (c->conf.retry_min_ms == 0)
 		c->conf.retry_min_ms = DMSG_CLIENT_RETRY_MIN_MS;
 	if (c->conf.taken_ms == 0)
@@ -517,8 +562,10 @@ void dmsg_client_each_server(const struct dmsg_client *c,
 		const struct server *se = &c->server[i];
 		const struct mux_stats *st = se->link != NULL ? dmsg_link_stats(se->link) : NULL;
 		struct dmsg_client_server out = {.pk = se->conf.pk,
-			.address = se->conf.address,
+			.address = dmsg_client_address(se),
 			.kind = se->kind,
+			.lan = se->lan,
+			.by = se->by,
 			.state = se->state,
 			.err = se->err,
 			.since_ns = se->since_ns,

@@ -2,8 +2,9 @@
 // that are kept and dialled again with back-off. Servers are those of a list, and with discoveries
 // so many others that there are `sessions`; we are published there (dmsg 8.3), and a destination is
 // asked for: its servers are tried, those first that we have a session to, and sessions are made to
-// others. Without discovery each open session is tried in turn, the nearest server first. Loop's
-// thread only.
+// others. Without discovery each open session is tried in turn, the nearest server first. Servers
+// in our LAN that a hypervisor told of (dmsg 9) come before all others: they are dialled first at
+// the start, and streams go by them where they can. Loop's thread only.
 #pragma once
 
 #include "controlplane/core/conn.h"
@@ -17,6 +18,9 @@
 
 enum {
 	DMSG_CLIENT_SERVERS_MAX = 16,
+	DMSG_CLIENT_LAN_MAX = 4, // servers in the LAN, beside those
+	DMSG_CLIENT_LAN_START_MS = 10000, // for an address of one that was saved, and ...
+	DMSG_CLIENT_LAN_PUSH_MS = 5000, // ... of one that was told now
 	DMSG_CLIENT_ADDRESS_LEN = 256, // host:port, with the final NUL
 	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
 	DMSG_CLIENT_RETRY_MIN_MS = 1000, // doubled up to the other, each plus or minus a quarter
@@ -35,11 +39,21 @@ struct dmsg_client_server_conf {
 	char address[DMSG_CLIENT_ADDRESS_LEN]; // host:port
 };
 
+struct dmsg_client_lan {
+	struct key_pk pk;
+	struct key_pk by; // the hypervisor that told of it; null: our own server
+	char address[DMSG_CLIENT_ADDRESS_LEN]; // host:port; one of both may be ""
+	char public_address[DMSG_CLIENT_ADDRESS_LEN]; // tried after the other
+};
+
 struct dmsg_client_conf {
 	struct loop *loop;
 	const struct identity *id; // the node's; borrowed
 	const struct dmsg_client_server_conf *servers; // copied
 	uint32_t n_servers;
+	const struct dmsg_client_lan
+		*lan; // saved ones, copied: the others wait until they were tried
+	uint32_t n_lan; // at most DMSG_CLIENT_LAN_MAX
 	uint32_t session_streams; // of one session; 0: the muxer's default
 	uint32_t retry_min_ms; // 0: DMSG_CLIENT_RETRY_MIN_MS
 	struct dir_client *dir; // borrowed, outlives this; NULL: no discovery
@@ -57,14 +71,17 @@ struct dmsg_client_stats {
 	uint32_t sessions, streams, listeners; // now
 };
 
-// Of the list; found at a discovery; or a destination's, for as long as streams need it.
-enum dmsg_client_kind { DMSG_CLIENT_STATIC, DMSG_CLIENT_FOUND, DMSG_CLIENT_MADE };
+// Of the list; found at a discovery; a destination's, for as long as streams need it; or told of by
+// a hypervisor.
+enum dmsg_client_kind { DMSG_CLIENT_STATIC, DMSG_CLIENT_FOUND, DMSG_CLIENT_MADE, DMSG_CLIENT_LAN };
 enum dmsg_client_state { DMSG_CLIENT_WAITS, DMSG_CLIENT_DIALS, DMSG_CLIENT_OPEN };
 
 struct dmsg_client_server {
 	struct key_pk pk;
-	const char *address;
+	const char *address; // the one that is or was dialled
 	enum dmsg_client_kind kind;
+	bool lan; // a hypervisor told of it; one of the list may be
+	struct key_pk by; // as in dmsg_client_lan
 	enum dmsg_client_state state;
 	int err; // why the last session ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
@@ -79,6 +96,11 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf);
 // Streams that others hold end with -ECANCELED; dials and listeners are to be ended before. NULL is
 // allowed.
 void dmsg_client_free(struct dmsg_client *c);
+
+// A server in the LAN, from now on: dialled at once. One with this key gets these addresses, but
+// for one of the list; when there are too many, one without a session gives way, else the oldest.
+// 0, or -EINVAL: no address, or no key; -ENOMEM.
+int dmsg_client_set_lan(struct dmsg_client *c, const struct dmsg_client_lan *lan);
 
 // How a dial ended, once, never from within the call: as dmsg_dial_fn of dmsg_stream.h, where
 // DMSG_ERR_NO_SERVER_REACHED says that no session was open, and DMSG_ERR_NO_ENTRY and the three

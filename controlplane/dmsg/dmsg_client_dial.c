@@ -119,13 +119,18 @@ static uint32_t delegated_bits(const struct dmsg_client_dial *d)
 	return bits;
 }
 
+static bool is_told(const struct server *se)
+{
+	return se->used && (se->kind == DMSG_CLIENT_STATIC || se->kind == DMSG_CLIENT_LAN);
+}
+
 // Those that may know a key which no discovery knows.
-static uint32_t static_bits(const struct dmsg_client *c)
+static uint32_t told_bits(const struct dmsg_client *c)
 {
 	uint32_t bits = 0;
 
 	for (uint32_t i = 0; i < SLOTS; i++)
-		if (c->server[i].used && c->server[i].kind == DMSG_CLIENT_STATIC)
+		if (is_told(&c->server[i]))
 			bits |= 1u << i;
 	return bits;
 }
@@ -172,8 +177,7 @@ static bool wait_for_first(struct dmsg_client_dial *d)
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		struct server *se = &d->c->server[i];
 
-		if (se->used && se->kind == DMSG_CLIENT_STATIC && se->fails == 0 &&
-			se->state != DMSG_CLIENT_OPEN) {
+		if (is_told(se) && se->fails == 0 && se->state != DMSG_CLIENT_OPEN) {
 			d->waits = se;
 			return true;
 		}
@@ -228,7 +232,7 @@ static void go_on(struct dmsg_client_dial *d)
 		return; // else a session may yet open
 	}
 	if (!try_one_of(d, delegated_bits(d)) && !make_session(d) &&
-		!try_one_of(d, d->no == DMSG_OK ? UINT32_MAX : static_bits(d->c)) &&
+		!try_one_of(d, d->no == DMSG_OK ? UINT32_MAX : told_bits(d->c)) &&
 		!wait_for_first(d))
 		fail(d);
 }

@@ -1,5 +1,5 @@
 // What the files of the dmsg client share: sessions and ports are dmsg_client.c's, a dial is
-// dmsg_client_dial.c's, and dmsg_client_find.c knows the discoveries.
+// dmsg_client_dial.c's, dmsg_client_find.c knows the discoveries, dmsg_client_lan.c our LAN.
 #pragma once
 
 #include "controlplane/dmsg/dmsg_client.h"
@@ -8,7 +8,8 @@
 #include <sys/queue.h>
 
 enum {
-	SLOTS = 32, // servers at once, bits of a word: those configured and as many that are found
+	SLOTS = 32, // servers at once, bits of a word: those configured, others, and ...
+	LAN_SLOTS = DMSG_CLIENT_LAN_MAX, // ... at their end those of the LAN
 	DELEGATED_MAX = 16, // servers of a destination that are looked at
 };
 
@@ -20,7 +21,14 @@ struct server {
 	struct conn *conn; // while it is dialled
 	struct dmsg_link *link;
 	struct dmsg_rtt *rtt; // while it is open
-	struct loop_timer *timer; // until the next try
+	struct loop_timer *timer; // until the next try; of one in the LAN also the end of this one
+	// told of by a hypervisor
+	bool lan;
+	bool at_public; // the second address is dialled
+	bool all_tried; // its addresses were, or it opened
+	uint32_t try_ms; // for an address
+	struct key_pk by;
+	char public_address[DMSG_CLIENT_ADDRESS_LEN];
 	enum dmsg_client_state state;
 	int err;
 	unsigned fails; // in a row
@@ -76,6 +84,7 @@ struct dmsg_find;
 struct dmsg_client {
 	struct dmsg_client_conf conf;
 	struct server server[SLOTS];
+	bool held; // servers that are not in the LAN are not dialled yet
 	struct dmsg_find *find; // NULL: no discovery
 	struct dmsg_conn_list *streams;
 	TAILQ_HEAD(, dmsg_client_dial) dials;
@@ -89,17 +98,32 @@ struct dmsg_client {
 
 // NULL: there is none.
 struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk *pk);
-// Dialled at once. NULL and errno: ENOSPC, ENOMEM.
+// Dialled at once, unless those of the LAN come first. NULL and errno: ENOSPC, ENOMEM.
 struct server *dmsg_client_server_new(struct dmsg_client *c,
 	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind);
 void dmsg_client_server_free(struct server *se);
-// Without waiting for its turn, if it waits.
+// Without waiting for its next try, if it waits for that.
 void dmsg_client_server_hurry(struct server *se);
+// Its address has changed: a try to reach it begins anew.
+void dmsg_client_server_again(struct server *se);
 bool dmsg_client_server_is_open(const struct server *se);
-// The open session with the shortest round trip among the bits of `of`; one that was not measured
-// comes last. NULL: none.
+// The open session with the shortest round trip among the bits of `of`, those in the LAN first; one
+// that was not measured comes last. NULL: none.
 struct server *dmsg_client_nearest(struct dmsg_client *c, uint32_t of, unsigned *n);
 uint16_t dmsg_client_port(struct dmsg_client *c); // 0: none is free
+
+// That of the session, or of the next try.
+static inline const char *dmsg_client_address(const struct server *se)
+{
+	return se->at_public || se->conf.address[0] == '\0' ? se->public_address : se->conf.address;
+}
+
+// ---- dmsg_client_lan.c ----
+
+// Those that were saved. 0, -EINVAL or -ENOMEM.
+int dmsg_client_lan_open(struct dmsg_client *c, const struct dmsg_client_lan *lan, uint32_t n);
+// A server opened, or can't be reached: perhaps it is the others' turn now.
+void dmsg_client_lan_tried(struct dmsg_client *c);
 
 // ---- dmsg_client_dial.c ----
 
