@@ -82,7 +82,16 @@ static const char *check_host_port(const char *text)
 		       : "must be HOST:PORT: dmsg.example.org:8081, 192.0.2.1:8081, [2001:db8::1]:8081";
 }
 
-static const char *check_peer_address(const char *text)
+static const char *check_sk(const char *text)
+{
+	struct key_sk sk;
+	bool good = text[0] == '\0' || key_sk_from_text(&sk, text, strlen(text)) == 0;
+
+	key_wipe(&sk, sizeof(sk));
+	return good ? NULL : "is no secret key: 64 hex digits; leave it empty to get a new one";
+}
+
+static const char *check_optional_address(const char *text)
 {
 	return text[0] != '\0' ? check_host_port(text) : NULL;
 }
@@ -118,6 +127,9 @@ static const char *check_path_mtu(const char *text)
 #define RULE(field) CONF_FIELD(struct cp_rule_values, field)
 #define SERVER(field) CONF_FIELD(struct cp_server_values, field)
 #define PEER_SERVER(field) CONF_FIELD(struct cp_peer_server_values, field)
+#define LAN(field) CONF_FIELD(struct cp_values, lan_server.field)
+#define KEY(field) CONF_FIELD(struct cp_key_values, field)
+#define SAVED(field) CONF_FIELD(struct cp_saved_lan_values, field)
 #define EDGE(field) CONF_FIELD(struct cp_edge_values, field)
 
 static const struct conf_item items[] = {
@@ -234,7 +246,7 @@ static const struct conf_item items[] = {
 		VALUE(dmsg_server.key_file), .check = check_dir,
 		.help = "its own secret key, never the node's; made on the first start"},
 	{"dmsg_server", "public_address", CONF_STR, VALUE(dmsg_server.public_address),
-		.check = check_peer_address,
+		.check = check_optional_address,
 		.help = "HOST:PORT by which clients reach the server; empty: it is not published"},
 	{"dmsg_server", "discovery", CONF_LIST, .max = DIR_CLIENT_URLS_MAX,
 		VALUE(dmsg_server.discovery),
@@ -250,8 +262,36 @@ static const struct conf_item items[] = {
 	{"peer_server", "key", CONF_STR, .flags = CONF_REQUIRED, PEER_SERVER(key),
 		.check = check_pk,
 		.help = "public key of a dmsg server that our server is joined to"},
-	{"peer_server", "address", CONF_STR, PEER_SERVER(address), .check = check_peer_address,
+	{"peer_server", "address", CONF_STR, PEER_SERVER(address), .check = check_optional_address,
 		.help = "HOST:PORT of that server; empty: it dials us"},
+	{"hypervisor", "key", CONF_STR, .flags = CONF_REQUIRED, KEY(key), .check = check_pk,
+		.help = "public key of a node that may tell this one of its LAN's dmsg server"},
+	{"lan_server", "enable", CONF_BOOL, .def = "no", LAN(enable),
+		.help = "be the dmsg server of this LAN, and tell the nodes of [visor] of it"},
+	{"lan_server", "port", CONF_UINT, .def = "0", .max = 65535, LAN(port),
+		.help = "TCP port, on all addresses; 0: the system chooses"},
+	{"lan_server", "public_address", CONF_STR, LAN(public_address),
+		.check = check_optional_address,
+		.help = "HOST:PORT that nodes try when the LAN's address does not answer"},
+	{"lan_server", "sessions_max", CONF_UINT, .def = "100", .min = 1, .max = 65536,
+		LAN(sessions_max), .help = "most sessions"},
+	{"lan_server", "session_streams", CONF_UINT, .def = "256", .min = 1, .max = 65536,
+		LAN(session_streams), .help = "most streams of a session"},
+	{"lan_server", "streams_max", CONF_UINT, .def = "1024", .min = 1, .max = 1 << 20,
+		LAN(streams_max), .help = "most streams that are relayed"},
+	{"lan_server", "secret_key", CONF_STR, .flags = CONF_SECRET | CONF_LIVE, LAN(secret_key),
+		.check = check_sk, .help = "its own; made and written here at the first use"},
+	{"visor", "key", CONF_STR, .flags = CONF_REQUIRED, KEY(key), .check = check_pk,
+		.help = "public key of a node that is told of the LAN's server"},
+	{"saved_lan_server", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, SAVED(key),
+		.check = check_pk,
+		.help = "written here by the node: a server that it was told of"},
+	{"saved_lan_server", "address", CONF_STR, .flags = CONF_LIVE, SAVED(address),
+		.check = check_optional_address, .help = "HOST:PORT in the LAN"},
+	{"saved_lan_server", "public_address", CONF_STR, .flags = CONF_LIVE, SAVED(public_address),
+		.check = check_optional_address, .help = "HOST:PORT, tried after that"},
+	{"saved_lan_server", "hypervisor", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE,
+		SAVED(hypervisor), .check = check_pk, .help = "who told of it"},
 };
 
 #define CLASS(name_, field, type_, max_)                                                           \
@@ -266,6 +306,9 @@ static const struct conf_class classes[] = {
 	CLASS("edge", edges, struct cp_edge_values, EDGES_MAX),
 	CLASS("server", servers, struct cp_server_values, DMSG_CLIENT_SERVERS_MAX),
 	CLASS("peer_server", peer_servers, struct cp_peer_server_values, DMSG_MESH_PEERS_MAX),
+	CLASS("hypervisor", hypervisors, struct cp_key_values, VISOR_RPC_HYPERVISORS_MAX),
+	CLASS("visor", visors, struct cp_key_values, LAN_SERVER_VISORS_MAX),
+	CLASS("saved_lan_server", saved_lan, struct cp_saved_lan_values, DMSG_CLIENT_LAN_MAX),
 };
 
 static const struct conf_schema schema = {
@@ -608,8 +651,10 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
 	c->servers = calloc(c->v->servers.n + 1, sizeof(*c->servers));
 	c->peer_servers = calloc(c->v->peer_servers.n + 1, sizeof(*c->peer_servers));
+	c->lan = calloc(1, sizeof(*c->lan));
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
-		c->attach != NULL && c->servers != NULL && c->peer_servers != NULL) {
+		c->attach != NULL && c->servers != NULL && c->peer_servers != NULL &&
+		c->lan != NULL) {
 		rc = cp_conf_worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = cp_conf_worse(rc, load_peers(c, err));
 		rc = cp_conf_worse(rc, load_transports(c, err));
@@ -647,6 +692,7 @@ void cp_conf_free(struct cp_conf *c)
 	free(c->attach);
 	free(c->servers);
 	free(c->peer_servers);
+	free(c->lan);
 	memset(c, 0, sizeof(*c));
 }
 

@@ -5,6 +5,8 @@
 
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_mesh.h"
+#include "controlplane/dmsg/lan_server.h"
+#include "controlplane/rpc/visor_rpc.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api.h"
 #include "lib/conf/conf.h"
@@ -80,6 +82,29 @@ struct cp_dmsg_server_values {
 	uint32_t client_streams;
 };
 
+struct cp_key_values { // [hypervisor NAME], [visor NAME]
+	char *name;
+	char *key;
+};
+
+struct cp_saved_lan_values {
+	char *name;
+	char *key;
+	char *address;
+	char *public_address;
+	char *hypervisor;
+};
+
+struct cp_lan_server_values {
+	bool enable;
+	uint16_t port;
+	char *public_address;
+	uint32_t sessions_max;
+	uint32_t session_streams;
+	uint32_t streams_max;
+	char *secret_key;
+};
+
 struct cp_values {
 	char *name;
 	char *run_dir;
@@ -103,12 +128,23 @@ struct cp_values {
 	int log_level;
 	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
+	struct cp_lan_server_values lan_server;
 	struct conf_array transports; // struct cp_transport_values
 	struct conf_array peers; // struct cp_peer_values
 	struct conf_array rules; // struct cp_rule_values
 	struct conf_array edges; // struct cp_edge_values
 	struct conf_array servers; // struct cp_server_values
 	struct conf_array peer_servers; // struct cp_peer_server_values
+	struct conf_array hypervisors, visors; // struct cp_key_values
+	struct conf_array saved_lan; // struct cp_saved_lan_values
+};
+
+// Who is over this node and under it, and the LAN's servers that it was told of.
+struct cp_lan {
+	struct key_pk hypervisors[VISOR_RPC_HYPERVISORS_MAX];
+	struct key_pk visors[LAN_SERVER_VISORS_MAX];
+	struct dmsg_client_lan saved[DMSG_CLIENT_LAN_MAX];
+	uint32_t n_hypervisors, n_visors, n_saved;
 };
 
 struct cp_conf {
@@ -125,6 +161,7 @@ struct cp_conf {
 	size_t n_servers;
 	struct dmsg_mesh_peer_conf *peer_servers;
 	size_t n_peer_servers;
+	struct cp_lan *lan;
 };
 
 // What `path_mtu = TEXT` says, in transport_conf's terms; the table checked it.

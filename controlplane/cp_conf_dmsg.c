@@ -93,6 +93,51 @@ static int check_key_file(const struct cp_conf *c, char *err)
 		"key_file is the node's: a dmsg server needs a key of its own");
 }
 
+// The table checked all of them.
+static uint32_t load_keys(const struct conf_array *from, struct key_pk *to)
+{
+	const struct cp_key_values *v = from->v;
+
+	for (size_t i = 0; i < from->n; i++)
+		key_pk_from_text(&to[i], v[i].key, strlen(v[i].key));
+	return (uint32_t)from->n;
+}
+
+static int load_saved(const struct cp_conf *c, const struct cp_saved_lan_values *v,
+	struct dmsg_client_lan *lan, char *err)
+{
+	key_pk_from_text(&lan->pk, v->key, strlen(v->key));
+	key_pk_from_text(&lan->by, v->hypervisor, strlen(v->hypervisor));
+	snprintf(lan->address, sizeof(lan->address), "%s", v->address);
+	snprintf(lan->public_address, sizeof(lan->public_address), "%s", v->public_address);
+	if (v->address[0] == '\0' && v->public_address[0] == '\0' &&
+		!conf_is_told(c->file, "saved_lan_server", v->name, "address"))
+		return BAD(c, err, "saved_lan_server", v->name, NULL,
+			"neither address nor public_address: take the section out");
+	return 0;
+}
+
+static int load_lan(struct cp_conf *c, char *err)
+{
+	const struct cp_saved_lan_values *v = c->v->saved_lan.v;
+	struct cp_lan *lan = c->lan;
+	int rc = 0;
+
+	lan->n_hypervisors = load_keys(&c->v->hypervisors, lan->hypervisors);
+	lan->n_visors = load_keys(&c->v->visors, lan->visors);
+	for (size_t i = 0; i < c->v->saved_lan.n; i++, lan->n_saved++)
+		rc = cp_conf_worse(rc, load_saved(c, &v[i], &lan->saved[i], err));
+	if (lan->n_visors > 0 && !c->v->lan_server.enable &&
+		!conf_is_told(c->file, "lan_server", "", "enable")) {
+		const struct cp_key_values *first = c->v->visors.v;
+
+		rc = cp_conf_worse(rc, BAD(c, err, "visor", first->name, NULL,
+					       "this node has nothing to tell it: set "
+					       "[lan_server] enable = yes"));
+	}
+	return rc;
+}
+
 int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 {
 	int rc = check_key_file(c, err);
@@ -101,5 +146,6 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg_server", &c->v->dmsg_server.discovery, err));
 	rc = cp_conf_worse(rc, check_published(c, err));
 	rc = cp_conf_worse(rc, load_servers(c, err));
-	return cp_conf_worse(rc, load_peer_servers(c, err));
+	rc = cp_conf_worse(rc, load_peer_servers(c, err));
+	return cp_conf_worse(rc, load_lan(c, err));
 }

@@ -11,6 +11,7 @@
 #include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dp/dp_client.h"
 #include "controlplane/dp/neigh.h"
+#include "controlplane/lan.h"
 #include "controlplane/reload.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_handlers.h"
@@ -58,6 +59,7 @@ struct app {
 	struct dmsg_http *dmsg_http;
 	bool ending;
 	unsigned n_leaving;
+	struct lan *lan;
 	struct api *api;
 	struct api_server *server;
 };
@@ -466,7 +468,7 @@ static int start_dmsg_server(struct app *a)
 	return a->dmsg_server != NULL ? 0 : -1;
 }
 
-static int start_dmsg(struct app *a)
+static int start_dmsg_client(struct app *a)
 {
 	struct dmsg_client_conf c = {.loop = a->loop,
 		.id = a->id,
@@ -475,12 +477,13 @@ static int start_dmsg(struct app *a)
 		.sessions = a->conf.v->dmsg.sessions,
 		.client_type = "visor"}; // what discoveries list as nodes
 
-	if (start_dmsg_server(a) < 0 || open_dir(a, &a->conf.v->dmsg.discovery, &a->dir) < 0)
+	if (open_dir(a, &a->conf.v->dmsg.discovery, &a->dir) < 0)
 		return -1;
 	for (size_t i = 0; i < a->conf.n_servers; i++)
 		if (key_pk_cmp(&a->conf.servers[i].pk, identity_pk(a->id)) == 0)
 			return die("[server NAME] key", "is this node's own: name the server's");
-	if (a->conf.n_servers == 0 && a->dir == NULL)
+	c.lan = lan_saved(a->lan, &c.n_lan);
+	if (a->conf.n_servers == 0 && a->dir == NULL && !lan_needs_client(a->lan, &a->conf))
 		return 0;
 	c.dir = a->dir;
 	a->dmsg = dmsg_client_new(&c);
@@ -489,6 +492,21 @@ static int start_dmsg(struct app *a)
 	if (a->http != NULL)
 		a->dmsg_http = dmsg_http_new(a->http, a->dmsg);
 	return a->http == NULL || a->dmsg_http != NULL ? 0 : die("dmsg", strerror(errno));
+}
+
+static int start_dmsg(struct app *a)
+{
+	const struct key_pk *server;
+
+	if (start_dmsg_server(a) < 0)
+		return -1;
+	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
+	if (a->lan == NULL)
+		return die("LAN server", strerror(errno));
+	if (start_dmsg_client(a) < 0)
+		return -1;
+	server = a->dmsg_id != NULL ? identity_pk(a->dmsg_id) : NULL;
+	return lan_start(a->lan, &a->conf, a->dmsg, identity_pk(a->id), server) < 0 ? -1 : 0;
 }
 
 static int start_api(struct app *a)
@@ -506,6 +524,8 @@ static int start_api(struct app *a)
 		.dmsg_server = a->dmsg_server,
 		.dir = a->dir,
 		.server_dir = a->server_dir,
+		.lan_server = lan_lan_server(a->lan),
+		.visor = lan_visor(a->lan),
 		.conf = conf_of,
 		.conf_arg = a,
 		.reload = reload,
@@ -538,6 +558,7 @@ static void stop(struct app *a)
 	api_free(a->api);
 	dmsg_server_free(a->dmsg_server); // it may ask its discovery by the client's streams
 	dir_client_free(a->server_dir);
+	lan_free(a->lan);
 	dmsg_client_free(a->dmsg);
 	dir_client_free(a->dir);
 	dmsg_http_free(a->dmsg_http);

@@ -7,9 +7,11 @@
 #include "controlplane/core/identity.h"
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_server.h"
+#include "controlplane/dmsg/lan_server.h"
 #include "controlplane/dp/neigh.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_server.h"
+#include "controlplane/rpc/visor_rpc.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/conf/conf.h"
 
@@ -25,9 +27,11 @@ struct api_deps {
 	struct rule_mgr *rules;
 	struct route_id *ids;
 	struct edge_mgr *edges;
-	struct dmsg_client *dmsg; // NULL: the node has no such role, as the next one
+	struct dmsg_client *dmsg; // NULL: the node has no such role, as the next three
 	struct dmsg_server *dmsg_server;
-	struct dir_client *dir, *server_dir; // of the two; NULL: no discovery
+	struct lan_server *lan_server;
+	struct visor_rpc *visor;
+	struct dir_client *dir, *server_dir; // of client and server; NULL: no discovery
 	const struct conf *(*conf)(void *arg); // the configuration in force
 	void *conf_arg;
 	// Read it again: 0 or -errno; text gets what is wrong, or what is left to say.

@@ -425,6 +425,24 @@ static void put_all(struct api_req *r, const char *of, enum counter_scope from, 
 		put_counter(r, of, API_SCOPE_CONTROL, &d[i], v[i]);
 }
 
+static void count_rpc(const struct api *a, uint64_t *v)
+{
+	struct visor_rpc_stats rpc = {0};
+	struct lan_server_stats lan = {0};
+
+	if (a->d.visor != NULL)
+		visor_rpc_stats_get(a->d.visor, &rpc);
+	if (a->d.lan_server != NULL)
+		lan_server_stats_get(a->d.lan_server, &lan);
+	v[C_rpc_pushes] = rpc.taken;
+	v[C_drop_rpc_pushes] = rpc.refused;
+	v[C_drop_rpc_calls] = rpc.unknown;
+	v[C_drop_rpc_streams] = rpc.bad;
+	v[C_lan_pushed] = lan.pushed;
+	v[C_lan_push_failed] = lan.push_failed;
+	v[C_drop_lan_strangers] = lan.strangers;
+}
+
 static void put_control(struct api_req *r, const struct api *a)
 {
 	struct transport_mgr_stats s;
@@ -433,6 +451,7 @@ static void put_control(struct api_req *r, const struct api *a)
 	transport_mgr_stats_get(a->d.transports, &s);
 	memcpy(v, &s, sizeof(v));
 	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
+	count_rpc(a, v);
 	put_all(r, "control", SCOPE_CONTROL, v);
 }
 

@@ -64,6 +64,42 @@ static void add_dir(const struct dir_client *dir, struct api_dmsg *d)
 	d->dir_refused += s.refused;
 }
 
+static void count_hypervisor(void *arg, const struct visor_rpc_peer *p)
+{
+	struct api_dmsg *d = arg;
+
+	d->hypervisors++;
+	d->hypervisors_open += p->state == DMSG_CLIENT_OPEN;
+}
+
+static void fill_visor(const struct visor_rpc *v, struct api_dmsg *d)
+{
+	struct visor_rpc_stats s;
+
+	visor_rpc_stats_get(v, &s);
+	visor_rpc_each(v, count_hypervisor, d);
+	d->pushes_taken = s.taken;
+	d->pushes_refused = s.refused;
+	d->calls_unknown = s.unknown;
+}
+
+static void fill_lan(const struct lan_server *l, struct api_dmsg *d)
+{
+	struct lan_server_stats s;
+	struct dmsg_server_stats ss;
+
+	lan_server_stats_get(l, &s);
+	dmsg_server_stats_get(lan_server_server(l), &ss);
+	memcpy(d->lan_pk, dmsg_server_pk(lan_server_server(l))->b, API_PK_LEN);
+	API_COPY(d->lan_address, lan_server_address(l));
+	d->lan_clients = ss.sessions;
+	d->lan_relays = ss.streams;
+	d->visors = s.visors;
+	d->pushed = s.pushed;
+	d->push_failed = s.push_failed;
+	d->strangers = s.strangers;
+}
+
 static void count_server(void *arg, const struct dmsg_client_server *se)
 {
 	(void)se;
@@ -73,7 +109,9 @@ static void count_server(void *arg, const struct dmsg_client_server *se)
 void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
-	struct api_dmsg d = {.client = a->d.dmsg != NULL, .server = a->d.dmsg_server != NULL};
+	struct api_dmsg d = {.client = a->d.dmsg != NULL,
+		.server = a->d.dmsg_server != NULL,
+		.lan_server = a->d.lan_server != NULL};
 	struct dmsg_client_stats cs;
 	struct dmsg_server_stats ss;
 
@@ -91,21 +129,26 @@ void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len
 	}
 	add_dir(a->d.dir, &d);
 	add_dir(a->d.server_dir, &d);
+	if (a->d.visor != NULL)
+		fill_visor(a->d.visor, &d);
+	if (a->d.lan_server != NULL)
+		fill_lan(a->d.lan_server, &d);
 	api_req_record(r, &d, sizeof(d));
 	api_req_end(r, NULL, 0);
 }
 
-static uint8_t kind_of(enum dmsg_client_kind kind)
+static uint8_t kind_of(const struct dmsg_client_server *se)
 {
-	return kind == DMSG_CLIENT_FOUND  ? API_DMSG_FOUND
-	       : kind == DMSG_CLIENT_MADE ? API_DMSG_MADE
-					  : API_DMSG_PLAIN;
+	return se->lan                         ? API_DMSG_LAN
+	       : se->kind == DMSG_CLIENT_FOUND ? API_DMSG_FOUND
+	       : se->kind == DMSG_CLIENT_MADE  ? API_DMSG_MADE
+					       : API_DMSG_PLAIN;
 }
 
 static void server_record(void *arg, const struct dmsg_client_server *se)
 {
 	struct api_dmsg_server rec = {.state = (uint8_t)se->state,
-		.kind = kind_of(se->kind),
+		.kind = kind_of(se),
 		.streams = se->streams,
 		.age_ms = age_ms(se->since_ns),
 		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
@@ -115,6 +158,7 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 
 	API_COPY(rec.name, se->address);
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
+	memcpy(rec.by, se->by.b, API_PK_LEN);
 	if (se->err != 0)
 		API_COPY(rec.error, strerror(-se->err));
 	api_req_record(arg, &rec, sizeof(rec));
@@ -187,7 +231,7 @@ void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload
 
 static void our_session(void *arg, const struct dmsg_client_server *se)
 {
-	struct api_dmsg_session rec = {.kind = kind_of(se->kind),
+	struct api_dmsg_session rec = {.kind = kind_of(se),
 		.streams = se->streams,
 		.age_ms = age_ms(se->since_ns),
 		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
@@ -218,10 +262,11 @@ static void address_text(const struct sockaddr_storage *ss, char *out, size_t ca
 	api_addr_text(&a, out, cap);
 }
 
-static void their_session(void *arg, const struct dmsg_server_session *se)
+static void put_session(
+	struct api_req *r, const struct dmsg_server_session *se, enum api_dmsg_kind kind)
 {
 	struct api_dmsg_session rec = {.role = se->dialled ? 0 : 1,
-		.kind = se->mesh ? API_DMSG_MESH : API_DMSG_PLAIN,
+		.kind = (uint8_t)kind,
 		.streams = se->streams,
 		.age_ms = age_ms(se->since_ns),
 		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
@@ -233,7 +278,17 @@ static void their_session(void *arg, const struct dmsg_server_session *se)
 		API_COPY(rec.address, se->address);
 	else
 		address_text(&se->from, rec.address, sizeof(rec.address));
-	api_req_record(arg, &rec, sizeof(rec));
+	api_req_record(r, &rec, sizeof(rec));
+}
+
+static void their_session(void *arg, const struct dmsg_server_session *se)
+{
+	put_session(arg, se, se->mesh ? API_DMSG_MESH : API_DMSG_PLAIN);
+}
+
+static void lan_session(void *arg, const struct dmsg_server_session *se)
+{
+	put_session(arg, se, API_DMSG_LAN);
 }
 
 void api_list_dmsg_sessions(void *ctx, struct api_req *r, const void *payload, size_t len)
@@ -245,6 +300,29 @@ void api_list_dmsg_sessions(void *ctx, struct api_req *r, const void *payload, s
 		dmsg_client_each_server(a->d.dmsg, our_session, r);
 	if (a->d.dmsg_server != NULL)
 		dmsg_server_each_session(a->d.dmsg_server, their_session, r);
+	if (a->d.lan_server != NULL)
+		dmsg_server_each_session(lan_server_server(a->d.lan_server), lan_session, r);
+	api_req_end(r, NULL, 0);
+}
+
+static void hypervisor_record(void *arg, const struct visor_rpc_peer *p)
+{
+	struct api_dmsg_hypervisor rec = {
+		.state = (uint8_t)p->state, .age_ms = age_ms(p->since_ns), .calls = p->calls};
+
+	memcpy(rec.pk, p->pk.b, API_PK_LEN);
+	if (p->err != 0)
+		API_COPY(rec.error, strerror(-p->err));
+	api_req_record(arg, &rec, sizeof(rec));
+}
+
+void api_list_dmsg_hypervisors(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	(void)payload, (void)len;
+	if (a->d.visor != NULL)
+		visor_rpc_each(a->d.visor, hypervisor_record, r);
 	api_req_end(r, NULL, 0);
 }
 
@@ -294,5 +372,7 @@ void api_list_dmsg_streams(void *ctx, struct api_req *r, const void *payload, si
 		dmsg_client_each_stream(a->d.dmsg, our_stream, &s);
 	if (a->d.dmsg_server != NULL)
 		dmsg_server_each_stream(a->d.dmsg_server, relayed_stream, &s);
+	if (a->d.lan_server != NULL)
+		dmsg_server_each_stream(lan_server_server(a->d.lan_server), relayed_stream, &s);
 	api_req_end(r, NULL, 0);
 }

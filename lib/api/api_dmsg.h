@@ -49,6 +49,7 @@ enum api_dmsg_kind {
 	API_DMSG_MESH, // the other end is a peer server of ours
 	API_DMSG_FOUND, // a server that a discovery told
 	API_DMSG_MADE, // a destination's server, while streams need it
+	API_DMSG_LAN, // a server in our LAN
 };
 
 struct api_dmsg {
@@ -68,8 +69,18 @@ struct api_dmsg {
 	uint64_t ip_answered, pings;
 	uint64_t bad_requests, no_destination, not_accepted, no_capacity;
 	uint64_t dir_asked, dir_cached, dir_failed, dir_refused; // of both roles
+	// under hypervisors
+	uint32_t hypervisors, hypervisors_open;
+	uint64_t pushes_taken, pushes_refused, calls_unknown;
+	// the LAN's server, and the nodes under us
+	uint8_t lan_server;
+	uint8_t lan_pk[API_PK_LEN];
+	uint8_t pad3[2];
+	uint32_t lan_clients, lan_relays, visors;
+	uint64_t pushed, push_failed, strangers;
+	char lan_address[API_DMSG_ADDRESS_LEN];
 };
-static_assert(sizeof(struct api_dmsg) == 280, "api_dmsg");
+static_assert(sizeof(struct api_dmsg) == 448, "api_dmsg");
 
 struct api_dmsg_server {
 	char name[API_DMSG_ADDRESS_LEN]; // host:port, cut
@@ -83,8 +94,20 @@ struct api_dmsg_server {
 	uint64_t opened; // sessions so far
 	uint64_t rx_bytes, tx_bytes; // of this session
 	char error[API_DMSG_ADDRESS_LEN]; // why the last session ended
+	uint8_t by[API_PK_LEN]; // the hypervisor that told of it, or null
+	uint8_t pad2[7];
 };
-static_assert(sizeof(struct api_dmsg_server) == 208, "api_dmsg_server");
+static_assert(sizeof(struct api_dmsg_server) == 248, "api_dmsg_server");
+
+struct api_dmsg_hypervisor {
+	uint8_t pk[API_PK_LEN];
+	uint8_t state; // as that of api_dmsg_server
+	uint8_t pad[6];
+	uint64_t age_ms; // of the state
+	uint64_t calls;
+	char error[API_DMSG_ADDRESS_LEN]; // why the last stream ended
+};
+static_assert(sizeof(struct api_dmsg_hypervisor) == 120, "api_dmsg_hypervisor");
 
 struct api_dmsg_discovery {
 	char name[API_DMSG_ADDRESS_LEN]; // URL, cut

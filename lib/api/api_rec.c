@@ -54,7 +54,7 @@ static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
 static const char *const dmsg_states[] = {"waits", "dials", "open"};
 static const char *const dmsg_roles[] = {"client", "server"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
-static const char *const dmsg_server_kinds[] = {"", "mesh", "found", "for a dial"};
+static const char *const dmsg_server_kinds[] = {"", "mesh", "found", "for a dial", "lan"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -351,6 +351,20 @@ static const struct api_field dmsg_fields[] = {
 	F(bad_requests, UINT, "BAD REQUESTS", 0),
 	F(ip_answered, UINT, "ADDRESSES TOLD", 0),
 	F(pings, UINT, "PINGS", 0),
+	F(hypervisors, UINT, "HYPERVISORS", 0),
+	F(hypervisors_open, UINT, "HYPERVISORS REACHED", 0),
+	F(pushes_taken, UINT, "PUSHES TAKEN", 0),
+	F(pushes_refused, UINT, "PUSHES REFUSED", 0),
+	F(calls_unknown, UINT, "UNKNOWN CALLS", 0),
+	F(lan_server, BOOL, "LAN SERVER", 0),
+	F(lan_pk, PK, "LAN SERVER KEY", D),
+	F(lan_address, STR, "LAN SERVER ADDRESS", D),
+	F(lan_clients, UINT, "LAN CLIENTS", 0),
+	F(lan_relays, UINT, "LAN RELAYS", 0),
+	F(visors, UINT, "VISORS", 0),
+	F(pushed, UINT, "PUSHED", 0),
+	F(push_failed, UINT, "PUSHES FAILED", 0),
+	F(strangers, UINT, "STRANGERS", 0),
 };
 #undef REC
 #define REC api_dmsg_server
@@ -366,6 +380,16 @@ static const struct api_field dmsg_server_fields[] = {
 	F(rx_bytes, BYTES, "RX BYTES", S),
 	F(tx_bytes, BYTES, "TX BYTES", S),
 	F(error, STR, "LAST ERROR", S | D),
+	F(by, PK, "TOLD BY", S | D),
+};
+#undef REC
+#define REC api_dmsg_hypervisor
+static const struct api_field dmsg_hypervisor_fields[] = {
+	F(pk, PK, "HYPERVISOR", 0),
+	FW(state, dmsg_states, "STATE", 0),
+	F(age_ms, MS, "FOR", 0),
+	F(calls, UINT, "CALLS", 0),
+	F(error, STR, "LAST ERROR", D),
 };
 #undef REC
 #define REC api_dmsg_discovery
@@ -438,6 +462,8 @@ static const struct api_record records[] = {
 		"dmsg streams: ours, and those that our server relays"),
 	R(API_DMSG_DISCOVERIES, "discoveries", api_dmsg_discovery, dmsg_discovery_fields, false,
 		"dmsg discoveries and our entries there"),
+	R(API_DMSG_HYPERVISORS, "hypervisors", api_dmsg_hypervisor, dmsg_hypervisor_fields, false,
+		"hypervisors that this node is under"),
 };
 
 const struct api_record *api_records(size_t *n)

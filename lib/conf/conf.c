@@ -508,8 +508,10 @@ void conf_free(struct conf *c)
 		return;
 	if (c->values != NULL)
 		free_values(c);
-	for (size_t i = 0; i < c->given.n; i++)
+	for (size_t i = 0; i < c->given.n; i++) {
+		explicit_bzero(c->given.v[i].text, strlen(c->given.v[i].text)); // may be a secret
 		free(c->given.v[i].text);
+	}
 	vec_free(&c->given);
 	vec_free(&c->sections);
 	free(c->path);
@@ -633,6 +635,8 @@ static void walk_item(const struct conf *c, const struct conf_item *item, int se
 
 	if (g != NULL)
 		snprintf(origin, sizeof(origin), "%.250s:%u", c->path, g->line);
+	if ((item->flags & CONF_SECRET) && entry.value[0] != '\0')
+		entry.value = CONF_HIDDEN;
 	fn(arg, &entry);
 }
 

@@ -23,6 +23,7 @@ enum conf_type {
 
 enum { // flags of an item
 	CONF_LIVE = 1, // a changed value is taken without a restart
+	CONF_SECRET = 4, // is not shown: conf_walk() and conf_print() give CONF_HIDDEN for it
 	CONF_REQUIRED = 2, // has no default: must be there (in each instance of a named section)
 };
 
@@ -34,6 +35,7 @@ enum {
 	CONF_ERR_MAX = 8192, // all of them and a line that says that there are more
 };
 
+#define CONF_HIDDEN "(not shown)"
 #define CONF_MS(x) ((x)*1000000ll)
 #define CONF_S(x) ((x)*1000000000ll)
 

@@ -211,7 +211,8 @@ int conf_value_set(
 	const char *wrong = item->check != NULL ? item->check(text) : NULL;
 
 	if (wrong != NULL) {
-		snprintf(why, CONF_WHY_MAX, "'%.60s' %.80s", text, wrong);
+		snprintf(why, CONF_WHY_MAX, "'%.60s' %.80s",
+			item->flags & CONF_SECRET ? CONF_HIDDEN : text, wrong);
 		return -EINVAL;
 	}
 	switch (item->type) {

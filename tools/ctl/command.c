@@ -36,6 +36,8 @@ static const struct command commands[] = {
 		cmd_show_streams, ""},
 	{{"show", "discoveries"}, "", "dmsg discoveries and our entries there",
 		cmd_show_discoveries, ""},
+	{{"show", "hypervisors"}, "", "hypervisors that this node is under", cmd_show_hypervisors,
+		""},
 	{{"transport", "add"},
 		"NAME peer=KEY [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [congestion=bbr|cubic] [path_mtu=auto|BYTES] [flows=N] [dial=yes|no]",
 		"make a transport", cmd_transport_add,

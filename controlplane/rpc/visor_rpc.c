@@ -1,0 +1,260 @@
+// A stream to each hypervisor, dialled again for as long as the node lives, and the calls on it.
+// Each call is answered where it is read; a caller that does not read his answers loses the stream,
+// so nothing is queued here.
+#include "controlplane/rpc/visor_rpc.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+LOG_MODULE("rpc");
+
+enum {
+	DIAL_MS = 20000,
+	STEADY_MS = 30000, // a stream that lived so long was a good one: back-off starts anew
+	ANSWER_MAX = 2048, // a head, an error and descriptors
+};
+
+struct peer {
+	struct visor_rpc *v;
+	struct key_pk pk;
+	struct dmsg_client_dial *dial;
+	struct conn *conn;
+	struct loop_timer *timer; // until the next try
+	struct netrpc_rx *rx; // while there is a stream
+	struct netrpc_tx tx;
+	enum dmsg_client_state state;
+	int err;
+	unsigned fails;
+	uint64_t since_ns, calls;
+};
+
+struct visor_rpc {
+	struct visor_rpc_conf conf;
+	struct peer peer[VISOR_RPC_HYPERVISORS_MAX];
+	struct visor_rpc_stats stats;
+};
+
+static void set_state(struct peer *p, enum dmsg_client_state state)
+{
+	p->state = state;
+	p->since_ns = clock_mono_ns();
+}
+
+static void close_all(struct peer *p)
+{
+	dmsg_client_dial_cancel(p->dial);
+	p->dial = NULL;
+	conn_close(p->conn);
+	p->conn = NULL;
+	free(p->rx);
+	p->rx = NULL;
+}
+
+static void peer_over(struct peer *p, int err)
+{
+	struct visor_rpc *v = p->v;
+	uint64_t delay;
+
+	if (p->state == DMSG_CLIENT_OPEN) {
+		v->stats.lost++;
+		if ((clock_mono_ns() - p->since_ns) / CLOCK_NS_PER_MS >= STEADY_MS)
+			p->fails = 0;
+		log_notice("hypervisor lost: %s", strerror(-err));
+	} else {
+		v->stats.failed++;
+		log_limited(LOG_WARN, "no stream to a hypervisor: %s", strerror(-err));
+	}
+	close_all(p);
+	p->err = err;
+	set_state(p, DMSG_CLIENT_WAITS);
+	delay = (uint64_t)v->conf.retry_min_ms << (p->fails < 10 ? p->fails : 10);
+	if (delay > VISOR_RPC_RETRY_MAX_MS)
+		delay = VISOR_RPC_RETRY_MAX_MS;
+	delay += randombytes_uniform((uint32_t)delay / 2 + 1) - delay / 4;
+	p->fails++;
+	loop_timer_start(p->timer, delay, 0);
+}
+
+// ---- calls ----
+
+static void set_lan(struct peer *p, struct bytes_w *w)
+{
+	struct visor_rpc *v = p->v;
+	const char *why = NULL;
+	struct visor_lan lan;
+	bool taken = false;
+
+	if (visor_lan_read(&lan, p->rx) < 0) {
+		why = "SetLANDmsgServer: an argument of another type, or none that can be used";
+	} else if (lan.enabled && !key_pk_is_null(&lan.pk) &&
+		   (lan.address[0] != '\0' || lan.public_address[0] != '\0')) {
+		why = v->conf.set_lan(v->conf.arg, &lan, &p->pk);
+		taken = why == NULL;
+	}
+	if (taken)
+		v->stats.taken++;
+	else
+		v->stats.refused++;
+	if (why != NULL) {
+		log_limited(LOG_WARN, "push of a hypervisor refused: %s", why);
+		netrpc_put_error(&p->tx, w, p->rx->method, p->rx->seq, why);
+		return;
+	}
+	netrpc_put_response(&p->tx, w, p->rx->method, p->rx->seq);
+	netrpc_put_bool(w, taken);
+}
+
+// 0, or -errno: the stream is to be ended.
+static int answer(struct peer *p)
+{
+	uint8_t out[ANSWER_MAX];
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	char text[NETRPC_ERROR_MAX];
+
+	p->calls++;
+	if (strcmp(p->rx->method, VISOR_SET_LAN) == 0) {
+		set_lan(p, &w);
+	} else {
+		p->v->stats.unknown++;
+		netrpc_put_error(&p->tx, &w, p->rx->method, p->rx->seq,
+			netrpc_no_method(p->rx->method, VISOR_SERVICE, text, sizeof(text)));
+	}
+	if (w.bad)
+		return -EMSGSIZE;
+	return conn_write(p->conn, out, bytes_w_len(&w)) == bytes_w_done(&w) ? 0 : -ENOBUFS;
+}
+
+static size_t on_data(void *arg, uint8_t *bytes, size_t len)
+{
+	struct peer *p = arg;
+	size_t used = 0;
+
+	while (used < len) {
+		bool ready;
+		ssize_t n = netrpc_take(p->rx, bytes + used, len - used, &ready);
+		int rc = n < 0 ? (int)n : 0;
+
+		if (n < 0)
+			p->v->stats.bad++;
+		else
+			used += (size_t)n;
+		if (ready)
+			rc = answer(p);
+		if (rc < 0) {
+			peer_over(p, rc);
+			return len;
+		}
+	}
+	return len;
+}
+
+static void on_end(void *arg, int err)
+{
+	peer_over(arg, err != 0 ? err : -ECONNRESET);
+}
+
+static const struct conn_events stream_events = {.data = on_data, .end = on_end};
+
+static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
+{
+	struct peer *p = arg;
+
+	p->dial = NULL;
+	if (take_conn == NULL) {
+		peer_over(p, err != 0 ? err : code == DMSG_OK ? -EIO : -EHOSTUNREACH);
+		return;
+	}
+	p->conn = take_conn;
+	conn_set_events(take_conn, &stream_events, p);
+	p->rx = calloc(1, sizeof(*p->rx));
+	memset(&p->tx, 0, sizeof(p->tx));
+	if (p->rx == NULL) {
+		peer_over(p, -ENOMEM);
+		return;
+	}
+	set_state(p, DMSG_CLIENT_OPEN);
+	p->v->stats.opened++;
+	log_notice("hypervisor reached");
+}
+
+static void peer_dial(void *arg)
+{
+	struct peer *p = arg;
+	struct dmsg_addr to = {p->pk, VISOR_RPC_PORT};
+
+	set_state(p, DMSG_CLIENT_DIALS);
+	p->dial = dmsg_client_dial(p->v->conf.client, &to, DIAL_MS, on_dialled, p);
+	if (p->dial == NULL)
+		peer_over(p, -errno);
+}
+
+// ---- the whole ----
+
+struct visor_rpc *visor_rpc_new(const struct visor_rpc_conf *conf)
+{
+	struct visor_rpc *v;
+	bool ok = true;
+
+	if (conf->n_hypervisors > VISOR_RPC_HYPERVISORS_MAX)
+		return errno_null(EINVAL);
+	v = calloc(1, sizeof(*v));
+	if (v == NULL)
+		return NULL;
+	v->conf = *conf;
+	v->conf.hypervisors = NULL; // was borrowed
+	if (v->conf.retry_min_ms == 0)
+		v->conf.retry_min_ms = VISOR_RPC_RETRY_MIN_MS;
+	for (uint32_t i = 0; i < conf->n_hypervisors; i++) {
+		struct peer *p = &v->peer[i];
+
+		p->v = v;
+		p->pk = conf->hypervisors[i];
+		p->timer = loop_timer_new(conf->loop, peer_dial, p);
+		ok = ok && p->timer != NULL;
+		set_state(p, DMSG_CLIENT_WAITS);
+	}
+	if (!ok) {
+		visor_rpc_free(v);
+		return errno_null(ENOMEM);
+	}
+	for (uint32_t i = 0; i < conf->n_hypervisors; i++)
+		loop_timer_start(v->peer[i].timer, 0, 0);
+	return v;
+}
+
+void visor_rpc_free(struct visor_rpc *v)
+{
+	if (v == NULL)
+		return;
+	for (uint32_t i = 0; i < v->conf.n_hypervisors; i++) {
+		close_all(&v->peer[i]);
+		loop_timer_free(v->peer[i].timer);
+	}
+	free(v);
+}
+
+void visor_rpc_stats_get(const struct visor_rpc *v, struct visor_rpc_stats *out)
+{
+	*out = v->stats;
+}
+
+void visor_rpc_each(
+	const struct visor_rpc *v, void (*fn)(void *arg, const struct visor_rpc_peer *p), void *arg)
+{
+	for (uint32_t i = 0; i < v->conf.n_hypervisors; i++) {
+		const struct peer *p = &v->peer[i];
+		struct visor_rpc_peer out = {.pk = p->pk,
+			.state = p->state,
+			.err = p->err,
+			.since_ns = p->since_ns,
+			.calls = p->calls};
+
+		fn(arg, &out);
+	}
+}
