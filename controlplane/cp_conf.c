@@ -751,6 +751,13 @@ static void on_now_entry(void *arg, const struct conf_entry *e)
 		f->changed = e->item->key;
 }
 
+static bool same_keys(const struct cp_lan *a, const struct cp_lan *b)
+{
+	return a->n_hypervisors == b->n_hypervisors && a->n_visors == b->n_visors &&
+	       memcmp(a->hypervisors, b->hypervisors, sizeof(a->hypervisors)) == 0 &&
+	       memcmp(a->visors, b->visors, sizeof(a->visors)) == 0;
+}
+
 const char *cp_conf_needs_restart(const struct cp_conf *now, const struct cp_conf *next)
 {
 	struct find f = {.in = next};
@@ -760,5 +767,7 @@ const char *cp_conf_needs_restart(const struct cp_conf *now, const struct cp_con
 					 memcmp(now->servers, next->servers,
 						 now->n_servers * sizeof(*now->servers)) != 0))
 		return "[server NAME]"; // one that is new or gone is in one file only
+	if (f.changed == NULL && !same_keys(now->lan, next->lan))
+		return "[hypervisor NAME] or [visor NAME]";
 	return f.changed;
 }

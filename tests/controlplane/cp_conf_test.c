@@ -417,6 +417,28 @@ static void servers_that_come_or_go_are_noticed(void **state)
 	cp_conf_free(&other);
 }
 
+// What the node wrote itself asks for no restart.
+static void changed_hypervisors_wait_for_a_restart_saved_servers_do_not(void **state)
+{
+	static const char hypervisor[] = TP "[hypervisor h]\nkey = " PK "\n";
+	static const char saved[] = TP
+		"[saved_lan_server 1]\nkey = " PK "\naddress = 10.0.0.1:80\nhypervisor = " PK "\n"
+		"[lan_server]\nsecret_key = "
+		"0101010101010101010101010101010101010101010101010101010101010101\n";
+	struct cp_conf none, one, learnt;
+
+	assert_int_equal(parse(&none, TP), 0);
+	assert_int_equal(parse(&one, hypervisor), 0);
+	assert_int_equal(parse(&learnt, saved), 0);
+	assert_string_equal(
+		cp_conf_needs_restart(&none, &one), "[hypervisor NAME] or [visor NAME]");
+	assert_null(cp_conf_needs_restart(&none, &learnt));
+	assert_null(cp_conf_needs_restart(&learnt, &none));
+	cp_conf_free(&none);
+	cp_conf_free(&one);
+	cp_conf_free(&learnt);
+}
+
 static void paths_are_bounded(void **state)
 {
 	struct cp_conf c;
@@ -449,6 +471,7 @@ int main(void)
 		cmocka_unit_test(the_sample_names_every_key),
 		cmocka_unit_test(a_change_of_a_fixed_key_is_noticed),
 		cmocka_unit_test(servers_that_come_or_go_are_noticed),
+		cmocka_unit_test(changed_hypervisors_wait_for_a_restart_saved_servers_do_not),
 		cmocka_unit_test(paths_are_bounded),
 	};
 
