@@ -31,7 +31,7 @@ enum {
 	DIAL_MS = 3000,
 	RETRY_MS = 1,
 	PACE_MS = 3, // between two dials of a client
-	WATCHDOG_S = 120,
+	WATCHDOG_S = 300,
 };
 
 // ---- chance ----
