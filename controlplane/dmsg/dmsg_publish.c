@@ -103,6 +103,40 @@ static void make_entry(struct site *s, uint64_t sequence)
 	e->timestamp_ns = (int64_t)clock_wall_ns();
 }
 
+// ---- leaving ----
+
+static void tell_left(struct dmsg_publish *p)
+{
+	for (size_t i = 0; i < p->n_sites; i++)
+		if (p->site[i].leaving)
+			return;
+	loop_timer_start(p->leave_timer, 0, 0);
+}
+
+static void on_deleted(void *arg, const struct dir_result *r)
+{
+	struct site *s = arg;
+
+	s->ask = NULL;
+	s->leaving = false;
+	if (r->err < 0 || r->answer != DMSG_ANSWER_OK)
+		log_notice("entry not removed: discovery=%s: %s",
+			dir_client_url(s->p->conf.dir, s->i), dir_result_text(r));
+	tell_left(s->p);
+}
+
+static void leave_now(struct site *s)
+{
+	struct dmsg_publish *p = s->p;
+
+	make_entry(s, s->sequence + 1);
+	if (dmsg_entry_sign(&s->entry, identity_sk(p->conf.id)) == 0)
+		s->ask = dir_client_delete(p->conf.dir, s->i, &s->entry, on_deleted, s);
+	s->leaving = s->ask != NULL;
+}
+
+// ---- publishing ----
+
 static void begin(void *arg);
 
 static void on_posted(void *arg, const struct dir_result *r)
@@ -112,7 +146,11 @@ static void on_posted(void *arg, const struct dir_result *r)
 
 	s->ask = NULL;
 	s->posting = false;
-	if (r->err == 0 && r->answer == DMSG_ANSWER_SEQUENCE && ++s->rounds < ROUNDS_MAX) {
+	if (p->left) {
+		s->sequence = s->entry.sequence;
+		leave_now(s);
+		tell_left(p);
+	} else if (r->err == 0 && r->answer == DMSG_ANSWER_SEQUENCE && ++s->rounds < ROUNDS_MAX) {
 		begin(s);
 	} else if (r->err == 0 && r->answer == DMSG_ANSWER_OK) {
 		s->listed = true;
@@ -197,27 +235,7 @@ void dmsg_publish_changed(struct dmsg_publish *p)
 	}
 }
 
-// ---- leaving ----
-
-static void tell_left(struct dmsg_publish *p)
-{
-	for (size_t i = 0; i < p->n_sites; i++)
-		if (p->site[i].leaving)
-			return;
-	loop_timer_start(p->leave_timer, 0, 0);
-}
-
-static void on_deleted(void *arg, const struct dir_result *r)
-{
-	struct site *s = arg;
-
-	s->ask = NULL;
-	s->leaving = false;
-	if (r->err < 0 || r->answer != DMSG_ANSWER_OK)
-		log_notice("entry not removed: discovery=%s: %s",
-			dir_client_url(s->p->conf.dir, s->i), dir_result_text(r));
-	tell_left(s->p);
-}
+// ---- the end ----
 
 static void on_left(void *arg)
 {
@@ -235,19 +253,17 @@ static void on_left(void *arg)
 		done(done_arg);
 }
 
+// An entry that is on its way is waited for: the removal might get there before it.
 static void leave(struct site *s)
 {
-	struct dmsg_publish *p = s->p;
-
 	loop_timer_stop(s->timer);
+	s->leaving = s->posting;
+	if (s->posting)
+		return;
 	dir_ask_cancel(s->ask);
 	s->ask = NULL;
-	if (!s->listed && !s->posting)
-		return;
-	make_entry(s, s->sequence + 1);
-	if (dmsg_entry_sign(&s->entry, identity_sk(p->conf.id)) == 0)
-		s->ask = dir_client_delete(p->conf.dir, s->i, &s->entry, on_deleted, s);
-	s->leaving = s->ask != NULL;
+	if (s->listed)
+		leave_now(s);
 }
 
 void dmsg_publish_leave(struct dmsg_publish *p, loop_fn done, void *arg)

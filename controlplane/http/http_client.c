@@ -127,10 +127,10 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 	}
 	if (w == NULL)
 		w = watch_new(h, fd);
-	// Without one the request runs into its deadline.
-	return w != NULL && loop_poll_set(w->poll, what != CURL_POLL_OUT, what != CURL_POLL_IN) == 0
-		       ? 0
-		       : -1;
+	// Without one this request runs into its deadline; an error would end all of them.
+	if (w != NULL)
+		(void)loop_poll_set(w->poll, what != CURL_POLL_OUT, what != CURL_POLL_IN);
+	return 0;
 }
 
 // ---- an answer ----
@@ -342,6 +342,11 @@ static void on_connected(void *arg, bool readable, bool writable)
 	int fd = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)readable, (void)writable;
+	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED) {
+		r->dial_err = -errno; // it would be ready again at once
+		stop_listening(r);
+		loop_timer_start(r->h->look, 0, 0);
+	}
 	if (fd < 0)
 		return;
 	if (!is_ourselves(fd)) {

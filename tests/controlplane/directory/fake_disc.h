@@ -17,6 +17,9 @@ struct fake_disc {
 	unsigned status; // not 0: answers everything with it, and
 	const char *body; // ... this
 	bool silent; // never answers
+	bool holds; // takes its time with the next entry:
+	struct fake_conn *held; // until fake_disc_go_on()
+	struct dmsg_entry held_entry;
 };
 
 static inline struct dmsg_entry *fake_disc_find(struct fake_disc *d, const struct key_pk *pk)
@@ -88,11 +91,22 @@ static inline void fake_disc_write(
 		fake_disc_say(fc, 200, "deleted entry");
 	} else if (fake_disc_wrong(d, &e) != NULL) {
 		fake_disc_say(fc, 422, fake_disc_wrong(d, &e));
+	} else if (d->holds) {
+		d->holds = false;
+		d->held = fc;
+		d->held_entry = e;
 	} else {
 		d->n_post++;
 		fake_disc_put(d, &e);
 		fake_disc_say(fc, 200, "wrote a new entry");
 	}
+}
+
+static inline void fake_disc_go_on(struct fake_disc *d)
+{
+	d->n_post++;
+	fake_disc_put(d, &d->held_entry);
+	fake_disc_say(d->held, 200, "wrote a new entry");
 }
 
 static inline void fake_disc_list(struct fake_disc *d, struct fake_conn *fc)

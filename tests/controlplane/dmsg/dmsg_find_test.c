@@ -315,6 +315,25 @@ static void discovery_that_comes_back_is_told(void **state)
 	run_until(lists(0, 0, 1));
 }
 
+// The other way round it would stay there.
+static void an_entry_that_is_on_its_way_is_removed_after_it(void **state)
+{
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+
+	(void)state;
+	disc[0].holds = true;
+	start_client(0, &how);
+	run_until(disc[0].held != NULL);
+	dmsg_client_leave(node[0].c, on_left, &node[0]);
+	for (unsigned i = 0; i < 20; i++)
+		uv_run(loop_uv(l), UV_RUN_NOWAIT);
+	assert_int_equal(disc[0].n_delete + node[0].n_left, 0);
+	fake_disc_go_on(&disc[0]);
+	run_until(node[0].n_left == 1);
+	assert_int_equal(disc[0].n_delete, 1);
+	assert_null(own(0, 0));
+}
+
 static void end_does_not_wait_for_a_silent_discovery(void **state)
 {
 	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
@@ -687,6 +706,7 @@ int main(void)
 		TEST(entry_goes_on_from_the_old_sequence),
 		TEST(newer_entry_of_ours_is_left_alone),
 		TEST(discovery_that_comes_back_is_told),
+		TEST(an_entry_that_is_on_its_way_is_removed_after_it),
 		TEST(end_does_not_wait_for_a_silent_discovery),
 		TEST(configured_servers_are_preferred),
 		TEST(servers_that_fail_are_given_up_for_others),
