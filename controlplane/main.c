@@ -524,6 +524,7 @@ static int start_api(struct app *a)
 		.dmsg_server = a->dmsg_server,
 		.dir = a->dir,
 		.server_dir = a->server_dir,
+		.http = a->http,
 		.lan_server = lan_lan_server(a->lan),
 		.visor = lan_visor(a->lan),
 		.conf = conf_of,

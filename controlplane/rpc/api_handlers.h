@@ -9,6 +9,7 @@
 #include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dmsg/lan_server.h"
 #include "controlplane/dp/neigh.h"
+#include "controlplane/http/http_client.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_server.h"
 #include "controlplane/rpc/visor_rpc.h"
@@ -32,6 +33,7 @@ struct api_deps {
 	struct lan_server *lan_server;
 	struct visor_rpc *visor;
 	struct dir_client *dir, *server_dir; // of client and server; NULL: no discovery
+	struct http_client *http; // NULL: nobody asks by HTTP
 	const struct conf *(*conf)(void *arg); // the configuration in force
 	void *conf_arg;
 	// Read it again: 0 or -errno; text gets what is wrong, or what is left to say.

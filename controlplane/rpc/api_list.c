@@ -443,8 +443,22 @@ static void count_rpc(const struct api *a, uint64_t *v)
 	v[C_drop_lan_strangers] = lan.strangers;
 }
 
+static void count_dir(const struct dir_client *dir, uint64_t *v)
+{
+	struct dir_client_stats s;
+
+	if (dir == NULL)
+		return;
+	dir_client_stats_get(dir, &s);
+	v[C_dir_requests] += s.asked;
+	v[C_dir_remembered] += s.cached;
+	v[C_dir_refused] += s.refused;
+	v[C_drop_dir_answers] += s.failed;
+}
+
 static void put_control(struct api_req *r, const struct api *a)
 {
+	struct http_client_stats http = {0};
 	struct transport_mgr_stats s;
 	uint64_t v[C_COUNT];
 
@@ -452,6 +466,12 @@ static void put_control(struct api_req *r, const struct api *a)
 	memcpy(v, &s, sizeof(v));
 	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
 	count_rpc(a, v);
+	v[C_dir_requests] = v[C_dir_remembered] = v[C_dir_refused] = v[C_drop_dir_answers] = 0;
+	count_dir(a->d.dir, v);
+	count_dir(a->d.server_dir, v);
+	if (a->d.http != NULL)
+		http_client_stats_get(a->d.http, &http);
+	v[C_drop_http_busy] = http.refused;
 	put_all(r, "control", SCOPE_CONTROL, v);
 }
 

@@ -117,6 +117,9 @@ cp_start B
 wait_for 20 "session of B" has B sessions 1
 wrong() { sk B -j show discoveries | jq -e '.[0].failed > 0 and .[0].error != "" and (.[0].listed | not)'; }
 wait_for 20 "B says what is wrong" wrong
+counted() { sk "$1" -j show counters | jq -e --arg c "$2" 'any(.name == $c and .value > 0)' >/dev/null; }
+expect "its requests are counted" counted B dir_requests
+expect "so are answers of no use" counted B drop_dir_answers
 sed -i 's/^sessions = 1/sessions = 2/' "$T/A/controlplane.ini"
 cp_start A
 wait_for 20 "A is published with both servers" n_servers A 2
