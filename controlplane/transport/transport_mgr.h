@@ -174,9 +174,10 @@ int transport_mgr_ping(
 
 // Have another worker own a flow, or with flow 0 all of them, one after the other: flow i goes to
 // worker (worker + i - 1) % n_workers. cb once: 0 or the first error: -ENOTCONN: it is not in the
-// data plane, -ENOSPC: that worker has no room for what it holds, -EAGAIN; a flow that stays does
-// not keep the others. Errors that are returned, no cb follows: the same, -ERANGE: there is no such
-// flow, -EINVAL: no such worker. Routes go on meanwhile.
+// data plane, -ENOSPC: that worker has no room for what it holds, -EAGAIN, -ECONNRESET: the data
+// plane ended before it answered; a flow that stays does not keep the others. Errors that are
+// returned, no cb follows: the same but the last, -ERANGE: there is no such flow, -EINVAL: no such
+// worker. Routes go on meanwhile.
 typedef void (*transport_move_fn)(void *arg, int status);
 int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned flow, unsigned worker,
 	transport_move_fn cb, void *arg);
