@@ -59,7 +59,8 @@ struct rel *rel_init(void *mem, struct rel_hold *h, const struct rel_conf *conf,
 // Frees all that it holds and gives its chunks back. Its routes are forgotten.
 void rel_fini(struct rel *r);
 // A new instance (rail 2): counters and sequences begin anew, all is freed, every route of
-// rel_queue() is forgotten. The caller resets the replay window and closes the rules.
+// rel_queue() is forgotten, those that drained with REL_EV_DONE. The caller resets the replay
+// window and closes the rules.
 void rel_reset(struct rel *r, uint64_t now_ns);
 
 // Of the next instance: takes effect in rel_reset(). No more than there is memory for.

@@ -114,14 +114,21 @@ static void route_clear(struct rel_queue *q, uint32_t route)
 	memset(rt, 0, sizeof(*rt));
 }
 
+static bool tell_done(struct rel_queue *q, uint32_t route)
+{
+	struct rel_event ev = {
+		.kind = REL_EV_DONE, .route = route, .route_id = rel_queue_route(q, route)->id};
+
+	return rel_hold_tell(q->hold, &ev);
+}
+
 static void end_if_done(struct rel_queue *q, uint32_t route)
 {
-	struct route *rt = rel_queue_route(q, route);
-	struct rel_event ev = {.kind = REL_EV_DONE, .route = route, .route_id = rt->id};
+	const struct route *rt = rel_queue_route(q, route);
 
 	if (!(rt->flags & RT_DRAINING) || (rt->flags & RT_ACTIVE) || rt->nodes != 0)
 		return;
-	if (!rel_hold_tell(q->hold, &ev))
+	if (!tell_done(q, route))
 		return;
 	rel_ids_del(q, route);
 	route_clear(q, route);
@@ -184,7 +191,11 @@ void rel_queue_reset(struct rel_queue *q)
 	}
 	q->urgent_tail = 0;
 	while ((route = rel_ids_any(q)) != REL_NO_ROUTE) {
-		rel_queue_route(q, route)->flags &= (uint16_t)~RT_ACTIVE;
+		struct route *rt = rel_queue_route(q, route);
+
+		rt->flags &= (uint16_t)~RT_ACTIVE;
+		if (rt->flags & RT_DRAINING) // somebody waits for the acks, which never come now
+			tell_done(q, route);
 		forget(q, route);
 	}
 	rel_hold_free_few(q->hold);

@@ -6,7 +6,7 @@
 //    (zero) --open--> OPEN --drain--> DRAINING --all acked--> REL_EV_DONE -> (zero)
 //                      |  \--abort--> ENDING  --EMPTYs acked--> REL_EV_DONE -> (zero)
 //                      +--restart---> OPEN, sends nothing --EMPTYs acked--> OPEN
-//                      +---- forget --------------------------------------> (zero)
+//                      +---- forget, or a reset of the link --------------> (zero)
 //
 // Thread: the owner of the hold.
 #pragma once
@@ -43,7 +43,8 @@ static inline void rel_queue_prefetch(const struct rel_route *routes, uint32_t r
 bool rel_queue_push(struct rel_queue *q, uint32_t route, const struct rel_pkt *p, unsigned flags,
 	uint64_t now_ns);
 
-// No packet comes any more (a Close was the last): REL_EV_DONE when all are acked.
+// No packet comes any more (a Close was the last): REL_EV_DONE when all are acked, or with the
+// link's next reset or end. Without memory for it, it isn't told there.
 void rel_queue_drain(struct rel_queue *q, uint32_t route);
 // Abnormal end: what it holds is freed, EMPTY (reason) takes the place of what is unacked. Error
 // and Close may be pushed afterwards with REL_PUSH_LAST, then rel_queue_drain() must be called.

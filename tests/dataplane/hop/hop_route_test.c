@@ -210,6 +210,40 @@ static void what_a_reset_frees_is_counted_for_its_route(void **state)
 	pair_fini(&p);
 }
 
+// The slot of a rule that is removed waits for acks, and they do not come any more.
+static void a_reset_gives_back_the_slots_of_removed_rules(void **state)
+{
+	struct pair p;
+
+	for (unsigned is_static = 0; is_static < 2; is_static++) {
+		struct cmd_rule_add c = {.id = 1,
+			.next_id = 1,
+			.tx_hop = HOP_A,
+			.in_tp = RULE_IN_LOCAL,
+			.keep_alive_ms = is_static ? 0 : 1000,
+			.flags = is_static ? RULE_STATIC : 0,
+			.type = RULE_FORWARD};
+		struct rule *r;
+
+		pair_link_reliable(&p, AEAD_NONE, false);
+		r = rule_slot(&p.a.rules, 1);
+		assert_int_equal(rule_table_add(&p.a.rules, &c, 0), 0);
+		for (unsigned i = 0; i < 5; i++)
+			send_packet(&p, &p.a, ROUTE_DATA, 1, 100);
+		lose_all(&p.a);
+		assert_int_equal(rule_table_del(&p.a.rules, 1, RULE_GONE_DEL), 0);
+		hop_message(
+			&p.a.w, &(struct hop_msg){.kind = HOP_MSG_REMOVED, .index = 1, .id = 1});
+		hop_tx_flush(&p.a.w);
+		lose_all(&p.a);
+		assert_int_not_equal(atomic_load(&r->route_owner), 0);
+		hop_rel_reset(&p.a.w, hop_of(&p.a), RAIL_GONE_RESET);
+		hop_tx_flush(&p.a.w);
+		assert_int_equal(atomic_load(&r->route_owner), 0);
+		pair_fini(&p);
+	}
+}
+
 static void what_is_freed_and_ended_is_counted_by_reason(void **state)
 {
 	static const struct {
@@ -390,6 +424,7 @@ int main(void)
 		cmocka_unit_test(a_resume_without_a_node_is_told_later),
 		cmocka_unit_test(the_ingress_of_a_static_rule_goes_on_when_all_is_over),
 		cmocka_unit_test(what_a_reset_frees_is_counted_for_its_route),
+		cmocka_unit_test(a_reset_gives_back_the_slots_of_removed_rules),
 		cmocka_unit_test(what_is_freed_and_ended_is_counted_by_reason),
 		cmocka_unit_test(acks_are_acted_on_when_the_rings_to_other_workers_are_full),
 		cmocka_unit_test(a_close_has_a_place_of_its_own),

@@ -245,6 +245,37 @@ static void drained_route_is_done_when_all_is_acked(void **state)
 	fx_end(f);
 }
 
+// Acks of what was sent before it never come.
+static void a_reset_is_the_end_of_a_draining_route(void **state)
+{
+	struct fx *f = fx_new(4096);
+	struct rel_event ev;
+
+	for (uint32_t r = 1; r <= 4; r++)
+		rel_queue_open(f->q, r, 100 + r);
+	for (uint32_t r = 1; r <= 4; r++)
+		fx_push(f, r, 111, 0);
+	fx_flush(f);
+	rel_queue_drain(f->q, 1); // in flight
+	rel_queue_abort(f->q, 2, RAIL_GONE_RULE, f->now_ns); // an EMPTY is
+	rel_queue_drain(f->q, 2);
+	rel_queue_abort(f->q, 3, RAIL_GONE_RULE, f->now_ns); // its last words are to come
+	assert_false(rel_hold_event(f->hold, &ev));
+	rel_reset(f->rel, f->now_ns);
+	for (uint32_t told = 0, n = 0; n < 2; n++) {
+		assert_true(rel_hold_event(f->hold, &ev));
+		assert_int_equal(ev.kind, REL_EV_DONE);
+		assert_in_range(ev.route, 1, 2);
+		assert_int_equal(ev.route_id, 100 + ev.route);
+		assert_int_not_equal(ev.route, told);
+		told = ev.route;
+	}
+	assert_false(rel_hold_event(f->hold, &ev));
+	for (uint32_t r = 1; r <= 4; r++)
+		assert_false(rel_queue_is_open(f->q, r));
+	fx_end(f);
+}
+
 // ---- ids ----
 
 static void finds_routes_by_next_id(void **state)
@@ -453,6 +484,7 @@ int main(void)
 		cmocka_unit_test(held_up_route_is_closed_after_the_limit),
 		cmocka_unit_test(pause_passes_its_limit_on),
 		cmocka_unit_test(drained_route_is_done_when_all_is_acked),
+		cmocka_unit_test(a_reset_is_the_end_of_a_draining_route),
 		cmocka_unit_test(finds_routes_by_next_id),
 		cmocka_unit_test(hog_of_the_richest_account_is_closed),
 		cmocka_unit_test(whoever_is_past_its_share_pays_itself),
