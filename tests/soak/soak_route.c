@@ -447,6 +447,10 @@ bool soak_routes_idle(void)
 		const struct soak_route *r = &soak.route[i];
 		bool over = !r->live || r->broken;
 
+		// A static rule goes when its transport has other flows, and comes again when what
+		// was sent by the old one is acked: that may be after the transport is up.
+		if (r->fixed && !is_whole(r))
+			return false;
 		if (!over && (r->to_send > 0 || (r->expected < r->next && r->lost_below < r->next &&
 							!r->lossy)))
 			return false;
