@@ -415,6 +415,18 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 	rule_jobs_lost(m->jobs);
 }
 
+// Its transport changed after the dump named the rule.
+static bool is_astray(struct rule_mgr *m, const struct rule_kept *k)
+{
+	struct cmd_rule_add want;
+
+	if (!k->seen)
+		return false;
+	rule_cmd_kept(m, k, &want);
+	return (k->type != RULE_CONSUME && want.tx_hop != 0 && want.tx_hop != k->tx_hop) ||
+	       (k->in_name != 0 && want.in_tp != RULE_IN_ANY && want.in_tp != k->in_tp);
+}
+
 static void on_synced(void *arg, enum dp_sync why)
 {
 	struct rule_mgr *m = arg;
@@ -430,7 +442,7 @@ static void on_synced(void *arg, enum dp_sync why)
 
 		if (k->unwanted && !k->seen && !k->again)
 			rule_keep_drop(m->keep, k->id); // went by itself
-		else if (k->again)
+		else if (k->again || is_astray(m, k))
 			rule_mgr_replace(k);
 	}
 	rule_mgr_work(m);
@@ -517,7 +529,7 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 		bool tx = k->tx_name != 0 && strcmp(rule_keep_name(m->keep, k->tx_name), name) == 0;
 		bool in = k->in_name != 0 && strcmp(rule_keep_name(m->keep, k->in_name), name) == 0;
 
-		if (!k->seen || k->again)
+		if ((!k->seen && !k->busy) || k->again)
 			continue;
 		// the same name, but another transport than the rule was made for
 		if ((tx && k->tx_hop != m->tr.hop(t, k->next_id)) ||

@@ -408,6 +408,49 @@ static void kept_rules_follow_their_transport(void **state)
 	assert_int_equal(in_dp(3)->tx_hop, 23);
 }
 
+// The transport changes between the command and its answer.
+static void a_rule_that_was_on_its_way_follows_its_transport(void **state)
+{
+	for (int conf = 0; conf < 2; conf++) {
+		struct api_rule_add r = forward(3 + (uint32_t)conf, "a", 0);
+		uint32_t hop = 23 + (uint32_t)conf;
+
+		fake_attach(DP_SYNC_FRESH);
+		if (conf)
+			assert_int_equal(rule_mgr_config(m, &r, 1), 0);
+		else
+			assert_non_null(rule_mgr_add(m, &r, 1, on_done, NULL));
+		assert_true(fake.n_queue > 0);
+		transports[0] = (struct transport){"a", 13, hop, 1, false};
+		watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_FLOWS);
+		for (int i = 0; i < 4; i++)
+			settle();
+		assert_int_equal(in_dp(r.id)->tx_hop, hop);
+	}
+}
+
+// ... or between the dump's word on it and the dump's end.
+static void a_rule_that_was_dumped_follows_its_transport(void **state)
+{
+	struct api_rule_add r[2] = {forward(3, "a", 0), consume(4, 0)};
+
+	fake_attach(DP_SYNC_FRESH);
+	r[1].in = API_IN_TRANSPORT;
+	strcpy(r[1].in_transport, "a");
+	for (int i = 0; i < 2; i++)
+		add_now(&r[i]);
+	FAKE_EACH(on_sync_begin, DP_SYNC_OVERFLOW);
+	for (int i = 0; i < 2; i++)
+		FAKE_EACH(on_rule, in_dp(r[i].id));
+	transports[0] = (struct transport){"a", 13, 23, 1, false};
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_FLOWS);
+	FAKE_EACH(on_synced, DP_SYNC_OVERFLOW);
+	for (int i = 0; i < 4; i++)
+		settle();
+	assert_int_equal(in_dp(3)->tx_hop, 23);
+	assert_int_equal(in_dp(4)->in_tp, 13);
+}
+
 static void a_rule_that_gets_into_the_configuration_meanwhile_lasts(void **state)
 {
 	struct api_rule_add r = consume(3, 0);
@@ -614,6 +657,8 @@ int main(void)
 		T(a_configured_rule_may_change_before_its_answer),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),
+		T(a_rule_that_was_on_its_way_follows_its_transport),
+		T(a_rule_that_was_dumped_follows_its_transport),
 		T(a_rule_that_gets_into_the_configuration_meanwhile_lasts),
 		T(removing_a_refused_rule_asks_the_data_plane),
 		T(more_rules_than_jobs_follow_their_transport),
