@@ -149,8 +149,10 @@ static uint64_t peers_left(const struct relay *r)
 	return left & ~r->asked_peers;
 }
 
-// Takes a question to a peer from the client's budget; false: there is none left.
-static bool may_ask(struct dmsg_server *s, struct client *cl)
+// Takes a question to a peer from the client's budget; false: there is none left. A request that
+// has asked one peer may ask the others on credit: else a client that asks all the time would never
+// get beyond the first.
+static bool may_ask(struct dmsg_server *s, struct client *cl, bool first)
 {
 	uint64_t now_ns = clock_mono_ns();
 	double burst = s->conf.mesh_burst;
@@ -159,7 +161,7 @@ static bool may_ask(struct dmsg_server *s, struct client *cl)
 	cl->mesh_budget_ns = now_ns;
 	if (cl->mesh_budget > burst)
 		cl->mesh_budget = burst;
-	if (cl->mesh_budget < 1)
+	if (first && cl->mesh_budget < 1)
 		return false;
 	cl->mesh_budget -= 1;
 	return true;
@@ -183,7 +185,7 @@ static struct session *choose(struct relay *r, const struct session *broke)
 	r->peer = (int8_t)dmsg_mesh_next(s->mesh, &r->dst.pk, peers_left(r));
 	if (r->peer < 0)
 		return NULL;
-	r->starved = !may_ask(s, r->owner);
+	r->starved = !may_ask(s, r->owner, r->asked_peers == 0);
 	if (r->starved)
 		return NULL;
 	r->asked_peers |= UINT64_C(1) << r->peer;
