@@ -42,7 +42,7 @@ struct dmsg_server_conf {
 	// Questions to peers that one client may cause at once; half as many a second come back. 0:
 	// DMSG_SERVER_MESH_BURST.
 	uint32_t mesh_burst;
-	uint32_t retry_min_ms; // of dialling peers; 0: DMSG_MESH_RETRY_MIN_MS
+	uint32_t retry_min_ms; // of dialling peers; 0: BACKOFF_MIN_MS
 	// The server's entry is kept there while it serves, and a client's tells its muxer (dmsg
 	// 3.3). Borrowed, outlives this; NULL: neither.
 	struct dir_client *dir;

@@ -4,10 +4,10 @@
 #include "controlplane/rpc/visor_rpc.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/core/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -16,7 +16,6 @@ LOG_MODULE("rpc");
 
 enum {
 	DIAL_MS = 20000,
-	STEADY_MS = 30000, // a stream that lived so long was a good one: back-off starts anew
 	ANSWER_MAX = 2048, // a head, an error and descriptors
 };
 
@@ -59,12 +58,12 @@ static void close_all(struct peer *p)
 static void peer_over(struct peer *p, int err)
 {
 	struct visor_rpc *v = p->v;
-	uint64_t delay;
+
+	uint64_t up_ns = 0;
 
 	if (p->state == DMSG_CLIENT_OPEN) {
 		v->stats.lost++;
-		if ((clock_mono_ns() - p->since_ns) / CLOCK_NS_PER_MS >= STEADY_MS)
-			p->fails = 0;
+		up_ns = clock_mono_ns() - p->since_ns;
 		log_notice("hypervisor lost: %s", strerror(-err));
 	} else {
 		v->stats.failed++;
@@ -73,12 +72,8 @@ static void peer_over(struct peer *p, int err)
 	close_all(p);
 	p->err = err;
 	set_state(p, DMSG_CLIENT_WAITS);
-	delay = (uint64_t)v->conf.retry_min_ms << (p->fails < 10 ? p->fails : 10);
-	if (delay > VISOR_RPC_RETRY_MAX_MS)
-		delay = VISOR_RPC_RETRY_MAX_MS;
-	delay += randombytes_uniform((uint32_t)delay / 2 + 1) - delay / 4;
-	p->fails++;
-	loop_timer_start(p->timer, delay, 0);
+	p->fails = backoff_fails(p->fails, up_ns);
+	loop_timer_start(p->timer, backoff_ms(p->fails, v->conf.retry_min_ms, BACKOFF_MAX_MS), 0);
 }
 
 // ---- calls ----
@@ -209,7 +204,7 @@ struct visor_rpc *visor_rpc_new(const struct visor_rpc_conf *conf)
 	v->conf = *conf;
 	v->conf.hypervisors = NULL; // was borrowed
 	if (v->conf.retry_min_ms == 0)
-		v->conf.retry_min_ms = VISOR_RPC_RETRY_MIN_MS;
+		v->conf.retry_min_ms = BACKOFF_MIN_MS;
 	for (uint32_t i = 0; i < conf->n_hypervisors; i++) {
 		struct peer *p = &v->peer[i];
 

@@ -9,8 +9,6 @@
 enum {
 	VISOR_RPC_PORT = 46,
 	VISOR_RPC_HYPERVISORS_MAX = 16,
-	VISOR_RPC_RETRY_MIN_MS = 1000, // doubled up to the other, each plus or minus a quarter
-	VISOR_RPC_RETRY_MAX_MS = 60000,
 };
 
 struct visor_rpc;
@@ -20,7 +18,7 @@ struct visor_rpc_conf {
 	struct dmsg_client *client; // borrowed
 	const struct key_pk *hypervisors; // copied
 	uint32_t n_hypervisors;
-	uint32_t retry_min_ms; // 0: VISOR_RPC_RETRY_MIN_MS
+	uint32_t retry_min_ms; // 0: BACKOFF_MIN_MS
 	// A push that is enabled and has a key and an address; NULL: taken, else why not.
 	const char *(*set_lan)(void *arg, const struct visor_lan *lan, const struct key_pk *from);
 	void *arg;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/core/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/link/rel.h"
@@ -660,8 +661,8 @@ static void on_closed(struct tp_flow *f, const struct evt_hop_note *e)
 	tp_state_set(t, TRANSPORT_DOWN, why);
 	if (t->conf.dial)
 		loop_timer_start(t->timer,
-			tp_jitter(e->value == RAIL_CLOSE_PATH ? TP_RETRY_MAX_MS
-							      : TP_RETRY_MIN_MS * 2),
+			backoff_jitter(e->value == RAIL_CLOSE_PATH ? TP_RETRY_MAX_MS
+								   : TP_RETRY_MIN_MS * 2),
 			0);
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "controlplane/core/backoff.h"
 #include "lib/api/api_field.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -189,11 +190,7 @@ void tp_hs_stop(struct transport *t)
 
 static uint32_t retry_ms(unsigned tries)
 {
-	uint32_t ms = TP_RETRY_MIN_MS;
-
-	for (unsigned i = 1; i < tries && ms < TP_RETRY_MAX_MS; i++)
-		ms *= 2;
-	return tp_jitter(ms < TP_RETRY_MAX_MS ? ms : TP_RETRY_MAX_MS);
+	return backoff_ms(tries, TP_RETRY_MIN_MS, TP_RETRY_MAX_MS);
 }
 
 static void retry_in(struct transport *t, uint32_t ms)
@@ -268,7 +265,7 @@ void tp_hs_on_timer(void *arg)
 
 void tp_hs_hurry(struct transport *t)
 {
-	uint32_t ms = tp_jitter(TP_RETRY_MIN_MS);
+	uint32_t ms = backoff_jitter(TP_RETRY_MIN_MS);
 
 	// Never later than it would be: who repeats an old message must not put us off.
 	if (!t->first.on || t->first.next_ns <= clock_mono_ns() + ms * CLOCK_NS_PER_MS)
@@ -312,7 +309,7 @@ static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 		snprintf(why, sizeof(why), "the data plane refused the hop: %s", strerror(-status));
 		tp_state_set(t, TRANSPORT_DOWN, why);
 		log_limited(LOG_ERR, "transport %s: %s", t->conf.name, why);
-		loop_timer_start(t->timer, tp_jitter(TP_RETRY_MIN_MS * 5), 0);
+		loop_timer_start(t->timer, backoff_jitter(TP_RETRY_MIN_MS * 5), 0);
 		return;
 	}
 	t->n_handshakes++;

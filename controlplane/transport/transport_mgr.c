@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "controlplane/core/backoff.h"
 #include "controlplane/dp/handles.h"
 #include "controlplane/dp/neigh_nl.h"
 #include "controlplane/transport/transport_priv.h"
@@ -30,12 +31,6 @@ uint64_t tp_random64(void)
 	while (v == 0 && getrandom(&v, sizeof(v), 0) != sizeof(v))
 		v = 0;
 	return v;
-}
-
-// 3/4 to 5/4 of it, so that nodes that lost each other at once don't come back at once.
-uint32_t tp_jitter(uint32_t ms)
-{
-	return ms - ms / 4 + (uint32_t)(tp_random64() % (ms / 2 + 1));
 }
 
 static uint32_t age_ms(uint64_t since_ns)
@@ -152,7 +147,7 @@ void tp_dial(struct transport *t)
 		tp_state_set(t, TRANSPORT_DOWN, "its address is not usable");
 		log_limited(LOG_WARN, "transport %s: its address is not usable: %s", t->conf.name,
 			strerror(-rc));
-		loop_timer_start(t->timer, tp_jitter(TP_RETRY_MAX_MS), 0);
+		loop_timer_start(t->timer, backoff_jitter(TP_RETRY_MAX_MS), 0);
 	}
 }
 

@@ -209,7 +209,6 @@ bool tp_policy(struct transport *t);
 // Begin to bring it up, if it may dial and there is something to dial.
 void tp_dial(struct transport *t);
 const char *tp_why_no_way(const struct neigh_path *path); // NULL: there is one
-uint32_t tp_jitter(uint32_t ms);
 uint64_t tp_random64(void);
 
 // ---- transport_hs.c ----

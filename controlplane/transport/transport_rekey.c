@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/core/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/wire/rail_frame.h"
@@ -34,7 +35,6 @@ void tp_rekey_on_timer(void *arg)
 	struct transport *t = arg;
 	struct rail_hs_offer offer;
 	uint8_t msg[RAIL_HS_MAX];
-	uint32_t wait_ms = TP_RETRY_MIN_MS;
 	ssize_t n;
 
 	if (!t->m->ready || t->removed || !t->rekey.on)
@@ -52,12 +52,10 @@ void tp_rekey_on_timer(void *arg)
 		dp_client_send_rekey(
 			t->m->conf.dp, transport_worker(t), t->flow[0]->hop, msg, (size_t)n);
 	}
-	for (unsigned i = 0; i < t->rekey.tries && wait_ms < TP_RETRY_MAX_MS; i++)
-		wait_ms *= 2;
 	t->rekey.tries++;
 	t->rekey.answers = 0;
-	loop_timer_start(t->rekey_timer,
-		tp_jitter(wait_ms < TP_RETRY_MAX_MS ? wait_ms : TP_RETRY_MAX_MS), 0);
+	loop_timer_start(
+		t->rekey_timer, backoff_ms(t->rekey.tries, TP_RETRY_MIN_MS, TP_RETRY_MAX_MS), 0);
 }
 
 void tp_rekey_start(struct transport *t)
@@ -78,7 +76,7 @@ static void not_this_link(struct transport *t)
 	t->n_failures++;
 	tp_dp_del(t, RAIL_CLOSE_REKEY, "re-key is not this link's");
 	tp_state_set(t, TRANSPORT_DOWN, "closed: the peer's re-key was not this link's");
-	loop_timer_start(t->timer, tp_jitter(TP_RETRY_MIN_MS * 2), 0);
+	loop_timer_start(t->timer, backoff_jitter(TP_RETRY_MIN_MS * 2), 0);
 }
 
 static bool is_this_link(const struct transport *t, const struct rail_hs_terms *terms)
