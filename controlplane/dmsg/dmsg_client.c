@@ -4,11 +4,10 @@
 #include "controlplane/dmsg/dmsg_client_priv.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/core/conn_tcp.h"
+#include "controlplane/core/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -16,9 +15,6 @@
 LOG_MODULE("dmsg");
 
 enum {
-	CONNECT_MS = 10000,
-	KEEPALIVE_S = 30, // of TCP, under the muxer's own
-	STEADY_MS = 30000, // a session that lived so long was a good one: back-off starts anew
 	FOUND_FAILS_MAX = 3, // in a row, until a server that was found is given up for another
 };
 
@@ -130,8 +126,6 @@ static void pings_over(struct server *se, uint64_t rtt_ns, int err)
 
 static void close_session(struct server *se)
 {
-	conn_close(se->conn);
-	se->conn = NULL;
 	dmsg_rtt_free(se->rtt);
 	se->rtt = NULL;
 	dmsg_link_close(se->link);
@@ -141,12 +135,9 @@ static void close_session(struct server *se)
 static void count_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
-	uint64_t age_ms = (clock_mono_ns() - se->since_ns) / CLOCK_NS_PER_MS;
 
 	if (se->state == DMSG_CLIENT_OPEN) {
 		c->stats.sessions_lost++;
-		if (age_ms >= STEADY_MS)
-			se->fails = 0;
 		log_notice("session lost: server=%s: %s", dmsg_client_address(se), strerror(-err));
 	} else {
 		c->stats.sessions_failed++;
@@ -168,12 +159,8 @@ static bool try_other_address(struct server *se)
 
 static void retry(struct server *se)
 {
-	unsigned doubled = se->fails - 1 < 10 ? se->fails - 1 : 10;
-	uint64_t delay = (uint64_t)se->c->conf.retry_min_ms << doubled;
+	uint64_t delay = backoff_ms(se->fails, se->c->conf.retry_min_ms, BACKOFF_MAX_MS);
 
-	if (delay > DMSG_CLIENT_RETRY_MAX_MS)
-		delay = DMSG_CLIENT_RETRY_MAX_MS;
-	delay += randombytes_uniform((uint32_t)delay / 2 + 1) - delay / 4;
 	// A server of 2024 would take us sooner, and strike us off when the old session ends.
 	if (se->err == -EISCONN && delay < se->c->conf.taken_ms)
 		delay = se->c->conf.taken_ms;
@@ -185,13 +172,14 @@ static void session_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
 	bool was_open = se->state == DMSG_CLIENT_OPEN;
+	uint64_t up_ns = was_open ? clock_mono_ns() - se->since_ns : 0;
 
 	count_over(se, err);
 	close_session(se);
 	set_state(se, DMSG_CLIENT_WAITS);
 	if (!was_open && try_other_address(se))
 		return;
-	se->fails++;
+	se->fails = backoff_fails(se->fails, up_ns);
 	se->at_public = false;
 	se->all_tried = true;
 	if (se->kind == DMSG_CLIENT_STATIC || se->kind == DMSG_CLIENT_LAN ||
@@ -240,11 +228,11 @@ static const struct dmsg_link_events link_events = {
 	.end = on_link_end,
 };
 
-static void on_connected(void *arg)
+// Time for the next try, or the end of this one.
+static void on_timer(void *arg)
 {
 	struct server *se = arg;
-	struct conn *conn = se->conn;
-	struct dmsg_link_conf lc = {
+	struct dmsg_link_conf c = {
 		.sk = identity_sk(se->c->conf.id),
 		.pk = identity_pk(se->c->conf.id),
 		.server = &se->conf.pk,
@@ -252,40 +240,13 @@ static void on_connected(void *arg)
 		.streams_max = se->c->conf.session_streams,
 	};
 
-	se->conn = NULL;
-	se->link = dmsg_link_new(se->c->conf.loop, conn, &lc, &link_events, se);
-	if (se->link == NULL)
-		session_over(se, -errno);
-}
-
-static size_t on_early_data(void *arg, uint8_t *p, size_t len)
-{
-	(void)arg, (void)p, (void)len;
-	return 0;
-}
-
-static void on_not_connected(void *arg, int err)
-{
-	session_over(arg, err != 0 ? err : -ECONNRESET);
-}
-
-static const struct conn_events connect_events = {
-	.open = on_connected, .data = on_early_data, .end = on_not_connected};
-
-// Time for the next try, or the end of this one.
-static void on_timer(void *arg)
-{
-	static const struct conn_tcp_opts opts = {.keepalive_s = KEEPALIVE_S};
-	struct server *se = arg;
-
 	if (se->state == DMSG_CLIENT_DIALS) {
 		session_over(se, -ETIMEDOUT);
 		return;
 	}
 	set_state(se, DMSG_CLIENT_DIALS);
-	se->conn = conn_tcp_dial(
-		se->c->conf.loop, dmsg_client_address(se), CONNECT_MS, &opts, &connect_events, se);
-	if (se->conn == NULL)
+	se->link = dmsg_link_dial(se->c->conf.loop, dmsg_client_address(se), &c, &link_events, se);
+	if (se->link == NULL)
 		session_over(se, -errno);
 	else if (se->try_ms != 0)
 		loop_timer_start(se->timer, se->try_ms, 0);
@@ -294,6 +255,11 @@ static void on_timer(void *arg)
 static uint64_t rtt_of(const struct server *se)
 {
 	return dmsg_rtt_ns(se->rtt);
+}
+
+bool dmsg_client_server_is_connected(const struct server *se)
+{
+	return se->link != NULL && dmsg_link_is_connected(se->link);
 }
 
 bool dmsg_client_server_is_open(const struct server *se)
@@ -340,7 +306,7 @@ void dmsg_client_server_hurry(struct server *se)
 
 void dmsg_client_server_again(struct server *se)
 {
-	if (se->state == DMSG_CLIENT_OPEN || se->link != NULL)
+	if (dmsg_client_server_is_connected(se))
 		return;
 	close_session(se);
 	set_state(se, DMSG_CLIENT_WAITS);
@@ -515,7 +481,7 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 	c->conf.servers = NULL; // was borrowed, as the next one
 	c->conf.lan = NULL;
 	if (c->conf.retry_min_ms == 0)
-		c->conf.retry_min_ms = DMSG_CLIENT_RETRY_MIN_MS;
+		c->conf.retry_min_ms = BACKOFF_MIN_MS;
 	if (c->conf.taken_ms == 0)
 		c->conf.taken_ms = DMSG_CLIENT_TAKEN_MS;
 	c->last_port = DMSG_CLIENT_PORT_FIRST; // as upstream: the first is the one behind it

@@ -23,8 +23,6 @@ enum {
 	DMSG_CLIENT_LAN_PUSH_MS = 5000, // ... of one that was told now
 	DMSG_CLIENT_ADDRESS_LEN = 256, // host:port, with the final NUL
 	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
-	DMSG_CLIENT_RETRY_MIN_MS = 1000, // doubled up to the other, each plus or minus a quarter
-	DMSG_CLIENT_RETRY_MAX_MS = 60000,
 	DMSG_CLIENT_MADE_MAX = 2, // sessions that one dial makes
 	DMSG_CLIENT_IDLE_MS = 60000, // a session made for a dial ends without streams after it
 	// To a server that has a session of ours still: longer than such a one lives without us.
@@ -55,7 +53,7 @@ struct dmsg_client_conf {
 		*lan; // saved ones, copied: the others wait until they were tried
 	uint32_t n_lan; // at most DMSG_CLIENT_LAN_MAX
 	uint32_t session_streams; // of one session; 0: the muxer's default
-	uint32_t retry_min_ms; // 0: DMSG_CLIENT_RETRY_MIN_MS
+	uint32_t retry_min_ms; // 0: BACKOFF_MIN_MS
 	struct dir_client *dir; // borrowed, outlives this; NULL: no discovery
 	uint32_t sessions; // that there shall be, with those of the list; 0: as many as can be
 	const char *client_type; // of our entry, borrowed; NULL: none

@@ -73,6 +73,13 @@ void dmsg_client_lan_tried(struct dmsg_client *c)
 			dmsg_client_server_hurry(&c->server[i]);
 }
 
+static bool is_worse(const struct server *a, const struct server *b)
+{
+	bool there = dmsg_client_server_is_connected(a);
+
+	return there == dmsg_client_server_is_connected(b) ? a->since_ns < b->since_ns : !there;
+}
+
 // When there are so many already: one without a session gives way, else the oldest.
 static void make_room(struct dmsg_client *c)
 {
@@ -85,9 +92,7 @@ static void make_room(struct dmsg_client *c)
 		if (!se->used || se->kind != DMSG_CLIENT_LAN)
 			continue;
 		n++;
-		if (worst == NULL || (se->link == NULL) > (worst->link == NULL) ||
-			((se->link == NULL) == (worst->link == NULL) &&
-				se->since_ns < worst->since_ns))
+		if (worst == NULL || is_worse(se, worst))
 			worst = se;
 	}
 	if (n < DMSG_CLIENT_LAN_MAX)

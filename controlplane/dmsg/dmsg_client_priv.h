@@ -18,7 +18,6 @@ struct server {
 	bool used;
 	enum dmsg_client_kind kind;
 	struct dmsg_client_server_conf conf;
-	struct conn *conn; // while it is dialled
 	struct dmsg_link *link;
 	struct dmsg_rtt *rtt; // while it is open
 	struct loop_timer *timer; // until the next try; of one in the LAN also the end of this one
@@ -106,6 +105,8 @@ void dmsg_client_server_free(struct server *se);
 void dmsg_client_server_hurry(struct server *se);
 // Its address has changed: a try to reach it begins anew.
 void dmsg_client_server_again(struct server *se);
+// The connection is there, the session may not be.
+bool dmsg_client_server_is_connected(const struct server *se);
 bool dmsg_client_server_is_open(const struct server *se);
 // The open session with the shortest round trip among the bits of `of`, those in the LAN first; one
 // that was not measured comes last. NULL: none.

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/core/conn_tcp.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/mux/smux.h"
 #include "lib/mux/yamux.h"
 
 enum {
+	KEEPALIVE_S = 30, // of TCP, under the muxer's own
 	STREAM_OPEN_MS = 20000, // as upstream since 2026: no ACK for so long ends the session
 	STREAM_CLOSE_MS = 30000,
 };
@@ -257,34 +259,82 @@ static void on_end(void *arg, int err)
 	fail(k, err);
 }
 
-static const struct conn_events below_events = {.data = on_data, .end = on_end};
+static int shake(struct dmsg_link *k)
+{
+	struct dmsg_session_conf c = {.sk = k->conf.sk, .pk = k->conf.pk, .server = k->conf.server};
+	int rc = dmsg_session_init(&k->s, &c, clock_mono_ns());
+
+	if (rc < 0)
+		return rc;
+	loop_timer_start(k->timer, DMSG_SHAKE_TIMEOUT_MS, 0);
+	go_on(k);
+	conn_resume(k->below);
+	return 0;
+}
+
+static void on_connected(void *arg)
+{
+	struct dmsg_link *k = arg;
+	int rc = shake(k);
+
+	if (rc < 0)
+		fail(k, rc);
+}
+
+static const struct conn_events below_events = {
+	.open = on_connected, .data = on_data, .end = on_end};
+
+static struct dmsg_link *alloc_link(struct loop *l, const struct dmsg_link_conf *conf,
+	const struct dmsg_link_events *ev, void *arg)
+{
+	struct dmsg_link *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return NULL;
+	*k = (struct dmsg_link){.l = l, .conf = *conf, .ev = ev, .arg = arg, .refs = 1};
+	k->timer = loop_timer_new(l, on_timer, k);
+	if (k->timer == NULL) {
+		dmsg_link_close(k);
+		return errno_null(ENOMEM);
+	}
+	return k;
+}
+
+struct dmsg_link *dmsg_link_dial(struct loop *l, const char *where,
+	const struct dmsg_link_conf *conf, const struct dmsg_link_events *ev, void *arg)
+{
+	static const struct conn_tcp_opts opts = {.keepalive_s = KEEPALIVE_S};
+	struct dmsg_link *k = alloc_link(l, conf, ev, arg);
+
+	if (k == NULL)
+		return NULL;
+	k->below = conn_tcp_dial(l, where, DMSG_LINK_DIAL_MS, &opts, &below_events, k);
+	if (k->below == NULL) {
+		int err = errno;
+
+		dmsg_link_close(k);
+		return errno_null(err);
+	}
+	return k;
+}
 
 struct dmsg_link *dmsg_link_new(struct loop *l, struct conn *take_below,
 	const struct dmsg_link_conf *conf, const struct dmsg_link_events *ev, void *arg)
 {
-	struct dmsg_link *k = calloc(1, sizeof(*k));
-	struct dmsg_session_conf c = {.sk = conf->sk, .pk = conf->pk, .server = conf->server};
-	int rc = k == NULL ? -ENOMEM : dmsg_session_init(&k->s, &c, clock_mono_ns());
+	struct dmsg_link *k = alloc_link(l, conf, ev, arg);
+	int rc;
 
-	if (rc == 0) {
-		k->timer = loop_timer_new(l, on_timer, k);
-		rc = k->timer == NULL ? -ENOMEM : 0;
-	}
-	if (rc < 0) {
+	if (k == NULL) {
 		conn_close(take_below);
-		free(k);
+		return errno_null(ENOMEM);
+	}
+	k->below = take_below;
+	conn_set_events(take_below, &below_events, k);
+	rc = shake(k);
+	if (rc < 0) {
+		dmsg_link_close(k);
 		return errno_null(rc);
 	}
-	k->l = l;
-	k->below = take_below;
-	k->conf = *conf;
-	k->ev = ev;
-	k->arg = arg;
-	k->refs = 1;
-	conn_set_events(take_below, &below_events, k);
-	loop_timer_start(k->timer, DMSG_SHAKE_TIMEOUT_MS, 0);
-	go_on(k);
-	conn_resume(take_below);
 	return k;
 }
 
@@ -301,6 +351,11 @@ void dmsg_link_close(struct dmsg_link *k)
 	k->below = NULL;
 	dmsg_session_fini(&k->s);
 	dmsg_link_put(k);
+}
+
+bool dmsg_link_is_connected(const struct dmsg_link *k)
+{
+	return k->s.phase != DMSG_PHASE_NONE;
 }
 
 bool dmsg_link_is_open(const struct dmsg_link *k)

@@ -6,6 +6,8 @@
 #include "controlplane/mux/mux_conn.h"
 #include "lib/dmsg/session.h"
 
+enum { DMSG_LINK_DIAL_MS = 10000 };
+
 struct dmsg_link;
 
 enum dmsg_link_mux {
@@ -18,7 +20,7 @@ enum dmsg_link_mux {
 struct dmsg_link_conf {
 	const struct key_sk *sk; // ours, borrowed: they outlive the link
 	const struct key_pk *pk;
-	const struct key_pk *server; // whom we dial; NULL: the other end dialled us
+	const struct key_pk *server; // whom we dial, borrowed; NULL: the other end dialled us
 	enum dmsg_link_mux mux;
 	uint32_t streams_max; // of both sides; 0: the muxer's default
 };
@@ -30,16 +32,19 @@ struct dmsg_link_events {
 	// conn_close().
 	void (*accept)(void *arg, struct conn *take_stream);
 	void (*pong)(void *arg, uint64_t rtt_ns); // may be NULL
-	// It is over, before or after `open`: -ETIMEDOUT, -EBADMSG, -ECONNRESET
-	// (the peer closed), -EISCONN (the server took our handshake and closed: one of 2024 does
-	// so while it has a session of our key, a full one of ours, too), or as in mux_stats.
-	// Streams are told before. What is left to do is dmsg_link_close().
+	// It is over, before or after `open`: why there is no connection, -ETIMEDOUT, -EBADMSG,
+	// -ECONNRESET (the peer closed), -EISCONN (the server took our handshake and closed: one of
+	// 2024 does so while it has a session of our key, a full one of ours, too), or as in
+	// mux_stats. Streams are told before. What is left to do is dmsg_link_close().
 	void (*end)(void *arg, int err);
 };
 
 // Takes the conn below, which is open, and closes it also when this fails (NULL and errno; EINVAL:
 // bad key).
 struct dmsg_link *dmsg_link_new(struct loop *l, struct conn *take_below,
+	const struct dmsg_link_conf *conf, const struct dmsg_link_events *ev, void *arg);
+// Makes the connection, too, within DMSG_LINK_DIAL_MS. NULL and errno (EINVAL: no address).
+struct dmsg_link *dmsg_link_dial(struct loop *l, const char *where,
 	const struct dmsg_link_conf *conf, const struct dmsg_link_events *ev, void *arg);
 // Streams hear -ECANCELED. NULL is allowed. May be called in any event.
 void dmsg_link_close(struct dmsg_link *k);
@@ -49,6 +54,8 @@ void dmsg_link_close(struct dmsg_link *k);
 struct dmsg_link *dmsg_link_get(struct dmsg_link *k);
 void dmsg_link_put(struct dmsg_link *k); // NULL is allowed
 
+// There is a connection: the handshake began.
+bool dmsg_link_is_connected(const struct dmsg_link *k);
 bool dmsg_link_is_open(const struct dmsg_link *k);
 // NULL until `open`. Borrowed.
 const struct key_pk *dmsg_link_peer(const struct dmsg_link *k);

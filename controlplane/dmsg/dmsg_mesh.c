@@ -8,23 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/core/conn_tcp.h"
+#include "controlplane/core/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
 LOG_MODULE("dmsg");
 
-enum {
-	CONNECT_MS = 10000,
-	KEEPALIVE_S = 30, // of TCP, under the muxer's own
-	STEADY_MS = 30000, // a link that lived so long was a good one: back-off starts anew
-};
-
 struct peer {
 	struct dmsg_mesh *m;
 	struct dmsg_mesh_peer_conf conf;
-	struct conn *conn; // while it is dialled
 	struct dmsg_link *link;
 	struct loop_timer *timer; // until the next try
 	enum dmsg_mesh_state state;
@@ -52,36 +45,26 @@ static void set_state(struct peer *p, enum dmsg_mesh_state state)
 	p->since_ns = clock_mono_ns();
 }
 
-static void dial_later(struct peer *p)
-{
-	uint64_t delay = (uint64_t)p->m->conf.retry_min_ms << (p->fails < 10 ? p->fails : 10);
-
-	if (delay > DMSG_MESH_RETRY_MAX_MS)
-		delay = DMSG_MESH_RETRY_MAX_MS;
-	delay += randombytes_uniform((uint32_t)delay / 2 + 1) - delay / 4;
-	p->fails++;
-	loop_timer_start(p->timer, delay, 0);
-}
-
 // The link, or the try to have one, is over: again after a while.
 static void link_over(struct peer *p, int err)
 {
+	uint64_t up_ns = 0;
+
 	if (p->state == DMSG_MESH_OPEN) {
-		if (clock_mono_ns() - p->since_ns >= STEADY_MS * CLOCK_NS_PER_MS)
-			p->fails = 0;
+		up_ns = clock_mono_ns() - p->since_ns;
 		log_notice("peer lost: server=%s: %s", p->conf.address, strerror(-err));
 		p->m->ev->over(p->m->arg, number_of(p));
 	} else {
 		log_limited(LOG_WARN, "no peer: server=%s: %s%s", p->conf.address, strerror(-err),
 			err == -EBADMSG ? " (is it that server's key?)" : "");
 	}
-	conn_close(p->conn);
-	p->conn = NULL;
 	dmsg_link_close(p->link);
 	p->link = NULL;
 	p->err = err;
 	set_state(p, DMSG_MESH_WAITS);
-	dial_later(p);
+	p->fails = backoff_fails(p->fails, up_ns);
+	loop_timer_start(
+		p->timer, backoff_ms(p->fails, p->m->conf.retry_min_ms, BACKOFF_MAX_MS), 0);
 }
 
 static void on_link_open(void *arg)
@@ -113,10 +96,9 @@ static const struct dmsg_link_events link_events = {
 	.end = on_link_end,
 };
 
-static void on_connected(void *arg)
+static void peer_dial(void *arg)
 {
 	struct peer *p = arg;
-	struct conn *conn = p->conn;
 	struct dmsg_link_conf c = {
 		.sk = identity_sk(p->m->conf.id),
 		.pk = identity_pk(p->m->conf.id),
@@ -125,35 +107,9 @@ static void on_connected(void *arg)
 		.streams_max = p->m->conf.session_streams,
 	};
 
-	p->conn = NULL;
-	p->link = dmsg_link_new(p->m->conf.loop, conn, &c, &link_events, p);
-	if (p->link == NULL)
-		link_over(p, -errno);
-}
-
-static size_t on_early_data(void *arg, uint8_t *p, size_t len)
-{
-	(void)arg, (void)p, (void)len;
-	return 0;
-}
-
-static void on_not_connected(void *arg, int err)
-{
-	link_over(arg, err != 0 ? err : -ECONNRESET);
-}
-
-static const struct conn_events connect_events = {
-	.open = on_connected, .data = on_early_data, .end = on_not_connected};
-
-static void peer_dial(void *arg)
-{
-	static const struct conn_tcp_opts opts = {.keepalive_s = KEEPALIVE_S};
-	struct peer *p = arg;
-
 	set_state(p, DMSG_MESH_DIALS);
-	p->conn = conn_tcp_dial(
-		p->m->conf.loop, p->conf.address, CONNECT_MS, &opts, &connect_events, p);
-	if (p->conn == NULL)
+	p->link = dmsg_link_dial(p->m->conf.loop, p->conf.address, &c, &link_events, p);
+	if (p->link == NULL)
 		link_over(p, -errno);
 }
 
@@ -213,7 +169,7 @@ struct dmsg_mesh *dmsg_mesh_new(
 	m->conf = *conf;
 	m->conf.peers = NULL; // was borrowed
 	if (m->conf.retry_min_ms == 0)
-		m->conf.retry_min_ms = DMSG_MESH_RETRY_MIN_MS;
+		m->conf.retry_min_ms = BACKOFF_MIN_MS;
 	m->ev = ev;
 	m->arg = arg;
 	randombytes_buf(secret, sizeof(secret));
@@ -241,7 +197,6 @@ void dmsg_mesh_free(struct dmsg_mesh *m)
 	if (m == NULL)
 		return;
 	for (uint32_t i = 0; i < m->conf.n_peers; i++) {
-		conn_close(m->peer[i].conn);
 		dmsg_link_close(m->peer[i].link);
 		loop_timer_free(m->peer[i].timer);
 	}

@@ -14,8 +14,6 @@
 enum {
 	DMSG_MESH_PEERS_MAX = PEER_MEM_PEERS,
 	DMSG_MESH_ADDRESS_LEN = 256, // host:port, with the final NUL
-	DMSG_MESH_RETRY_MIN_MS = 1000, // doubled up to the other, each plus or minus a quarter
-	DMSG_MESH_RETRY_MAX_MS = 60000,
 	DMSG_MESH_KEYS = 4096, // that are remembered
 };
 
@@ -32,7 +30,7 @@ struct dmsg_mesh_conf {
 	const struct dmsg_mesh_peer_conf *peers; // copied
 	uint32_t n_peers;
 	uint32_t session_streams; // of one link
-	uint32_t retry_min_ms; // 0: DMSG_MESH_RETRY_MIN_MS
+	uint32_t retry_min_ms; // 0: BACKOFF_MIN_MS
 };
 
 // Of links that we dialled; peers have the numbers 0 .. n_peers - 1.

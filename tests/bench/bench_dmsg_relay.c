@@ -12,7 +12,6 @@
 // (host:port to listen on) in its environment; by `exec` in the end, so that its processor time is
 // seen. BENCH_DMSG_BASELINE in the environment is the same.
 
-#include "controlplane/core/conn_tcp.h"
 #include "controlplane/dmsg/dmsg_server.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -58,7 +57,6 @@ struct client {
 	const struct server *at;
 	struct key_sk sk;
 	struct key_pk pk;
-	struct conn *tcp;
 	struct dmsg_link *k;
 	bool open, dead;
 };
@@ -406,48 +404,24 @@ static void on_link_end(void *arg, int err)
 static const struct dmsg_link_events link_events = {
 	.open = on_link_open, .accept = on_link_accept, .end = on_link_end};
 
-static void on_connected(void *arg)
-{
-	struct client *c = arg;
-	struct dmsg_link_conf conf = {
-		.sk = &c->sk, .pk = &c->pk, .server = &c->at->pk, .streams_max = 4096};
-
-	c->k = dmsg_link_new(l, c->tcp, &conf, &link_events, c);
-	c->tcp = NULL;
-	if (c->k == NULL)
-		die("session", errno);
-}
-
-static size_t on_early_data(void *arg, uint8_t *p, size_t len)
-{
-	return 0;
-}
-
-static void on_tcp_end(void *arg, int err)
-{
-	((struct client *)arg)->dead = true;
-}
-
-static const struct conn_events tcp_events = {
-	.open = on_connected, .data = on_early_data, .end = on_tcp_end};
-
 static void client_dial(struct client *c, const struct server *at)
 {
+	struct dmsg_link_conf conf = {
+		.sk = &c->sk, .pk = &c->pk, .server = &at->pk, .streams_max = 4096};
+
 	c->at = at;
 	if (key_pk_is_null(&c->pk) &&
 		(key_sk_generate(&c->sk) < 0 || key_pk_from_sk(&c->pk, &c->sk) < 0))
 		die("key", EIO);
 	c->open = c->dead = false;
-	c->tcp = conn_tcp_dial(l, at->address, WAIT_MS, NULL, &tcp_events, c);
-	if (c->tcp == NULL)
+	c->k = dmsg_link_dial(l, at->address, &conf, &link_events, c);
+	if (c->k == NULL)
 		die("dial", errno);
 }
 
 static void client_close(struct client *c)
 {
-	conn_close(c->tcp);
 	dmsg_link_close(c->k);
-	c->tcp = NULL;
 	c->k = NULL;
 }
 

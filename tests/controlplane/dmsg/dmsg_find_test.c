@@ -625,7 +625,6 @@ static void muxer_is_that_of_the_entry(void **state)
 {
 	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
 	struct roles ro = publish_server();
-	struct end below = {0};
 	struct smux sm = {0};
 	struct dmsg_link_conf lc = {.sk = identity_sk(node[1].id),
 		.pk = identity_pk(node[1].id),
@@ -644,9 +643,7 @@ static void muxer_is_that_of_the_entry(void **state)
 	start_client(0, &how);
 	run_until(sessions(0) == 1);
 	address_of(0, address, sizeof(address));
-	below.c = conn_tcp_dial(l, address, LONG_MS, NULL, &end_events, &below);
-	run_until(below.n_open == 1);
-	sm.link = dmsg_link_new(l, below.c, &lc, &smux_events, &sm);
+	sm.link = dmsg_link_dial(l, address, &lc, &smux_events, &sm);
 	assert_non_null(sm.link);
 	run_until(sm.open && disc[0].n_get >= 3); // two of our own, and the server's
 	dial_key(0, identity_pk(node[1].id), LONG_MS);

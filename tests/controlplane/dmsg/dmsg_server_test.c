@@ -173,7 +173,6 @@ static void limits_of_nothing_are_refused(void **state)
 
 // A client without manners: a bare link, and what it says on a stream.
 struct rude {
-	struct conn *tcp;
 	struct dmsg_link *k;
 	struct conn *stream;
 	const uint8_t *say;
@@ -241,27 +240,16 @@ static void rude_link_end(void *arg, int err)
 static const struct dmsg_link_events rude_link_events = {
 	.open = rude_link_open, .accept = rude_accept, .end = rude_link_end};
 
-static void rude_connected(void *arg)
+static void rude_start(struct rude *r)
 {
-	struct rude *r = arg;
 	struct dmsg_link_conf c = {.sk = identity_sk(node[0].id),
 		.pk = identity_pk(node[0].id),
 		.server = identity_pk(server_id)};
-
-	r->k = dmsg_link_new(l, r->tcp, &c, &rude_link_events, r);
-	assert_non_null(r->k);
-}
-
-static const struct conn_events rude_tcp_events = {
-	.open = rude_connected, .data = rude_data, .end = rude_end};
-
-static void rude_start(struct rude *r)
-{
 	char where[32];
 
 	snprintf(where, sizeof(where), "127.0.0.1:%u", server_port);
-	r->tcp = conn_tcp_dial(l, where, LONG_MS, NULL, &rude_tcp_events, r);
-	assert_non_null(r->tcp);
+	r->k = dmsg_link_dial(l, where, &c, &rude_link_events, r);
+	assert_non_null(r->k);
 }
 
 static void rude_fini(struct rude *r)
