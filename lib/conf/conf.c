@@ -233,7 +233,7 @@ static char *read_line(char *buf, int room, void *arg)
 {
 	struct conf *c = arg;
 	const char *eol;
-	size_t n;
+	size_t n, n_text;
 
 	check_owed(c);
 	if (c->at == c->end || c->unread || is_full(c))
@@ -243,8 +243,12 @@ static char *read_line(char *buf, int room, void *arg)
 	eol = eol != NULL ? eol + 1 : c->end;
 	while (c->at < eol && (*c->at == ' ' || *c->at == '\t'))
 		c->at++;
-	n = (size_t)(eol - c->at);
-	if (n > CONF_LINE_MAX || n + 1 > (size_t)room) {
+	n = n_text = (size_t)(eol - c->at);
+	if (n_text > 0 && c->at[n_text - 1] == '\n')
+		n_text--;
+	if (n_text > 0 && c->at[n_text - 1] == '\r')
+		n_text--;
+	if (n_text > CONF_LINE_MAX || n + 1 > (size_t)room) {
 		fail(c, c->line, "line longer than %d characters", CONF_LINE_MAX);
 		n = 0;
 	}

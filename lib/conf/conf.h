@@ -29,7 +29,7 @@ enum { // flags of an item
 
 enum {
 	CONF_NAME_MAX = 31,
-	CONF_LINE_MAX = 190,
+	CONF_LINE_MAX = 190, // bytes of a line without its end and the blanks before it
 	CONF_MISTAKES_MAX = 20,
 	CONF_MISTAKE_MAX = 384, // bytes of one, with its NUL or newline
 	CONF_ERR_MAX = 8192, // all of them and a line that says that there are more

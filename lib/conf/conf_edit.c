@@ -134,17 +134,17 @@ static int insertion(const char *text, size_t len, const struct conf_set *s, con
 	char *buf, size_t cap)
 {
 	const char *eol = pl->crlf ? "\r\n" : "\n";
-	bool cut = pl->from > 0 && text[pl->from - 1] != '\n';
+	char last = pl->from > 0 ? text[pl->from - 1] : '\n';
+	bool cut = last != '\n'; // the last line has no end yet, or half of one
+	const char *end = !cut ? "" : last == '\r' ? "\n" : eol;
 
 	if (pl->has_key)
-		return snprintf(buf, cap, "%s%s",
-			pl->from > 0 && !is_blank(text[pl->from - 1]) && s->value[0] != '\0' ? " "
-											     : "",
+		return snprintf(buf, cap, "%s%s", !is_blank(last) && s->value[0] != '\0' ? " " : "",
 			s->value);
 	if (pl->has_section)
-		return snprintf(buf, cap, "%s%s = %s%s", cut ? eol : "", s->key, s->value, eol);
-	return snprintf(buf, cap, "%s%s[%s]\n%s = %s\n", cut ? "\n" : "", len > 0 ? "\n" : "",
-		s->section, s->key, s->value);
+		return snprintf(buf, cap, "%s%s = %s%s", end, s->key, s->value, eol);
+	return snprintf(buf, cap, "%s%s[%s]\n%s = %s\n", end, len > 0 ? "\n" : "", s->section,
+		s->key, s->value);
 }
 
 // Of the line that holds the place, as it will be: too long to be read again?
@@ -154,41 +154,49 @@ static bool is_too_long(const char *text, size_t len, const struct conf_set *s,
 	size_t from = pl->from, to = pl->to;
 
 	if (!pl->has_key)
-		return strlen(s->key) + strlen(s->value) + sizeof(" = \r\n") - 1 > CONF_LINE_MAX;
+		return strlen(s->key) + strlen(s->value) + sizeof(" = ") - 1 > CONF_LINE_MAX;
 	while (from > 0 && text[from - 1] != '\n')
 		from--;
 	while (from < pl->from && is_blank(text[from]))
 		from++;
 	while (to < len && text[to] != '\n')
 		to++;
-	return (to - from) - (pl->to - pl->from) + n_new + 1 > CONF_LINE_MAX;
+	if (to > pl->to && text[to - 1] == '\r')
+		to--;
+	return (to - from) - (pl->to - pl->from) + n_new > CONF_LINE_MAX;
 }
 
 static char *edit_one(const char *text, size_t len, const struct conf_set *s, size_t *out_len)
 {
 	char buf[2 * CONF_LINE_MAX + 2 * CONF_NAME_MAX];
 	struct place pl;
-	char *out;
+	char *out = NULL;
 	int n;
 
 	if (!is_value(s->value))
 		return errno_null(EINVAL);
 	find_place(text, len, s, &pl);
 	n = insertion(text, len, s, &pl, buf, sizeof(buf));
-	if (n < 0 || (size_t)n >= sizeof(buf) || is_too_long(text, len, s, &pl, (size_t)n))
-		return errno_null(EINVAL);
+	if (n < 0 || (size_t)n >= sizeof(buf) || is_too_long(text, len, s, &pl, (size_t)n)) {
+		errno = EINVAL;
+		goto end;
+	}
 	*out_len = len - (pl.to - pl.from) + (size_t)n;
-	if (*out_len > CONF_EDIT_MAX)
-		return errno_null(EFBIG);
+	if (*out_len > CONF_EDIT_MAX) {
+		errno = EFBIG;
+		goto end;
+	}
 	out = malloc(*out_len + 1);
 	if (out == NULL)
-		return NULL;
+		goto end;
 	if (pl.from > 0)
 		memcpy(out, text, pl.from);
 	memcpy(out + pl.from, buf, (size_t)n);
 	if (len > pl.to)
 		memcpy(out + pl.from + n, text + pl.to, len - pl.to);
 	out[*out_len] = '\0';
+end:
+	explicit_bzero(buf, sizeof(buf)); // a value may be a secret
 	return out;
 }
 

@@ -253,6 +253,8 @@ void conf_value_clear(const struct conf_item *item, void *base)
 	struct conf_list *list = field;
 
 	if (item->type == CONF_STR) {
+		if ((item->flags & CONF_SECRET) && *(char **)field != NULL)
+			explicit_bzero(*(char **)field, strlen(*(char **)field));
 		free(*(char **)field);
 		*(char **)field = NULL;
 	} else if (item->type == CONF_LIST) {
