@@ -97,10 +97,12 @@ static void free_buried(struct rel_hold *h, uint32_t n)
 	}
 }
 
-// More than is pushed meanwhile.
+// And as much as was pushed beyond the budget meanwhile.
 static void free_some_buried(struct rel_hold *h)
 {
-	free_buried(h, BURIED_TURN + h->n_buried / BURIED_SHARE);
+	uint32_t over = h->bufs > h->conf.max_bufs ? h->bufs - h->conf.max_bufs : 0;
+
+	free_buried(h, BURIED_TURN + h->n_buried / BURIED_SHARE + over);
 }
 
 void rel_hold_bury(struct rel_hold *h, uint32_t route, uint32_t last, uint32_t n)

@@ -116,8 +116,8 @@ void rel_hold_account_close(struct rel_hold *h, uint16_t account);
 uint32_t rel_hold_account_bufs(const struct rel_hold *h, uint16_t account);
 
 // The next thing to be done, in order. After each burst, until false. What a route or link had much
-// of when it ended is given back there, too, some at a time: it counts until then, but presses no
-// other route.
+// of when it ended is given back there, too, some at a time: it counts until then, and goes before
+// what comes meanwhile presses another route.
 bool rel_hold_event(struct rel_hold *h, struct rel_event *out);
 // Limits of pauses. Call when REL_TICK_NS passed, or more often.
 void rel_hold_tick(struct rel_hold *h, uint64_t now_ns);

@@ -451,6 +451,31 @@ static void what_a_hog_held_is_given_back_some_at_a_time(void **state)
 	fx_end(f);
 }
 
+// What waits to be given back and what comes meanwhile are within the budget together.
+static void the_budget_holds_while_a_hog_is_given_back(void **state)
+{
+	enum { BUDGET = 8192, HELD = 7000, TURN = 512 };
+	struct fx *f = fx_new(BUDGET);
+	struct rel_event ev;
+
+	for (uint32_t r = 1; r <= 2; r++) {
+		rel_queue_open(f->q, r, 10 * r);
+		rel_queue_pause(f->q, r, 0, f->now_ns);
+	}
+	for (unsigned i = 0; i < HELD; i++)
+		fx_push(f, 1, 100, 0);
+	while (rel_hold_event(f->hold, &ev))
+		;
+	rel_queue_abort(f->q, 1, RAIL_GONE_HELD, f->now_ns);
+	for (unsigned n = 0; n < BUDGET - TURN; n += TURN) {
+		for (unsigned i = 0; i < TURN; i++)
+			fx_push(f, 2, 100, 0);
+		assert_true(f->n_held <= BUDGET + TURN);
+		assert_false(fx_event(f, REL_EV_CLOSE, &ev));
+	}
+	fx_end(f);
+}
+
 // A link that ends, and a hold, leave nothing of it behind; nor does one that begins anew.
 static void what_is_given_back_later_is_given_back_at_the_end(void **state)
 {
@@ -492,6 +517,7 @@ int main(void)
 		cmocka_unit_test(reset_forgets_all_routes),
 		cmocka_unit_test(says_what_waits_for_the_link),
 		cmocka_unit_test(what_a_hog_held_is_given_back_some_at_a_time),
+		cmocka_unit_test(the_budget_holds_while_a_hog_is_given_back),
 		cmocka_unit_test(what_is_given_back_later_is_given_back_at_the_end),
 	};
 
