@@ -397,6 +397,7 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 	int rc = recount(m, why);
 
 	m->syncing = true;
+	m->moved = false;
 	if (rc < 0) {
 		log_err("no room for route ids: %s", strerror(-rc));
 		return;
@@ -442,7 +443,7 @@ static void on_synced(void *arg, enum dp_sync why)
 
 		if (k->unwanted && !k->seen && !k->again)
 			rule_keep_drop(m->keep, k->id); // went by itself
-		else if (k->again || is_astray(m, k))
+		else if (k->again || (m->moved && is_astray(m, k)))
 			rule_mgr_replace(k);
 	}
 	rule_mgr_work(m);
@@ -520,8 +521,10 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 		rule_pin_look(m);
 	if (what == TRANSPORT_CHANGE_FLOWS)
 		rule_pin_strays(m);
-	if ((what != TRANSPORT_CHANGE_IN_DP && what != TRANSPORT_CHANGE_FLOWS) || m->keep == NULL ||
-		m->syncing)
+	if (what != TRANSPORT_CHANGE_IN_DP && what != TRANSPORT_CHANGE_FLOWS)
+		return;
+	m->moved |= m->syncing;
+	if (m->keep == NULL || m->syncing)
 		return;
 	for (size_t i = 0; i < rule_keep_count(m->keep); i++) {
 		struct rule_kept *k = rule_keep_at(m->keep, i);
@@ -636,12 +639,16 @@ static void on_added(void *arg, const struct api_rule_done *done, size_t n)
 	work_resume(m);
 }
 
-// A rule that expires belongs to a route that is being made: over a transport that is down it would
-// lose the beginning of what comes, and go on with the rest.
-static bool has_way_out(const struct rule_mgr *m, const struct api_rule_add *r)
+// A rule that expires, asked for by the API, belongs to a route that is being made: over a
+// transport that is down it would lose the beginning of what comes, and go on with the rest.
+static bool has_way_out(const struct rule_mgr *m, const struct cmd_rule_add *c)
 {
-	return r->keep_alive_ms == 0 || r->type == API_RULE_CONSUME ||
-	       m->tr.is_up(m->tr.find(m->tr.arg, r->transport));
+	struct transport *t;
+
+	if (c->keep_alive_ms == 0 || c->type == RULE_CONSUME)
+		return true;
+	t = m->tr.find_hop(m->tr.arg, c->tx_hop);
+	return t != NULL && m->tr.is_up(t);
 }
 
 static int prepare(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c,
@@ -649,7 +656,7 @@ static int prepare(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_
 {
 	int rc = rule_cmd_make(m, r, c);
 
-	if (rc == 0 && !has_way_out(m, r))
+	if (rc == 0 && !has_way_out(m, c))
 		rc = -ENETDOWN;
 	*waits = rc == -ENETDOWN && r->keep_alive_ms == 0;
 	if (*waits)

@@ -26,6 +26,7 @@ struct rule_mgr {
 	size_t n_conf;
 	unsigned bits;
 	bool syncing;
+	bool moved; // a transport changed since it began
 	bool stalled; // there was no job left for `work`: the end of another one starts it
 };
 
