@@ -48,7 +48,7 @@ void hop_route_refused(struct wctx *w, uint32_t index);
 // [worker] Packets of rules for a hop that is down, with the slots of these in
 // hash.usr. If both it and the ingress are reliable, the routes end: those that are older than its
 // going down do so anyway, and the younger would go on behind a hole when it is up again.
-void hop_routes_cut(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, unsigned n);
+void hop_routes_hole(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, unsigned n);
 // [worker: owner of `in`] Packets of the consume rule in that slot that found no room in the ring
 // to the control plane wait in order if they came by a reliable hop. push: takes m; false: not
 // here.

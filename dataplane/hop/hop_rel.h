@@ -23,6 +23,7 @@ enum {
 	REL_TRY_SIZE = 2, // of one to an address that gets little: as small as can be, and padded
 	REL_ENDED_PERIOD_NS = 10 * 1000 * 1000,
 	REL_ENDED_BURST = 64,
+	REL_HOLES = 64, // power of two
 };
 
 // What a tagged PROBE is for: the high bits of its tag. Below them a number of its own, so an
@@ -97,6 +98,9 @@ struct hop_hold {
 	uint64_t seed;
 	struct hop_wheel wheel;
 	struct bucket ended;
+	struct {
+		uint32_t id, ds;
+	} hole[REL_HOLES]; // rules of which hop_routes_hole() told the end, and when, by slot
 	struct rte_ring *msgs; // from main
 	uint8_t *chunks;
 	uint32_t n_chunks;

@@ -313,8 +313,7 @@ void hop_accounts_sweep(struct wctx *w)
 
 // ---- beginning ----
 
-// The rule is there, and its packets leave by that hop under that id (0: they end here).
-static bool rule_says(const struct rule *r, uint32_t hop, uint32_t next_id)
+bool hop_route_says(const struct rule *r, uint32_t hop, uint32_t next_id)
 {
 	// pairs with the release in rule_table_add()
 	if (atomic_load_explicit(&r->id, memory_order_acquire) == 0)
@@ -334,7 +333,7 @@ static __rte_noinline bool route_open(
 	struct rel_queue *q;
 	bool resume = false;
 
-	if ((owner != 0 && owner != hh->me) || !rule_says(r, hop, next_id))
+	if ((owner != 0 && owner != hh->me) || !hop_route_says(r, hop, next_id))
 		return false;
 	id = atomic_load_explicit(&r->id, memory_order_relaxed);
 	if (info->id == id && (info->flags & HOP_ROUTE_ENDED))

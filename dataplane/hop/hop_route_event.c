@@ -197,29 +197,36 @@ static void on_end(struct wctx *w, struct hop *h, const struct hop_msg *msg)
 	hop_tx_queue(w, h, m, n);
 }
 
-static void cut(struct wctx *w, uint32_t hop, const struct rte_mbuf *m)
+// Told once in a tenth of a second: a flood would push other hops' notes out of the ring.
+static void end_at_hole(struct wctx *w, uint32_t hop, const struct rte_mbuf *m)
 {
 	struct hop_hold *hh = hop_hold(w);
 	struct hop_msg msg = {.kind = HOP_MSG_GONE, .reason = RAIL_GONE_HOP_DOWN};
+	uint32_t slot = m->hash.usr, k = slot % REL_HOLES;
 	const struct rule *r;
+	int told;
 
-	if (m->hash.usr >= hh->shared->n_rules)
+	if (slot >= hh->shared->n_rules)
 		return;
-	r = hop_route_rule(w, m->hash.usr);
+	r = hop_route_rule(w, slot);
+	if (!hop_route_says(r, hop, route_hdr_id(rte_pktmbuf_mtod(m, const uint8_t *))) ||
+		(r->flags & RULE_STATIC) != 0)
+		return;
 	msg.id = atomic_load_explicit(&r->id, memory_order_relaxed);
-	if (msg.id == 0 || r->type == RULE_CONSUME || (r->flags & RULE_STATIC) != 0 ||
-		r->tx_hop != hop ||
-		r->next_id != route_hdr_id(rte_pktmbuf_mtod(m, const uint8_t *)))
+	if (msg.id == 0 || (hh->hole[k].id == msg.id && hh->hole[k].ds == w->now_ds))
 		return;
 	msg.hop =
 		hop_route_ingress(w, atomic_load_explicit(&r->in_tp, memory_order_relaxed), msg.id);
 	if (msg.hop == 0)
 		return; // an edge, or a hop that may lose
-	hop_route_tell(w, &msg);
-	hop_route_note(w, NOTE_RULE_END, msg.id, RAIL_GONE_HOP_DOWN, 0);
+	told = hop_route_tell(w, &msg);
+	if (hop_route_note(w, NOTE_RULE_END, msg.id, RAIL_GONE_HOP_DOWN, 0) && told != -EAGAIN) {
+		hh->hole[k].id = msg.id; // else the next packet tells
+		hh->hole[k].ds = w->now_ds;
+	}
 }
 
-void hop_routes_cut(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, unsigned n)
+void hop_routes_hole(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, unsigned n)
 {
 	uint32_t i = dpmsg_handle_index(hop);
 	uint64_t word = i < w->hops->hop_max // pairs with the release in hop_table.c
@@ -229,7 +236,7 @@ void hop_routes_cut(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, uns
 	if (hop_hold(w) == NULL || word >> 32 != hop || (word & HOP_TP_RELIABLE) == 0)
 		return;
 	for (unsigned k = 0; k < n; k++)
-		cut(w, hop, m[k]);
+		end_at_hole(w, hop, m[k]);
 }
 
 // ---- the main lcore takes a rule out, or asks ----

@@ -27,6 +27,9 @@ void hop_route_disown(struct wctx *w, uint32_t index); // the main lcore may hav
 int hop_route_tell(struct wctx *w, const struct hop_msg *msg);
 // [worker] Its rule is still in the table.
 bool hop_route_is_live(const struct wctx *w, uint32_t route, const struct hop_route *info);
+// [worker: any] The rule is there, and its packets leave by that hop under that id (0: they end
+// here).
+bool hop_route_says(const struct rule *r, uint32_t hop, uint32_t next_id);
 // [worker] False: no room, counted.
 bool hop_route_note(
 	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed);

@@ -3,7 +3,7 @@
 //
 // Concurrency. Main lcore is the only writer of the words that workers share:
 //   rx[index & mask]    full receiver index | owner | hop index       acquire / release
-//   dir[hop index]      full handle | owner                           acquire / release
+//   dir[hop index]      full handle | owner | HOP_TP_*                acquire / release
 // A word only says whom to ask: the owner looks into its own list, where a hop that is gone is not.
 // So words may be stale for a moment and nothing is freed under a reader. The hop itself is
 // allocated by main, travels to its owner in the owner's command queue, and comes back in a note

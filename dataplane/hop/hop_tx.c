@@ -595,7 +595,7 @@ bool hop_give(struct wctx *w, uint32_t hop, struct rte_mbuf **m, unsigned n, boo
 	case HOP_GONE:
 		count(w, W_drop_hop_gone, n);
 		if (ruled)
-			hop_routes_cut(w, hop, m, n);
+			hop_routes_hole(w, hop, m, n);
 		break;
 	case HOP_FULL:
 		count(w, W_drop_handoff_tx, n);
