@@ -157,7 +157,7 @@ static bool is_too_long(const char *text, size_t len, const struct conf_set *s,
 		return strlen(s->key) + strlen(s->value) + sizeof(" = ") - 1 > CONF_LINE_MAX;
 	while (from > 0 && text[from - 1] != '\n')
 		from--;
-	while (from < pl->from && is_blank(text[from]))
+	while (from < pl->from && (text[from] == ' ' || text[from] == '\t'))
 		from++;
 	while (to < len && text[to] != '\n')
 		to++;
