@@ -381,7 +381,8 @@ static void put_replies(struct mux *m, struct bytes_w *w)
 	}
 }
 
-size_t mux_data_room(const struct bytes_w *w, size_t hdr_len, size_t n)
+// How many of n bytes of a stream to write behind a header of hdr_len; 0: wait for more room.
+static size_t data_room(const struct bytes_w *w, size_t hdr_len, size_t n)
 {
 	size_t room = mux_room(w);
 
@@ -398,11 +399,27 @@ static void tell_writable(struct stream *s)
 	mux_tell(s, MUX_WRITABLE);
 }
 
-void mux_put_data(struct stream *s, struct bytes_w *w, size_t n)
+// Of a data frame with so many bytes that left now.
+static void put_data_hdr(struct stream *s, uint8_t *p, size_t len, size_t n_new)
 {
-	mux_buf_get(&s->out, &s->m->pool, bytes_w_span(w, n), n);
-	s->m->stats.tx_bytes += n;
+	s->m->ops->put_data_hdr(s, p, len);
+	s->m->ops->on_sent(s, n_new);
+	s->m->stats.tx_bytes += n_new;
+}
+
+bool mux_put_data(struct stream *s, struct bytes_w *w)
+{
+	struct mux *m = s->m;
+	size_t hdr_len = m->ops->hdr_len;
+	size_t n = data_room(w, hdr_len, min_size(mux_sendable(s), m->conf.frame_max));
+
+	if (n == 0)
+		return false;
+	put_data_hdr(s, bytes_w_span(w, hdr_len), n, n);
+	m->stats.tx_frames++;
+	mux_buf_get(&s->out, &m->pool, bytes_w_span(w, n), n);
 	tell_writable(s);
+	return true;
 }
 
 void mux_window_opened(struct stream *s)
@@ -574,46 +591,34 @@ ptrdiff_t mux_write(struct mux_stream *stream, const void *p, size_t len)
 	return (ptrdiff_t)n;
 }
 
-// Bytes go into the last frame as long as it may grow, or into a new one; 0: there is no room.
-static size_t put_out(struct stream *s, const uint8_t *p, size_t n, uint8_t *out, size_t room)
-{
-	struct mux *m = s->m;
-	size_t hdr_len = m->ops->hdr_len;
-
-	if (m->open_s != s || m->open_len >= m->conf.frame_max) {
-		if (room < m->open_at + hdr_len + DATA_WORTH)
-			return 0;
-		m->open_s = s;
-		m->open_len = 0;
-		m->stats.tx_frames++;
-	}
-	n = min_size(n, m->conf.frame_max - m->open_len);
-	n = min_size(n, room - m->open_at - hdr_len - m->open_len);
-	memcpy(out + m->open_at + hdr_len + m->open_len, p, n);
-	m->open_len += n;
-	m->ops->put_data_hdr(s, out + m->open_at, m->open_len);
-	m->ops->on_sent(s, n);
-	m->stats.tx_bytes += n;
-	return n;
-}
-
+// Bytes go into the last frame as long as it may grow, or into a new one.
 size_t mux_write_out(struct mux_stream *stream, const void *p, size_t len, uint8_t *out,
 	size_t room, size_t *used)
 {
 	struct stream *s = stream_of(stream);
 	struct mux *m = s->m;
-	size_t done = 0, n = 1;
+	size_t hdr_len = m->ops->hdr_len, done = 0, n;
 
 	if (s->tx_err != 0 || s->fin_out || s->due != 0 || s->out.len > 0 || !TAILQ_EMPTY(&m->turn))
 		return 0;
-	for (len = m->ops->allowed(s, len); done < len && n > 0; done += n) {
+	for (len = m->ops->allowed(s, len); done < len; done += n) {
 		if (*used == 0 || m->open_s != s || m->open_len >= m->conf.frame_max) {
 			m->open_s = NULL;
+			if (room < *used + hdr_len + DATA_WORTH)
+				break;
+			m->open_s = s;
 			m->open_at = *used;
+			m->open_len = 0;
+			*used += hdr_len;
+			m->stats.tx_frames++;
 		}
-		n = put_out(s, (const uint8_t *)p + done, len - done, out, room);
-		if (n > 0)
-			*used = m->open_at + m->ops->hdr_len + m->open_len;
+		n = min_size(len - done, min_size(m->conf.frame_max - m->open_len, room - *used));
+		if (n == 0)
+			break;
+		memcpy(out + *used, (const uint8_t *)p + done, n);
+		m->open_len += n;
+		*used += n;
+		put_data_hdr(s, out + m->open_at, m->open_len, n);
 	}
 	return done;
 }

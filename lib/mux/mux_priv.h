@@ -132,12 +132,21 @@ void mux_fin_in(struct stream *s);
 void mux_break_writes(struct stream *s, int err);
 // Room of reply_len bytes, to be filled now.
 struct bytes_w mux_reply(struct mux *m);
-// How many of n bytes of a stream to write behind a header of hdr_len; 0: wait for more room.
-size_t mux_data_room(const struct bytes_w *w, size_t hdr_len, size_t n);
 // The peer takes more: for those who waited for that.
 void mux_window_opened(struct stream *s);
-// Writes them.
-void mux_put_data(struct stream *s, struct bytes_w *w, size_t n);
+// Writes one frame of what is sendable; false: wait for more room.
+bool mux_put_data(struct stream *s, struct bytes_w *w);
+
+// How many bytes of it may leave now.
+static inline size_t mux_sendable(const struct stream *s)
+{
+	return s->m->ops->allowed(s, s->out.len);
+}
+
+static inline bool mux_can_send_fin(const struct stream *s)
+{
+	return s->fin_out && !s->fin_sent && s->out.len == 0;
+}
 
 static inline size_t mux_room(const struct bytes_w *w)
 {

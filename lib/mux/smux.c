@@ -57,22 +57,11 @@ static size_t allowed(const struct stream *s, size_t n)
 	return room > 0 ? (size_t)room : 0;
 }
 
-static size_t sendable(const struct stream *s)
-{
-	return allowed(s, s->out.len);
-}
-
-static bool can_send_fin(const struct stream *s)
-{
-	return s->fin_out && !s->fin_sent && s->out.len == 0;
-}
-
 // ---- output ----
 
-static void put_frame(struct mux *m, struct bytes_w *w, uint8_t cmd, uint32_t id, size_t len)
+static void put_frame(struct mux *m, struct bytes_w *w, uint8_t cmd, uint32_t id)
 {
-	const struct smux_frame f = {
-		.version = smux_of(m)->version, .cmd = cmd, .len = (uint16_t)len, .id = id};
+	const struct smux_frame f = {.version = smux_of(m)->version, .cmd = cmd, .id = id};
 
 	smux_frame_encode(bytes_w_span(w, SMUX_HDR_LEN), SMUX_HDR_LEN, &f);
 	m->stats.tx_frames++;
@@ -88,19 +77,6 @@ static void put_upd(struct stream *s, struct bytes_w *w)
 
 	smux_frame_encode(bytes_w_span(w, MUX_HDR_MAX), MUX_HDR_MAX, &f);
 	s->m->stats.tx_frames++;
-}
-
-static bool put_data(struct stream *s, struct bytes_w *w)
-{
-	size_t n = sendable(s);
-
-	n = mux_data_room(w, SMUX_HDR_LEN, n < s->m->conf.frame_max ? n : s->m->conf.frame_max);
-	if (n == 0)
-		return false;
-	put_frame(s->m, w, SMUX_PSH, s->id, n);
-	mux_put_data(s, w, n);
-	stream_of(s)->sent += (uint32_t)n;
-	return true;
 }
 
 static void put_data_hdr(const struct stream *s, uint8_t *p, size_t n)
@@ -123,7 +99,7 @@ static void on_sent(struct stream *s, size_t n)
 static void settle(struct stream *s)
 {
 	struct stream_list *lingering = &s->m->lingering;
-	bool is_stuck = s->fin_in && s->out.len > 0 && sendable(s) == 0;
+	bool is_stuck = s->fin_in && s->out.len > 0 && mux_sendable(s) == 0;
 
 	if (s->fin_sent && (s->fin_in || s->state == MUX_LEFT))
 		mux_gone(s);
@@ -140,19 +116,19 @@ static bool put_stream(struct stream *s, struct bytes_w *w)
 	if (s->state == MUX_LEFT) // nobody reads
 		s->due &= ~(unsigned)DUE_UPD;
 	if (s->due & DUE_SYN) {
-		put_frame(s->m, w, SMUX_SYN, s->id, 0);
+		put_frame(s->m, w, SMUX_SYN, s->id);
 		s->due &= ~(unsigned)DUE_SYN;
 	} else if (s->due & DUE_UPD) {
 		put_upd(s, w);
 		s->due &= ~(unsigned)DUE_UPD;
-	} else if (sendable(s) > 0) {
-		if (!put_data(s, w))
+	} else if (mux_sendable(s) > 0) {
+		if (!mux_put_data(s, w))
 			return false;
-	} else if (can_send_fin(s)) {
-		put_frame(s->m, w, SMUX_FIN, s->id, 0);
+	} else if (mux_can_send_fin(s)) {
+		put_frame(s->m, w, SMUX_FIN, s->id);
 		s->fin_sent = true;
 	}
-	if (s->due != 0 || sendable(s) > 0 || can_send_fin(s))
+	if (s->due != 0 || mux_sendable(s) > 0 || mux_can_send_fin(s))
 		mux_turn(s);
 	settle(s);
 	return true;
@@ -162,7 +138,7 @@ static void put_session(struct mux *m, struct bytes_w *w)
 {
 	if (m->due == 0 || mux_room(w) < SMUX_HDR_LEN)
 		return;
-	put_frame(m, w, SMUX_NOP, 0, 0);
+	put_frame(m, w, SMUX_NOP, 0);
 	m->due = 0;
 }
 
@@ -181,7 +157,7 @@ static void on_syn(struct mux *m, uint32_t id)
 		return;
 	}
 	w = mux_reply(m);
-	put_frame(m, &w, SMUX_FIN, id, 0);
+	put_frame(m, &w, SMUX_FIN, id);
 }
 
 static void on_fin(struct stream *s)

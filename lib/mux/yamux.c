@@ -53,16 +53,6 @@ static struct yamux_stream *stream_of(struct stream *s)
 	return container_of(s, struct yamux_stream, s);
 }
 
-static bool can_send_data(const struct stream *s)
-{
-	return s->out.len > 0 && container_of(s, const struct yamux_stream, s)->tx_window > 0;
-}
-
-static bool can_send_fin(const struct stream *s)
-{
-	return s->fin_out && !s->fin_sent && s->out.len == 0;
-}
-
 // The answer came, or never will.
 static void answered(struct yamux_stream *y)
 {
@@ -129,21 +119,6 @@ static void put_window(struct stream *s, struct bytes_w *w)
 	s->due = 0;
 }
 
-static bool put_data(struct stream *s, struct bytes_w *w)
-{
-	struct yamux_stream *y = stream_of(s);
-	size_t n = s->m->conf.frame_max;
-
-	n = n < s->out.len ? n : s->out.len;
-	n = mux_data_room(w, YAMUX_HDR_LEN, n < y->tx_window ? n : y->tx_window);
-	if (n == 0)
-		return false;
-	put_frame(s->m, w, YAMUX_DATA, 0, s->id, (uint32_t)n);
-	mux_put_data(s, w, n);
-	y->tx_window -= (uint32_t)n;
-	return true;
-}
-
 static size_t allowed(const struct stream *s, size_t n)
 {
 	const struct yamux_stream *y = container_of(s, const struct yamux_stream, s);
@@ -192,14 +167,14 @@ static bool put_stream(struct stream *s, struct bytes_w *w)
 		s->due &= ~(unsigned)DUE_CREDIT;
 	if (s->due != 0) {
 		put_window(s, w);
-	} else if (can_send_data(s)) {
-		if (!put_data(s, w))
+	} else if (mux_sendable(s) > 0) {
+		if (!mux_put_data(s, w))
 			return false;
-	} else if (can_send_fin(s)) {
+	} else if (mux_can_send_fin(s)) {
 		put_frame(s->m, w, YAMUX_WINDOW, YAMUX_FIN, s->id, 0);
 		s->fin_sent = true;
 	}
-	if (s->due != 0 || can_send_data(s) || can_send_fin(s))
+	if (s->due != 0 || mux_sendable(s) > 0 || mux_can_send_fin(s))
 		mux_turn(s);
 	settle(s);
 	return true;
@@ -318,7 +293,7 @@ static int on_credit(struct stream *s, uint32_t delta)
 	if (delta > UINT32_MAX - y->tx_window)
 		return protocol_error(s->m);
 	y->tx_window += delta;
-	if (can_send_data(s))
+	if (mux_sendable(s) > 0)
 		mux_turn(s);
 	mux_window_opened(s);
 	return 0;
