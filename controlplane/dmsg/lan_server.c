@@ -167,9 +167,8 @@ static int push(struct visor *v)
 	uint8_t out[2048];
 	struct bytes_w w = bytes_w(out, sizeof(out));
 	struct netrpc_tx tx = {.sent_request = false};
-	bool sent = false;
 
-	visor_lan_put(&tx, &sent, &w, 0, &v->s->push);
+	visor_lan_put(&tx, &w, 0, &v->s->push);
 	if (w.bad)
 		return -EMSGSIZE;
 	return conn_write(v->conn, out, bytes_w_len(&w)) == bytes_w_done(&w) ? 0 : -ENOBUFS;

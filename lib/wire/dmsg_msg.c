@@ -86,10 +86,12 @@ const char *dmsg_err_text(unsigned code)
 
 static void put_addr(struct bytes_w *w, const struct dmsg_addr *a)
 {
-	gob_put_uint(w, 1);
+	unsigned last = 0;
+
+	gob_put_field(w, &last, 1);
 	gob_put_bytes(w, a->pk.b, KEY_PK_LEN);
 	if (a->port != 0) {
-		gob_put_uint(w, 1);
+		gob_put_field(w, &last, 2);
 		gob_put_uint(w, a->port);
 	}
 	gob_put_uint(w, 0);
@@ -106,8 +108,8 @@ static ssize_t finish(uint8_t *out, size_t cap, const uint8_t *types, size_t typ
 
 	bytes_w_span(&w, SIGN_LEN);
 	bytes_w_copy(&w, types, types_len);
-	gob_put_bytes(&w, value->start, bytes_w_len(value));
-	if (w.bad || value->bad)
+	gob_put_message(&w, value);
+	if (w.bad)
 		return -ENOSPC;
 	rc = sign_payload(&sig, sk, out + SIGN_LEN, bytes_w_len(&w) - SIGN_LEN);
 	if (rc < 0)
@@ -121,33 +123,27 @@ ssize_t dmsg_request_make(
 {
 	uint8_t value[DMSG_OBJECT_MAX];
 	struct bytes_w w = bytes_w(value, sizeof(value));
+	unsigned last = 0;
 
 	gob_put_int(&w, 65);
-	gob_put_uint(&w, req->timestamp_ns != 0 ? 1 : 2);
 	if (req->timestamp_ns != 0) {
+		gob_put_field(&w, &last, 1);
 		gob_put_int(&w, req->timestamp_ns);
-		gob_put_uint(&w, 1);
 	}
+	gob_put_field(&w, &last, 2);
 	put_addr(&w, &req->src);
-	gob_put_uint(&w, 1);
+	gob_put_field(&w, &last, 3);
 	put_addr(&w, &req->dst);
 	if (req->ip_info) {
-		gob_put_uint(&w, 1);
+		gob_put_field(&w, &last, 4);
 		gob_put_uint(&w, 1);
 	}
 	if (req->noise.len > 0) {
-		gob_put_uint(&w, req->ip_info ? 1 : 2);
+		gob_put_field(&w, &last, 5);
 		gob_put_bytes(&w, req->noise.p, req->noise.len);
 	}
 	gob_put_uint(&w, 0);
 	return finish(out, cap, request_types, sizeof(request_types) - 1, &w, sk);
-}
-
-// A field of the response that is not zero: *last is the number of the one before.
-static void put_delta(struct bytes_w *w, unsigned *last, unsigned number)
-{
-	gob_put_uint(w, number - *last);
-	*last = number;
 }
 
 ssize_t dmsg_response_make(
@@ -158,22 +154,22 @@ ssize_t dmsg_response_make(
 	unsigned last = 0;
 
 	gob_put_int(&w, 68);
-	gob_put_uint(&w, 1);
+	gob_put_field(&w, &last, 1);
 	gob_put_octets(&w, resp->req_hash, sizeof(resp->req_hash));
 	if (resp->accepted) {
-		put_delta(&w, &last, 1);
+		gob_put_field(&w, &last, 2);
 		gob_put_uint(&w, 1);
 	}
 	if (resp->ip_len > 0) {
-		put_delta(&w, &last, 2);
+		gob_put_field(&w, &last, 3);
 		gob_put_bytes(&w, resp->ip, resp->ip_len);
 	}
 	if (resp->err != 0) {
-		put_delta(&w, &last, 3);
+		gob_put_field(&w, &last, 4);
 		gob_put_uint(&w, resp->err);
 	}
 	if (resp->noise.len > 0) {
-		put_delta(&w, &last, 4);
+		gob_put_field(&w, &last, 5);
 		gob_put_bytes(&w, resp->noise.p, resp->noise.len);
 	}
 	gob_put_uint(&w, 0);
@@ -185,13 +181,14 @@ ssize_t dmsg_announce_make(
 {
 	uint8_t value[64];
 	struct bytes_w w = bytes_w(value, sizeof(value));
+	unsigned last = 0;
 
 	gob_put_int(&w, 73);
-	gob_put_uint(&w, a->timestamp_ns != 0 ? 1 : 2);
 	if (a->timestamp_ns != 0) {
+		gob_put_field(&w, &last, 1);
 		gob_put_int(&w, a->timestamp_ns);
-		gob_put_uint(&w, 1);
 	}
+	gob_put_field(&w, &last, 2);
 	gob_put_bytes(&w, a->src_pk.b, KEY_PK_LEN);
 	gob_put_uint(&w, 0);
 	return finish(out, cap, announce_types, sizeof(announce_types) - 1, &w, sk);

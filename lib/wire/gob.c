@@ -228,26 +228,11 @@ static void get_descriptor(struct bytes_r *r, struct gob_types *types, int64_t n
 
 // ---- values ----
 
+// as: what is wanted of it, NULL: nothing. depth: of its fields.
+static void read_struct(struct bytes_r *r, const struct gob_types *types, const struct gob_type *t,
+	const struct gob_struct *as, void *out, unsigned depth);
 static void skip_value(
 	struct bytes_r *r, const struct gob_types *types, uint32_t id, unsigned depth);
-
-static void skip_struct(
-	struct bytes_r *r, const struct gob_types *types, const struct gob_type *t, unsigned depth)
-{
-	struct bytes_r list = bytes_r(t->fields, t->fields_len);
-	int64_t num = -1, at = -1, id = 0;
-	struct gob_span name;
-
-	while (next_field(r, &num)) {
-		if (num >= (int64_t)t->n_fields) {
-			r->bad = true;
-			return;
-		}
-		for (; at < num; at++)
-			get_named_id(&list, &name, &id);
-		skip_value(r, types, (uint32_t)id, depth);
-	}
-}
 
 static void skip_elements(
 	struct bytes_r *r, const struct gob_types *types, const struct gob_type *t, unsigned depth)
@@ -290,7 +275,7 @@ static void skip_value(
 		get_bytes(r);
 		return;
 	case GOB_STRUCT:
-		skip_struct(r, types, t, depth + 1);
+		read_struct(r, types, t, NULL, NULL, depth + 1);
 		return;
 	case GOB_ARRAY:
 	case GOB_SLICE:
@@ -353,9 +338,6 @@ static bool is_compatible(
 	return t->kind != GOB_STRUCT || fields_fit(types, t, f->sub, depth + 1);
 }
 
-static void read_struct(struct bytes_r *r, const struct gob_types *types, const struct gob_type *t,
-	const struct gob_struct *as, void *out);
-
 static struct gob_list get_list(
 	struct bytes_r *r, const struct gob_types *types, const struct gob_type *t)
 {
@@ -406,7 +388,7 @@ static void read_field(struct bytes_r *r, const struct gob_types *types, uint32_
 		read_octets(r, dst, f->max);
 		return;
 	case GOB_STRUCT:
-		read_struct(r, types, find_type(types, id), f->sub, dst);
+		read_struct(r, types, find_type(types, id), f->sub, dst, 1);
 		return;
 	case GOB_SLICE:
 		*(struct gob_list *)(void *)dst = get_list(r, types, find_type(types, id));
@@ -417,7 +399,7 @@ static void read_field(struct bytes_r *r, const struct gob_types *types, uint32_
 }
 
 static void read_struct(struct bytes_r *r, const struct gob_types *types, const struct gob_type *t,
-	const struct gob_struct *as, void *out)
+	const struct gob_struct *as, void *out, unsigned depth)
 {
 	struct bytes_r list = bytes_r(t->fields, t->fields_len);
 	int64_t num = -1, at = -1, id = 0;
@@ -432,11 +414,11 @@ static void read_struct(struct bytes_r *r, const struct gob_types *types, const 
 		}
 		for (; at < num; at++)
 			get_named_id(&list, &name, &id);
-		f = find_field(as, name);
+		f = as == NULL ? NULL : find_field(as, name);
 		if (f != NULL)
 			read_field(r, types, (uint32_t)id, f, out);
 		else
-			skip_value(r, types, (uint32_t)id, 1);
+			skip_value(r, types, (uint32_t)id, depth);
 	}
 }
 
@@ -574,4 +556,16 @@ void gob_put_octets(struct bytes_w *w, const uint8_t *p, size_t len)
 	gob_put_uint(w, len);
 	for (size_t i = 0; i < len; i++)
 		gob_put_uint(w, p[i]);
+}
+
+void gob_put_field(struct bytes_w *w, unsigned *last, unsigned number)
+{
+	gob_put_uint(w, number - *last);
+	*last = number;
+}
+
+void gob_put_message(struct bytes_w *w, const struct bytes_w *content)
+{
+	gob_put_bytes(w, content->start, bytes_w_len(content));
+	w->bad |= content->bad;
 }

@@ -141,30 +141,23 @@ static void put_head(
 {
 	uint8_t msg[NETRPC_METHOD_MAX + NETRPC_ERROR_MAX + 32];
 	struct bytes_w m = bytes_w(msg, sizeof(msg));
-	unsigned skipped = 0;
+	unsigned last = 0;
 
 	gob_put_int(&m, id);
 	if (method[0] != '\0') {
-		gob_put_uint(&m, 1);
+		gob_put_field(&m, &last, 1);
 		gob_put_bytes(&m, method, strlen(method));
-	} else {
-		skipped++;
 	}
 	if (seq != 0) {
-		gob_put_uint(&m, 1 + skipped);
+		gob_put_field(&m, &last, 2);
 		gob_put_uint(&m, seq);
-		skipped = 0;
-	} else {
-		skipped++;
 	}
 	if (error != NULL) {
-		gob_put_uint(&m, 1 + skipped);
+		gob_put_field(&m, &last, 3);
 		gob_put_bytes(&m, error, strnlen(error, NETRPC_ERROR_MAX - 1));
 	}
 	gob_put_uint(&m, 0);
-	if (m.bad)
-		w->bad = true;
-	gob_put_bytes(w, msg, bytes_w_len(&m));
+	gob_put_message(w, &m);
 }
 
 void netrpc_put_request(struct netrpc_tx *tx, struct bytes_w *w, const char *method, uint64_t seq)

@@ -34,6 +34,7 @@ struct netrpc_rx {
 // Which descriptors left already, zeroed at first.
 struct netrpc_tx {
 	bool sent_request, sent_response, sent_empty;
+	bool sent_lan; // of visor_lan_put
 };
 
 // Takes bytes up to the end of the next call, and returns their number. *ready: method, seq and

@@ -69,43 +69,38 @@ int visor_lan_read(struct visor_lan *lan, const struct netrpc_rx *rx)
 	return 0;
 }
 
-// A text that is not empty; *last is the number of the field before.
+// As a field, unless it is empty.
 static void put_text(struct bytes_w *w, unsigned *last, unsigned number, const char *text)
 {
 	if (text[0] == '\0')
 		return;
-	gob_put_uint(w, number - *last);
+	gob_put_field(w, last, number);
 	gob_put_bytes(w, text, strlen(text));
-	*last = number;
 }
 
-void visor_lan_put(struct netrpc_tx *tx, bool *sent, struct bytes_w *w, uint64_t seq,
-	const struct visor_lan *lan)
+void visor_lan_put(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct visor_lan *lan)
 {
 	uint8_t msg[3 * VISOR_TEXT_MAX + 64];
 	struct bytes_w m = bytes_w(msg, sizeof(msg));
-	unsigned last = 0; // numbers here begin at 1
+	unsigned last = 0;
 
 	netrpc_put_request(tx, w, VISOR_SET_LAN, seq);
-	if (!*sent)
+	if (!tx->sent_lan)
 		bytes_w_copy(w, lan_types, sizeof(lan_types) - 1);
-	*sent = true;
+	tx->sent_lan = true;
 	gob_put_int(&m, ID_LAN);
 	if (lan->enabled) {
+		gob_put_field(&m, &last, 1);
 		gob_put_uint(&m, 1);
-		gob_put_uint(&m, 1);
-		last = 1;
 	}
 	if (!key_pk_is_null(&lan->pk)) {
-		gob_put_uint(&m, 2 - last);
+		gob_put_field(&m, &last, 2);
 		gob_put_bytes(&m, lan->pk.b, KEY_PK_LEN);
-		last = 2;
 	}
 	put_text(&m, &last, 3, lan->address);
 	put_text(&m, &last, 4, lan->public_address);
 	put_text(&m, &last, 5, lan->discovery_url);
 	gob_put_uint(&m, 0);
-	if (m.bad)
-		w->bad = true;
-	gob_put_bytes(w, msg, bytes_w_len(&m));
+	gob_put_message(w, &m);
 }

@@ -21,6 +21,6 @@ struct visor_lan {
 // Body of a call that netrpc_take() gave. -EBADMSG: another type, a key that is none, a text that
 // is too long or has control characters.
 int visor_lan_read(struct visor_lan *lan, const struct netrpc_rx *rx);
-// The whole call; *sent: the descriptors left already on this connection.
-void visor_lan_put(struct netrpc_tx *tx, bool *sent, struct bytes_w *w, uint64_t seq,
-	const struct visor_lan *lan);
+// The whole call.
+void visor_lan_put(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct visor_lan *lan);

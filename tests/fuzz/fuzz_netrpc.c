@@ -28,9 +28,9 @@ static void again(const struct visor_lan *lan)
 	struct bytes_w w = bytes_w(out, sizeof(out));
 	struct netrpc_tx tx = {.sent_request = false};
 	struct visor_lan got;
-	bool sent = false, ready;
+	bool ready;
 
-	visor_lan_put(&tx, &sent, &w, 7, lan);
+	visor_lan_put(&tx, &w, 7, lan);
 	fuzz_check(!w.bad);
 	memset(&rx, 0, sizeof(rx));
 	fuzz_check(netrpc_take(&rx, out, bytes_w_len(&w), &ready) == bytes_w_done(&w) && ready);

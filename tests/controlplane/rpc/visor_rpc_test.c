@@ -276,7 +276,6 @@ static void other_calls_get_gos_answers(void **state)
 	uint8_t say[2048];
 	struct bytes_w w = bytes_w(say, sizeof(say));
 	struct netrpc_tx tx = {.sent_request = false};
-	bool sent = false;
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
@@ -285,7 +284,7 @@ static void other_calls_get_gos_answers(void **state)
 	}
 	netrpc_put_request(&tx, &w, VISOR_SET_LAN, 3); // its argument is no bool
 	netrpc_put_bool(&w, true);
-	visor_lan_put(&tx, &sent, &w, 4, &off); // not enabled: passed over
+	visor_lan_put(&tx, &w, 4, &off); // not enabled: passed over
 	listen_raw(say, bytes_w_len(&w));
 	start_rpc(VISOR);
 	run_until(raw.n_answers == 5);

@@ -69,8 +69,8 @@ static void begin(struct stream *s)
 
 static void end(struct stream *s)
 {
-	gob_put_bytes(&s->all, s->msg, bytes_w_len(&s->w));
-	assert_false(s->all.bad || s->w.bad);
+	gob_put_message(&s->all, &s->w);
+	assert_false(s->all.bad);
 }
 
 static void start(struct stream *s)

@@ -311,7 +311,6 @@ static void pushes_are_read_back(void **state)
 	};
 	static struct netrpc_rx rx;
 	struct netrpc_tx tx = {.sent_request = false};
-	bool sent = false;
 
 	memset(&rx, 0, sizeof(rx));
 	for (size_t i = 0; i < ARRAY_LEN(pushes); i++) {
@@ -320,7 +319,7 @@ static void pushes_are_read_back(void **state)
 		struct visor_lan got;
 		bool ready;
 
-		visor_lan_put(&tx, &sent, &w, i, &pushes[i]);
+		visor_lan_put(&tx, &w, i, &pushes[i]);
 		assert_false(w.bad);
 		assert_int_equal(netrpc_take(&rx, out, bytes_w_len(&w), &ready), bytes_w_len(&w));
 		assert_true(ready);
@@ -350,10 +349,10 @@ static void pushes_with_bad_keys_or_texts_are_refused(void **state)
 		uint8_t out[2048];
 		struct bytes_w w = bytes_w(out, sizeof(out));
 		struct visor_lan got;
-		bool sent = false, ready;
+		bool ready;
 
 		memset(&rx, 0, sizeof(rx));
-		visor_lan_put(&tx, &sent, &w, 0, &cases[i].lan);
+		visor_lan_put(&tx, &w, 0, &cases[i].lan);
 		assert_true(netrpc_take(&rx, out, bytes_w_len(&w), &ready) > 0 && ready);
 		if (visor_lan_read(&got, &rx) != -EBADMSG)
 			fail_msg("%s", cases[i].what);
