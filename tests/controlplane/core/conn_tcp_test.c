@@ -1,8 +1,8 @@
 // Conns over sockets: order under back-pressure, both ends of a close, dialling by every form of
 // address, and owners that close a conn at the worst moment.
 #include "tests/controlplane/core/conn_fixture.h"
+#include "tests/support/loopback.h"
 
-#include <netinet/in.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
@@ -233,7 +233,7 @@ static void on_accept(void *arg, struct conn *take_conn, const struct sockaddr_s
 
 static void listen_on_loopback(struct server *s)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in in = loopback(0);
 
 	s->cl = conn_listen(l, (struct sockaddr *)&in, NULL, on_accept, s);
 	assert_non_null(s->cl);

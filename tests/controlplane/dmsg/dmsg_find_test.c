@@ -1,67 +1,25 @@
 // Clients, servers of ours and discoveries on one loop: entries that come and go, servers that are
 // found, destinations that are looked up, and each way in which that fails.
-#include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_http.h"
-#include "controlplane/dmsg/dmsg_server.h"
 #include "tests/controlplane/directory/fake_disc.h"
+#include "tests/support/dmsg_nodes.h"
 
-#include "lib/base/err.h"
-#include "lib/base/log.h"
+enum { N_SERVERS = 3, N_DISCS = 2 };
 
-enum { N_CLIENTS = 3, N_SERVERS = 3, N_DISCS = 2, PORT = 46, LONG_MS = 30000, RETRY_MS = 5 };
-
-struct node {
-	struct identity *id;
+// Of discoveries.
+struct asker {
 	struct http_client *http;
 	struct dir_client *dir;
-	struct dmsg_client *c;
-	struct dmsg_client_listener *li;
-	struct end dialled, accepted;
-	unsigned n_dialled, n_left;
-	enum dmsg_err code;
-	int err;
 };
 
 static struct fake_disc disc[N_DISCS];
-static struct node node[N_CLIENTS];
+static struct asker asker[N_CLIENTS];
 static struct identity *server_id[N_SERVERS];
 static struct dmsg_server *server[N_SERVERS];
-static struct key_sk server_sk[N_SERVERS];
-
-static struct identity *identity_of(uint8_t n, struct key_sk *sk)
-{
-	struct key_sk own = {{0}};
-	struct identity *id;
-
-	own.b[31] = n;
-	if (sk != NULL)
-		*sk = own;
-	id = identity_from_sk(&own);
-	assert_non_null(id);
-	return id;
-}
-
-static void start_server_at(unsigned i, struct dir_client *dir)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET};
-	struct dmsg_server_conf c = {.sessions_max = 10,
-		.dir = dir,
-		.public_address = "192.0.2.7:8081",
-		.soon_ms = 5,
-		.session_streams = 100,
-		.streams_max = 100,
-		.loop = l,
-		.id = server_id[i],
-		.listen = (const struct sockaddr *)&sa};
-
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	server[i] = dmsg_server_new(&c);
-	assert_non_null(server[i]);
-}
 
 static void start_server(unsigned i)
 {
-	start_server_at(i, NULL);
+	server[i] = serve_at(0, server_id[i], (struct dmsg_server_conf){.sessions_max = 10});
 }
 
 static void address_of(unsigned i, char *out, size_t cap)
@@ -78,7 +36,7 @@ static void list_server(struct fake_disc *d, unsigned i)
 		.available_sessions = 5};
 
 	address_of(i, e.address, sizeof(e.address));
-	assert_int_equal(dmsg_entry_sign(&e, &server_sk[i]), 0);
+	assert_int_equal(dmsg_entry_sign(&e, identity_sk(server_id[i])), 0);
 	fake_disc_put(d, &e);
 }
 
@@ -88,11 +46,31 @@ struct how {
 	uint32_t idle_ms;
 };
 
+// Of so many discoveries.
+static struct asker ask(unsigned n_discs)
+{
+	const char *urls[N_DISCS];
+	struct asker a = {.http = http_client_new(l)};
+	struct dir_client_conf c = {.loop = l, .http = a.http, .urls = urls, .n_urls = n_discs};
+
+	assert_non_null(a.http);
+	for (unsigned k = 0; k < n_discs; k++)
+		urls[k] = disc[k].url;
+	a.dir = dir_client_new(&c);
+	assert_non_null(a.dir);
+	return a;
+}
+
+static void ask_no_more(struct asker *a)
+{
+	dir_client_free(a->dir);
+	http_client_free(a->http);
+	*a = (struct asker){NULL, NULL};
+}
+
 static void start_client(unsigned i, const struct how *how)
 {
 	struct dmsg_client_server_conf sc = {{{0}}, ""};
-	const char *urls[N_DISCS];
-	struct dir_client_conf dc = {.loop = l, .urls = urls, .n_urls = how->n_discs};
 	struct dmsg_client_conf c = {.loop = l,
 		.id = node[i].id,
 		.servers = &sc,
@@ -107,38 +85,24 @@ static void start_client(unsigned i, const struct how *how)
 		sc.pk = *identity_pk(server_id[how->fixed]);
 		address_of((unsigned)how->fixed, sc.address, sizeof(sc.address));
 	}
-	for (unsigned k = 0; k < how->n_discs; k++)
-		urls[k] = disc[k].url;
-	node[i].http = http_client_new(l);
-	assert_non_null(node[i].http);
-	dc.http = node[i].http;
-	node[i].dir = dir_client_new(&dc);
-	assert_non_null(node[i].dir);
-	c.dir = node[i].dir;
+	asker[i] = ask(how->n_discs);
+	c.dir = asker[i].dir;
 	node[i].c = dmsg_client_new(&c);
 	assert_non_null(node[i].c);
 }
 
 static void stop_client(unsigned i)
 {
-	dmsg_client_unlisten(node[i].li);
-	end_close(&node[i].dialled);
-	end_close(&node[i].accepted);
-	dmsg_client_free(node[i].c);
-	dir_client_free(node[i].dir);
-	http_client_free(node[i].http);
-	node[i] = (struct node){.id = node[i].id};
+	node_stop(i);
+	ask_no_more(&asker[i]);
 }
 
 static int setup(void **state)
 {
 	setup_loop(state);
-	log_level_set("all", LOG_ERR);
-	memset(node, 0, sizeof(node));
-	for (unsigned i = 0; i < N_CLIENTS; i++)
-		node[i].id = identity_of((uint8_t)(i + 1), NULL);
+	nodes_init();
 	for (unsigned i = 0; i < N_SERVERS; i++) {
-		server_id[i] = identity_of((uint8_t)(i + 100), &server_sk[i]);
+		server_id[i] = identity_of((uint8_t)(i + 100));
 		start_server(i);
 	}
 	for (unsigned i = 0; i < N_DISCS; i++)
@@ -148,10 +112,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	for (unsigned i = 0; i < N_CLIENTS; i++) {
+	for (unsigned i = 0; i < N_CLIENTS; i++)
 		stop_client(i);
-		identity_free(node[i].id);
-	}
+	nodes_fini();
 	for (unsigned i = 0; i < N_SERVERS; i++) {
 		dmsg_server_free(server[i]);
 		server[i] = NULL;
@@ -160,14 +123,6 @@ static int teardown(void **state)
 	for (unsigned i = 0; i < N_DISCS; i++)
 		fake_disc_stop(&disc[i]);
 	return teardown_loop(state);
-}
-
-static unsigned sessions(unsigned i)
-{
-	struct dmsg_client_stats st;
-
-	dmsg_client_stats_get(node[i].c, &st);
-	return st.sessions;
 }
 
 static const struct dmsg_entry *own(unsigned d, unsigned i)
@@ -180,47 +135,6 @@ static bool lists(unsigned d, unsigned i, unsigned n)
 	const struct dmsg_entry *e = own(d, i);
 
 	return e != NULL && e->n_servers == n;
-}
-
-static void on_accepted(void *arg, struct conn *c, const struct dmsg_addr *from)
-{
-	struct node *n = arg;
-
-	(void)from;
-	end_close(&n->accepted);
-	n->accepted.c = c;
-	conn_set_events(c, &end_events, &n->accepted);
-	end_send(&n->accepted);
-}
-
-static void on_dialled(void *arg, struct conn *c, enum dmsg_err code, int err)
-{
-	struct node *n = arg;
-
-	n->n_dialled++;
-	n->code = code;
-	n->err = err;
-	if (c == NULL)
-		return;
-	end_close(&n->dialled);
-	n->dialled.c = c;
-	conn_set_events(c, &end_events, &n->dialled);
-	end_send(&n->dialled);
-}
-
-static void listen_at(unsigned i)
-{
-	node[i].li = dmsg_client_listen(node[i].c, PORT, on_accepted, &node[i]);
-	assert_non_null(node[i].li);
-}
-
-static void dial_key(unsigned from, const struct key_pk *pk, uint32_t timeout_ms)
-{
-	struct dmsg_addr a = {*pk, PORT};
-
-	node[from].n_dialled = 0;
-	assert_non_null(dmsg_client_dial(node[from].c, &a, timeout_ms, on_dialled, &node[from]));
-	assert_int_equal(node[from].n_dialled, 0);
 }
 
 // ---- the entry ----
@@ -394,7 +308,7 @@ static void nonsense_in_the_list_is_left_out(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(addresses); i++) {
-		struct identity *id = identity_of((uint8_t)(i + 200), NULL);
+		struct identity *id = identity_of((uint8_t)(i + 200));
 		struct dmsg_entry e = {
 			.version = "0.0.1", .pk = *identity_pk(id), .is_server = true};
 
@@ -425,10 +339,10 @@ static void destination_is_reached_by_its_servers(void **state)
 	list_server(&disc[0], 1);
 	start_client(0, &at_0);
 	start_client(1, &at_1);
-	listen_at(1);
+	listen_at(1, PORT);
 	node[0].dialled.to_send = node[1].accepted.to_send = 100000;
 	run_until(lists(0, 0, 1) && lists(0, 1, 1));
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].dialled.got == 100000 && node[1].accepted.got == 100000);
 	dmsg_client_each_server(node[0].c, count_kind, kinds);
 	assert_int_equal(kinds[DMSG_CLIENT_MADE], 1);
@@ -450,15 +364,15 @@ static void what_discoveries_say_is_told(void **state)
 	list_server(&disc[0], 0);
 	start_client(0, &how);
 	run_until(sessions(0) == 1);
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_NO_ENTRY);
-	dial_key(0, identity_pk(server_id[0]), LONG_MS);
+	dial_key(0, identity_pk(server_id[0]), PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_NOT_CLIENT);
 	e.is_client = true;
 	fake_disc_put(&disc[1], &e);
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_NO_DELEGATED);
 	// a server that is in no list, and one that does not listen: then any that is open
@@ -469,7 +383,7 @@ static void what_discoveries_say_is_told(void **state)
 	list_server(&disc[1], 1);
 	dmsg_server_free(server[1]);
 	server[1] = NULL;
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED); // by server 0
 }
@@ -487,7 +401,7 @@ static void no_server_is_reached(void **state)
 	fake_disc_put(&disc[0], &e);
 	start_client(0, &how);
 	run_until(own(0, 0) != NULL);
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
 }
@@ -501,9 +415,9 @@ static void without_an_answer_open_sessions_are_tried(void **state)
 	disc[0].body = "<html>";
 	start_client(0, &how);
 	start_client(1, &how);
-	listen_at(1);
+	listen_at(1, PORT);
 	run_until(sessions(0) == 1 && sessions(1) == 1);
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_non_null(node[0].dialled.c);
 }
@@ -515,13 +429,13 @@ static void private_servers_are_asked_for_what_nobody_knows(void **state)
 	(void)state;
 	start_client(0, &how);
 	start_client(1, &how);
-	listen_at(1);
+	listen_at(1, PORT);
 	run_until(lists(0, 1, 1));
 	fake_disc_del(&disc[0], identity_pk(node[1].id));
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_non_null(node[0].dialled.c);
-	dial_key(0, identity_pk(node[2].id), LONG_MS);
+	dial_to(0, 2, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_NO_ENTRY);
 }
@@ -536,44 +450,38 @@ static void dials_end_when_they_are_told_to(void **state)
 	run_until(lists(0, 0, 1));
 	disc[0].silent = true;
 	dmsg_client_dial_cancel(dmsg_client_dial(node[0].c, &a, LONG_MS, on_dialled, &node[0]));
-	dial_key(0, &a.pk, 50);
+	dial_key(0, &a.pk, PORT, 50);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
 }
 
 // ---- a server of ours ----
 
-struct roles {
-	struct http_client *http;
-	struct dir_client *dir;
-};
-
 // Server 0 with discovery 0.
-static struct roles publish_server(void)
+static struct asker publish_server(void)
 {
-	const char *url = disc[0].url;
-	struct roles ro = {.http = http_client_new(l)};
-	struct dir_client_conf c = {.loop = l, .urls = &url, .n_urls = 1, .http = ro.http};
+	struct asker a = ask(1);
 
-	ro.dir = dir_client_new(&c);
-	assert_non_null(ro.dir);
 	dmsg_server_free(server[0]);
-	start_server_at(0, ro.dir);
-	return ro;
+	server[0] = serve_at(0, server_id[0],
+		(struct dmsg_server_conf){.sessions_max = 10,
+			.dir = a.dir,
+			.public_address = "192.0.2.7:8081",
+			.soon_ms = 5});
+	return a;
 }
 
-static void unpublish_server(struct roles *ro)
+static void unpublish_server(struct asker *a)
 {
 	dmsg_server_free(server[0]);
 	server[0] = NULL;
-	dir_client_free(ro->dir);
-	http_client_free(ro->http);
+	ask_no_more(a);
 }
 
 static void server_is_published_with_its_room(void **state)
 {
 	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
-	struct roles ro = publish_server();
+	struct asker a = publish_server();
 	const struct key_pk *pk = identity_pk(server_id[0]);
 
 	(void)state;
@@ -590,7 +498,7 @@ static void server_is_published_with_its_room(void **state)
 	run_until(node[0].n_left == 1);
 	assert_null(fake_disc_find(&disc[0], pk));
 	assert_int_equal(disc[0].n_delete, 1);
-	unpublish_server(&ro);
+	unpublish_server(&a);
 }
 
 // A client with smux, that says nothing by itself.
@@ -624,7 +532,7 @@ static const struct dmsg_link_events smux_events = {
 static void muxer_is_that_of_the_entry(void **state)
 {
 	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
-	struct roles ro = publish_server();
+	struct asker a = publish_server();
 	struct smux sm = {0};
 	struct dmsg_link_conf lc = {.sk = identity_sk(node[1].id),
 		.pk = identity_pk(node[1].id),
@@ -646,12 +554,12 @@ static void muxer_is_that_of_the_entry(void **state)
 	sm.link = dmsg_link_dial(l, address, &lc, &smux_events, &sm);
 	assert_non_null(sm.link);
 	run_until(sm.open && disc[0].n_get >= 3); // two of our own, and the server's
-	dial_key(0, identity_pk(node[1].id), LONG_MS);
+	dial_to(0, 1, PORT, LONG_MS);
 	run_until(sm.n_streams == 1);
 	assert_false(sm.over);
 	run_until(node[0].n_dialled == 1);
 	dmsg_link_close(sm.link);
-	unpublish_server(&ro);
+	unpublish_server(&a);
 }
 
 // ---- a service by dmsg ----
@@ -682,14 +590,14 @@ static void services_are_asked_by_streams(void **state)
 	(void)state;
 	start_client(0, &how);
 	start_client(1, &how);
-	dh = dmsg_http_new(node[0].http, node[0].c);
+	dh = dmsg_http_new(asker[0].http, node[0].c);
 	node[1].li = dmsg_client_listen(
 		node[1].c, HTTP_CLIENT_DMSG_PORT, on_service_accept, &disc[1].http);
 	run_until(sessions(0) == 1 && sessions(1) == 1);
 	key_pk_to_text(identity_pk(node[1].id), pk);
 	snprintf(url, sizeof(url), "dmsg://%s/dmsg-discovery/entry/%s", pk, pk);
-	assert_non_null(http_client_ask(node[0].http, &rc, on_http, &n));
-	assert_non_null(http_client_ask(node[0].http, &rc, on_http, &n));
+	assert_non_null(http_client_ask(asker[0].http, &rc, on_http, &n));
+	assert_non_null(http_client_ask(asker[0].http, &rc, on_http, &n));
 	run_until(n == 2);
 	assert_int_equal(disc[1].n_get, 2);
 	dmsg_http_free(dh);

@@ -2,29 +2,12 @@
 // what is left when one of them goes.
 //
 //   client i has a session to server home[i]; servers have the links that a test gives them
-#include "controlplane/dmsg/dmsg_client.h"
-#include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dmsg/dmsg_stream.h"
-#include "tests/controlplane/core/conn_fixture.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
+#include "tests/support/dmsg_nodes.h"
 
 #include "lib/base/clock.h"
-#include "lib/base/err.h"
-#include "lib/base/log.h"
 
-enum { N_SERVERS = 4, N_CLIENTS = 4, MIB = 1 << 20, PORT = 46, LONG_MS = 30000, RETRY_MS = 5 };
-
-struct node {
-	struct identity *id;
-	struct dmsg_client *c;
-	struct dmsg_client_listener *li;
-	struct end dialled, accepted;
-	unsigned n_dialled, n_accepted;
-	enum dmsg_err code;
-};
+enum { N_SERVERS = 4 };
 
 struct srv {
 	struct identity *id;
@@ -34,47 +17,23 @@ struct srv {
 	uint32_t n_peers;
 };
 
-static struct node node[N_CLIENTS];
 static struct srv srv[N_SERVERS];
 static uint32_t mesh_burst; // of servers that are started
 
-static struct identity *identity_of(uint8_t n)
-{
-	struct key_sk sk = {{0}};
-	struct identity *id;
-
-	sk.b[31] = n;
-	id = identity_from_sk(&sk);
-	assert_non_null(id);
-	return id;
-}
-
-static struct sockaddr_in loopback(uint16_t port)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
-
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return sa;
-}
-
 // A server that knows the peers of srv[i].peers.
+static void serve_with(unsigned i, struct dmsg_server_conf c)
+{
+	c.peers = srv[i].peers;
+	c.n_peers = srv[i].n_peers;
+	c.retry_min_ms = RETRY_MS;
+	c.mesh_burst = mesh_burst;
+	srv[i].s = serve_at(srv[i].port, srv[i].id, c);
+	srv[i].port = dmsg_server_port(srv[i].s);
+}
+
 static void serve(unsigned i)
 {
-	struct sockaddr_in sa = loopback(srv[i].port);
-	struct dmsg_server_conf c = {.loop = l,
-		.id = srv[i].id,
-		.sessions_max = 100,
-		.session_streams = 100,
-		.streams_max = 100,
-		.peers = srv[i].peers,
-		.n_peers = srv[i].n_peers,
-		.retry_min_ms = RETRY_MS,
-		.mesh_burst = mesh_burst,
-		.listen = (const struct sockaddr *)&sa};
-
-	srv[i].s = dmsg_server_new(&c);
-	assert_non_null(srv[i].s);
-	srv[i].port = dmsg_server_port(srv[i].s);
+	serve_with(i, (struct dmsg_server_conf){.sessions_max = 0});
 }
 
 // Server i names server k as its peer; with dial it also calls it.
@@ -87,21 +46,6 @@ static void join(unsigned i, unsigned k, bool dial)
 		snprintf(p->address, sizeof(p->address), "127.0.0.1:%u", srv[k].port);
 }
 
-// Ports are needed before anybody listens.
-static uint16_t free_port(void)
-{
-	struct sockaddr_in sa = loopback(0);
-	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-	close(fd);
-	return ntohs(sa.sin_port);
-}
-
 static void unserve(unsigned i)
 {
 	dmsg_server_free(srv[i].s);
@@ -110,24 +54,7 @@ static void unserve(unsigned i)
 
 static void start_client(unsigned i, unsigned home)
 {
-	struct dmsg_client_server_conf sc = {.pk = *identity_pk(srv[home].id)};
-	struct dmsg_client_conf c = {.loop = l,
-		.id = node[i].id,
-		.servers = &sc,
-		.n_servers = 1,
-		.retry_min_ms = RETRY_MS};
-
-	snprintf(sc.address, sizeof(sc.address), "127.0.0.1:%u", srv[home].port);
-	node[i].c = dmsg_client_new(&c);
-	assert_non_null(node[i].c);
-}
-
-static unsigned sessions(unsigned i)
-{
-	struct dmsg_client_stats st;
-
-	dmsg_client_stats_get(node[i].c, &st);
-	return st.sessions;
+	start_client_at(i, identity_pk(srv[home].id), srv[home].port);
 }
 
 static struct dmsg_server_stats stats(unsigned i)
@@ -138,45 +65,9 @@ static struct dmsg_server_stats stats(unsigned i)
 	return st;
 }
 
-static void on_accepted(void *arg, struct conn *c, const struct dmsg_addr *from)
-{
-	struct node *n = arg;
-
-	(void)from;
-	n->n_accepted++;
-	end_close(&n->accepted);
-	n->accepted.c = c;
-	conn_set_events(c, &end_events, &n->accepted);
-	end_send(&n->accepted);
-}
-
-static void on_dialled(void *arg, struct conn *c, enum dmsg_err code, int err)
-{
-	struct node *n = arg;
-
-	(void)err;
-	n->n_dialled++;
-	n->code = code;
-	if (c == NULL)
-		return;
-	end_close(&n->dialled);
-	n->dialled.c = c;
-	conn_set_events(c, &end_events, &n->dialled);
-	end_send(&n->dialled);
-}
-
-static void listen_at(unsigned i)
-{
-	node[i].li = dmsg_client_listen(node[i].c, PORT, on_accepted, &node[i]);
-	assert_non_null(node[i].li);
-}
-
 static void dial(unsigned from, unsigned to)
 {
-	struct dmsg_addr a = {*identity_pk(node[to].id), PORT};
-
-	node[from].n_dialled = 0;
-	assert_non_null(dmsg_client_dial(node[from].c, &a, LONG_MS, on_dialled, &node[from]));
+	dial_to(from, to, PORT, LONG_MS);
 	run_until(node[from].n_dialled == 1);
 }
 
@@ -200,7 +91,7 @@ static void start_two(void)
 	serve(1);
 	start_client(0, 0);
 	start_client(1, 1);
-	listen_at(1);
+	listen_at(1, PORT);
 	run_until(
 		stats(0).peers == 1 && stats(1).peers == 1 && sessions(0) == 1 && sessions(1) == 1);
 }
@@ -208,12 +99,9 @@ static void start_two(void)
 static int setup(void **state)
 {
 	setup_loop(state);
-	log_level_set("all", LOG_ERR);
-	memset(node, 0, sizeof(node));
+	nodes_init();
 	memset(srv, 0, sizeof(srv));
 	mesh_burst = 0;
-	for (unsigned i = 0; i < N_CLIENTS; i++)
-		node[i].id = identity_of((uint8_t)(i + 1));
 	for (unsigned i = 0; i < N_SERVERS; i++) {
 		srv[i].id = identity_of((uint8_t)(i + 100));
 		srv[i].port = free_port();
@@ -223,13 +111,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	for (unsigned i = 0; i < N_CLIENTS; i++) {
-		dmsg_client_unlisten(node[i].li);
-		end_close(&node[i].dialled);
-		end_close(&node[i].accepted);
-		dmsg_client_free(node[i].c);
-		identity_free(node[i].id);
-	}
+	nodes_fini();
 	for (unsigned i = 0; i < N_SERVERS; i++) {
 		dmsg_server_free(srv[i].s);
 		identity_free(srv[i].id);
@@ -252,7 +134,7 @@ static void clients_of_peers_reach_each_other(void **state)
 	assert_int_equal(stats(0).c.dmsg_mesh_in, 0);
 	assert_int_equal(stats(1).c.dmsg_mesh_in, 1);
 	assert_int_equal(stats(1).c.dmsg_mesh_out, 0);
-	listen_at(0);
+	listen_at(0, PORT);
 	assert_true(reaches(1, 0));
 	hang_up(0);
 	run_until(node[1].accepted.n_eof == 1);
@@ -271,7 +153,7 @@ static void one_hop_and_no_further(void **state)
 		serve(i);
 	for (unsigned i = 0; i < 3; i++)
 		start_client(i, i);
-	listen_at(2);
+	listen_at(2, PORT);
 	run_until(stats(0).peers == 1 && stats(1).peers == 2 && stats(2).peers == 1 &&
 		  sessions(0) == 1 && sessions(1) == 1 && sessions(2) == 1);
 	assert_false(reaches(0, 2));
@@ -319,8 +201,8 @@ static void peer_without_address_is_asked_by_its_own_link(void **state)
 	serve(1);
 	start_client(0, 0);
 	start_client(1, 1);
-	listen_at(0);
-	listen_at(1);
+	listen_at(0, PORT);
+	listen_at(1, PORT);
 	run_until(
 		stats(0).peers == 1 && stats(1).peers == 1 && sessions(0) == 1 && sessions(1) == 1);
 	assert_true(reaches(0, 1));
@@ -340,7 +222,7 @@ static void stranger_carries_no_foreign_source(void **state)
 	serve(1);
 	start_client(0, 0);
 	start_client(1, 1);
-	listen_at(1);
+	listen_at(1, PORT);
 	run_until(stats(0).peers == 1 && sessions(0) == 1 && sessions(1) == 1);
 	assert_false(reaches(0, 1));
 	assert_int_equal(stats(1).c.drop_dmsg_bad_requests, 1);
@@ -376,22 +258,10 @@ static void own_key_and_double_keys_are_no_peers(void **state)
 // A full server still takes its peers.
 static void full_server_takes_its_peers(void **state)
 {
-	struct sockaddr_in sa = loopback(srv[1].port);
-	struct dmsg_server_conf c = {.loop = l,
-		.sessions_max = 1,
-		.session_streams = 10,
-		.streams_max = 10,
-		.retry_min_ms = RETRY_MS,
-		.listen = (const struct sockaddr *)&sa};
-
 	(void)state;
 	join(0, 1, true);
 	join(1, 0, false);
-	c.id = srv[1].id;
-	c.peers = srv[1].peers;
-	c.n_peers = 1;
-	srv[1].s = dmsg_server_new(&c);
-	assert_non_null(srv[1].s);
+	serve_with(1, (struct dmsg_server_conf){.sessions_max = 1});
 	start_client(1, 1);
 	run_until(sessions(1) == 1);
 	serve(0);
@@ -415,7 +285,7 @@ static void next_peer_serves_and_is_remembered(void **state)
 		serve(i);
 	start_client(0, 0);
 	start_client(1, 2);
-	listen_at(1);
+	listen_at(1, PORT);
 	run_until(stats(0).peers == 2 && sessions(0) == 1 && sessions(1) == 1);
 	assert_true(reaches(0, 1));
 	assert_int_equal(stats(0).c.dmsg_mesh_refused, 1);
@@ -431,7 +301,7 @@ static void next_peer_serves_and_is_remembered(void **state)
 	dmsg_client_free(node[1].c);
 	run_until(stats(2).sessions == 1); // server 0
 	start_client(1, 1);
-	listen_at(1);
+	listen_at(1, PORT);
 	run_until(sessions(1) == 1);
 	for (bool there = false; !there;) // till the refusal is forgotten
 		there = reaches(0, 1);
@@ -462,7 +332,7 @@ static void local_client_asks_no_peer(void **state)
 	(void)state;
 	start_two();
 	start_client(2, 0);
-	listen_at(2);
+	listen_at(2, PORT);
 	run_until(sessions(2) == 1);
 	assert_true(reaches(0, 2));
 	assert_int_equal(stats(0).c.dmsg_mesh_asked, 0);
@@ -575,7 +445,7 @@ static void silent_start(struct silent *si)
 	serve(2);
 	start_client(0, 0);
 	start_client(1, 2);
-	listen_at(1);
+	listen_at(1, PORT);
 	run_until(stats(0).peers == 2 && sessions(0) == 1 && sessions(1) == 1);
 }
 

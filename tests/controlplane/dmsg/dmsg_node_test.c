@@ -7,13 +7,9 @@
 static void streams_carry_bytes_both_ways(void **state)
 {
 	(void)state;
-	start_server(NULL);
-	start_client(0);
-	start_client(1);
+	start_two(NULL);
 	node[0].dialled = (struct end){.to_send = 3 * MIB, .bite = 5000};
 	node[1].accepted = (struct end){.to_send = 2 * MIB, .bite = 999};
-	run_until(sessions(1) == 1);
-	listen_at(1, PORT);
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].dialled.got == 2 * MIB && node[1].accepted.got == 3 * MIB);
 	assert_false(node[0].dialled.wrong || node[1].accepted.wrong);
@@ -112,11 +108,7 @@ static void cancelled_dial_is_silent(void **state)
 	struct dmsg_client_dial *d;
 
 	(void)state;
-	start_server(NULL);
-	start_client(0);
-	start_client(1);
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
+	start_two(NULL);
 	d = dmsg_client_dial(node[0].c, &a, LONG_MS, on_dialled, &node[0]);
 	run_until(stats().c.dmsg_relayed == 1); // the answer is under way
 	dmsg_client_dial_cancel(d);
@@ -161,7 +153,7 @@ static void pings_measure_or_end(void **state)
 
 static void on_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, int err)
 {
-	static const uint8_t loopback[4] = {127, 0, 0, 1};
+	static const uint8_t ours[4] = {127, 0, 0, 1};
 	struct node *n = arg;
 
 	n->n_pong++;
@@ -169,8 +161,8 @@ static void on_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, 
 	if (err != 0)
 		return;
 	assert_int_equal(code, DMSG_OK);
-	assert_int_equal(len, sizeof(loopback));
-	assert_memory_equal(ip, loopback, sizeof(loopback));
+	assert_int_equal(len, sizeof(ours));
+	assert_memory_equal(ip, ours, sizeof(ours));
 }
 
 static void servers_tell_where_we_are(void **state)
@@ -207,10 +199,7 @@ static void sessions_come_back(void **state)
 	struct dmsg_client_stats st;
 
 	(void)state;
-	start_server(NULL);
-	start_client(0);
-	start_client(1);
-	listen_at(1, PORT);
+	start_two(NULL);
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1 && node[0].dialled.c != NULL);
 	dmsg_server_free(server);

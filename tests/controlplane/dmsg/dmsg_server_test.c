@@ -7,8 +7,7 @@
 
 static void sessions_of_one_key_are_limited(void **state)
 {
-	struct dmsg_server_conf c = {
-		.sessions_max = 10, .session_streams = 10, .streams_max = 10, .per_key = 2};
+	struct dmsg_server_conf c = {.per_key = 2};
 	struct dmsg_client *more[2];
 	struct dmsg_client *first;
 
@@ -31,7 +30,7 @@ static void sessions_of_one_key_are_limited(void **state)
 
 static void sessions_are_limited(void **state)
 {
-	struct dmsg_server_conf c = {.sessions_max = 1, .session_streams = 10, .streams_max = 10};
+	struct dmsg_server_conf c = {.sessions_max = 1};
 
 	(void)state;
 	start_server(&c);
@@ -50,14 +49,10 @@ static void sessions_are_limited(void **state)
 
 static void streams_are_limited(void **state)
 {
-	struct dmsg_server_conf c = {.sessions_max = 9, .session_streams = 10, .streams_max = 1};
+	struct dmsg_server_conf c = {.streams_max = 1};
 
 	(void)state;
-	start_server(&c);
-	start_client(0);
-	start_client(1);
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
+	start_two(&c);
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1 && stats().streams == 1);
 	dial_to(1, 0, PORT, LONG_MS);
@@ -70,16 +65,10 @@ static void streams_are_limited(void **state)
 // What others dial to a client does not count against it.
 static void streams_of_one_client_are_limited(void **state)
 {
-	struct dmsg_server_conf c = {
-		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .client_streams = 1};
+	struct dmsg_server_conf c = {.client_streams = 1};
 
 	(void)state;
-	start_server(&c);
-	start_client(0);
-	start_client(1);
-	listen_at(0, PORT);
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
+	start_two(&c);
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1 && stats().streams == 1);
 	end_close(&node[1].dialled);
@@ -103,12 +92,7 @@ static void newest_session_of_a_key_takes_streams(void **state)
 	struct dmsg_client_listener *first_li;
 
 	(void)state;
-	start_server(NULL);
-	start_client(0);
-	start_client(1);
-	listen_at(0, PORT);
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
+	start_two(NULL);
 	node[0].dialled = (struct end){.to_send = MIB};
 	node[1].accepted = (struct end){.to_send = MIB};
 	dial_to(0, 1, PORT, LONG_MS);
@@ -138,10 +122,9 @@ static void newest_session_of_a_key_takes_streams(void **state)
 
 static void serving_ends_for_good(void **state)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET};
+	struct sockaddr_in sa = loopback(0);
 
 	(void)state;
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	start_server(NULL);
 	start_client(0);
 	run_until(sessions(0) == 1);
@@ -157,7 +140,7 @@ static void serving_ends_for_good(void **state)
 
 static void limits_of_nothing_are_refused(void **state)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET};
+	struct sockaddr_in sa = loopback(0);
 	struct dmsg_server_conf c = {.loop = l,
 		.id = server_id,
 		.listen = (const struct sockaddr *)&sa,
@@ -260,7 +243,7 @@ static void rude_fini(struct rude *r)
 
 static void own_address_is_told(void **state)
 {
-	static const uint8_t loopback[4] = {127, 0, 0, 1};
+	static const uint8_t ours[4] = {127, 0, 0, 1};
 	struct rude r = {0};
 
 	(void)state;
@@ -268,7 +251,7 @@ static void own_address_is_told(void **state)
 	rude_start(&r);
 	run_until(r.n_ip == 1);
 	assert_int_equal(r.ip_len, 4);
-	assert_memory_equal(r.ip, loopback, 4);
+	assert_memory_equal(r.ip, ours, 4);
 	assert_int_equal(stats().c.dmsg_ip_answered, 1);
 	rude_fini(&r);
 }
@@ -297,8 +280,7 @@ static void nonsense_costs_its_stream_only(void **state)
 static void slow_requests_end_in_time(void **state)
 {
 	static const uint8_t part[40] = {0, 200};
-	struct dmsg_server_conf c = {
-		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .request_ms = 30};
+	struct dmsg_server_conf c = {.request_ms = 30};
 	struct rude silent = {.say = part, .say_len = 0}, slow = {.say = part, .say_len = 40};
 
 	(void)state;
@@ -316,8 +298,7 @@ static void slow_requests_end_in_time(void **state)
 
 static void half_open_connections_are_limited(void **state)
 {
-	struct dmsg_server_conf c = {
-		.sessions_max = 9, .session_streams = 10, .streams_max = 10, .shakes_max = 3};
+	struct dmsg_server_conf c = {.shakes_max = 3};
 	struct end e[5] = {0};
 	char where[32];
 
@@ -338,16 +319,10 @@ static void half_open_connections_are_limited(void **state)
 // Idle streams last while there is room; then they end, and those that carry something don't.
 static void idle_streams_make_room(void **state)
 {
-	struct dmsg_server_conf c = {
-		.sessions_max = 9, .session_streams = 10, .streams_max = 8, .idle_ms = 50};
+	struct dmsg_server_conf c = {.streams_max = 8, .idle_ms = 50};
 
 	(void)state;
-	start_server(&c);
-	start_client(0);
-	start_client(1);
-	listen_at(0, PORT);
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
+	start_two(&c);
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1 && stats().streams == 1);
 	loop_timer_start(tick, 200, 0);

@@ -4,22 +4,16 @@
 // the loop, from a timer, or from a deferred call. Run it under the thread sanitizer, too.
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_server.h"
+#include "tests/support/loopback.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -264,7 +258,7 @@ static void close_somehow(struct server *sv, uint64_t *random)
 
 static void round_of(const struct crowd *w, const struct identity *id, uint64_t *random)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(w->port)};
+	struct sockaddr_in sa = loopback(w->port);
 	struct server sv = {.l = loop_new(), .addr = (const struct sockaddr *)&sa};
 	struct dmsg_server_conf c = {.loop = sv.l,
 		.id = id,
@@ -273,7 +267,6 @@ static void round_of(const struct crowd *w, const struct identity *id, uint64_t 
 		.streams_max = 1 + (uint32_t)next(random) % 8};
 	unsigned how_far = (unsigned)(next(random) % 4);
 
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	sv.s = dmsg_server_new(&c);
 	assert_non_null(sv.s);
 	sv.timer = loop_timer_new(sv.l, turn_over, NULL); // so that a turn may wait
@@ -295,32 +288,6 @@ static void round_of(const struct crowd *w, const struct identity *id, uint64_t 
 	dmsg_server_free(sv.s);
 	turns(&sv, random, next(random) % 3);
 	loop_free(sv.l);
-}
-
-static struct identity *identity_of(uint8_t n)
-{
-	struct key_sk sk = {{0}};
-	struct identity *id;
-
-	sk.b[31] = n;
-	id = identity_from_sk(&sk);
-	assert_non_null(id);
-	return id;
-}
-
-static uint16_t free_port(void)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET};
-	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-	close(fd);
-	return ntohs(sa.sin_port);
 }
 
 static void serving_ends_whenever_it_is_closed(void **state)

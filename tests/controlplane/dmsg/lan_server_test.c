@@ -1,52 +1,17 @@
 // Servers in the LAN: which address is told, and what a client makes of those that it knows.
 #include "controlplane/dmsg/lan_server.h"
-#include "tests/controlplane/core/conn_fixture.h"
+#include "tests/support/dmsg_nodes.h"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
 
-#include "lib/base/err.h"
-#include "lib/base/log.h"
+enum { N_SERVERS = 3, PUBLIC = 0, LAN = 1, DEAD_PORT = 9 };
 
-enum {
-	N_SERVERS = 3,
-	PUBLIC = 0,
-	LAN = 1,
-	DEAD_PORT = 9,
-	RETRY_MS = 5,
-	LONG_MS = 30000,
-	PORT = 80
-};
-
-static struct identity *server_id[N_SERVERS], *client_id;
+static struct identity *server_id[N_SERVERS];
 static struct dmsg_server *server[N_SERVERS];
-static struct dmsg_client *client;
-static struct conn *dialled, *accepted;
-
-static struct identity *identity_of(uint8_t n)
-{
-	struct key_sk sk = {{[31] = n}};
-	struct identity *id = identity_from_sk(&sk);
-
-	assert_non_null(id);
-	return id;
-}
 
 static void start_server(unsigned i)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET};
-	struct dmsg_server_conf c = {.loop = l,
-		.id = server_id[i],
-		.listen = (const struct sockaddr *)&sa,
-		.sessions_max = 100,
-		.session_streams = 100,
-		.streams_max = 100};
-
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	server[i] = dmsg_server_new(&c);
-	assert_non_null(server[i]);
+	server[i] = serve_at(0, server_id[i], (struct dmsg_server_conf){.sessions_max = 0});
 }
 
 static void address_of(unsigned i, char *out, size_t cap)
@@ -67,7 +32,7 @@ static void start_client(bool public, const struct dmsg_client_lan *lan, uint32_
 {
 	struct dmsg_client_server_conf sc = {.pk = *identity_pk(server_id[PUBLIC])};
 	struct dmsg_client_conf c = {.loop = l,
-		.id = client_id,
+		.id = node[0].id,
 		.servers = &sc,
 		.n_servers = public ? 1 : 0,
 		.lan = lan,
@@ -75,8 +40,8 @@ static void start_client(bool public, const struct dmsg_client_lan *lan, uint32_
 		.retry_min_ms = RETRY_MS};
 
 	address_of(PUBLIC, sc.address, sizeof(sc.address));
-	client = dmsg_client_new(&c);
-	assert_non_null(client);
+	node[0].c = dmsg_client_new(&c);
+	assert_non_null(node[0].c);
 }
 
 struct seen {
@@ -102,7 +67,7 @@ static struct seen see(unsigned i)
 {
 	struct seen s = {.pk = identity_pk(server_id[i])};
 
-	dmsg_client_each_server(client, on_server, &s);
+	dmsg_client_each_server(node[0].c, on_server, &s);
 	return s;
 }
 
@@ -116,26 +81,20 @@ static bool is_open(unsigned i)
 static int setup(void **state)
 {
 	setup_loop(state);
-	log_level_set("all", LOG_ERR);
+	nodes_init();
 	for (unsigned i = 0; i < N_SERVERS; i++)
 		server_id[i] = identity_of((uint8_t)(100 + i));
-	client_id = identity_of(1);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	conn_close(dialled);
-	conn_close(accepted);
-	dialled = accepted = NULL;
-	dmsg_client_free(client);
-	client = NULL;
+	nodes_fini();
 	for (unsigned i = 0; i < N_SERVERS; i++) {
 		dmsg_server_free(server[i]);
 		server[i] = NULL;
 		identity_free(server_id[i]);
 	}
-	identity_free(client_id);
 	return teardown_loop(state);
 }
 
@@ -211,37 +170,9 @@ static void the_second_address_is_tried_after_the_first(void **state)
 	memcpy(lan.public_address, second, sizeof(second));
 	snprintf(lan.address, sizeof(lan.address), "127.0.0.1:%u", DEAD_PORT);
 	start_client(false, NULL, 0);
-	assert_int_equal(dmsg_client_set_lan(client, &lan), 0);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 	run_until(is_open(LAN));
 	assert_string_equal(see(LAN).se.address, second);
-}
-
-static size_t on_nothing(void *arg, uint8_t *p, size_t len)
-{
-	(void)arg, (void)p;
-	return len;
-}
-
-static void on_over(void *arg, int err)
-{
-	(void)arg, (void)err;
-}
-
-static const struct conn_events quiet = {.data = on_nothing, .end = on_over};
-
-static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
-{
-	(void)arg, (void)code, (void)err;
-	assert_non_null(take_conn);
-	dialled = take_conn;
-	conn_set_events(dialled, &quiet, NULL);
-}
-
-static void on_accepted(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
-{
-	(void)arg, (void)from;
-	accepted = take_conn;
-	conn_set_events(accepted, &quiet, NULL);
 }
 
 static void on_stream(void *arg, const struct dmsg_conn_info *info)
@@ -251,9 +182,7 @@ static void on_stream(void *arg, const struct dmsg_conn_info *info)
 
 static void streams_go_by_the_lan(void **state)
 {
-	struct dmsg_addr to = {*identity_pk(client_id), PORT};
 	struct dmsg_client_lan lan;
-	struct dmsg_client_listener *li;
 
 	(void)state;
 	start_server(PUBLIC);
@@ -261,13 +190,14 @@ static void streams_go_by_the_lan(void **state)
 	start_client(true, NULL, 0);
 	run_until(is_open(PUBLIC) && see(PUBLIC).se.rtt_ns != 0);
 	lan = lan_of(LAN);
-	assert_int_equal(dmsg_client_set_lan(client, &lan), 0);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 	run_until(is_open(LAN));
-	li = dmsg_client_listen(client, PORT, on_accepted, NULL);
-	assert_non_null(dmsg_client_dial(client, &to, LONG_MS, on_dialled, NULL));
-	run_until(dialled != NULL && accepted != NULL);
-	dmsg_client_each_stream(client, on_stream, (void *)(uintptr_t)identity_pk(server_id[LAN]));
-	dmsg_client_unlisten(li);
+	listen_at(0, PORT);
+	dial_to(0, 0, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && node[0].n_accepted == 1);
+	assert_int_equal(node[0].code, DMSG_OK);
+	dmsg_client_each_stream(
+		node[0].c, on_stream, (void *)(uintptr_t)identity_pk(server_id[LAN]));
 }
 
 static void a_server_told_again_gets_its_new_address(void **state)
@@ -276,11 +206,11 @@ static void a_server_told_again_gets_its_new_address(void **state)
 
 	(void)state;
 	start_client(false, NULL, 0);
-	assert_int_equal(dmsg_client_set_lan(client, &lan), 0);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 	run_until(see(LAN).se.err != 0);
 	start_server(LAN);
 	lan = lan_of(LAN);
-	assert_int_equal(dmsg_client_set_lan(client, &lan), 0);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 	run_until(is_open(LAN));
 	assert_int_equal(see(LAN).n, 1);
 }
@@ -293,14 +223,14 @@ static void servers_in_the_lan_are_few_and_the_useless_give_way(void **state)
 	start_server(LAN);
 	start_client(false, NULL, 0);
 	lan = lan_of(LAN);
-	assert_int_equal(dmsg_client_set_lan(client, &lan), 0);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 	run_until(is_open(LAN));
 	for (uint8_t i = 0; i < 3 * DMSG_CLIENT_LAN_MAX; i++) {
 		struct identity *id = identity_of((uint8_t)(10 + i));
 
 		lan = (struct dmsg_client_lan){.pk = *identity_pk(id)};
 		snprintf(lan.address, sizeof(lan.address), "127.0.0.1:%u", DEAD_PORT);
-		assert_int_equal(dmsg_client_set_lan(client, &lan), 0);
+		assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 		identity_free(id);
 	}
 	assert_int_equal(see(LAN).n_lan, DMSG_CLIENT_LAN_MAX);
@@ -313,10 +243,10 @@ static void servers_without_key_or_address_are_refused(void **state)
 
 	(void)state;
 	start_client(false, NULL, 0);
-	assert_int_equal(dmsg_client_set_lan(client, &lan), -EINVAL);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), -EINVAL);
 	lan = lan_of(LAN);
 	memset(&lan.pk, 0, sizeof(lan.pk));
-	assert_int_equal(dmsg_client_set_lan(client, &lan), -EINVAL);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), -EINVAL);
 	assert_int_equal(see(LAN).n, 0);
 }
 
@@ -329,7 +259,7 @@ static void one_of_the_configuration_keeps_its_address(void **state)
 	start_client(true, NULL, 0);
 	lan = lan_of(PUBLIC);
 	snprintf(lan.address, sizeof(lan.address), "127.0.0.1:%u", DEAD_PORT);
-	assert_int_equal(dmsg_client_set_lan(client, &lan), 0);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 	run_until(is_open(PUBLIC));
 	assert_true(see(PUBLIC).se.lan);
 	assert_int_equal(see(PUBLIC).n, 1);

@@ -3,9 +3,8 @@
 #pragma once
 
 #include "tests/controlplane/core/conn_fixture.h"
+#include "tests/support/loopback.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 
 enum { FAKE_HTTP_MAX = 65536, FAKE_HTTP_CONNS = 64 };
@@ -128,10 +127,9 @@ static inline void fake_http_accept(
 
 static inline void fake_http_start(struct fake_http *h, fake_http_fn fn, void *arg)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET};
+	struct sockaddr_in sa = loopback(0);
 
 	memset(h, 0, sizeof(*h));
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	h->fn = fn;
 	h->arg = arg;
 	h->li = conn_listen(l, (const struct sockaddr *)&sa, NULL, fake_http_accept, h);

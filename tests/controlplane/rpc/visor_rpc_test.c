@@ -3,28 +3,17 @@
 // at all.
 #include "controlplane/dmsg/lan_server.h"
 #include "controlplane/rpc/visor_rpc.h"
-#include "tests/controlplane/core/conn_fixture.h"
+#include "tests/support/dmsg_nodes.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
+enum { HYPERVISOR, VISOR, OTHER, N_NODES };
 
-#include "lib/base/err.h"
-#include "lib/base/log.h"
-
-enum { N_NODES = 3, HYPERVISOR = 0, VISOR = 1, OTHER = 2, RETRY_MS = 5 };
-
-struct node {
-	struct identity *id;
-	struct dmsg_client *c;
+static struct visor {
 	struct visor_rpc *rpc;
 	const char *refuse; // pushes, for this reason
 	struct visor_lan push; // the last one
 	unsigned n_pushes;
-};
+} visor[N_NODES];
 
-static struct node node[N_NODES];
 static struct identity *server_id, *lan_id;
 static struct dmsg_server *server;
 static struct lan_server *lan;
@@ -40,37 +29,14 @@ static struct {
 	unsigned n_streams, n_answers;
 } raw;
 
-static struct identity *identity_of(uint8_t n)
-{
-	struct key_sk sk = {{[31] = n}};
-	struct identity *id = identity_from_sk(&sk);
-
-	assert_non_null(id);
-	return id;
-}
-
-static void start_client(unsigned i)
-{
-	struct dmsg_client_server_conf sc = {.pk = *identity_pk(server_id)};
-	struct dmsg_client_conf c = {.loop = l,
-		.id = node[i].id,
-		.servers = &sc,
-		.n_servers = 1,
-		.retry_min_ms = RETRY_MS};
-
-	snprintf(sc.address, sizeof(sc.address), "127.0.0.1:%u", dmsg_server_port(server));
-	node[i].c = dmsg_client_new(&c);
-	assert_non_null(node[i].c);
-}
-
 static const char *on_push(void *arg, const struct visor_lan *push, const struct key_pk *from)
 {
-	struct node *n = arg;
+	struct visor *v = arg;
 
 	assert_int_equal(key_pk_cmp(from, identity_pk(node[HYPERVISOR].id)), 0);
-	n->push = *push;
-	n->n_pushes++;
-	return n->refuse;
+	v->push = *push;
+	v->n_pushes++;
+	return v->refuse;
 }
 
 static void start_rpc(unsigned i)
@@ -81,10 +47,10 @@ static void start_rpc(unsigned i)
 		.n_hypervisors = 1,
 		.retry_min_ms = RETRY_MS,
 		.set_lan = on_push,
-		.arg = &node[i]};
+		.arg = &visor[i]};
 
-	node[i].rpc = visor_rpc_new(&c);
-	assert_non_null(node[i].rpc);
+	visor[i].rpc = visor_rpc_new(&c);
+	assert_non_null(visor[i].rpc);
 }
 
 static void start_lan(void)
@@ -123,34 +89,21 @@ static struct visor_rpc_stats stats(unsigned i)
 {
 	struct visor_rpc_stats s;
 
-	visor_rpc_stats_get(node[i].rpc, &s);
+	visor_rpc_stats_get(visor[i].rpc, &s);
 	return s;
 }
 
 static int setup(void **state)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET};
-	struct dmsg_server_conf c = {.loop = l,
-		.listen = (const struct sockaddr *)&sa,
-		.sessions_max = 100,
-		.session_streams = 100,
-		.streams_max = 100};
-
 	setup_loop(state);
-	log_level_set("all", LOG_ERR);
-	memset(node, 0, sizeof(node));
+	nodes_init();
+	memset(visor, 0, sizeof(visor));
 	memset(&raw, 0, sizeof(raw));
 	server_id = identity_of(98);
 	lan_id = identity_of(99);
-	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	c.loop = l;
-	c.id = server_id;
-	server = dmsg_server_new(&c);
-	assert_non_null(server);
-	for (unsigned i = 0; i < N_NODES; i++) {
-		node[i].id = identity_of((uint8_t)(i + 1));
-		start_client(i);
-	}
+	server = serve_at(0, server_id, (struct dmsg_server_conf){.sessions_max = 0});
+	for (unsigned i = 0; i < N_NODES; i++)
+		start_client_at(i, identity_pk(server_id), dmsg_server_port(server));
 	return 0;
 }
 
@@ -160,11 +113,9 @@ static int teardown(void **state)
 	conn_close(raw.conn);
 	lan_server_free(lan);
 	lan = NULL;
-	for (unsigned i = 0; i < N_NODES; i++) {
-		visor_rpc_free(node[i].rpc);
-		dmsg_client_free(node[i].c);
-		identity_free(node[i].id);
-	}
+	for (unsigned i = 0; i < N_NODES; i++)
+		visor_rpc_free(visor[i].rpc);
+	nodes_fini();
 	dmsg_server_free(server);
 	identity_free(server_id);
 	identity_free(lan_id);
@@ -181,10 +132,10 @@ static void a_push_reaches_the_node(void **state)
 	run_until(lan_stats().pushed == 1);
 	assert_int_equal(stats(VISOR).taken, 1);
 	assert_int_equal(lan_stats().visors, 1);
-	assert_true(node[VISOR].push.enabled);
-	assert_int_equal(key_pk_cmp(&node[VISOR].push.pk, identity_pk(lan_id)), 0);
-	assert_string_equal(node[VISOR].push.address, lan_server_address(lan));
-	assert_string_equal(node[VISOR].push.public_address, "lan.example.org:8085");
+	assert_true(visor[VISOR].push.enabled);
+	assert_int_equal(key_pk_cmp(&visor[VISOR].push.pk, identity_pk(lan_id)), 0);
+	assert_string_equal(visor[VISOR].push.address, lan_server_address(lan));
+	assert_string_equal(visor[VISOR].push.public_address, "lan.example.org:8085");
 	// the hypervisor's own client is in the LAN, too
 	run_until(lan_clients() == 1);
 }
@@ -192,7 +143,7 @@ static void a_push_reaches_the_node(void **state)
 static void a_refusal_is_counted_at_both_ends(void **state)
 {
 	(void)state;
-	node[VISOR].refuse = "not today";
+	visor[VISOR].refuse = "not today";
 	start_lan();
 	start_rpc(VISOR);
 	run_until(lan_stats().push_failed == 1);
@@ -206,7 +157,7 @@ static void strangers_are_told_nothing(void **state)
 	start_lan();
 	start_rpc(OTHER);
 	run_until(lan_stats().strangers >= 2 && stats(OTHER).lost >= 1); // it asks again
-	assert_int_equal(node[OTHER].n_pushes, 0);
+	assert_int_equal(visor[OTHER].n_pushes, 0);
 	assert_int_equal(lan_stats().visors, 0);
 }
 
@@ -216,10 +167,10 @@ static void a_node_that_comes_back_is_pushed_again(void **state)
 	start_lan();
 	start_rpc(VISOR);
 	run_until(lan_stats().pushed == 1);
-	visor_rpc_free(node[VISOR].rpc);
+	visor_rpc_free(visor[VISOR].rpc);
 	start_rpc(VISOR);
 	run_until(lan_stats().pushed == 2 && lan_stats().visors == 1);
-	assert_int_equal(node[VISOR].n_pushes, 2);
+	assert_int_equal(visor[VISOR].n_pushes, 2);
 }
 
 // ---- other hypervisors ----
@@ -295,7 +246,7 @@ static void other_calls_get_gos_answers(void **state)
 	assert_string_equal(raw.error[4], "");
 	assert_int_equal(stats(VISOR).unknown, 3);
 	assert_int_equal(stats(VISOR).refused, 2);
-	assert_int_equal(node[VISOR].n_pushes, 0);
+	assert_int_equal(visor[VISOR].n_pushes, 0);
 	assert_int_equal(raw.n_streams, 1);
 }
 
@@ -309,7 +260,7 @@ static void what_is_no_call_ends_the_stream_and_it_is_dialled_again(void **state
 	start_rpc(VISOR);
 	run_until(raw.n_streams >= 3);
 	assert_true(stats(VISOR).bad >= 2);
-	assert_int_equal(node[VISOR].n_pushes, 0);
+	assert_int_equal(visor[VISOR].n_pushes, 0);
 }
 
 int main(void)
