@@ -54,40 +54,44 @@ static void each_counter_has_name_unit_and_help_once(void **state)
 	}
 }
 
-static void drops_are_named_so(void **state)
+// The scopes whose drops are shown in one list.
+static const struct {
+	enum counter_scope scope;
+	size_t n;
+} dropping[] = {
+	{SCOPE_WORKER, W_COUNT},
+	{SCOPE_CONTROL, C_COUNT},
+	{SCOPE_DMSG_CLIENT, DC_COUNT},
+	{SCOPE_DMSG_SERVER, DS_COUNT},
+};
+
+static void a_counter_stands_at_its_number(void **state)
 {
 	size_t n;
-	const struct counter_desc *d = stats_desc(SCOPE_WORKER, &n);
 
-	assert_int_equal(n, W_COUNT);
-	assert_string_equal(d[W_drop_adj].name, "drop_adj");
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
-	d = stats_desc(SCOPE_CONTROL, &n);
-	assert_int_equal(n, C_COUNT);
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
-	d = stats_desc(SCOPE_DMSG_CLIENT, &n);
-	assert_int_equal(n, DC_COUNT);
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
-	d = stats_desc(SCOPE_DMSG_SERVER, &n);
-	assert_int_equal(n, DS_COUNT);
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
+	assert_string_equal(stats_desc(SCOPE_WORKER, &n)[W_drop_adj].name, "drop_adj");
 }
 
-// Drops of workers and of the control plane are shown in one list.
+static void drops_are_named_so(void **state)
+{
+	for (size_t a = 0; a < ARRAY_LEN(dropping); a++) {
+		size_t n;
+		const struct counter_desc *d = stats_desc(dropping[a].scope, &n);
+
+		assert_int_equal(n, dropping[a].n);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(
+				d[i].role == ROLE_DROP, strncmp(d[i].name, "drop_", 5) == 0);
+	}
+}
+
 static void no_name_stands_in_two_lists(void **state)
 {
-	static const enum counter_scope scopes[] = {
-		SCOPE_WORKER, SCOPE_CONTROL, SCOPE_DMSG_CLIENT, SCOPE_DMSG_SERVER};
-
-	for (size_t a = 0; a < ARRAY_LEN(scopes); a++)
+	for (size_t a = 0; a < ARRAY_LEN(dropping); a++)
 		for (size_t b = 0; b < a; b++) {
 			size_t n_a, n_b;
-			const struct counter_desc *x = stats_desc(scopes[a], &n_a);
-			const struct counter_desc *y = stats_desc(scopes[b], &n_b);
+			const struct counter_desc *x = stats_desc(dropping[a].scope, &n_a);
+			const struct counter_desc *y = stats_desc(dropping[b].scope, &n_b);
 
 			for (size_t i = 0; i < n_a; i++)
 				for (size_t k = 0; k < n_b; k++)
@@ -172,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_place_that_is_used_again_begins_with_zeros),
 		cmocka_unit_test(each_counter_has_name_unit_and_help_once),
+		cmocka_unit_test(a_counter_stands_at_its_number),
 		cmocka_unit_test(drops_are_named_so),
 		cmocka_unit_test(no_name_stands_in_two_lists),
 		cmocka_unit_test(blocks_do_not_overlap_and_end_at_len),
