@@ -31,7 +31,7 @@ whole "$T/copy" "to a client that came back"
 
 say "the server is killed"
 real_end R KILL
-wait_for 10 "A has lost it" test "$(sk A -j show dmsg | jq -r .sessions)" = 0
+wait_for 10 "A has lost it" dmsg_is A sessions 0
 real_server R S
 pairs_up "${PK[R]}"
 pairs_carry "again" "${PK[R]}"
