@@ -30,7 +30,6 @@ node_conf B controlplane "server s" "key=$SERVER" "address=10.1.2.1:$SERVER_PORT
 node_start S A B
 
 session() { [ "$(sk "$1" -j show servers | jq -r '.[0].state')" = "${2:-open}" ]; }
-dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
 wait_for 20 "session of A" session A
 wait_for 20 "session of B" session B
 same "server's key" "$(dmsg S server_pk)" "$SERVER"
@@ -53,41 +52,30 @@ expect "it says why" grep -q 'dmsg error 352' "$T/refused.log"
 expect "it says why" grep -q 'no dmsg client' "$T/refused.log"
 same "no destination" "$(dmsg S no_destination)" 1
 
-# carry WHAT: a file from A to B, whole
-listens() { [ "$(dmsg B listeners)" = "$1" ]; }
-carry() {
-	local listener
-	sk B dmsg listen "$PORT" </dev/null >"$T/copy" 2>"$T/listen.log" &
-	listener=$!
-	wait_for 10 "a listener" listens 1
-	sk A dmsg dial "${PK[B]}:$PORT" <"$T/file" >"$T/back" || fail "dial, $1: $?"
-	wait "$listener" || fail "listen, $1: $?"
-	same "checksum, $1" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/file")"
-	expect "nothing came back" test ! -s "$T/back"
-}
 head -c "$BYTES" /dev/urandom >"$T/file"
 
 say "$BYTES bytes from A to B"
-carry "at first"
-wait_for 5 "streams are over" test "$(dmsg S relays)$(dmsg A streams)$(dmsg B streams)" = 000
+carry A B "$PORT"
+wait_for 5 "streams of S are over" dmsg_is S relays 0
+for n in A B; do wait_for 5 "streams of $n are over" dmsg_is "$n" streams 0; done
 same "relayed" "$(dmsg S relayed)" 1
 expect "its bytes" test "$(dmsg S relayed_bytes)" -ge "$BYTES"
 
 say "who stops waiting leaves no listener"
 "$BIN/skyrail" -s "$T/B/run/control.sock" dmsg listen "$PORT" </dev/null >/dev/null 2>&1 &
 waiting=$!
-wait_for 10 "a listener" listens 1
+wait_for 10 "a listener" dmsg_is B listeners 1
 ! sk B dmsg listen "$PORT" </dev/null 2>/dev/null || fail "a port is listened on twice"
 kill "$waiting"
 wait "$waiting" 2>/dev/null || true
-wait_for 5 "no listener" listens 0
+wait_for 5 "no listener" dmsg_is B listeners 0
 
 say "a question and its answer on one stream, shown while it lasts"
 mkfifo "$T/ask" "$T/answer"
 sk B dmsg listen "$PORT" <"$T/answer" >"$T/asked" 2>"$T/listen.log" &
 listener=$!
 exec 7>"$T/answer"
-wait_for 10 "a listener" listens 1
+wait_for 10 "a listener" dmsg_is B listeners 1
 sk A dmsg dial "${PK[B]}:$PORT" <"$T/ask" >"$T/answered" 2>"$T/dial.log" &
 dialler=$!
 exec 8>"$T/ask"
@@ -103,7 +91,7 @@ same "stream at S" "$(stream S)" "relayed ${PK[A]} ${PK[B]} $PORT"
 say "the server is killed under it, and comes back"
 node_kill S.cp KILL || true
 wait_for 10 "A has lost it" session A waits
-wait_for 10 "B's streams are gone" test "$(dmsg B streams)" = 0
+wait_for 10 "B's streams are gone" dmsg_is B streams 0
 ! wait "$dialler" || fail "a dial that was cut ended with 0"
 ! wait "$listener" || fail "a listener that was cut ended with 0"
 for log in dial listen; do expect "$log says why" grep -q 'stream: cut: ' "$T/$log.log"; done
@@ -112,7 +100,7 @@ cp_start S
 wait_for 30 "session of A" session A
 wait_for 30 "session of B" session B
 same "sessions of A so far" "$(dmsg A sessions_opened)" 2
-carry "again"
+carry A B "$PORT"
 
 say "a server that has another key than the configuration says"
 node_kill A.cp TERM || fail "control plane of A ended with $?"
@@ -124,6 +112,6 @@ wait_for 20 "refused" wrong
 wait_for 20 "the true one" session A
 same "sessions" "$(dmsg A sessions)" 1
 expect "handshakes that S refused" test "$(dmsg S shakes_failed)" -ge 1
-carry "with the wrong one beside it"
+carry A B "$PORT"
 logs_clean A B S
 nodes_end A B S

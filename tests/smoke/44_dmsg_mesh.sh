@@ -31,34 +31,22 @@ peers A B
 peers B C
 node_start A B C
 
-dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
 session() { [ "$(sk "$1" -j show servers | jq -r '.[0].state')" = open ]; }
-has() { [ "$(dmsg "$1" "$2")" = "$3" ]; }
 for n in A B C; do wait_for 20 "session of $n" session "$n"; done
-wait_for 20 "peers of A" has A peers 1
-wait_for 20 "peers of B" has B peers 2
-wait_for 20 "peers of C" has C peers 1
+wait_for 20 "peers of A" dmsg_is A peers 1
+wait_for 20 "peers of B" dmsg_is B peers 2
+wait_for 20 "peers of C" dmsg_is C peers 1
 same "servers that A shows" "$(sk A -j show servers | jq -r '.[] | "\(.kind) \(.state) \(.pk)"' | sort)" \
 	"$(printf '%s\n' " open ${KEY[A]}" "mesh open ${KEY[B]}" | sort)"
 same "sessions of A" "$(sk A -j show sessions | jq -r '.[] | "\(.role) \(.kind) \(.pk)"' | sort)" \
 	"$(printf '%s\n' "client mesh ${KEY[B]}" "server mesh ${KEY[B]}" "server  ${PK[A]}" "client  ${KEY[A]}" | sort)"
 
-# carry FROM TO: a file, whole
-carry() {
-	local listener
-	sk "$2" dmsg listen "$PORT" </dev/null >"$T/copy" 2>"$T/listen.log" &
-	listener=$!
-	wait_for 10 "a listener" has "$2" listeners 1
-	sk "$1" dmsg dial "${PK[$2]}:$PORT" <"$T/file" >"$T/back" || fail "dial, $1 to $2: $?"
-	wait "$listener" || fail "listen, $1 to $2: $?"
-	same "checksum, $1 to $2" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/file")"
-}
 head -c "$BYTES" /dev/urandom >"$T/file"
 
 say "neighbours, either way"
-carry A B
-carry B A
-carry C B
+carry A B "$PORT"
+carry B A "$PORT"
+carry C B "$PORT"
 same "streams out of A" "$(dmsg A mesh_out)" 1
 same "streams into A" "$(dmsg A mesh_in)" 1
 same "streams into B" "$(dmsg B mesh_in)" 2
@@ -76,20 +64,20 @@ same "C heard nothing" "$(dmsg C no_destination)$(dmsg C mesh_in)" 00
 say "B is killed under a stream, and comes back"
 mkfifo "$T/ask"
 sk B dmsg listen "$PORT" </dev/null >"$T/asked" 2>"$T/listen.log" &
-wait_for 10 "a listener" has B listeners 1
+wait_for 10 "a listener" dmsg_is B listeners 1
 sk A dmsg dial "${PK[B]}:$PORT" <"$T/ask" >/dev/null 2>&1 &
 exec 8>"$T/ask"
 echo question >&8
 wait_for 10 "the question" grep -q question "$T/asked"
 node_kill B.cp KILL || true
-wait_for 10 "A's stream is over" has A relays 0
-wait_for 10 "A has no peer" has A peers 0
+wait_for 10 "A's stream is over" dmsg_is A relays 0
+wait_for 10 "A has no peer" dmsg_is A peers 0
 exec 8>&-
 cp_start B
 wait_for 30 "session of B" session B
-wait_for 70 "peers of A" has A peers 1
-wait_for 70 "peers of C" has C peers 1
-carry A B
+wait_for 70 "peers of A" dmsg_is A peers 1
+wait_for 70 "peers of C" dmsg_is C peers 1
+carry A B "$PORT"
 
 say "A and C are joined, too"
 for n in A C; do node_kill "$n.cp" TERM || fail "control plane of $n ended with $?"; done
@@ -97,8 +85,8 @@ peers A C
 cp_start A
 cp_start C
 for n in A C; do wait_for 70 "session of $n" session "$n"; done
-wait_for 70 "peers of A" has A peers 2
-carry A C
+wait_for 70 "peers of A" dmsg_is A peers 2
+carry A C "$PORT"
 same "streams into C" "$(dmsg C mesh_in)" 1
 
 say "a peer without [dmsg_server], and a server that is its own peer, are refused"

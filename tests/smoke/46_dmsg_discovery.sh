@@ -37,8 +37,6 @@ discovery() {
 }
 ask() { in_ns S curl -sS -m 5 "$URL/dmsg-discovery/$1"; }
 entry() { ask "entry/$1" | jq -r "$2"; }
-dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
-has() { [ "$(dmsg "$1" "$2")" = "$3" ]; }
 listed() { sk "$1" -j show discoveries | jq -e '.[0].listed and .[0].error == ""'; }
 n_servers() { [ "$(entry "${PK[$1]}" '.client.delegated_servers | length')" = "$2" ]; }
 gone() { [ "$(entry "$1" .code)" = 404 ]; }
@@ -60,21 +58,11 @@ wait_for 20 "B is published with its server" n_servers B 1
 same "type of A" "$(entry "${PK[A]}" .client_type)" visor
 same "kind of its server" "$(sk A -j show servers | jq -r '.[].kind')" found
 
-# carry FROM TO WHAT: a file, whole
-carry() {
-	local listener
-	sk "$2" dmsg listen "$PORT" </dev/null >"$T/copy" 2>"$T/listen.log" &
-	listener=$!
-	wait_for 10 "a listener" has "$2" listeners 1
-	sk "$1" dmsg dial "${PK[$2]}:$PORT" <"$T/file" >"$T/back" || fail "dial, $3: $?"
-	wait "$listener" || fail "listen, $3: $?"
-	same "checksum, $3" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/file")"
-}
 head -c "$BYTES" /dev/urandom >"$T/file"
 
 say "by key alone, either way, whichever servers they have"
-carry A B "A to B"
-carry B A "B to A"
+carry A B "$PORT"
+carry B A "$PORT"
 ! sk A dmsg dial "${PK[S]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key that is not published"
 expect "it says why" grep -q 'dmsg error 100' "$T/refused.log"
 ! sk A dmsg dial "${KEY[R]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a server's key"
@@ -86,12 +74,12 @@ expect "R's entry is gone" gone "${KEY[R]}"
 only_s() { [ "$(entry "${PK[$1]}" '.client.delegated_servers | join(" ")')" = "${KEY[S]}" ]; }
 wait_for 40 "A is at S" only_s A
 wait_for 40 "B is at S" only_s B
-carry A B "by the server that is left"
+carry A B "$PORT"
 
 say "the discovery is killed: sessions last, and so do streams"
 kill -KILL "$DISCOVERY"
 wait "$DISCOVERY" 2>/dev/null || true
-carry B A "without the discovery"
+carry B A "$PORT"
 ! sk B dmsg dial "${PK[R]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key that is nowhere"
 expect "its server was asked" grep -q 'dmsg error 352' "$T/refused.log"
 expect "B counts it" test "$(dmsg B dir_failed)" -ge 1
@@ -114,7 +102,7 @@ sed -i '/^\[dmsg\]/,/^sessions/d' "$T/B/controlplane.ini"
 node_conf B controlplane dmsg "discovery=http://10.1.2.1:9091" "sessions=1"
 node_conf B controlplane "server s" "key=${KEY[S]}" "address=10.1.2.1:$SERVER_PORT"
 cp_start B
-wait_for 20 "session of B" has B sessions 1
+wait_for 20 "session of B" dmsg_is B sessions 1
 wrong() { sk B -j show discoveries | jq -e '.[0].failed > 0 and .[0].error != "" and (.[0].listed | not)'; }
 wait_for 20 "B says what is wrong" wrong
 counted() { sk "$1" -j show counters | jq -e --arg c "$2" 'any(.name == $c and .value > 0)' >/dev/null; }
@@ -123,7 +111,7 @@ expect "so are answers of no use" counted B drop_dir_answers
 sed -i 's/^sessions = 1/sessions = 2/' "$T/A/controlplane.ini"
 cp_start A
 wait_for 20 "A is published with both servers" n_servers A 2
-carry B A "by the server of the configuration"
+carry B A "$PORT"
 kill "$WEB" "$DISCOVERY"
 wait "$WEB" "$DISCOVERY" 2>/dev/null || true
 nodes_end A B S R

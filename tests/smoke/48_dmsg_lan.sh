@@ -35,22 +35,11 @@ printf '[lan_server]\n; ours\nenable = yes ; as agreed\n' >>"$T/H/controlplane.i
 cp "$T/H/controlplane.ini" "$T/H.ini"
 for n in A B; do node_conf H controlplane "visor $n" "key=${PK[$n]}"; done
 
-dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
-has() { [ "$(dmsg "$1" "$2")" = "$3" ]; }
 lan() { sk "$1" -j show servers | jq -r '.[] | select(.kind == "lan") | .'"$2"; }
 public() { sk "$1" -j show servers | jq -r '.[] | select(.kind == "") | .'"$2"; }
 lan_open() { [ "$(lan "$1" state)" = open ]; }
+public_lost() { ! public_open "$1"; }
 public_open() { [ "$(public "$1" state)" = open ]; }
-# carry WHAT: a file from A to B, whole
-carry() {
-	local listener
-	sk B dmsg listen "$PORT" </dev/null >"$T/copy" 2>"$T/listen.log" &
-	listener=$!
-	wait_for 10 "a listener" has B listeners 1
-	sk A dmsg dial "${PK[B]}:$PORT" <"$T/file" >"$T/back" || fail "dial, $1: $?"
-	wait "$listener" || fail "listen, $1: $?"
-	same "checksum, $1" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/file")"
-}
 stop_cp() { for n in "$@"; do node_kill "$n.cp" TERM || fail "control plane of $n ended with $?"; done; }
 head -c "$BYTES" /dev/urandom >"$T/file"
 
@@ -66,9 +55,9 @@ for n in A B; do
 	same "pushes of $n" "$(dmsg "$n" pushes_taken)" 1
 	wait_for 20 "the public server, too, at $n" public_open "$n"
 done
-wait_for 5 "answers" has H pushed 2
+wait_for 5 "answers" dmsg_is H pushed 2
 same "visors" "$(dmsg H visors)" 2
-wait_for 20 "clients in the LAN, with H" has H lan_clients 3
+wait_for 20 "clients in the LAN, with H" dmsg_is H lan_clients 3
 
 say "what was learnt is in the configuration, and the rest of it is as it was"
 for n in A B H; do
@@ -88,8 +77,8 @@ inode=$(stat -c %i "$T/A/controlplane.ini")
 
 say "A to B over the LAN alone"
 node_kill S.cp KILL || true
-for n in A B; do wait_for 20 "$n has lost the public server" test "$(public "$n" state)" != open; done
-carry "without the public server"
+for n in A B; do wait_for 20 "$n has lost the public server" public_lost "$n"; done
+carry A B "$PORT"
 
 say "again after a restart, without hypervisor and public server"
 at=$(dmsg H lan_address)
@@ -98,7 +87,7 @@ cp "$T/H.ini" "$T/H/controlplane.ini"
 printf 'port = %s\nsecret_key = %s\n' "${at#*:}" "$secret" >>"$T/H/controlplane.ini"
 for n in H A B; do cp_start "$n"; done
 for n in A B; do wait_for 30 "LAN session of $n" lan_open "$n"; done
-carry "after a restart"
+carry A B "$PORT"
 same "hypervisor of A" "$(sk A -j show hypervisors | jq -r '.[].state' | grep -c open)" 0
 expect "a stranger asked H" test "$(dmsg H strangers)" -ge 1
 same "A's file was not written again" "$(stat -c %i "$T/A/controlplane.ini")" "$inode"
@@ -122,7 +111,7 @@ node_kill S.cp KILL || true
 stop_cp B
 cp_start B
 wait_for 30 "LAN session of B" lan_open B
-carry "with what B learnt"
+carry A B "$PORT"
 
 say "the LAN's server is gone: public ones again"
 node_kill H.cp KILL || true
@@ -131,7 +120,7 @@ cp_start S
 cp_start A
 cp_start B
 for n in A B; do wait_for 60 "public session of $n" public_open "$n"; done
-carry "by the public server"
+carry A B "$PORT"
 
 say "a visor without a LAN server is refused"
 printf '[visor v]\nkey = %s\n' "${PK[A]}" >"$T/bad.ini"

@@ -284,6 +284,21 @@ books() {
 	[ -z "$diff" ] || { say "the books of $1 do not balance: $diff" && return 1; }
 }
 
+# dmsg NODE FIELD; dmsg_is NODE FIELD VALUE
+dmsg() { sk "$1" -j show dmsg | jq -r ".$2"; }
+dmsg_is() { [ "$(dmsg "$1" "$2")" = "$3" ]; }
+
+# carry FROM TO PORT: $T/file by dmsg, whole; a copy of it is in $T/copy
+carry() {
+	local listener
+	sk "$2" dmsg listen "$3" </dev/null >"$T/copy" 2>"$T/listen.log" &
+	listener=$!
+	wait_for 10 "a listener" dmsg_is "$2" listeners 1 || return
+	sk "$1" dmsg dial "${PK[$2]}:$3" <"$T/file" >"$T/back" || { say "dial, $1 to $2: $?" && return 1; }
+	wait "$listener" || { say "listen, $1 to $2: $?" && return 1; }
+	cmp "$T/file" "$T/copy" && [ ! -s "$T/back" ]
+}
+
 # ---- the chain A - B - C ----
 
 # chain_net 4|6: namespaces and links; END[A->B side] addresses of the underlay
