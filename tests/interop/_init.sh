@@ -39,17 +39,22 @@ go_peer() {
 	shift 2
 	ip netns exec "$name" "$PEER" "$command" -key "$T/$name/key" "$@"
 }
-# go_server NAME [OPTION...]: until it is killed
-go_server() {
-	local name=$1
-	shift
+# go_start NAME COMMAND [ARGUMENT...]: until it is killed; what it prints is in $T/NAME/out
+go_start() {
+	local name=$1 command=$2
+	shift 2
 	go_key "$name"
-	SERVER[$name]=${PK[$name]}@${IP[$name]}:8081
 	: >"$T/$name/out"
-	(exec ip netns exec "$name" "$PEER" server -v -key "$T/$name/key" "$@" "${IP[$name]}:8081") \
-		>"$T/$name/out" 2>>"$T/$name/server.log" &
+	(exec ip netns exec "$name" "$PEER" "$command" -v -key "$T/$name/key" "$@") \
+		>"$T/$name/out" 2>>"$T/$name/$command.log" &
 	PID[$name]=$!
-	wait_for 10 "server $name" grep -q ready "$T/$name/out"
+	wait_for 10 "$command $name" grep -q ready "$T/$name/out"
+}
+# go_server NAME [OPTION...]
+go_server() {
+	go_key "$1"
+	SERVER[$1]=${PK[$1]}@${IP[$1]}:8081
+	go_start "$1" server "${@:2}" "${IP[$1]}:8081"
 }
 
 # ---- our nodes ----

@@ -6,6 +6,7 @@
 //	peer server -key FILE [options] ADDRESS
 //	peer dial -key FILE -server PK@ADDRESS [options] PK:PORT     standard input and output are the stream
 //	peer listen -key FILE -server PK@ADDRESS [options] PORT      the same, for the first stream that comes
+//	peer hypervisor -key FILE -server PK@ADDRESS -lan PK@ADDRESS [options]     tells visors of a LAN server
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
 //	peer diff [-n CASES] [-seed N] DECODE              the same bytes to Go's decoders and to ours
 package main
@@ -58,6 +59,7 @@ type options struct {
 	disc   *string
 	mux    *string
 	public *string
+	lan    *string
 	gen    *int
 	pq     *bool
 	peers  []string
@@ -78,6 +80,7 @@ func parse(args []string, n int) (*options, error) {
 		disc:   fs.String("discovery", "", "URL of the discovery"),
 		mux:    fs.String("mux", "yamux", "yamux, smux1 or smux2; a server with a discovery asks that"),
 		public: fs.String("public", "", "address in the server's entry"),
+		lan:    fs.String("lan", "", "PK@ADDRESS of the server that visors are told of"),
 		gen:    fs.Int("gen", 2024, "whose fields our objects have: 2024 or 2026"),
 		pq:     fs.Bool("pq", false, "offer a post-quantum key in first messages"),
 		done:   make(chan struct{}),
@@ -285,10 +288,13 @@ func run(args []string) error {
 			return runDial(o)
 		}
 		return runListen(o)
-	case "ip", "ping":
+	case "ip", "ping", "hypervisor":
 		o, err := parse(args, 0)
 		if err != nil {
 			return err
+		}
+		if args[0] == "hypervisor" {
+			return runHypervisor(o)
 		}
 		s, err := o.session(nil)
 		if err != nil {
@@ -309,7 +315,7 @@ func run(args []string) error {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|ip|ping|diff ...")
+		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|hypervisor|ip|ping|diff ...")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1:]); err != nil {
