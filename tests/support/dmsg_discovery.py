@@ -2,67 +2,20 @@
 """dmsg_discovery.py ADDRESS PORT
 
 A dmsg discovery in memory for tests: entries with the rules of Skywire's (signature, sequence, times), lists of
-servers. Its arithmetic is slow, and for checking only.
+servers.
 """
 
-import hashlib
 import json
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-P = 2**256 - 2**32 - 977
-N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-G = (
-    0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
-    0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
-)
+import secp256k1
+
 TTL = {"server": 120, "client": 3600}
 CLIENT = ("delegated_servers",)
 SERVER = ("address", "availableSessions", "serverType")
 INVALID = "entry validation error: "
-
-
-def add(a, b):
-    if a is None or b is None:
-        return a or b
-    if a[0] == b[0]:
-        if (a[1] + b[1]) % P == 0:
-            return None
-        slope = 3 * a[0] * a[0] * pow(2 * a[1], -1, P)
-    else:
-        slope = (b[1] - a[1]) * pow(b[0] - a[0], -1, P)
-    x = (slope * slope - a[0] - b[0]) % P
-    return x, (slope * (a[0] - x) - a[1]) % P
-
-
-def times(k, point):
-    total = None
-    while k:
-        if k & 1:
-            total = add(total, point)
-        point = add(point, point)
-        k >>= 1
-    return total
-
-
-def lift(x, odd):
-    y = pow(x**3 + 7, (P + 1) // 4, P)
-    if x >= P or y * y % P != (x**3 + 7) % P:
-        raise ValueError("no point")
-    return x, y if y & 1 == odd else P - y
-
-
-def signer(signature, text):
-    """The key that signed the text, in hex."""
-    raw = bytes.fromhex(signature)
-    r, s, odd = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big"), raw[64]
-    if len(raw) != 65 or odd > 1 or not (0 < r < N and 0 < s < 1 << 255):
-        raise ValueError("no signature")
-    z = int.from_bytes(hashlib.sha256(text).digest(), "big")
-    inverse = pow(r, -1, N)
-    x, y = add(times(s * inverse % N, lift(r, odd)), times(-z * inverse % N, G))
-    return f"{2 + (y & 1):02x}{x:064x}"
 
 
 def signed_text(e):
@@ -98,7 +51,7 @@ class Store:
             return 422, INVALID + "server address cannot be empty"
         if not e.get("client") and not now - 60e9 <= e["timestamp"] <= now + 5e9:
             return 422, INVALID + "advertised entry has outdated timestamp"
-        if signer(e["signature"], signed_text(e)) != e["static"]:
+        if secp256k1.signer(e["signature"], signed_text(e)) != e["static"]:
             return 401, "invalid signature"
         return None
 

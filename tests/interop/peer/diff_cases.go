@@ -99,13 +99,12 @@ func newCases(dir string, seed int64) (*cases, error) {
 
 func (c *cases) addEntry() {
 	pk := constKey(5).pub()
-	e := fullEntry{Version: "0.0.1", Sequence: 9, Timestamp: 1700000000123456789, Static: pk,
+	e := entry{Version: "0.0.1", Sequence: 9, Timestamp: 1700000000123456789, Static: pk,
 		Client: &entryClient{DelegatedServers: []PubKey{pk, constKey(6).pub()}}, ClientType: "visor",
-		Server: &fullServer{Address: "203.0.113.4:8081", AddressV6: "[2001:db8::4]:8081", AddressUDP: "203.0.113.4:8082",
+		Server: &entryServer{Address: "203.0.113.4:8081", AddressV6: "[2001:db8::4]:8081", AddressUDP: "203.0.113.4:8082",
 			AddressUDPv6: "[2001:db8::4]:8082", AddressWS: "ws://a.example/dmsg", AvailableSessions: 2048,
 			ServerType: "official", DHTBootstrap: true}, Protocol: "smux"}
-	s := constKey(5).sign(e.text())
-	e.Signature = hex.EncodeToString(s[:])
+	e.sign(constKey(5))
 	b, _ := json.Marshal(e)
 	c.add('e', b)
 }

@@ -40,7 +40,7 @@ var differences = []*difference{
 		return q.onlyTheirs() && len(m) == 2 && len(m[1]) != 0 && len(m[1]) != 8 && len(m[1]) != 32
 	}},
 	{kinds: "e", what: "JSON: a signature that is none", fits: func(q *question) bool {
-		var e fullEntry
+		var e entry
 		return q.onlyTheirs() && json.Unmarshal(q.b, &e) == nil && e.Signature != "" &&
 			!regexp.MustCompile(`^[0-9a-fA-F]{130}$`).MatchString(e.Signature)
 	}},

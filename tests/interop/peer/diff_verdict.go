@@ -11,7 +11,6 @@ import (
 	"math"
 	"net"
 	"reflect"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -84,57 +83,21 @@ func verdictResponse(b []byte) string {
 		r.GeoRegion, math.Float64bits(r.GeoLat), math.Float64bits(r.GeoLon), r.NoiseMsg)
 }
 
-// ---- entries, with all members of 2026 ----
-
-type fullEntry struct {
-	Version    string       `json:"version"`
-	Sequence   uint64       `json:"sequence"`
-	Timestamp  int64        `json:"timestamp"`
-	Static     PubKey       `json:"static"`
-	Client     *entryClient `json:"client,omitempty"`
-	ClientType string       `json:"client_type,omitempty"`
-	Server     *fullServer  `json:"server,omitempty"`
-	Signature  string       `json:"signature,omitempty"`
-	Protocol   string       `json:"protocol,omitempty"`
-}
-
-type fullServer struct {
-	Address           string `json:"address"`
-	AddressV6         string `json:"address_v6,omitempty"`
-	AddressUDP        string `json:"address_udp,omitempty"`
-	AddressUDPv6      string `json:"address_udp_v6,omitempty"`
-	AddressWS         string `json:"address_ws,omitempty"`
-	AvailableSessions int    `json:"availableSessions"`
-	ServerType        string `json:"serverType,omitempty"`
-	DHTBootstrap      bool   `json:"dht_bootstrap,omitempty"`
-}
-
-func (e fullEntry) text() []byte {
-	e.Signature = ""
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil {
-		panic(err)
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
-}
+// ---- entries ----
 
 func verdictEntry(b []byte) string {
-	var e fullEntry
+	var e entry
 	if json.Unmarshal(b, &e) != nil {
 		return rejected
 	}
-	text := e.text()
-	var s Sig
-	n, err := hex.Decode(s[:], []byte(e.Signature+strings.Repeat(" ", len(e.Signature)%2)))
+	state := " bad"
 	switch {
 	case e.Signature == "":
-		return string(text) + " unsigned"
-	case err != nil || n != len(s) || verify(e.Static, s, text) != nil:
-		return string(text) + " bad"
+		state = " unsigned"
+	case e.isSigned():
+		state = " good"
 	}
-	return string(text) + " good"
+	return string(e.text()) + state
 }
 
 // ---- noise ----

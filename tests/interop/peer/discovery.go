@@ -23,11 +23,16 @@ type entryClient struct {
 
 type entryServer struct {
 	Address           string `json:"address"`
+	AddressV6         string `json:"address_v6,omitempty"`
+	AddressUDP        string `json:"address_udp,omitempty"`
+	AddressUDPv6      string `json:"address_udp_v6,omitempty"`
+	AddressWS         string `json:"address_ws,omitempty"`
 	AvailableSessions int    `json:"availableSessions"`
 	ServerType        string `json:"serverType,omitempty"`
+	DHTBootstrap      bool   `json:"dht_bootstrap,omitempty"`
 }
 
-// The order of its members is what its signature covers (dmsg 8.1).
+// The members of 2026; their order is what the signature covers (dmsg 8.1).
 type entry struct {
 	Version    string       `json:"version"`
 	Sequence   uint64       `json:"sequence"`
@@ -54,6 +59,11 @@ func (e entry) text() []byte {
 func (e *entry) sign(sk SecKey) {
 	s := sk.sign(e.text())
 	e.Signature = hex.EncodeToString(s[:])
+}
+
+func (e *entry) isSigned() bool {
+	b, err := hex.DecodeString(e.Signature)
+	return err == nil && len(b) == len(Sig{}) && verify(e.Static, *(*Sig)(b), e.text()) == nil
 }
 
 type refusal struct {
@@ -83,9 +93,7 @@ func (e *entry) check(now time.Time) error {
 	if e.Client == nil && (age > time.Minute || age < -5*time.Second) {
 		return invalid("advertised entry has outdated timestamp")
 	}
-	var s Sig
-	if n, err := hex.Decode(s[:], []byte(e.Signature)); err != nil || n != len(s) ||
-		verify(e.Static, s, e.text()) != nil {
+	if !e.isSigned() {
 		return refusal{401, "invalid signature"}
 	}
 	return nil
@@ -194,6 +202,9 @@ func (d *discovery) read(r *http.Request) (e entry, err error) {
 	}
 	if d.gen < 2026 {
 		e.Protocol = ""
+		if v := e.Server; v != nil {
+			e.Server = &entryServer{Address: v.Address, AvailableSessions: v.AvailableSessions, ServerType: v.ServerType}
+		}
 	}
 	return e, nil
 }
