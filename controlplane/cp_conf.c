@@ -718,56 +718,9 @@ int cp_conf_state_path(const struct cp_conf *c, const char *file, char *out, siz
 	return join(c->v->state_dir[0] != '\0' ? c->v->state_dir : c->v->run_dir, file, out, cap);
 }
 
-struct find {
-	const struct conf_item *item;
-	const char *instance;
-	const char *value;
-	bool other; // there is one with another value
-	const struct cp_conf *in;
-	const char *changed;
-};
-
-static void on_next_entry(void *arg, const struct conf_entry *e)
+void cp_conf_section(const char *section, const char *instance, char *out, size_t cap)
 {
-	struct find *f = arg;
-	const char *inst = e->instance != NULL ? e->instance : "";
+	bool named = instance != NULL && instance[0] != '\0';
 
-	if (e->item == f->item && strcmp(inst, f->instance) == 0 && strcmp(e->value, f->value) != 0)
-		f->other = true;
-}
-
-static void on_now_entry(void *arg, const struct conf_entry *e)
-{
-	struct find *f = arg;
-
-	if (f->changed != NULL || (e->item->flags & CONF_LIVE))
-		return;
-	f->item = e->item;
-	f->instance = e->instance != NULL ? e->instance : "";
-	f->value = e->value;
-	f->other = false;
-	conf_walk(f->in->file, on_next_entry, f);
-	if (f->other)
-		f->changed = e->item->key;
-}
-
-static bool same_keys(const struct cp_lan *a, const struct cp_lan *b)
-{
-	return a->n_hypervisors == b->n_hypervisors && a->n_visors == b->n_visors &&
-	       memcmp(a->hypervisors, b->hypervisors, sizeof(a->hypervisors)) == 0 &&
-	       memcmp(a->visors, b->visors, sizeof(a->visors)) == 0;
-}
-
-const char *cp_conf_needs_restart(const struct cp_conf *now, const struct cp_conf *next)
-{
-	struct find f = {.in = next};
-
-	conf_walk(now->file, on_now_entry, &f);
-	if (f.changed == NULL && (now->n_servers != next->n_servers ||
-					 memcmp(now->servers, next->servers,
-						 now->n_servers * sizeof(*now->servers)) != 0))
-		return "[server NAME]"; // one that is new or gone is in one file only
-	if (f.changed == NULL && !same_keys(now->lan, next->lan))
-		return "[hypervisor NAME] or [visor NAME]";
-	return f.changed;
+	snprintf(out, cap, "%s%s%s", section, named ? " " : "", named ? instance : "");
 }

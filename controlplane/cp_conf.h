@@ -1,6 +1,6 @@
 // The control plane's configuration: the table of its keys, the values, and what several of them
-// mean together. Read at start-up and again on SIGHUP; only keys marked live are then taken. One
-// thread.
+// mean together. Read at start-up and again on SIGHUP; only keys marked live are then taken
+// (in_force.h). One thread.
 #pragma once
 
 #include "controlplane/dmsg/dmsg_client.h"
@@ -178,8 +178,8 @@ const char *cp_conf_log_level(const struct cp_conf *c);
 // Path of a file in run_dir or state_dir: 0 or -ENAMETOOLONG.
 int cp_conf_run_path(const struct cp_conf *c, const char *file, char *out, size_t cap);
 int cp_conf_state_path(const struct cp_conf *c, const char *file, char *out, size_t cap);
-// A key that is not live and differs between both, or NULL: its change waits for a restart.
-const char *cp_conf_needs_restart(const struct cp_conf *now, const struct cp_conf *next);
+// "transport c", "link": as people write it. instance may be NULL or "".
+void cp_conf_section(const char *section, const char *instance, char *out, size_t cap);
 
 // Words shared with the API: "10.9.0.1/24" into an edge's address list; 0 or -EINVAL.
 int cp_conf_edge_addr(struct api_edge_add *e, const char *text);

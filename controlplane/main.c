@@ -11,6 +11,7 @@
 #include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dp/dp_client.h"
 #include "controlplane/dp/neigh.h"
+#include "controlplane/in_force.h"
 #include "controlplane/lan.h"
 #include "controlplane/reload.h"
 #include "controlplane/route/rule_mgr.h"
@@ -42,6 +43,7 @@ LOG_MODULE("main");
 struct app {
 	const char *conf_path;
 	struct cp_conf conf;
+	struct in_force *in_force;
 	char node[DPMSG_NAME_LEN]; // the configuration may be replaced under those who show it
 	struct loop *loop;
 	struct identity *id;
@@ -189,42 +191,63 @@ static void first_mistake(const char *err, char *text, size_t cap)
 			(int)(len < cap - 48 ? len : cap - 48), err, n);
 }
 
-// Read the configuration again: whole, or not at all. text: what is wrong with it, or what is left
-// to say. 0 or -errno.
-static int reload(void *arg, char *text, size_t cap)
+struct told {
+	reload_change_fn fn; // NULL: nobody asked
+	void *arg;
+};
+
+static void on_change(void *arg, const struct api_change *c)
+{
+	const struct told *t = arg;
+
+	if (c->waits)
+		log_warn("[%s]%s%s %s: takes effect at the next start", c->section,
+			c->key[0] != '\0' ? " " : "", c->key,
+			c->change == API_CHANGE_NEW    ? "is new"
+			: c->change == API_CHANGE_GONE ? "is gone"
+						       : "changed");
+	if (t->fn != NULL)
+		t->fn(t->arg, c);
+}
+
+// The configuration as it is now, if it can be taken. 0 or -errno and lines of what is wrong.
+static int load_again(struct app *a, const struct reload *r, struct cp_conf *next, char *err)
+{
+	int rc = cp_conf_load(next, a->conf_path, err);
+
+	if (rc < 0)
+		return rc;
+	if (conf_is_missing(next->file) && !conf_is_missing(a->conf.file)) {
+		rc = -ENOENT; // no reason to end all transports
+		snprintf(err, CONF_ERR_MAX, "%s: %s", a->conf_path, strerror(ENOENT));
+	}
+	if (rc == 0)
+		rc = reload_check(r, &a->conf, next, err, CONF_ERR_MAX);
+	if (rc == 0 && (rc = in_force_take(a->in_force, next)) < 0)
+		snprintf(err, CONF_ERR_MAX, "%s", strerror(-rc));
+	if (rc < 0)
+		cp_conf_free(next);
+	return rc;
+}
+
+// Read the configuration again: whole, or not at all. 0 or -errno, text: what is wrong with it.
+static int reload(void *arg, reload_change_fn fn, void *fn_arg, char *text, size_t cap)
 {
 	struct app *a = arg;
 	struct cp_conf next, old;
-	char err[CONF_ERR_MAX];
+	char err[CONF_ERR_MAX] = "";
 	const struct reload r = {a->transports, a->rules, a->edges};
-	const char *key;
-	int rc = cp_conf_load(&next, a->conf_path, err);
+	struct told told = {fn, fn_arg};
+	int rc = load_again(a, &r, &next, err);
 
-	text[0] = '\0';
-	if (rc == 0 && conf_is_missing(next.file) && !conf_is_missing(a->conf.file)) {
-		cp_conf_free(&next);
-		rc = -ENOENT; // no reason to end all transports
-		snprintf(err, sizeof(err), "%s: %s", a->conf_path, strerror(ENOENT));
-	}
-	if (rc == 0) {
-		rc = reload_check(&r, &a->conf, &next, err, sizeof(err));
-		if (rc < 0)
-			cp_conf_free(&next);
-	}
 	if (rc < 0) {
 		log_err("configuration not taken, nothing changed");
 		first_mistake(err, text, cap);
 		log_lines(LOG_ERR, err);
 		return rc;
 	}
-	reload_text(&a->conf, &next, text, cap);
-	key = cp_conf_needs_restart(&a->conf, &next);
-	if (key != NULL) {
-		size_t n = strlen(text);
-
-		log_warn("key=%s changed: takes effect at the next start", key);
-		snprintf(text + n, cap - n, "; %s takes effect at the next start", key);
-	}
+	if (reload_diff(&a->conf, &next, a->in_force, on_change, &told) < 0)
+		log_warn("what changed is not told: out of memory");
 	reload_apply(&r, &a->conf, &next);
 	old = a->conf;
 	a->conf = next;
@@ -237,7 +260,7 @@ static void on_hup(void *arg)
 {
 	char text[API_TEXT_MAX];
 
-	reload(arg, text, sizeof(text)); // says in the log what came of it
+	reload(arg, NULL, NULL, text, sizeof(text)); // says in the log what came of it
 }
 
 static void on_left(void *arg)
@@ -529,6 +552,7 @@ static int start_api(struct app *a)
 		.visor = lan_visor(a->lan),
 		.conf = conf_of,
 		.conf_arg = a,
+		.in_force = a->in_force,
 		.reload = reload,
 		.node = a->node};
 	struct api_server_conf c = {.loop = a->loop, .node = a->node};
@@ -575,6 +599,7 @@ static void stop(struct app *a)
 	route_id_free(a->ids);
 	identity_free(a->id);
 	loop_free(a->loop);
+	in_force_free(a->in_force);
 	cp_conf_free(&a->conf);
 }
 
@@ -584,6 +609,9 @@ static int run(struct app *a)
 
 	check_caps();
 	snprintf(a->node, sizeof(a->node), "%s", a->conf.v->name);
+	a->in_force = in_force_new(&a->conf);
+	if (a->in_force == NULL)
+		rc = die("configuration", strerror(errno));
 	if (rc == 0)
 		rc = start_dp(a);
 	if (rc == 0)

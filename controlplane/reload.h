@@ -4,6 +4,7 @@
 
 #include "controlplane/app/edge.h"
 #include "controlplane/cp_conf.h"
+#include "controlplane/in_force.h"
 #include "controlplane/transport/transport_mgr.h"
 
 struct reload {
@@ -20,9 +21,12 @@ int reload_check(const struct reload *r, const struct cp_conf *now, const struct
 // that the tool made and the file names just so becomes the file's; others of the tool stay.
 void reload_apply(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next);
 
-// What reload_apply() takes, for people: "changed: [link], [transport c] is new", or that nothing
-// did; "" when there is no memory for that.
-void reload_text(const struct cp_conf *now, const struct cp_conf *next, char *buf, size_t cap);
+// What reload_apply() takes: each section that differs; lists of peers, which may differ without
+// it; and, with `waits`, each key or section that is not in force before a restart, of earlier
+// reloads, too. f: in_force_take() was called with next. 0 or -ENOMEM.
+typedef void (*reload_change_fn)(void *arg, const struct api_change *c);
+int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in_force *f,
+	reload_change_fn fn, void *arg);
 
 // At the start as well: a mistake is logged, the others go on.
 void reload_add_transport(struct transport_mgr *m, const struct transport_conf *t);

@@ -541,16 +541,21 @@ static void on_log_level(void *ctx, struct api_req *r, const void *payload, size
 
 // ---- configuration ----
 
+static void change_record(void *arg, const struct api_change *c)
+{
+	api_req_record(arg, c, sizeof(*c));
+}
+
 static void on_config_reload(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
-	struct api_reload_done done = {0};
-	int rc = a->d.reload(a->d.conf_arg, done.text, sizeof(done.text));
+	char err[API_TEXT_MAX] = "";
+	int rc = a->d.reload(a->d.conf_arg, change_record, r, err, sizeof(err));
 
 	if (rc < 0)
-		api_req_fail(r, rc, "not taken, nothing changed: %.200s", done.text);
+		api_req_fail(r, rc, "not taken, nothing changed: %.200s", err);
 	else
-		api_req_end(r, &done, sizeof(done));
+		api_req_end(r, NULL, 0);
 }
 
 // ---- the table ----

@@ -10,6 +10,7 @@
 #include "controlplane/dmsg/lan_server.h"
 #include "controlplane/dp/neigh.h"
 #include "controlplane/http/http_client.h"
+#include "controlplane/reload.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_server.h"
 #include "controlplane/rpc/visor_rpc.h"
@@ -34,10 +35,11 @@ struct api_deps {
 	struct visor_rpc *visor;
 	struct dir_client *dir, *server_dir; // of client and server; NULL: no discovery
 	struct http_client *http; // NULL: nobody asks by HTTP
-	const struct conf *(*conf)(void *arg); // the configuration in force
+	const struct conf *(*conf)(void *arg); // as it was loaded last
 	void *conf_arg;
-	// Read it again: 0 or -errno; text gets what is wrong, or what is left to say.
-	int (*reload)(void *conf_arg, char *text, size_t cap);
+	struct in_force *in_force; // what of it waits for a restart
+	// Read it again: 0 and what is different, as reload_diff(); or -errno, err: what is wrong.
+	int (*reload)(void *conf_arg, reload_change_fn fn, void *arg, char *err, size_t cap);
 	const char *node; // name
 };
 

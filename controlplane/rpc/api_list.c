@@ -700,23 +700,45 @@ void api_list_neighbours(void *ctx, struct api_req *r, const void *payload, size
 	api_req_end(r, NULL, 0);
 }
 
-static void conf_record(void *arg, const struct conf_entry *e)
+static void put_conf(
+	struct api_req *r, const struct conf_entry *e, const struct in_force_key *waits)
 {
 	struct api_conf c = {0};
 
-	snprintf(c.section, sizeof(c.section), e->instance != NULL ? "%.15s %.31s" : "%.31s",
-		e->item->section, e->instance);
+	cp_conf_section(e->item->section, e->instance, c.section, sizeof(c.section));
 	COPY(c.key, e->item->key);
 	COPY(c.value, e->value);
 	COPY(c.standard, e->item->def != NULL ? e->item->def : "");
 	COPY(c.origin, e->origin);
-	api_req_record(arg, &c, sizeof(c));
+	if (waits != NULL) {
+		c.change = (uint8_t)waits->change;
+		COPY(c.in_force, waits->value != NULL ? waits->value : "");
+	}
+	api_req_record(r, &c, sizeof(c));
+}
+
+static void conf_record(void *arg, const struct conf_entry *e)
+{
+	const struct walk *l = arg;
+	struct in_force_key k;
+
+	put_conf(l->r, e, in_force_waits(l->a->d.in_force, e, &k) ? &k : NULL);
+}
+
+static void gone_record(void *arg, const struct in_force_key *k)
+{
+	const struct walk *l = arg;
+	struct conf_entry e = {.item = k->item, .instance = k->instance, .value = "", .origin = ""};
+
+	put_conf(l->r, &e, k);
 }
 
 void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct api *a = ctx;
+	struct walk l = {.a = ctx, .r = r};
+	const struct conf *conf = l.a->d.conf(l.a->d.conf_arg);
 
-	conf_walk(a->d.conf(a->d.conf_arg), conf_record, r);
+	conf_walk(conf, conf_record, &l);
+	in_force_each_gone(l.a->d.in_force, conf, gone_record, &l);
 	api_req_end(r, NULL, 0);
 }

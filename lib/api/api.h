@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-	API_VERSION = 2,
+	API_VERSION = 3,
 	API_FRAME_MAX = 1 << 20, // one bulk request, header included
 	API_TEXT_MAX = 256, // of an error, with the final NUL
 	API_NAME_LEN = 32, // transports, edges, ports, nodes; with the final NUL
@@ -70,7 +70,7 @@ enum api_type {
 	API_EDGE_DEL,
 	API_PING,
 	API_LOG_LEVEL,
-	API_CONFIG_RELOAD, // no payload; struct api_reload_done
+	API_CONFIG_RELOAD, // no payload; struct api_change each, that of the last load first
 	API_TRANSPORT_MOVE, // struct api_transport_move
 	API_DMSG_DIAL, // struct api_dmsg_ask, as the next three
 	API_DMSG_LISTEN,
@@ -229,10 +229,6 @@ struct api_pong {
 	uint32_t pad;
 };
 static_assert(sizeof(struct api_pong) == 8, "api_pong");
-struct api_reload_done {
-	char text[API_TEXT_MAX]; // what changed, and what of that waits for a restart
-};
-static_assert(sizeof(struct api_reload_done) == 256, "api_reload_done");
 struct api_log_level {
 	char module[API_NAME_LEN]; // or "all"
 	char level[16]; // err, warn, notice, info, debug

@@ -51,6 +51,7 @@ static const char *const scopes[] = {
 	"-", "worker", "port", "-", "transport", "-", "-", "-", "control"};
 static const char *const offloads[] = {"auto", "no"};
 static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
+static const char *const conf_changes[] = {"", "changed", "new", "gone"};
 static const char *const dmsg_states[] = {"waits", "dials", "open"};
 static const char *const dmsg_roles[] = {"client", "server"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
@@ -308,7 +309,9 @@ static const struct api_field conf_fields[] = {
 	F(key, STR, "KEY", 0),
 	F(value, STR, "VALUE", 0),
 	F(standard, STR, "DEFAULT", S),
-	F(origin, STR, "FROM", 0),
+	F(origin, STR, "FROM", D),
+	FW(change, conf_changes, "WAITS", D | N),
+	F(in_force, STR, "IN FORCE", D | N | C),
 };
 #undef REC
 

@@ -172,5 +172,24 @@ struct api_conf {
 	char value[160];
 	char standard[64]; // the default
 	char origin[96]; // "default" or file:line
+	char in_force[160]; // while it waits for a restart; "": nothing is
+	uint8_t change; // enum api_change_kind since then; 0: it doesn't wait
+	uint8_t pad[7];
 };
-static_assert(sizeof(struct api_conf) == 400, "api_conf");
+static_assert(sizeof(struct api_conf) == 568, "api_conf");
+
+// What is different in the configuration: by this reload, or, waits = 1, from what is in force.
+enum api_change_kind {
+	API_CHANGED = 1,
+	API_CHANGE_NEW,
+	API_CHANGE_GONE,
+	API_CHANGE_READ, // the same, but the files that it names were read again
+};
+struct api_change {
+	char section[48];
+	char key[API_NAME_LEN]; // "": the section as a whole
+	uint8_t change; // enum api_change_kind
+	uint8_t waits; // for a restart
+	uint8_t pad[6];
+};
+static_assert(sizeof(struct api_change) == 88, "api_change");

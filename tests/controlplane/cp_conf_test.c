@@ -1,6 +1,6 @@
 // The control plane's option table: the sample agrees with it, each kind of mistake has its
 // message.
-#include "controlplane/cp_conf.h"
+#include "controlplane/reload.h"
 
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
@@ -353,6 +353,21 @@ static char *sample_uncommented(void)
 	return text;
 }
 
+static void on_change(void *arg, const struct api_change *c)
+{
+	*(bool *)arg = true;
+}
+
+static bool differs(const struct cp_conf *a, const struct cp_conf *b)
+{
+	struct in_force *f = in_force_new(a);
+	bool any = false;
+
+	assert_int_equal(reload_diff(a, b, f, on_change, &any), 0);
+	in_force_free(f);
+	return any;
+}
+
 static void the_sample_is_good_and_says_the_defaults(void **state)
 {
 	struct cp_conf c, defaults;
@@ -362,7 +377,7 @@ static void the_sample_is_good_and_says_the_defaults(void **state)
 	fclose(f);
 	assert_int_equal(cp_conf_load(&c, "config/controlplane.ini", err), 0);
 	assert_int_equal(parse(&defaults, ""), 0);
-	assert_null(cp_conf_needs_restart(&defaults, &c));
+	assert_false(differs(&defaults, &c));
 	assert_int_equal(c.v->log_level, defaults.v->log_level);
 	assert_int_equal(c.v->allow, defaults.v->allow);
 	cp_conf_free(&defaults);
@@ -381,62 +396,6 @@ static void the_sample_names_every_key(void **state)
 		assert_non_null(s->items[i].help);
 	}
 	free(text);
-}
-
-static void a_change_of_a_fixed_key_is_noticed(void **state)
-{
-	struct cp_conf a, b;
-
-	assert_int_equal(parse(&a, "[node]\nname = a\n" TP), 0);
-	assert_int_equal(parse(&b, "[node]\nname = b\n" TP), 0);
-	assert_string_equal(cp_conf_needs_restart(&a, &b), "name");
-	cp_conf_free(&b);
-	assert_int_equal(
-		parse(&b,
-			"[node]\nname = a\n[log]\nlevel = debug\n[transport c]\npeer = " PK2 "\n"),
-		0);
-	assert_null(cp_conf_needs_restart(&a, &b));
-	cp_conf_free(&b);
-	cp_conf_free(&a);
-}
-
-// A section that is in one file only has no key to compare.
-static void servers_that_come_or_go_are_noticed(void **state)
-{
-	struct cp_conf none, one, other;
-
-	assert_int_equal(parse(&none, TP), 0);
-	assert_int_equal(parse(&one, TP "[server s]\nkey = " PK "\naddress = a:1\n"), 0);
-	assert_int_equal(parse(&other, TP "[server t]\nkey = " PK2 "\naddress = a:1\n"), 0);
-	assert_string_equal(cp_conf_needs_restart(&none, &one), "[server NAME]");
-	assert_string_equal(cp_conf_needs_restart(&one, &none), "[server NAME]");
-	assert_string_equal(cp_conf_needs_restart(&one, &other), "[server NAME]");
-	assert_null(cp_conf_needs_restart(&one, &one));
-	cp_conf_free(&none);
-	cp_conf_free(&one);
-	cp_conf_free(&other);
-}
-
-// What the node wrote itself asks for no restart.
-static void changed_hypervisors_wait_for_a_restart_saved_servers_do_not(void **state)
-{
-	static const char hypervisor[] = TP "[hypervisor h]\nkey = " PK "\n";
-	static const char saved[] = TP
-		"[saved_lan_server 1]\nkey = " PK "\naddress = 10.0.0.1:80\nhypervisor = " PK "\n"
-		"[lan_server]\nsecret_key = "
-		"0101010101010101010101010101010101010101010101010101010101010101\n";
-	struct cp_conf none, one, learnt;
-
-	assert_int_equal(parse(&none, TP), 0);
-	assert_int_equal(parse(&one, hypervisor), 0);
-	assert_int_equal(parse(&learnt, saved), 0);
-	assert_string_equal(
-		cp_conf_needs_restart(&none, &one), "[hypervisor NAME] or [visor NAME]");
-	assert_null(cp_conf_needs_restart(&none, &learnt));
-	assert_null(cp_conf_needs_restart(&learnt, &none));
-	cp_conf_free(&none);
-	cp_conf_free(&one);
-	cp_conf_free(&learnt);
 }
 
 static void paths_are_bounded(void **state)
@@ -469,9 +428,6 @@ int main(void)
 		cmocka_unit_test(every_mistake_is_told),
 		cmocka_unit_test(the_sample_is_good_and_says_the_defaults),
 		cmocka_unit_test(the_sample_names_every_key),
-		cmocka_unit_test(a_change_of_a_fixed_key_is_noticed),
-		cmocka_unit_test(servers_that_come_or_go_are_noticed),
-		cmocka_unit_test(changed_hypervisors_wait_for_a_restart_saved_servers_do_not),
 		cmocka_unit_test(paths_are_bounded),
 	};
 

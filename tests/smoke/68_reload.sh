@@ -52,5 +52,24 @@ cp "$T/before.ini" "$T/A/controlplane.ini"
 sk A config reload
 same "b" "$(tp A b state)" ""
 same "origin of x" "$(tp A x origin)" added
+
+say "what waits for a restart is named, all of it, and marked, as long as it waits"
+cp "$T/A/controlplane.ini" "$T/now.ini"
+sed -i 's/^name = A$/name = Alpha/' "$T/A/controlplane.ini"
+node_conf A controlplane dmsg sessions=3
+node_conf A controlplane "server s" "key=${PK[B]}" address=10.1.1.2:8081
+waits() { sk A -j config reload | jq -r '.waits[] | "[\(.section)] \(.key) \(.change)"'; }
+in_force() { sk A -j config show "$1" | jq -r --arg k "$2" '.[] | select(.key == $k) | "\(.value)|\(.change)|\(.in_force)"'; }
+sk A config reload >"$T/reload.log"
+expect "each is named" grep -qF 'waits for a restart: [node] name, [dmsg] sessions, [server s] is new' "$T/reload.log"
+same "again" "$(waits)" "$(printf '%s\n' '[node] name changed' '[dmsg] sessions changed' '[server s] null new')"
+same "and nothing else" "$(sk A -j config reload | jq -c .changed)" '[]'
+same "name" "$(in_force node name)" 'Alpha|changed|A'
+same "a key that does not wait" "$(in_force node run_dir)" "$T/A/run|null|null"
+same "a new server" "$(in_force "server s" address)" '10.1.1.2:8081|new|null'
+expect "the table says so" grep -qE '^node +name +Alpha .* changed +A *$' <(sk A config show node)
+cp "$T/now.ini" "$T/A/controlplane.ini"
+same "back" "$(sk A config reload)" "changed: [node], [dmsg], [server s] is gone"
+same "nothing waits" "$(waits)" ''
 logs_clean B
 nodes_end A B

@@ -1,0 +1,148 @@
+// What differs between two configurations, section by section, and what waits for a restart.
+// Declared in reload.h. Each section's keys and values become one number, so that long files are
+// compared section by section.
+#include "controlplane/reload.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/vec.h"
+
+struct digest {
+	const char *section, *instance; // the configuration's
+	uint64_t hash;
+};
+
+struct digests {
+	VEC(struct digest) all;
+	bool failed;
+	size_t next; // where the one that is looked for is likely
+};
+
+static uint64_t mix(uint64_t h, const char *text)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		h = (h ^ (uint8_t)*p) * 0x100000001b3; // FNV-1a
+	return h * 0x100000001b3;
+}
+
+static bool same_place(const struct digest *a, const struct digest *b)
+{
+	return strcmp(a->section, b->section) == 0 && strcmp(a->instance, b->instance) == 0;
+}
+
+// Entries of a section follow each other.
+static void on_entry(void *arg, const struct conf_entry *e)
+{
+	struct digests *d = arg;
+	struct digest fresh = {.section = e->item->section,
+		.instance = e->instance != NULL ? e->instance : "",
+		.hash = 0xcbf29ce484222325};
+	struct digest *last;
+
+	if (d->all.n == 0 || !same_place(&d->all.v[d->all.n - 1], &fresh))
+		d->failed = vec_push(&d->all, fresh) < 0 || d->failed;
+	if (d->failed)
+		return;
+	last = &d->all.v[d->all.n - 1];
+	last->hash = mix(mix(last->hash, e->item->key), e->value);
+}
+
+// Both files mostly have the same order.
+static const struct digest *find(struct digests *d, const struct digest *like)
+{
+	for (size_t n = 0; n < d->all.n; n++) {
+		const struct digest *at = &d->all.v[d->next];
+
+		d->next = d->next + 1 < d->all.n ? d->next + 1 : 0;
+		if (same_place(at, like))
+			return at;
+	}
+	return NULL;
+}
+
+struct teller {
+	struct in_force *f;
+	reload_change_fn fn;
+	void *arg;
+	// a section that waits as a whole is told once
+	const struct conf_item *item;
+	const char *instance;
+};
+
+static void tell(const struct teller *t, const char *section, const char *instance, const char *key,
+	enum api_change_kind change, bool waits)
+{
+	struct api_change c = {.change = (uint8_t)change, .waits = waits};
+
+	cp_conf_section(section, instance, c.section, sizeof(c.section));
+	snprintf(c.key, sizeof(c.key), "%s", key);
+	t->fn(t->arg, &c);
+}
+
+static void tell_waiting(struct teller *t, const struct in_force_key *k)
+{
+	bool whole = k->change != API_CHANGED;
+	bool told = whole && t->item != NULL && strcmp(t->item->section, k->item->section) == 0 &&
+		    strcmp(t->instance, k->instance) == 0;
+
+	if (!told)
+		tell(t, k->item->section, k->instance, whole ? "" : k->item->key, k->change, true);
+	t->item = whole ? k->item : NULL;
+	t->instance = k->instance;
+}
+
+static void on_waiting_entry(void *arg, const struct conf_entry *e)
+{
+	struct teller *t = arg;
+	struct in_force_key k;
+
+	if (in_force_waits(t->f, e, &k))
+		tell_waiting(t, &k);
+}
+
+static void on_gone(void *arg, const struct in_force_key *k)
+{
+	tell_waiting(arg, k);
+}
+
+static void tell_sections(const struct teller *t, struct digests *old, struct digests *new)
+{
+	for (size_t i = 0; i < new->all.n; i++) {
+		const struct digest *n = &new->all.v[i], *o = find(old, n);
+
+		if (o == NULL || o->hash != n->hash)
+			tell(t, n->section, n->instance, "",
+				o == NULL ? API_CHANGE_NEW : API_CHANGED, false);
+	}
+	new->next = 0;
+	for (size_t i = 0; i < old->all.n; i++)
+		if (find(new, &old->all.v[i]) == NULL)
+			tell(t, old->all.v[i].section, old->all.v[i].instance, "", API_CHANGE_GONE,
+				false);
+}
+
+int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in_force *f,
+	reload_change_fn fn, void *arg)
+{
+	struct digests old = {.failed = false}, new = {.failed = false};
+	struct teller t = {.f = f, .fn = fn, .arg = arg};
+	bool failed;
+
+	conf_walk(now->file, on_entry, &old);
+	conf_walk(next->file, on_entry, &new);
+	failed = old.failed || new.failed;
+	if (!failed)
+		tell_sections(&t, &old, &new);
+	vec_free(&old.all);
+	vec_free(&new.all);
+	if (failed)
+		return -ENOMEM;
+	if (next->v->allow_file[0] != '\0')
+		tell(&t, "peers", NULL, "allow_file", API_CHANGE_READ, false);
+	if (next->v->deny_file[0] != '\0')
+		tell(&t, "peers", NULL, "deny_file", API_CHANGE_READ, false);
+	conf_walk(next->file, on_waiting_entry, &t);
+	in_force_each_gone(f, next->file, on_gone, &t);
+	return 0;
+}
