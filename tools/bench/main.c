@@ -163,7 +163,11 @@ static int wire_start(struct bench *b)
 	rc = b->args.api != NULL ? api_transports(b, &node, err) : 0;
 	if (rc == 0)
 		rc = wire_connect(b->wire, &node, err);
-	if (rc == 0 && b->args.api != NULL)
+	if (rc == -ENOTCONN && b->api != NULL && wire_trouble(b->wire)[0] == '\0')
+		node_api_ready(b->api, err); // which says what the node says
+	if (rc == 0 && b->api != NULL) // a link is up here before the node knows of it
+		rc = wire_wait(b->wire, node_api_ready, b->api, err);
+	if (rc == 0 && b->api != NULL)
 		rc = node_api_rules(b->api, &b->args, &b->traffic, err);
 	return rc < 0 ? failed(err) : 0;
 }

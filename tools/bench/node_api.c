@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NAME_PREFIX "bench-%d-"
+
 enum { KEEP_ALIVE_MS = 600000, CHUNK = 1024 };
 
 struct node_api {
@@ -23,7 +25,7 @@ struct node_api {
 
 static void name_of(char out[API_NAME_LEN], unsigned link)
 {
-	snprintf(out, API_NAME_LEN, "bench-%d-%u", (int)getpid(), link);
+	snprintf(out, API_NAME_LEN, NAME_PREFIX "%u", (int)getpid(), link);
 }
 
 static int failed(struct node_api *n, const char *what, int rc, char err[NODE_API_ERR_MAX])
@@ -75,6 +77,48 @@ int node_api_transports(struct node_api *n, const struct args *a, const struct k
 			return failed(n, m.name, rc, err);
 		n->n_transports = i + 1;
 	}
+	return 0;
+}
+
+struct ready {
+	char prefix[API_NAME_LEN]; // of our transports' names
+	unsigned n_up;
+	struct api_transport down; // one of ours that is not
+};
+
+static int on_transport(void *ctx, int more, const void *payload, size_t len)
+{
+	struct ready *r = ctx;
+	struct api_transport t;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(t))
+		return -EPROTO;
+	memcpy(&t, payload, sizeof(t));
+	if (strncmp(t.name, r->prefix, strlen(r->prefix)) != 0)
+		return 0;
+	r->n_up += t.state == API_TP_UP;
+	if (t.state != API_TP_UP)
+		r->down = t;
+	return 0;
+}
+
+int node_api_ready(void *ctx, char err[NODE_API_ERR_MAX])
+{
+	struct node_api *n = ctx;
+	struct ready r = {0};
+	int rc;
+
+	snprintf(r.prefix, sizeof(r.prefix), NAME_PREFIX, (int)getpid());
+	rc = api_client_call(n->client, API_TRANSPORTS, NULL, 0, on_transport, &r);
+	if (rc < 0)
+		return failed(n, "transports", rc, err);
+	if (r.n_up == n->n_transports)
+		return 1;
+	snprintf(err, NODE_API_ERR_MAX, "transport %.*s is not up at the node%s%.*s",
+		API_NAME_LEN - 1, r.down.name, r.down.note[0] != '\0' ? ": " : "",
+		(int)sizeof(r.down.note) - 1, r.down.note);
 	return 0;
 }
 

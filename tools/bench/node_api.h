@@ -17,6 +17,9 @@ void node_api_close(struct node_api *n);
 // Transports for the public keys of our links, which call the node. 0 or -errno, a line in err.
 int node_api_transports(struct node_api *n, const struct args *a, const struct key_pk *pk,
 	char err[NODE_API_ERR_MAX]);
+// Are they all up for the node too, so that it takes rules over them? 1, 0 when one is not yet (err
+// names it), -errno. ctx: the node_api.
+int node_api_ready(void *ctx, char err[NODE_API_ERR_MAX]);
 // Rules, by the routes' links; the node chooses the ids that it takes, t gets them.
 int node_api_rules(
 	struct node_api *n, const struct args *a, struct traffic *t, char err[NODE_API_ERR_MAX]);

@@ -19,6 +19,7 @@ enum {
 	CONNECT_S = 20, // wait for links
 	CALLED_S = 90, // ... that the node makes, which tries once a minute at least
 	POLL_MS = 10,
+	ASK_MS = 20, // pause between questions in wire_wait()
 	TABLE_BITS = 13, // of receiver indices: 4 for each of ARGS_TRANSPORTS_MAX
 	HOP_LEN = 64 << 10,
 	BASE_LEN = 64 << 20,
@@ -238,6 +239,34 @@ int wire_connect(struct wire *w, const struct key_pk *node, char err[WIRE_ERR_MA
 			up++;
 	}
 	return 0;
+}
+
+int wire_wait(struct wire *w, int (*ready)(void *ctx, char err[WIRE_ERR_MAX]), void *ctx,
+	char err[WIRE_ERR_MAX])
+{
+	uint64_t end_ns = peer_now_ns(w->peer) + CONNECT_S * CLOCK_NS_PER_S, ask_ns = 0;
+
+	for (;;) {
+		uint64_t now_ns = peer_now_ns(w->peer);
+		int rc = now_ns >= ask_ns ? ready(ctx, err) : 0;
+
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+		if (now_ns >= ask_ns)
+			ask_ns = now_ns + ASK_MS * CLOCK_NS_PER_MS;
+		if (now_ns > end_ns)
+			return -ETIMEDOUT;
+		if (atomic_load_explicit(w->stop, memory_order_relaxed)) {
+			snprintf(err, WIRE_ERR_MAX, "interrupted");
+			return -EINTR;
+		}
+		if (w->trouble[0] != '\0') {
+			snprintf(err, WIRE_ERR_MAX, "%s", w->trouble);
+			return -ENOTCONN;
+		}
+		peer_turn(w->peer);
+		wire_poll(w);
+	}
 }
 
 static void on_note(struct wire *w, const struct dp_note *n)

@@ -26,6 +26,10 @@ void wire_close(struct wire *w); // tells the node that the links end
 struct peer *wire_peer(struct wire *w);
 // Make the links: 0, or -errno and a line in err.
 int wire_connect(struct wire *w, const struct key_pk *node, char err[WIRE_ERR_MAX]);
+// Serve the links until ready, asked now and then, says 1; 0 is not yet, with a line in err, -errno
+// ends it. 0 or -errno, a line in err; -ETIMEDOUT after as long as links may take.
+int wire_wait(struct wire *w, int (*ready)(void *ctx, char err[WIRE_ERR_MAX]), void *ctx,
+	char err[WIRE_ERR_MAX]);
 // Now and then: notes of the links, retries, re-keys that are due. ctx: the wire.
 void wire_poll(void *ctx);
 // Frames for which our devices had no room, since the start. ctx: the wire.
