@@ -1,141 +1,5 @@
-// Clients, servers of ours and discoveries on one loop: entries that come and go, servers that are
-// found, destinations that are looked up, and each way in which that fails.
-#include "controlplane/dmsg/dmsg_http.h"
-#include "tests/controlplane/directory/fake_disc.h"
-#include "tests/support/dmsg_nodes.h"
-
-enum { N_SERVERS = 3, N_DISCS = 2 };
-
-// Of discoveries.
-struct asker {
-	struct http_client *http;
-	struct dir_client *dir;
-};
-
-static struct fake_disc disc[N_DISCS];
-static struct asker asker[N_CLIENTS];
-static struct identity *server_id[N_SERVERS];
-static struct dmsg_server *server[N_SERVERS];
-
-static void start_server(unsigned i)
-{
-	server[i] = serve_at(0, server_id[i], (struct dmsg_server_conf){.sessions_max = 10});
-}
-
-static void address_of(unsigned i, char *out, size_t cap)
-{
-	snprintf(out, cap, "127.0.0.1:%u", dmsg_server_port(server[i]));
-}
-
-static void list_server(struct fake_disc *d, unsigned i)
-{
-	struct dmsg_entry e = {.version = "0.0.1",
-		.pk = *identity_pk(server_id[i]),
-		.timestamp_ns = (int64_t)clock_wall_ns(),
-		.is_server = true,
-		.available_sessions = 5};
-
-	address_of(i, e.address, sizeof(e.address));
-	assert_int_equal(dmsg_entry_sign(&e, identity_sk(server_id[i])), 0);
-	fake_disc_put(d, &e);
-}
-
-struct how {
-	unsigned n_discs, sessions;
-	int fixed; // server of the list; -1: none
-	uint32_t idle_ms;
-};
-
-// Of so many discoveries.
-static struct asker ask(unsigned n_discs)
-{
-	const char *urls[N_DISCS];
-	struct asker a = {.http = http_client_new(l)};
-	struct dir_client_conf c = {.loop = l, .http = a.http, .urls = urls, .n_urls = n_discs};
-
-	assert_non_null(a.http);
-	for (unsigned k = 0; k < n_discs; k++)
-		urls[k] = disc[k].url;
-	a.dir = dir_client_new(&c);
-	assert_non_null(a.dir);
-	return a;
-}
-
-static void ask_no_more(struct asker *a)
-{
-	dir_client_free(a->dir);
-	http_client_free(a->http);
-	*a = (struct asker){NULL, NULL};
-}
-
-static void start_client(unsigned i, const struct how *how)
-{
-	struct dmsg_client_server_conf sc = {{{0}}, ""};
-	struct dmsg_client_conf c = {.loop = l,
-		.id = node[i].id,
-		.servers = &sc,
-		.n_servers = how->fixed >= 0,
-		.retry_min_ms = RETRY_MS,
-		.sessions = how->sessions,
-		.client_type = "visor",
-		.idle_ms = how->idle_ms,
-		.soon_ms = 5};
-
-	if (how->fixed >= 0) {
-		sc.pk = *identity_pk(server_id[how->fixed]);
-		address_of((unsigned)how->fixed, sc.address, sizeof(sc.address));
-	}
-	asker[i] = ask(how->n_discs);
-	c.dir = asker[i].dir;
-	node[i].c = dmsg_client_new(&c);
-	assert_non_null(node[i].c);
-}
-
-static void stop_client(unsigned i)
-{
-	node_stop(i);
-	ask_no_more(&asker[i]);
-}
-
-static int setup(void **state)
-{
-	setup_loop(state);
-	nodes_init();
-	for (unsigned i = 0; i < N_SERVERS; i++) {
-		server_id[i] = identity_of((uint8_t)(i + 100));
-		start_server(i);
-	}
-	for (unsigned i = 0; i < N_DISCS; i++)
-		fake_disc_start(&disc[i]);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	for (unsigned i = 0; i < N_CLIENTS; i++)
-		stop_client(i);
-	nodes_fini();
-	for (unsigned i = 0; i < N_SERVERS; i++) {
-		dmsg_server_free(server[i]);
-		server[i] = NULL;
-		identity_free(server_id[i]);
-	}
-	for (unsigned i = 0; i < N_DISCS; i++)
-		fake_disc_stop(&disc[i]);
-	return teardown_loop(state);
-}
-
-static const struct dmsg_entry *own(unsigned d, unsigned i)
-{
-	return fake_disc_find(&disc[d], identity_pk(node[i].id));
-}
-
-static bool lists(unsigned d, unsigned i, unsigned n)
-{
-	const struct dmsg_entry *e = own(d, i);
-
-	return e != NULL && e->n_servers == n;
-}
+// Entries that come and go, servers that are found, and each way in which that fails.
+#include "tests/controlplane/dmsg/find_world.h"
 
 // ---- the entry ----
 
@@ -184,11 +48,6 @@ static void entry_goes_on_from_the_old_sequence(void **state)
 	start_client(0, &how);
 	run_until(lists(0, 0, 1));
 	assert_true(own(0, 0)->sequence > 41);
-}
-
-static void count_site(void *arg, const struct dmsg_publish_site *s)
-{
-	*(struct dmsg_publish_site *)arg = *s;
 }
 
 static void newer_entry_of_ours_is_left_alone(void **state)
@@ -262,11 +121,6 @@ static void end_does_not_wait_for_a_silent_discovery(void **state)
 
 // ---- servers ----
 
-static void count_kind(void *arg, const struct dmsg_client_server *se)
-{
-	((unsigned *)arg)[se->kind]++;
-}
-
 static void configured_servers_are_preferred(void **state)
 {
 	static const struct how how = {.n_discs = 1, .sessions = 2, .fixed = 0};
@@ -323,136 +177,6 @@ static void nonsense_in_the_list_is_left_out(void **state)
 	run_until(sessions(0) == 1);
 	dmsg_client_each_server(node[0].c, count_kind, kinds);
 	assert_int_equal(kinds[DMSG_CLIENT_FOUND], 1);
-}
-
-// ---- destinations ----
-
-static void destination_is_reached_by_its_servers(void **state)
-{
-	static const struct how at_0 = {.n_discs = 1, .sessions = 1, .fixed = 0, .idle_ms = 40};
-	static const struct how at_1 = {.n_discs = 1, .sessions = 1, .fixed = 1};
-	struct dmsg_client_stats st;
-	unsigned kinds[3] = {0};
-
-	(void)state;
-	list_server(&disc[0], 0);
-	list_server(&disc[0], 1);
-	start_client(0, &at_0);
-	start_client(1, &at_1);
-	listen_at(1, PORT);
-	node[0].dialled.to_send = node[1].accepted.to_send = 100000;
-	run_until(lists(0, 0, 1) && lists(0, 1, 1));
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].dialled.got == 100000 && node[1].accepted.got == 100000);
-	dmsg_client_each_server(node[0].c, count_kind, kinds);
-	assert_int_equal(kinds[DMSG_CLIENT_MADE], 1);
-	assert_int_equal(own(0, 0)->n_servers, 1); // that one is not in our entry
-	// and it ends when nothing uses it
-	end_close(&node[0].dialled);
-	run_until(sessions(0) == 1);
-	dmsg_client_stats_get(node[0].c, &st);
-	assert_int_equal(st.dialled, 1);
-	assert_int_equal(st.sessions_lost, 0);
-}
-
-static void what_discoveries_say_is_told(void **state)
-{
-	static const struct how how = {.n_discs = 2, .sessions = 1, .fixed = -1};
-	struct dmsg_entry e = {.version = "0.0.1", .pk = *identity_pk(node[1].id)};
-
-	(void)state;
-	list_server(&disc[0], 0);
-	start_client(0, &how);
-	run_until(sessions(0) == 1);
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_int_equal(node[0].code, DMSG_ERR_NO_ENTRY);
-	dial_key(0, identity_pk(server_id[0]), PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_int_equal(node[0].code, DMSG_ERR_NOT_CLIENT);
-	e.is_client = true;
-	fake_disc_put(&disc[1], &e);
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_int_equal(node[0].code, DMSG_ERR_NO_DELEGATED);
-	// a server that is in no list, and one that does not listen: then any that is open
-	e.n_servers = 2;
-	e.servers[0] = *identity_pk(node[2].id);
-	e.servers[1] = *identity_pk(server_id[1]);
-	fake_disc_put(&disc[1], &e);
-	list_server(&disc[1], 1);
-	dmsg_server_free(server[1]);
-	server[1] = NULL;
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED); // by server 0
-}
-
-static void no_server_is_reached(void **state)
-{
-	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = -1};
-	struct dmsg_entry e = {.version = "0.0.1",
-		.pk = *identity_pk(node[1].id),
-		.is_client = true,
-		.n_servers = 1};
-
-	(void)state;
-	e.servers[0] = *identity_pk(server_id[0]);
-	fake_disc_put(&disc[0], &e);
-	start_client(0, &how);
-	run_until(own(0, 0) != NULL);
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
-}
-
-static void without_an_answer_open_sessions_are_tried(void **state)
-{
-	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
-
-	(void)state;
-	disc[0].status = 502;
-	disc[0].body = "<html>";
-	start_client(0, &how);
-	start_client(1, &how);
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_non_null(node[0].dialled.c);
-}
-
-static void private_servers_are_asked_for_what_nobody_knows(void **state)
-{
-	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
-
-	(void)state;
-	start_client(0, &how);
-	start_client(1, &how);
-	listen_at(1, PORT);
-	run_until(lists(0, 1, 1));
-	fake_disc_del(&disc[0], identity_pk(node[1].id));
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_non_null(node[0].dialled.c);
-	dial_to(0, 2, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1);
-	assert_int_equal(node[0].code, DMSG_ERR_NO_ENTRY);
-}
-
-static void dials_end_when_they_are_told_to(void **state)
-{
-	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
-	struct dmsg_addr a = {*identity_pk(node[1].id), PORT};
-
-	(void)state;
-	start_client(0, &how);
-	run_until(lists(0, 0, 1));
-	disc[0].silent = true;
-	dmsg_client_dial_cancel(dmsg_client_dial(node[0].c, &a, LONG_MS, on_dialled, &node[0]));
-	dial_key(0, &a.pk, PORT, 50);
-	run_until(node[0].n_dialled == 1);
-	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
 }
 
 // ---- a server of ours ----
@@ -562,47 +286,6 @@ static void muxer_is_that_of_the_entry(void **state)
 	unpublish_server(&a);
 }
 
-// ---- a service by dmsg ----
-
-static void on_service_accept(void *arg, struct conn *c, const struct dmsg_addr *from)
-{
-	(void)from;
-	fake_http_take(arg, c);
-}
-
-static void on_http(void *arg, const struct http_answer *a)
-{
-	assert_int_equal(a->err, 0);
-	assert_int_equal(a->status, 404);
-	assert_non_null(strstr(a->body, "not found"));
-	++*(unsigned *)arg;
-}
-
-static void services_are_asked_by_streams(void **state)
-{
-	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
-	char pk[KEY_PK_TEXT_LEN + 1], url[256];
-	struct http_request_conf rc = {
-		.method = "GET", .url = url, .answer_max = 4000, .timeout_ms = LONG_MS};
-	struct dmsg_http *dh;
-	unsigned n = 0;
-
-	(void)state;
-	start_client(0, &how);
-	start_client(1, &how);
-	dh = dmsg_http_new(asker[0].http, node[0].c);
-	node[1].li = dmsg_client_listen(
-		node[1].c, HTTP_CLIENT_DMSG_PORT, on_service_accept, &disc[1].http);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
-	key_pk_to_text(identity_pk(node[1].id), pk);
-	snprintf(url, sizeof(url), "dmsg://%s/dmsg-discovery/entry/%s", pk, pk);
-	assert_non_null(http_client_ask(asker[0].http, &rc, on_http, &n));
-	assert_non_null(http_client_ask(asker[0].http, &rc, on_http, &n));
-	run_until(n == 2);
-	assert_int_equal(disc[1].n_get, 2);
-	dmsg_http_free(dh);
-}
-
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -616,15 +299,8 @@ int main(void)
 		TEST(configured_servers_are_preferred),
 		TEST(servers_that_fail_are_given_up_for_others),
 		TEST(nonsense_in_the_list_is_left_out),
-		TEST(destination_is_reached_by_its_servers),
-		TEST(what_discoveries_say_is_told),
-		TEST(no_server_is_reached),
-		TEST(without_an_answer_open_sessions_are_tried),
-		TEST(private_servers_are_asked_for_what_nobody_knows),
-		TEST(dials_end_when_they_are_told_to),
 		TEST(server_is_published_with_its_room),
 		TEST(muxer_is_that_of_the_entry),
-		TEST(services_are_asked_by_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
