@@ -135,17 +135,29 @@ static uint32_t told_bits(const struct dmsg_client *c)
 	return bits;
 }
 
+static void wait_for(struct dmsg_client_dial *d, struct server *se)
+{
+	dmsg_client_server_hurry(se);
+	d->waits = se;
+}
+
+// Another dial may have made it meanwhile.
 static void on_server_entry(void *arg, const struct dir_result *r)
 {
 	struct dmsg_client_dial *d = arg;
 	struct dmsg_client_server_conf conf;
+	struct server *se = NULL;
 
 	d->ask = NULL;
 	if (r->err == 0 && r->answer == DMSG_ANSWER_OK &&
-		dmsg_find_server_of(&r->entries[0], &conf) &&
-		dmsg_client_server_of(d->c, &conf.pk) == NULL)
-		d->waits = dmsg_client_server_new(d->c, &conf, DMSG_CLIENT_MADE);
-	if (d->waits == NULL)
+		dmsg_find_server_of(&r->entries[0], &conf)) {
+		se = dmsg_client_server_of(d->c, &conf.pk);
+		if (se == NULL)
+			se = dmsg_client_server_new(d->c, &conf, DMSG_CLIENT_MADE);
+	}
+	if (se != NULL && !dmsg_client_server_is_open(se))
+		wait_for(d, se);
+	else
 		go_on(d);
 }
 
@@ -160,8 +172,7 @@ static bool make_session(struct dmsg_client_dial *d)
 			continue;
 		d->made++;
 		if (se != NULL) {
-			dmsg_client_server_hurry(se);
-			d->waits = se;
+			wait_for(d, se);
 			return true;
 		}
 		d->ask = dir_client_find(d->c->conf.dir, pk, on_server_entry, d);

@@ -32,6 +32,30 @@ static void destination_is_reached_by_its_servers(void **state)
 	assert_int_equal(st.sessions_lost, 0);
 }
 
+static void dials_share_the_session_that_one_of_them_makes(void **state)
+{
+	static const struct how at_0 = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	static const struct how at_1 = {.n_discs = 1, .sessions = 1, .fixed = 1};
+	struct dmsg_addr a = {*identity_pk(node[1].id), PORT};
+	unsigned kinds[3] = {0};
+
+	(void)state;
+	list_server(&disc[0], 0);
+	list_server(&disc[0], 1);
+	start_client(0, &at_0);
+	start_client(1, &at_1);
+	listen_at(1, PORT);
+	run_until(lists(0, 0, 1) && lists(0, 1, 1));
+	dial_to(0, 1, PORT, LONG_MS);
+	assert_non_null(dmsg_client_dial(node[0].c, &a, LONG_MS, on_dialled, &node[2]));
+	run_until(node[0].n_dialled == 1 && node[2].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_OK);
+	assert_int_equal(node[2].code, DMSG_OK);
+	dmsg_client_each_server(node[0].c, count_kind, kinds);
+	assert_int_equal(kinds[DMSG_CLIENT_MADE], 1);
+	end_close(&node[2].dialled);
+}
+
 static void what_discoveries_say_is_told(void **state)
 {
 	static const struct how how = {.n_discs = 2, .sessions = 1, .fixed = -1};
@@ -184,6 +208,7 @@ int main(void)
 		TEST(private_servers_are_asked_for_what_nobody_knows),
 		TEST(dials_end_when_they_are_told_to),
 		TEST(services_are_asked_by_streams),
+		TEST(dials_share_the_session_that_one_of_them_makes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
