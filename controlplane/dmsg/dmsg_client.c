@@ -313,17 +313,43 @@ void dmsg_client_server_again(struct server *se)
 	loop_timer_start(se->timer, 0, 0);
 }
 
+static uint32_t n_of(const struct dmsg_client *c, enum dmsg_client_kind kind)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < SLOTS; i++)
+		n += c->server[i].used && c->server[i].kind == kind;
+	return n;
+}
+
+static uint32_t n_kept(const struct dmsg_client *c)
+{
+	return n_of(c, DMSG_CLIENT_STATIC) + n_of(c, DMSG_CLIENT_FOUND);
+}
+
+bool dmsg_client_may_keep(const struct dmsg_client *c)
+{
+	return n_kept(c) < KEPT_MAX;
+}
+
+static bool has_room(const struct dmsg_client *c, enum dmsg_client_kind kind)
+{
+	if (kind == DMSG_CLIENT_LAN)
+		return n_of(c, kind) < LAN_SLOTS;
+	return n_kept(c) + n_of(c, DMSG_CLIENT_MADE) < SLOTS - LAN_SLOTS &&
+	       (kind == DMSG_CLIENT_MADE || dmsg_client_may_keep(c));
+}
+
 struct server *dmsg_client_server_new(struct dmsg_client *c,
 	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind)
 {
-	uint32_t n = kind == DMSG_CLIENT_LAN ? SLOTS : SLOTS - LAN_SLOTS;
 	struct dmsg_client_dial *d;
 	struct server *se = NULL;
 
-	for (uint32_t i = 0; se == NULL && i < n; i++)
+	for (uint32_t i = 0; se == NULL && i < SLOTS; i++)
 		if (!c->server[i].used)
 			se = &c->server[i];
-	if (se == NULL)
+	if (se == NULL || !has_room(c, kind))
 		return errno_null(ENOSPC);
 	*se = (struct server){.c = c, .kind = kind, .conf = *conf};
 	se->timer = loop_timer_new(c->conf.loop, on_timer, se);

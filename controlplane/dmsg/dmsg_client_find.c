@@ -108,6 +108,8 @@ static void take_servers(struct dmsg_find *f, const struct dmsg_entry *e, uint32
 			continue;
 		se = dmsg_client_server_of(c, &conf.pk);
 		if (se != NULL && se->kind == DMSG_CLIENT_MADE) {
+			if (!dmsg_client_may_keep(c))
+				break;
 			se->kind = DMSG_CLIENT_FOUND; // it will stay
 			dmsg_publish_changed(f->publish);
 		} else if (se == NULL &&

@@ -8,8 +8,10 @@
 #include <sys/queue.h>
 
 enum {
-	SLOTS = 32, // servers at once, bits of a word: those configured, others, and ...
-	LAN_SLOTS = DMSG_CLIENT_LAN_MAX, // ... at their end those of the LAN
+	SLOTS = 32, // servers at once, bits of a word; of them ...
+	LAN_SLOTS = DMSG_CLIENT_LAN_MAX, // ... are kept for the LAN's, and ...
+	MADE_SLOTS = 8, // ... for those that dials make; the rest are kept ones
+	KEPT_MAX = SLOTS - LAN_SLOTS - MADE_SLOTS,
 	DELEGATED_MAX = 16, // servers of a destination that are looked at
 };
 
@@ -97,6 +99,8 @@ struct dmsg_client {
 
 // NULL: there is none.
 struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk *pk);
+// There is room for another one of the list, or found.
+bool dmsg_client_may_keep(const struct dmsg_client *c);
 // Dialled at once, unless those of the LAN come first. NULL and errno: ENOSPC, ENOMEM.
 struct server *dmsg_client_server_new(struct dmsg_client *c,
 	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind);

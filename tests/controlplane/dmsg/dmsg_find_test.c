@@ -179,6 +179,51 @@ static void nonsense_in_the_list_is_left_out(void **state)
 	assert_int_equal(kinds[DMSG_CLIENT_FOUND], 1);
 }
 
+// A socket that is connected to, and says nothing.
+static int silent_server(char *address, size_t cap)
+{
+	struct sockaddr_in sa = loopback(0);
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	snprintf(address, cap, "127.0.0.1:%u", ntohs(sa.sin_port));
+	return fd;
+}
+
+static void as_many_servers_as_there_are_leave_room_for_dials(void **state)
+{
+	static const struct how all = {.n_discs = 1, .sessions = 0, .fixed = -1};
+	static const struct how at_1 = {.n_discs = 1, .sessions = 1, .fixed = 1};
+	struct dmsg_entry e = {.version = "0.0.1", .is_server = true, .available_sessions = 1};
+	unsigned kinds[3] = {0};
+	int fd = silent_server(e.address, sizeof(e.address));
+
+	(void)state;
+	for (unsigned i = 0; i < 28; i++) {
+		struct identity *id = identity_of((uint8_t)(i + 200));
+
+		e.pk = *identity_pk(id);
+		fake_disc_put(&disc[0], &e);
+		identity_free(id);
+	}
+	start_client(0, &all);
+	run_until(disc[0].n_list > 0);
+	start_client(1, &at_1);
+	listen_at(1, PORT);
+	list_server(&disc[0], 1);
+	run_until(lists(0, 1, 1));
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_OK);
+	dmsg_client_each_server(node[0].c, count_kind, kinds);
+	assert_int_equal(kinds[DMSG_CLIENT_FOUND], 20);
+	assert_int_equal(kinds[DMSG_CLIENT_MADE], 1);
+	close(fd);
+}
+
 // ---- a server of ours ----
 
 // Server 0 with discovery 0.
@@ -301,6 +346,7 @@ int main(void)
 		TEST(nonsense_in_the_list_is_left_out),
 		TEST(server_is_published_with_its_room),
 		TEST(muxer_is_that_of_the_entry),
+		TEST(as_many_servers_as_there_are_leave_room_for_dials),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
