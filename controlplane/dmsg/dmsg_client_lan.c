@@ -121,5 +121,6 @@ int dmsg_client_set_lan(struct dmsg_client *c, const struct dmsg_client_lan *lan
 	put(se, lan, DMSG_CLIENT_LAN_PUSH_MS);
 	se->fails = 0;
 	dmsg_client_server_again(se);
+	dmsg_find_changed(c->find); // our entry may list it now, and another be missed
 	return 0;
 }

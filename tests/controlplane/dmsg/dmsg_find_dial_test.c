@@ -56,6 +56,31 @@ static void dials_share_the_session_that_one_of_them_makes(void **state)
 	end_close(&node[2].dialled);
 }
 
+static void session_of_a_dial_that_is_in_the_lan_is_published(void **state)
+{
+	static const struct how at_0 = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	static const struct how at_1 = {.n_discs = 1, .sessions = 1, .fixed = 1};
+	struct dmsg_client_lan lan = {.pk = *identity_pk(server_id[1])};
+	struct dmsg_publish_site before, after;
+
+	(void)state;
+	list_server(&disc[0], 1);
+	start_client(0, &at_0);
+	start_client(1, &at_1);
+	listen_at(1, PORT);
+	run_until(lists(0, 0, 1) && lists(0, 1, 1));
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(sessions(0), 2);
+	address_of(1, lan.address, sizeof(lan.address));
+	dmsg_client_each_site(node[0].c, count_site, &before);
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
+	dmsg_client_each_site(node[0].c, count_site, &after);
+	assert_true(after.next_ns < before.next_ns); // soon, and not when its minute is over
+	run_until(lists(0, 0, 2));
+	assert_int_equal(sessions(0), 2); // it is the one that there was
+}
+
 static void what_discoveries_say_is_told(void **state)
 {
 	static const struct how how = {.n_discs = 2, .sessions = 1, .fixed = -1};
@@ -209,6 +234,7 @@ int main(void)
 		TEST(dials_end_when_they_are_told_to),
 		TEST(services_are_asked_by_streams),
 		TEST(dials_share_the_session_that_one_of_them_makes),
+		TEST(session_of_a_dial_that_is_in_the_lan_is_published),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
