@@ -86,16 +86,15 @@ static bool try_one_of(struct dmsg_client_dial *d, uint32_t of)
 {
 	struct dmsg_dial_conf conf = {
 		.dst = d->to, .src_port = d->port, .wall_ns = (int64_t)clock_wall_ns()};
-	uint64_t now_ns = clock_mono_ns(), left_ms;
+	uint32_t left_ms = clock_left_ms(d->deadline_ns);
 	struct server *se;
 	unsigned n;
 
-	left_ms = d->deadline_ns > now_ns ? (d->deadline_ns - now_ns) / CLOCK_NS_PER_MS + 1 : 1;
 	while ((se = dmsg_client_nearest(d->c, of & ~d->tried, &n)) != NULL) {
 		d->tried |= 1u << (se - d->c->server);
 		d->by = se->conf.pk;
 		d->sd = dmsg_stream_dial(se->link, &conf,
-			(uint32_t)(n > 1 && left_ms > TRY_MS ? TRY_MS : left_ms), on_dialled, d);
+			n > 1 && left_ms > TRY_MS ? TRY_MS : left_ms, on_dialled, d);
 		if (d->sd != NULL)
 			return true;
 		d->code = DMSG_OK;

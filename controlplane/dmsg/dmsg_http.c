@@ -21,7 +21,7 @@ struct dmsg_http {
 struct dial {
 	struct dmsg_http *h;
 	struct dmsg_addr to;
-	uint32_t timeout_ms;
+	uint64_t deadline_ns; // of both, one after the other
 	struct dmsg_client_dial *dial;
 	struct dmsg_stream_dial *ip;
 	http_stream_fn fn;
@@ -52,7 +52,8 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 
 static int dial_now(struct dial *d)
 {
-	d->dial = dmsg_client_dial_direct(d->h->client, &d->to, d->timeout_ms, on_dialled, d);
+	d->dial = dmsg_client_dial_direct(
+		d->h->client, &d->to, clock_left_ms(d->deadline_ns), on_dialled, d);
 	return d->dial != NULL ? 0 : -errno;
 }
 
@@ -77,14 +78,17 @@ static void *stream_dial(
 	void *arg, const struct dmsg_addr *to, uint32_t timeout_ms, http_stream_fn fn, void *fn_arg)
 {
 	struct dmsg_http *h = arg;
+	uint64_t now_ns = clock_mono_ns();
 	struct dial *d = calloc(1, sizeof(*d));
 	int rc = 0;
 
 	if (d == NULL)
 		return NULL;
-	*d = (struct dial){.h = h, .to = *to, .timeout_ms = timeout_ms, .fn = fn, .arg = fn_arg};
-	if (clock_mono_ns() >= h->ip_until_ns)
-		d->ip = dmsg_client_ask_ip(h->client, NULL, IP_MS, on_ip, d);
+	*d = (struct dial){.h = h, .to = *to, .fn = fn, .arg = fn_arg};
+	d->deadline_ns = now_ns + timeout_ms * CLOCK_NS_PER_MS;
+	if (now_ns >= h->ip_until_ns)
+		d->ip = dmsg_client_ask_ip(
+			h->client, NULL, timeout_ms < IP_MS ? timeout_ms : IP_MS, on_ip, d);
 	if (d->ip == NULL) // known, or no session yet
 		rc = dial_now(d);
 	if (rc == 0)

@@ -390,14 +390,8 @@ static int add_header(struct http_request *r, const char *text)
 
 static int run(struct http_request *r)
 {
-	uint64_t now_ns = clock_mono_ns();
-	uint64_t left_ms =
-		r->deadline_ns > now_ns
-			? (r->deadline_ns - now_ns + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS
-			: 1;
-
 	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
-	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
+	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, (long)clock_left_ms(r->deadline_ns));
 	if (curl_multi_add_handle(r->h->multi, r->easy) != CURLM_OK)
 		return -ENOMEM;
 	r->running = true;

@@ -45,3 +45,12 @@ uint64_t clock_wall_ns(void)
 {
 	return source->wall_ns();
 }
+
+uint32_t clock_left_ms(uint64_t deadline_ns)
+{
+	uint64_t now_ns = clock_mono_ns(), left_ms = 1;
+
+	if (deadline_ns > now_ns)
+		left_ms = (deadline_ns - now_ns - 1) / CLOCK_NS_PER_MS + 1;
+	return left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX;
+}

@@ -23,5 +23,9 @@ uint64_t clock_mono_ns(void);
 // years of uptime.
 uint32_t clock_coarse_s(void);
 
+// Milliseconds until that moment of the monotonic clock, rounded up; 1 when it is over: for timers
+// and limits of which 0 means something else.
+uint32_t clock_left_ms(uint64_t deadline_ns);
+
 // Nanoseconds since the epoch; jumps when somebody sets the clock.
 uint64_t clock_wall_ns(void);

@@ -222,6 +222,95 @@ static void services_are_asked_by_streams(void **state)
 	dmsg_http_free(dh);
 }
 
+// A server that takes sessions and streams, and says nothing on them.
+struct mute {
+	struct conn_listener *listener;
+	struct dmsg_link *link;
+	struct conn *stream;
+};
+
+static void on_mute_accept(void *arg, struct conn *take_stream)
+{
+	static struct end deaf = {.deaf = true};
+	struct mute *m = arg;
+
+	conn_close(m->stream);
+	m->stream = take_stream;
+	conn_set_events(take_stream, &end_events, &deaf);
+}
+
+static void on_mute_open(void *arg)
+{
+	(void)arg;
+}
+
+static void on_mute_end(void *arg, int err)
+{
+	(void)arg, (void)err;
+}
+
+static const struct dmsg_link_events mute_events = {
+	.open = on_mute_open, .accept = on_mute_accept, .end = on_mute_end};
+
+static void on_mute_connection(void *arg, struct conn *c, const struct sockaddr_storage *from)
+{
+	struct mute *m = arg;
+	struct dmsg_link_conf lc = {.sk = identity_sk(server_id[0]),
+		.pk = identity_pk(server_id[0]),
+		.mux = DMSG_LINK_BY_FIRST_BYTE};
+
+	(void)from;
+	m->link = dmsg_link_new(l, c, &lc, &mute_events, m);
+	assert_non_null(m->link);
+}
+
+static void on_later(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void on_no_answer(void *arg, const struct http_answer *a)
+{
+	assert_int_equal(a->err, -ETIMEDOUT);
+	++*(unsigned *)arg;
+}
+
+// Our address is asked for first, and not answered: that counts against the request's time.
+static void services_are_given_up_in_time(void **state)
+{
+	struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	struct sockaddr_in sa = loopback(0);
+	struct http_request_conf rc = {.method = "GET", .answer_max = 4000, .timeout_ms = 50};
+	char pk[KEY_PK_TEXT_LEN + 1], url[256];
+	struct mute mute = {NULL};
+	struct loop_timer *later;
+	struct dmsg_http *dh;
+	bool is_later = false;
+	unsigned n = 0;
+
+	(void)state;
+	mute.listener =
+		conn_listen(l, (const struct sockaddr *)&sa, NULL, on_mute_connection, &mute);
+	assert_non_null(mute.listener);
+	later = loop_timer_new(l, on_later, &is_later);
+	how.port = conn_listener_port(mute.listener);
+	start_client(0, &how);
+	dh = dmsg_http_new(asker[0].http, node[0].c);
+	run_until(sessions(0) == 1);
+	key_pk_to_text(identity_pk(node[1].id), pk);
+	snprintf(url, sizeof(url), "dmsg://%s/", pk);
+	rc.url = url;
+	assert_non_null(http_client_ask(asker[0].http, &rc, on_no_answer, &n));
+	loop_timer_start(later, 1000, 0);
+	run_until(n == 1 || is_later);
+	assert_int_equal(n, 1);
+	dmsg_http_free(dh);
+	loop_timer_free(later);
+	conn_close(mute.stream);
+	dmsg_link_close(mute.link);
+	conn_listener_close(mute.listener);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -235,6 +324,7 @@ int main(void)
 		TEST(services_are_asked_by_streams),
 		TEST(dials_share_the_session_that_one_of_them_makes),
 		TEST(session_of_a_dial_that_is_in_the_lan_is_published),
+		TEST(services_are_given_up_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,7 @@ static inline void list_server(struct fake_disc *d, unsigned i)
 struct how {
 	unsigned n_discs, sessions;
 	int fixed; // server of the list; -1: none
+	uint16_t port; // of it, when another has its key
 	uint32_t idle_ms;
 };
 
@@ -85,6 +86,8 @@ static inline void start_client(unsigned i, const struct how *how)
 	if (how->fixed >= 0) {
 		sc.pk = *identity_pk(server_id[how->fixed]);
 		address_of((unsigned)how->fixed, sc.address, sizeof(sc.address));
+		if (how->port != 0)
+			snprintf(sc.address, sizeof(sc.address), "127.0.0.1:%u", how->port);
 	}
 	asker[i] = ask(how->n_discs);
 	c.dir = asker[i].dir;

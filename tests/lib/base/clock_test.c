@@ -46,12 +46,26 @@ static void can_be_replaced_and_put_back(void **state)
 	assert_int_not_equal(clock_wall_ns(), 7);
 }
 
+static void what_is_left_is_rounded_up(void **state)
+{
+	static const struct clock_source fake = {.mono_ns = mono, .wall_ns = wall};
+
+	clock_source_set(&fake);
+	assert_int_equal(clock_left_ms(mono() + 5 * CLOCK_NS_PER_MS), 5);
+	assert_int_equal(clock_left_ms(mono() + 5 * CLOCK_NS_PER_MS + 1), 6);
+	assert_int_equal(clock_left_ms(mono()), 1);
+	assert_int_equal(clock_left_ms(0), 1);
+	assert_int_equal(clock_left_ms(UINT64_MAX), UINT32_MAX);
+	clock_source_set(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(monotonic_never_goes_back),
 		cmocka_unit_test(wall_clock_is_after_2020),
 		cmocka_unit_test(can_be_replaced_and_put_back),
+		cmocka_unit_test(what_is_left_is_rounded_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
