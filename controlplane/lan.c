@@ -176,11 +176,16 @@ struct lan *lan_new(struct loop *l, const struct cp_conf *c, const char *conf_pa
 	struct lan *n = calloc(1, sizeof(*n));
 	char err[CONF_ERR_MAX] = "";
 	struct cp_conf learnt;
+	int rc = -ENOMEM;
 
-	if (n == NULL || cp_conf_state_path(c, LAN_FILE, n->state_path, PATH_MAX) < 0 ||
-		strlen(conf_path) >= PATH_MAX) {
+	if (n != NULL)
+		rc = cp_conf_state_path(c, LAN_FILE, n->state_path, PATH_MAX);
+	if (rc == 0 && strlen(conf_path) >= PATH_MAX)
+		rc = -ENAMETOOLONG;
+	if (rc < 0) {
+		log_err("what was learnt of the LAN can't be read: %s", strerror(-rc));
 		free(n);
-		return errno_null(ENAMETOOLONG);
+		return errno_null(rc);
 	}
 	n->loop = l;
 	snprintf(n->conf_path, sizeof(n->conf_path), "%s", conf_path);
@@ -281,7 +286,11 @@ int lan_start(struct lan *n, const struct cp_conf *c, struct dmsg_client *client
 		return -EINVAL;
 	}
 	n->visor = visor_rpc_new(&v);
-	return n->visor != NULL ? 0 : -errno;
+	if (n->visor != NULL)
+		return 0;
+	rc = -errno;
+	log_err("[hypervisor NAME]: %s", strerror(-rc));
+	return rc;
 }
 
 struct lan_server *lan_lan_server(const struct lan *n)

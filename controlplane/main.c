@@ -524,9 +524,7 @@ static int start_dmsg(struct app *a)
 	if (start_dmsg_server(a) < 0)
 		return -1;
 	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
-	if (a->lan == NULL)
-		return die("LAN server", strerror(errno));
-	if (start_dmsg_client(a) < 0)
+	if (a->lan == NULL || start_dmsg_client(a) < 0)
 		return -1;
 	server = a->dmsg_id != NULL ? identity_pk(a->dmsg_id) : NULL;
 	return lan_start(a->lan, &a->conf, a->dmsg, identity_pk(a->id), server) < 0 ? -1 : 0;

@@ -3,6 +3,7 @@
 #include "controlplane/lan.h"
 #include "tests/controlplane/core/conn_fixture.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -310,6 +311,29 @@ static void pushes_that_change_too_often_or_make_no_sense_are_refused(void **sta
 	assert_int_equal(a.st_ino, b.st_ino);
 }
 
+static void take_text(void *arg, enum log_level level, const char *module, const char *text)
+{
+	(void)module;
+	if (level == LOG_ERR)
+		snprintf(arg, 256, "%s", text);
+}
+
+static void why_nothing_is_read_is_told(void **state)
+{
+	static char path[PATH_MAX + 1];
+	char text[256] = "", err[CONF_ERR_MAX] = "";
+
+	(void)state;
+	memset(path, 'x', PATH_MAX);
+	write_conf("", 0600);
+	assert_int_equal(cp_conf_load(&w.conf, w.conf_path, err), 0);
+	log_sink_set(take_text, text);
+	assert_null(lan_new(l, &w.conf, path));
+	assert_int_equal(errno, ENAMETOOLONG);
+	log_sink_set(NULL, NULL);
+	assert_non_null(strstr(text, "File name too long"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +349,7 @@ int main(void)
 			pushes_are_written_the_newest_first_and_no_more_than_four, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			pushes_that_change_too_often_or_make_no_sense_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(why_nothing_is_read_is_told, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
