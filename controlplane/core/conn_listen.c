@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/un.h>
 
+#include "lib/api/api_field.h"
 #include "lib/base/err.h"
 
 struct conn_listener {
@@ -91,4 +93,21 @@ void conn_listener_close(struct conn_listener *cl)
 		return;
 	conn_handle_close(cl->h);
 	free(cl);
+}
+
+void conn_tcp_address_text(const struct sockaddr_storage *ss, char *out, size_t cap)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
+	struct api_addr a = {0};
+
+	if (ss->ss_family == AF_INET) {
+		memset(a.ip + 10, 0xff, 2);
+		memcpy(a.ip + 12, &v4->sin_addr, 4);
+		a.port = ntohs(v4->sin_port);
+	} else {
+		memcpy(a.ip, &v6->sin6_addr, 16);
+		a.port = ntohs(v6->sin6_port);
+	}
+	api_addr_text(&a, out, cap);
 }

@@ -36,6 +36,9 @@ bool conn_tcp_is_host_port(const char *where);
 struct conn *conn_tcp_adopt(struct loop *l, int take_fd, const struct conn_tcp_opts *opts,
 	const struct conn_events *ev, void *arg);
 
+// "192.0.2.1:80", "[2001:db8::1]:80": of AF_INET or AF_INET6.
+void conn_tcp_address_text(const struct sockaddr_storage *ss, char *out, size_t cap);
+
 // Of a conn that this file made; for a dialled one after `open`. 0 or -errno.
 int conn_tcp_remote(const struct conn *c, struct sockaddr_storage *addr);
 

@@ -138,11 +138,12 @@ static void count_over(struct server *se, int err)
 
 	if (se->state == DMSG_CLIENT_OPEN) {
 		c->stats.sessions_lost++;
-		log_notice("session lost: server=%s: %s", dmsg_client_address(se), strerror(-err));
+		log_notice("session lost: server=%s: %s", dmsg_client_address(se),
+			dmsg_link_error(err));
 	} else {
 		c->stats.sessions_failed++;
-		log_limited(LOG_WARN, "no session: server=%s: %s%s", dmsg_client_address(se),
-			strerror(-err), err == -EBADMSG ? " (is it that server's key?)" : "");
+		log_limited(LOG_WARN, "no session: server=%s: %s", dmsg_client_address(se),
+			dmsg_link_error(err));
 	}
 	se->err = err;
 }

@@ -247,13 +247,16 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 	return used;
 }
 
-// In our pause we have said nothing that could be wrong: the server does not want this session.
+// Only the holder of the key can read our first message. And in our pause we have said nothing that
+// could be wrong: the server does not want this session.
 static void on_end(void *arg, int err)
 {
 	struct dmsg_link *k = arg;
 
 	if (err == 0)
 		err = -ECONNRESET;
+	if (err == -ECONNRESET && k->s.is_dialler && k->s.phase == DMSG_PHASE_SHAKE)
+		err = -EKEYREJECTED;
 	if (err == -ECONNRESET && k->s.is_dialler && k->s.phase == DMSG_PHASE_OPEN)
 		err = -EISCONN;
 	fail(k, err);
@@ -351,6 +354,22 @@ void dmsg_link_close(struct dmsg_link *k)
 	k->below = NULL;
 	dmsg_session_fini(&k->s);
 	dmsg_link_put(k);
+}
+
+const char *dmsg_link_error(int err)
+{
+	switch (err) {
+	case -EKEYREJECTED:
+		return "closed in the handshake: it has another key, or is full";
+	case -EISCONN:
+		return "closed at once: it has a session of our key, or is full";
+	case -EBADMSG:
+		return "what it says is no dmsg, or is of another key";
+	case -ETIMEDOUT:
+		return "no answer in time";
+	default:
+		return strerror(-err);
+	}
 }
 
 bool dmsg_link_is_connected(const struct dmsg_link *k)

@@ -17,6 +17,9 @@ enum dmsg_link_mux {
 	DMSG_LINK_BY_FIRST_BYTE,
 };
 
+// Why a link is over, for people: at most 63 bytes.
+const char *dmsg_link_error(int err);
+
 struct dmsg_link_conf {
 	const struct key_sk *sk; // ours, borrowed: they outlive the link
 	const struct key_pk *pk;
@@ -33,9 +36,11 @@ struct dmsg_link_events {
 	void (*accept)(void *arg, struct conn *take_stream);
 	void (*pong)(void *arg, uint64_t rtt_ns); // may be NULL
 	// It is over, before or after `open`: why there is no connection, -ETIMEDOUT, -EBADMSG,
-	// -ECONNRESET (the peer closed), -EISCONN (the server took our handshake and closed: one of
-	// 2024 does so while it has a session of our key, a full one of ours, too), or as in
-	// mux_stats. Streams are told before. What is left to do is dmsg_link_close().
+	// -ECONNRESET (the peer closed), -EKEYREJECTED (the server closed where it should have
+	// answered our first message: it has another key), -EISCONN (the server took our handshake
+	// and closed: one of 2024 does so while it has a session of our key, a full one of ours,
+	// too), or as in mux_stats. Streams are told before. What is left to do is
+	// dmsg_link_close().
 	void (*end)(void *arg, int err);
 };
 

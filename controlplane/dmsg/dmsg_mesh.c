@@ -52,11 +52,11 @@ static void link_over(struct peer *p, int err)
 
 	if (p->state == DMSG_MESH_OPEN) {
 		up_ns = clock_mono_ns() - p->since_ns;
-		log_notice("peer lost: server=%s: %s", p->conf.address, strerror(-err));
+		log_notice("peer lost: server=%s: %s", p->conf.address, dmsg_link_error(err));
 		p->m->ev->over(p->m->arg, number_of(p));
 	} else {
-		log_limited(LOG_WARN, "no peer: server=%s: %s%s", p->conf.address, strerror(-err),
-			err == -EBADMSG ? " (is it that server's key?)" : "");
+		log_limited(
+			LOG_WARN, "no peer: server=%s: %s", p->conf.address, dmsg_link_error(err));
 	}
 	dmsg_link_close(p->link);
 	p->link = NULL;

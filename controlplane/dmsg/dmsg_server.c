@@ -165,9 +165,16 @@ static void session_free(struct session *se)
 static void on_session_end(void *arg, int err)
 {
 	struct session *se = arg;
+	char from[64];
 
-	se->srv->c.drop_dmsg_shakes += !se->open;
-	log_debug("session over: %s", strerror(-err));
+	if (se->open) {
+		log_debug("session over: %s", dmsg_link_error(err));
+	} else {
+		conn_tcp_address_text(&se->from, from, sizeof(from));
+		log_limited(
+			LOG_NOTICE, "handshake failed: from=%s: %s", from, dmsg_link_error(err));
+		se->srv->c.drop_dmsg_shakes++;
+	}
 	session_free(se);
 }
 

@@ -2,10 +2,10 @@
 // enough to be given in one piece.
 #include "controlplane/rpc/api_priv.h"
 
-#include <netinet/in.h>
 #include <string.h>
 
-#include "lib/api/api_field.h"
+#include "controlplane/core/conn_tcp.h"
+#include "controlplane/dmsg/dmsg_link.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
@@ -160,7 +160,7 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
 	memcpy(rec.by, se->by.b, API_PK_LEN);
 	if (se->err != 0)
-		API_COPY(rec.error, strerror(-se->err));
+		API_COPY(rec.error, dmsg_link_error(se->err));
 	api_req_record(arg, &rec, sizeof(rec));
 }
 
@@ -178,7 +178,7 @@ static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 	API_COPY(rec.name, p->address[0] != '\0' ? p->address : "(dials us)");
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
 	if (p->err != 0)
-		API_COPY(rec.error, strerror(-p->err));
+		API_COPY(rec.error, dmsg_link_error(p->err));
 	api_req_record(arg, &rec, sizeof(rec));
 }
 
@@ -245,23 +245,6 @@ static void our_session(void *arg, const struct dmsg_client_server *se)
 	api_req_record(arg, &rec, sizeof(rec));
 }
 
-static void address_text(const struct sockaddr_storage *ss, char *out, size_t cap)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
-	struct api_addr a = {0};
-
-	if (ss->ss_family == AF_INET) {
-		memset(a.ip + 10, 0xff, 2);
-		memcpy(a.ip + 12, &v4->sin_addr, 4);
-		a.port = ntohs(v4->sin_port);
-	} else {
-		memcpy(a.ip, &v6->sin6_addr, 16);
-		a.port = ntohs(v6->sin6_port);
-	}
-	api_addr_text(&a, out, cap);
-}
-
 static void put_session(
 	struct api_req *r, const struct dmsg_server_session *se, enum api_dmsg_kind kind)
 {
@@ -277,7 +260,7 @@ static void put_session(
 	if (se->dialled)
 		API_COPY(rec.address, se->address);
 	else
-		address_text(&se->from, rec.address, sizeof(rec.address));
+		conn_tcp_address_text(&se->from, rec.address, sizeof(rec.address));
 	api_req_record(r, &rec, sizeof(rec));
 }
 

@@ -106,11 +106,12 @@ say "a server that has another key than the configuration says"
 node_kill A.cp TERM || fail "control plane of A ended with $?"
 node_conf A controlplane "server wrong" "key=$(node_key "$T/other.key")" "address=10.1.1.1:$SERVER_PORT"
 cp_start A
-wrong() { sk A -j show servers | jq -e '.[] | select(.pk == $k) | .opened == 0 and .error != ""' --arg k "$(node_key_of "$T/other.key")"; }
+wrong() { sk A -j show servers | jq -e '.[] | select(.pk == $k) | .opened == 0 and (.error | contains("another key"))' --arg k "$(node_key_of "$T/other.key")"; }
 node_key_of() { "$BIN/skyrail" key show "$1" | grep -oE '0[23][0-9a-f]{64}' | head -n1; }
 wait_for 20 "refused" wrong
 wait_for 20 "the true one" session A
 same "sessions" "$(dmsg A sessions)" 1
+expect "S says whose" grep -q 'handshake failed: from=10\.1\.1\.2:[0-9]' "$T/S/controlplane.log"
 expect "handshakes that S refused" test "$(dmsg S shakes_failed)" -ge 1
 carry A B "$PORT"
 logs_clean A B S

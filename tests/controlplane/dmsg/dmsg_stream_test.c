@@ -531,6 +531,7 @@ static void a_server_of_another_key_is_refused(void **state)
 
 	join_server(&client[0], DMSG_LINK_YAMUX, &other);
 	run_until(client[0].err != 0);
+	assert_int_equal(client[0].err, -EKEYREJECTED);
 	assert_int_equal(client[0].server_err, -EBADMSG);
 	assert_int_equal(client[0].n_open, 0);
 	assert_null(dmsg_link_peer(client[0].k));
@@ -547,6 +548,18 @@ static void a_server_may_take_the_handshake_and_close(void **state)
 	run_until(client[0].err != 0);
 	assert_int_equal(client[0].err, -EISCONN);
 	assert_int_equal(client[0].n_open, 0);
+}
+
+static void why_a_link_is_over_has_words(void **state)
+{
+	static const int errs[] = {
+		-EKEYREJECTED, -EISCONN, -EBADMSG, -ETIMEDOUT, -ECONNRESET, -ECONNREFUSED};
+
+	for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
+		assert_true(strlen(dmsg_link_error(errs[i])) < 64);
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(dmsg_link_error(errs[i]), dmsg_link_error(errs[k]));
+	}
 }
 
 // Bytes that came before the end are still given to the streams.
@@ -603,6 +616,7 @@ int main(void)
 		test(a_server_without_markers_is_not_measured_and_lives),
 		test(a_server_of_another_key_is_refused),
 		test(a_server_may_take_the_handshake_and_close),
+		test(why_a_link_is_over_has_words),
 		test(a_link_may_be_closed_while_a_request_is_there),
 		test(links_may_be_closed_at_any_time),
 	};
