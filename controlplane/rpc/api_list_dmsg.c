@@ -161,6 +161,8 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 	memcpy(rec.by, se->by.b, API_PK_LEN);
 	if (se->err != 0)
 		API_COPY(rec.error, dmsg_link_error(se->err));
+	if (se->state != DMSG_CLIENT_OPEN)
+		API_COPY(rec.note, rec.error);
 	api_req_record(arg, &rec, sizeof(rec));
 }
 
@@ -179,6 +181,8 @@ static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
 	if (p->err != 0)
 		API_COPY(rec.error, dmsg_link_error(p->err));
+	if (p->state != DMSG_MESH_OPEN)
+		API_COPY(rec.note, rec.error);
 	api_req_record(arg, &rec, sizeof(rec));
 }
 
@@ -197,7 +201,19 @@ void api_list_dmsg_servers(void *ctx, struct api_req *r, const void *payload, si
 struct sites {
 	struct api_req *r;
 	uint8_t role;
+	bool sessions; // there are some, by which dmsg:// is reached
 };
+
+static const char *why_not_listed(const struct sites *sites, const struct dmsg_publish_site *s)
+{
+	if (s->listed)
+		return "";
+	if (!sites->sessions && strncmp(s->url, "dmsg://", 7) == 0)
+		return "waits for a session: see `skyrail show servers`";
+	return s->err;
+}
+
+static_assert((int)API_DMSG_URL_LEN == (int)HTTP_CLIENT_URL_MAX, "no URL is cut");
 
 static void site_record(void *arg, const struct dmsg_publish_site *s)
 {
@@ -213,17 +229,22 @@ static void site_record(void *arg, const struct dmsg_publish_site *s)
 
 	API_COPY(rec.name, s->url);
 	API_COPY(rec.error, s->err);
+	API_COPY(rec.note, why_not_listed(sites, s));
 	api_req_record(sites->r, &rec, sizeof(rec));
 }
 
 void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
-	struct sites client = {r, 0}, server = {r, 1};
+	struct sites client = {r, 0, false}, server = {r, 1, false};
+	struct dmsg_client_stats cs;
 
 	(void)payload, (void)len;
-	if (a->d.dmsg != NULL)
+	if (a->d.dmsg != NULL) {
+		dmsg_client_stats_get(a->d.dmsg, &cs);
+		client.sessions = server.sessions = cs.sessions > 0;
 		dmsg_client_each_site(a->d.dmsg, site_record, &client);
+	}
 	if (a->d.dmsg_server != NULL)
 		dmsg_server_each_site(a->d.dmsg_server, site_record, &server);
 	api_req_end(r, NULL, 0);
@@ -296,6 +317,8 @@ static void hypervisor_record(void *arg, const struct visor_rpc_peer *p)
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
 	if (p->err != 0)
 		API_COPY(rec.error, strerror(-p->err));
+	if (p->state != DMSG_CLIENT_OPEN)
+		API_COPY(rec.note, rec.error);
 	api_req_record(arg, &rec, sizeof(rec));
 }
 

@@ -8,7 +8,11 @@
 
 #include "lib/api/api.h"
 
-enum { API_DMSG_ADDRESS_LEN = 64, API_DMSG_TIMEOUT_MAX_MS = 60000 };
+enum {
+	API_DMSG_ADDRESS_LEN = 64,
+	API_DMSG_URL_LEN = 512,
+	API_DMSG_TIMEOUT_MAX_MS = 60000,
+};
 
 struct api_dmsg_ask {
 	uint8_t pk[API_PK_LEN]; // dial: the destination; ping: the server, null: the nearest
@@ -93,11 +97,12 @@ struct api_dmsg_server {
 	uint64_t rtt_us; // 0: not measured
 	uint64_t opened; // sessions so far
 	uint64_t rx_bytes, tx_bytes; // of this session
-	char error[API_DMSG_ADDRESS_LEN]; // why the last session ended
+	char error[API_DMSG_ADDRESS_LEN]; // why the last session ended, or there was none
+	char note[API_DMSG_ADDRESS_LEN]; // the same while there is none
 	uint8_t by[API_PK_LEN]; // the hypervisor that told of it, or null
 	uint8_t pad2[7];
 };
-static_assert(sizeof(struct api_dmsg_server) == 248, "api_dmsg_server");
+static_assert(sizeof(struct api_dmsg_server) == 312, "api_dmsg_server");
 
 struct api_dmsg_hypervisor {
 	uint8_t pk[API_PK_LEN];
@@ -105,12 +110,13 @@ struct api_dmsg_hypervisor {
 	uint8_t pad[6];
 	uint64_t age_ms; // of the state
 	uint64_t calls;
-	char error[API_DMSG_ADDRESS_LEN]; // why the last stream ended
+	char error[API_DMSG_ADDRESS_LEN]; // why the last stream ended, or there was none
+	char note[API_DMSG_ADDRESS_LEN]; // the same while there is none
 };
-static_assert(sizeof(struct api_dmsg_hypervisor) == 120, "api_dmsg_hypervisor");
+static_assert(sizeof(struct api_dmsg_hypervisor) == 184, "api_dmsg_hypervisor");
 
 struct api_dmsg_discovery {
-	char name[API_DMSG_ADDRESS_LEN]; // URL, cut
+	char name[API_DMSG_URL_LEN]; // its URL
 	uint8_t role; // whose entry: 0 client, 1 server
 	uint8_t listed; // the entry is there, as far as we know
 	uint8_t pad[6];
@@ -119,8 +125,9 @@ struct api_dmsg_discovery {
 	uint64_t next_ms; // until it is again
 	uint64_t published, failed;
 	char error[API_DMSG_ADDRESS_LEN]; // of the last try
+	char note[API_DMSG_ADDRESS_LEN]; // why our entry is not there
 };
-static_assert(sizeof(struct api_dmsg_discovery) == 176, "api_dmsg_discovery");
+static_assert(sizeof(struct api_dmsg_discovery) == 688, "api_dmsg_discovery");
 
 struct api_dmsg_session {
 	uint8_t pk[API_PK_LEN]; // the other end's

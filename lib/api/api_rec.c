@@ -382,8 +382,9 @@ static const struct api_field dmsg_server_fields[] = {
 	F(opened, UINT, "SESSIONS", W),
 	F(rx_bytes, BYTES, "RX BYTES", S),
 	F(tx_bytes, BYTES, "TX BYTES", S),
-	F(error, STR, "LAST ERROR", S | D),
 	F(by, PK, "TOLD BY", S | D),
+	F(error, STR, "LAST ERROR", W | D),
+	F(note, STR, "NOTE", U),
 };
 #undef REC
 #define REC api_dmsg_hypervisor
@@ -392,12 +393,13 @@ static const struct api_field dmsg_hypervisor_fields[] = {
 	FW(state, dmsg_states, "STATE", 0),
 	F(age_ms, MS, "FOR", 0),
 	F(calls, UINT, "CALLS", 0),
-	F(error, STR, "LAST ERROR", D),
+	F(error, STR, "LAST ERROR", W | D),
+	F(note, STR, "NOTE", U),
 };
 #undef REC
 #define REC api_dmsg_discovery
 static const struct api_field dmsg_discovery_fields[] = {
-	F(name, STR, "DISCOVERY", 0),
+	F(name, STR, "DISCOVERY", C),
 	FW(role, dmsg_roles, "ENTRY OF", 0),
 	F(listed, BOOL, "LISTED", 0),
 	F(age_ms, MS, "PUBLISHED", N),
@@ -405,7 +407,8 @@ static const struct api_field dmsg_discovery_fields[] = {
 	F(sequence, UINT, "SEQUENCE", W),
 	F(published, UINT, "TIMES", W),
 	F(failed, UINT, "FAILED", 0),
-	F(error, STR, "LAST ERROR", D),
+	F(error, STR, "LAST ERROR", W | D),
+	F(note, STR, "NOTE", U),
 };
 #undef REC
 #define REC api_dmsg_session

@@ -112,6 +112,16 @@ sed -i 's/^sessions = 1/sessions = 2/' "$T/A/controlplane.ini"
 cp_start A
 wait_for 20 "A is published with both servers" n_servers A 2
 carry B A "$PORT"
+
+say "a discovery behind dmsg that waits for a session says so, and is named whole"
+node_kill B.cp TERM || fail "control plane of B ended with $?"
+sed -i '/^\[dmsg\]/,$d' "$T/B/controlplane.ini"
+node_conf B controlplane dmsg "discovery=dmsg://${KEY[R]}:65535"
+node_conf B controlplane "server s" "key=${KEY[S]}" address=10.1.2.1:1
+cp_start B
+waiting() { sk B -j show discoveries | jq -e --arg u "$1" '.[0].name == $u and (.[0].note | contains("waits for a session"))'; }
+wait_for 10 "it says so" waiting "dmsg://${KEY[R]}:65535"
+expect "the table, too" grep -q "^dmsg://${KEY[R]}:65535: waits for a session" <(sk B show discoveries)
 kill "$WEB" "$DISCOVERY"
 wait "$WEB" "$DISCOVERY" 2>/dev/null || true
 nodes_end A B S R

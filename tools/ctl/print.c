@@ -12,7 +12,7 @@
 
 enum {
 	PK_SHORT = 8,
-	TEXT_LEN = 256,
+	TEXT_LEN = 640, // more than a URL
 	JSON_LEN = 16384,
 	COLUMNS_MAX = 64,
 	WIDTH = 80,
