@@ -22,6 +22,7 @@ enum {
 	DMSG_CLIENT_LAN_START_MS = 10000, // for an address of one that was saved, and ...
 	DMSG_CLIENT_LAN_PUSH_MS = 5000, // ... of one that was told now
 	DMSG_CLIENT_ADDRESS_LEN = 256, // host:port, with the final NUL
+	DMSG_CLIENT_WHY_LEN = 128, // why a dial failed, with the final NUL
 	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
 	DMSG_CLIENT_MADE_MAX = 2, // sessions that one dial makes
 	DMSG_CLIENT_IDLE_MS = 60000, // a session made for a dial ends without streams after it
@@ -112,6 +113,10 @@ struct dmsg_client_dial *dmsg_client_dial_direct(struct dmsg_client *c, const st
 	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg);
 // No call any more. NULL is allowed; not after the call.
 void dmsg_client_dial_cancel(struct dmsg_client_dial *d);
+// Why a dial failed, for people, DMSG_CLIENT_WHY_LEN at most: ask at once, the sessions that there
+// are count. Returns buf.
+char *dmsg_client_dial_text(
+	const struct dmsg_client *c, enum dmsg_err code, int err, char *buf, size_t cap);
 
 struct dmsg_client_listener;
 // A stream to the port; its events begin after this call: conn_set_events() here, or conn_close().

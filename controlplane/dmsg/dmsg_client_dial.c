@@ -5,6 +5,7 @@
 #include "controlplane/dmsg/dmsg_client_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,4 +322,64 @@ struct dmsg_client_dial *dmsg_client_dial_direct(struct dmsg_client *c, const st
 	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg)
 {
 	return dial(c, to, timeout_ms, true, fn, arg);
+}
+
+// ---- for people ----
+
+// Both ends say no by closing the stream, so which of them did is a guess.
+static const char *refused_text(const struct dmsg_client *c)
+{
+	return c->find != NULL
+		       ? "refused: nobody listens on that port there, or it has left its server"
+		       : "refused: nobody listens on that port there, or no server of ours has "
+			 "a session of that key";
+}
+
+static const char *unreached_text(const struct dmsg_client *c)
+{
+	struct dmsg_client_stats s;
+
+	dmsg_client_stats_get(c, &s);
+	return s.sessions == 0 ? "there is no session to any server: see `skyrail show servers`"
+			       : "no server of the destination could be reached";
+}
+
+static const char *error_text(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+		return "no answer in time: the server, or the node behind it, is silent";
+	case -ENOMEM:
+		return "out of memory";
+	default:
+		return NULL;
+	}
+}
+
+char *dmsg_client_dial_text(
+	const struct dmsg_client *c, enum dmsg_err code, int err, char *buf, size_t cap)
+{
+	bool answered = code < DMSG_ERR_RESP_SIGNATURE && code > DMSG_ERR_SURPLUS;
+	const char *text = NULL;
+
+	if (code == DMSG_OK && error_text(err) != NULL)
+		snprintf(buf, cap, "%s", error_text(err));
+	else if (code == DMSG_OK)
+		snprintf(buf, cap, "the session to the server broke: %s", strerror(-err));
+	else if (code == DMSG_ERR_NO_SERVER_REACHED)
+		text = unreached_text(c);
+	else if (code == DMSG_ERR_RESP_REFUSED)
+		text = refused_text(c);
+	else if (code == DMSG_ERR_NO_ENTRY)
+		text = "no discovery has an entry of that key";
+	else if (code == DMSG_ERR_NOT_CLIENT)
+		text = "the entry of that key is a server's: no node has it";
+	else if (code == DMSG_ERR_NO_DELEGATED)
+		text = "the entry of that key names no server: it has no session now";
+	else
+		snprintf(buf, cap, "%s: %s (dmsg code %u)",
+			answered ? "refused" : "an answer of no use", dmsg_err_text(code), code);
+	if (text != NULL)
+		snprintf(buf, cap, "%s (dmsg code %u)", text, code);
+	return buf;
 }

@@ -180,21 +180,16 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 {
 	struct api_dmsg_task *t = arg;
 	struct api_req *r = t->r;
+	char why[API_DMSG_TEXT_LEN];
 
 	t->dial = NULL;
 	if (take_conn != NULL) {
 		become_stream(t, take_conn, &t->to);
 		return;
 	}
+	dmsg_client_dial_text(t->a->d.dmsg, code, err, why, sizeof(why));
 	task_free(t);
-	if (code == DMSG_OK)
-		api_req_fail(r, err, "dial: %s", strerror(-err));
-	else
-		api_req_fail(r, dial_errno(code), "dial: dmsg error %u: %s%s", code,
-			dmsg_err_text(code),
-			code == DMSG_ERR_RESP_REFUSED
-				? " (is it connected to one of our servers, and does it listen on that port?)"
-				: "");
+	api_req_fail(r, code == DMSG_OK ? err : dial_errno(code), "dial: %s", why);
 }
 
 static bool ask_read(
@@ -336,7 +331,7 @@ static void on_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, 
 		api_req_fail(r, err, "ip: %s", strerror(-err));
 	else
 		api_req_fail(r, -ECONNREFUSED,
-			"ip: dmsg error %u: %s (servers of before 2024 can't tell)", code,
+			"ip: dmsg code %u: %s (servers of before 2024 can't tell)", code,
 			dmsg_err_text(code));
 }
 

@@ -315,8 +315,7 @@ static void hypervisor_record(void *arg, const struct visor_rpc_peer *p)
 		.state = (uint8_t)p->state, .age_ms = age_ms(p->since_ns), .calls = p->calls};
 
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
-	if (p->err != 0)
-		API_COPY(rec.error, strerror(-p->err));
+	API_COPY(rec.error, p->why);
 	if (p->state != DMSG_CLIENT_OPEN)
 		API_COPY(rec.note, rec.error);
 	api_req_record(arg, &rec, sizeof(rec));

@@ -4,6 +4,7 @@
 #include "controlplane/rpc/visor_rpc.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ struct peer {
 	struct netrpc_rx *rx; // while there is a stream
 	struct netrpc_tx tx;
 	enum dmsg_client_state state;
-	int err;
+	char why[DMSG_CLIENT_WHY_LEN];
 	unsigned fails;
 	uint64_t since_ns, calls;
 };
@@ -55,22 +56,23 @@ static void close_all(struct peer *p)
 	p->rx = NULL;
 }
 
-static void peer_over(struct peer *p, int err)
+static void peer_over(struct peer *p, const char *why)
 {
 	struct visor_rpc *v = p->v;
-
+	char key[KEY_PK_TEXT_LEN + 1];
 	uint64_t up_ns = 0;
 
+	key_pk_to_text(&p->pk, key);
 	if (p->state == DMSG_CLIENT_OPEN) {
 		v->stats.lost++;
 		up_ns = clock_mono_ns() - p->since_ns;
-		log_notice("hypervisor lost: %s", strerror(-err));
+		log_notice("hypervisor lost: key=%.8s: %s", key, why);
 	} else {
 		v->stats.failed++;
-		log_limited(LOG_WARN, "no stream to a hypervisor: %s", strerror(-err));
+		log_limited(LOG_WARN, "no stream to a hypervisor: key=%.8s: %s", key, why);
 	}
 	close_all(p);
-	p->err = err;
+	snprintf(p->why, sizeof(p->why), "%s", why);
 	set_state(p, DMSG_CLIENT_WAITS);
 	p->fails = backoff_fails(p->fails, up_ns);
 	loop_timer_start(p->timer, backoff_ms(p->fails, v->conf.retry_min_ms, BACKOFF_MAX_MS), 0);
@@ -82,6 +84,7 @@ static void set_lan(struct peer *p, struct bytes_w *w)
 {
 	struct visor_rpc *v = p->v;
 	const char *why = NULL;
+	char key[KEY_PK_TEXT_LEN + 1];
 	struct visor_lan lan;
 	bool taken = false;
 
@@ -97,7 +100,8 @@ static void set_lan(struct peer *p, struct bytes_w *w)
 	else
 		v->stats.refused++;
 	if (why != NULL) {
-		log_limited(LOG_WARN, "push of a hypervisor refused: %s", why);
+		key_pk_to_text(&p->pk, key);
+		log_limited(LOG_WARN, "push of a hypervisor refused: key=%.8s: %s", key, why);
 		netrpc_put_error(&p->tx, w, p->rx->method, p->rx->seq, why);
 		return;
 	}
@@ -142,7 +146,9 @@ static size_t on_data(void *arg, uint8_t *bytes, size_t len)
 		if (ready)
 			rc = answer(p);
 		if (rc < 0) {
-			peer_over(p, rc);
+			peer_over(p, rc == -EBADMSG   ? "it sent what is no call"
+				     : rc == -ENOBUFS ? "it does not read its answers"
+						      : strerror(-rc));
 			return len;
 		}
 	}
@@ -151,7 +157,10 @@ static size_t on_data(void *arg, uint8_t *bytes, size_t len)
 
 static void on_end(void *arg, int err)
 {
-	peer_over(arg, err != 0 ? err : -ECONNRESET);
+	char why[DMSG_CLIENT_WHY_LEN];
+
+	snprintf(why, sizeof(why), "the session to the server broke: %s", strerror(-err));
+	peer_over(arg, err != 0 ? why : "it closed the stream");
 }
 
 static const struct conn_events stream_events = {.data = on_data, .end = on_end};
@@ -159,10 +168,12 @@ static const struct conn_events stream_events = {.data = on_data, .end = on_end}
 static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
 {
 	struct peer *p = arg;
+	char text[DMSG_CLIENT_WHY_LEN];
 
 	p->dial = NULL;
 	if (take_conn == NULL) {
-		peer_over(p, err != 0 ? err : code == DMSG_OK ? -EIO : -EHOSTUNREACH);
+		dmsg_client_dial_text(p->v->conf.client, code, err, text, sizeof(text));
+		peer_over(p, text);
 		return;
 	}
 	p->conn = take_conn;
@@ -170,12 +181,13 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 	p->rx = calloc(1, sizeof(*p->rx));
 	memset(&p->tx, 0, sizeof(p->tx));
 	if (p->rx == NULL) {
-		peer_over(p, -ENOMEM);
+		peer_over(p, strerror(ENOMEM));
 		return;
 	}
 	set_state(p, DMSG_CLIENT_OPEN);
 	p->v->stats.opened++;
-	log_notice("hypervisor reached");
+	key_pk_to_text(&p->pk, text);
+	log_notice("hypervisor reached: key=%.8s", text);
 }
 
 static void peer_dial(void *arg)
@@ -186,7 +198,7 @@ static void peer_dial(void *arg)
 	set_state(p, DMSG_CLIENT_DIALS);
 	p->dial = dmsg_client_dial(p->v->conf.client, &to, DIAL_MS, on_dialled, p);
 	if (p->dial == NULL)
-		peer_over(p, -errno);
+		peer_over(p, strerror(errno));
 }
 
 // ---- the whole ----
@@ -246,7 +258,7 @@ void visor_rpc_each(
 		const struct peer *p = &v->peer[i];
 		struct visor_rpc_peer out = {.pk = p->pk,
 			.state = p->state,
-			.err = p->err,
+			.why = p->why,
 			.since_ns = p->since_ns,
 			.calls = p->calls};
 

@@ -11,6 +11,7 @@
 enum {
 	API_DMSG_ADDRESS_LEN = 64,
 	API_DMSG_URL_LEN = 512,
+	API_DMSG_TEXT_LEN = 128, // of a reason
 	API_DMSG_TIMEOUT_MAX_MS = 60000,
 };
 
@@ -35,7 +36,8 @@ struct api_dmsg_ended_ask {
 	uint32_t id;
 };
 struct api_dmsg_ended {
-	int32_t err; // 0: it lasts, or its end came in order; -errno: what cut it
+	int32_t err; // 0: it lasts, or its end came in order; -errno: what cut it; -ENOENT: not
+		     // known
 };
 
 // API_DMSG_IP, with an api_dmsg_ask like that of ping.
@@ -97,12 +99,12 @@ struct api_dmsg_server {
 	uint64_t rtt_us; // 0: not measured
 	uint64_t opened; // sessions so far
 	uint64_t rx_bytes, tx_bytes; // of this session
-	char error[API_DMSG_ADDRESS_LEN]; // why the last session ended, or there was none
-	char note[API_DMSG_ADDRESS_LEN]; // the same while there is none
+	char error[API_DMSG_TEXT_LEN]; // why the last session ended, or there was none
+	char note[API_DMSG_TEXT_LEN]; // the same while there is none
 	uint8_t by[API_PK_LEN]; // the hypervisor that told of it, or null
 	uint8_t pad2[7];
 };
-static_assert(sizeof(struct api_dmsg_server) == 312, "api_dmsg_server");
+static_assert(sizeof(struct api_dmsg_server) == 440, "api_dmsg_server");
 
 struct api_dmsg_hypervisor {
 	uint8_t pk[API_PK_LEN];
@@ -110,10 +112,10 @@ struct api_dmsg_hypervisor {
 	uint8_t pad[6];
 	uint64_t age_ms; // of the state
 	uint64_t calls;
-	char error[API_DMSG_ADDRESS_LEN]; // why the last stream ended, or there was none
-	char note[API_DMSG_ADDRESS_LEN]; // the same while there is none
+	char error[API_DMSG_TEXT_LEN]; // why the last stream ended, or there was none
+	char note[API_DMSG_TEXT_LEN]; // the same while there is none
 };
-static_assert(sizeof(struct api_dmsg_hypervisor) == 184, "api_dmsg_hypervisor");
+static_assert(sizeof(struct api_dmsg_hypervisor) == 312, "api_dmsg_hypervisor");
 
 struct api_dmsg_discovery {
 	char name[API_DMSG_URL_LEN]; // its URL
@@ -124,10 +126,10 @@ struct api_dmsg_discovery {
 	uint64_t age_ms; // since it was put there last; 0: never
 	uint64_t next_ms; // until it is again
 	uint64_t published, failed;
-	char error[API_DMSG_ADDRESS_LEN]; // of the last try
-	char note[API_DMSG_ADDRESS_LEN]; // why our entry is not there
+	char error[API_DMSG_TEXT_LEN]; // of the last try
+	char note[API_DMSG_TEXT_LEN]; // why our entry is not there
 };
-static_assert(sizeof(struct api_dmsg_discovery) == 688, "api_dmsg_discovery");
+static_assert(sizeof(struct api_dmsg_discovery) == 816, "api_dmsg_discovery");
 
 struct api_dmsg_session {
 	uint8_t pk[API_PK_LEN]; // the other end's

@@ -45,7 +45,7 @@ expect "it says why" grep -q 'no \[server NAME\]' "$T/refused.log"
 
 say "refused: nobody listens; nobody is there; nonsense"
 ! sk A dmsg dial "${PK[B]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a port without listener"
-expect "it says why" grep -q 'dmsg error 352' "$T/refused.log"
+expect "it says why" grep -q 'nobody listens on that port.*dmsg code 352' "$T/refused.log"
 ! sk A dmsg dial "${PK[S]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key without session"
 ! sk A dmsg dial "${PK[B]}:0" </dev/null 2>/dev/null || fail "port 0"
 ! sk S dmsg dial "${PK[B]}:$PORT" </dev/null 2>"$T/refused.log" || fail "S is no client"

@@ -56,7 +56,7 @@ same "counter of A's client" "$(counter A dmsg_client_dialled)" 1
 
 say "no two hops: B refuses what A has for a client of C"
 ! sk A dmsg dial "${PK[C]}:$PORT" </dev/null 2>"$T/refused.log" || fail "A has reached C"
-expect "it says why" grep -q 'dmsg error 352' "$T/refused.log"
+expect "it says why" grep -q 'dmsg code 352' "$T/refused.log"
 same "refused by A's peers" "$(dmsg A mesh_refused)" 1
 same "no destination at B" "$(dmsg B no_destination)" 1
 same "C heard nothing" "$(dmsg C no_destination)$(dmsg C mesh_in)" 00

@@ -64,9 +64,9 @@ say "by key alone, either way, whichever servers they have"
 carry A B "$PORT"
 carry B A "$PORT"
 ! sk A dmsg dial "${PK[S]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key that is not published"
-expect "it says why" grep -q 'dmsg error 100' "$T/refused.log"
+expect "it says why" grep -q 'dmsg code 100' "$T/refused.log"
 ! sk A dmsg dial "${KEY[R]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a server's key"
-expect "it says why" grep -q 'dmsg error 102' "$T/refused.log"
+expect "it says why" grep -q 'dmsg code 102' "$T/refused.log"
 
 say "a server that ends is not listed any more, and its clients go to the other"
 node_kill R.cp TERM || fail "control plane of R ended with $?"
@@ -81,7 +81,7 @@ kill -KILL "$DISCOVERY"
 wait "$DISCOVERY" 2>/dev/null || true
 carry B A "$PORT"
 ! sk B dmsg dial "${PK[R]}:$PORT" </dev/null 2>"$T/refused.log" || fail "a key that is nowhere"
-expect "its server was asked" grep -q 'dmsg error 352' "$T/refused.log"
+expect "its server was asked" grep -q 'dmsg code 352' "$T/refused.log"
 expect "B counts it" test "$(dmsg B dir_failed)" -ge 1
 discovery
 cp_start R

@@ -89,6 +89,9 @@ for n in H A B; do cp_start "$n"; done
 for n in A B; do wait_for 30 "LAN session of $n" lan_open "$n"; done
 carry A B "$PORT"
 same "hypervisor of A" "$(sk A -j show hypervisors | jq -r '.[].state' | grep -c open)" 0
+why() { [ "$(sk "$1" -j show hypervisors | jq -r '.[0].error')" = "$2" ]; }
+wait_for 10 "and why" why A "it closed the stream"
+expect "the log, too" grep -q "hypervisor lost: key=${PK[H]:0:8}: it closed the stream" "$T/A/controlplane.log"
 expect "a stranger asked H" test "$(dmsg H strangers)" -ge 1
 same "A's file was not written again" "$(stat -c %i "$T/A/controlplane.ini")" "$inode"
 

@@ -69,6 +69,42 @@ static void dial_without_a_server_ends_in_time(void **state)
 	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
 }
 
+static void each_failure_of_a_dial_has_its_words(void **state)
+{
+	static const struct {
+		enum dmsg_err code;
+		int err;
+		const char *says;
+	} t[] = {
+		{DMSG_ERR_NO_SERVER_REACHED, 0, "no session to any server: see"},
+		{DMSG_ERR_NO_ENTRY, 0, "no discovery has an entry"},
+		{DMSG_ERR_NOT_CLIENT, 0, "is a server's"},
+		{DMSG_ERR_NO_DELEGATED, 0, "names no server"},
+		{DMSG_ERR_RESP_REFUSED, 0,
+			"refused: nobody listens on that port there, or no server"},
+		{DMSG_ERR_NO_CAPACITY, 0, "refused: relay capacity used up (dmsg code 308)"},
+		{DMSG_ERR_NO_LISTENER, 0, "refused: nobody listens on that port (dmsg code 306)"},
+		{DMSG_ERR_RESP_SIGNATURE, 0, "an answer of no use: response has a bad signature"},
+		{DMSG_ERR_NOISE, 0, "an answer of no use: "},
+		{DMSG_OK, -ETIMEDOUT, "no answer in time"},
+		{DMSG_OK, -ECONNRESET, "the session to the server broke: Connection reset"},
+	};
+	char why[DMSG_CLIENT_WHY_LEN + 1];
+
+	(void)state;
+	start_server(NULL);
+	start_client(0);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		memset(why, 'x', sizeof(why));
+		dmsg_client_dial_text(node[0].c, t[i].code, t[i].err, why, DMSG_CLIENT_WHY_LEN);
+		if (strstr(why, t[i].says) == NULL || strlen(why) > DMSG_CLIENT_WHY_LEN - 2)
+			fail_msg("%u %d: %s", t[i].code, t[i].err, why);
+	}
+	run_until(sessions(0) == 1);
+	dmsg_client_dial_text(node[0].c, DMSG_ERR_NO_SERVER_REACHED, 0, why, sizeof(why));
+	assert_non_null(strstr(why, "no server of the destination could be reached"));
+}
+
 static void count_stream(void *arg, const struct dmsg_conn_info *info)
 {
 	assert_true(info->since_ns > 0);
@@ -240,6 +276,7 @@ int main(void)
 		T(client_reaches_itself),
 		T(refusals_reach_the_dialler),
 		T(dial_without_a_server_ends_in_time),
+		T(each_failure_of_a_dial_has_its_words),
 		T(ports_are_used_once),
 		T(cancelled_dial_is_silent),
 		T(pings_measure_or_end),
