@@ -481,12 +481,13 @@ int gob_read_value(const struct gob_types *types, const uint8_t *msg, size_t len
 int gob_list_next(
 	const struct gob_types *types, struct gob_list *list, const struct gob_field *as, void *out)
 {
-	struct bytes_r r = bytes_r(list->p, list->len);
+	struct bytes_r r;
 
-	if (list->n == 0)
+	if (list->n == 0) // also one that was not there
 		return 0;
 	if (!is_compatible(types, list->elem, as, 0))
 		return -EBADMSG;
+	r = bytes_r(list->p, list->len);
 	read_field(&r, types, list->elem, as, out);
 	if (r.bad)
 		return -EBADMSG;

@@ -11,7 +11,7 @@
 #include "lib/wire/gob.h"
 
 enum {
-	NETRPC_MSG_MAX = 8192, // one message
+	NETRPC_MSG_MAX = 12288, // one message: a route of 100 hops
 	NETRPC_TYPES_MAX = 8192, // bytes of all descriptors of a direction
 	NETRPC_METHOD_MAX = 128, // with the NUL
 	NETRPC_ERROR_MAX = 512, // with the NUL; longer ones are cut
@@ -34,7 +34,8 @@ struct netrpc_rx {
 // Which descriptors left already, zeroed at first.
 struct netrpc_tx {
 	bool sent_request, sent_response, sent_empty;
-	bool sent_lan; // of visor_lan_put
+	bool sent_lan; // of visor_msg.h
+	bool sent_rules, sent_edge, sent_ids; // of setup_msg.h
 };
 
 // Takes bytes up to the end of the next call, and returns their number. *ready: method, seq and

@@ -252,7 +252,7 @@ static void what_is_no_call_ends_the_connection(void **state)
 		size_t len;
 	} cases[] = {
 		{"a number for a head", "\x03\x06\x00\x02", 4},
-		{"a message above the limit", "\xfd\x00\x20\x01", 4},
+		{"a message above the limit", "\xfd\x00\x30\x01", 4},
 		{"a count of nine bytes", "\xf7\x01", 2},
 		{"an empty message", "\x00", 1},
 		{"a type twice",

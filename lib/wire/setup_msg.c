@@ -1,0 +1,205 @@
+// Arguments and replies of route set-up. A descriptor travels as an array of 70 unsigned integers
+// (not as bytes), a key and a transport id as values that encode themselves (BinaryMarshaler), a
+// rule as bytes. Type ids are those that Go's own programs happen to use.
+
+#include "lib/wire/setup_msg.h"
+
+#include "lib/base/err.h"
+
+#include <string.h>
+
+// 67 RouteDescriptor, 73 EdgeRules, 75 []RouteID, 76 []Rule.
+enum { ID_UINT = 3, ID_EDGE = 73, ID_IDS = 75, ID_RULES = 76 };
+
+static const uint8_t edge_types[] = "\x39\xff\x91\x03\x01\x01\x09"
+				    "EdgeRules\x01\xff\x92\x00\x01\x03\x01\x04"
+				    "Desc\x01\xff\x86\x00\x01\x07"
+				    "Forward\x01\x0a\x00\x01\x07"
+				    "Reverse\x01\x0a\x00\x00\x00"
+				    "\x20\xff\x85\x01\x01\x01\x0f"
+				    "RouteDescriptor\x01\xff\x86\x00\x01\x06\x01\xff\x8c\x00\x00";
+static const uint8_t ids_type[] = "\x0c\xff\x95\x02\x01\x02\xff\x96\x00\x01\x06\x00\x00";
+static const uint8_t rules_type[] = "\x0c\xff\x97\x02\x01\x02\xff\x98\x00\x01\x0a\x00\x00";
+
+// ---- reading ----
+
+struct hop_in {
+	struct gob_span tp_id, from, to;
+};
+
+static const struct gob_field hop_fields[] = {
+	{"TpID", GOB_OPAQUE, offsetof(struct hop_in, tp_id), 0, NULL},
+	{"From", GOB_OPAQUE, offsetof(struct hop_in, from), 0, NULL},
+	{"To", GOB_OPAQUE, offsetof(struct hop_in, to), 0, NULL},
+};
+static const struct gob_struct hop_struct = {hop_fields, ARRAY_LEN(hop_fields)};
+
+struct route_in {
+	uint8_t desc[RULE_DESC_LEN];
+	int64_t keep_alive_ns;
+	struct gob_list forward, reverse;
+};
+
+static const struct gob_field route_fields[] = {
+	{"Desc", GOB_OCTETS, offsetof(struct route_in, desc), RULE_DESC_LEN, NULL},
+	{"KeepAlive", GOB_INT, offsetof(struct route_in, keep_alive_ns), 0, NULL},
+	{"Forward", GOB_SLICE, offsetof(struct route_in, forward), 0, NULL},
+	{"Reverse", GOB_SLICE, offsetof(struct route_in, reverse), 0, NULL},
+};
+static const struct gob_struct route_struct = {route_fields, ARRAY_LEN(route_fields)};
+
+static bool take_key(struct key_pk *pk, struct gob_span s)
+{
+	if (s.len != KEY_PK_LEN)
+		return false;
+	memcpy(pk->b, s.p, KEY_PK_LEN);
+	return key_pk_is_valid(pk);
+}
+
+static int read_path(struct setup_path *path, const struct netrpc_rx *rx, struct gob_list *list)
+{
+	static const struct gob_field as = {NULL, GOB_STRUCT, 0, 0, &hop_struct};
+
+	if (list->n > SETUP_HOPS_MAX)
+		return -E2BIG;
+	for (;; path->n++) {
+		struct hop_in in = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
+		struct setup_hop *hop = &path->hop[path->n];
+		int rc = gob_list_next(&rx->types, list, &as, &in);
+
+		if (rc <= 0)
+			return rc;
+		if (in.tp_id.len != RULE_TP_ID_LEN || !take_key(&hop->from, in.from) ||
+			!take_key(&hop->to, in.to))
+			return -EBADMSG;
+		memcpy(hop->tp_id, in.tp_id.p, RULE_TP_ID_LEN);
+	}
+}
+
+int setup_route_read(struct setup_route *route, const struct netrpc_rx *rx)
+{
+	static const struct gob_field as = {NULL, GOB_STRUCT, 0, 0, &route_struct};
+	struct route_in in = {.keep_alive_ns = 0};
+	struct bytes_r r = bytes_r(in.desc, sizeof(in.desc));
+	int rc;
+
+	memset(route, 0, sizeof(*route));
+	if (netrpc_body(rx, &as, &in) < 0)
+		return -EBADMSG;
+	rule_desc_read(&r, &route->desc);
+	route->keep_alive_ns = in.keep_alive_ns;
+	rc = read_path(&route->forward, rx, &in.forward);
+	return rc < 0 ? rc : read_path(&route->reverse, rx, &in.reverse);
+}
+
+int setup_ids_read(uint32_t ids[SETUP_IDS_MAX], uint32_t *n, const struct netrpc_rx *rx)
+{
+	static const struct gob_field as = {NULL, GOB_SLICE, 0, 0, NULL};
+	static const struct gob_field number = {NULL, GOB_UINT, 0, UINT32_MAX, NULL};
+	struct gob_list list = {NULL, 0, 0, 0};
+	uint64_t v = 0;
+	int rc;
+
+	*n = 0;
+	if (netrpc_body(rx, &as, &list) < 0)
+		return -EBADMSG;
+	if (list.n > SETUP_IDS_MAX)
+		return -E2BIG;
+	while ((rc = gob_list_next(&rx->types, &list, &number, &v)) > 0)
+		ids[(*n)++] = (uint32_t)v;
+	return rc;
+}
+
+int setup_bool_read(bool *v, const struct netrpc_rx *rx)
+{
+	static const struct gob_field as = {NULL, GOB_BOOL, 0, 0, NULL};
+
+	*v = false;
+	return netrpc_body(rx, &as, v);
+}
+
+// ---- writing ----
+
+static void put_type(struct bytes_w *w, bool *sent, const uint8_t *type, size_t len)
+{
+	if (!*sent)
+		bytes_w_copy(w, type, len);
+	*sent = true;
+}
+
+void setup_put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, uint8_t n)
+{
+	uint8_t msg[8];
+	struct bytes_w m = bytes_w(msg, sizeof(msg));
+
+	netrpc_put_request(tx, w, SETUP_RESERVE, seq);
+	gob_put_int(&m, ID_UINT);
+	gob_put_uint(&m, 0);
+	gob_put_uint(&m, n);
+	gob_put_message(w, &m);
+}
+
+void setup_put_intermediary(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint8_t *rules, uint32_t n)
+{
+	uint8_t msg[SETUP_IDS_MAX * (RULE_INTERMEDIARY_LEN + 1) + 16];
+	struct bytes_w m = bytes_w(msg, sizeof(msg));
+
+	netrpc_put_request(tx, w, SETUP_INTERMEDIARY, seq);
+	put_type(w, &tx->sent_rules, rules_type, sizeof(rules_type) - 1);
+	gob_put_int(&m, ID_RULES);
+	gob_put_uint(&m, 0);
+	gob_put_uint(&m, n);
+	for (uint32_t i = 0; i < n; i++)
+		gob_put_bytes(&m, rules + (size_t)i * RULE_INTERMEDIARY_LEN, RULE_INTERMEDIARY_LEN);
+	gob_put_message(w, &m);
+}
+
+void setup_put_delete(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint32_t *ids, uint32_t n)
+{
+	uint8_t msg[SETUP_IDS_MAX * 5 + 16];
+	struct bytes_w m = bytes_w(msg, sizeof(msg));
+
+	netrpc_put_request(tx, w, SETUP_DELETE, seq);
+	put_type(w, &tx->sent_ids, ids_type, sizeof(ids_type) - 1);
+	gob_put_int(&m, ID_IDS);
+	gob_put_uint(&m, 0);
+	gob_put_uint(&m, n);
+	for (uint32_t i = 0; i < n; i++)
+		gob_put_uint(&m, ids[i]);
+	gob_put_message(w, &m);
+}
+
+static void put_edge(struct netrpc_tx *tx, struct bytes_w *w, const struct setup_edge *edge)
+{
+	uint8_t msg[2 * RULE_DESC_LEN + RULE_FORWARD_LEN + RULE_CONSUME_LEN + 32];
+	uint8_t bytes[RULE_DESC_LEN];
+	struct bytes_w m = bytes_w(msg, sizeof(msg)), desc = bytes_w(bytes, sizeof(bytes));
+
+	rule_desc_write(&desc, &edge->desc);
+	put_type(w, &tx->sent_edge, edge_types, sizeof(edge_types) - 1);
+	gob_put_int(&m, ID_EDGE);
+	gob_put_uint(&m, 1);
+	gob_put_octets(&m, bytes, sizeof(bytes));
+	gob_put_uint(&m, 1);
+	gob_put_bytes(&m, edge->forward, sizeof(edge->forward));
+	gob_put_uint(&m, 1);
+	gob_put_bytes(&m, edge->consume, sizeof(edge->consume));
+	gob_put_uint(&m, 0);
+	gob_put_message(w, &m);
+}
+
+void setup_put_edge(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_edge *edge)
+{
+	netrpc_put_request(tx, w, SETUP_EDGE, seq);
+	put_edge(tx, w, edge);
+}
+
+void setup_put_dialled(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_edge *edge)
+{
+	netrpc_put_response(tx, w, SETUP_DIAL, seq);
+	put_edge(tx, w, edge);
+}

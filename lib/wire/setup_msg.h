@@ -1,0 +1,64 @@
+// Route set-up by net/rpc (skywire-routing 5): what an initiator asks of a set-up node, and what
+// that asks of each node of a route. Types are matched by field name, so messages of 2024 and 2026
+// are read alike. Bytes in, bytes out; no allocation.
+#pragma once
+
+#include "lib/crypto/key.h"
+#include "lib/wire/netrpc.h"
+#include "lib/wire/rule.h"
+
+#define SETUP_SERVICE "SetupRPCGateway" // at a set-up node
+#define SETUP_DIAL SETUP_SERVICE ".DialRouteGroup"
+#define SETUP_GATEWAY "RPCGateway" // at each node
+#define SETUP_RESERVE SETUP_GATEWAY ".ReserveIDs"
+#define SETUP_INTERMEDIARY SETUP_GATEWAY ".AddIntermediaryRules"
+#define SETUP_EDGE SETUP_GATEWAY ".AddEdgeRules"
+#define SETUP_DELETE SETUP_GATEWAY ".DelRules"
+
+enum {
+	SETUP_HOPS_MAX = 50, // of one direction: as many as visors ask for
+	SETUP_IDS_MAX = 2 * (SETUP_HOPS_MAX + 1), // of a route, both directions
+	SETUP_DIAL_PORT = 36, // dmsg, at a set-up node
+	SETUP_GATEWAY_PORT = 136, // dmsg, at each node
+};
+
+struct setup_hop {
+	uint8_t tp_id[RULE_TP_ID_LEN];
+	struct key_pk from, to;
+};
+
+struct setup_path {
+	uint32_t n;
+	struct setup_hop hop[SETUP_HOPS_MAX];
+};
+
+struct setup_route { // BidirectionalRoute
+	struct rule_desc desc;
+	int64_t keep_alive_ns;
+	struct setup_path forward, reverse; // from initiator to responder, and back
+};
+
+// What an edge is given. Rules as they are on the wire (rule.h).
+struct setup_edge { // EdgeRules
+	struct rule_desc desc;
+	uint8_t forward[RULE_FORWARD_LEN];
+	uint8_t consume[RULE_CONSUME_LEN];
+};
+
+// Bodies of calls and answers that netrpc_take() gave. -EBADMSG: another type, or values that
+// cannot be; -E2BIG: more hops or ids than the limits.
+int setup_route_read(struct setup_route *route, const struct netrpc_rx *rx);
+int setup_ids_read(uint32_t ids[SETUP_IDS_MAX], uint32_t *n, const struct netrpc_rx *rx);
+int setup_bool_read(bool *v, const struct netrpc_rx *rx);
+
+// Whole calls. Rules are RULE_INTERMEDIARY_LEN bytes each. w->bad: they have no room.
+void setup_put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, uint8_t n);
+void setup_put_intermediary(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint8_t *rules, uint32_t n);
+void setup_put_edge(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_edge *edge);
+void setup_put_delete(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint32_t *ids, uint32_t n);
+// The answer to SETUP_DIAL.
+void setup_put_dialled(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_edge *edge);

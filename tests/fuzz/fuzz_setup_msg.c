@@ -1,0 +1,97 @@
+// Routes and answers as any peer can send them: what is read of them is bounded, a route that can
+// be one has rules that are read back, and an answer of ours is the same after reading. The first
+// byte says whether it is a call or an answer.
+
+#include "lib/route/setup_plan.h"
+
+#include "tests/fuzz/fuzz.h"
+
+#include <string.h>
+
+static void check_rules(const struct setup_plan *plan, uint32_t node)
+{
+	static uint8_t rules[SETUP_IDS_MAX * RULE_INTERMEDIARY_LEN];
+	uint32_t n = setup_plan_rules(plan, node, rules);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct rule_wire rule;
+
+		fuzz_check(rule_decode(rules + (size_t)i * RULE_INTERMEDIARY_LEN,
+				   RULE_INTERMEDIARY_LEN, &rule) == RULE_INTERMEDIARY_LEN);
+		fuzz_check(rule.kind == RULE_KIND_INTERMEDIARY);
+	}
+}
+
+static void lay(const struct setup_route *route)
+{
+	static struct setup_plan plan;
+	char why[SETUP_WHY_MAX];
+	struct setup_edge edge;
+	struct rule_wire rule;
+	uint32_t id = 0;
+
+	if (setup_plan_init(&plan, route, why) < 0) {
+		fuzz_check(why[0] != '\0');
+		return;
+	}
+	for (uint32_t k = 0; k < plan.n_nodes; k++) {
+		uint32_t ids[SETUP_IDS_MAX], n = setup_plan_wants(&plan, k);
+
+		fuzz_check(n >= 1);
+		for (uint32_t i = 0; i < n; i++)
+			ids[i] = ++id;
+		fuzz_check(setup_plan_give(&plan, k, ids, n) == 0);
+	}
+	fuzz_check(id == plan.n_places);
+	for (uint32_t k = 0; k < plan.n_nodes; k++)
+		check_rules(&plan, k);
+	setup_plan_initiator(&plan, &edge);
+	fuzz_check(rule_decode(edge.forward, sizeof(edge.forward), &rule) == RULE_FORWARD_LEN);
+	setup_plan_responder(&plan, &edge);
+	fuzz_check(rule_decode(edge.consume, sizeof(edge.consume), &rule) == RULE_CONSUME_LEN);
+}
+
+static void answers(const struct netrpc_rx *rx)
+{
+	static struct netrpc_rx again;
+	uint32_t ids[SETUP_IDS_MAX], back[SETUP_IDS_MAX], n, n_back;
+	struct netrpc_tx tx = {.sent_ids = false};
+	uint8_t out[2048];
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	bool v, ready;
+
+	setup_bool_read(&v, rx);
+	if (setup_ids_read(ids, &n, rx) < 0)
+		return;
+	setup_put_delete(&tx, &w, 3, ids, n);
+	fuzz_check(!w.bad);
+	memset(&again, 0, sizeof(again));
+	fuzz_check(netrpc_take(&again, out, bytes_w_len(&w), &ready) == bytes_w_done(&w) && ready);
+	fuzz_check(setup_ids_read(back, &n_back, &again) == 0 && n_back == n);
+	fuzz_check(memcmp(ids, back, n * sizeof(ids[0])) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct setup_route route;
+	static struct netrpc_rx rx;
+
+	if (size == 0)
+		return 0;
+	memset(&rx, 0, sizeof(rx));
+	for (size_t at = 1; at < size;) {
+		bool ready;
+		ssize_t n = netrpc_take(&rx, data + at, size - at, &ready);
+
+		if (n < 0)
+			break;
+		at += (size_t)n;
+		if (!ready)
+			break;
+		if (data[0] & 1)
+			answers(&rx);
+		else if (setup_route_read(&route, &rx) == 0)
+			lay(&route);
+	}
+	return 0;
+}
