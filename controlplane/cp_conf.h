@@ -82,6 +82,11 @@ struct cp_dmsg_server_values {
 	uint32_t client_streams;
 };
 
+struct cp_setup_node_values {
+	bool enable;
+	char *key_file;
+};
+
 struct cp_key_values { // [hypervisor NAME], [visor NAME]
 	char *name;
 	char *key;
@@ -128,6 +133,7 @@ struct cp_values {
 	int log_level;
 	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
+	struct cp_setup_node_values setup_node;
 	struct cp_lan_server_values lan_server;
 	struct conf_array transports; // struct cp_transport_values
 	struct conf_array peers; // struct cp_peer_values

@@ -93,6 +93,24 @@ static int check_key_file(const struct cp_conf *c, char *err)
 		"key_file is the node's: a dmsg server needs a key of its own");
 }
 
+static int check_setup_node(const struct cp_conf *c, char *err)
+{
+	const struct cp_values *v = c->v;
+
+	if (!v->setup_node.enable)
+		return 0;
+	if (v->servers.n == 0 && v->dmsg.discovery.n == 0)
+		return BAD(c, err, "setup_node", "", "enable",
+			"a set-up node is reached by dmsg: add a [server NAME], or set [dmsg] "
+			"discovery");
+	if (strcmp(v->setup_node.key_file, v->key_file) == 0 ||
+		(v->dmsg_server.listen[0] != '\0' &&
+			strcmp(v->setup_node.key_file, v->dmsg_server.key_file) == 0))
+		return BAD(c, err, "setup_node", "", "key_file",
+			"key_file is another role's: a set-up node needs a key of its own");
+	return 0;
+}
+
 // The table checked all of them.
 static uint32_t load_keys(const struct conf_array *from, struct key_pk *to)
 {
@@ -147,5 +165,6 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 	rc = cp_conf_worse(rc, check_published(c, err));
 	rc = cp_conf_worse(rc, load_servers(c, err));
 	rc = cp_conf_worse(rc, load_peer_servers(c, err));
+	rc = cp_conf_worse(rc, check_setup_node(c, err));
 	return cp_conf_worse(rc, load_lan(c, err));
 }

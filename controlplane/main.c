@@ -14,8 +14,10 @@
 #include "controlplane/in_force.h"
 #include "controlplane/lan.h"
 #include "controlplane/reload.h"
+#include "controlplane/role.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_handlers.h"
+#include "controlplane/setup_role.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api_field.h"
 #include "lib/base/clock.h"
@@ -62,6 +64,7 @@ struct app {
 	bool ending;
 	unsigned n_leaving;
 	struct lan *lan;
+	struct setup_role *setup; // NULL: this node is no set-up node
 	struct api *api;
 	struct api_server *server;
 };
@@ -293,6 +296,10 @@ static void on_term(void *arg)
 		a->n_leaving++;
 		dmsg_server_leave(a->dmsg_server, on_left, a);
 	}
+	if (a->setup != NULL) {
+		a->n_leaving++;
+		setup_role_leave(a->setup, on_left, a);
+	}
 	on_left(a);
 }
 
@@ -406,29 +413,6 @@ static void fill_edges(struct app *a)
 	edge_mgr_restore(a->edges);
 }
 
-// A server's key that is a client's, too, breaks discoveries for everybody.
-static int open_dmsg_key(struct app *a)
-{
-	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
-	char err[CONF_ERR_MAX] = "", text[KEY_PK_TEXT_LEN + 1];
-	bool made = false;
-
-	a->dmsg_id = identity_open(v->key_file, &made, err, sizeof(err));
-	if (a->dmsg_id == NULL)
-		return die("dmsg server's identity", err);
-	if (made)
-		log_notice("file=%s new identity made", v->key_file);
-	if (key_pk_cmp(identity_pk(a->dmsg_id), identity_pk(a->id)) == 0) {
-		log_err("file=%s holds the node's own key: a dmsg server needs another; "
-			"set [dmsg_server] key_file to a new file",
-			v->key_file);
-		return -1;
-	}
-	key_pk_to_text(identity_pk(a->dmsg_id), text);
-	log_notice("dmsg server: key=%s listen=%s", text, v->listen);
-	return 0;
-}
-
 static int check_peer_servers(const struct app *a)
 {
 	for (size_t i = 0; i < a->conf.n_peer_servers; i++) {
@@ -439,22 +423,6 @@ static int check_peer_servers(const struct app *a)
 			return die("[peer_server NAME] key", "is our own: name the peer's");
 	}
 	return 0;
-}
-
-// NULL in *dir: none is configured.
-static int open_dir(struct app *a, const struct conf_list *urls, struct dir_client **dir)
-{
-	struct dir_client_conf c = {
-		.loop = a->loop, .urls = (const char *const *)urls->v, .n_urls = urls->n};
-
-	if (urls->n == 0)
-		return 0;
-	if (a->http == NULL)
-		a->http = http_client_new(a->loop);
-	c.http = a->http;
-	if (a->http != NULL)
-		*dir = dir_client_new(&c);
-	return *dir != NULL ? 0 : die("dmsg discovery", strerror(errno));
 }
 
 static int start_dmsg_server(struct app *a)
@@ -473,8 +441,9 @@ static int start_dmsg_server(struct app *a)
 
 	if (v->listen[0] == '\0')
 		return 0;
-	if (open_dmsg_key(a) < 0 || check_peer_servers(a) < 0 ||
-		open_dir(a, &v->discovery, &a->server_dir) < 0 ||
+	a->dmsg_id = role_key("dmsg_server", v->key_file, (const struct identity *[]){a->id}, 1);
+	if (a->dmsg_id == NULL || check_peer_servers(a) < 0 ||
+		role_dir(a->loop, &v->discovery, &a->http, &a->server_dir) < 0 ||
 		api_addr_parse(v->listen, &addr) < 0)
 		return -1;
 	c.dir = a->server_dir;
@@ -500,7 +469,7 @@ static int start_dmsg_client(struct app *a)
 		.sessions = a->conf.v->dmsg.sessions,
 		.client_type = "visor"}; // what discoveries list as nodes
 
-	if (open_dir(a, &a->conf.v->dmsg.discovery, &a->dir) < 0)
+	if (role_dir(a->loop, &a->conf.v->dmsg.discovery, &a->http, &a->dir) < 0)
 		return -1;
 	for (size_t i = 0; i < a->conf.n_servers; i++)
 		if (key_pk_cmp(&a->conf.servers[i].pk, identity_pk(a->id)) == 0)
@@ -530,6 +499,16 @@ static int start_dmsg(struct app *a)
 	return lan_start(a->lan, &a->conf, a->dmsg, identity_pk(a->id), server) < 0 ? -1 : 0;
 }
 
+static int start_setup(struct app *a)
+{
+	const struct identity *others[] = {a->id, a->dmsg_id};
+
+	if (!a->conf.v->setup_node.enable)
+		return 0;
+	a->setup = setup_role_new(a->loop, &a->conf, others, ARRAY_LEN(others), &a->http);
+	return a->setup != NULL ? 0 : -1;
+}
+
 static int start_api(struct app *a)
 {
 	static const uint32_t rights[] = {API_RIGHT_SHOW | API_RIGHT_CHANGE, API_RIGHT_SHOW, 0};
@@ -548,6 +527,8 @@ static int start_api(struct app *a)
 		.http = a->http,
 		.lan_server = lan_lan_server(a->lan),
 		.visor = lan_visor(a->lan),
+		.setup = a->setup != NULL ? setup_role_node(a->setup) : NULL,
+		.setup_pk = a->setup != NULL ? setup_role_pk(a->setup) : NULL,
 		.conf = conf_of,
 		.conf_arg = a,
 		.in_force = a->in_force,
@@ -579,6 +560,7 @@ static void stop(struct app *a)
 		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
+	setup_role_free(a->setup);
 	dmsg_server_free(a->dmsg_server); // it may ask its discovery by the client's streams
 	dir_client_free(a->server_dir);
 	lan_free(a->lan);
@@ -620,6 +602,8 @@ static int run(struct app *a)
 		rc = start_edges(a);
 	if (rc == 0)
 		rc = start_dmsg(a);
+	if (rc == 0)
+		rc = start_setup(a);
 	if (rc == 0)
 		rc = start_api(a);
 	if (rc == 0 && (loop_on_signal(a->loop, SIGTERM, on_term, a) < 0 ||

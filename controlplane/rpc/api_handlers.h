@@ -12,6 +12,7 @@
 #include "controlplane/http/http_client.h"
 #include "controlplane/reload.h"
 #include "controlplane/route/rule_mgr.h"
+#include "controlplane/route/setup_node.h"
 #include "controlplane/rpc/api_server.h"
 #include "controlplane/rpc/visor_rpc.h"
 #include "controlplane/transport/transport_mgr.h"
@@ -33,6 +34,8 @@ struct api_deps {
 	struct dmsg_server *dmsg_server;
 	struct lan_server *lan_server;
 	struct visor_rpc *visor;
+	const struct setup_node *setup; // ditto, with its key
+	const struct key_pk *setup_pk;
 	struct dir_client *dir, *server_dir; // of client and server; NULL: no discovery
 	struct http_client *http; // NULL: nobody asks by HTTP
 	const struct conf *(*conf)(void *arg); // as it was loaded last

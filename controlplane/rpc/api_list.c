@@ -429,6 +429,7 @@ static void count_rpc(const struct api *a, uint64_t *v)
 {
 	struct visor_rpc_stats rpc = {0};
 	struct lan_server_stats lan = {0};
+	struct setup_node_stats setup = {0};
 
 	if (a->d.visor != NULL)
 		visor_rpc_stats_get(a->d.visor, &rpc);
@@ -441,6 +442,13 @@ static void count_rpc(const struct api *a, uint64_t *v)
 	v[C_lan_pushed] = lan.pushed;
 	v[C_lan_push_failed] = lan.push_failed;
 	v[C_drop_lan_strangers] = lan.strangers;
+	if (a->d.setup != NULL)
+		setup_node_stats_get(a->d.setup, &setup);
+	v[C_setups_done] = setup.done;
+	v[C_setups_failed] = setup.failed;
+	v[C_drop_setups] = setup.refused;
+	v[C_drop_setup_streams] = setup.streams_refused;
+	v[C_drop_setup_rubbish] = setup.bad;
 }
 
 static void count_dir(const struct dir_client *dir, uint64_t *v)

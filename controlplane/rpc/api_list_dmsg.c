@@ -100,6 +100,19 @@ static void fill_lan(const struct lan_server *l, struct api_dmsg *d)
 	d->strangers = s.strangers;
 }
 
+static void fill_setup(const struct api *a, struct api_dmsg *d)
+{
+	struct setup_node_stats s;
+
+	setup_node_stats_get(a->d.setup, &s);
+	d->setup_node = 1;
+	memcpy(d->setup_pk, a->d.setup_pk->b, API_PK_LEN);
+	d->setups = s.running;
+	d->setups_done = s.done;
+	d->setups_failed = s.failed;
+	d->setups_refused = s.refused;
+}
+
 static void count_server(void *arg, const struct dmsg_client_server *se)
 {
 	(void)se;
@@ -133,6 +146,8 @@ void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len
 		fill_visor(a->d.visor, &d);
 	if (a->d.lan_server != NULL)
 		fill_lan(a->d.lan_server, &d);
+	if (a->d.setup != NULL)
+		fill_setup(a, &d);
 	api_req_record(r, &d, sizeof(d));
 	api_req_end(r, NULL, 0);
 }
@@ -379,5 +394,40 @@ void api_list_dmsg_streams(void *ctx, struct api_req *r, const void *payload, si
 		dmsg_server_each_stream(a->d.dmsg_server, relayed_stream, &s);
 	if (a->d.lan_server != NULL)
 		dmsg_server_each_stream(lan_server_server(a->d.lan_server), relayed_stream, &s);
+	api_req_end(r, NULL, 0);
+}
+
+static void setup_record(void *arg, const struct setup_info *info)
+{
+	static const uint8_t states[] = {
+		[SETUP_RESERVES] = API_SETUP_RESERVES,
+		[SETUP_INSTALLS] = API_SETUP_INSTALLS,
+		[SETUP_ENDS] = API_SETUP_ENDS,
+		[SETUP_DONE] = API_SETUP_DONE,
+		[SETUP_UNDOES] = API_SETUP_UNDOES,
+	};
+	struct api_setup rec = {.src_port = info->desc.src_port,
+		.dst_port = info->desc.dst_port,
+		.state = !info->over ? states[info->step]
+			 : info->ok  ? API_SETUP_DONE
+				     : API_SETUP_FAILED,
+		.hops = info->n_forward,
+		.reverse_hops = info->n_reverse,
+		.age_ms = age_ms(info->begun_ns),
+		.took_us = info->took_ns / CLOCK_NS_PER_US};
+
+	memcpy(rec.src, info->desc.src_pk, API_PK_LEN);
+	memcpy(rec.dst, info->desc.dst_pk, API_PK_LEN);
+	API_COPY(rec.error, info->why);
+	api_req_record(arg, &rec, sizeof(rec));
+}
+
+void api_list_setups(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	(void)payload, (void)len;
+	if (a->d.setup != NULL)
+		setup_node_each(a->d.setup, setup_record, r);
 	api_req_end(r, NULL, 0);
 }

@@ -85,8 +85,14 @@ struct api_dmsg {
 	uint32_t lan_clients, lan_relays, visors;
 	uint64_t pushed, push_failed, strangers;
 	char lan_address[API_DMSG_ADDRESS_LEN];
+	// the set-up node
+	uint8_t setup_node;
+	uint8_t setup_pk[API_PK_LEN];
+	uint8_t pad4[2];
+	uint32_t setups; // now
+	uint64_t setups_done, setups_failed, setups_refused;
 };
-static_assert(sizeof(struct api_dmsg) == 448, "api_dmsg");
+static_assert(sizeof(struct api_dmsg) == 512, "api_dmsg");
 
 struct api_dmsg_server {
 	char name[API_DMSG_ADDRESS_LEN]; // host:port, cut

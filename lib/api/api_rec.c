@@ -56,6 +56,8 @@ static const char *const dmsg_states[] = {"waits", "dials", "open"};
 static const char *const dmsg_roles[] = {"client", "server"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
 static const char *const dmsg_server_kinds[] = {"", "mesh", "found", "for a dial", "lan"};
+static const char *const setup_states[] = {
+	"reserves", "installs", "ends", "done", "undoes", "failed"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -368,6 +370,12 @@ static const struct api_field dmsg_fields[] = {
 	F(pushed, UINT, "PUSHED", 0),
 	F(push_failed, UINT, "PUSHES FAILED", 0),
 	F(strangers, UINT, "STRANGERS", 0),
+	F(setup_node, BOOL, "SET-UP NODE", 0),
+	F(setup_pk, PK, "SET-UP NODE KEY", D),
+	F(setups, UINT, "SET-UPS NOW", 0),
+	F(setups_done, UINT, "SET-UPS DONE", 0),
+	F(setups_failed, UINT, "SET-UPS FAILED", 0),
+	F(setups_refused, UINT, "SET-UPS REFUSED", 0),
 };
 #undef REC
 #define REC api_dmsg_server
@@ -436,6 +444,20 @@ static const struct api_field dmsg_stream_fields[] = {
 	F(tx_bytes, BYTES, "TX BYTES", 0),
 };
 #undef REC
+#define REC api_setup
+static const struct api_field setup_fields[] = {
+	F(src, PK, "FROM", 0),
+	F(src_port, UINT, "PORT", 0),
+	F(dst, PK, "TO", 0),
+	F(dst_port, UINT, "PORT", 0),
+	F(hops, UINT, "HOPS", 0),
+	F(reverse_hops, UINT, "BACK", W),
+	FW(state, setup_states, "STATE", 0),
+	F(age_ms, MS, "AGE", 0),
+	F(took_us, US, "TOOK", 0),
+	F(error, STR, "ERROR", D),
+};
+#undef REC
 
 #define R(type_, name_, rec, fields_, single_, help_)                                              \
 	{                                                                                          \
@@ -470,6 +492,8 @@ static const struct api_record records[] = {
 		"dmsg discoveries and our entries there"),
 	R(API_DMSG_HYPERVISORS, "hypervisors", api_dmsg_hypervisor, dmsg_hypervisor_fields, false,
 		"hypervisors that this node is under"),
+	R(API_SETUPS, "setups", api_setup, setup_fields, false,
+		"routes that our set-up node lays, and the last ones"),
 };
 
 const struct api_record *api_records(size_t *n)

@@ -121,6 +121,19 @@ static void takes_transports_rules_and_edges(void **state)
 	cp_conf_free(&c);
 }
 
+static void takes_a_setup_node(void **state)
+{
+	struct cp_conf c;
+
+	(void)state;
+	assert_int_equal(
+		parse(&c, "[setup_node]\nenable = yes\n[server s]\nkey = " PK "\naddress = a:1\n"),
+		0);
+	assert_true(c.v->setup_node.enable);
+	assert_string_equal(c.v->setup_node.key_file, "/var/lib/skyrail/setup-node.key");
+	cp_conf_free(&c);
+}
+
 static void takes_dmsg_servers(void **state)
 {
 	struct cp_conf c;
@@ -275,6 +288,13 @@ static const struct {
 	{"[dmsg_server]\nlisten = 0.0.0.0:8081\nkey_file = /var/lib/skyrail/node.key\n",
 		"a key of its own"},
 	{"[dmsg_server]\nsessions_max = 0\n", "sessions_max"},
+	{"[setup_node]\nenable = yes\n", "add a [server NAME]"},
+	{"[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/node.key\n[server s]\nkey = " PK
+	 "\naddress = a:1\n",
+		"another role's"},
+	{"[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/dmsg-server.key\n"
+	 "[dmsg_server]\nlisten = [::]:8081\n[dmsg]\ndiscovery = http://a\n",
+		"another role's"},
 	{"[peer_server p]\nkey = " PK "\n", "[peer_server p]: this node is no dmsg server"},
 	{"[dmsg_server]\nlisten = [::]:8081\n[peer_server p]\nkey = " PK "\naddress = :1\n",
 		"HOST:PORT"},
@@ -420,6 +440,7 @@ int main(void)
 		cmocka_unit_test(takes_congestion_control_for_all_and_for_one),
 		cmocka_unit_test(takes_a_path_mtu_for_all_and_for_one),
 		cmocka_unit_test(takes_transports_rules_and_edges),
+		cmocka_unit_test(takes_a_setup_node),
 		cmocka_unit_test(takes_dmsg_servers),
 		cmocka_unit_test(takes_peer_servers),
 		cmocka_unit_test(takes_peers_from_sections_and_files),

@@ -104,8 +104,8 @@ static enum owner owner_of_section(const char *line)
 		{"[peer ", OWNER_CP}, {"[link]", OWNER_CP}, {"[transport ", OWNER_CP},
 		{"[rule ", OWNER_CP}, {"[edge ", OWNER_CP}, {"[server ", OWNER_CP},
 		{"[dmsg]", OWNER_CP}, {"[dmsg_server]", OWNER_CP}, {"[hypervisor ", OWNER_CP},
-		{"[lan_server]", OWNER_CP}, {"[visor ", OWNER_CP}, {"[saved_lan_server ", OWNER_CP},
-		{"[peer_server ", OWNER_CP}};
+		{"[setup_node]", OWNER_CP}, {"[lan_server]", OWNER_CP}, {"[visor ", OWNER_CP},
+		{"[saved_lan_server ", OWNER_CP}, {"[peer_server ", OWNER_CP}};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (strncmp(line, known[i].section, strlen(known[i].section)) == 0)

@@ -239,6 +239,11 @@ int cmd_show_hypervisors(struct cli *c)
 	return show(c, API_DMSG_HYPERVISORS, 0);
 }
 
+int cmd_show_setups(struct cli *c)
+{
+	return show(c, API_SETUPS, 0);
+}
+
 int cmd_config_show(struct cli *c)
 {
 	return show(c, API_CONFIG, 1);

@@ -38,6 +38,8 @@ static const struct command commands[] = {
 		cmd_show_discoveries, ""},
 	{{"show", "hypervisors"}, "", "hypervisors that this node is under", cmd_show_hypervisors,
 		""},
+	{{"show", "setups"}, "", "routes that our set-up node lays, and the last ones",
+		cmd_show_setups, ""},
 	{{"transport", "add"},
 		"NAME peer=KEY [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [congestion=bbr|cubic] [path_mtu=auto|BYTES] [flows=N] [dial=yes|no]",
 		"make a transport", cmd_transport_add,

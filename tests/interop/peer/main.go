@@ -7,6 +7,8 @@
 //	peer dial -key FILE -server PK@ADDRESS [options] PK:PORT     standard input and output are the stream
 //	peer listen -key FILE -server PK@ADDRESS [options] PORT      the same, for the first stream that comes
 //	peer hypervisor -key FILE -server PK@ADDRESS -lan PK@ADDRESS [options]     tells visors of a LAN server
+//	peer gateway -key FILE -server PK@ADDRESS [options]          a node that set-up nodes reserve and install at
+//	peer route -key FILE -server PK@ADDRESS [options] PK PK,...  asks that set-up node for a route by these nodes
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
 //	peer diff [-n CASES] [-seed N] DECODE              the same bytes to Go's decoders and to ours
 package main
@@ -60,6 +62,8 @@ type options struct {
 	mux    *string
 	public *string
 	lan    *string
+	refuse *string
+	keep   *time.Duration
 	gen    *int
 	pq     *bool
 	peers  []string
@@ -81,6 +85,8 @@ func parse(args []string, n int) (*options, error) {
 		mux:    fs.String("mux", "yamux", "yamux, smux1 or smux2; a server with a discovery asks that"),
 		public: fs.String("public", "", "address in the server's entry"),
 		lan:    fs.String("lan", "", "PK@ADDRESS of the server that visors are told of"),
+		refuse: fs.String("refuse", "", "method of a gateway that is refused"),
+		keep:   fs.Duration("keep", 10*time.Minute, "keep-alive of a route's rules"),
 		gen:    fs.Int("gen", 2024, "whose fields our objects have: 2024 or 2026"),
 		pq:     fs.Bool("pq", false, "offer a post-quantum key in first messages"),
 		done:   make(chan struct{}),
@@ -288,13 +294,22 @@ func run(args []string) error {
 			return runDial(o)
 		}
 		return runListen(o)
-	case "ip", "ping", "hypervisor":
+	case "route":
+		o, err := parse(args, 2)
+		if err != nil {
+			return err
+		}
+		return runRoute(o)
+	case "ip", "ping", "hypervisor", "gateway":
 		o, err := parse(args, 0)
 		if err != nil {
 			return err
 		}
-		if args[0] == "hypervisor" {
+		switch args[0] {
+		case "hypervisor":
 			return runHypervisor(o)
+		case "gateway":
+			return runGateway(o)
 		}
 		s, err := o.session(nil)
 		if err != nil {
@@ -315,7 +330,7 @@ func run(args []string) error {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|hypervisor|ip|ping|diff ...")
+		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|hypervisor|gateway|route|ip|ping|diff ...")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1:]); err != nil {

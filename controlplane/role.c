@@ -1,0 +1,58 @@
+// Keys and discoveries of roles.
+#include "controlplane/role.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+
+LOG_MODULE("main");
+
+struct identity *role_key(
+	const char *section, const char *key_file, const struct identity *const *others, size_t n)
+{
+	char err[CONF_ERR_MAX] = "", text[KEY_PK_TEXT_LEN + 1];
+	bool made = false;
+	struct identity *id = identity_open(key_file, &made, err, sizeof(err));
+
+	if (id == NULL) {
+		log_err("[%s] key_file: %s", section, err);
+		return NULL;
+	}
+	if (made)
+		log_notice("file=%s new identity made", key_file);
+	for (size_t i = 0; i < n; i++) {
+		if (others[i] == NULL || key_pk_cmp(identity_pk(id), identity_pk(others[i])) != 0)
+			continue;
+		log_err("file=%s holds %s: this role needs a key of its own; set [%s] key_file to "
+			"a new file",
+			key_file, i == 0 ? "the node's key" : "the key of another role", section);
+		identity_free(id);
+		return NULL;
+	}
+	key_pk_to_text(identity_pk(id), text);
+	log_notice("%s: key=%s", section, text);
+	return id;
+}
+
+int role_dir(struct loop *l, const struct conf_list *urls, struct http_client **http,
+	struct dir_client **dir)
+{
+	struct dir_client_conf c = {
+		.loop = l, .urls = (const char *const *)urls->v, .n_urls = urls->n};
+	int err;
+
+	*dir = NULL;
+	if (urls->n == 0)
+		return 0;
+	if (*http == NULL)
+		*http = http_client_new(l);
+	c.http = *http;
+	if (*http != NULL)
+		*dir = dir_client_new(&c);
+	if (*dir != NULL)
+		return 0;
+	err = errno;
+	log_err("dmsg discovery: %s", strerror(err));
+	return -err;
+}

@@ -1,0 +1,17 @@
+// What roles beside the node have in common: a key of their own, and discoveries. Loop's thread
+// only.
+#pragma once
+
+#include "controlplane/core/identity.h"
+#include "controlplane/directory/dir_client.h"
+#include "lib/conf/conf.h"
+
+// The key pair of a role, of [section] key_file; made if it is not there. It must be none of the
+// `n` others (NULLs among them are passed over): a key that is two things breaks discoveries for
+// everybody (real-peers 3.1). NULL: a line that says why was logged. Owner: the caller.
+struct identity *role_key(
+	const char *section, const char *key_file, const struct identity *const *others, size_t n);
+// A client of these discoveries, NULL in *dir when there are none. *http is made with the first. 0,
+// or -errno, and a line was logged. Owner of both: the caller.
+int role_dir(struct loop *l, const struct conf_list *urls, struct http_client **http,
+	struct dir_client **dir);

@@ -1,0 +1,171 @@
+// The stream, and the calls on it. An answer that is not to the last call is passed over: its call
+// was given up.
+#include "controlplane/route/setup_call.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/err.h"
+
+enum { REQUEST_MAX = 8192 }; // a head, descriptors, and the rules of a node that has all of a route
+
+struct setup_call {
+	setup_call_fn fn;
+	void *arg;
+	struct dmsg_client_dial *dial;
+	struct conn *conn; // NULL: not open
+	struct netrpc_tx tx;
+	uint64_t seq; // of the next call
+	bool waits; // for an answer to the last one
+	struct netrpc_rx rx;
+};
+
+static void say(struct setup_call *c, int err, const char *why)
+{
+	c->waits = false;
+	c->fn(c->arg, err, why);
+}
+
+static void break_off(struct setup_call *c, int err, const char *why)
+{
+	conn_close(c->conn);
+	c->conn = NULL;
+	say(c, err, why);
+}
+
+// ---- answers ----
+
+static size_t on_data(void *arg, uint8_t *bytes, size_t len)
+{
+	struct setup_call *c = arg;
+	size_t used = 0;
+
+	while (used < len) {
+		bool ready;
+		ssize_t n = netrpc_take(&c->rx, bytes + used, len - used, &ready);
+
+		if (n < 0) {
+			break_off(c, -EBADMSG, "answers what is no net/rpc");
+			return len;
+		}
+		used += (size_t)n;
+		if (!ready || !c->waits || c->rx.seq + 1 != c->seq)
+			continue;
+		say(c, c->rx.error[0] != '\0' ? -EREMOTEIO : 0, c->rx.error);
+		return len; // nothing follows the answer to the last call; c may be gone
+	}
+	return len;
+}
+
+static void on_end(void *arg, int err)
+{
+	break_off(arg, err != 0 ? err : -ECONNRESET, "ended the stream");
+}
+
+static const struct conn_events stream_events = {.data = on_data, .end = on_end};
+
+static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
+{
+	struct setup_call *c = arg;
+
+	c->dial = NULL;
+	if (take_conn == NULL) {
+		say(c, err != 0 ? err : -EHOSTUNREACH,
+			code != DMSG_OK ? dmsg_err_text(code) : strerror(-err));
+		return;
+	}
+	c->conn = take_conn;
+	conn_set_events(take_conn, &stream_events, c);
+	say(c, 0, "");
+}
+
+// ---- calls ----
+
+static int send_call(struct setup_call *c, const uint8_t *request, const struct bytes_w *w)
+{
+	ssize_t len = bytes_w_done(w);
+
+	if (len < 0 || conn_write(c->conn, request, (size_t)len) != len)
+		return -ENOBUFS;
+	c->waits = true;
+	c->seq++;
+	return 0;
+}
+
+int setup_call_reserve(struct setup_call *c, uint8_t n)
+{
+	uint8_t buf[REQUEST_MAX];
+	struct bytes_w w = bytes_w(buf, sizeof(buf));
+
+	setup_put_reserve(&c->tx, &w, c->seq, n);
+	return send_call(c, buf, &w);
+}
+
+int setup_call_intermediary(struct setup_call *c, const uint8_t *rules, uint32_t n)
+{
+	uint8_t buf[REQUEST_MAX];
+	struct bytes_w w = bytes_w(buf, sizeof(buf));
+
+	setup_put_intermediary(&c->tx, &w, c->seq, rules, n);
+	return send_call(c, buf, &w);
+}
+
+int setup_call_edge(struct setup_call *c, const struct setup_edge *edge)
+{
+	uint8_t buf[REQUEST_MAX];
+	struct bytes_w w = bytes_w(buf, sizeof(buf));
+
+	setup_put_edge(&c->tx, &w, c->seq, edge);
+	return send_call(c, buf, &w);
+}
+
+int setup_call_delete(struct setup_call *c, const uint32_t *ids, uint32_t n)
+{
+	uint8_t buf[REQUEST_MAX];
+	struct bytes_w w = bytes_w(buf, sizeof(buf));
+
+	setup_put_delete(&c->tx, &w, c->seq, ids, n);
+	return send_call(c, buf, &w);
+}
+
+// ---- life ----
+
+struct setup_call *setup_call_new(struct dmsg_client *client, const struct key_pk *pk,
+	uint32_t timeout_ms, setup_call_fn fn, void *arg)
+{
+	const struct dmsg_addr to = {*pk, SETUP_GATEWAY_PORT};
+	struct setup_call *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (c == NULL)
+		return NULL;
+	c->fn = fn;
+	c->arg = arg;
+	c->dial = dmsg_client_dial(client, &to, timeout_ms, on_dialled, c);
+	if (c->dial != NULL)
+		return c;
+	err = errno;
+	free(c);
+	return errno_null(err);
+}
+
+void setup_call_free(struct setup_call *c)
+{
+	if (c == NULL)
+		return;
+	dmsg_client_dial_cancel(c->dial);
+	conn_close(c->conn);
+	free(c);
+}
+
+bool setup_call_is_open(const struct setup_call *c)
+{
+	return c != NULL && c->conn != NULL;
+}
+
+const struct netrpc_rx *setup_call_reply(const struct setup_call *c)
+{
+	return &c->rx;
+}

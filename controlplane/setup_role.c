@@ -1,0 +1,90 @@
+// The parts of the set-up node role, made in order and ended in reverse.
+#include "controlplane/setup_role.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/role.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+LOG_MODULE("setup");
+
+struct setup_role {
+	struct identity *id;
+	struct dir_client *dir; // NULL: no discovery
+	struct dmsg_client *client;
+	struct setup_node *node;
+};
+
+static int start(struct setup_role *r, struct loop *l, const struct cp_conf *c)
+{
+	struct dmsg_client_conf dc = {.loop = l,
+		.id = r->id,
+		.servers = c->servers,
+		.n_servers = (uint32_t)c->n_servers,
+		.dir = r->dir,
+		.sessions = c->v->dmsg.sessions};
+	struct setup_node_conf nc = {.loop = l};
+
+	r->client = dmsg_client_new(&dc);
+	nc.client = r->client;
+	if (r->client != NULL)
+		r->node = setup_node_new(&nc);
+	return r->node != NULL ? 0 : -errno;
+}
+
+struct setup_role *setup_role_new(struct loop *l, const struct cp_conf *c,
+	const struct identity *const *others, size_t n, struct http_client **http)
+{
+	struct setup_role *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (r == NULL) {
+		log_err("set-up node: %s", strerror(ENOMEM));
+		return errno_null(ENOMEM);
+	}
+	r->id = role_key("setup_node", c->v->setup_node.key_file, others, n);
+	rc = r->id == NULL ? -EINVAL : role_dir(l, &c->v->dmsg.discovery, http, &r->dir);
+	if (rc == 0) {
+		rc = start(r, l, c);
+		if (rc < 0)
+			log_err("set-up node: %s", strerror(-rc));
+	}
+	if (rc == 0)
+		return r;
+	setup_role_free(r);
+	return errno_null(-rc);
+}
+
+void setup_role_free(struct setup_role *r)
+{
+	if (r == NULL)
+		return;
+	setup_node_free(r->node);
+	dmsg_client_free(r->client);
+	dir_client_free(r->dir);
+	identity_free(r->id);
+	free(r);
+}
+
+void setup_role_leave(struct setup_role *r, loop_fn done, void *arg)
+{
+	dmsg_client_leave(r->client, done, arg);
+}
+
+const struct key_pk *setup_role_pk(const struct setup_role *r)
+{
+	return identity_pk(r->id);
+}
+
+const struct setup_node *setup_role_node(const struct setup_role *r)
+{
+	return r->node;
+}
+
+struct dmsg_client *setup_role_client(const struct setup_role *r)
+{
+	return r->client;
+}
