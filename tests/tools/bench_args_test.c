@@ -132,6 +132,8 @@ static void what_makes_no_sense_is_refused(void **state)
 		{"--max-loss 101%", "101%"},
 		{"--width 0", "0"},
 		{"--max-p99 0", "0"},
+		{"--max-p99 200", "--max-p99 200: a time up to 24h, with its unit (1ms)"},
+		{"--max-loss 1", "--max-loss 1: a ratio of 0% to 100%, with its % (0.1%)"},
 		{"-d 1ms", "1ms"},
 		{"--address 10.0.0.1", "10.0.0.1"},
 		{"--search none", "--rate"},
@@ -190,9 +192,14 @@ static void values_have_units(void **state)
 	assert_int_equal(args_time("2m", &v), 0);
 	assert_float_equal(v, 120, 0);
 	assert_int_equal(args_time("2 s", &v), -EINVAL);
+	assert_int_equal(args_time("2", &v), -EINVAL);
+	assert_int_equal(args_time("0", &v), 0);
+	assert_float_equal(v, 0, 0);
 	assert_int_equal(args_ratio("0.5%", &v), 0);
 	assert_float_equal(v, 0.005, 1e-12);
-	assert_int_equal(args_ratio("1.1", &v), -EINVAL);
+	assert_int_equal(args_ratio("0.005", &v), -EINVAL);
+	assert_int_equal(args_ratio("0", &v), 0);
+	assert_int_equal(args_ratio("101%", &v), -EINVAL);
 	assert_int_equal(args_addr("10.1.2.3:99", &addr), 0);
 	assert_int_equal(addr.port, 99);
 	assert_int_equal(addr.ip[12], 10);

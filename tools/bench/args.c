@@ -47,7 +47,7 @@ static const char help_text[] =
 	"      --count             the sink only counts: no latency, no order\n"
 	"      --seed N            of the order of routes (default 1)\n"
 	"\n"
-	"Rates (100k, 1.5Mpps, 2Gbit of frames):\n"
+	"Rates (100k, 1.5Mpps, 2Gbit of frames; times in us, ms, s, m, h; ratios in %):\n"
 	"  -R, --rate RATE         one run of this rate, or `max`; else NDR and PDR are\n"
 	"                          searched\n"
 	"      --search KIND       mlr (default), rfc2544, none\n"
@@ -117,13 +117,11 @@ int args_rate(const char *text, struct args_rate *out)
 int args_ratio(const char *text, double *out)
 {
 	char *end;
-	double v = strtod(text, &end);
+	double v = strtod(text, &end) / 100;
 
 	if (text[0] < '0' || text[0] > '9')
 		return -EINVAL;
-	if (strcmp(end, "%") == 0)
-		v /= 100;
-	else if (*end != '\0')
+	if (strcmp(end, "%") != 0 && !(*end == '\0' && v == 0))
 		return -EINVAL;
 	if (!(v >= 0 && v <= 1))
 		return -EINVAL;
@@ -136,12 +134,16 @@ int args_time(const char *text, double *seconds)
 	static const struct {
 		const char *unit;
 		double s;
-	} units[] = {{"", 1}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}};
+	} units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"h", 3600}};
 	char *end;
 	double v = strtod(text, &end);
 
 	if (text[0] < '0' || text[0] > '9')
 		return -EINVAL;
+	if (*end == '\0' && v == 0) {
+		*seconds = 0;
+		return 0;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
 		if (strcmp(end, units[i].unit) != 0)
 			continue;
@@ -355,7 +357,7 @@ static const struct {
 	{OPT_IN_ID, "1 to 4294967295"},
 	{OPT_OUT_ID, "1 to 4294967295"},
 	{OPT_UDP_PORT, "1 to 65535"},
-	{OPT_REKEY, "a time of 100ms to 24h"},
+	{OPT_REKEY, "a time of 100ms to 24h, with its unit"},
 	{'w', "1 to 15"},
 	{OPT_RULES, "1 to 4194304"},
 	{OPT_QUEUE, "a power of two, 64 to 65536"},
@@ -369,18 +371,18 @@ static const struct {
 	{OPT_SEARCH, "mlr, rfc2544 or none"},
 	{OPT_MIN_RATE, "a rate (100k, 1.5Mpps, 2Gbit)"},
 	{OPT_MAX_RATE, "a rate (100k, 1.5Mpps, 2Gbit)"},
-	{OPT_WIDTH, "a ratio of 0.001% to 100%"},
-	{OPT_PDR_LOSS, "a ratio below 100% (0.5%)"},
-	{'d', "a time of 10ms to 24h"},
-	{OPT_INITIAL, "a time of 10ms to 24h"},
+	{OPT_WIDTH, "a ratio of 0.001% to 100%, with its %"},
+	{OPT_PDR_LOSS, "a ratio below 100%, with its % (0.5%)"},
+	{'d', "a time of 10ms to 24h, with its unit"},
+	{OPT_INITIAL, "a time of 10ms to 24h, with its unit"},
 	{OPT_TRIALS, "1 to 1000"},
-	{OPT_WARM_UP, "a time up to 24h (500ms)"},
-	{OPT_DRAIN, "a time up to 24h (200ms)"},
+	{OPT_WARM_UP, "a time up to 24h, with its unit (500ms)"},
+	{OPT_DRAIN, "a time up to 24h, with its unit (200ms)"},
 	{OPT_LATENCY, "percents of 1 to 100 (10,50,90), or none"},
 	{OPT_MIN_NDR, "a rate (100k, 1.5Mpps, 2Gbit)"},
 	{OPT_MIN_PDR, "a rate (100k, 1.5Mpps, 2Gbit)"},
-	{OPT_MAX_LOSS, "a ratio of 0% to 100%"},
-	{OPT_MAX_P99, "a time up to 24h (1ms)"},
+	{OPT_MAX_LOSS, "a ratio of 0% to 100%, with its % (0.1%)"},
+	{OPT_MAX_P99, "a time up to 24h, with its unit (1ms)"},
 	{OPT_HUGEPAGES, "auto, yes or no"},
 };
 static_assert(ARGS_PORTS_MAX == 8 && ARGS_WORKERS_MAX == 15 && ARGS_TRANSPORTS_MAX == 1024 &&

@@ -103,7 +103,7 @@ const char *args_help(void);
 
 // Parts of it, for tests. 0 or -EINVAL.
 int args_rate(const char *text, struct args_rate *out);
-int args_ratio(const char *text, double *out); // "0.5%" or "0.005", 0..1
-int args_time(const char *text, double *seconds); // "1s", "200ms", "5us", "1m"; no unit: seconds
+int args_ratio(const char *text, double *out); // "0.5%", "0"; 0..1
+int args_time(const char *text, double *seconds); // "1s", "200ms", "5us", "1m", "0"
 int args_sizes(const char *text, struct args_size *out, unsigned *n); // "imix", "64:7,576:4"
 int args_addr(const char *text, struct dpmsg_addr *out); // "10.0.0.1", "[fd00::1]:7780"
