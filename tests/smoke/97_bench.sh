@@ -41,6 +41,7 @@ same "CSV lines" "$(wc -l <"$T/bench.csv")" "$((1 + 2 + $(json '(.trials | lengt
 rc=0
 bench -l -d 50ms --initial 50ms --trials 1 --width 50% --max-rate 10k --latency none --min-ndr 1M || rc=$?
 same "a threshold missed" $rc 1
+expect "-q says which" grep -q 'min-ndr .*MISSED' "$T/bench.log"
 same "which one" "$(json '.ok, (.thresholds[] | .name, .met)' | tr '\n' ' ')" "false min-ndr false "
 rc=0
 in_ns A timeout --preserve-status -s INT 6 "$BIN/skyrail-bench" -l --hugepages no -j "$T/bench.json" \
@@ -48,6 +49,28 @@ in_ns A timeout --preserve-status -s INT 6 "$BIN/skyrail-bench" -l --hugepages n
 same "interrupted" $rc 3
 same "no verdict" "$(json '.ok, (.thresholds[] | .name, .met)' | tr '\n' ' ')" "false min-ndr null "
 expect "it says so" grep -q 'min-ndr .*no verdict' "$T/bench.log"
+# cut SECONDS RATE ARGUMENTS...: a run that is interrupted, its exit status in rc
+cut() {
+	rc=0
+	in_ns A timeout --preserve-status -s INT "$1" "$BIN/skyrail-bench" -l --hugepages no -j "$T/bench.json" \
+		-R "$2" "${@:3}" >"$T/bench.log" 2>&1 || rc=$?
+}
+cut 4 10k -d 1h
+same "a run interrupted" $rc 3
+expect "it says what came" grep -q 'sent [0-9].* cut short' "$T/bench.log"
+same "what came" "$(json '.complete, .run.cut_short, .run.received > 100, .run.duration_s < 10' | tr '\n' ' ')" "false true true true "
+cut 4 500M -d 5s --max-loss 0.1%
+same "interrupted when it was missed" $rc 1
+
+# where the results cannot go is told before they are there
+rc=0
+in_ns A "$BIN/skyrail-bench" -l --hugepages no -R 1k -d 1h --csv "$T/nowhere/x" >"$T/bench.log" 2>&1 || rc=$?
+same "no such directory" $rc 1
+same "why" "$(cat "$T/bench.log")" "skyrail-bench: $T/nowhere/x: No such file or directory"
+rc=0
+bench -j - --csv - || rc=$?
+same "both on standard output" $rc 2
+
 rc=0
 bench --mode x || rc=$?
 same "usage" $rc 2

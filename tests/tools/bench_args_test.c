@@ -107,74 +107,77 @@ static void thresholds_and_outputs_are_taken(void **state)
 	assert_int_equal(a.search, ARGS_NONE);
 }
 
+static const struct {
+	const char *words, *part; // of the text
+} nonsense[] = {
+	{"--no-such", "--no-such"},
+	{"file", "file"},
+	{"-s", "value is missing"},
+	{"-s 27", "27"},
+	{"-s 9001", "9001"},
+	{"-s 64:0", "64"},
+	{"-s 64,", ""},
+	{"-R 0", "0"},
+	{"-R fast", "fast"},
+	{"-c rot13", "rot13"},
+	{"--rekey 1ms", "1ms"},
+	{"-w 0", "0"},
+	{"-w 16", "16"},
+	{"-t 1025", "1025"},
+	{"--queue 1000", "1000"},
+	{"--latency 0", "0"},
+	{"--latency 101", "101"},
+	{"--max-loss 101%", "101%"},
+	{"--width 0", "0"},
+	{"--max-p99 0", "0"},
+	{"--max-p99 200", "--max-p99 200: a time up to 24h, with its unit (1ms)"},
+	{"--max-loss 1", "--max-loss 1: a ratio of 0% to 100%, with its % (0.1%)"},
+	{"-d 1ms", "1ms"},
+	{"--address 10.0.0.1", "10.0.0.1"},
+	{"--search none", "--rate"},
+	{"--search fast", "fast"},
+	{"-R 1k --min-ndr 1k", "search"},
+	{"-R max --prepare", "--prepare"},
+	{"-m reliable --prepare -R 1k", "datagram"},
+	{"-m reliable --count -R 1k", "datagram"},
+	{"-m tcp", "-m tcp: datagram or reliable"},
+	{"--mode tcp", "--mode tcp: datagram or reliable"},
+	{"-q --mode=tcp", "--mode tcp: datagram or reliable"},
+	{"--quiet -m tcp", "-m tcp: datagram or reliable"},
+	{"-s 10", "-s 10: 28 to 9000 bytes"},
+	{"--rules 0", "--rules 0: 1 to 4194304"},
+	{"--count --max-p99 1ms", "--count"},
+	{"--initial 2s", "--initial"},
+	{"-j - --csv -", "same file"},
+	{"-j x --csv x", "same file"},
+	{"--api /s", "--port"},
+	{"-p net_null0 --api /s", "--address"},
+	{PORT, "--api"},
+	{PORT "--node-key " PK, "--key"},
+	{PORT "--api /s --loopback", "--loopback"},
+	{PORT PORT "--api /s -t 1", "transports"},
+	{PORT "--node-key 00", "00"},
+	{"-p net_null0 --address 10.0.0.1 --node fd00::1 --api /s", "families"},
+};
+
 static void what_makes_no_sense_is_refused(void **state)
 {
-	static const struct {
-		const char *words, *part; // of the text
-	} cases[] = {
-		{"--no-such", "--no-such"},
-		{"file", "file"},
-		{"-s", "value is missing"},
-		{"-s 27", "27"},
-		{"-s 9001", "9001"},
-		{"-s 64:0", "64"},
-		{"-s 64,", ""},
-		{"-R 0", "0"},
-		{"-R fast", "fast"},
-		{"-c rot13", "rot13"},
-		{"--rekey 1ms", "1ms"},
-		{"-w 0", "0"},
-		{"-w 16", "16"},
-		{"-t 1025", "1025"},
-		{"--queue 1000", "1000"},
-		{"--latency 0", "0"},
-		{"--latency 101", "101"},
-		{"--max-loss 101%", "101%"},
-		{"--width 0", "0"},
-		{"--max-p99 0", "0"},
-		{"--max-p99 200", "--max-p99 200: a time up to 24h, with its unit (1ms)"},
-		{"--max-loss 1", "--max-loss 1: a ratio of 0% to 100%, with its % (0.1%)"},
-		{"-d 1ms", "1ms"},
-		{"--address 10.0.0.1", "10.0.0.1"},
-		{"--search none", "--rate"},
-		{"--search fast", "fast"},
-		{"-R 1k --min-ndr 1k", "search"},
-		{"-R max --prepare", "--prepare"},
-		{"-m reliable --prepare -R 1k", "datagram"},
-		{"-m reliable --count -R 1k", "datagram"},
-		{"-m tcp", "-m tcp: datagram or reliable"},
-		{"--mode tcp", "--mode tcp: datagram or reliable"},
-		{"-q --mode=tcp", "--mode tcp: datagram or reliable"},
-		{"--quiet -m tcp", "-m tcp: datagram or reliable"},
-		{"-s 10", "-s 10: 28 to 9000 bytes"},
-		{"--rules 0", "--rules 0: 1 to 4194304"},
-		{"--count --max-p99 1ms", "--count"},
-		{"--initial 2s", "--initial"},
-		{"--api /s", "--port"},
-		{"-p net_null0 --api /s", "--address"},
-		{PORT, "--api"},
-		{PORT "--node-key " PK, "--key"},
-		{PORT "--api /s --loopback", "--loopback"},
-		{PORT PORT "--api /s -t 1", "transports"},
-		{PORT "--node-key 00", "00"},
-		{"-p net_null0 --address 10.0.0.1 --node fd00::1 --api /s", "families"},
-	};
 	struct args a;
 
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		bool last_comma = strcmp(cases[i].words, "-s 64,") == 0;
+	for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+		bool last_comma = strcmp(nonsense[i].words, "-s 64,") == 0;
 
 		// a list may end in a comma: nothing follows it
-		assert_int_equal(parse(cases[i].words, &a), last_comma ? 0 : -EINVAL);
-		if (!last_comma && strstr(err, cases[i].part) == NULL)
-			fail_msg("%s: '%s' does not name %s", cases[i].words, err, cases[i].part);
+		assert_int_equal(parse(nonsense[i].words, &a), last_comma ? 0 : -EINVAL);
+		if (!last_comma && strstr(err, nonsense[i].part) == NULL)
+			fail_msg("%s: '%s' does not name %s", nonsense[i].words, err,
+				nonsense[i].part);
 	}
 }
 
 static void values_have_units(void **state)
 {
 	struct args_rate r;
-	struct dpmsg_addr addr;
 	double v;
 
 	assert_int_equal(args_rate("1500", &r), 0);
@@ -200,6 +203,12 @@ static void values_have_units(void **state)
 	assert_int_equal(args_ratio("0.005", &v), -EINVAL);
 	assert_int_equal(args_ratio("0", &v), 0);
 	assert_int_equal(args_ratio("101%", &v), -EINVAL);
+}
+
+static void addresses_may_have_ports(void **state)
+{
+	struct dpmsg_addr addr;
+
 	assert_int_equal(args_addr("10.1.2.3:99", &addr), 0);
 	assert_int_equal(addr.port, 99);
 	assert_int_equal(addr.ip[12], 10);
@@ -233,6 +242,7 @@ int main(void)
 		cmocka_unit_test(thresholds_and_outputs_are_taken),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
 		cmocka_unit_test(values_have_units),
+		cmocka_unit_test(addresses_may_have_ports),
 		cmocka_unit_test(the_help_names_every_long_option),
 	};
 

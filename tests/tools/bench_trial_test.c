@@ -7,6 +7,7 @@
 
 #include <rte_ethdev.h>
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -143,6 +144,30 @@ static void a_datagram_that_is_lost_stays_lost(void **state)
 	assert_in_range(lost, 1, seen / 11);
 }
 
+static _Atomic bool stop;
+
+static void stop_soon(void *ctx)
+{
+	stop = f.trial.r->received > 10;
+}
+
+static void a_trial_that_is_stopped_tells_what_came_until_then(void **state)
+{
+	const struct trial_conf c = {.pps = 2000, .duration_s = 1000, .drain_s = PATIENCE_S};
+	struct trial_result r;
+
+	open_loop("-l -r 5 -c chacha20-poly1305");
+	f.trial.poll = stop_soon;
+	f.trial.stop = &stop;
+	assert_int_equal(trial_run(&f.trial, &c, &r), -EINTR);
+	assert_true(r.cut);
+	assert_int_equal(r.planned, 2000000);
+	assert_in_range(r.sent, 11, r.planned / 2);
+	assert_int_equal(r.received, r.sent);
+	assert_int_equal(r.intended, r.sent + r.unsent);
+	assert_true(r.intended < r.planned && r.duration_s < 1000);
+}
+
 // Packets that nobody takes from the link: more than a route may hold.
 static void push_much(struct traffic_link *l, unsigned bursts)
 {
@@ -206,6 +231,8 @@ int main(void)
 		cmocka_unit_test_teardown(what_is_sent_comes_back_in_either_mode, close_loop),
 		cmocka_unit_test_teardown(a_reliable_link_repeats_what_is_lost, close_loop),
 		cmocka_unit_test_teardown(a_datagram_that_is_lost_stays_lost, close_loop),
+		cmocka_unit_test_teardown(
+			a_trial_that_is_stopped_tells_what_came_until_then, close_loop),
 		cmocka_unit_test_teardown(
 			a_route_that_holds_much_waits_and_others_do_not, close_loop),
 		cmocka_unit_test_teardown(a_datagram_link_takes_all, close_loop),

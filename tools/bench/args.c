@@ -63,7 +63,7 @@ static const char help_text[] =
 	"\n"
 	"Report:\n"
 	"  -j, --json FILE, --csv FILE     - is standard output\n"
-	"  -q, --quiet             no progress, no table\n"
+	"  -q, --quiet             no progress, no table; only what is missed\n"
 	"      --min-ndr RATE, --min-pdr RATE, --max-loss RATIO, --max-p99 TIME\n"
 	"                          thresholds: exit status 1 when one is missed\n"
 	"\n"
@@ -74,7 +74,7 @@ static const char help_text[] =
 	"  -V, --version, -h, --help\n"
 	"\n"
 	"Exit status: 0 done, 1 failed or a threshold missed, 2 wrong usage,\n"
-	"3 interrupted: no verdict.\n"
+	"3 interrupted, and none missed until then.\n"
 	"See skyrail-bench(1).\n";
 
 const char *args_help(void)
@@ -701,6 +701,8 @@ static const char *check(struct args *a)
 		why = check_wire(a);
 	else if (a->api != NULL || a->has_node_pk)
 		why = "--api and --node-key are for a node behind a --port";
+	if (why == NULL && a->json != NULL && a->csv != NULL && strcmp(a->json, a->csv) == 0)
+		why = "--json and --csv cannot go to the same file";
 	if (why == NULL)
 		why = check_rates(a);
 	if (a->n_ports > 0 && a->mode == ARGS_MEMORY)

@@ -37,6 +37,7 @@ struct bench {
 	struct search search;
 	struct trial_result result; // of the last trial
 	FILE *table; // where people look; NULL: quiet
+	FILE *json, *csv; // where programs look; NULL: they don't
 };
 
 static _Atomic bool stop;
@@ -44,6 +45,11 @@ static _Atomic bool stop;
 static void on_signal(int sig)
 {
 	atomic_store_explicit(&stop, true, memory_order_relaxed);
+}
+
+static bool stopped(void)
+{
+	return atomic_load_explicit(&stop, memory_order_relaxed);
 }
 
 static int failed(const char *why)
@@ -174,19 +180,6 @@ static int wire_start(struct bench *b)
 
 // ---- runs ----
 
-static int run(struct bench *b, const struct trial_conf *c)
-{
-	int rc = trial_run(&b->trial, c, &b->result);
-
-	if (rc == -ENOTCONN)
-		return failed(b->wire != NULL && wire_trouble(b->wire)[0] != '\0'
-				      ? wire_trouble(b->wire)
-				      : "a link went down");
-	if (rc == -EINTR)
-		return failed("interrupted");
-	return rc < 0 ? failed(strerror(-rc)) : 0;
-}
-
 static void note(struct bench *b, enum report_kind kind, unsigned share_pct)
 {
 	const struct report_row *row =
@@ -194,6 +187,26 @@ static void note(struct bench *b, enum report_kind kind, unsigned share_pct)
 
 	if (row != NULL && b->table != NULL)
 		report_row_text(row, b->table);
+}
+
+static int why_failed(struct bench *b, int rc)
+{
+	if (rc == -ENOTCONN)
+		return failed(b->wire != NULL && wire_trouble(b->wire)[0] != '\0'
+				      ? wire_trouble(b->wire)
+				      : "a link went down");
+	return failed(rc == -EINTR ? "interrupted" : strerror(-rc));
+}
+
+// A trial that ends early is worth its line, too.
+static int run(
+	struct bench *b, const struct trial_conf *c, enum report_kind kind, unsigned share_pct)
+{
+	int rc = trial_run(&b->trial, c, &b->result);
+
+	if (b->result.sent > 0)
+		note(b, kind, share_pct);
+	return rc < 0 ? why_failed(b, rc) : 0;
 }
 
 static void say(struct bench *b, const char *what)
@@ -215,7 +228,9 @@ static int warm_up(struct bench *b)
 	double pps = traffic_pps(&b->traffic, a->rate.given ? &a->rate : &a->max_rate);
 	struct trial_conf c = conf_of(b, pps > 0 ? pps / 10 : 100000, a->warm_up_s);
 
-	return a->warm_up_s > 0 ? run(b, &c) : 0;
+	int rc = a->warm_up_s > 0 ? trial_run(&b->trial, &c, &b->result) : 0;
+
+	return rc < 0 ? why_failed(b, rc) : 0;
 }
 
 static int search_rates(struct bench *b)
@@ -247,12 +262,10 @@ static int search_rates(struct bench *b)
 	while (rc == 0 && search_next(&b->search, &pps, &duration_s)) {
 		struct trial_conf c = conf_of(b, (double)pps, duration_s);
 
-		rc = run(b, &c);
-		if (rc < 0)
-			break;
-		note(b, REPORT_TRIAL, 0);
-		search_result(&b->search, b->result.intended, b->result.received,
-			trial_is_limited(&b->result));
+		rc = run(b, &c, REPORT_TRIAL, 0);
+		if (rc == 0)
+			search_result(&b->search, b->result.intended, b->result.received,
+				trial_is_limited(&b->result));
 	}
 	b->report.has_search = true;
 	b->report.ndr = search_bound(&b->search, NDR);
@@ -272,9 +285,7 @@ static int latencies(struct bench *b)
 		double pps = (double)b->report.ndr.lower_pps * a->share[i] / 100;
 		struct trial_conf c = conf_of(b, pps, a->duration_s);
 
-		rc = run(b, &c);
-		if (rc == 0)
-			note(b, REPORT_LATENCY, a->share[i]);
+		rc = run(b, &c, REPORT_LATENCY, a->share[i]);
 	}
 	return rc;
 }
@@ -284,47 +295,59 @@ static int one_rate(struct bench *b)
 	const struct args *a = &b->args;
 	double pps = a->rate_is_max ? 0 : traffic_pps(&b->traffic, &a->rate);
 	struct trial_conf c = conf_of(b, pps, a->duration_s);
-	int rc;
 
 	say(b, "run:");
-	rc = run(b, &c);
-	if (rc == 0)
-		note(b, REPORT_RATE, 0);
-	return rc;
+	return run(b, &c, REPORT_RATE, 0);
 }
 
 // ---- the report ----
 
-static int to_file(
-	const char *path, int (*write)(const struct report *r, FILE *out), const struct report *r)
+static int out_failed(const char *path, int err)
 {
-	FILE *f;
-	int rc;
-
-	if (path == NULL)
-		return 0;
-	f = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
-	rc = f == NULL ? -errno : write(r, f);
-	if (f != NULL && f != stdout && fclose(f) != 0 && rc == 0)
-		rc = -errno;
-	if (rc < 0)
-		fprintf(stderr, "skyrail-bench: %s: %s\n", path, strerror(-rc));
-	return rc;
+	fprintf(stderr, "skyrail-bench: %s: %s\n", path, strerror(err));
+	return -err;
 }
 
-static bool publish(struct bench *b)
+// Before anything is measured: what can't be written is told at once. path may be NULL.
+static int out_open(const char *path, FILE **out)
 {
-	bool met = report_judge(&b->report), written;
+	*out = path == NULL ? NULL : strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	return path != NULL && *out == NULL ? out_failed(path, errno) : 0;
+}
 
+static int out_write(const char *path, FILE *f, int (*write)(const struct report *r, FILE *out),
+	const struct report *r)
+{
+	int rc = f == NULL ? 0 : write(r, f);
+
+	if (f != NULL && fclose(f) != 0 && rc == 0)
+		rc = -errno;
+	return rc < 0 ? out_failed(path, -rc) : 0;
+}
+
+// What was measured, also before it failed (rc) or somebody ended it; returns the exit status.
+static int publish(struct bench *b, int rc)
+{
+	enum report_verdict verdict;
+	bool written;
+
+	b->report.cut = rc < 0;
+	verdict = report_judge(&b->report);
 	if (b->wire != NULL)
 		b->report.n_keys = wire_keys(b->wire);
 	if (b->memory != NULL)
 		memory_drops(b->memory, report_drop, &b->report);
-	if (b->table != NULL)
+	if (b->table != NULL && b->report.n_rows > 0)
 		report_text(&b->report, b->table);
-	written = to_file(b->args.json, report_json, &b->report) == 0;
-	written = to_file(b->args.csv, report_csv, &b->report) == 0 && written;
-	return met && written;
+	else
+		report_unmet_text(&b->report, "skyrail-bench: ", stderr);
+	written = out_write(b->args.json, b->json, report_json, &b->report) == 0;
+	written = out_write(b->args.csv, b->csv, report_csv, &b->report) == 0 && written;
+	if (verdict == REPORT_MISSED || !written)
+		return EXIT_MISSED;
+	if (rc < 0)
+		return stopped() ? EXIT_CUT : EXIT_MISSED;
+	return EXIT_OK;
 }
 
 // ---- begin and end ----
@@ -381,7 +404,8 @@ static void end(struct bench *b)
 
 static void signals(void)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
+	// whoever does not want to wait for the report asks twice
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
 
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
@@ -401,8 +425,7 @@ int main(int argc, char **argv)
 {
 	static struct bench b;
 	char err[ARGS_ERR_MAX];
-	bool ok = false;
-	int rc;
+	int rc, status;
 
 	if (args_parse(&b.args, argc, argv, err) < 0) {
 		fprintf(stderr, "skyrail-bench: %s; see --help\n", err);
@@ -422,17 +445,12 @@ int main(int argc, char **argv)
 	}
 	if (b.args.show_key)
 		return show_keys(&b) == 0 ? EXIT_OK : EXIT_MISSED;
+	if (out_open(b.args.json, &b.json) < 0 || out_open(b.args.csv, &b.csv) < 0)
+		return EXIT_MISSED;
 	signals();
 	b.table = table_of(&b.args);
 	rc = start(&b);
-	if (rc == 0)
-		rc = measure(&b);
-	b.report.cut = rc < 0;
-	// what was measured before it failed is worth reporting
-	if (b.report.n_rows > 0)
-		ok = publish(&b);
+	status = rc == 0 ? publish(&b, measure(&b)) : stopped() ? EXIT_CUT : EXIT_MISSED;
 	end(&b);
-	if (rc < 0 && atomic_load_explicit(&stop, memory_order_relaxed))
-		return EXIT_CUT;
-	return rc == 0 && ok ? EXIT_OK : EXIT_MISSED;
+	return status;
 }

@@ -5,6 +5,7 @@
 #include "lib/base/err.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,14 @@ void report_fini(struct report *r)
 {
 	free(r->row);
 	*r = (struct report){0};
+}
+
+// Of the whole trial; the packets that are still to come may all be quick, and bring nothing up.
+static double least_p99_us(const struct trial_result *t, const struct hist *h)
+{
+	double share = t->received > 0 ? (double)t->planned / (double)t->received : 1;
+
+	return share < 100 ? (double)hist_percentile(h, 100 - fmax(share, 1)) / 1e3 : 0;
 }
 
 const struct report_row *report_add(struct report *r, enum report_kind kind, unsigned share_pct,
@@ -38,6 +47,13 @@ const struct report_row *report_add(struct report *r, enum report_kind kind, uns
 	row->p99_us = (double)hist_percentile(h, 99) / 1e3;
 	row->p999_us = (double)hist_percentile(h, 99.9) / 1e3;
 	row->max_us = (double)h->max / 1e3;
+	row->least_loss = row->loss;
+	row->least_p99_us = row->p99_us;
+	if (t->cut) {
+		row->least_loss =
+			t->planned > 0 ? row->loss * (double)t->intended / (double)t->planned : 0;
+		row->least_p99_us = t->planned > 0 ? least_p99_us(t, h) : 0;
+	}
 	return row;
 }
 
@@ -70,15 +86,18 @@ static void check_rate(struct report *r, const char *name, const struct args_rat
 	double pps = b->forwarded_pps;
 	double want = limit->bps > 0 ? limit->bps / 8 / r->frame_len : limit->pps;
 
-	if (limit->given)
-		check(r, name, want, pps, pps >= want, b->state == SEARCH_RUNNING && r->cut);
+	if (limit->given) // an upper bound below it decides, however far the search came
+		check(r, name, want, pps, pps >= want,
+			r->cut && b->state == SEARCH_RUNNING &&
+				(b->upper_pps == 0 || (double)b->upper_pps > want));
 }
 
-bool report_judge(struct report *r)
+// A threshold that nothing was measured for is missed, unless the rest would have told.
+static void check_runs(struct report *r)
 {
-	double loss = 0, p99 = 0;
+	const struct args *a = r->args;
+	double loss = 0, p99 = 0, least_loss = 0, least_p99 = 0;
 	unsigned n = 0;
-	bool met = true;
 
 	for (unsigned i = 0; i < r->n_rows; i++) {
 		const struct report_row *row = &r->row[i];
@@ -86,22 +105,35 @@ bool report_judge(struct report *r)
 		if (row->kind == REPORT_TRIAL)
 			continue;
 		n++;
-		loss = row->loss > loss ? row->loss : loss;
-		p99 = row->p99_us > p99 ? row->p99_us : p99;
+		loss = fmax(loss, row->loss);
+		p99 = fmax(p99, row->p99_us);
+		least_loss = fmax(least_loss, row->least_loss);
+		least_p99 = fmax(least_p99, row->least_p99_us);
 	}
+	if (a->max_loss >= 0)
+		check(r, "max-loss", a->max_loss, n > 0 ? loss : NAN, n > 0 && loss <= a->max_loss,
+			r->cut && least_loss <= a->max_loss);
+	if (a->max_p99_us > 0)
+		check(r, "max-p99", a->max_p99_us, n > 0 ? p99 : NAN,
+			n > 0 && p99 > 0 && p99 <= a->max_p99_us,
+			r->cut && least_p99 <= a->max_p99_us);
+}
+
+enum report_verdict report_judge(struct report *r)
+{
+	enum report_verdict v = REPORT_MET;
+
+	r->n_checks = 0;
 	check_rate(r, "min-ndr", &r->args->min_ndr, &r->ndr);
 	check_rate(r, "min-pdr", &r->args->min_pdr, &r->pdr);
-	// a threshold that nothing was measured for is missed, unless the rest would have told
-	if (r->args->max_loss >= 0)
-		check(r, "max-loss", r->args->max_loss, n > 0 ? loss : 1,
-			n > 0 && loss <= r->args->max_loss, r->cut && loss <= r->args->max_loss);
-	if (r->args->max_p99_us > 0)
-		check(r, "max-p99", r->args->max_p99_us, p99,
-			n > 0 && p99 > 0 && p99 <= r->args->max_p99_us,
-			r->cut && p99 <= r->args->max_p99_us);
-	for (unsigned i = 0; i < r->n_checks; i++)
-		met = met && r->check[i].met;
-	return met;
+	check_runs(r);
+	for (unsigned i = 0; i < r->n_checks; i++) {
+		if (!r->check[i].met && !r->check[i].open)
+			return REPORT_MISSED;
+		if (r->check[i].open)
+			v = REPORT_OPEN;
+	}
+	return v;
 }
 
 // ---- for people ----
@@ -141,6 +173,8 @@ void report_row_text(const struct report_row *row, FILE *out)
 		fprintf(out, "  missed %llu", (unsigned long long)r->missed);
 	if (r->late > 0)
 		fprintf(out, "  late %llu", (unsigned long long)r->late);
+	if (r->cut)
+		fputs("  cut short", out);
 	fputc('\n', out);
 	fflush(out);
 }
@@ -223,10 +257,22 @@ static void threshold_text(const struct report_check *c, FILE *out)
 		snprintf(limit, sizeof(limit), "%.1f us", c->limit);
 		snprintf(value, sizeof(value), "%.1f us", c->value);
 	}
+	if (isnan(c->value))
+		snprintf(value, sizeof(value), "not measured");
 	fprintf(out, "--%s %s: %s, %s\n", c->name, limit, value,
 		c->open  ? "no verdict"
 		: c->met ? "met"
 			 : "MISSED");
+}
+
+void report_unmet_text(const struct report *r, const char *prefix, FILE *out)
+{
+	for (unsigned i = 0; i < r->n_checks; i++) {
+		if (r->check[i].met)
+			continue;
+		fputs(prefix, out);
+		threshold_text(&r->check[i], out);
+	}
 }
 
 // What the columns say that not every trial has.

@@ -23,13 +23,21 @@ struct report_row {
 	struct trial_result r;
 	double loss;
 	double p50_us, p90_us, p99_us, p999_us, max_us, mean_us, min_us;
+	// what these would be at the end of the whole trial, had nothing more been lost or late
+	double least_loss, least_p99_us;
 };
 
 struct report_check {
 	const char *name; // "min-ndr"
-	double limit, value;
+	double limit, value; // NaN: nothing was measured
 	bool met;
 	bool open; // no verdict: the measurement ended early
+};
+
+enum report_verdict {
+	REPORT_MET, // all thresholds
+	REPORT_MISSED, // at least one, for certain
+	REPORT_OPEN, // none of those that could be judged
 };
 
 struct report {
@@ -59,11 +67,12 @@ void report_fini(struct report *r);
 const struct report_row *report_add(struct report *r, enum report_kind kind, unsigned share_pct,
 	const struct trial_result *t, const struct hist *latency);
 void report_drop(void *report, const char *name, uint64_t n); // a memory_drop_cb
-// Hold the results against the thresholds of the command line. True: all are met;
-// one that could not be judged is not.
-bool report_judge(struct report *r);
+// Hold the results against the thresholds of the command line.
+enum report_verdict report_judge(struct report *r);
 
 void report_row_text(const struct report_row *row, FILE *out); // one line, while it runs
 void report_text(const struct report *r, FILE *out);
+// A line, which begins with prefix, for each threshold that is not met; for those who see no table.
+void report_unmet_text(const struct report *r, const char *prefix, FILE *out);
 int report_json(const struct report *r, FILE *out); // 0 or -errno
 int report_csv(const struct report *r, FILE *out);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <rte_version.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -79,9 +80,9 @@ static void set_count(json_t *o, const char *key, uint64_t v)
 static json_t *row_json(const struct report *r, const struct report_row *row)
 {
 	const struct trial_result *t = &row->r;
-	json_t *o = json_pack("{s:f, s:f, s:f, s:f, s:f, s:b}", "pps", t->pps, "duration_s",
+	json_t *o = json_pack("{s:f, s:f, s:f, s:f, s:f, s:b, s:b}", "pps", t->pps, "duration_s",
 		t->duration_s, "loss", row->loss, "rx_pps", t->rx_pps, "rx_gbps",
-		gbps(r, t->rx_pps), "generator_limited", trial_is_limited(t));
+		gbps(r, t->rx_pps), "generator_limited", trial_is_limited(t), "cut_short", t->cut);
 
 	set_count(o, "intended", t->intended);
 	set_count(o, "sent", t->sent);
@@ -123,11 +124,14 @@ static json_t *checks_json(const struct report *r)
 {
 	json_t *a = json_array();
 
-	for (unsigned i = 0; i < r->n_checks; i++)
+	for (unsigned i = 0; i < r->n_checks; i++) {
+		const struct report_check *c = &r->check[i];
+
 		json_array_append_new(
-			a, json_pack("{s:s, s:f, s:f, s:o}", "name", r->check[i].name, "limit",
-				   r->check[i].limit, "value", r->check[i].value, "met",
-				   r->check[i].open ? json_null() : json_boolean(r->check[i].met)));
+			a, json_pack("{s:s, s:f, s:o, s:o}", "name", c->name, "limit", c->limit,
+				   "value", isnan(c->value) ? json_null() : json_real(c->value),
+				   "met", c->open ? json_null() : json_boolean(c->met)));
+	}
 	return a;
 }
 
@@ -164,6 +168,7 @@ int report_json(const struct report *r, FILE *out)
 	json_object_set_new(o, "trials", trials);
 	json_object_set_new(o, "node_drops", drops);
 	json_object_set_new(o, "thresholds", checks_json(r));
+	json_object_set_new(o, "complete", json_boolean(!r->cut));
 	json_object_set_new(o, "ok", json_boolean(ok));
 	rc = json_dumpf(o, out, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
 	fputc('\n', out);

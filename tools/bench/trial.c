@@ -13,6 +13,7 @@ enum {
 	GRACE_NS = 5000000, // for packets that are due at the end
 	POLL_TURNS = 1024,
 	DRAIN_MIN_NS = 1000000,
+	DRAIN_CUT_NS = 200000000, // longest pause when somebody waits for the end
 	HELD_NS = 1000000, // held back so shortly before the end: for this reason unsent
 	ROUTES_TRIED = 64, // in search of one that need not wait
 };
@@ -131,15 +132,20 @@ static int send_prepared(struct trial *t, const struct pace *p, unsigned n, uint
 	return 0;
 }
 
-// Send what is due.
-static int send_due(struct trial *t, const struct pace *p, uint64_t now_ns)
+static uint64_t due_by(const struct pace *p, uint64_t now_ns)
 {
-	uint64_t due = p->total, n;
+	uint64_t due = p->total;
 
 	if (p->gap_ns > 0 && (double)now_ns < (double)p->total * p->gap_ns)
 		due = (uint64_t)((double)now_ns / p->gap_ns) + 1;
-	if (due > p->total)
-		due = p->total;
+	return due < p->total ? due : p->total;
+}
+
+// Send what is due.
+static int send_due(struct trial *t, const struct pace *p, uint64_t now_ns)
+{
+	uint64_t due = due_by(p, now_ns), n;
+
 	if (due <= t->r->sent)
 		return 0;
 	n = due - t->r->sent;
@@ -191,6 +197,8 @@ static void run_drain(struct trial *t, double drain_s)
 	uint64_t pause_ns = (uint64_t)(drain_s * 1e9);
 
 	do {
+		if (stopped(t) && pause_ns > DRAIN_CUT_NS)
+			pause_ns = DRAIN_CUT_NS;
 		// the last one came: duplicates may still come, but no more is owed
 		if (seen >= t->r->sent - t->r->refused || pause_ns < DRAIN_MIN_NS)
 			pause_ns = DRAIN_MIN_NS;
@@ -199,7 +207,7 @@ static void run_drain(struct trial *t, double drain_s)
 		if (received(t) != seen)
 			last_ns = now_ns;
 		seen = received(t);
-	} while (now_ns - last_ns < pause_ns && !stopped(t));
+	} while (now_ns - last_ns < pause_ns);
 }
 
 static struct pace pace_of(struct trial *t, const struct trial_conf *c)
@@ -219,6 +227,18 @@ static struct pace pace_of(struct trial *t, const struct trial_conf *c)
 		p.end_ns = (uint64_t)((double)room * p.gap_ns);
 	}
 	return p;
+}
+
+// It ends now, and what the pace asked for until now is all that it had to do.
+static void cut(struct trial *t, struct pace *p)
+{
+	uint64_t took_ns = (uint64_t)(t->r->took_s * 1e9), due = t->r->sent;
+
+	if (p->gap_ns > 0 && took_ns > GRACE_NS && due_by(p, took_ns - GRACE_NS) > due)
+		due = due_by(p, took_ns - GRACE_NS);
+	t->r->cut = true;
+	p->total = due;
+	p->end_ns = took_ns;
 }
 
 static uint64_t missed(const struct trial *t)
@@ -267,6 +287,7 @@ int trial_run(struct trial *t, const struct trial_conf *c, struct trial_result *
 	memset(r, 0, sizeof(*r));
 	hist_reset(t->latency);
 	r->pps = c->pps;
+	r->planned = p.total == UINT64_MAX ? 0 : p.total;
 	traffic_begin(t->traffic);
 	t->peer->counted = 0;
 	t->peer->count_len =
@@ -279,6 +300,8 @@ int trial_run(struct trial *t, const struct trial_conf *c, struct trial_result *
 	t->start_ns = peer_now_ns(t->peer);
 	if (rc == 0)
 		rc = run_sending(t, &p);
+	if (rc < 0)
+		cut(t, &p);
 	run_drain(t, c->drain_s);
 	sum_up(t, &p, &b);
 	t->r = NULL;

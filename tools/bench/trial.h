@@ -24,6 +24,8 @@ struct trial_result {
 	double pps; // intended; 0 = as fast as it goes
 	double duration_s;
 	double took_s; // until the last packet had left
+	bool cut; // it ended early: these are the figures of what was due until then
+	uint64_t planned; // packets of the whole trial; 0: as many as it goes
 	uint64_t intended;
 	uint64_t sent; // given to the device, or refused by it
 	uint64_t refused; // by the device: its ring was full. Counts as lost
@@ -58,7 +60,7 @@ struct trial {
 	uint64_t held_ns; // when a link took less than was due, from the start
 };
 
-// 0, -EINTR when stopped, -ENOTCONN when a link went down.
+// 0, -EINTR when stopped, -ENOTCONN when a link went down; *r tells what was measured in any case.
 int trial_run(struct trial *t, const struct trial_conf *conf, struct trial_result *r);
 // The peer's sink: what arrives, in a trial or not. ctx: the trial.
 void trial_sink(void *ctx, struct rte_mbuf **m, unsigned n, uint64_t arrived_ns);
@@ -66,7 +68,7 @@ static inline double trial_loss(const struct trial_result *r)
 {
 	return r->intended == 0 || r->received >= r->intended
 		       ? 0
-		       : 1 - (double)r->received / (double)r->intended;
+		       : (double)(r->intended - r->received) / (double)r->intended;
 }
 // Most of what was lost is the bench's own loss: it was too slow to send or to receive. What links
 // hold back is no loss of the bench.
