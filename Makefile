@@ -42,7 +42,7 @@ dp_SRCS := \
 	dataplane/hop/hop.c dataplane/hop/hop_ctl.c dataplane/hop/hop_fast.c dataplane/hop/hop_hold.c \
 	dataplane/hop/hop_join.c dataplane/hop/hop_move.c dataplane/hop/hop_mtu.c dataplane/hop/hop_rel.c dataplane/hop/hop_rel_rx.c dataplane/hop/hop_rel_tx.c dataplane/hop/hop_route.c \
 	dataplane/hop/hop_route_event.c dataplane/hop/hop_rx.c dataplane/hop/hop_show.c dataplane/hop/hop_table.c dataplane/hop/hop_table_route.c dataplane/hop/hop_tx.c \
-	dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c dataplane/io/port_again.c \
+	dataplane/io/dev_socket.c dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c dataplane/io/port_again.c \
 	dataplane/io/port_caps.c dataplane/io/port_open.c dataplane/io/port_pool.c dataplane/io/udp_claim.c dataplane/io/xdp.c \
 	dataplane/rule/reclaim.c dataplane/rule/rule_table.c dataplane/rule/sweeper.c \
 	dataplane/worker/first_contact.c dataplane/worker/forward.c dataplane/worker/handoff.c dataplane/worker/move.c \

@@ -227,11 +227,10 @@ void port_stats(struct port_set *s, unsigned i, struct stats_port *out)
 
 	if (!p->started || rte_eth_stats_get(p->id, &st) != 0)
 		return;
-	for (unsigned k = 0; k < p->n_xdp_sockets; k++) {
-		struct xdp_lost lost = xdp_lost(p->xdp_socket[k]);
-
-		st.imissed += lost.ring_full;
-		st.oerrors += lost.tx_refused;
+	for (unsigned k = 0; k < p->n_socks; k++) {
+		dev_socket_ask(&p->socks[k]);
+		st.imissed += p->socks[k].rx_full;
+		st.oerrors += p->socks[k].tx_refused;
 	}
 	now[P_port_rx_frames] = st.ipackets;
 	now[P_port_tx_frames] = st.opackets;

@@ -16,21 +16,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const struct port_driver drivers[] = {
-	{"net_af_packet", PORT_KERNEL_COPY, true, true, true, false, "qpairs"},
-	{"net_af_xdp", PORT_KERNEL_COPY, true, true, true, true, "queue_count"},
-	{"net_pcap", PORT_KERNEL_COPY, true, false, false, false, NULL},
-	{"net_tap", PORT_DROP, false, true, true, false, NULL},
-	{"net_memif", PORT_DROP, false, false, false, false, NULL},
-	{"net_null", PORT_DROP, false, false, false, false, NULL},
-	{"net_ring", PORT_DROP, false, false, false, false, NULL},
-	{"net_vhost", PORT_DROP, false, false, false, false, NULL},
-	{"net_virtio_user", PORT_DROP, false, false, false, false, NULL},
+	{"net_af_packet", PORT_KERNEL_COPY, true, true, true, false, AF_PACKET, "qpairs"},
+	{"net_af_xdp", PORT_KERNEL_COPY, true, true, true, true, AF_XDP, "queue_count"},
+	{"net_pcap", PORT_KERNEL_COPY, true, false, false, false, 0, NULL},
+	{"net_tap", PORT_DROP, false, true, true, false, 0, NULL},
+	{"net_memif", PORT_DROP, false, false, false, false, 0, NULL},
+	{"net_null", PORT_DROP, false, false, false, false, 0, NULL},
+	{"net_ring", PORT_DROP, false, false, false, false, 0, NULL},
+	{"net_vhost", PORT_DROP, false, false, false, false, 0, NULL},
+	{"net_virtio_user", PORT_DROP, false, false, false, false, 0, NULL},
 };
 // whatever is not listed: a NIC that DPDK owns
-static const struct port_driver bound_nic = {"", PORT_TAP, false, false, false, false, NULL};
+static const struct port_driver bound_nic = {"", PORT_TAP, false, false, false, false, 0, NULL};
 
 struct opener {
 	struct port_set *s;
@@ -367,11 +368,11 @@ static int xdp_start(struct opener *o, struct port *p)
 	return 0;
 }
 
-static bool xdp_socket_is_of_another(const struct port_set *s, int fd)
+static bool is_of_another(const struct port_set *s, int fd)
 {
 	for (unsigned i = 0; i < s->n_all; i++) {
-		for (unsigned k = 0; k < s->p[i].n_xdp_sockets; k++) {
-			if (s->p[i].xdp_socket[k] == fd)
+		for (unsigned k = 0; k < s->p[i].n_socks; k++) {
+			if (s->p[i].socks[k].fd == fd)
 				return true;
 		}
 	}
@@ -379,15 +380,15 @@ static bool xdp_socket_is_of_another(const struct port_set *s, int fd)
 }
 
 // Ports start one after the other: what no other one has is of this one.
-static void xdp_sockets_take(const struct port_set *s, struct port *p)
+static void sockets_take(const struct port_set *s, struct port *p)
 {
-	int fds[DPMSG_MAX_PORTS * DPMSG_MAX_WORKERS];
-	unsigned n = xdp_sockets(fds, ARRAY_LEN(fds));
+	struct dev_socket all[DPMSG_MAX_PORTS * DPMSG_MAX_WORKERS];
+	unsigned n =
+		dev_sockets(p->driver->domain, if_nametoindex(p->kernel_dev), all, ARRAY_LEN(all));
 
 	for (unsigned i = 0; i < n; i++) {
-		if (p->n_xdp_sockets < ARRAY_LEN(p->xdp_socket) &&
-			!xdp_socket_is_of_another(s, fds[i]))
-			p->xdp_socket[p->n_xdp_sockets++] = fds[i];
+		if (p->n_socks < ARRAY_LEN(p->socks) && !is_of_another(s, all[i].fd))
+			p->socks[p->n_socks++] = all[i];
 	}
 }
 
@@ -410,8 +411,8 @@ static int start(struct opener *o, unsigned i)
 	}
 	for (unsigned q = 0; q < p->n_txq && rc == 0; q++)
 		rc = rte_eth_tx_queue_setup(p->id, (uint16_t)q, n_txd, (unsigned)p->socket, NULL);
-	if (p->driver->xdp)
-		xdp_sockets_take(o->s, p);
+	if (p->driver->domain != 0)
+		sockets_take(o->s, p);
 	if (rc < 0 && p->xdp)
 		return fail(o, rc,
 			"port %s: the driver of %s refuses XDP with this MTU, these queues or "
@@ -589,7 +590,7 @@ int port_reopen(struct port_set *s, unsigned i, char err[PORT_ERR_MAX])
 		rte_eth_dev_stop(p->id);
 	device_close(p);
 	p->started = p->probed = p->xdp = false;
-	p->n_xdp_sockets = 0;
+	p->n_socks = 0;
 	p->ifindex = 0;
 	memset(p->counted, 0, sizeof(p->counted));
 	old = *p;

@@ -1,6 +1,7 @@
 // Inside of io/port: what port.c and port_open.c share.
 #pragma once
 
+#include "dataplane/io/dev_socket.h"
 #include "dataplane/io/port.h"
 #include "dataplane/io/xdp.h"
 
@@ -23,6 +24,7 @@ struct port_driver {
 	bool spreads; // queues are filled by the kernel's flow hash, without RSS of DPDK
 	bool pairs; // wants as many rx as tx queues
 	bool xdp; // takes an XDP program that leaves the rest to the kernel
+	int domain; // of its sockets, whose losses only the kernel counts; 0: none
 	const char *queues_arg; // devarg that sets the number of queues, or NULL
 };
 
@@ -48,8 +50,8 @@ struct port {
 	bool probed; // by us: to be removed at the end
 	bool xdp; // runs our own XDP program
 	int xdp_fd; // its object until the port runs, its map from then on; -1
-	int xdp_socket[DPMSG_MAX_WORKERS]; // the driver's, one a queue
-	unsigned n_xdp_sockets;
+	struct dev_socket socks[DPMSG_MAX_WORKERS]; // the driver's, one a queue; XDP and af_packet
+	unsigned n_socks;
 	uint32_t speed_mbps;
 	int socket;
 	char ask_if[IFNAMSIZ]; // kernel_if, exception and mtu of the ask

@@ -5,12 +5,12 @@
 
 #include "dataplane/io/xdp.h"
 
+#include "dataplane/io/dev_socket.h"
 #include "dataplane/io/udp_claim.h"
 #include "lib/base/err.h"
 
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/if_xdp.h>
 #include <linux/sockios.h>
 
 #include <bpf/bpf.h>
@@ -20,7 +20,6 @@
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -238,17 +237,6 @@ int xdp_arm_again(int map_fd, struct xdp_range ours, const uint8_t mac[6])
 	return bpf_map_update_elem(map_fd, &key, &conf, BPF_ANY) < 0 ? -errno : 0;
 }
 
-// The next of our own descriptors, or -1.
-static int fd_next(DIR *dir)
-{
-	const struct dirent *e;
-
-	do
-		e = dir != NULL ? readdir(dir) : NULL;
-	while (e != NULL && e->d_name[0] == '.');
-	return e != NULL ? atoi(e->d_name) : -1;
-}
-
 // The driver has the map open; to ask for it by its id would take another right. The youngest one
 // is that of the program loaded last.
 static int conf_map_open(void)
@@ -257,7 +245,7 @@ static int conf_map_open(void)
 	uint32_t youngest = 0;
 	int best = -1, fd;
 
-	while ((fd = fd_next(dir)) >= 0) {
+	while ((fd = dev_fd_next(dir)) >= 0) {
 		char path[32], kind[32] = "";
 		struct bpf_map_info info = {0};
 		uint32_t len = sizeof(info);
@@ -294,35 +282,6 @@ int xdp_arm(const char *ifname, struct xdp_range ours, const uint8_t mac[6], boo
 		return fd;
 	close(fd);
 	return rc;
-}
-
-unsigned xdp_sockets(int *fds, unsigned cap)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-	int fd;
-
-	while (n < cap && (fd = fd_next(dir)) >= 0) {
-		int domain = 0;
-		socklen_t len = sizeof(domain);
-
-		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_XDP)
-			fds[n++] = fd;
-	}
-	if (dir != NULL)
-		closedir(dir);
-	return n;
-}
-
-struct xdp_lost xdp_lost(int socket_fd)
-{
-	struct xdp_statistics st = {0};
-	socklen_t len = sizeof(st);
-
-	if (getsockopt(socket_fd, SOL_XDP, XDP_STATISTICS, &st, &len) != 0)
-		return (struct xdp_lost){0};
-	// a kernel before 5.9 tells less, and leaves the first at 0
-	return (struct xdp_lost){st.rx_ring_full, st.tx_invalid_descs};
 }
 
 // DPDK's driver counts combined queues only, and takes an interface without such for one queue.

@@ -53,16 +53,6 @@ int xdp_arm(const char *ifname, struct xdp_range ours, const uint8_t mac[6], boo
 // The interface has another address; map_fd is xdp_arm()'s. 0 or -errno.
 int xdp_arm_again(int map_fd, struct xdp_range ours, const uint8_t mac[6]);
 
-// The process's AF_XDP sockets, as descriptors that belong to the driver; returns how many there
-// are, at most cap.
-unsigned xdp_sockets(int *fds, unsigned cap);
-// Frames that a socket lost and that the driver does not count.
-struct xdp_lost {
-	uint64_t ring_full; // received, no room
-	uint64_t tx_refused; // not sent: the kernel does not know their buffers
-};
-struct xdp_lost xdp_lost(int socket_fd);
-
 // Receive queues of an interface: *served, those that the driver can serve, and *all. Both 1 where
 // the interface does not tell.
 void xdp_queues(const char *ifname, unsigned *served, unsigned *all);

@@ -53,6 +53,17 @@ down_and_up() {
 }
 
 say "by af_packet"
+# a worker that gets no processor: what the kernel's ring has no room for is counted, then it goes on
+kill -STOP "${PID[B.dp]}"
+in_ns A python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(6000): s.sendto(b'x' * 40, ('$IP_BA', 7780))"
+kill -CONT "${PID[B.dp]}"
+missed() { sk B -j show ports | jq '.[] | select(.name == "p0") | .rx_missed'; }
+full() { [ "$(missed)" -gt 0 ]; }
+wait_for 5 "frames missed" full
+expect "as many as its 4096 slots left out" test "$(missed)" -ge 1800 -a "$(missed)" -le 2500
 down_and_up
 node_kill B.dp TERM || fail "data plane of B ended with $?"
 sed -i -E 's/^device = net_af_packet/device = net_af_xdp/' "$T/B/dataplane.ini"

@@ -312,14 +312,14 @@ void wire_poll(void *ctx)
 
 uint64_t wire_missed(void *ctx)
 {
-	const struct wire *w = ctx;
+	struct wire *w = ctx;
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < w->args->n_ports; i++) {
-		struct rte_eth_stats st;
+		struct stats_port *st = &w->port[i].stats;
 
-		if (rte_eth_stats_get(w->port[i].id, &st) == 0)
-			n += st.imissed + st.rx_nombuf;
+		port_stats(w->ports, i, st);
+		n += stat_get(&st->c[P_port_rx_missed]) + stat_get(&st->c[P_port_rx_nombuf]);
 	}
 	return n;
 }

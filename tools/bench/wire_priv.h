@@ -14,6 +14,7 @@ struct wire_port {
 	bool resolved;
 	uint32_t adj; // handle
 	struct dpmsg_addr self, node;
+	struct stats_port stats;
 };
 
 struct wire_link {

@@ -71,31 +71,12 @@ static void an_interface_that_is_not_there(void **state)
 	assert_int_equal(all, 1);
 }
 
-static void sockets_of_other_kinds_are_not_the_drivers(void **state)
-{
-	int fds[8], udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int xdp = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0); // needs a right that may lack
-
-	assert_true(udp >= 0);
-	assert_int_equal(xdp_sockets(fds, 8), xdp >= 0);
-	if (xdp >= 0) {
-		assert_int_equal(fds[0], xdp);
-		assert_int_equal(xdp_sockets(fds, 0), 0);
-		assert_int_equal(xdp_lost(xdp).ring_full + xdp_lost(xdp).tx_refused, 0);
-		close(xdp);
-	}
-	assert_int_equal(xdp_lost(udp).ring_full + xdp_lost(udp).tx_refused, 0);
-	close(udp);
-	assert_int_equal(xdp_sockets(fds, 8), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_object_has_what_the_driver_and_we_look_for),
 		cmocka_unit_test(the_driver_gets_the_same_bytes),
 		cmocka_unit_test(an_interface_that_is_not_there),
-		cmocka_unit_test(sockets_of_other_kinds_are_not_the_drivers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
