@@ -44,6 +44,7 @@ static void words_may_be_shortened(void **state)
 		{"ping x -c 1", cmd_ping, 1},
 		{"c s", cmd_config_show, 2},
 		{"k g", cmd_key_gen, 2},
+		{"im", cmd_import_config, 1},
 		{"l l", cmd_log_level, 2},
 		{"edge del", cmd_edge_del, 2},
 		{"w r", cmd_rebalance, 2},

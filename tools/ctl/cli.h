@@ -5,6 +5,7 @@
 
 #include "lib/api/api_client.h"
 #include "lib/api/api_field.h"
+#include "lib/crypto/key.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,6 +65,17 @@ int cli_call(
 	struct cli *c, uint16_t type, const void *payload, size_t len, api_client_cb cb, void *ctx);
 int cli_get(struct cli *c, uint16_t type, const void *payload, size_t len, void *out, size_t cap);
 int cli_node(struct cli *c, struct api_node *out);
+
+// ---- what commands share ----
+
+// `config check` of a control plane's file (cmd_config.c): what the program says goes to said.
+// CLI_OK; CLI_FAIL, which is not told; CLI_NOT_CHECKED, which is.
+int cli_check_controlplane(const char *file, FILE *said);
+// Of a key file (cmd_key.c), which others should not read: CLI_OK or CLI_FAIL, told. The caller
+// wipes.
+int cli_read_key(const char *path, struct key_sk *sk);
+// By root, for a node that is not (cmd_key.c): the file belongs to whom its directory does.
+void cli_give_to_owner_of_dir(int fd, const char *path);
 
 // ---- arguments (args.c) ----
 
@@ -160,6 +172,7 @@ int cmd_edge_del(struct cli *c);
 int cmd_config_show(struct cli *c);
 int cmd_config_check(struct cli *c);
 int cmd_config_reload(struct cli *c);
+int cmd_import_config(struct cli *c);
 int cmd_key_gen(struct cli *c);
 int cmd_key_show(struct cli *c);
 int cmd_log_level(struct cli *c);

@@ -87,6 +87,13 @@ static int not_checked(enum owner owner, const char *file)
 		file != NULL ? file : "", file != NULL ? ": " : "", program_of(owner));
 }
 
+int cli_check_controlplane(const char *file, FILE *said)
+{
+	int rc = run_check(OWNER_CP, file, said);
+
+	return rc == CLI_NOT_CHECKED ? not_checked(OWNER_CP, NULL) : rc;
+}
+
 static int check_by(enum owner owner, const char *file)
 {
 	int rc = run_check(owner, file, NULL);

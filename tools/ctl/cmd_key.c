@@ -28,7 +28,7 @@ static int file_arg(struct cli *c, const char **path)
 	return CLI_OK;
 }
 
-static void give_to_owner_of_dir(int fd, const char *path)
+void cli_give_to_owner_of_dir(int fd, const char *path)
 {
 	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
@@ -50,7 +50,7 @@ static int write_key(const char *path, const struct key_sk *sk)
 		return -errno;
 	// Made by root for a node that is not: it belongs to whom the directory does.
 	if (geteuid() == 0)
-		give_to_owner_of_dir(fd, path);
+		cli_give_to_owner_of_dir(fd, path);
 	key_sk_to_text(sk, text);
 	text[KEY_SK_TEXT_LEN] = '\n';
 	if (write(fd, text, KEY_SK_TEXT_LEN + 1) != KEY_SK_TEXT_LEN + 1 || fsync(fd) < 0)
@@ -87,7 +87,7 @@ int cmd_key_gen(struct cli *c)
 	return CLI_OK;
 }
 
-static int read_key(const char *path, struct key_sk *sk)
+int cli_read_key(const char *path, struct key_sk *sk)
 {
 	char text[KEY_SK_TEXT_LEN + 1];
 	struct stat st;
@@ -136,7 +136,7 @@ int cmd_key_show(struct cli *c)
 		return rc;
 	if (c->argc == 0)
 		return show_node_key(c);
-	rc = read_key(path, &sk);
+	rc = cli_read_key(path, &sk);
 	if (rc != CLI_OK)
 		return rc;
 	rc = key_pk_from_sk(&pk, &sk);

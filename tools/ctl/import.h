@@ -1,0 +1,58 @@
+// From a Skywire visor's configuration (JSON, of 2024 or 2026) to ours: the text of
+// controlplane.ini, the key, and what of the visor's fields has no use here. Text in, text out:
+// files are cmd_import.c's. While one is read, jansson's memory is wiped when it is freed, for the
+// whole process: one thread.
+#pragma once
+
+#include "lib/conf/conf.h"
+#include "lib/crypto/key.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+	IMPORT_JSON_MAX = 1 << 20, // bytes; what skywire-cli writes has 4 to 10 thousand
+	IMPORT_PATH_MAX = 96, // of a field's path, as it is shown
+	IMPORT_NOTES_MAX = 200,
+	// What the control plane takes; tests/fuzz/fuzz_import.c compares.
+	IMPORT_SERVERS_MAX = 16,
+	IMPORT_LAN_MAX = 4,
+	IMPORT_HYPERVISORS_MAX = 16,
+	IMPORT_URLS_MAX = 4,
+};
+
+enum import_kind {
+	IMPORT_LATER, // skyrail has no such thing yet
+	IMPORT_NONE, // nor will it: no counterpart
+	IMPORT_UNKNOWN, // no field of a visor
+	IMPORT_LEFT, // it has, but this one was not taken
+	IMPORT_KINDS,
+};
+
+struct import_note {
+	enum import_kind kind;
+	char path[IMPORT_PATH_MAX]; // "dmsg.servers[2].server.address_v6"; printable ASCII
+	const char *why; // static; "" for IMPORT_UNKNOWN
+	unsigned more; // of the same field, in other elements of its list
+};
+
+struct import;
+
+// key_file: where the node will find its key; NULL: the text is to be shown, so it says nothing of
+// that, and no secret of another role is in it. NULL, and a line for each mistake in err, with the
+// field's path, or line and column where it is no JSON; no secret is in it. Owner: the caller.
+struct import *import_read(
+	const char *json, size_t len, const char *key_file, char err[CONF_ERR_MAX]);
+void import_free(struct import *im); // wipes; NULL is allowed
+
+// controlplane.ini, with a NUL behind it.
+const char *import_text(const struct import *im, size_t *len);
+bool import_has_secret(const struct import *im); // the text holds one
+const struct key_pk *import_pk(const struct import *im);
+const struct key_sk *import_sk(const struct import *im);
+// Fields that were not taken, in the order of the file. *more: so many beyond IMPORT_NOTES_MAX.
+const struct import_note *import_notes(const struct import *im, size_t *n, unsigned *more);
+// "dmsg.servers[2].static": where a line of the text (from 1) has its value from; NULL: from none.
+const char *import_field_of(const struct import *im, unsigned line);
+// Sections of that class in the text; of "discovery": URLs.
+unsigned import_count(const struct import *im, const char *what);

@@ -1,0 +1,94 @@
+// What reading a visor's configuration is made of: import_map.c has the table of its fields,
+// import.c goes through the JSON by it.
+#pragma once
+
+#include "tools/ctl/import.h"
+
+#include "lib/base/vec.h"
+
+#include <jansson.h>
+
+enum import_type {
+	IMPORT_TEXT,
+	IMPORT_INT,
+	IMPORT_BOOL,
+	IMPORT_TEXTS, // a list of texts
+	IMPORT_OBJECT,
+	IMPORT_OBJECTS, // a list of them
+	IMPORT_OBJECT_OR_LIST, // one, or a list of them
+};
+
+// A value that is not null and not Go's zero, of the row's type. Of a list of texts: an element; of
+// objects: one whose members have all been seen. `path` names it in mistakes.
+typedef void (*import_fn)(struct import *im, const json_t *v, const char *path);
+
+struct import_row {
+	const char *name; // path without places in lists
+	enum import_type type;
+	import_fn take; // NULL: not taken, as kind says
+	const char *section, *key; // where it goes, for the copying ones
+	enum import_kind kind;
+	const char *why;
+};
+
+const struct import_row *import_rows(size_t *n);
+
+// A discovery entry of a dmsg server; texts are of the JSON document.
+struct import_server {
+	const char *key, *address, *type;
+	char path[IMPORT_PATH_MAX];
+};
+
+// A URL or a key.
+struct import_found {
+	const char *text; // of the JSON document
+	char path[IMPORT_PATH_MAX];
+};
+
+struct import_set {
+	char section[CONF_NAME_MAX + 1];
+	const char *key;
+	char *value; // owner; may be a secret
+	char path[IMPORT_PATH_MAX];
+};
+
+struct import {
+	char *err;
+	bool failed;
+	const struct import_row *row; // whose value is at hand
+	struct key_sk sk, lan_sk;
+	struct key_pk pk, told_pk, lan_pk; // told: as the file says
+	// of the dmsg deployment at hand
+	struct import_found discovery, discovery_dmsg;
+	unsigned n_deployments; // seen before it
+	// of all
+	bool direct_only;
+	int64_t sessions;
+	const char *servers_type;
+	struct import_server server; // at hand
+	VEC(struct import_server) servers, lan;
+	VEC(struct import_found) urls, hypervisors;
+	unsigned n_urls; // that are in the text
+	VEC(struct import_set) sets;
+	VEC(struct import_note) notes;
+	unsigned more_notes;
+	bool with_secrets; // may they be in the text?
+	char *text;
+	size_t text_len;
+};
+
+// ---- import.c, for the table ----
+
+// One more line: "path: text".
+void import_mistake(struct import *im, const char *path, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void import_note(struct import *im, enum import_kind kind, const char *path, const char *why);
+// [section] key = value, from the field of this path.
+void import_set(struct import *im, const char *section, const char *key, const char *value,
+	const char *path);
+void import_no_memory(struct import *im);
+
+// ---- import_map.c ----
+
+// When all fields have been seen: what several of them mean together.
+void import_finish(struct import *im);
