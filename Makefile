@@ -212,7 +212,7 @@ $O/tests/bench/bench_dmsg_relay: $O/tests/bench/bench_dmsg_relay.o $(call obj,te
 	$(call link,$(CP_LIBS))
 $O/tests/interop/decode: $O/tests/interop/decode.o $(LIB)
 	$(call link)
-$O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(GEN) $(DP) $(LIB)
+$O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(CTL) $(GEN) $(DP) $(LIB)
 	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer) $(CP_LIBS) $(DPDK_LIBS))
 .SECONDARY:
 -include $(shell [ -d $O ] && find $O -name '*.d')
