@@ -108,6 +108,11 @@ real_services() {
 	wait_for 10 "the address resolver" get "$RESOLVER/health"
 }
 
+# real_finder: finds the routes in $T/routes
+real_finder() {
+	: >"$T/routes"
+	real_run finder D python3 "$PWD/tests/interop/real/finder.py" "$DISC_IP" 9092 "$T/routes"
+}
 # real_setup: the node that sets routes up, and who finds them
 real_setup() {
 	real_key setup
@@ -115,8 +120,7 @@ real_setup() {
 		public_key: $pk, secret_key: $sk, dmsg: {discovery: $disc, sessions_count: 1, servers: []},
 		transport_discovery: $tpd, log_level: "info"}' >"$T/setup/config.json"
 	real_run setup D setup-node config.json
-	: >"$T/routes"
-	real_run finder D python3 "$PWD/tests/interop/real/finder.py" "$DISC_IP" 9092 "$T/routes"
+	real_finder
 	wait_for 30 "the set-up node" entry "${PK[setup]}"
 }
 
