@@ -9,6 +9,8 @@
 //	peer hypervisor -key FILE -server PK@ADDRESS -lan PK@ADDRESS [options]     tells visors of a LAN server
 //	peer gateway -key FILE -server PK@ADDRESS [options]          a node that set-up nodes reserve and install at
 //	peer route -key FILE -server PK@ADDRESS [options] PK PK,...  asks that set-up node for a route by these nodes
+//	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
+//	peer load -server PK@ADDRESS [options] PK N                  asks that set-up node for N routes, as fast as can be
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
 //	peer diff [-n CASES] [-seed N] DECODE              the same bytes to Go's decoders and to ours
 package main
@@ -28,7 +30,7 @@ import (
 	"time"
 )
 
-var verbose bool
+var verbose, quiet bool
 
 func logf(format string, args ...interface{}) {
 	if verbose {
@@ -294,13 +296,16 @@ func run(args []string) error {
 			return runDial(o)
 		}
 		return runListen(o)
-	case "route":
+	case "route", "load":
 		o, err := parse(args, 2)
 		if err != nil {
 			return err
 		}
+		if args[0] == "load" {
+			return runLoad(o)
+		}
 		return runRoute(o)
-	case "ip", "ping", "hypervisor", "gateway":
+	case "ip", "ping", "hypervisor", "gateway", "setup":
 		o, err := parse(args, 0)
 		if err != nil {
 			return err
@@ -310,6 +315,8 @@ func run(args []string) error {
 			return runHypervisor(o)
 		case "gateway":
 			return runGateway(o)
+		case "setup":
+			return runSetup(o)
 		}
 		s, err := o.session(nil)
 		if err != nil {
@@ -330,7 +337,7 @@ func run(args []string) error {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|hypervisor|gateway|route|ip|ping|diff ...")
+		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|hypervisor|gateway|route|setup|load|ip|ping|diff ...")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1:]); err != nil {

@@ -85,6 +85,9 @@ func (g *gateway) tell(method, format string, args ...interface{}) error {
 	if g.refuse == method {
 		return fmt.Errorf("failure code 1 (%s is refused)", method)
 	}
+	if quiet {
+		return nil
+	}
 	fmt.Printf(format+"\n", args...)
 	return nil
 }
