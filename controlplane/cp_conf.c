@@ -141,6 +141,8 @@ static const struct conf_item items[] = {
 		.help = "directory of what must survive a reboot; empty: run_dir"},
 	{"node", "key_file", CONF_STR, .def = "/var/lib/skyrail/node.key", VALUE(key_file),
 		.check = check_dir, .help = "secret key, mode 0600; made on the first start"},
+	{"node", "ca_file", CONF_STR, VALUE(ca_file), .check = check_file,
+		.help = "PEM file: who vouches for https:// services; empty: whom the system trusts"},
 	{"node", "api_group", CONF_STR, .def = "skyrail", VALUE(api_group),
 		.help = "group whose members may use the API; empty: root and our own user only"},
 	{"node", "api_rights", CONF_ENUM, .def = "all", VALUE(api_rights), .names = rights_names,

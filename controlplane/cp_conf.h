@@ -115,6 +115,7 @@ struct cp_values {
 	char *run_dir;
 	char *state_dir;
 	char *key_file;
+	char *ca_file;
 	char *api_group;
 	int api_rights;
 	uint32_t flows;

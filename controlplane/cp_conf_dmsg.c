@@ -1,8 +1,10 @@
 // What the sections about dmsg mean together: servers of the client, our own server and its peers.
 #include "controlplane/cp_conf_priv.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int load_server(const struct cp_conf *c, const struct cp_server_values *v,
 	struct dmsg_client_server_conf *s, char *err)
@@ -72,6 +74,15 @@ static int check_urls(
 				BAD(c, err, section, "", "discovery", "%s %s", urls->v[i], wrong));
 	}
 	return rc;
+}
+
+static int check_ca_file(const struct cp_conf *c, char *err)
+{
+	const char *path = c->v->ca_file;
+
+	if (path[0] == '\0' || access(path, R_OK) == 0)
+		return 0;
+	return BAD(c, err, "node", "", "ca_file", "ca_file %s: %s", path, strerror(errno));
 }
 
 static int check_published(const struct cp_conf *c, char *err)
@@ -160,6 +171,7 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 {
 	int rc = check_key_file(c, err);
 
+	rc = cp_conf_worse(rc, check_ca_file(c, err));
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg", &c->v->dmsg.discovery, err));
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg_server", &c->v->dmsg_server.discovery, err));
 	rc = cp_conf_worse(rc, check_published(c, err));

@@ -443,7 +443,8 @@ static int start_dmsg_server(struct app *a)
 		return 0;
 	a->dmsg_id = role_key("dmsg_server", v->key_file, (const struct identity *[]){a->id}, 1);
 	if (a->dmsg_id == NULL || check_peer_servers(a) < 0 ||
-		role_dir(a->loop, &v->discovery, &a->http, &a->server_dir) < 0 ||
+		role_dir(a->loop, &v->discovery, a->conf.v->ca_file, &a->http, &a->server_dir) <
+			0 ||
 		api_addr_parse(v->listen, &addr) < 0)
 		return -1;
 	c.dir = a->server_dir;
@@ -469,7 +470,8 @@ static int start_dmsg_client(struct app *a)
 		.sessions = a->conf.v->dmsg.sessions,
 		.client_type = "visor"}; // what discoveries list as nodes
 
-	if (role_dir(a->loop, &a->conf.v->dmsg.discovery, &a->http, &a->dir) < 0)
+	if (role_dir(a->loop, &a->conf.v->dmsg.discovery, a->conf.v->ca_file, &a->http, &a->dir) <
+		0)
 		return -1;
 	for (size_t i = 0; i < a->conf.n_servers; i++)
 		if (key_pk_cmp(&a->conf.servers[i].pk, identity_pk(a->id)) == 0)

@@ -35,8 +35,8 @@ struct identity *role_key(
 	return id;
 }
 
-int role_dir(struct loop *l, const struct conf_list *urls, struct http_client **http,
-	struct dir_client **dir)
+int role_dir(struct loop *l, const struct conf_list *urls, const char *ca_file,
+	struct http_client **http, struct dir_client **dir)
 {
 	struct dir_client_conf c = {
 		.loop = l, .urls = (const char *const *)urls->v, .n_urls = urls->n};
@@ -46,7 +46,7 @@ int role_dir(struct loop *l, const struct conf_list *urls, struct http_client **
 	if (urls->n == 0)
 		return 0;
 	if (*http == NULL)
-		*http = http_client_new(l);
+		*http = http_client_new(l, ca_file);
 	c.http = *http;
 	if (*http != NULL)
 		*dir = dir_client_new(&c);

@@ -46,7 +46,8 @@ struct setup_role *setup_role_new(struct loop *l, const struct cp_conf *c,
 		return errno_null(ENOMEM);
 	}
 	r->id = role_key("setup_node", c->v->setup_node.key_file, others, n);
-	rc = r->id == NULL ? -EINVAL : role_dir(l, &c->v->dmsg.discovery, http, &r->dir);
+	rc = r->id == NULL ? -EINVAL
+			   : role_dir(l, &c->v->dmsg.discovery, c->v->ca_file, http, &r->dir);
 	if (rc == 0) {
 		rc = start(r, l, c);
 		if (rc < 0)

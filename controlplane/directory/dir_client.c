@@ -61,6 +61,12 @@ const char *dir_result_text(const struct dir_result *r)
 		return "an answer that is too long";
 	if (r->err == -ENOENT)
 		return "no such host";
+	if (r->err == -EKEYREJECTED)
+		return "its certificate is of another host, untrusted or out of date";
+	if (r->err == -EPROTONOSUPPORT)
+		return "no TLS with it: is its URL http://...?";
+	if (r->err == -ENOKEY)
+		return "authorities can't be read: [node] ca_file, or the system's";
 	if (r->err < 0)
 		return strerror(-r->err);
 	return r->answer == DMSG_ANSWER_OK ? "" : dmsg_answer_text(r->answer);

@@ -48,6 +48,7 @@ struct http_client {
 	struct loop *l;
 	CURLM *multi;
 	struct loop_timer *timer, *look;
+	char *ca_file; // "": the system's
 	const struct http_streams *streams;
 	void *streams_arg;
 	TAILQ_HEAD(, http_request) requests;
@@ -184,8 +185,11 @@ static int errno_of(const struct http_request *r, CURLcode code)
 	case CURLE_OUT_OF_MEMORY:
 		return -ENOMEM;
 	case CURLE_SSL_CONNECT_ERROR:
+		return -EPROTONOSUPPORT;
 	case CURLE_PEER_FAILED_VERIFICATION:
 		return -EKEYREJECTED;
+	case CURLE_SSL_CACERT_BADFILE:
+		return -ENOKEY;
 	case CURLE_COULDNT_CONNECT:
 		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &os_err);
 		return os_err > 0 ? -(int)os_err : -ECONNREFUSED;
@@ -516,6 +520,10 @@ static void set_options(struct http_request *r, const struct http_request_conf *
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
+	if (r->h->ca_file[0] != '\0') {
+		curl_easy_setopt(e, CURLOPT_CAINFO, r->h->ca_file);
+		curl_easy_setopt(e, CURLOPT_CAPATH, NULL); // the system's, beside it
+	}
 	if (r->body != NULL) {
 		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
 		curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body);
@@ -583,7 +591,7 @@ void http_client_cancel(struct http_request *r)
 
 // ---- the whole ----
 
-struct http_client *http_client_new(struct loop *l)
+struct http_client *http_client_new(struct loop *l, const char *ca_file)
 {
 	struct http_client *h = calloc(1, sizeof(*h));
 
@@ -595,10 +603,11 @@ struct http_client *http_client_new(struct loop *l)
 	}
 	h->l = l;
 	TAILQ_INIT(&h->requests);
+	h->ca_file = strdup(ca_file);
 	h->multi = curl_multi_init();
 	h->timer = loop_timer_new(l, on_timer, h);
 	h->look = loop_timer_new(l, on_look, h);
-	if (h->multi == NULL || h->timer == NULL || h->look == NULL) {
+	if (h->ca_file == NULL || h->multi == NULL || h->timer == NULL || h->look == NULL) {
 		http_client_free(h);
 		return errno_null(ENOMEM);
 	}
@@ -621,6 +630,7 @@ void http_client_free(struct http_client *h)
 		curl_multi_cleanup(h->multi);
 	loop_timer_free(h->timer);
 	loop_timer_free(h->look);
+	free(h->ca_file);
 	free(h);
 	curl_global_cleanup();
 }

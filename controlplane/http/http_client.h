@@ -46,14 +46,18 @@ struct http_request_conf {
 };
 
 struct http_answer {
-	int err; // -errno: there is no answer. -EMSGSIZE: it was too long
+	// -errno: there is no answer. -EMSGSIZE: it was too long; -EKEYREJECTED: the server's
+	// certificate is not good; -EPROTONOSUPPORT: it speaks no TLS; -ENOKEY: no authority's
+	// certificate can be read
+	int err;
 	unsigned status;
 	const char *body; // borrowed; with a NUL behind it
 	size_t len;
 };
 
-// NULL and errno. Owner: the caller.
-struct http_client *http_client_new(struct loop *l);
+// NULL and errno. Owner: the caller. ca_file: PEM, whose certificates alone vouch for https://
+// servers, read at each request; "": those of the system do.
+struct http_client *http_client_new(struct loop *l, const char *ca_file);
 // Requests are to be cancelled before. NULL is allowed.
 void http_client_free(struct http_client *h);
 // NULL streams: dmsg:// URLs fail with ENOTCONN. Dials that run are not cancelled.

@@ -255,6 +255,7 @@ static const struct {
 	{"[peer p]\nkey = "
 	 "020000000000000000000000000000000000000000000000000000000000000005\n",
 		"digit"},
+	{"[node]\nca_file = /nonexistent/ca\n", "ini:2: [node]: ca_file /nonexistent/ca: No such"},
 	{"[peers]\nallow_file = list\n", "absolute"},
 	{"[peers]\ndeny_file = /nonexistent/list\n", "/nonexistent/list"},
 	{TP "[rule r]\nid = 1\n", "type"},

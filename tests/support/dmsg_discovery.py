@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""dmsg_discovery.py ADDRESS PORT
+"""dmsg_discovery.py ADDRESS PORT [PEM]
 
 A dmsg discovery in memory for tests: entries with the rules of Skywire's (signature, sequence, times), lists of
-servers.
+servers. With PEM, a certificate and its key, over TLS.
 """
 
 import json
+import ssl
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -137,4 +138,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+    server = ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler)
+    if len(sys.argv) > 3:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[3])
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.serve_forever()

@@ -59,7 +59,7 @@ static int setup(void **state)
 		fake_disc_start(&disc[i]);
 		urls[i] = disc[i].url;
 	}
-	http = http_client_new(l);
+	http = http_client_new(l, "");
 	c.loop = l;
 	c.http = http;
 	dir = dir_client_new(&c);

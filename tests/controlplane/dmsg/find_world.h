@@ -52,7 +52,7 @@ struct how {
 static inline struct asker ask(unsigned n_discs)
 {
 	const char *urls[N_DISCS];
-	struct asker a = {.http = http_client_new(l)};
+	struct asker a = {.http = http_client_new(l, "")};
 	struct dir_client_conf c = {.loop = l, .http = a.http, .urls = urls, .n_urls = n_discs};
 
 	assert_non_null(a.http);

@@ -56,7 +56,7 @@ static struct http_client_stats stats(void)
 static int setup(void **state)
 {
 	setup_loop(state);
-	http = http_client_new(l);
+	http = http_client_new(l, "");
 	return http == NULL;
 }
 
