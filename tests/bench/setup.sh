@@ -31,7 +31,6 @@ peer() {
 	wait_for 10 "$name" grep -q ready "$T/$name.out"
 }
 net_add N
-in_n() { ip netns exec N "$@"; }
 for name in server go; do PK[$name]=$("$PEER" key "$T/$name.key"); done
 SERVER=${PK[server]}@127.0.0.1:8081
 PEER_BIN=$PEER
@@ -57,14 +56,15 @@ load() {
 	RATE=$(jq -n "($routes + 20) / (($after - $before) / 1e9)")
 	IDLE=$(head -n 1 "$T/idle")
 }
+ours="" ours_idle="" theirs="" their_idle=""
 for ((i = 0; i < rounds; i++)); do
 	load "${PID[N.cp]}" "${PK[own]}"
-	own+=" $RATE" own_idle+=" $IDLE"
+	ours="$ours $RATE" ours_idle="$ours_idle $IDLE"
 	load "$go_pid" "${PK[go]}"
-	theirs+=" $RATE" their_idle+=" $IDLE"
+	theirs="$theirs $RATE" their_idle="$their_idle $IDLE"
 done
-figure route_setups "routes / CPU s" "$own" "$theirs" 5
-figure route_setup_idle "us" "$own_idle" "$their_idle"
+figure route_setups "routes / CPU s" "$ours" "$theirs" 5
+figure route_setup_idle "us" "$ours_idle" "$their_idle"
 kill "$go_pid"
 node_stop N
 node_kill go || true
