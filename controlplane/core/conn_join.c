@@ -47,10 +47,11 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 	struct leg *leg = arg;
 	ssize_t n = conn_write(leg->other->c, p, len);
 
-	if (n < 0) { // who has finished need not take more
-		finish(leg->j, leg->other->eof ? 0 : (int)n);
+	// Who has finished need not take more. Who breaks says so when he has given what he had.
+	if (n < 0 && leg->other->eof)
+		finish(leg->j, 0);
+	if (n < 0)
 		return len;
-	}
 	leg->bytes += (size_t)n;
 	return (size_t)n;
 }

@@ -1,5 +1,6 @@
 // Joins two conns: what comes from one goes to the other, no faster than that one takes it. Nothing
-// is held here; bytes wait in the conns. Loop's thread only.
+// is held here; bytes wait in the conns. One that breaks may still give what came before: it ends
+// the join by its `end`, and what the other sends it meanwhile is thrown away. Loop's thread only.
 #pragma once
 
 #include "controlplane/core/conn.h"

@@ -65,7 +65,7 @@ static struct client *client_of(struct dmsg_server *s, const struct key_pk *pk)
 
 static void client_put(struct dmsg_server *s, struct client *cl)
 {
-	if (--cl->n_sessions > 0)
+	if (cl->n_sessions + cl->n_drains > 0)
 		return;
 	htab_del(s->clients, cl->pk.b);
 	free(cl);
@@ -136,6 +136,69 @@ static void publish_changed(struct dmsg_server *s)
 		dmsg_publish_changed(s->publish);
 }
 
+// ---- what is left of sessions that are over ----
+
+static void drain_free(struct session *se)
+{
+	struct dmsg_server *s = se->srv;
+
+	(void)dmsg_server_relay_leave(se, s->closed ? RELAY_END : RELAY_CUT);
+	TAILQ_REMOVE(&s->drains, se, all);
+	s->n_drains--;
+	s->drain_bytes -= se->drain_bytes;
+	if (se->client != NULL) {
+		se->client->n_drains--;
+		client_put(s, se->client);
+	}
+	loop_timer_free(se->drain);
+	free(se);
+}
+
+static void on_drained(void *arg)
+{
+	drain_free(arg);
+}
+
+// Its streams live on without it, with what had come by them.
+static enum relay_end drain(struct session *se)
+{
+	struct dmsg_server *s = se->srv;
+	const struct mux_stats *st = dmsg_link_stats(se->link);
+	uint64_t bytes = st != NULL ? st->n_unread : 0;
+
+	if (s->closed || bytes == 0)
+		return RELAY_END;
+	if (s->n_drains < DMSG_SERVER_DRAINS_MAX &&
+		bytes <= DMSG_SERVER_DRAIN_BYTES - s->drain_bytes)
+		se->drain = loop_timer_new(s->conf.loop, on_drained, se);
+	if (se->drain == NULL)
+		return RELAY_CUT;
+	TAILQ_INSERT_TAIL(&s->drains, se, all);
+	s->n_drains++;
+	se->drain_bytes = bytes;
+	s->drain_bytes += bytes;
+	if (se->client != NULL)
+		se->client->n_drains++;
+	return RELAY_DRAIN;
+}
+
+// The client is still there, for the relays' streams count at it.
+static void session_over(struct session *se)
+{
+	enum relay_end how = drain(se);
+	bool stays = dmsg_server_relay_leave(se, how);
+
+	if (!se->dialled)
+		dmsg_link_close(se->link);
+	se->link = NULL;
+	if (stays)
+		loop_timer_start(se->drain, se->srv->conf.drain_ms, 0);
+	else if (se->drain != NULL)
+		drain_free(se);
+	else
+		free(se);
+}
+
 static void session_free(struct session *se)
 {
 	struct dmsg_server *s = se->srv;
@@ -143,22 +206,21 @@ static void session_free(struct session *se)
 
 	dir_ask_cancel(se->ask);
 	ask_over(se);
-
 	TAILQ_REMOVE(&s->sessions, se, all);
 	leave_peer(se);
-	if (cl != NULL)
-		TAILQ_REMOVE(&cl->sessions, se, of_client);
-	dmsg_server_relay_leave(se); // whose streams count at the client
-	if (cl != NULL)
-		client_put(s, cl);
 	if (!se->dialled) {
 		if (se->open)
 			s->n_open--;
 		else
 			s->n_shaking--;
-		dmsg_link_close(se->link);
 	}
-	free(se);
+	if (cl != NULL)
+		TAILQ_REMOVE(&cl->sessions, se, of_client);
+	session_over(se);
+	if (cl != NULL) {
+		cl->n_sessions--;
+		client_put(s, cl);
+	}
 	publish_changed(s);
 }
 
@@ -386,7 +448,8 @@ static int start(struct dmsg_server *s)
 	int rc;
 
 	randombytes_buf(secret, sizeof(secret));
-	s->clients = htab_new(KEY_PK_LEN, (size_t)s->conf.sessions_max + s->conf.n_peers, secret);
+	s->clients = htab_new(KEY_PK_LEN,
+		(size_t)s->conf.sessions_max + s->conf.n_peers + DMSG_SERVER_DRAINS_MAX, secret);
 	s->idle_timer = loop_timer_new(s->conf.loop, on_look, s);
 	if (s->clients == NULL || s->idle_timer == NULL)
 		return -ENOMEM;
@@ -417,11 +480,14 @@ struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 		s->conf.request_ms = DMSG_REQUEST_TIMEOUT_MS;
 	if (s->conf.idle_ms == 0)
 		s->conf.idle_ms = DMSG_SERVER_IDLE_MS;
+	if (s->conf.drain_ms == 0)
+		s->conf.drain_ms = DMSG_SERVER_DRAIN_MS;
 	if (s->conf.mesh_burst == 0)
 		s->conf.mesh_burst = DMSG_SERVER_MESH_BURST;
 	if (s->conf.client_streams == 0)
 		s->conf.client_streams = s->conf.streams_max;
 	TAILQ_INIT(&s->sessions);
+	TAILQ_INIT(&s->drains);
 	TAILQ_INIT(&s->relays);
 	rc = start(s);
 	if (rc < 0) {
@@ -459,6 +525,8 @@ void dmsg_server_close(struct dmsg_server *s)
 	s->idle_timer = NULL;
 	while ((se = TAILQ_FIRST(&s->sessions)) != NULL)
 		session_free(se);
+	while ((se = TAILQ_FIRST(&s->drains)) != NULL)
+		drain_free(se);
 	dmsg_mesh_free(s->mesh);
 	s->mesh = NULL;
 }

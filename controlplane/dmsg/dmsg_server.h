@@ -20,6 +20,11 @@ enum {
 	DMSG_SERVER_PER_KEY = 4,
 	DMSG_SERVER_MESH_BURST = 200,
 	DMSG_SERVER_IDLE_MS = 300000, // as servers of 2026, which have it always
+	// What a session left to be delivered when it ended: for so long, of so many sessions, with
+	// so many bytes in all.
+	DMSG_SERVER_DRAIN_MS = 30000,
+	DMSG_SERVER_DRAINS_MAX = 256,
+	DMSG_SERVER_DRAIN_BYTES = 64 << 20,
 };
 
 struct dmsg_server;
@@ -36,6 +41,7 @@ struct dmsg_server_conf {
 	uint32_t per_key; // sessions of one key; 0: DMSG_SERVER_PER_KEY
 	uint32_t shakes_max; // 0: DMSG_SERVER_SHAKES_MAX
 	uint32_t idle_ms; // of streams, when there is hardly room; 0: DMSG_SERVER_IDLE_MS
+	uint32_t drain_ms; // 0: DMSG_SERVER_DRAIN_MS
 	uint32_t request_ms; // for a request to be whole, or answered; 0: DMSG_REQUEST_TIMEOUT_MS
 	const struct dmsg_mesh_peer_conf *peers; // copied
 	uint32_t n_peers; // at most DMSG_MESH_PEERS_MAX

@@ -18,6 +18,7 @@ struct client {
 	struct key_pk pk;
 	struct session_list sessions; // that are open, the newest first
 	uint32_t n_sessions;
+	uint32_t n_drains; // sessions that are over
 	uint32_t n_streams; // that it dialled, relayed or about to be
 	// An absent key costs each peer a question, so a client may not cause any number of them.
 	double mesh_budget; // questions, at ...
@@ -26,13 +27,16 @@ struct client {
 
 struct session {
 	struct dmsg_server *srv;
-	struct dmsg_link *link; // ours if the other end dialled it, else the mesh's
+	struct dmsg_link *link; // ours if the other end dialled it, else the mesh's; NULL: over
 	struct client *client; // NULL: not open yet, or we dialled it
 	int peer; // number of the peer server at the other end, -1: a client
 	bool dialled;
 	bool open;
 	struct sockaddr_storage from; // not of dialled ones
 	struct dir_ask *ask; // which muxer it has
+	// It is over, and its relays have until then to deliver what had come by it.
+	struct loop_timer *drain;
+	uint64_t drain_bytes;
 	uint64_t since_ns;
 	struct relay_list as_x, as_y; // relays that came by it, that leave by it
 	TAILQ_ENTRY(session) all;
@@ -46,12 +50,14 @@ struct dmsg_server {
 	struct session *peer_session[DMSG_MESH_PEERS_MAX]; // by which a peer is asked
 	struct htab *clients; // by key
 	struct session_list sessions; // the newest first
+	struct session_list drains; // those that are over
 	struct relay_list relays;
 	struct loop_timer *idle_timer;
 	struct dmsg_publish *publish; // NULL: is not published, or not yet
 	char public_address[DMSG_ENTRY_ADDR_LEN];
 	uint32_t n_asking; // sessions whose muxer is asked for
-	uint32_t n_shaking, n_open, n_relays, n_joined;
+	uint32_t n_shaking, n_open, n_relays, n_joined, n_drains;
+	uint64_t drain_bytes; // of all of them
 	bool closed;
 	struct dmsg_server_counters c;
 };
@@ -67,8 +73,14 @@ struct session *dmsg_server_session_of(
 
 // A stream that the other end of a session opened.
 void dmsg_server_relay_new(struct session *x, struct conn *take_stream);
+// Of joined relays with a session that is over.
+enum relay_end {
+	RELAY_END, // nothing has come by it that was not delivered
+	RELAY_DRAIN, // those whose other end is there stay until it took all
+	RELAY_CUT, // these are counted: it took too long
+};
 // The session is over and in no table any more: its relays end, and requests that wait for an
-// answer by it go another way.
-void dmsg_server_relay_leave(struct session *se);
+// answer by it go another way. True: some stayed; se->drain runs off when the last of them ended.
+bool dmsg_server_relay_leave(struct session *se, enum relay_end how);
 // Some times in idle_ms: makes room when there is hardly any.
 void dmsg_server_relay_look(struct dmsg_server *s);

@@ -45,10 +45,24 @@ struct relay {
 	TAILQ_ENTRY(relay) all, of_x, of_y;
 };
 
+static void look_drained(struct session *se)
+{
+	if (se->drain != NULL && TAILQ_EMPTY(&se->as_x) && TAILQ_EMPTY(&se->as_y))
+		loop_timer_start(se->drain, 0, 0);
+}
+
+static void leave_x(struct relay *r)
+{
+	TAILQ_REMOVE(&r->x->as_x, r, of_x);
+	look_drained(r->x);
+}
+
 static void leave_y(struct relay *r)
 {
-	if (r->y != NULL)
-		TAILQ_REMOVE(&r->y->as_y, r, of_y);
+	if (r->y == NULL)
+		return;
+	TAILQ_REMOVE(&r->y->as_y, r, of_y);
+	look_drained(r->y);
 	r->y = NULL;
 }
 
@@ -71,7 +85,7 @@ static void relay_free(struct relay *r)
 {
 	conn_join_close(leave_join(r));
 	leave_y(r);
-	TAILQ_REMOVE(&r->x->as_x, r, of_x);
+	leave_x(r);
 	TAILQ_REMOVE(&r->srv->relays, r, all);
 	r->srv->n_relays--;
 	if (r->owner != NULL)
@@ -427,18 +441,35 @@ void dmsg_server_relay_new(struct session *x, struct conn *take_stream)
 	loop_timer_start(r->timer, s->conf.request_ms, 0);
 }
 
-void dmsg_server_relay_leave(struct session *se)
+static void leave_joined(struct relay *r, const struct session *se, enum relay_end how)
 {
-	struct relay *r;
+	const struct session *to = r->x == se ? r->y : r->x;
 
-	while ((r = TAILQ_FIRST(&se->as_x)) != NULL)
+	if (how == RELAY_END || to == se || to->drain != NULL) // nobody is there to take it
 		relay_free(r);
-	while ((r = TAILQ_FIRST(&se->as_y)) != NULL) {
+	else if (how == RELAY_CUT)
+		relay_fail(r, &r->srv->c.drop_dmsg_undelivered);
+}
+
+bool dmsg_server_relay_leave(struct session *se, enum relay_end how)
+{
+	struct relay *r, *next;
+
+	for (r = TAILQ_FIRST(&se->as_x); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, of_x);
 		if (r->join != NULL)
+			leave_joined(r, se, how);
+		else
 			relay_free(r);
+	}
+	for (r = TAILQ_FIRST(&se->as_y); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, of_y);
+		if (r->join != NULL)
+			leave_joined(r, se, how);
 		else
 			y_failed(r, true);
 	}
+	return !TAILQ_EMPTY(&se->as_x) || !TAILQ_EMPTY(&se->as_y);
 }
 
 void dmsg_server_relay_look(struct dmsg_server *s)

@@ -25,6 +25,25 @@ carry "ours | ours | Go 2026, smux 2, ML-KEM offer" A "" gb "$at -mux smux2 -gen
 carry "Go 2024, yamux | ours | ours" ga "$at" B ""
 carry "Go 2026, smux 2, ML-KEM offer | ours | ours" ga "$at -mux smux2 -gen 2026 -pq" B ""
 
+say "who closes his connection behind his last byte is heard to the end, also by one who reads slowly"
+slowly() {
+	while head -c 65536 >"$T/part" && [ -s "$T/part" ]; do
+		cat "$T/part"
+		sleep 0.05
+	done
+}
+head -c 3000000 "$T/file" >"$T/short"
+for mux in yamux smux1 smux2; do
+	: >"$T/listen.log"
+	listens B "" </dev/null | slowly >"$T/copy" &
+	pid=$!
+	wait_for 10 "a listener, $mux" listener_is_up B
+	dials ga "$at -mux $mux -abrupt" "${PK[B]}:$PORT" <"$T/short" >/dev/null || fail "dial, $mux: $(tail -n3 "$T/dial.log")"
+	wait $pid || fail "listen, $mux"
+	same "checksum, $mux" "$(sha256sum <"$T/copy")" "$(sha256sum <"$T/short")"
+done
+same "streams that were cut" "$(sk S -j show counters | jq '.[] | select(.name == "drop_dmsg_undelivered").value')" 0
+
 say "own address, and the marker"
 for mux in yamux smux1 smux2; do
 	# shellcheck disable=SC2086

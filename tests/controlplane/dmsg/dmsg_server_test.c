@@ -152,6 +152,97 @@ static void limits_of_nothing_are_refused(void **state)
 	assert_int_equal(errno, EINVAL);
 }
 
+// ---- sessions that end ----
+
+struct came {
+	struct key_pk pk;
+	uint64_t bytes;
+};
+
+static void add_bytes(void *arg, const struct dmsg_server_session *se)
+{
+	struct came *c = arg;
+
+	if (key_pk_cmp(&c->pk, &se->pk) == 0)
+		c->bytes += se->rx_bytes;
+}
+
+// That a client has sent on its streams.
+static uint64_t came_from(unsigned i)
+{
+	struct came c = {.pk = *identity_pk(node[i].id)};
+
+	dmsg_server_each_session(server, add_bytes, &c);
+	return c.bytes;
+}
+
+enum { HELD = 400000 }; // more than the window of a listener, less than that and the dialler's
+
+// Client 0 sends that to client 1, who takes nothing, and is gone.
+static void send_and_go(const struct dmsg_server_conf *limits)
+{
+	start_two(limits);
+	node[0].dialled = (struct end){.to_send = HELD};
+	node[1].accepted = (struct end){.deaf = true};
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].dialled.sent == HELD && came_from(0) > HELD);
+	node_stop(0);
+	run_until(stats().sessions == 1);
+}
+
+static void what_a_session_had_sent_is_delivered_after_its_end(void **state)
+{
+	(void)state;
+	send_and_go(NULL);
+	assert_int_equal(stats().streams, 1);
+	// what is said to who is gone harms nothing
+	conn_write(node[1].accepted.c, "x", 1);
+	start_client(0);
+	run_until(sessions(0) == 1);
+	node[1].accepted.deaf = false;
+	conn_resume(node[1].accepted.c);
+	run_until(node[1].accepted.n_eof == 1 || node[1].accepted.err != 0);
+	assert_int_equal(node[1].accepted.got, HELD);
+	assert_int_equal(node[1].accepted.err, 0);
+	assert_false(node[1].accepted.wrong);
+	run_until(stats().streams == 0);
+	assert_int_equal(stats().c.drop_dmsg_undelivered, 0);
+	assert_true(stats().c.dmsg_relayed_bytes > HELD);
+}
+
+static void what_nobody_takes_is_given_up(void **state)
+{
+	struct dmsg_server_conf c = {.drain_ms = 20};
+
+	(void)state;
+	send_and_go(&c);
+	run_until(stats().c.drop_dmsg_undelivered == 1);
+	assert_int_equal(stats().streams, 0);
+	node[1].accepted.deaf = false;
+	conn_resume(node[1].accepted.c);
+	run_until(node[1].accepted.n_eof == 1 || node[1].accepted.err != 0);
+	assert_true(node[1].accepted.got < HELD);
+}
+
+static void what_nobody_is_left_to_take_is_given_up(void **state)
+{
+	(void)state;
+	send_and_go(NULL);
+	node_stop(1);
+	run_until(stats().sessions == 0);
+	assert_int_equal(stats().streams, 0);
+	assert_int_equal(stats().c.drop_dmsg_undelivered, 0);
+}
+
+static void a_server_that_ends_waits_for_no_delivery(void **state)
+{
+	(void)state;
+	send_and_go(NULL);
+	dmsg_server_close(server);
+	assert_int_equal(stats().streams, 0);
+	run_until(node[1].accepted.err != 0 || sessions(1) == 0);
+}
+
 // ---- strangers ----
 
 // A client without manners: a bare link, and what it says on a stream.
@@ -372,6 +463,10 @@ int main(void)
 		T(newest_session_of_a_key_takes_streams),
 		T(serving_ends_for_good),
 		T(limits_of_nothing_are_refused),
+		T(what_a_session_had_sent_is_delivered_after_its_end),
+		T(what_nobody_takes_is_given_up),
+		T(what_nobody_is_left_to_take_is_given_up),
+		T(a_server_that_ends_waits_for_no_delivery),
 		T(own_address_is_told),
 		T(nonsense_costs_its_stream_only),
 		T(slow_requests_end_in_time),

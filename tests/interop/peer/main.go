@@ -68,6 +68,7 @@ type options struct {
 	keep   *time.Duration
 	gen    *int
 	pq     *bool
+	abrupt *bool
 	peers  []string
 	args   []string
 	sk     SecKey
@@ -91,6 +92,7 @@ func parse(args []string, n int) (*options, error) {
 		keep:   fs.Duration("keep", 10*time.Minute, "keep-alive of a route's rules"),
 		gen:    fs.Int("gen", 2024, "whose fields our objects have: 2024 or 2026"),
 		pq:     fs.Bool("pq", false, "offer a post-quantum key in first messages"),
+		abrupt: fs.Bool("abrupt", false, "dial: close the connection right behind the last byte"),
 		done:   make(chan struct{}),
 	}
 	fs.BoolVar(&verbose, "v", false, "tell what happens")
@@ -267,6 +269,10 @@ func runDial(o *options) error {
 		return err
 	}
 	err = join(conn)
+	if *o.abrupt {
+		s.close()
+		return err
+	}
 	s.settle()
 	return err
 }
