@@ -77,7 +77,7 @@ ctl_SRCS := \
 	tools/ctl/cmd_import.c tools/ctl/import.c tools/ctl/import_map.c \
 	tools/ctl/help.c tools/ctl/options.c tools/ctl/print.c
 gen_SRCS := \
-	tools/bench/args.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \
+	tools/bench/args.c tools/bench/drops.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \
 	tools/bench/node_api.c tools/bench/peer.c tools/bench/prepare.c tools/bench/report.c tools/bench/report_out.c \
 	tools/bench/resolve.c tools/bench/search.c tools/bench/traffic.c tools/bench/trial.c \
 	tools/bench/wire.c tools/bench/wire_hs.c tools/bench/wire_key.c

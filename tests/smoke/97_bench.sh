@@ -38,6 +38,7 @@ bench -l -d 50ms --initial 50ms --trials 1 --width 20% --max-rate 100k --latency
 expect "NDR" test "$(json '.ndr.state')" != unfinished
 expect "trials" test "$(json '.trials | length')" -gt 0
 same "CSV lines" "$(wc -l <"$T/bench.csv")" "$((1 + 2 + $(json '(.trials | length) + (.latency | length)')))"
+same "CSV columns" "$(tr -cd ',\n' <"$T/bench.csv" | sort -u | wc -l)" 1
 rc=0
 bench -l -d 50ms --initial 50ms --trials 1 --width 50% --max-rate 10k --latency none --min-ndr 1M || rc=$?
 same "a threshold missed" $rc 1
@@ -76,8 +77,8 @@ bench --mode x || rc=$?
 same "usage" $rc 2
 expect "an option as typed" grep -q -- '--mode x: datagram or reliable' "$T/bench.log"
 in_ns A "$BIN/skyrail-bench" -l --hugepages no -R 500M -d 100ms --warm-up 0s >"$T/bench.log"
-expect "what is unsent is not lost" grep -qE 'lost 0 .* unsent [0-9]+' "$T/bench.log"
-expect "whose limit it is" grep -q '^the generator is the limit' "$T/bench.log"
+expect "where all that was lost remained" grep -qE '[1-9][0-9.]* % = [0-9]+ unsent( \+ [0-9]+ refused)?( \+ [0-9]+ missed)?( |$)' "$T/bench.log"
+expect "whose limit it is" grep -q '^the generator is the limit of this run' "$T/bench.log"
 rc=0
 bench --no-such-option || rc=$?
 same "usage" $rc 2
@@ -112,6 +113,17 @@ expect "B forwarded them" test "$(counter B pkt_forwarded)" -ge "$(json '.run.re
 same "rules that it left" "$(sk B -j show rules | jq length)" 0
 same "transports that it left" "$(sk B -j show transports | jq length)" 0
 
+# rules that end meanwhile: the node dropped them, and says why
+bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 5s -r 20 --warm-up 0s --max-loss 100% &
+running=$!
+sending() { [ "$(counter B pkt_forwarded)" -gt "$1" ]; }
+wait_for 10 "packets" sending "$(($(counter B pkt_forwarded) + 100))"
+mapfile -t ids < <(sk B -j show rules | jq '.[].id')
+sk B rule del "${ids[@]}"
+wait $running || fail "bench ended with $?"
+expect "the node dropped them" test "$(json '.run | .dropped > 100 and .dropped <= .lost')" = true
+same "why" "$(json '.node_drops.drop_rule_unknown > 100')" true
+
 # by reliable links of the same node, which lose nothing and change their keys meanwhile
 bench "${ports[@]}" --api "$T/B/run/control.sock" -m reliable -R 2k -d 2s -r 20 -s 64,1300 --rekey 500ms --drain 5s --max-loss 100%
 same "all of it on the wire" "$(json '.run.received')" "$(json '.run.sent')"
@@ -132,6 +144,7 @@ bench "${ports[@]}" --key "$T/bench.key" --node-key "${PK[B]}" --no-dial -r 2 --
 expect "packets over rules of its own" test "$(json '.run.received')" -gt 2000
 same "strangers there" "$(json '.run.strange + .run.duplicates')" 0
 expect "its re-keys" test "$(json .keys)" -gt 4
+same "what the node drops, nobody tells" "$(json '.run.dropped, .node_drops' | tr '\n' ' ')" "null {} "
 
 # as before, but reliable
 sk B rule del 1001 1002

@@ -1,6 +1,7 @@
 // skyrail-bench: makes or finds the node under test, searches its rates or runs one, reports.
 // Everything happens on the main lcore; workers of a node in memory have lcores of their own.
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "tools/bench/args.h"
 #include "tools/bench/eal.h"
@@ -36,6 +37,8 @@ struct bench {
 	struct report report;
 	struct search search;
 	struct trial_result result; // of the last trial
+	struct drops drops; // of the node, before all trials
+	bool has_drops;
 	FILE *table; // where people look; NULL: quiet
 	FILE *json, *csv; // where programs look; NULL: they don't
 };
@@ -120,6 +123,9 @@ static int memory_start(struct bench *b)
 	b->trial.poll = memory_poll;
 	b->trial.missed = memory_missed;
 	b->trial.poll_ctx = b->memory;
+	b->trial.drops = memory_drops;
+	b->trial.drops_ctx = b->memory;
+	b->trial.node_queue = b->args.mode == ARGS_MEMORY;
 	return 0;
 }
 
@@ -167,6 +173,11 @@ static int wire_start(struct bench *b)
 	b->trial.poll_ctx = b->wire;
 	fixed_ids(b);
 	rc = b->args.api != NULL ? api_transports(b, &node, err) : 0;
+	if (b->api != NULL) {
+		b->trial.drops = node_api_drops;
+		b->trial.drops_ctx = b->api;
+		b->trial.drops_lag_ns = NODE_API_LAG_MS * CLOCK_NS_PER_MS;
+	}
 	if (rc == 0)
 		rc = wire_connect(b->wire, &node, err);
 	if (rc == -ENOTCONN && b->api != NULL && wire_trouble(b->wire)[0] == '\0')
@@ -329,14 +340,15 @@ static int out_write(const char *path, FILE *f, int (*write)(const struct report
 static int publish(struct bench *b, int rc)
 {
 	enum report_verdict verdict;
+	struct drops drops;
 	bool written;
 
 	b->report.cut = rc < 0;
 	verdict = report_judge(&b->report);
 	if (b->wire != NULL)
 		b->report.n_keys = wire_keys(b->wire);
-	if (b->memory != NULL)
-		memory_drops(b->memory, report_drop, &b->report);
+	if (b->has_drops && b->trial.drops(b->trial.drops_ctx, &drops) == 0)
+		drops_each(&drops, &b->drops, report_drop, &b->report);
 	if (b->table != NULL && b->report.n_rows > 0)
 		report_text(&b->report, b->table);
 	else
@@ -354,7 +366,10 @@ static int publish(struct bench *b, int rc)
 
 static int measure(struct bench *b)
 {
-	int rc = warm_up(b);
+	int rc;
+
+	b->has_drops = b->trial.drops != NULL && b->trial.drops(b->trial.drops_ctx, &b->drops) == 0;
+	rc = warm_up(b);
 
 	if (rc == 0 && b->args.rate.given)
 		return one_rate(b);

@@ -455,17 +455,14 @@ uint64_t memory_missed(void *ctx)
 	return n;
 }
 
-void memory_drops(const struct memory *m, memory_drop_cb cb, void *ctx)
+int memory_drops(void *ctx, struct drops *out)
 {
-	size_t n;
-	const struct counter_desc *d = stats_desc(SCOPE_WORKER, &n);
+	const struct memory *m = ctx;
 
-	for (size_t k = 0; k < n && !m->loopback; k++) {
-		uint64_t sum = 0;
-
+	*out = (struct drops){0};
+	for (size_t k = 0; k < W_COUNT && !m->loopback; k++)
 		for (unsigned w = 0; w < m->args->n_workers; w++)
-			sum += stat_get(&worker_ctx(m->node.set, w)->c[k]);
-		if (d[k].role == ROLE_DROP && sum > 0)
-			cb(ctx, d[k].name, sum);
-	}
+			out->worker[k] += stat_get(&worker_ctx(m->node.set, w)->c[k]);
+	out->worker[W_drop_tx_full] = 0;
+	return 0;
 }

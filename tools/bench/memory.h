@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tools/bench/args.h"
+#include "tools/bench/drops.h"
 #include "tools/bench/traffic.h"
 
 #include <stddef.h>
@@ -26,6 +27,5 @@ void memory_poll(void *ctx);
 // Frames for which our receive rings had no room, since the start. ctx: the memory.
 uint64_t memory_missed(void *ctx);
 
-// What the node dropped since the start, by reason.
-typedef void (*memory_drop_cb)(void *ctx, const char *name, uint64_t n);
-void memory_drops(const struct memory *m, memory_drop_cb cb, void *ctx);
+// What the node has dropped, without what is missed. 0. ctx: the memory.
+int memory_drops(void *ctx, struct drops *out);

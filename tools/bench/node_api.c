@@ -207,6 +207,46 @@ int node_api_rules(
 	return 0;
 }
 
+// ---- counters ----
+
+static void counter_add(const char *name, uint64_t n, enum counter_scope scope, uint64_t *sum)
+{
+	size_t n_desc;
+	const struct counter_desc *d = stats_desc(scope, &n_desc);
+
+	for (size_t k = 0; k < n_desc; k++)
+		if (strncmp(d[k].name, name, API_NAME_LEN) == 0)
+			sum[k] += n;
+}
+
+static int on_counter(void *ctx, int more, const void *payload, size_t len)
+{
+	struct drops *d = ctx;
+	struct api_counter c;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(c))
+		return -EPROTO;
+	memcpy(&c, payload, sizeof(c));
+	if (c.scope == API_SCOPE_WORKER && c.role == API_ROLE_DROP)
+		counter_add(c.name, c.value, SCOPE_WORKER, d->worker);
+	else if (c.scope == API_SCOPE_PORT)
+		counter_add(c.name, c.value, SCOPE_PORT, d->port);
+	return 0;
+}
+
+int node_api_drops(void *ctx, struct drops *out)
+{
+	struct node_api *n = ctx;
+	const struct api_counters_ask ask = {.scopes = API_SCOPE_WORKER | API_SCOPE_PORT};
+
+	*out = (struct drops){0};
+	return api_client_call(n->client, API_COUNTERS, &ask, sizeof(ask), on_counter, out);
+}
+
+// ---- the end ----
+
 static void chunk_del(struct node_api *n, unsigned first, unsigned count)
 {
 	struct {

@@ -4,9 +4,10 @@
 
 #include "lib/crypto/key.h"
 #include "tools/bench/args.h"
+#include "tools/bench/drops.h"
 #include "tools/bench/traffic.h"
 
-enum { NODE_API_ERR_MAX = 320 };
+enum { NODE_API_ERR_MAX = 320, NODE_API_LAG_MS = 300 };
 
 struct node_api;
 
@@ -23,3 +24,6 @@ int node_api_ready(void *ctx, char err[NODE_API_ERR_MAX]);
 // Rules, by the routes' links; the node chooses the ids that it takes, t gets them.
 int node_api_rules(
 	struct node_api *n, const struct args *a, struct traffic *t, char err[NODE_API_ERR_MAX]);
+// What the node has dropped; what its devices did is up to NODE_API_LAG_MS old. 0 or -errno. ctx:
+// the node_api.
+int node_api_drops(void *ctx, struct drops *out);

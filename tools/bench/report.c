@@ -69,15 +69,12 @@ void report_drop(void *report, const char *name, uint64_t n)
 
 // ---- thresholds ----
 
-static void check(
-	struct report *r, const char *name, double limit, double value, bool met, bool open)
+static void check(struct report *r, const struct report_check *c)
 {
-	if (r->n_checks < REPORT_CHECKS_MAX)
-		r->check[r->n_checks++] = (struct report_check){.name = name,
-			.limit = limit,
-			.value = value,
-			.met = met && !open,
-			.open = open};
+	if (r->n_checks == REPORT_CHECKS_MAX)
+		return;
+	r->check[r->n_checks] = *c;
+	r->check[r->n_checks++].met = c->met && !c->open;
 }
 
 static void check_rate(struct report *r, const char *name, const struct args_rate *limit,
@@ -85,38 +82,69 @@ static void check_rate(struct report *r, const char *name, const struct args_rat
 {
 	double pps = b->forwarded_pps;
 	double want = limit->bps > 0 ? limit->bps / 8 / r->frame_len : limit->pps;
+	// an upper bound below it decides, however far the search came
+	bool open = r->cut && b->state == SEARCH_RUNNING &&
+		    (b->upper_pps == 0 || (double)b->upper_pps > want);
 
-	if (limit->given) // an upper bound below it decides, however far the search came
-		check(r, name, want, pps, pps >= want,
-			r->cut && b->state == SEARCH_RUNNING &&
-				(b->upper_pps == 0 || (double)b->upper_pps > want));
+	if (limit->given)
+		check(r, &(struct report_check){.name = name,
+				 .limit = want,
+				 .value = pps,
+				 .met = pps >= want,
+				 .open = open,
+				 .why = b->limited ? "limited by the generator" : NULL});
 }
 
-// A threshold that nothing was measured for is missed, unless the rest would have told.
-static void check_runs(struct report *r)
+// The greatest of the runs that count.
+struct worst {
+	unsigned n;
+	double loss, p99_us, least_loss, least_p99_us;
+	const struct report_row *by_loss, *by_p99;
+};
+
+static struct worst worst(const struct report *r)
 {
-	const struct args *a = r->args;
-	double loss = 0, p99 = 0, least_loss = 0, least_p99 = 0;
-	unsigned n = 0;
+	struct worst w = {0};
 
 	for (unsigned i = 0; i < r->n_rows; i++) {
 		const struct report_row *row = &r->row[i];
 
 		if (row->kind == REPORT_TRIAL)
 			continue;
-		n++;
-		loss = fmax(loss, row->loss);
-		p99 = fmax(p99, row->p99_us);
-		least_loss = fmax(least_loss, row->least_loss);
-		least_p99 = fmax(least_p99, row->least_p99_us);
+		if (w.n++ == 0 || row->loss > w.loss)
+			w.by_loss = row;
+		if (w.by_p99 == NULL || row->p99_us > w.p99_us)
+			w.by_p99 = row;
+		w.loss = w.by_loss->loss;
+		w.p99_us = w.by_p99->p99_us;
+		w.least_loss = fmax(w.least_loss, row->least_loss);
+		w.least_p99_us = fmax(w.least_p99_us, row->least_p99_us);
 	}
+	return w;
+}
+
+// A threshold that nothing was measured for is missed, unless the rest would have told.
+static void check_runs(struct report *r)
+{
+	const struct args *a = r->args;
+	const struct worst w = worst(r);
+	const bool limited = w.n > 0 && trial_is_limited(&w.by_loss->r);
+	const bool late = w.n > 0 && w.by_p99->r.late * 100 > w.by_p99->r.received;
+
 	if (a->max_loss >= 0)
-		check(r, "max-loss", a->max_loss, n > 0 ? loss : NAN, n > 0 && loss <= a->max_loss,
-			r->cut && least_loss <= a->max_loss);
+		check(r, &(struct report_check){.name = "max-loss",
+				 .limit = a->max_loss,
+				 .value = w.n > 0 ? w.loss : NAN,
+				 .met = w.n > 0 && w.loss <= a->max_loss,
+				 .open = r->cut && w.least_loss <= a->max_loss,
+				 .why = limited ? "most of it by the generator" : NULL});
 	if (a->max_p99_us > 0)
-		check(r, "max-p99", a->max_p99_us, n > 0 ? p99 : NAN,
-			n > 0 && p99 > 0 && p99 <= a->max_p99_us,
-			r->cut && least_p99 <= a->max_p99_us);
+		check(r, &(struct report_check){.name = "max-p99",
+				 .limit = a->max_p99_us,
+				 .value = w.n > 0 ? w.p99_us : NAN,
+				 .met = w.p99_us > 0 && w.p99_us <= a->max_p99_us,
+				 .open = r->cut && w.least_p99_us <= a->max_p99_us,
+				 .why = late ? "more than 1 % of the packets left late" : NULL});
 }
 
 enum report_verdict report_judge(struct report *r)
@@ -151,26 +179,33 @@ static const char *rate_text(double pps, char out[24])
 	return out;
 }
 
+static void part_text(const char *word, uint64_t n, bool *first, FILE *out)
+{
+	if (n == 0)
+		return;
+	fprintf(out, " %c %llu %s", *first ? '=' : '+', (unsigned long long)n, word);
+	*first = false;
+}
+
 void report_row_text(const struct report_row *row, FILE *out)
 {
 	const struct trial_result *r = &row->r;
-	uint64_t own = r->unsent - r->held + r->missed;
-	uint64_t lost = r->intended > r->received + own ? r->intended - r->received - own : 0;
-	double pct = r->intended > 0 ? 100.0 / (double)r->intended : 0;
+	const struct trial_parts p = trial_parts(r);
+	bool first = true;
 	char rate[24];
 
-	fprintf(out, "  %14s %6.2f s  sent %-10llu lost %-9llu %9.5f %%", rate_text(r->pps, rate),
-		r->duration_s, (unsigned long long)r->sent, (unsigned long long)lost,
-		(double)lost * pct);
-	if (r->unsent > r->held)
-		fprintf(out, "  unsent %llu %.5f %%", (unsigned long long)(r->unsent - r->held),
-			(double)(r->unsent - r->held) * pct);
-	if (r->held > 0)
-		fprintf(out, "  held %llu", (unsigned long long)r->held);
+	fprintf(out, "  %14s %6.2f s  sent %-10llu received %-10llu loss %9.5f %%",
+		rate_text(r->pps, rate), r->duration_s, (unsigned long long)r->sent,
+		(unsigned long long)r->received, row->loss * 100);
+	part_text("unsent", p.unsent, &first, out);
+	part_text("refused", p.refused, &first, out);
+	part_text("missed", p.missed, &first, out);
+	part_text("queue", p.queue, &first, out);
+	part_text("held", p.held, &first, out);
+	part_text("dropped", p.dropped, &first, out);
+	part_text("gone", p.gone, &first, out);
 	if (r->retransmitted > 0)
 		fprintf(out, "  again %llu", (unsigned long long)r->retransmitted);
-	if (r->missed > 0)
-		fprintf(out, "  missed %llu", (unsigned long long)r->missed);
 	if (r->late > 0)
 		fprintf(out, "  late %llu", (unsigned long long)r->late);
 	if (r->cut)
@@ -179,12 +214,35 @@ void report_row_text(const struct report_row *row, FILE *out)
 	fflush(out);
 }
 
-static const char *state_text(const struct search_bound *b)
+// Who lost what the upper bound lost, if the generator did not.
+static const char *limit_text(const struct report *r, const struct search_bound *b)
+{
+	uint64_t node = 0, gone = 0;
+	bool known = true;
+
+	if (b->limited)
+		return "limited by the generator, not by the node";
+	for (unsigned i = 0; i < r->n_rows; i++) {
+		const struct trial_result *t = &r->row[i].r;
+		const struct trial_parts p = trial_parts(t);
+
+		if (r->row[i].kind != REPORT_TRIAL || t->pps != (double)b->upper_pps)
+			continue;
+		node += p.queue + p.held + p.dropped;
+		gone += p.gone;
+		known = known && t->dropped_known;
+	}
+	if (node >= gone)
+		return "limited by the node";
+	return known ? "limited by the wire: gone, and not dropped by the node"
+		     : "limited by the node or the wire";
+}
+
+static const char *state_text(const struct report *r, const struct search_bound *b)
 {
 	switch (b->state) {
 	case SEARCH_FOUND:
-		return b->limited ? "limited by the generator, not by the node"
-				  : "limited by the node";
+		return limit_text(r, b);
 	case SEARCH_AT_MAX:
 		return "the greatest rate asked for (--max-rate)";
 	case SEARCH_BELOW_MIN:
@@ -205,8 +263,17 @@ static void bound_text(
 
 	if (b->forwarded_pps > 0)
 		rate_text(b->forwarded_pps, rate);
-	fprintf(out, "%s  %14s  %8.3f Gbit/s  %s\n", name, rate,
-		b->forwarded_pps * r->frame_len * 8 / 1e9, state_text(b));
+	fprintf(out, "%-19s %14s  %8.3f Gbit/s  %s\n", name, rate,
+		b->forwarded_pps * r->frame_len * 8 / 1e9, state_text(r, b));
+}
+
+static const char *run_name(const struct report_row *row, char out[32])
+{
+	if (row->kind == REPORT_LATENCY)
+		snprintf(out, 32, "%u %% of NDR", row->share_pct);
+	else
+		snprintf(out, 32, row->r.pps > 0 ? "rate" : "max: received");
+	return out;
 }
 
 static void latency_text(const struct report *r, FILE *out)
@@ -215,18 +282,16 @@ static void latency_text(const struct report *r, FILE *out)
 
 	for (unsigned i = 0; i < r->n_rows; i++) {
 		const struct report_row *row = &r->row[i];
-		char rate[24], what[32] = "rate";
+		char rate[24], what[32];
 
 		if (row->kind == REPORT_TRIAL)
 			continue;
 		if (!head)
-			fprintf(out, "\n%-12s %14s %10s %9s %9s %9s %9s %9s %8s %8s\n", "run",
+			fprintf(out, "\n%-13s %14s %10s %9s %9s %9s %9s %9s %8s %8s\n", "run",
 				"rate", "loss", "p50 us", "p90 us", "p99 us", "p99.9 us", "max us",
 				"dup", "reorder");
 		head = true;
-		if (row->kind == REPORT_LATENCY)
-			snprintf(what, sizeof(what), "%u %% of NDR", row->share_pct);
-		fprintf(out, "%-12s %14s %9.5f%%", what,
+		fprintf(out, "%-13s %14s %9.5f%%", run_name(row, what),
 			rate_text(row->r.pps > 0 ? row->r.pps : row->r.rx_pps, rate),
 			row->loss * 100);
 		if (row->r.opened)
@@ -259,10 +324,13 @@ static void threshold_text(const struct report_check *c, FILE *out)
 	}
 	if (isnan(c->value))
 		snprintf(value, sizeof(value), "not measured");
-	fprintf(out, "--%s %s: %s, %s\n", c->name, limit, value,
+	fprintf(out, "--%s %s: %s, %s", c->name, limit, value,
 		c->open  ? "no verdict"
 		: c->met ? "met"
 			 : "MISSED");
+	if (!c->met && c->why != NULL)
+		fprintf(out, " (%s)", c->why);
+	fputc('\n', out);
 }
 
 void report_unmet_text(const struct report *r, const char *prefix, FILE *out)
@@ -275,52 +343,95 @@ void report_unmet_text(const struct report *r, const char *prefix, FILE *out)
 	}
 }
 
-// What the columns say that not every trial has.
+// What the words say that not every trial has.
 static void words_text(const struct report *r, FILE *out)
 {
-	uint64_t unsent = 0, late = 0, missed = 0;
+	struct trial_parts sum = {0};
+	uint64_t late = 0, again = 0;
+	bool known = true;
 
 	for (unsigned i = 0; i < r->n_rows; i++) {
-		unsent += r->row[i].r.unsent - r->row[i].r.held;
-		late += r->row[i].r.late;
-		missed += r->row[i].r.missed;
+		const struct trial_result *t = &r->row[i].r;
+		const struct trial_parts p = trial_parts(t);
+
+		sum.unsent += p.unsent;
+		sum.refused += p.refused;
+		sum.missed += p.missed;
+		sum.queue += p.queue;
+		sum.held += p.held;
+		sum.dropped += p.dropped;
+		sum.gone += p.gone;
+		late += t->late;
+		again += t->retransmitted;
+		known = known && (t->dropped_known || p.gone == 0);
 	}
-	if (unsent + late + missed > 0)
+	const struct {
+		uint64_t n;
+		const char *text;
+	} words[] = {
+		{sum.unsent, "unsent   by the generator: it had no time for them"},
+		{sum.refused, "refused  by the bench's own device: it takes no more"},
+		{sum.missed,
+			"missed   by the bench: they came back, and it was too slow to take them"},
+		{sum.queue, "queue    of the node was full: its workers were too slow"},
+		{sum.held,
+			"held     by reliable links until the end: the node, or the way to it, is slower"},
+		{sum.dropped, "dropped  by the node, for the reasons below"},
+		{sum.gone,
+			known ? "gone     on the wire, or still under way: the node did not drop them"
+			      : "gone     on the wire or in the node, whose `skyrail show drops` may tell"},
+		{again, "again    sent once more by reliable links; this is no loss"},
+		{late, "late     left more than 50 us after they were due; this is latency, no loss"},
+	};
+	static_assert(TRIAL_LATE_NS == 50000, "the text above");
+	if (sum.unsent + sum.refused + sum.missed + sum.queue + sum.held + sum.dropped + sum.gone +
+			again + late >
+		0)
 		fputc('\n', out);
-	if (unsent > 0)
-		fputs("unsent: the generator had no time for them; a trial counts them as loss\n",
-			out);
-	if (missed > 0)
-		fputs("missed: they came back, and the bench was too slow to take them\n", out);
-	if (late > 0)
-		fprintf(out, "late: left more than %d us after they were due; this is latency\n",
-			TRIAL_LATE_NS / 1000);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (words[i].n > 0)
+			fprintf(out, "%s\n", words[i].text);
 }
 
-static bool is_limited(const struct report *r)
+static void limit_of(const char *name, bool *first, FILE *out)
 {
+	fprintf(out, "%s%s", *first ? "the generator is the limit of " : ", ", name);
+	*first = false;
+}
+
+static void limited_by_us_text(const struct report *r, FILE *out)
+{
+	bool first = true;
+	char name[32];
+
+	if (r->has_search && r->ndr.limited)
+		limit_of("NDR", &first, out);
+	if (r->has_search && r->pdr.limited)
+		limit_of("PDR", &first, out);
 	for (unsigned i = 0; i < r->n_rows; i++)
 		if (r->row[i].kind != REPORT_TRIAL && trial_is_limited(&r->row[i].r))
-			return true;
-	return r->has_search && (r->ndr.limited || r->pdr.limited);
+			limit_of(r->row[i].kind == REPORT_RATE ? "this run"
+							       : run_name(&r->row[i], name),
+				&first, out);
+	if (!first)
+		fputs(", not the node:\ngive the bench a processor of its own, or use --prepare\n",
+			out);
 }
 
 void report_text(const struct report *r, FILE *out)
 {
-	char rate[24];
+	char rate[24], pdr[32];
 
 	if (r->has_search) {
-		fprintf(out, "\n      packets without loss, of %.0f bytes in frames of %.0f:\n",
+		fprintf(out, "\npackets of %.0f bytes in frames of %.0f that came back:\n",
 			r->payload_len, r->frame_len);
-		bound_text(r, "NDR", &r->ndr, out);
-		bound_text(r, "PDR", &r->pdr, out);
+		snprintf(pdr, sizeof(pdr), "PDR (loss <= %.3g %%)", r->args->pdr_loss * 100);
+		bound_text(r, "NDR (no loss)", &r->ndr, out);
+		bound_text(r, pdr, &r->pdr, out);
 	}
 	latency_text(r, out);
 	words_text(r, out);
-	if (is_limited(r))
-		fputs("the generator is the limit, not the node: give the bench a processor of\n"
-		      "its own, or use --prepare\n",
-			out);
+	limited_by_us_text(r, out);
 	if (r->differs)
 		fprintf(out,
 			"results differ between trials at one rate (%s: %.1f to %.1f %%\n"

@@ -32,6 +32,7 @@ struct report_check {
 	double limit, value; // NaN: nothing was measured
 	bool met;
 	bool open; // no verdict: the measurement ended early
+	const char *why; // not the node's fault; NULL: it is, or nobody knows
 };
 
 enum report_verdict {
@@ -66,7 +67,7 @@ void report_fini(struct report *r);
 // Appends a trial; returns its row, or NULL when there is no room.
 const struct report_row *report_add(struct report *r, enum report_kind kind, unsigned share_pct,
 	const struct trial_result *t, const struct hist *latency);
-void report_drop(void *report, const char *name, uint64_t n); // a memory_drop_cb
+void report_drop(void *report, const char *name, uint64_t n); // a drops_cb
 // Hold the results against the thresholds of the command line.
 enum report_verdict report_judge(struct report *r);
 

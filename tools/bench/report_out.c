@@ -25,11 +25,6 @@ static double gbps(const struct report *r, double pps)
 	return pps * r->frame_len * 8 / 1e9;
 }
 
-static uint64_t lost(const struct trial_result *t)
-{
-	return t->intended > t->received ? t->intended - t->received : 0;
-}
-
 // ---- JSON ----
 
 static json_t *machine(const struct report *r)
@@ -80,6 +75,7 @@ static void set_count(json_t *o, const char *key, uint64_t v)
 static json_t *row_json(const struct report *r, const struct report_row *row)
 {
 	const struct trial_result *t = &row->r;
+	const struct trial_parts p = trial_parts(t);
 	json_t *o = json_pack("{s:f, s:f, s:f, s:f, s:f, s:b, s:b}", "pps", t->pps, "duration_s",
 		t->duration_s, "loss", row->loss, "rx_pps", t->rx_pps, "rx_gbps",
 		gbps(r, t->rx_pps), "generator_limited", trial_is_limited(t), "cut_short", t->cut);
@@ -95,7 +91,10 @@ static json_t *row_json(const struct report *r, const struct report_row *row)
 	set_count(o, "late", t->late);
 	set_count(o, "missed", t->missed);
 	set_count(o, "received", t->received);
-	set_count(o, "lost", lost(t));
+	set_count(o, "lost", p.lost);
+	json_object_set_new(
+		o, "dropped", t->dropped_known ? json_integer((json_int_t)p.dropped) : json_null());
+	set_count(o, "gone", p.gone);
 	if (!t->opened)
 		return o;
 	set_count(o, "duplicates", t->duplicates);
@@ -181,6 +180,7 @@ int report_json(const struct report *r, FILE *out)
 static void row_csv(const struct report *r, const struct report_row *row, FILE *out)
 {
 	const struct trial_result *t = &row->r;
+	const struct trial_parts p = trial_parts(t);
 	char kind[32] = "trial";
 
 	if (row->kind == REPORT_RATE)
@@ -189,29 +189,35 @@ static void row_csv(const struct report *r, const struct report_row *row, FILE *
 		snprintf(kind, sizeof(kind), "latency_%u", row->share_pct);
 	fprintf(out, "%s,%.6g,%.6g,%llu,%llu,%llu,%.9g,%llu,%llu,%llu,%llu,%.6g,%.6g", kind, t->pps,
 		t->duration_s, (unsigned long long)t->sent, (unsigned long long)t->received,
-		(unsigned long long)lost(t), row->loss, (unsigned long long)t->unsent,
+		(unsigned long long)p.lost, row->loss, (unsigned long long)t->unsent,
 		(unsigned long long)t->missed, (unsigned long long)t->late,
 		(unsigned long long)t->refused, t->rx_pps, gbps(r, t->rx_pps));
 	if (t->opened)
-		fprintf(out, ",%llu,%llu,%.3f,%.3f,%.3f,%.3f,%.3f,%llu,%llu\n",
+		fprintf(out, ",%llu,%llu,%.3f,%.3f,%.3f,%.3f,%.3f,%llu,%llu",
 			(unsigned long long)t->duplicates, (unsigned long long)t->reordered,
 			row->p50_us, row->p90_us, row->p99_us, row->p999_us, row->max_us,
 			(unsigned long long)t->held, (unsigned long long)t->retransmitted);
 	else
-		fputs(",,,,,,,,,\n", out);
+		fputs(",,,,,,,,,", out);
+	if (t->dropped_known)
+		fprintf(out, ",%llu,%llu,%d\n", (unsigned long long)p.dropped,
+			(unsigned long long)p.gone, t->cut);
+	else
+		fprintf(out, ",,%llu,%d\n", (unsigned long long)p.gone, t->cut);
 }
 
 static void bound_csv(
 	const struct report *r, const char *name, const struct search_bound *b, FILE *out)
 {
-	fprintf(out, "%s,%llu,,,,,,,,,,%.6g,%.6g,,,,,,,,,\n", name,
+	fprintf(out, "%s,%llu,,,,,,,,,,%.6g,%.6g,,,,,,,,,,,,\n", name,
 		(unsigned long long)b->lower_pps, b->forwarded_pps, gbps(r, b->forwarded_pps));
 }
 
 int report_csv(const struct report *r, FILE *out)
 {
 	fputs("kind,pps,duration_s,sent,received,lost,loss,unsent,missed,late,refused,rx_pps,rx_gbps,"
-	      "duplicates,reordered,p50_us,p90_us,p99_us,p99.9_us,max_us,held,retransmitted\n",
+	      "duplicates,reordered,p50_us,p90_us,p99_us,p99.9_us,max_us,held,retransmitted,dropped,gone,"
+	      "cut_short\n",
 		out);
 	for (unsigned i = 0; i < r->n_rows; i++)
 		row_csv(r, &r->row[i], out);

@@ -254,7 +254,39 @@ static uint64_t retransmitted(const struct trial *t)
 // What was counted before the trial.
 struct before {
 	uint64_t refused, missed, retransmitted;
+	struct drops drops;
+	bool has_drops;
 };
+
+static bool drops_now(const struct trial *t, struct drops *d)
+{
+	return t->drops != NULL && t->drops(t->drops_ctx, d) == 0;
+}
+
+static struct before before(const struct trial *t)
+{
+	struct before b = {.refused = peer_refused(t->peer),
+		.missed = missed(t),
+		.retransmitted = retransmitted(t)};
+
+	b.has_drops = drops_now(t, &b.drops);
+	return b;
+}
+
+// What the node says of them; it may need a while to know.
+static void ask_node(struct trial *t, const struct before *b)
+{
+	struct trial_result *r = t->r;
+	uint64_t end_ns = peer_now_ns(t->peer) + t->drops_lag_ns;
+	struct drops now;
+
+	if (r->received < r->sent)
+		while (b->has_drops && t->drops_lag_ns > 0 && peer_now_ns(t->peer) < end_ns)
+			peer_turn(t->peer);
+	r->dropped_known = b->has_drops && drops_now(t, &now);
+	if (r->dropped_known)
+		r->dropped = drops_sum(&now, &b->drops);
+}
 
 static void sum_up(struct trial *t, const struct pace *p, const struct before *b)
 {
@@ -265,23 +297,23 @@ static void sum_up(struct trial *t, const struct pace *p, const struct before *b
 	if (t->held_ns != 0 && r->took_s * 1e9 - (double)t->held_ns < HELD_NS)
 		r->held = r->unsent;
 	r->refused += peer_refused(t->peer) - b->refused;
+	r->node_queue = t->node_queue;
 	r->missed = missed(t) - b->missed;
 	r->retransmitted = retransmitted(t) - b->retransmitted;
 	r->duration_s = (double)p->end_ns * 1e-9;
 	if (t->count_only)
 		r->received = t->peer->counted;
-	else
-		r->flows_lossy = traffic_flows_lossy(t->traffic);
 	r->opened = !t->count_only;
+	ask_node(t, b);
+	if (r->opened)
+		r->flows_lossy = traffic_flows_lossy(t->traffic);
 	r->rx_pps = r->took_s > 0 ? (double)r->received / r->took_s : 0;
 }
 
 int trial_run(struct trial *t, const struct trial_conf *c, struct trial_result *r)
 {
 	struct pace p = pace_of(t, c);
-	const struct before b = {.refused = peer_refused(t->peer),
-		.missed = missed(t),
-		.retransmitted = retransmitted(t)};
+	const struct before b = before(t);
 	int rc = 0;
 
 	memset(r, 0, sizeof(*r));
@@ -308,4 +340,37 @@ int trial_run(struct trial *t, const struct trial_conf *c, struct trial_result *
 	t->peer->count_len = 0;
 	t->peer->frozen = false;
 	return rc;
+}
+
+// ---- what it says ----
+
+static uint64_t take(uint64_t *left, uint64_t n)
+{
+	uint64_t part = n < *left ? n : *left;
+
+	*left -= part;
+	return part;
+}
+
+// Counters also count what is none of the trial's, and reliable links repeat what they count: no
+// part is more than what is left to be explained.
+struct trial_parts trial_parts(const struct trial_result *r)
+{
+	uint64_t left = r->received < r->intended ? r->intended - r->received : 0;
+	struct trial_parts p = {.lost = left};
+
+	p.held = take(&left, r->held);
+	p.unsent = take(&left, r->unsent - r->held);
+	*(r->node_queue ? &p.queue : &p.refused) = take(&left, r->refused);
+	p.missed = take(&left, r->missed);
+	p.dropped = take(&left, r->dropped);
+	p.gone = left;
+	return p;
+}
+
+bool trial_is_limited(const struct trial_result *r)
+{
+	struct trial_parts p = trial_parts(r);
+
+	return (p.unsent + p.refused + p.missed) * 2 > p.lost;
 }

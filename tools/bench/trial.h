@@ -6,6 +6,7 @@
 // node. A reliable link takes what it may and no more; what it holds back leaves late, or never.
 #pragma once
 
+#include "tools/bench/drops.h"
 #include "tools/bench/hist.h"
 #include "tools/bench/prepare.h"
 #include "tools/bench/traffic.h"
@@ -35,6 +36,9 @@ struct trial_result {
 	uint64_t retransmitted; // frames that our reliable links sent once more
 	uint64_t late;
 	uint64_t missed; // came back, but we were too slow to take it. Counts as lost
+	uint64_t dropped; // by the node, as it counted meanwhile
+	bool dropped_known;
+	bool node_queue; // what was refused met the node's own queue: its limit, not ours
 	uint64_t received; // without duplicates
 	uint64_t duplicates, reordered;
 	uint64_t strange; // probes that are not of this trial, or came by another route id
@@ -53,6 +57,12 @@ struct trial {
 	uint64_t (*missed)(
 		void *ctx); // frames that our receive queues had no room for, since the start
 	void *poll_ctx; // of both
+	// What the node dropped since its start, 0 or -errno; NULL: nobody can tell. Its counters
+	// are up to so old.
+	int (*drops)(void *ctx, struct drops *out);
+	void *drops_ctx;
+	uint64_t drops_lag_ns;
+	bool node_queue; // see trial_result
 	struct hist *latency; // ns; of the last run
 	// of the run
 	struct trial_result *r;
@@ -70,11 +80,18 @@ static inline double trial_loss(const struct trial_result *r)
 		       ? 0
 		       : (double)(r->intended - r->received) / (double)r->intended;
 }
-// Most of what was lost is the bench's own loss: it was too slow to send or to receive. What links
-// hold back is no loss of the bench.
-static inline bool trial_is_limited(const struct trial_result *r)
-{
-	uint64_t lost = r->received < r->intended ? r->intended - r->received : 0;
 
-	return (r->unsent - r->held + r->missed) * 2 > lost && lost > 0;
-}
+// Where that remained which did not come back: the parts sum to what was lost.
+struct trial_parts {
+	uint64_t lost;
+	uint64_t unsent, refused,
+		missed; // the bench's own loss: it was too slow to send or receive
+	uint64_t queue; // the node's receive queue was full
+	uint64_t held; // by reliable links: the node, or the way to it, is slower
+	uint64_t dropped; // by the node, as it counted
+	uint64_t gone; // whatever else: on the wire, or in a node that does not tell
+};
+
+struct trial_parts trial_parts(const struct trial_result *r);
+// Most of what was lost is the bench's own loss.
+bool trial_is_limited(const struct trial_result *r);
