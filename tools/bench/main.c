@@ -419,8 +419,7 @@ static void end(struct bench *b)
 
 static void signals(void)
 {
-	// whoever does not want to wait for the report asks twice
-	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+	struct sigaction sa = {.sa_handler = on_signal};
 
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
