@@ -12,6 +12,7 @@ struct leg {
 	struct conn *c;
 	struct leg *other;
 	uint64_t bytes; // taken from this leg by the other
+	uint64_t late; // of those that came for this leg, after its end
 	bool eof;
 };
 
@@ -47,6 +48,8 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 	struct leg *leg = arg;
 	ssize_t n = conn_write(leg->other->c, p, len);
 
+	if (leg->other->eof)
+		leg->other->late += n < 0 ? len : (size_t)n;
 	// Who has finished need not take more. Who breaks says so when he has given what he had.
 	if (n < 0 && leg->other->eof)
 		finish(leg->j, 0);
@@ -106,4 +109,50 @@ void conn_join_bytes(const struct conn_join *j, uint64_t *a_to_b, uint64_t *b_to
 {
 	*a_to_b = j->leg[0].bytes;
 	*b_to_a = j->leg[1].bytes;
+}
+
+void conn_join_late(const struct conn_join *j, uint64_t *for_a, uint64_t *for_b)
+{
+	*for_a = j->leg[0].late;
+	*for_b = j->leg[1].late;
+}
+
+// ---- held ----
+
+static size_t on_held_data(void *arg, uint8_t *p, size_t len)
+{
+	(void)arg, (void)p, (void)len;
+	return 0;
+}
+
+// Nothing came before it, or it would wait behind that.
+static void on_held_end(void *arg, int err)
+{
+	struct conn_hold *h = arg;
+
+	h->over = true;
+	h->err = err;
+}
+
+static const struct conn_events held_events = {.data = on_held_data, .end = on_held_end};
+
+void conn_hold(struct conn_hold *h, struct conn *take_conn)
+{
+	*h = (struct conn_hold){.c = take_conn};
+	conn_set_events(take_conn, &held_events, h);
+}
+
+struct conn *conn_hold_take(struct conn_hold *h)
+{
+	struct conn *c = h->over ? NULL : h->c;
+
+	if (c != NULL)
+		h->c = NULL;
+	return c;
+}
+
+void conn_hold_close(struct conn_hold *h)
+{
+	conn_close(h->c);
+	h->c = NULL;
 }

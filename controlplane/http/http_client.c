@@ -34,8 +34,7 @@ struct http_request {
 	void *arg;
 	// dmsg://
 	void *dial;
-	struct conn *stream; // until libcurl has connected
-	bool stream_over; // ended while it was held
+	struct conn_hold stream; // until libcurl has connected
 	int listen_fd; // -1: none
 	struct loop_poll *listen_poll;
 	struct conn_join *join;
@@ -224,7 +223,7 @@ static void request_free(struct http_request *r)
 		curl_multi_remove_handle(h->multi, r->easy);
 	curl_easy_cleanup(r->easy);
 	stop_listening(r);
-	conn_close(r->stream);
+	conn_hold_close(&r->stream);
 	conn_join_close(r->join);
 	curl_slist_free_all(r->headers);
 	free(r->body);
@@ -315,22 +314,6 @@ static void on_joined_over(void *arg, int err)
 	r->join = NULL;
 }
 
-static size_t held_data(void *arg, uint8_t *p, size_t len)
-{
-	(void)arg, (void)p, (void)len;
-	return 0;
-}
-
-static void held_end(void *arg, int err)
-{
-	struct http_request *r = arg;
-
-	(void)err;
-	r->stream_over = true;
-}
-
-static const struct conn_events held_events = {.data = held_data, .end = held_end};
-
 static bool is_ourselves(int fd)
 {
 	struct ucred peer;
@@ -342,7 +325,7 @@ static bool is_ourselves(int fd)
 static void on_connected(void *arg, bool readable, bool writable)
 {
 	struct http_request *r = arg;
-	struct conn *stream = r->stream, *ours;
+	struct conn *stream, *ours;
 	int fd = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)readable, (void)writable;
@@ -358,14 +341,14 @@ static void on_connected(void *arg, bool readable, bool writable)
 		return;
 	}
 	stop_listening(r);
-	if (r->stream_over) {
-		close(fd);
-		return;
-	}
 	ours = conn_tcp_adopt(r->h->l, fd, NULL, NULL, NULL);
 	if (ours == NULL)
 		return;
-	r->stream = NULL;
+	stream = conn_hold_take(&r->stream);
+	if (stream == NULL) {
+		conn_close(ours);
+		return;
+	}
 	r->join = conn_join_new(stream, ours, CONN_JOIN_CLOSE_BOTH, on_joined_over, r);
 }
 
@@ -409,8 +392,7 @@ static void on_stream(void *arg, struct conn *take_conn, const char *public_ip, 
 
 	r->dial = NULL;
 	if (take_conn != NULL) {
-		r->stream = take_conn;
-		conn_set_events(take_conn, &held_events, r);
+		conn_hold(&r->stream, take_conn);
 		err = listen_for_curl(r);
 	}
 	if (err == 0 && public_ip != NULL && public_ip[0] != '\0') {

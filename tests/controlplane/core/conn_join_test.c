@@ -13,7 +13,7 @@ struct joined {
 	struct conn_join *j;
 	unsigned n_done;
 	int err;
-	uint64_t forth, back;
+	uint64_t forth, back, late_a, late_b;
 };
 
 static void on_done(void *arg, int err)
@@ -23,6 +23,7 @@ static void on_done(void *arg, int err)
 	t->n_done++;
 	t->err = err;
 	conn_join_bytes(t->j, &t->forth, &t->back);
+	conn_join_late(t->j, &t->late_a, &t->late_b);
 	t->j = NULL;
 }
 
@@ -104,6 +105,65 @@ static void a_broken_end_ends_the_other(void **state)
 	fini(&t);
 }
 
+// Of an end that has finished only the way to it may be of use.
+static void bytes_for_an_end_that_had_finished_are_counted(void **state)
+{
+	struct joined t = {.a = {.to_send = 1000}, .b = {.finish = true}};
+
+	start(&t, CONN_JOIN_HALF_CLOSE);
+	run_until(t.b.got == 1000 && t.a.n_eof == 1);
+	conn_join_late(t.j, &t.late_a, &t.late_b);
+	assert_int_equal(t.late_b, 0);
+	t.a.to_send = 1500;
+	t.a.finish = true;
+	end_send(&t.a);
+	run_until(t.n_done == 1);
+	assert_int_equal(t.err, 0);
+	assert_int_equal(t.late_a, 0);
+	assert_int_equal(t.late_b, 500);
+	fini(&t);
+}
+
+static void a_held_end_keeps_its_bytes(void **state)
+{
+	struct end a = {.to_send = MIB, .finish = true}, x = {0}, b = {0}, y = {0};
+	struct conn_hold h = {0};
+	struct joined t = {0};
+	size_t sent;
+
+	pair(&a, &x);
+	pair(&b, &y);
+	conn_hold(&h, x.c);
+	end_send(&a);
+	do {
+		sent = a.sent;
+		for (unsigned i = 0; i < 20; i++)
+			loop_turn(l);
+	} while (a.sent != sent);
+	assert_false(h.over);
+	t.j = conn_join_new(conn_hold_take(&h), y.c, CONN_JOIN_HALF_CLOSE, on_done, &t);
+	conn_hold_close(&h);
+	run_until(b.n_eof == 1);
+	assert_int_equal(b.got, MIB);
+	conn_join_close(t.j);
+	end_close(&a);
+	end_close(&b);
+}
+
+static void a_held_end_may_end(void **state)
+{
+	struct end a = {0}, x = {0};
+	struct conn_hold h = {0};
+
+	pair(&a, &x);
+	conn_hold(&h, x.c);
+	end_close(&a);
+	run_until(h.over);
+	assert_int_equal(h.err, 0);
+	assert_null(conn_hold_take(&h));
+	conn_hold_close(&h);
+}
+
 // What was still on its way to an end that had finished, and left, is no break.
 static void an_end_that_had_finished_may_leave(void **state)
 {
@@ -140,6 +200,9 @@ int main(void)
 		test(a_slow_end_stops_the_other),
 		test(a_broken_end_ends_the_other),
 		test(an_end_that_had_finished_may_leave),
+		test(bytes_for_an_end_that_had_finished_are_counted),
+		test(a_held_end_keeps_its_bytes),
+		test(a_held_end_may_end),
 		test(may_be_ended_early),
 	};
 
