@@ -19,25 +19,35 @@ enum { TASKS_MAX = 256 };
 struct api_dmsg_task {
 	struct api *a;
 	struct api_req *r; // NULL: it was answered
-	struct dmsg_addr to; // dialled
+	struct api_req *asked; // how the stream ends, NULL: nobody did
+	struct api_dmsg_ask ask;
 	struct dmsg_client_dial *dial;
 	struct dmsg_client_listener *listener;
 	struct dmsg_client_ping *ping;
 	struct dmsg_stream_dial *ip;
 	uint32_t id; // of the stream
-	struct conn *held;
-	bool held_over; // ended while it was held
+	struct conn_hold held;
 	struct conn_join *join;
 	TAILQ_ENTRY(api_dmsg_task) all;
 };
 
+static void answer_asked(struct api_dmsg_task *t, int err)
+{
+	struct api_dmsg_ended m = {err};
+
+	if (t->asked != NULL)
+		api_req_end(t->asked, &m, sizeof(m));
+	t->asked = NULL;
+}
+
 static void task_free(struct api_dmsg_task *t)
 {
+	answer_asked(t, -ENOENT);
 	dmsg_client_dial_cancel(t->dial);
 	dmsg_client_unlisten(t->listener);
 	dmsg_client_ping_cancel(t->ping);
 	dmsg_stream_dial_cancel(t->ip);
-	conn_close(t->held);
+	conn_hold_close(&t->held);
 	conn_join_close(t->join);
 	TAILQ_REMOVE(&t->a->dmsg_tasks, t, all);
 	t->a->n_dmsg_tasks--;
@@ -49,11 +59,25 @@ static void on_cancel(void *arg)
 	task_free(arg);
 }
 
-// NULL: it was refused.
-static struct api_dmsg_task *task_new(struct api *a, struct api_req *r)
+enum { NEEDS_PORT = 1, NEEDS_TIMEOUT = 2 };
+
+// NULL: the request was refused.
+static struct api_dmsg_task *task_new(
+	struct api *a, struct api_req *r, const void *payload, unsigned needs)
 {
 	struct api_dmsg_task *t;
+	struct api_dmsg_ask ask;
 
+	memcpy(&ask, payload, sizeof(ask));
+	if ((needs & NEEDS_PORT) && ask.port == 0) {
+		api_req_fail(r, -EINVAL, "a port is 1 to 65535");
+		return NULL;
+	}
+	if ((needs & NEEDS_TIMEOUT) &&
+		(ask.timeout_ms == 0 || ask.timeout_ms > API_DMSG_TIMEOUT_MAX_MS)) {
+		api_req_fail(r, -EINVAL, "timeout is 1 to %d ms", API_DMSG_TIMEOUT_MAX_MS);
+		return NULL;
+	}
 	if (a->d.dmsg == NULL) {
 		api_req_fail(r, -ENOTCONN,
 			"this node is no dmsg client: add a [server NAME], or [dmsg] discovery");
@@ -67,15 +91,41 @@ static struct api_dmsg_task *task_new(struct api *a, struct api_req *r)
 	}
 	t->a = a;
 	t->r = r;
+	t->ask = ask;
 	TAILQ_INSERT_TAIL(&a->dmsg_tasks, t, all);
 	a->n_dmsg_tasks++;
 	return t;
 }
 
-static void wait_for(struct api_dmsg_task *t)
+static const char *start_error(int err)
 {
-	api_req_pend(t->r, NULL, on_cancel, t);
-	api_req_watch(t->r);
+	switch (err) {
+	case EINVAL:
+		return "not a public key";
+	case EADDRINUSE:
+		return "somebody has that port already";
+	case ENOENT:
+		return "no [server NAME] has that key: see `skyrail show servers`";
+	case ENOTCONN:
+		return "there is no session: see `skyrail show servers`";
+	default:
+		return strerror(err);
+	}
+}
+
+// What was to be started is there, or errno says why not.
+static void task_started(struct api_dmsg_task *t, const void *what, const char *name)
+{
+	struct api_req *r = t->r;
+	int err = errno;
+
+	if (what != NULL) {
+		api_req_pend(r, NULL, on_cancel, t);
+		api_req_watch(r);
+		return;
+	}
+	task_free(t);
+	api_req_fail(r, -err, "%s: %s", name, start_error(err));
 }
 
 void api_dmsg_end(struct api *a)
@@ -88,39 +138,26 @@ void api_dmsg_end(struct api *a)
 
 // ---- the stream ----
 
-static size_t held_data(void *arg, uint8_t *p, size_t len)
-{
-	(void)arg, (void)p, (void)len;
-	return 0;
-}
-
 // For whoever asks how it ended; the oldest are forgotten.
 static void note_end(struct api_dmsg_task *t, int err)
 {
 	struct api *a = t->a;
-	unsigned i = a->n_dmsg_cut % API_DMSG_CUTS;
+	unsigned i = a->n_dmsg_ended % API_DMSG_ENDS;
 
-	if (err == 0)
-		return;
-	a->dmsg_cut[i].id = t->id;
-	a->dmsg_cut[i].err = err;
-	a->n_dmsg_cut++;
+	a->dmsg_ended[i].id = t->id;
+	a->dmsg_ended[i].err = err;
+	a->n_dmsg_ended++;
+	answer_asked(t, err);
 }
-
-static void held_end(void *arg, int err)
-{
-	struct api_dmsg_task *t = arg;
-
-	note_end(t, err);
-	t->held_over = true; // nothing came before it, or it would wait behind that
-}
-
-static const struct conn_events held_events = {.data = held_data, .end = held_end};
 
 static void on_join_done(void *arg, int err)
 {
 	struct api_dmsg_task *t = arg;
+	uint64_t late, unused;
 
+	conn_join_late(t->join, &late, &unused);
+	if (err == 0 && late > 0)
+		err = -EPIPE;
 	note_end(t, err);
 	t->join = NULL;
 	task_free(t);
@@ -129,19 +166,19 @@ static void on_join_done(void *arg, int err)
 static void on_connection(void *arg, int take_fd)
 {
 	struct api_dmsg_task *t = arg;
-	struct conn *client, *held = t->held;
+	struct conn *client = NULL, *stream;
 
-	if (take_fd < 0 || t->held_over) {
-		if (take_fd >= 0)
-			close(take_fd);
-		task_free(t);
-		return;
-	}
-	client = conn_tcp_adopt(t->a->d.loop, take_fd, NULL, NULL, NULL);
-	if (client != NULL) {
-		t->held = NULL;
-		t->join = conn_join_new(held, client, CONN_JOIN_HALF_CLOSE, on_join_done, t);
-	}
+	if (t->held.over)
+		note_end(t, t->held.err);
+	stream = conn_hold_take(&t->held);
+	if (take_fd >= 0 && stream != NULL)
+		client = conn_tcp_adopt(t->a->d.loop, take_fd, NULL, NULL, NULL);
+	else if (take_fd >= 0)
+		close(take_fd);
+	if (client != NULL)
+		t->join = conn_join_new(stream, client, CONN_JOIN_HALF_CLOSE, on_join_done, t);
+	else
+		conn_close(stream);
 	if (t->join == NULL)
 		task_free(t);
 }
@@ -151,12 +188,10 @@ static void become_stream(struct api_dmsg_task *t, struct conn *conn, const stru
 	struct api_dmsg_peer p = {.port = peer->port, .id = ++t->a->last_dmsg_id};
 	struct api_req *r = t->r;
 
-	t->id = p.id;
-
 	memcpy(p.pk, peer->pk.b, API_PK_LEN);
+	t->id = p.id;
 	t->r = NULL;
-	t->held = conn;
-	conn_set_events(conn, &held_events, t);
+	conn_hold(&t->held, conn);
 	api_req_stream(r, &p, sizeof(p), on_connection, t);
 }
 
@@ -176,15 +211,24 @@ static int dial_errno(enum dmsg_err code)
 	}
 }
 
+static struct dmsg_addr addr_of(const struct api_dmsg_task *t)
+{
+	struct dmsg_addr to = {.port = t->ask.port};
+
+	memcpy(to.pk.b, t->ask.pk, API_PK_LEN);
+	return to;
+}
+
 static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
 {
 	struct api_dmsg_task *t = arg;
+	const struct dmsg_addr to = addr_of(t);
 	struct api_req *r = t->r;
 	char why[API_DMSG_TEXT_LEN];
 
 	t->dial = NULL;
 	if (take_conn != NULL) {
-		become_stream(t, take_conn, &t->to);
+		become_stream(t, take_conn, &to);
 		return;
 	}
 	dmsg_client_dial_text(t->a->d.dmsg, code, err, why, sizeof(why));
@@ -192,42 +236,17 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 	api_req_fail(r, code == DMSG_OK ? err : dial_errno(code), "dial: %s", why);
 }
 
-static bool ask_read(
-	struct api_req *r, struct api_dmsg_ask *m, const void *payload, bool port, bool timeout)
-{
-	memcpy(m, payload, sizeof(*m));
-	if (port && m->port == 0)
-		api_req_fail(r, -EINVAL, "a port is 1 to 65535");
-	else if (timeout && (m->timeout_ms == 0 || m->timeout_ms > API_DMSG_TIMEOUT_MAX_MS))
-		api_req_fail(r, -EINVAL, "timeout is 1 to %d ms", API_DMSG_TIMEOUT_MAX_MS);
-	else
-		return true;
-	return false;
-}
-
 void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct api_dmsg_ask m;
-	struct api_dmsg_task *t;
+	struct api_dmsg_task *t = task_new(ctx, r, payload, NEEDS_PORT | NEEDS_TIMEOUT);
+	struct dmsg_addr to;
 
 	(void)len;
-	if (!ask_read(r, &m, payload, true, true))
-		return;
-	t = task_new(ctx, r);
 	if (t == NULL)
 		return;
-	memcpy(t->to.pk.b, m.pk, API_PK_LEN);
-	t->to.port = m.port;
-	t->dial = dmsg_client_dial(t->a->d.dmsg, &t->to, m.timeout_ms, on_dialled, t);
-	if (t->dial == NULL) {
-		int err = errno;
-
-		task_free(t);
-		api_req_fail(
-			r, -err, "dial: %s", err == EINVAL ? "not a public key" : strerror(err));
-		return;
-	}
-	wait_for(t);
+	to = addr_of(t);
+	t->dial = dmsg_client_dial(t->a->d.dmsg, &to, t->ask.timeout_ms, on_dialled, t);
+	task_started(t, t->dial, "dial");
 }
 
 static void on_accepted(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
@@ -241,26 +260,13 @@ static void on_accepted(void *arg, struct conn *take_conn, const struct dmsg_add
 
 void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct api_dmsg_ask m;
-	struct api_dmsg_task *t;
+	struct api_dmsg_task *t = task_new(ctx, r, payload, NEEDS_PORT);
 
 	(void)len;
-	if (!ask_read(r, &m, payload, true, false))
-		return;
-	t = task_new(ctx, r);
 	if (t == NULL)
 		return;
-	t->listener = dmsg_client_listen(t->a->d.dmsg, m.port, on_accepted, t);
-	if (t->listener == NULL) {
-		int err = errno;
-
-		task_free(t);
-		api_req_fail(r, -err, "listen: %s",
-			err == EADDRINUSE ? "somebody listens on that port already"
-					  : strerror(err));
-		return;
-	}
-	wait_for(t);
+	t->listener = dmsg_client_listen(t->a->d.dmsg, t->ask.port, on_accepted, t);
+	task_started(t, t->listener, "listen");
 }
 
 static void on_pong(void *arg, const struct key_pk *server, uint64_t rtt_ns, int err)
@@ -278,41 +284,18 @@ static void on_pong(void *arg, const struct key_pk *server, uint64_t rtt_ns, int
 		api_req_end(r, &m, sizeof(m));
 }
 
-static const char *server_error(int err)
-{
-	switch (err) {
-	case ENOENT:
-		return "no [server NAME] has that key";
-	case ENOTCONN:
-		return "there is no session: see `skyrail show servers`";
-	default:
-		return strerror(err);
-	}
-}
-
 void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct api_dmsg_ask m;
+	struct api_dmsg_task *t = task_new(ctx, r, payload, NEEDS_TIMEOUT);
 	struct key_pk pk;
-	struct api_dmsg_task *t;
 
 	(void)len;
-	if (!ask_read(r, &m, payload, false, true))
-		return;
-	memcpy(pk.b, m.pk, API_PK_LEN);
-	t = task_new(ctx, r);
 	if (t == NULL)
 		return;
+	pk = addr_of(t).pk;
 	t->ping = dmsg_client_ping(
-		t->a->d.dmsg, key_pk_is_null(&pk) ? NULL : &pk, m.timeout_ms, on_pong, t);
-	if (t->ping == NULL) {
-		int err = errno;
-
-		task_free(t);
-		api_req_fail(r, -err, "ping: %s", server_error(err));
-		return;
-	}
-	wait_for(t);
+		t->a->d.dmsg, key_pk_is_null(&pk) ? NULL : &pk, t->ask.timeout_ms, on_pong, t);
+	task_started(t, t->ping, "ping");
 }
 
 static void on_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, int err)
@@ -337,39 +320,41 @@ static void on_ip(void *arg, const uint8_t *ip, size_t len, enum dmsg_err code, 
 
 void api_dmsg_ip(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct api_dmsg_ask m;
+	struct api_dmsg_task *t = task_new(ctx, r, payload, NEEDS_TIMEOUT);
 	struct key_pk pk;
-	struct api_dmsg_task *t;
 
 	(void)len;
-	if (!ask_read(r, &m, payload, false, true))
-		return;
-	memcpy(pk.b, m.pk, API_PK_LEN);
-	t = task_new(ctx, r);
 	if (t == NULL)
 		return;
+	pk = addr_of(t).pk;
 	t->ip = dmsg_client_ask_ip(
-		t->a->d.dmsg, key_pk_is_null(&pk) ? NULL : &pk, m.timeout_ms, on_ip, t);
-	if (t->ip == NULL) {
-		int err = errno;
-
-		task_free(t);
-		api_req_fail(r, -err, "ip: %s", server_error(err));
-		return;
-	}
-	wait_for(t);
+		t->a->d.dmsg, key_pk_is_null(&pk) ? NULL : &pk, t->ask.timeout_ms, on_ip, t);
+	task_started(t, t->ip, "ip");
 }
 
+static void on_asked_cancel(void *arg)
+{
+	((struct api_dmsg_task *)arg)->asked = NULL;
+}
+
+// Of one that is not over yet its end is waited for.
 void api_dmsg_ended(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
+	struct api_dmsg_ended m = {-ENOENT};
 	struct api_dmsg_ended_ask ask;
-	struct api_dmsg_ended m = {0};
+	struct api_dmsg_task *t;
 
 	(void)len;
 	memcpy(&ask, payload, sizeof(ask));
-	for (unsigned i = 0; i < API_DMSG_CUTS && i < a->n_dmsg_cut; i++)
-		if (a->dmsg_cut[i].id == ask.id)
-			m.err = a->dmsg_cut[i].err;
+	TAILQ_FOREACH (t, &a->dmsg_tasks, all)
+		if (ask.id != 0 && t->id == ask.id && t->asked == NULL) {
+			t->asked = r;
+			api_req_pend(r, NULL, on_asked_cancel, t);
+			return;
+		}
+	for (unsigned i = 0; i < API_DMSG_ENDS && i < a->n_dmsg_ended; i++)
+		if (a->dmsg_ended[i].id == ask.id)
+			m.err = a->dmsg_ended[i].err;
 	api_req_end(r, &m, sizeof(m));
 }

@@ -16,7 +16,7 @@ enum { API_GONE_MAX = 64, API_NEVER_MS = 0xffffffff };
 
 struct api_dmsg_task; // api_dmsg.c
 
-enum { API_DMSG_CUTS = 64 };
+enum { API_DMSG_ENDS = 512 };
 
 struct api {
 	struct api_deps d;
@@ -41,8 +41,8 @@ struct api {
 	struct {
 		uint32_t id;
 		int err;
-	} dmsg_cut[API_DMSG_CUTS]; // streams that did not end in order, the last ones
-	unsigned n_dmsg_cut;
+	} dmsg_ended[API_DMSG_ENDS]; // streams, the last ones
+	unsigned n_dmsg_ended;
 	struct {
 		uint64_t cycles; // busy ones, when looked at last
 		uint32_t busy_ppm;

@@ -31,13 +31,15 @@ struct api_dmsg_peer { // who is at the other end
 };
 static_assert(sizeof(struct api_dmsg_peer) == 40, "api_dmsg_peer");
 
-// How a stream ended is not seen at its bytes, so API_DMSG_ENDED asks on another connection.
+// How a stream ended is not seen at its bytes, so API_DMSG_ENDED asks on another connection; the
+// answer comes when it has ended.
 struct api_dmsg_ended_ask {
 	uint32_t id;
 };
 struct api_dmsg_ended {
-	int32_t err; // 0: it lasts, or its end came in order; -errno: what cut it; -ENOENT: not
-		     // known
+	// 0: in order; -EPIPE: so, but bytes of ours came too late for it; -ENOENT: not known; else
+	// what cut it
+	int32_t err;
 };
 
 // API_DMSG_IP, with an api_dmsg_ask like that of ping.

@@ -102,6 +102,29 @@ wait_for 30 "session of B" session B
 same "sessions of A so far" "$(dmsg A sessions_opened)" 2
 carry A B "$PORT"
 
+say "the far end finishes first: what of the input is lost is told"
+# first INPUT: B listens with that input and A says a word; its exit status is B's
+first() {
+	sk B dmsg listen "$PORT" <"$1" >"$T/asked" 2>"$T/listen.log" &
+	listener=$!
+	[ ! -p "$1" ] || exec 7>"$1"
+	wait_for 10 "a listener" dmsg_is B listeners 1
+	[ ! -p "$1" ] || printf '%s' "${2:-}" >&7
+	# shellcheck disable=SC2094
+	{ echo word; [ -z "${2:-}" ] || wait_for 10 "the input" grep -q "$2" "$T/answered" >&2; } |
+		sk A dmsg dial "${PK[B]}:$PORT" >"$T/answered" 2>"$T/dial.log" || [ "$1" = "$T/file" ] || fail "dial: $?"
+	wait "$listener"
+}
+! first "$T/file" || fail "a file that was not sent, and 0"
+expect "it says so" grep -q 'the far end had finished before\|stream: cut: ' "$T/listen.log"
+! first "$T/answer" early || fail "an input that goes on, and 0"
+expect "it says so" grep -q 'the far end had finished before' "$T/listen.log"
+first "$T/answer" || fail "an input without a byte: $?"
+expect "it says so" grep -q 'input that is yet to come' "$T/listen.log"
+first /dev/null || fail "no input: $?"
+expect "not a word" test ! -s "$T/listen.log"
+exec 7>&-
+
 say "a server that has another key than the configuration says"
 node_kill A.cp TERM || fail "control plane of A ended with $?"
 node_conf A controlplane "server wrong" "key=$(node_key "$T/other.key")" "address=10.1.1.1:$SERVER_PORT"

@@ -55,7 +55,9 @@ int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3
 enum { CLI_SEE_MAX = 64 };
 // " (see `skyrail show rules --help`)": where the usage of the command at work stands.
 const char *cli_see(const struct cli *c, char buf[CLI_SEE_MAX]);
-// The text of the client's last failure as such a line; CLI_FAIL.
+// The text of the client's last failure.
+const char *cli_why(const struct cli *c);
+// The same as such a line; CLI_FAIL.
 int cli_failed(const struct cli *c);
 
 struct api_node;

@@ -2,7 +2,7 @@
 // turns into the stream, and bytes go between it and standard input and output until the far end
 // has finished. Its end is the end of both: dmsg servers don't carry a half that is closed. So an
 // input that is empty from the beginning (/dev/null) closes nothing. Whether the end came in order
-// or the stream was cut is asked afterwards.
+// or the stream was cut, and whether it took all of our input, is asked afterwards.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
@@ -37,6 +37,8 @@ static int move(struct way *w)
 
 	if (w->len == 0 && !w->eof) {
 		n = read(w->from, w->buf, sizeof(w->buf));
+		if (n < 0 && errno == ECONNRESET)
+			n = 0; // it left bytes of ours; how the stream ended is asked
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 		w->eof = n == 0;
@@ -111,8 +113,29 @@ static int pipe_all(int stream, struct way *out, struct way *in)
 	return 0;
 }
 
-// A control plane that can't be asked has cut it itself.
-static int how_ended(struct cli *c, uint32_t id)
+// What of our input the far end can't have got, since it had finished before.
+static int input_left(struct way *out)
+{
+	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	if (out->len == 0 && !out->eof && poll(&p, 1, 0) > 0)
+		out->eof = (p.revents & POLLIN) == 0;
+	if (out->len == 0 && !out->eof && p.revents != 0) {
+		ssize_t n = read(STDIN_FILENO, out->buf, sizeof(out->buf));
+
+		out->len = n > 0 ? (size_t)n : 0;
+		out->eof = n == 0;
+	}
+	if (out->len > 0 || (out->moved && !out->eof))
+		return cli_error(
+			CLI_FAIL, "stream: the far end had finished before all input was sent");
+	if (!out->eof && !isatty(STDIN_FILENO))
+		fputs("skyrail: the far end has finished; input that is yet to come is not sent\n",
+			stderr);
+	return CLI_OK;
+}
+
+static int how_ended(struct cli *c, uint32_t id, struct way *out)
 {
 	struct api_dmsg_ended_ask ask = {id};
 	struct api_dmsg_ended how;
@@ -120,10 +143,19 @@ static int how_ended(struct cli *c, uint32_t id)
 	api_client_free(c->client);
 	c->client = NULL;
 	if (cli_get(c, API_DMSG_ENDED, &ask, sizeof(ask), &how, sizeof(how)) < 0)
-		return cli_error(CLI_FAIL, "stream: cut: the control plane has ended");
-	if (how.err == 0)
-		return CLI_OK;
-	return cli_error(CLI_FAIL, "stream: cut: %s", strerror(-how.err));
+		return cli_error(CLI_FAIL, "stream: how it ended is not known: %s", cli_why(c));
+	if (how.err == -ENOENT)
+		return cli_error(CLI_FAIL,
+			"stream: how it ended is not known: the control plane has forgotten it, "
+			"or is another one");
+	if (how.err == -EPIPE)
+		return cli_error(CLI_FAIL,
+			"stream: the far end had finished before the last of the input came");
+	if (how.err != 0)
+		return cli_error(CLI_FAIL, "stream: cut: %s",
+			how.err == -EBADMSG ? "in the middle of what was sent"
+					    : strerror(-how.err));
+	return input_left(out);
 }
 
 static int become_pipe(struct cli *c, uint32_t id)
@@ -138,8 +170,12 @@ static int become_pipe(struct cli *c, uint32_t id)
 	if (rc == 0)
 		rc = pipe_all(stream, &ways[0], &ways[1]);
 	close(stream);
+	if (rc < 0)
+		rc = cli_error(CLI_FAIL, "stream: %s", strerror(-rc));
+	else
+		rc = how_ended(c, id, &ways[0]);
 	free(ways);
-	return rc < 0 ? cli_error(CLI_FAIL, "stream: %s", strerror(-rc)) : how_ended(c, id);
+	return rc;
 }
 
 static int take_port(uint16_t *port, const char *text)

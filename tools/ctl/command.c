@@ -124,10 +124,14 @@ const char *cli_see(const struct cli *c, char buf[CLI_SEE_MAX])
 	return buf;
 }
 
+const char *cli_why(const struct cli *c)
+{
+	return c->client != NULL ? api_client_error(c->client) : c->error;
+}
+
 int cli_failed(const struct cli *c)
 {
-	return cli_error(
-		CLI_FAIL, "%s", c->client != NULL ? api_client_error(c->client) : c->error);
+	return cli_error(CLI_FAIL, "%s", cli_why(c));
 }
 
 static int connected(struct cli *c)
