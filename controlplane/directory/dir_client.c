@@ -459,8 +459,13 @@ const char *dir_client_url(const struct dir_client *d, size_t i)
 	return d->url[i];
 }
 
-void dir_client_stats_get(const struct dir_client *d, struct dir_client_stats *out)
+void dir_client_stats_add(const struct dir_client *d, struct dir_client_stats *sum)
 {
-	*out = d->stats;
-	out->cache_len = (uint32_t)htab_len(d->by_pk);
+	if (d == NULL)
+		return;
+	sum->asked += d->stats.asked;
+	sum->cached += d->stats.cached;
+	sum->failed += d->stats.failed;
+	sum->refused += d->stats.refused;
+	sum->cache_len += (uint32_t)htab_len(d->by_pk);
 }

@@ -51,7 +51,8 @@ struct dir_client *dir_client_new(const struct dir_client_conf *conf);
 void dir_client_free(struct dir_client *d);
 size_t dir_client_n_urls(const struct dir_client *d);
 const char *dir_client_url(const struct dir_client *d, size_t i);
-void dir_client_stats_get(const struct dir_client *d, struct dir_client_stats *out);
+// Adds to what is in sum; NULL adds nothing.
+void dir_client_stats_add(const struct dir_client *d, struct dir_client_stats *sum);
 
 // Called once, never from within the call that asks. These return NULL and errno (ENOMEM; EBUSY:
 // too much is asked already).

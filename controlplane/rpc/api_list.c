@@ -451,17 +451,16 @@ static void count_rpc(const struct api *a, uint64_t *v)
 	v[C_drop_setup_rubbish] = setup.bad;
 }
 
-static void count_dir(const struct dir_client *dir, uint64_t *v)
+static void count_dir(const struct api *a, uint64_t *v)
 {
-	struct dir_client_stats s;
+	struct dir_client_stats s = {0};
 
-	if (dir == NULL)
-		return;
-	dir_client_stats_get(dir, &s);
-	v[C_dir_requests] += s.asked;
-	v[C_dir_remembered] += s.cached;
-	v[C_dir_refused] += s.refused;
-	v[C_drop_dir_answers] += s.failed;
+	dir_client_stats_add(a->d.dir, &s);
+	dir_client_stats_add(a->d.server_dir, &s);
+	v[C_dir_requests] = s.asked;
+	v[C_dir_remembered] = s.cached;
+	v[C_dir_refused] = s.refused;
+	v[C_drop_dir_answers] = s.failed;
 }
 
 static void put_control(struct api_req *r, const struct api *a)
@@ -474,20 +473,26 @@ static void put_control(struct api_req *r, const struct api *a)
 	memcpy(v, &s, sizeof(v));
 	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
 	count_rpc(a, v);
-	v[C_dir_requests] = v[C_dir_remembered] = v[C_dir_refused] = v[C_drop_dir_answers] = 0;
-	count_dir(a->d.dir, v);
-	count_dir(a->d.server_dir, v);
+	count_dir(a, v);
 	if (a->d.http != NULL)
 		http_client_stats_get(a->d.http, &http);
 	v[C_drop_http_busy] = http.refused;
 	put_all(r, "control", SCOPE_CONTROL, v);
 }
 
+static void put_dmsg_server(struct api_req *r, const char *of, const struct dmsg_server *server)
+{
+	struct dmsg_server_stats s;
+	uint64_t v[DS_COUNT];
+
+	dmsg_server_stats_get(server, &s);
+	memcpy(v, &s.c, sizeof(v));
+	put_all(r, of, SCOPE_DMSG_SERVER, v);
+}
+
 static void put_dmsg(struct api_req *r, const struct api *a)
 {
 	struct dmsg_client_stats c;
-	struct dmsg_server_stats s;
-	uint64_t v[DS_COUNT];
 
 	if (a->d.dmsg != NULL) {
 		dmsg_client_stats_get(a->d.dmsg, &c);
@@ -500,11 +505,10 @@ static void put_dmsg(struct api_req *r, const struct api *a)
 				[DC_dmsg_client_accepted] = c.accepted,
 				[DC_drop_dmsg_no_listener] = c.refused});
 	}
-	if (a->d.dmsg_server != NULL) {
-		dmsg_server_stats_get(a->d.dmsg_server, &s);
-		memcpy(v, &s.c, sizeof(v));
-		put_all(r, "dmsg server", SCOPE_DMSG_SERVER, v);
-	}
+	if (a->d.dmsg_server != NULL)
+		put_dmsg_server(r, "dmsg server", a->d.dmsg_server);
+	if (a->d.lan_server != NULL)
+		put_dmsg_server(r, "dmsg LAN server", lan_server_server(a->d.lan_server));
 }
 
 // All flows together.

@@ -51,17 +51,16 @@ static void fill_server(const struct dmsg_server_stats *s, struct api_dmsg *d)
 		s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client + s->c.drop_dmsg_mesh_rate;
 }
 
-static void add_dir(const struct dir_client *dir, struct api_dmsg *d)
+static void fill_dir(const struct api *a, struct api_dmsg *d)
 {
-	struct dir_client_stats s;
+	struct dir_client_stats s = {0};
 
-	if (dir == NULL)
-		return;
-	dir_client_stats_get(dir, &s);
-	d->dir_asked += s.asked;
-	d->dir_cached += s.cached;
-	d->dir_failed += s.failed;
-	d->dir_refused += s.refused;
+	dir_client_stats_add(a->d.dir, &s);
+	dir_client_stats_add(a->d.server_dir, &s);
+	d->dir_asked = s.asked;
+	d->dir_cached = s.cached;
+	d->dir_failed = s.failed;
+	d->dir_refused = s.refused;
 }
 
 static void count_hypervisor(void *arg, const struct visor_rpc_peer *p)
@@ -116,7 +115,35 @@ static void fill_setup(const struct api *a, struct api_dmsg *d)
 static void count_server(void *arg, const struct dmsg_client_server *se)
 {
 	(void)se;
-	++*(uint32_t *)arg;
+	++*(uint64_t *)arg;
+}
+
+// Numbers of a role that this node has not.
+#define UNKNOWN(d, first, last)                                                                    \
+	memset(&(d)->first, 0xff,                                                                  \
+		offsetof(struct api_dmsg, last) + sizeof((d)->last) -                              \
+			offsetof(struct api_dmsg, first))
+
+static void fill_roles(const struct api *a, struct api_dmsg *d)
+{
+	struct dmsg_client_stats cs;
+	struct dmsg_server_stats ss;
+
+	if (a->d.dmsg != NULL) {
+		dmsg_client_stats_get(a->d.dmsg, &cs);
+		fill_client(&cs, d);
+		dmsg_client_each_server(a->d.dmsg, count_server, &d->servers);
+	} else {
+		UNKNOWN(d, servers, refused);
+	}
+	if (a->d.dmsg_server != NULL) {
+		memcpy(d->server_pk, dmsg_server_pk(a->d.dmsg_server)->b, API_PK_LEN);
+		d->server_port = dmsg_server_port(a->d.dmsg_server);
+		dmsg_server_stats_get(a->d.dmsg_server, &ss);
+		fill_server(&ss, d);
+	} else {
+		UNKNOWN(d, clients, pings);
+	}
 }
 
 void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len)
@@ -125,29 +152,25 @@ void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len
 	struct api_dmsg d = {.client = a->d.dmsg != NULL,
 		.server = a->d.dmsg_server != NULL,
 		.lan_server = a->d.lan_server != NULL};
-	struct dmsg_client_stats cs;
-	struct dmsg_server_stats ss;
 
 	(void)payload, (void)len;
-	if (a->d.dmsg != NULL) {
-		dmsg_client_stats_get(a->d.dmsg, &cs);
-		fill_client(&cs, &d);
-		dmsg_client_each_server(a->d.dmsg, count_server, &d.servers);
-	}
-	if (a->d.dmsg_server != NULL) {
-		memcpy(d.server_pk, dmsg_server_pk(a->d.dmsg_server)->b, API_PK_LEN);
-		d.server_port = dmsg_server_port(a->d.dmsg_server);
-		dmsg_server_stats_get(a->d.dmsg_server, &ss);
-		fill_server(&ss, &d);
-	}
-	add_dir(a->d.dir, &d);
-	add_dir(a->d.server_dir, &d);
+	fill_roles(a, &d);
+	if (a->d.dir != NULL || a->d.server_dir != NULL)
+		fill_dir(a, &d);
+	else
+		UNKNOWN(&d, dir_asked, dir_refused);
 	if (a->d.visor != NULL)
 		fill_visor(a->d.visor, &d);
+	else
+		UNKNOWN(&d, hypervisors, calls_unknown);
 	if (a->d.lan_server != NULL)
 		fill_lan(a->d.lan_server, &d);
+	else
+		UNKNOWN(&d, lan_clients, strangers);
 	if (a->d.setup != NULL)
 		fill_setup(a, &d);
+	else
+		UNKNOWN(&d, setups, setups_refused);
 	api_req_record(r, &d, sizeof(d));
 	api_req_end(r, NULL, 0);
 }
@@ -176,8 +199,10 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 	memcpy(rec.by, se->by.b, API_PK_LEN);
 	if (se->err != 0)
 		API_COPY(rec.error, dmsg_link_error(se->err));
-	if (se->state != DMSG_CLIENT_OPEN)
+	if (se->state != DMSG_CLIENT_OPEN) {
 		API_COPY(rec.note, rec.error);
+		rec.rx_bytes = rec.tx_bytes = UINT64_MAX;
+	}
 	api_req_record(arg, &rec, sizeof(rec));
 }
 
@@ -196,8 +221,10 @@ static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
 	if (p->err != 0)
 		API_COPY(rec.error, dmsg_link_error(p->err));
-	if (p->state != DMSG_MESH_OPEN)
+	if (p->state != DMSG_MESH_OPEN) {
 		API_COPY(rec.note, rec.error);
+		rec.rx_bytes = rec.tx_bytes = UINT64_MAX;
+	}
 	api_req_record(arg, &rec, sizeof(rec));
 }
 

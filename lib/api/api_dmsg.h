@@ -60,41 +60,37 @@ enum api_dmsg_kind {
 	API_DMSG_LAN, // a server in our LAN
 };
 
+// Numbers of a role that the node has not are all ones.
 struct api_dmsg {
-	uint8_t client, server; // which roles this node has
-	uint8_t server_pk[API_PK_LEN];
+	uint8_t client, server, lan_server, setup_node; // which roles this node has
+	uint8_t server_pk[API_PK_LEN], lan_pk[API_PK_LEN], setup_pk[API_PK_LEN];
 	uint8_t pad;
-	uint32_t server_port; // TCP
-	uint32_t servers, sessions, streams, listeners; // of the client, now
-	uint32_t clients, relays, peers; // of the server, now
-	uint32_t pad2;
+	char lan_address[API_DMSG_ADDRESS_LEN];
+	uint64_t server_port; // TCP
+	// of the client: now, and so far
+	uint64_t servers, sessions, streams, listeners;
 	uint64_t sessions_opened, sessions_lost, sessions_failed;
 	uint64_t dialled, dials_failed;
 	uint64_t accepted, refused;
+	uint64_t dir_asked, dir_cached, dir_failed, dir_refused; // of both roles
+	// of the server: now, and so far
+	uint64_t clients, relays, peers;
 	uint64_t clients_opened, shakes_failed, clients_refused, clients_replaced;
 	uint64_t relayed, relayed_bytes;
 	uint64_t mesh_out, mesh_in, mesh_refused;
-	uint64_t ip_answered, pings;
 	uint64_t bad_requests, no_destination, not_accepted, no_capacity;
-	uint64_t dir_asked, dir_cached, dir_failed, dir_refused; // of both roles
+	uint64_t ip_answered, pings;
 	// under hypervisors
-	uint32_t hypervisors, hypervisors_open;
+	uint64_t hypervisors, hypervisors_open;
 	uint64_t pushes_taken, pushes_refused, calls_unknown;
 	// the LAN's server, and the nodes under us
-	uint8_t lan_server;
-	uint8_t lan_pk[API_PK_LEN];
-	uint8_t pad3[2];
-	uint32_t lan_clients, lan_relays, visors;
+	uint64_t lan_clients, lan_relays, visors;
 	uint64_t pushed, push_failed, strangers;
-	char lan_address[API_DMSG_ADDRESS_LEN];
-	// the set-up node
-	uint8_t setup_node;
-	uint8_t setup_pk[API_PK_LEN];
-	uint8_t pad4[2];
-	uint32_t setups; // now
+	// the set-up node: now, and so far
+	uint64_t setups;
 	uint64_t setups_done, setups_failed, setups_refused;
 };
-static_assert(sizeof(struct api_dmsg) == 512, "api_dmsg");
+static_assert(sizeof(struct api_dmsg) == 560, "api_dmsg");
 
 struct api_dmsg_server {
 	char name[API_DMSG_ADDRESS_LEN]; // host:port, cut
@@ -106,7 +102,7 @@ struct api_dmsg_server {
 	uint64_t age_ms; // of the state
 	uint64_t rtt_us; // 0: not measured
 	uint64_t opened; // sessions so far
-	uint64_t rx_bytes, tx_bytes; // of this session
+	uint64_t rx_bytes, tx_bytes; // of this session; all ones: there is none
 	char error[API_DMSG_TEXT_LEN]; // why the last session ended, or there was none
 	char note[API_DMSG_TEXT_LEN]; // the same while there is none
 	uint8_t by[API_PK_LEN]; // the hypervisor that told of it, or null

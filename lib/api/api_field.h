@@ -36,6 +36,7 @@ enum api_field_flags {
 	API_F_UNDER = 32, // a sentence: stands under the table, not in it
 	API_F_CUT = 64, // loses its middle in a table that would be too wide
 	API_F_WRAP = 128, // goes on in the next line of a table that would be too wide
+	API_F_QUIET = 256, // 0, or not known: shown upright with -a only
 };
 
 // What a field is about. Records whose fields have groups are shown as a block each when all
@@ -61,8 +62,8 @@ struct api_field {
 	const char *const *words; // API_K_WORD
 	uint16_t offset;
 	uint16_t size;
+	uint16_t flags;
 	uint8_t kind; // enum api_kind
-	uint8_t flags;
 	uint8_t n_words;
 	uint8_t group; // enum api_group
 };

@@ -61,6 +61,14 @@ for n in A B; do wait_for 5 "streams of $n are over" dmsg_is "$n" streams 0; don
 same "relayed" "$(dmsg S relayed)" 1
 expect "its bytes" test "$(dmsg S relayed_bytes)" -ge "$BYTES"
 
+say "totals: what is not zero, and with -a all; JSON of a role that is not there"
+expect "sessions" grep -q '^SESSIONS  *1$' <(sk A show dmsg)
+! sk A show dmsg | grep -q ' 0$\| -$\|RELAYED' || fail "zeros are shown"
+expect "all" grep -q '^RELAYED  *-$' <(sk A show dmsg -a)
+expect "zeros, too" grep -q '^SESSIONS LOST  *0$' <(sk A show dmsg -a)
+same "relayed by A" "$(dmsg A relayed)" null
+same "servers of S" "$(dmsg S servers)" null
+
 say "who stops waiting leaves no listener"
 "$BIN/skyrail" -s "$T/B/run/control.sock" dmsg listen "$PORT" </dev/null >/dev/null 2>&1 &
 waiting=$!

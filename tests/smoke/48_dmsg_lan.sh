@@ -58,6 +58,10 @@ done
 wait_for 5 "answers" dmsg_is H pushed 2
 same "visors" "$(dmsg H visors)" 2
 wait_for 20 "clients in the LAN, with H" dmsg_is H lan_clients 3
+printf 'GET / HTTP/1.0\r\n\r\n' | in_ns A curl -sS -m 5 "telnet://$(dmsg H lan_address)" >/dev/null 2>&1 || true
+lan_counter() { sk H -j show counters | jq --arg c "$1" '.[] | select(.of == "dmsg LAN server" and .name == $c) | .value'; }
+expect "its sessions are counted" test "$(lan_counter dmsg_sessions_opened)" -ge 3
+expect "and what it refused" test "$(lan_counter drop_dmsg_shakes)" -ge 1
 
 say "what was learnt is in the configuration, and the rest of it is as it was"
 for n in A B H; do

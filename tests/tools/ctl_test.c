@@ -244,6 +244,57 @@ static void a_block_has_every_field_in_80_columns(void **state)
 	assert_false(block_fits(api_record_find(API_COUNTERS)));
 }
 
+// Is the name in the page, as a word?
+static bool has_word(const char *page, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = strstr(page, name); p != NULL; p = strstr(p + 1, name))
+		if (strchr(" \n", p[-1]) != NULL && strchr(" ,:.\n", p[len]) != NULL)
+			return true;
+	return false;
+}
+
+// "KEY-ALIVE" and keep_alive_ms: who knows the head of the column finds it.
+static bool is_label(const struct api_field *f)
+{
+	size_t len = strlen(f->label);
+
+	for (size_t i = 0; i < len; i++) {
+		char c = f->label[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c + 32);
+		if (f->name[i] != (c == ' ' || c == '-' ? '_' : c))
+			return false;
+	}
+	return f->name[len] == '\0' || (f->name[len] == '_' && strlen(f->name + len) <= 5);
+}
+
+static void names_of_fields_that_are_no_heads_are_in_the_manual(void **state)
+{
+	static char page[128 * 1024];
+	size_t n, len;
+	const struct api_record *r = api_records(&n);
+	FILE *f = fopen("docs/man/skyrail.1.scd", "r");
+	unsigned missing = 0;
+
+	assert_non_null(f);
+	len = fread(page, 1, sizeof(page) - 1, f);
+	fclose(f);
+	page[len] = '\0';
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < r[i].n_fields; k++) {
+			const struct api_field *fi = &r[i].fields[k];
+
+			if (is_label(fi) || has_word(page, fi->name))
+				continue;
+			print_error("%s: %s is %s\n", r[i].name, fi->label, fi->name);
+			missing++;
+		}
+	assert_int_equal(missing, 0);
+}
+
 static void a_long_note_is_broken_at_blanks(void **state)
 {
 	const struct api_record *kind = api_record_find(API_TRANSPORTS);
@@ -377,6 +428,7 @@ int main(void)
 		cmocka_unit_test(wrong_options_are_refused),
 		cmocka_unit_test(a_block_has_every_field_in_80_columns),
 		cmocka_unit_test(a_long_note_is_broken_at_blanks),
+		cmocka_unit_test(names_of_fields_that_are_no_heads_are_in_the_manual),
 		cmocka_unit_test(takes_every_kind),
 		cmocka_unit_test(refuses_every_kind_of_nonsense),
 		cmocka_unit_test(misses_what_is_required_and_sees_doubles),

@@ -113,6 +113,11 @@ static int add_json(struct print *p, const void *rec)
 	return 0;
 }
 
+static bool says_nothing(const char *text)
+{
+	return strcmp(text, "0") == 0 || strcmp(text, "-") == 0;
+}
+
 static void add_upright(struct print *p, const void *rec)
 {
 	char buf[TEXT_LEN];
@@ -123,6 +128,8 @@ static void add_upright(struct print *p, const void *rec)
 		if (!is_shown(p, f))
 			continue;
 		text_of(p, f, rec, buf);
+		if (!p->all && (f->flags & API_F_QUIET) && says_nothing(buf))
+			continue;
 		printf(strlen(buf) + 21 < WIDTH ? "%-20s %s\n" : "%s\n    %s\n", f->label, buf);
 	}
 }

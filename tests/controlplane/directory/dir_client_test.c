@@ -77,9 +77,10 @@ static int teardown(void **state)
 
 static struct dir_client_stats stats(void)
 {
-	struct dir_client_stats st;
+	struct dir_client_stats st = {0};
 
-	dir_client_stats_get(dir, &st);
+	dir_client_stats_add(dir, &st);
+	dir_client_stats_add(NULL, &st);
 	return st;
 }
 

@@ -116,6 +116,38 @@ static void what_is_not_known_is_null(void **state)
 	}
 }
 
+static void what_a_dmsg_node_has_not_is_null(void **state)
+{
+	static const struct {
+		uint16_t type;
+		uint8_t byte; // all of the record
+		const char *null[6], *not [4];
+	} t[] = {
+		{API_DMSG, 0, {"server_pk", "server_port", "lan_pk", "lan_address"},
+			{"client", "relays", "pushed"}},
+		{API_DMSG, 0xff, {"servers", "dir_asked", "relays", "hypervisors", "visors"}, {0}},
+		{API_DMSG_SERVERS, 0, {"rtt_us", "by"}, {"streams", "opened", "rx_bytes"}},
+		{API_DMSG_SERVERS, 0xff, {"rx_bytes", "tx_bytes"}, {"opened"}},
+		{API_DMSG_DISCOVERIES, 0, {"age_ms", "next_ms", "sequence"}, {"failed"}},
+		{API_DMSG_SESSIONS, 0, {"rtt_us", "address"}, {"streams", "rx_bytes"}},
+	};
+	char rec[1024], buf[8192];
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		json_t *j;
+
+		memset(rec, t[i].byte, sizeof(rec));
+		assert_true(api_record_json(api_record_find(t[i].type), rec, buf, sizeof(buf)) > 0);
+		j = json_loads(buf, JSON_DECODE_INT_AS_REAL, NULL);
+		assert_non_null(j);
+		for (size_t k = 0; t[i].null[k] != NULL; k++)
+			assert_true(json_is_null(json_object_get(j, t[i].null[k])));
+		for (size_t k = 0; t[i].not [k] != NULL; k++)
+			assert_false(json_is_null(json_object_get(j, t[i].not [k])));
+		json_decref(j);
+	}
+}
+
 static void sizes_and_rates_read_with_their_unit(void **state)
 {
 	static const struct {
@@ -300,6 +332,7 @@ int main(void)
 		cmocka_unit_test(fields_lie_in_their_struct_without_overlap),
 		cmocka_unit_test(names_are_unique_and_kinds_fit_their_width),
 		cmocka_unit_test(what_is_not_known_is_null),
+		cmocka_unit_test(what_a_dmsg_node_has_not_is_null),
 		cmocka_unit_test(what_does_not_apply_to_a_rule_is_null),
 		cmocka_unit_test(sizes_and_rates_read_with_their_unit),
 		cmocka_unit_test(every_record_of_any_bytes_is_json),
