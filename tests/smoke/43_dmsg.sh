@@ -21,7 +21,7 @@ cp "$T/S/node.key" "$T/S/copy.key"
 serve "$T/S/copy.key"
 ! in_ns S timeout 20 "$BIN/skyrail-controlplane" -c "$T/S/controlplane.ini" >"$T/own.log" 2>&1 ||
 	fail "a server with the node's key has started"
-expect "it says why" grep -q "node's own key" "$T/own.log"
+expect "it says why" grep -q "holds the node's key" "$T/own.log"
 
 cp "$T/plain.ini" "$T/S/controlplane.ini"
 serve "$T/S/dmsg.key"
