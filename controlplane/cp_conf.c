@@ -14,7 +14,6 @@
 #include "lib/crypto/replay.h"
 #include "lib/wire/rail.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -517,35 +516,6 @@ static int load_rules(struct cp_conf *c, char *err)
 
 // ---- edges ----
 
-int cp_conf_edge_addr(struct api_edge_add *e, const char *text)
-{
-	const char *slash = strchr(text, '/');
-	char ip[INET6_ADDRSTRLEN], *end;
-	size_t i = e->n_addrs, len;
-	unsigned long prefix;
-	bool v4;
-
-	if (i == API_EDGE_ADDRS || slash == NULL || slash[1] < '0' || slash[1] > '9')
-		return -EINVAL;
-	len = (size_t)(slash - text);
-	if (len >= sizeof(ip))
-		return -EINVAL;
-	memcpy(ip, text, len);
-	ip[len] = '\0';
-	memset(&e->addrs[i], 0, sizeof(e->addrs[i]));
-	v4 = inet_pton(AF_INET, ip, e->addrs[i].ip + 12) == 1;
-	if (v4)
-		memset(e->addrs[i].ip + 10, 0xff, 2);
-	else if (inet_pton(AF_INET6, ip, e->addrs[i].ip) != 1)
-		return -EINVAL;
-	prefix = strtoul(slash + 1, &end, 10);
-	if (*end != '\0' || prefix > (v4 ? 32 : 128))
-		return -EINVAL;
-	e->addrs[i].prefix = (uint8_t)prefix;
-	e->n_addrs++;
-	return 0;
-}
-
 static int load_edge(const struct cp_conf *c, const struct cp_edge_values *v,
 	struct api_edge_add *e, struct api_edge_attach *a, char *err)
 {
@@ -562,7 +532,7 @@ static int load_edge(const struct cp_conf *c, const struct cp_edge_values *v,
 	a->forward_id = v->forward;
 	a->consume_id = v->consume;
 	for (size_t k = 0; k < v->address.n; k++)
-		if (cp_conf_edge_addr(e, v->address.v[k]) < 0)
+		if (api_nets_parse(v->address.v[k], e) < 0)
 			return BAD(c, err, "edge", v->name, "address",
 				"'%.60s' is not IP/PREFIX: 10.9.0.1/24; several with commas",
 				v->address.v[k]);

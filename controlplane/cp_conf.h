@@ -187,6 +187,3 @@ int cp_conf_run_path(const struct cp_conf *c, const char *file, char *out, size_
 int cp_conf_state_path(const struct cp_conf *c, const char *file, char *out, size_t cap);
 // "transport c", "link": as people write it. instance may be NULL or "".
 void cp_conf_section(const char *section, const char *instance, char *out, size_t cap);
-
-// Words shared with the API: "10.9.0.1/24" into an edge's address list; 0 or -EINVAL.
-int cp_conf_edge_addr(struct api_edge_add *e, const char *text);

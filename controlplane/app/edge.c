@@ -8,7 +8,6 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -87,27 +86,6 @@ static void state_save(const struct edge_mgr *m)
 			m->state_path, strerror(errno));
 }
 
-static int addrs_parse(char *text, struct api_edge_add *s)
-{
-	char *save = NULL;
-
-	for (char *w = strtok_r(text, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save)) {
-		char *slash = strchr(w, '/');
-		size_t i = s->n_addrs;
-
-		if (i == API_EDGE_ADDRS || slash == NULL)
-			return -EINVAL;
-		*slash = '\0';
-		s->addrs[i].prefix = (uint8_t)atoi(slash + 1);
-		if (inet_pton(AF_INET, w, s->addrs[i].ip + 12) == 1)
-			memset(s->addrs[i].ip + 10, 0xff, 2);
-		else if (inet_pton(AF_INET6, w, s->addrs[i].ip) != 1)
-			return -EINVAL;
-		s->n_addrs++;
-	}
-	return 0;
-}
-
 static void restore_line(struct edge_mgr *m, const char *line)
 {
 	struct api_edge_add spec = {0};
@@ -127,7 +105,7 @@ static void restore_line(struct edge_mgr *m, const char *line)
 		spec.mtu = (uint16_t)mtu;
 		spec.offload = (uint8_t)offload;
 		spec.super_max = (uint16_t)super_max;
-		if ((strcmp(addrs, "-") != 0 && addrs_parse(addrs, &spec) < 0) ||
+		if ((strcmp(addrs, "-") != 0 && api_nets_parse(addrs, &spec) < 0) ||
 			edge_add(m, &spec, EDGE_ADDED, err, sizeof(err)) < 0) {
 			log_warn("edge=%s not restored: %s", name, err);
 			return;

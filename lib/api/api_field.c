@@ -100,11 +100,28 @@ char *api_addr_text(const struct api_addr *a, char *buf, size_t cap)
 	return buf;
 }
 
+// IPv4 or IPv6 of len characters.
+static int ip_parse(const char *text, size_t len, uint8_t out[16])
+{
+	char ip[INET6_ADDRSTRLEN];
+
+	if (len >= sizeof(ip))
+		return -EINVAL;
+	memcpy(ip, text, len);
+	ip[len] = '\0';
+	memset(out, 0, 16);
+	if (inet_pton(AF_INET, ip, out + 12) == 1)
+		memcpy(out, v4_mapped, sizeof(v4_mapped));
+	else if (inet_pton(AF_INET6, ip, out) != 1)
+		return -EINVAL;
+	return 0;
+}
+
 int api_addr_parse(const char *text, struct api_addr *out)
 {
 	struct api_addr a = {0};
 	const char *colon = strrchr(text, ':');
-	char ip[INET6_ADDRSTRLEN], *end;
+	char *end;
 	unsigned long port;
 	size_t len;
 
@@ -120,17 +137,32 @@ int api_addr_parse(const char *text, struct api_addr *out)
 	} else if (memchr(text, ':', len) != NULL) {
 		return -EINVAL; // IPv6 needs its brackets, or the port is anyone's guess
 	}
-	if (len == 0 || len >= sizeof(ip))
-		return -EINVAL;
-	memcpy(ip, text, len);
-	ip[len] = '\0';
-	if (inet_pton(AF_INET, ip, a.ip + 12) == 1)
-		memcpy(a.ip, v4_mapped, sizeof(v4_mapped));
-	else if (inet_pton(AF_INET6, ip, a.ip) != 1)
+	if (ip_parse(text, len, a.ip) < 0)
 		return -EINVAL;
 	a.port = (uint16_t)port;
 	*out = a;
 	return 0;
+}
+
+int api_nets_parse(const char *text, struct api_edge_add *e)
+{
+	while (*(text += strspn(text, ",")) != '\0') {
+		size_t len = strcspn(text, "/,"), i = e->n_addrs;
+		unsigned long prefix;
+		char *end;
+
+		if (i == API_EDGE_ADDRS || text[len] != '/' || text[len + 1] < '0' ||
+			text[len + 1] > '9' || ip_parse(text, len, e->addrs[i].ip) < 0)
+			return -EINVAL;
+		prefix = strtoul(text + len + 1, &end, 10);
+		if ((*end != ',' && *end != '\0') ||
+			prefix > (memcmp(e->addrs[i].ip, v4_mapped, sizeof(v4_mapped)) ? 128 : 32))
+			return -EINVAL;
+		e->addrs[i].prefix = (uint8_t)prefix;
+		e->n_addrs++;
+		text = end;
+	}
+	return e->n_addrs > 0 ? 0 : -EINVAL;
 }
 
 static void text_str(const char *s, size_t size, char *buf, size_t cap)

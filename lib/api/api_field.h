@@ -100,6 +100,8 @@ char *api_duration_text(uint64_t ms, char *buf, size_t cap);
 // "1.2.3.4:7780", "[fe80::1]:7780"; without a port when it is 0; "" for all zeros.
 char *api_addr_text(const struct api_addr *a, char *buf, size_t cap);
 int api_addr_parse(const char *text, struct api_addr *out); // IP:PORT; 0 or -EINVAL
+// "10.9.0.1/24,fd00::1/64", to the addresses that it has; 0 or -EINVAL, also without any.
+int api_nets_parse(const char *text, struct api_edge_add *e);
 
 // A frame header read from a peer: 0, -EBADMSG when its length is impossible.
 int api_frame_check(const struct api_frame *f);

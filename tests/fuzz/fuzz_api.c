@@ -11,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void names_and_addresses(const uint8_t *data, size_t size)
 {
 	char text[300], out[64];
+	struct api_edge_add e = {.n_addrs = 0};
 	struct api_addr a, b;
 
 	if (size >= sizeof(text))
@@ -18,6 +19,7 @@ static void names_and_addresses(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	api_name_check(text, sizeof(text));
+	api_nets_parse(text, &e);
 	if (api_addr_parse(text, &a) < 0)
 		return;
 	api_addr_text(&a, out, sizeof(out));

@@ -4,7 +4,6 @@
 #include "lib/crypto/key.h"
 #include "tools/ctl/cli.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,46 +45,6 @@ int args_duration(const char *text, uint32_t *ms)
 		return 0;
 	}
 	return -EINVAL;
-}
-
-int args_net(struct api_edge_add *e, const char *text)
-{
-	const char *slash = strchr(text, '/');
-	char ip[INET6_ADDRSTRLEN];
-	size_t i = e->n_addrs, len;
-	uint32_t prefix;
-	bool v4;
-
-	if (i == API_EDGE_ADDRS || slash == NULL || args_u32(slash + 1, &prefix) < 0)
-		return -EINVAL;
-	len = (size_t)(slash - text);
-	if (len >= sizeof(ip))
-		return -EINVAL;
-	memcpy(ip, text, len);
-	ip[len] = '\0';
-	v4 = inet_pton(AF_INET, ip, e->addrs[i].ip + 12) == 1;
-	if (v4)
-		memset(e->addrs[i].ip + 10, 0xff, 2);
-	else if (inet_pton(AF_INET6, ip, e->addrs[i].ip) != 1)
-		return -EINVAL;
-	if (prefix > (v4 ? 32u : 128u))
-		return -EINVAL;
-	e->addrs[i].prefix = (uint8_t)prefix;
-	e->n_addrs++;
-	return 0;
-}
-
-static int parse_nets(struct api_edge_add *e, const char *text)
-{
-	char buf[512], *save = NULL;
-
-	if (strlen(text) >= sizeof(buf))
-		return -EINVAL;
-	strcpy(buf, text);
-	for (char *w = strtok_r(buf, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
-		if (args_net(e, w) < 0)
-			return -EINVAL;
-	return e->n_addrs > 0 ? 0 : -EINVAL;
 }
 
 static int parse_word(const struct arg *a, const char *text)
@@ -139,7 +98,7 @@ static int parse_value(const struct arg *a, const char *text)
 	case ARG_WORD:
 		return parse_word(a, text);
 	case ARG_NETS:
-		return parse_nets(a->out, text);
+		return api_nets_parse(text, a->out);
 	default:
 		return -EINVAL;
 	}

@@ -109,7 +109,6 @@ struct arg {
 int args_parse(int argc, char **argv, const char **pos, int n_pos, struct arg *args, size_t n,
 	char *err, size_t err_len);
 int args_duration(const char *text, uint32_t *ms);
-int args_net(struct api_edge_add *e, const char *text);
 int args_u32(const char *text, uint32_t *out);
 // The same and the error printed: CLI_OK or CLI_USAGE.
 int cli_args(struct cli *c, const char **pos, int n_pos, struct arg *args, size_t n);

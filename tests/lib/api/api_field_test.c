@@ -299,6 +299,36 @@ static void refuses_bad_addresses(void **state)
 		assert_int_equal(api_addr_parse(bad[i], &a), -EINVAL);
 }
 
+static void networks_are_added(void **state)
+{
+	struct api_edge_add e = {.n_addrs = 0};
+
+	assert_int_equal(api_nets_parse("10.9.0.1/24", &e), 0);
+	assert_int_equal(api_nets_parse("fd00::1/128,,10.9.0.2/32,", &e), 0);
+	assert_int_equal(e.n_addrs, 3);
+	assert_memory_equal(e.addrs[0].ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\x09\0\1", 16);
+	assert_memory_equal(e.addrs[1].ip, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+	assert_int_equal(e.addrs[0].prefix, 24);
+	assert_int_equal(e.addrs[1].prefix, 128);
+	assert_int_equal(e.addrs[2].prefix, 32);
+}
+
+static void refuses_bad_networks(void **state)
+{
+	static const char *const bad[] = {"", ",", "10.9.0.1", "10.9.0.1/", "10.9.0.1/33",
+		"10.9.0.1/-1", "10.9.0.1/+1", "10.9.0.1/8x", "fd00::1/129", "10.9.0.1/8/8",
+		"10.9.0.1,/8", "/8", "::ffff:10.9.0.1/33", "host/8",
+		"1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb/8"};
+	struct api_edge_add full = {.n_addrs = API_EDGE_ADDRS};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct api_edge_add e = {.n_addrs = 0};
+
+		assert_int_equal(api_nets_parse(bad[i], &e), -EINVAL);
+	}
+	assert_int_equal(api_nets_parse("10.9.0.1/8", &full), -EINVAL);
+}
+
 static void names_are_checked(void **state)
 {
 	char full[4] = {'a', 'b', 'c', 'd'};
@@ -341,6 +371,8 @@ int main(void)
 		cmocka_unit_test(durations_read_well),
 		cmocka_unit_test(addresses_round_trip),
 		cmocka_unit_test(refuses_bad_addresses),
+		cmocka_unit_test(networks_are_added),
+		cmocka_unit_test(refuses_bad_networks),
 		cmocka_unit_test(names_are_checked),
 		cmocka_unit_test(frame_lengths_are_bounded),
 	};
