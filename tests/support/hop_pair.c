@@ -338,6 +338,29 @@ void add_rule(struct pair *p, struct node *x, uint32_t id, uint32_t tx_hop, uint
 	assert_int_equal(rule_table_add(&x->rules, &c, 0), 0);
 }
 
+void add_static(struct node *x, uint32_t id)
+{
+	const struct cmd_rule_add c = {.id = id,
+		.next_id = id,
+		.tx_hop = x->hop,
+		.in_tp = RULE_IN_LOCAL,
+		.flags = RULE_STATIC,
+		.type = RULE_FORWARD};
+
+	assert_int_equal(rule_table_add(&x->rules, &c, 0), 0);
+}
+
+void end_route(struct node *x, uint32_t id, uint8_t reason)
+{
+	const struct hop_msg end = {.kind = HOP_MSG_END,
+		.reason = reason,
+		.hop = x->hop,
+		.id = id,
+		.index = id & x->rules.mask};
+
+	hop_message(&x->w, &end);
+}
+
 enum hop_push send_packet(struct pair *p, struct node *x, uint8_t type, uint32_t id, uint16_t len)
 {
 	struct rte_mbuf *m = route_packet(p, type, id, len);

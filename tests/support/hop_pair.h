@@ -104,4 +104,8 @@ void pair_link(struct pair *p, uint8_t cipher, bool ip6);
 void pair_link_reliable(struct pair *p, uint8_t cipher, bool ip6);
 // A rule at x, for what it sends or gets: packets of this id go on to `tx_hop` under the same id.
 void add_rule(struct pair *p, struct node *x, uint32_t id, uint32_t tx_hop, uint32_t in_tp);
+// One of what x sends, under the same id; it outlives its packets.
+void add_static(struct node *x, uint32_t id);
+// What x holds of the route is told as empty.
+void end_route(struct node *x, uint32_t id, uint8_t reason);
 void pair_fini(struct pair *p);

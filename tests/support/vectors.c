@@ -69,6 +69,32 @@ const char *vectors_str(const json_t *obj, const char *key)
 	return s;
 }
 
+uint32_t vectors_u32(const json_t *obj, const char *key)
+{
+	json_int_t v = json_integer_value(vectors_get(obj, key));
+
+	assert_in_range(v, 0, UINT32_MAX);
+	return (uint32_t)v;
+}
+
+unsigned vectors_each(const json_t *v, const char *key, void (*fn)(const json_t *obj))
+{
+	unsigned n = 0;
+	const json_t *child;
+	const char *name;
+	size_t i;
+
+	if (json_object_get(v, key) != NULL) {
+		fn(v);
+		n++;
+	}
+	if (json_is_object(v))
+		json_object_foreach((json_t *)v, name, child) n += vectors_each(child, key, fn);
+	else
+		json_array_foreach(v, i, child) n += vectors_each(child, key, fn);
+	return n;
+}
+
 void vectors_hex(const json_t *obj, const char *key, uint8_t *out, size_t len)
 {
 	hex_exact(out, len, vectors_str(obj, key));

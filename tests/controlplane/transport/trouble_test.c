@@ -69,20 +69,26 @@ static void delete_all(void *arg, int status, uint32_t rtt_us)
 	transport_mgr_del(nodes[0].m, "to-2");
 }
 
-static void who_waits_for_a_ping_may_delete(void **state)
+static void ping_two(unsigned *n)
 {
 	struct transport *a = w_add(0, 1, true), *b = w_add(0, 2, true);
-	unsigned n = 0;
 
-	(void)state;
 	w_add(1, 0, false);
 	w_add(2, 0, false);
 	w_run(10);
 	both_up(a, b);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(transport_mgr_ping(nodes[0].m, a, delete_all, &n), 0);
-		assert_int_equal(transport_mgr_ping(nodes[0].m, b, delete_all, &n), 0);
+		assert_int_equal(transport_mgr_ping(nodes[0].m, a, delete_all, n), 0);
+		assert_int_equal(transport_mgr_ping(nodes[0].m, b, delete_all, n), 0);
 	}
+}
+
+static void who_waits_for_a_ping_may_delete(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	ping_two(&n);
 	assert_int_equal(transport_mgr_del(nodes[0].m, "to-1"), 0);
 	assert_int_equal(n, 6);
 	assert_null(transport_mgr_find(nodes[0].m, "to-2"));
@@ -91,18 +97,10 @@ static void who_waits_for_a_ping_may_delete(void **state)
 
 static void who_waits_for_a_ping_may_delete_when_detached(void **state)
 {
-	struct transport *a = w_add(0, 1, true), *b = w_add(0, 2, true);
 	unsigned n = 0;
 
 	(void)state;
-	w_add(1, 0, false);
-	w_add(2, 0, false);
-	w_run(10);
-	both_up(a, b);
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(transport_mgr_ping(nodes[0].m, a, delete_all, &n), 0);
-		assert_int_equal(transport_mgr_ping(nodes[0].m, b, delete_all, &n), 0);
-	}
+	ping_two(&n);
 	w_detach(0, true);
 	assert_int_equal(n, 6);
 	assert_int_equal(nodes[0].n_removed, 2);

@@ -254,51 +254,60 @@ static void serve_until_detached(struct fix *f)
 	assert_int_equal(f->ctl->control_fd, -1);
 }
 
+// A data plane that listens.
+struct place {
+	char dir[32], path[64];
+	int fd;
+};
+
+static void listen_init(struct fix *f, struct place *at)
+{
+	snprintf(at->dir, sizeof(at->dir), "/tmp/skyrail-ctl-XXXXXX");
+	assert_non_null(mkdtemp(at->dir));
+	snprintf(at->path, sizeof(at->path), "%s/dp.sock", at->dir);
+	at->fd = region_listen(at->path);
+	assert_true(at->fd >= 0);
+	fix_init(f, at->fd);
+}
+
+static void listen_fini(struct fix *f, const struct place *at)
+{
+	fix_fini(f);
+	close(at->fd);
+	unlink(at->path);
+	rmdir(at->dir);
+}
+
 static void control_planes_come_one_at_a_time(void **state)
 {
-	char dir[] = "/tmp/skyrail-ctl-XXXXXX";
+	struct place at;
 	struct client a = {0}, b = {0}, tool = {0};
-	char path[64];
 	struct fix f;
-	int fd;
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/dp.sock", dir);
-	fd = region_listen(path);
-	assert_true(fd >= 0);
-	fix_init(&f, fd);
-	assert_int_equal(attach(&f, &a, path, REGION_ASK_CONTROL), 0);
+	listen_init(&f, &at);
+	assert_int_equal(attach(&f, &a, at.path, REGION_ASK_CONTROL), 0);
 	assert_int_equal(atomic_load(&a.r.hdr->attaches), 1);
-	assert_int_equal(attach(&f, &b, path, REGION_ASK_CONTROL), -EBUSY);
-	assert_int_equal(attach(&f, &tool, path, REGION_ASK_STATS), 0);
+	assert_int_equal(attach(&f, &b, at.path, REGION_ASK_CONTROL), -EBUSY);
+	assert_int_equal(attach(&f, &tool, at.path, REGION_ASK_STATS), 0);
 	assert_int_equal(atomic_load(&a.r.hdr->attaches), 1);
 	region_close(&tool.r);
 	region_close(&a.r);
 	serve_until_detached(&f);
-	assert_int_equal(attach(&f, &b, path, REGION_ASK_CONTROL), 0);
+	assert_int_equal(attach(&f, &b, at.path, REGION_ASK_CONTROL), 0);
 	assert_int_equal(atomic_load(&b.r.hdr->attaches), 2);
 	region_close(&b.r);
-	fix_fini(&f);
-	close(fd);
-	unlink(path);
-	rmdir(dir);
+	listen_fini(&f, &at);
 }
 
 static void successor_of_a_vandal_finds_rules_and_sound_rings(void **state)
 {
-	char dir[] = "/tmp/skyrail-ctl-XXXXXX";
+	struct place at;
 	struct cmd_rule_add r = fix_rule(7);
 	struct client a = {0}, b = {0};
-	char path[64];
 	struct fix f;
-	int fd;
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/dp.sock", dir);
-	fd = region_listen(path);
-	assert_true(fd >= 0);
-	fix_init(&f, fd);
-	assert_int_equal(attach(&f, &a, path, REGION_ASK_CONTROL), 0);
+	listen_init(&f, &at);
+	assert_int_equal(attach(&f, &a, at.path, REGION_ASK_CONTROL), 0);
 	fix_hello(&f);
 	assert_int_equal(fix_cmd(&f, &r, CMD_RULE_ADD, sizeof(r)), 0);
 	memset(a.r.hdr, 0xee, a.r.rings_len); // everything it can reach
@@ -306,7 +315,7 @@ static void successor_of_a_vandal_finds_rules_and_sound_rings(void **state)
 		fix_turn(&f, 1);
 	region_close(&a.r);
 	serve_until_detached(&f);
-	assert_int_equal(attach(&f, &b, path, REGION_ASK_CONTROL), 0);
+	assert_int_equal(attach(&f, &b, at.path, REGION_ASK_CONTROL), 0);
 	fix_ends(&f);
 	r.id = 8;
 	assert_int_equal(fix_cmd(&f, &r, CMD_RULE_ADD, sizeof(r)), -EPROTO); // hello first
@@ -314,27 +323,19 @@ static void successor_of_a_vandal_finds_rules_and_sound_rings(void **state)
 	assert_int_equal(fix_cmd(&f, &r, CMD_RULE_ADD, sizeof(r)), 0);
 	assert_int_equal(f.rules.n_live, 2);
 	region_close(&b.r);
-	fix_fini(&f);
-	close(fd);
-	unlink(path);
-	rmdir(dir);
+	listen_fini(&f, &at);
 }
 
 static void silent_clients_do_not_keep_others_out(void **state)
 {
-	char dir[] = "/tmp/skyrail-ctl-XXXXXX";
+	struct place at;
 	struct client tool = {0};
-	int silent[CTL_CONNS_MAX + 4], fd;
-	char path[64];
+	int silent[CTL_CONNS_MAX + 4];
 	struct fix f;
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/dp.sock", dir);
-	fd = region_listen(path);
-	assert_true(fd >= 0);
-	fix_init(&f, fd);
+	listen_init(&f, &at);
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", at.path);
 	for (int i = 0; i < CTL_CONNS_MAX + 4; i++) {
 		silent[i] = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 		assert_true(silent[i] >= 0);
@@ -343,14 +344,11 @@ static void silent_clients_do_not_keep_others_out(void **state)
 	}
 	f.now_ns += 2000000000; // their patience is over
 	ctl_turn(f.ctl, f.now_ns);
-	assert_int_equal(attach(&f, &tool, path, REGION_ASK_STATS), 0);
+	assert_int_equal(attach(&f, &tool, at.path, REGION_ASK_STATS), 0);
 	region_close(&tool.r);
 	for (int i = 0; i < CTL_CONNS_MAX + 4; i++)
 		close(silent[i]);
-	fix_fini(&f);
-	close(fd);
-	unlink(path);
-	rmdir(dir);
+	listen_fini(&f, &at);
 }
 
 // ---- statistics ----

@@ -290,11 +290,7 @@ static void an_end_is_told_to_the_node_after(void **state)
 		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
 	lose_all(&p.a);
 	rel_ingress_close(hop_of(&p.b)->rel->rel, 1, RAIL_GONE_RULE, p.now_ns);
-	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_END,
-				    .reason = RAIL_GONE_RESET,
-				    .hop = HOP_A,
-				    .id = 1,
-				    .index = 1});
+	end_route(&p.a, 1, RAIL_GONE_RESET);
 	finish(&p, &good_wire);
 	both_turn(&p, &good_wire, 5);
 	rule_ends(&p.a, 1, &reason);
@@ -315,23 +311,15 @@ static void an_end_is_told_to_the_node_after(void **state)
 
 static void a_static_rule_outlives_the_end_of_its_packets(void **state)
 {
-	struct cmd_rule_add c = {.id = 1,
-		.next_id = 1,
-		.tx_hop = HOP_A,
-		.in_tp = RULE_IN_LOCAL,
-		.flags = RULE_STATIC,
-		.type = RULE_FORWARD};
-	const struct hop_msg end = {
-		.kind = HOP_MSG_END, .reason = RAIL_GONE_RESET, .hop = HOP_A, .id = 1, .index = 1};
 	struct pair p;
 	struct dp_note n;
 
 	pair_link_reliable(&p, AEAD_NONE, false);
-	assert_int_equal(rule_table_add(&p.a.rules, &c, 0), 0);
+	add_static(&p.a, 1);
 	for (unsigned i = 0; i < 5; i++)
 		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
 	lose_all(&p.a);
-	hop_message(&p.a.w, &end);
+	end_route(&p.a, 1, RAIL_GONE_RESET);
 	// the next node is not to free later ones along with what the end frees, so they wait
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(send_packet(&p, &p.a, ROUTE_DATA, 1, 700 + i), HOP_PUSHED);
@@ -351,7 +339,7 @@ static void a_static_rule_outlives_the_end_of_its_packets(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
 	lose_all(&p.a);
-	hop_message(&p.a.w, &end);
+	end_route(&p.a, 1, RAIL_GONE_RESET);
 	send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
 	assert_int_equal(rule_table_del(&p.a.rules, 1, RULE_GONE_DEL), 0);
 	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_REMOVED, .index = 1, .id = 1});

@@ -155,25 +155,15 @@ static void a_resume_without_a_node_is_told_later(void **state)
 // What the route held is told as empty first: until that is acked its packets would be refused.
 static void the_ingress_of_a_static_rule_goes_on_when_all_is_over(void **state)
 {
-	struct cmd_rule_add c = {.id = 1,
-		.next_id = 1,
-		.tx_hop = HOP_A,
-		.in_tp = RULE_IN_LOCAL,
-		.flags = RULE_STATIC,
-		.type = RULE_FORWARD};
 	struct pair p;
 	struct dp_note n;
 
 	pair_link_reliable(&p, AEAD_NONE, false);
-	assert_int_equal(rule_table_add(&p.a.rules, &c, 0), 0);
+	add_static(&p.a, 1);
 	hold_much(&p, &p.a, 1);
 	assert_true(next_note(&p.a, NOTE_ROUTE_PAUSE, &n));
 	lose_all(&p.a);
-	hop_message(&p.a.w, &(struct hop_msg){.kind = HOP_MSG_END,
-				    .reason = RAIL_GONE_RESET,
-				    .hop = HOP_A,
-				    .id = 1,
-				    .index = 1});
+	end_route(&p.a, 1, RAIL_GONE_RESET);
 	assert_false(next_note(&p.a, NOTE_ROUTE_RESUME, &n));
 	until_acked(&p, &p.a);
 	turns(&p, 2);

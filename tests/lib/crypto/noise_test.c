@@ -147,10 +147,22 @@ static void kat_run(const struct kat *k, uint8_t k1[32], uint8_t k2[32])
 	noise_fini(&r);
 }
 
-static void load_25519(struct kat *k, const json_t *v)
+static void load_messages(struct kat *k, const json_t *v, const char *wire)
 {
 	const json_t *msgs = vectors_get(v, "messages");
 
+	k->n_msgs = json_array_size(msgs);
+	assert_in_range(k->n_msgs, 1, MAX_CASE_MSGS);
+	for (size_t i = 0; i < k->n_msgs; i++) {
+		const json_t *m = json_array_get(msgs, i);
+
+		k->msgs[i].payload = vectors_hex_new(m, "payload", &k->msgs[i].payload_len);
+		k->msgs[i].wire = vectors_hex_new(m, wire, &k->msgs[i].wire_len);
+	}
+}
+
+static void load_25519(struct kat *k, const json_t *v)
+{
 	memset(k, 0, sizeof(*k));
 	kat_suite(k, vectors_str(v, "protocol_name"));
 	k->prologue = vectors_hex_new(v, "init_prologue", &k->prologue_len);
@@ -161,14 +173,8 @@ static void load_25519(struct kat *k, const json_t *v)
 	vectors_hex(v, "init_remote_static", k->r_pk, 32);
 	assert_int_equal(k->conf.dh->pub(k->i_pk, k->i_s), 0);
 	k->hash = vectors_hex_new(v, "handshake_hash", &k->hash_len);
-	k->n_msgs = json_array_size(msgs);
-	assert_in_range(k->n_msgs, 4, MAX_CASE_MSGS);
-	for (size_t i = 0; i < k->n_msgs; i++) {
-		const json_t *m = json_array_get(msgs, i);
-
-		k->msgs[i].payload = vectors_hex_new(m, "payload", &k->msgs[i].payload_len);
-		k->msgs[i].wire = vectors_hex_new(m, "ciphertext", &k->msgs[i].wire_len);
-	}
+	load_messages(k, v, "ciphertext");
+	assert_true(k->n_msgs >= 4);
 }
 
 static void matches_the_published_25519_vectors(void **state)
@@ -189,8 +195,6 @@ static void matches_the_published_25519_vectors(void **state)
 
 static void load_dmsg(struct kat *k, const json_t *v)
 {
-	const json_t *msgs = vectors_get(v, "messages");
-
 	memset(k, 0, sizeof(*k));
 	kat_suite(k, vectors_str(v, "protocol_name"));
 	k->prologue = vectors_hex_new(v, "prologue", &k->prologue_len);
@@ -201,14 +205,8 @@ static void load_dmsg(struct kat *k, const json_t *v)
 	vectors_hex(v, "initiator_static_pk", k->i_pk, 33);
 	vectors_hex(v, "responder_static_pk", k->r_pk, 33);
 	k->hash = vectors_hex_new(v, "handshake_hash", &k->hash_len);
-	k->n_msgs = json_array_size(msgs);
+	load_messages(k, v, "message");
 	assert_in_range(k->n_msgs, 2, 3);
-	for (size_t i = 0; i < k->n_msgs; i++) {
-		const json_t *m = json_array_get(msgs, i);
-
-		k->msgs[i].payload = vectors_hex_new(m, "payload", &k->msgs[i].payload_len);
-		k->msgs[i].wire = vectors_hex_new(m, "message", &k->msgs[i].wire_len);
-	}
 }
 
 static void matches_skywire_kk_and_xk_with_and_without_a_large_payload(void **state)

@@ -46,10 +46,7 @@ static void follows_the_shared_session_and_its_first_object(void **state)
 	world_keys(&w);
 	vectors_hex(t, "initiator_ephemeral_sk", e[0], 32);
 	vectors_hex(t, "responder_ephemeral_sk", e[1], 32);
-	struct dmsg_session_conf c = {.sk = &w.a_sk, .server = &w.s, .test_e = e[0]};
-	assert_int_equal(dmsg_session_init(&w.as, &c, WORLD_NOW_NS), 0);
-	c = (struct dmsg_session_conf){.sk = &w.s_sk, .test_e = e[1]};
-	assert_int_equal(dmsg_session_init(&w.sa, &c, WORLD_NOW_NS), 0);
+	world_begin(&w.as, &w.a_sk, &w.sa, &w.s_sk, e[0], e[1]);
 	msgs = vectors_get(t, "messages");
 	pass_as(&w.as, &w.sa, json_array_get(msgs, 0));
 	pass_as(&w.sa, &w.as, json_array_get(msgs, 1));
@@ -129,10 +126,7 @@ static void the_dialler_waits_before_the_muxer_and_the_server_does_not(void **st
 	struct world w;
 
 	world_keys(&w);
-	struct dmsg_session_conf c = {.sk = &w.a_sk, .server = &w.s};
-	assert_int_equal(dmsg_session_init(&w.as, &c, now), 0);
-	c = (struct dmsg_session_conf){.sk = &w.s_sk};
-	assert_int_equal(dmsg_session_init(&w.sa, &c, now), 0);
+	world_begin(&w.as, &w.a_sk, &w.sa, &w.s_sk, NULL, NULL);
 	world_pass(&w.as, &w.sa, now);
 	assert_false(dmsg_session_may_mux(&w.sa, now));
 	now += rtt_ns;
@@ -152,16 +146,13 @@ static void surplus_behind_message_3_is_left_for_the_muxer(void **state)
 	ssize_t n;
 
 	world_keys(&w);
-	struct dmsg_session_conf c = {.sk = &w.a_sk, .server = &w.s};
-	assert_int_equal(dmsg_session_init(&w.as, &c, 1), 0);
-	c = (struct dmsg_session_conf){.sk = &w.s_sk};
-	assert_int_equal(dmsg_session_init(&w.sa, &c, 1), 0);
-	world_pass(&w.as, &w.sa, 1);
-	world_pass(&w.sa, &w.as, 1);
-	n = dmsg_session_output(&w.as, frame, sizeof(frame), 1);
+	world_begin(&w.as, &w.a_sk, &w.sa, &w.s_sk, NULL, NULL);
+	world_pass(&w.as, &w.sa, WORLD_NOW_NS);
+	world_pass(&w.sa, &w.as, WORLD_NOW_NS);
+	n = dmsg_session_output(&w.as, frame, sizeof(frame), WORLD_NOW_NS);
 	assert_int_equal(n, 67);
-	assert_int_equal(dmsg_session_input(&w.sa, frame, 67 + 12, 1), 67);
-	assert_int_equal(dmsg_session_input(&w.sa, frame + 67, 12, 1), -EALREADY);
+	assert_int_equal(dmsg_session_input(&w.sa, frame, 67 + 12, WORLD_NOW_NS), 67);
+	assert_int_equal(dmsg_session_input(&w.sa, frame + 67, 12, WORLD_NOW_NS), -EALREADY);
 	assert_int_equal(w.sa.phase, DMSG_PHASE_OPEN);
 }
 
@@ -174,20 +165,18 @@ static void every_flipped_bit_of_the_handshake_fails_cleanly(void **state)
 		ssize_t n;
 
 		world_keys(&w);
-		struct dmsg_session_conf c = {.sk = &w.a_sk, .server = &w.s};
-		assert_int_equal(dmsg_session_init(&w.as, &c, 1), 0);
-		c = (struct dmsg_session_conf){.sk = &w.s_sk};
-		assert_int_equal(dmsg_session_init(&w.sa, &c, 1), 0);
+		world_begin(&w.as, &w.a_sk, &w.sa, &w.s_sk, NULL, NULL);
 		for (unsigned m = 0; m < victim; m++)
-			world_pass(m % 2 ? &w.sa : &w.as, m % 2 ? &w.as : &w.sa, 1);
-		n = dmsg_session_output(victim % 2 ? &w.sa : &w.as, frame, sizeof(frame), 1);
+			world_pass(m % 2 ? &w.sa : &w.as, m % 2 ? &w.as : &w.sa, WORLD_NOW_NS);
+		n = dmsg_session_output(
+			victim % 2 ? &w.sa : &w.as, frame, sizeof(frame), WORLD_NOW_NS);
 		to = victim % 2 ? &w.as : &w.sa;
 		for (size_t bit = 0; bit < 8 * (size_t)n; bit++) {
 			ssize_t rc;
 
 			reader = *to;
 			frame[bit / 8] ^= (uint8_t)(1u << bit % 8);
-			rc = dmsg_session_input(&reader, frame, (size_t)n, 1);
+			rc = dmsg_session_input(&reader, frame, (size_t)n, WORLD_NOW_NS);
 			assert_true(rc == -EBADMSG || rc == -EAGAIN);
 			assert_int_equal(
 				reader.phase, rc == -EAGAIN ? DMSG_PHASE_SHAKE : DMSG_PHASE_DEAD);

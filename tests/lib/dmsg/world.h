@@ -47,7 +47,8 @@ static inline void world_pass(struct dmsg_session *from, struct dmsg_session *to
 	assert_int_equal(dmsg_session_input(to, frame, (size_t)n, now_ns), n);
 }
 
-static inline void world_join(struct dmsg_session *c, const struct key_sk *c_sk,
+// Both ends, before the first frame.
+static inline void world_begin(struct dmsg_session *c, const struct key_sk *c_sk,
 	struct dmsg_session *s, const struct key_sk *s_sk, const uint8_t *c_e, const uint8_t *s_e)
 {
 	struct key_pk server;
@@ -57,6 +58,12 @@ static inline void world_join(struct dmsg_session *c, const struct key_sk *c_sk,
 	assert_int_equal(dmsg_session_init(c, &conf, WORLD_NOW_NS), 0);
 	conf = (struct dmsg_session_conf){.sk = s_sk, .pk = &server, .test_e = s_e};
 	assert_int_equal(dmsg_session_init(s, &conf, WORLD_NOW_NS), 0);
+}
+
+static inline void world_join(struct dmsg_session *c, const struct key_sk *c_sk,
+	struct dmsg_session *s, const struct key_sk *s_sk, const uint8_t *c_e, const uint8_t *s_e)
+{
+	world_begin(c, c_sk, s, s_sk, c_e, s_e);
 	world_pass(c, s, WORLD_NOW_NS);
 	world_pass(s, c, WORLD_NOW_NS);
 	world_pass(c, s, WORLD_NOW_NS);

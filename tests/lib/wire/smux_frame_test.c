@@ -12,59 +12,35 @@
 
 enum { UPD_WHOLE = SMUX_HDR_LEN + SMUX_UPD_LEN };
 
-static uint32_t num(const json_t *obj, const char *key)
-{
-	return (uint32_t)json_integer_value(vectors_get(obj, key));
-}
-
 static void check_frame(const json_t *v)
 {
 	struct smux_frame f;
 	uint8_t wire[UPD_WHOLE], back[UPD_WHOLE];
-	uint8_t version = (uint8_t)num(v, "version");
+	uint8_t version = (uint8_t)vectors_u32(v, "version");
 	size_t len = SMUX_HDR_LEN;
 
 	vectors_hex(v, "header_hex", wire, SMUX_HDR_LEN);
-	if (num(v, "cmd") == SMUX_UPD) {
+	if (vectors_u32(v, "cmd") == SMUX_UPD) {
 		vectors_hex(v, "payload_hex", wire + SMUX_HDR_LEN, SMUX_UPD_LEN);
 		len = UPD_WHOLE;
 	}
 	assert_int_equal(smux_frame_decode(wire, len, version, &f), len);
-	assert_int_equal(f.cmd, num(v, "cmd"));
-	assert_int_equal(f.id, num(v, "stream_id"));
-	assert_int_equal(f.len, num(v, "length"));
+	assert_int_equal(f.cmd, vectors_u32(v, "cmd"));
+	assert_int_equal(f.id, vectors_u32(v, "stream_id"));
+	assert_int_equal(f.len, vectors_u32(v, "length"));
 	if (f.cmd == SMUX_UPD) {
-		assert_int_equal(f.consumed, num(v, "consumed"));
-		assert_int_equal(f.window, num(v, "window"));
+		assert_int_equal(f.consumed, vectors_u32(v, "consumed"));
+		assert_int_equal(f.window, vectors_u32(v, "window"));
 	}
 	assert_int_equal(smux_frame_encode(back, sizeof(back), &f), len);
 	assert_memory_equal(back, wire, len);
-}
-
-// Each captured frame, wherever in the file it stands; returns how many there were.
-static unsigned check_frames(const json_t *v)
-{
-	unsigned n = 0;
-	const json_t *child;
-	const char *key;
-	size_t i;
-
-	if (json_object_get(v, "header_hex") != NULL) {
-		check_frame(v);
-		n++;
-	}
-	if (json_is_object(v))
-		json_object_foreach((json_t *)v, key, child) n += check_frames(child);
-	else
-		json_array_foreach(v, i, child) n += check_frames(child);
-	return n;
 }
 
 static void reads_and_writes_captured_frames(void **state)
 {
 	json_t *root = vectors_load("smux.json");
 
-	assert_int_equal(check_frames(root), 53);
+	assert_int_equal(vectors_each(root, "header_hex", check_frame), 53);
 	json_decref(root);
 }
 

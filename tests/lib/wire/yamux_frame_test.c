@@ -10,11 +10,6 @@
 #include "lib/base/err.h"
 #include "tests/support/vectors.h"
 
-static uint32_t num(const json_t *obj, const char *key)
-{
-	return (uint32_t)json_integer_value(vectors_get(obj, key));
-}
-
 static void check_frame(const json_t *v)
 {
 	struct yamux_frame f;
@@ -22,38 +17,19 @@ static void check_frame(const json_t *v)
 
 	vectors_hex(v, "header_hex", wire, sizeof(wire));
 	assert_int_equal(yamux_frame_decode(wire, sizeof(wire), &f), YAMUX_HDR_LEN);
-	assert_int_equal(f.type, num(v, "type"));
-	assert_int_equal(f.flags, num(v, "flags"));
-	assert_int_equal(f.id, num(v, "stream_id"));
-	assert_int_equal(f.len, num(v, "length"));
+	assert_int_equal(f.type, vectors_u32(v, "type"));
+	assert_int_equal(f.flags, vectors_u32(v, "flags"));
+	assert_int_equal(f.id, vectors_u32(v, "stream_id"));
+	assert_int_equal(f.len, vectors_u32(v, "length"));
 	assert_int_equal(yamux_frame_encode(back, sizeof(back), &f), YAMUX_HDR_LEN);
 	assert_memory_equal(back, wire, sizeof(wire));
-}
-
-// Each captured frame, wherever in the file it stands; returns how many there were.
-static unsigned check_frames(const json_t *v)
-{
-	unsigned n = 0;
-	const json_t *child;
-	const char *key;
-	size_t i;
-
-	if (json_object_get(v, "header_hex") != NULL) {
-		check_frame(v);
-		n++;
-	}
-	if (json_is_object(v))
-		json_object_foreach((json_t *)v, key, child) n += check_frames(child);
-	else
-		json_array_foreach(v, i, child) n += check_frames(child);
-	return n;
 }
 
 static void reads_and_writes_captured_headers(void **state)
 {
 	json_t *root = vectors_load("yamux.json");
 
-	assert_int_equal(check_frames(root), 48);
+	assert_int_equal(vectors_each(root, "header_hex", check_frame), 48);
 	json_decref(root);
 }
 
