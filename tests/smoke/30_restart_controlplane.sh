@@ -7,11 +7,7 @@
 
 chain_net 4
 chain_nodes
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules 30s >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start 30s
 
 in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &
 server=$!

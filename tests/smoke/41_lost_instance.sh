@@ -7,11 +7,7 @@
 
 chain_net 4
 chain_nodes
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules 10m >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start 10m
 
 node_kill B.dp KILL || true
 dp_start B

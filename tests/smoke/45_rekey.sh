@@ -7,11 +7,7 @@
 chain_net 4
 chain_nodes
 for n in A B C; do node_conf $n controlplane link rekey=2s; done
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start
 
 in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &
 wait_for 5 "iperf3" in_ns C bash -c 'ss -ltn | grep -q :5201'

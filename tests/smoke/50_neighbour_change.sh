@@ -14,11 +14,7 @@ ip -n B route add 10.1.3.0/24 via 10.1.2.254
 ip -n C route add 10.1.2.0/24 via 10.1.3.254
 IP_A=10.1.1.1 IP_BA=10.1.1.2 IP_BC=10.1.2.1 IP_C=10.1.3.2
 chain_nodes
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start
 
 # next_hop ADDRESS MAC: what B sends to C by
 next_hop() { sk B -j show neighbours | jq -e --arg a "$1" --arg m "$2" 'any(.[]; .dst == "10.1.3.2" and .next_hop == $a and .mac == $m and .usable)'; }

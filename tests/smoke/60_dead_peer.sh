@@ -7,11 +7,7 @@
 chain_net 4
 chain_nodes "mode=${MODE:-reliable}"
 for n in A B C; do node_conf $n controlplane link keepalive=2s dead=6s; done
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start
 
 node_kill A.cp KILL || true
 node_kill A.dp KILL || true

@@ -4,11 +4,7 @@
 
 chain_net 4
 chain_nodes
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start
 ip -n A link del sky0
 wait_for 10 "the device is made again" ip -n A link show sky0
 expect "the log says so" grep -q 'sky0 its device is gone' "$T/A/controlplane.log"

@@ -4,11 +4,7 @@
 
 chain_net 4
 chain_nodes
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules 60s >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start 60s
 
 sk A edge detach sky0 --close
 all_gone() {

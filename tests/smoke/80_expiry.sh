@@ -7,11 +7,7 @@
 
 chain_net 4
 chain_nodes
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules 6s >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start 6s
 same "keep-alive" "$(rule B 201 keep_alive_ms)" 6000
 
 sleep 10

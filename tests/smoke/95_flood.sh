@@ -7,11 +7,7 @@
 
 chain_net 4
 chain_nodes
-node_start A B C
-wait_for 20 "all transports up" chain_up
-chain_rules >/dev/null
-chain_edges
-expect "ping" chain_ping
+chain_start
 mbufs() { sk B -j show memory | jq '[.[] | select(.name | test("mbuf|packet")) | .used] | add'; }
 sleep 1
 used=$(mbufs)

@@ -348,6 +348,15 @@ chain_edges() {
 	sk C edge attach sky0 forward=302 consume=301
 }
 
+# chain_start [KEEP_ALIVE]: all of that, until packets go through
+chain_start() {
+	node_start A B C
+	wait_for 20 "all transports up" chain_up
+	chain_rules "$@" >/dev/null
+	chain_edges
+	chain_ping
+}
+
 # pair_edges: the same for A - B alone, with lasting rules; chain_ping works there too
 pair_edges() {
 	sk A rule add consume id=102 in=b --static
