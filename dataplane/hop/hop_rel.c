@@ -165,6 +165,7 @@ void hop_rel_count(struct wctx *w, struct hop *h)
 		hop_count(h, H_hop_tx_timeouts, now.tx_pto - old->tx_pto);
 	}
 	count(w, W_acks_tx, now.acks_sent - old->acks_sent);
+	count(w, W_acks_looked, now.acks_looked - old->acks_looked);
 	count(w, W_rel_duplicates, now.rx_dup - old->rx_dup);
 	count(w, W_rel_held, now.rx_held - old->rx_held);
 	count(w, W_rel_joined, now.rx_joined - old->rx_joined);

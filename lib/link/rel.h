@@ -56,11 +56,11 @@ struct rel_conf {
 
 size_t rel_mem_size(const struct rel_conf *conf); // 64-byte aligned; 0: out of range
 struct rel *rel_init(void *mem, struct rel_hold *h, const struct rel_conf *conf, uint64_t now_ns);
-// Frees all that it holds and gives its chunks back. Its routes are forgotten.
+// Gives its chunks back and frees all that it holds, of what is much some at a time in
+// rel_hold_event(). Every route of rel_queue() is forgotten, those that drained with REL_EV_DONE.
 void rel_fini(struct rel *r);
-// A new instance (rail 2): counters and sequences begin anew, all is freed, every route of
-// rel_queue() is forgotten, those that drained with REL_EV_DONE. The caller resets the replay
-// window and closes the rules.
+// The same, and a new instance begins (rail 2), with its counters and sequences. The caller resets
+// the replay window and closes the rules.
 void rel_reset(struct rel *r, uint64_t now_ns);
 
 // Of the next instance: takes effect in rel_reset(). No more than there is memory for.

@@ -226,6 +226,27 @@ static void the_edge_is_told_to_wait_and_to_go_on(void **state)
 	pair_fini(&p);
 }
 
+static void what_acks_make_us_look_at_is_counted(void **state)
+{
+	struct rel_stats st;
+	struct pair p;
+
+	pair_link_reliable(&p, AEAD_NONE, false);
+	add_rule(&p, &p.a, 1, HOP_A, RULE_IN_LOCAL);
+	for (unsigned i = 0; i < 6; i++) {
+		send_packet(&p, &p.a, ROUTE_DATA, 1, 10);
+		flush(&p.a);
+		if (i == 0)
+			lose_all(&p.a); // the acks of the others pass over it
+	}
+	finish(&p, &good_wire);
+	assert_int_equal(counter(&p.a, W_rel_lost), 1);
+	rel_stats(hop_of(&p.a)->rel->rel, &st);
+	assert_true(st.acks_looked > 0);
+	assert_int_equal(counter(&p.a, W_acks_looked), st.acks_looked);
+	pair_fini(&p);
+}
+
 static void what_is_paused_for_too_long_is_closed(void **state)
 {
 	struct pair p;
@@ -719,6 +740,7 @@ int main(void)
 		cmocka_unit_test(the_worst_wire_delivers_too),
 		cmocka_unit_test(a_pause_holds_one_route_and_leaves_the_others),
 		cmocka_unit_test(the_edge_is_told_to_wait_and_to_go_on),
+		cmocka_unit_test(what_acks_make_us_look_at_is_counted),
 		cmocka_unit_test(what_is_paused_for_too_long_is_closed),
 		cmocka_unit_test(gone_ends_the_route_at_the_node_before),
 		cmocka_unit_test(an_end_is_told_to_the_node_after),
