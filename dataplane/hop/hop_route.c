@@ -28,16 +28,12 @@ void hop_route_disown(struct wctx *w, uint32_t index)
 
 int hop_route_tell(struct wctx *w, const struct hop_msg *msg)
 {
-	uint32_t i = dpmsg_handle_index(msg->hop);
 	uint64_t word;
 
 	if (hop_by_handle(w, msg->hop) != NULL)
 		return hop_route_take(w, msg) ? 0 : -EAGAIN;
-	if (i >= w->hops->hop_max)
-		return -ENOENT;
-	// pairs with the release in hop_table.c
-	word = atomic_load_explicit(&w->hops->dir[i], memory_order_acquire);
-	if (word >> 32 != msg->hop || hop_word_owner(word) == w->id)
+	word = hop_table_dir_word(w->hops, msg->hop);
+	if (word == 0 || hop_word_owner(word) == w->id)
 		return -ENOENT;
 	if (w->ops->handoff_msg(w, hop_word_owner(word), msg))
 		return 0;

@@ -228,12 +228,7 @@ static void end_at_hole(struct wctx *w, uint32_t hop, const struct rte_mbuf *m)
 
 void hop_routes_hole(struct wctx *w, uint32_t hop, struct rte_mbuf *const *m, unsigned n)
 {
-	uint32_t i = dpmsg_handle_index(hop);
-	uint64_t word = i < w->hops->hop_max // pairs with the release in hop_table.c
-				? atomic_load_explicit(&w->hops->dir[i], memory_order_acquire)
-				: 0;
-
-	if (hop_hold(w) == NULL || word >> 32 != hop || (word & HOP_TP_RELIABLE) == 0)
+	if (hop_hold(w) == NULL || (hop_table_dir_word(w->hops, hop) & HOP_TP_RELIABLE) == 0)
 		return;
 	for (unsigned k = 0; k < n; k++)
 		end_at_hole(w, hop, m[k]);

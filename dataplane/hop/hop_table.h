@@ -143,6 +143,19 @@ static inline uint64_t hop_table_rx_word(const struct hop_table *t, uint32_t ind
 	return word >> 32 == index && index != 0 ? word : 0;
 }
 
+// The word of that very hop, 0 when there is none.
+static inline uint64_t hop_table_dir_word(const struct hop_table *t, uint32_t hop)
+{
+	uint32_t i = dpmsg_handle_index(hop);
+	uint64_t word;
+
+	if (i >= t->hop_max)
+		return 0;
+	// pairs with the release in hop_table.c
+	word = atomic_load_explicit(&t->dir[i], memory_order_acquire);
+	return word >> 32 == hop ? word : 0;
+}
+
 static inline unsigned hop_word_owner(uint64_t word)
 {
 	return (word >> 24) & 0xff;
