@@ -1,7 +1,6 @@
-"""Keys and signatures of secp256k1 as Skywire has them, for tests: slow, and not in constant time."""
+"""Who signed, with secp256k1 as Skywire has them, for tests: slow."""
 
 import hashlib
-import secrets
 
 P = 2**256 - 2**32 - 977
 N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -47,25 +46,6 @@ def hashed(text):
 
 def key_text(point):
     return f"{2 + (point[1] & 1):02x}{point[0]:064x}"
-
-
-def public(secret):
-    """In hex."""
-    return key_text(times(secret, G))
-
-
-def sign(secret, text):
-    """R | S | parity of the point, S in the lower half; in hex."""
-    while True:
-        k = secrets.randbelow(N - 1) + 1
-        x, y = times(k, G)
-        r, odd = x % N, y & 1
-        s = pow(k, -1, N) * (hashed(text) + r * secret) % N
-        if x >= N or not s:
-            continue
-        if s > N // 2:
-            s, odd = N - s, odd ^ 1
-        return (r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([odd])).hex()
 
 
 def signer(signature, text):

@@ -8,7 +8,6 @@ real_net D=10 S=1 A=101 B=102 G=111 H=112
 real_discovery
 own_server S
 node_start S
-own_publish S server
 wait_for 20 "our server in the discovery" has_server "$SERVER"
 pairs_new "$SERVER" S
 pairs_carry "at first" "$SERVER"

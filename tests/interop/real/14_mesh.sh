@@ -10,7 +10,7 @@ real_net D=10 S=1 M=2 R=3 A=101 B=102 G=111 H=112 L=113
 real_discovery
 own_server S
 AT_S=$SERVER
-own_server M
+own_server M '' # only S is known there, so G and H go to it
 AT_M=$SERVER
 real_key R
 # peers ONE KEY OTHER KEY: each names the other
@@ -20,13 +20,17 @@ peers() {
 }
 peers S "$AT_S" M "$AT_M"
 peers M "$AT_M" R "${PK[R]}"
-own_client A "$AT_M" M
-own_client B "$AT_M" M
+own_node A
+own_knows A "$AT_M" M
+own_client B "$AT_S" S
 node_start S M A B
-# only S is known there, so G and H go to it; of B it is said that it is there, too
-own_publish S server
-own_publish B client "$AT_S"
-wait_for 20 "S in the discovery" has_server "$AT_S"
+wait_for 30 "B in the discovery" delegated "${PK[B]}" "$AT_S"
+say "B moves from S to M, and its entry stays: real clients look for it at S"
+node_kill B.cp KILL || true
+sed -i '/^\[server S]/,/^$/d; /^\[dmsg]/,/^$/d' "$T/B/controlplane.ini"
+own_knows B "$AT_M" M
+cp_start B
+wait_for 20 "the end of B's session at S" own_has S "${PK[B]}" 0
 head -c "$BYTES" /dev/urandom >"$T/file"
 FILE_SUM=$(sha256sum <"$T/file")
 for n in G L; do
@@ -35,7 +39,6 @@ for n in G L; do
 done
 real_run G G dmsghttp -d "$T/G" -D "$DISC" -s "${SK[G]}"
 wait_for 30 "G in the discovery" delegated "${PK[G]}" "$AT_S"
-wait_for 30 "B in the discovery" delegated "${PK[B]}" "$AT_S"
 
 peers_of() { [ "$(sk "$1" -j show dmsg | jq -r .peers)" = "$2" ]; }
 mesh() { sk "$1" -j show dmsg | jq -r ".mesh_$2"; }
@@ -64,14 +67,15 @@ wait_for 90 "M is back at S" peers_of S 1
 wait_for 90 "S is back at M" peers_of M 1
 across "again"
 say "a real server as a peer"
-real_end S.server
-in_ns D redis-cli flushall >/dev/null
+logs_clean S
+nodes_end S
+wait_for 10 "S is no peer of M any more" peers_of M 0
 real_server R R
 real_run L L dmsghttp -d "$T/L" -D "$DISC" -s "${SK[L]}"
 wait_for 30 "L in the discovery" delegated "${PK[L]}" "${PK[R]}"
-wait_for 90 "R as a peer of M" peers_of M 2
+wait_for 90 "R as a peer of M" peers_of M 1
 ! sk A dmsg dial "${PK[L]}:80" </dev/null >/dev/null 2>"$T/refused.log" || fail "R has passed on what is not ours"
 expect "R says why" grep -q 'invalid source public key\|dmsg error 302' "$T/R/R.log"
 real_clean
-logs_clean S M A B
-nodes_end S M A B
+logs_clean M A B
+nodes_end M A B

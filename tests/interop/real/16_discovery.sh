@@ -7,10 +7,7 @@
 
 real_net D=10 S=1 A=101 B=102 G=111 H=112
 real_discovery
-own_node S
-SERVER=$(node_key "$T/S/dmsg.key")
-node_conf S controlplane dmsg_server "listen=${ADDR[S]}:8081" "key_file=$T/S/dmsg.key" \
-	"public_address=${ADDR[S]}:8081" "discovery=$DISC"
+own_server S
 for n in A B; do
 	own_node $n
 	node_conf $n controlplane dmsg "discovery=$DISC"

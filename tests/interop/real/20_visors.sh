@@ -12,8 +12,8 @@ real_services
 own_server S
 real_key R
 own_node A
-node_conf A controlplane "server s" "key=$SERVER" "address=${ADDR[S]}:8081"
-node_conf A controlplane "server r" "key=${PK[R]}" "address=${ADDR[R]}:8081"
+own_knows A "$SERVER" S
+own_knows A "${PK[R]}" R
 real_key G
 visor_conf V
 visor_conf X
@@ -67,7 +67,6 @@ at() {
 }
 
 node_start S A
-own_publish S server
 wait_for 20 "our server in the discovery" has_server "$SERVER"
 real_setup
 visor_start V X
@@ -86,7 +85,6 @@ wait_for 60 "A's session" own_session A
 visors_work "ours, again"
 
 say "only the real server"
-real_end S.server
 node_kill S.cp TERM || fail "our server ended with $?"
 real_server R R
 at "${PK[R]}"

@@ -10,7 +10,6 @@ real_net D=10 S=1 X=121 V=122
 real_discovery
 own_server S
 node_start S
-own_publish S server
 wait_for 20 "our server in the discovery" has_server "$SERVER"
 for n in disc2 tpd; do real_key $n; done
 real_run disc2 D dmsg-discovery --addr "$DISC_IP:9190" --sk "${SK[disc2]}"

@@ -11,8 +11,6 @@ real_services
 own_server S
 own_client B "$SERVER" S
 node_start S B
-own_publish S server
-own_publish B client "$SERVER"
 wait_for 20 "our server in the discovery" has_server "$SERVER"
 # shellcheck disable=SC2016
 visor_conf X '.hypervisor = {db_path: ($dir + "/users.db"), enable_auth: false, dmsg_port: 46, http_addr: "127.0.0.1:8000",

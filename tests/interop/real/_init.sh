@@ -204,24 +204,22 @@ own_node() {
 	ip -n "$1" link set d1 up
 	node_new "$1" d0
 }
-# own_server NAME: its key in SERVER
+# own_server NAME [DISCOVERY]: its key in SERVER; published, unless that is empty
 # shellcheck disable=SC2034
 own_server() {
 	own_node "$1"
 	SERVER=$(node_key "$T/$1/dmsg.key")
-	node_conf "$1" controlplane dmsg_server "listen=${ADDR[$1]}:8081" "key_file=$T/$1/dmsg.key"
+	node_conf "$1" controlplane dmsg_server "listen=${ADDR[$1]}:8081" "key_file=$T/$1/dmsg.key" \
+		"public_address=${ADDR[$1]}:8081" "discovery=${2-$DISC}"
 }
-# own_client NAME SERVER_KEY SERVER_NAMESPACE
+# own_client NAME SERVER_KEY SERVER_NAMESPACE: published with that server
 own_client() {
 	own_node "$1"
-	node_conf "$1" controlplane "server s" "key=$2" "address=${ADDR[$3]}:8081"
+	own_knows "$1" "$2" "$3"
+	node_conf "$1" controlplane dmsg "discovery=$DISC" sessions=1
 }
-# own_publish NAME server|client [SERVER_KEY...]: keeps the entry of NAME's server, or of NAME, in the discovery
-own_publish() {
-	local key=$T/$1/node.key entry=("${@:3}")
-	[ "$2" = client ] || key=$T/$1/dmsg.key entry=("${ADDR[$1]}:8081")
-	real_run "$1.$2" D python3 "$PWD/tests/interop/real/publish.py" "$DISC" "$key" "$2" "${entry[@]}"
-}
+# own_knows NAME SERVER_KEY SERVER_NAMESPACE
+own_knows() { node_conf "$1" controlplane "server $3" "key=$2" "address=${ADDR[$3]}:8081"; }
 own_session() { [ "$(sk "$1" -j show servers | jq -r '.[0].state')" = open ]; }
 own_listens() { [ "$(sk "$1" -j show dmsg | jq -r .listeners)" = 1 ]; }
 # own_has NODE PK [NUMBER]: so many sessions of a client at our server
@@ -254,7 +252,6 @@ pairs_new() {
 	own_client A "$1" "$2"
 	own_client B "$1" "$2"
 	node_start A B
-	own_publish B client "$1"
 	real_key G
 	ln "$T/file" "$T/G/file"
 	pairs_sender
