@@ -62,7 +62,7 @@ interop: $(PROGRAMS) $(PEER) $O/tests/interop/decode ## with Go peers, and the r
 	@rm -f $(BUILD)/interop/matrix
 	@tools/run-tests -s "Go peers" tests/smoke/run -d tests/interop $O
 	@tools/run-tests -c tools/check/matrix $(BUILD)/interop/matrix
-	@SKYRAIL_SMOKE_TIMEOUT=600 tools/run-tests -s "real Skywire programs" tests/smoke/run -d tests/interop/real $O
+	@SKYRAIL_SMOKE_TIMEOUT=900 tools/run-tests -s "real Skywire programs" tests/smoke/run -d tests/interop/real $O
 asan: ## unit tests and corpora under sanitizers
 	@$(MAKE) unit replay PROFILE=asan
 tsan: ## unit tests under the thread sanitizer

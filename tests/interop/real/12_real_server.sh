@@ -1,16 +1,26 @@
 #!/bin/bash
 # A real dmsg server with our clients and real ones, in every mix; it is killed and comes back.
 #
-#   [A] dials  [H] dials ---- [S: real server] ---- [B] listens  [G] listens        A, B ours; H, G real
+#   [A] dials  [H] dials ---- [S: real server] ---- [B] listens  [G] listens        A, B, E ours; H, G real
+#                 [E] ours, which knows its discovery by dmsg only ---- [D]
 . "$(dirname "$0")/_init.sh" redis-server dmsg-discovery dmsg-server dmsghttp dmsgcurl
 
-real_net D=10 S=1 A=101 B=102 G=111 H=112
+real_net D=10 S=1 A=101 B=102 E=103 G=111 H=112
 real_discovery
 real_server R S
 pairs_new "${PK[R]}" S
 pairs_carry "at first" "${PK[R]}"
 expect "ping" sk A dmsg ping
 same "our address" "$(sk A dmsg ip)" "${ADDR[A]}"
+
+say "a discovery by dmsg"
+real_dmsg_discovery "${PK[R]}"
+own_by_dmsg E "${PK[R]}" S
+own_get E "${PK[G]}:80" file "$T/copy"
+whole "$T/copy" "looked up by dmsg"
+logs_clean E
+own_leaves E
+real_end disc2
 
 # The server refuses the new session, takes the next one, and forgets it when the old one ends, after which nobody
 # would reach us there: so ours comes back when the old one is over.

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Visors at our dmsg server, then at a real one: self-transports and transports, a route, a file to our client;
-# the server is killed and comes back, and they do it again.
+# Visors at our dmsg server, then at a real one: self-transports and transports of each type, routes and route groups,
+# a file to our client, a stream to it; the server is killed and comes back, and they do it again.
 #
 #   [V] [X] visors, [G] real client, [A] ours ---- [S: our server], [R: real server]
 . "$(dirname "$0")/_init.sh" redis-server dmsg-discovery dmsg-server skywire-visor skywire-cli setup-node \
@@ -14,34 +14,54 @@ real_key R
 own_node A
 own_knows A "$SERVER" S
 own_knows A "${PK[R]}" R
-real_key G
-visor_conf V
-visor_conf X
+node_conf A controlplane dmsg "discovery=$DISC"
+for n in G V X; do real_key $n; done
+for n in V X; do
+	visor_conf $n ".[\"skywire-tcp\"].pk_table = {\"${PK[V]}\": \"${ADDR[V]}:7777\", \"${PK[X]}\": \"${ADDR[X]}:7777\"}"
+done
 head -c "$BYTES" /dev/urandom >"$T/V/files/file"
 FILE_SUM=$(sha256sum <"$T/V/files/file")
 
 # visors_work WHEN: what a visor stops doing, it does not begin again
 visors_work() {
-	local n
+	local n t
 	for n in V X; do
 		say "$1: self-transports of $n"
 		expect "self-transport of $n" visor_tp $n dmsg "${PK[$n]}"
 		expect "another of $n" visor_tp $n dmsg "${PK[$n]}"
 	done
 	say "$1: transports"
-	expect "dmsg" visor_tp V dmsg "${PK[X]}"
+	for t in dmsg stcp stcpr sudph; do expect "$t" visor_tp V $t "${PK[X]}"; done
 	sleep 3
-	expect "dmsg, back" visor_tp X dmsg "${PK[V]}"
-	expect "stcpr" visor_tp V stcpr "${PK[X]}"
-	sleep 3
-	expect "stcpr, back" visor_tp X stcpr "${PK[V]}"
+	for t in dmsg stcp stcpr sudph; do expect "$t, back" visor_tp X $t "${PK[V]}"; done
 	say "$1: routes"
 	expect "a route from V over X" visor_ping V X
 	sleep 3
 	expect "a route from X over V" visor_ping X V
+	say "$1: route groups"
+	sleep 3
+	expect "a route group from V to X" visor_group V X
+	sleep 3
+	expect "a route group from X to V" visor_group X V
 	say "$1: a file"
 	own_get A "${PK[V]}:80" file "$T/copy"
 	whole "$T/copy" "ours from a visor"
+	real_clean
+}
+
+# visor_calls WHEN: V dials A for a transport, and is not answered, for which it waits 20 s
+visor_calls() {
+	local listener dialler
+	say "$1: a visor dials ours"
+	sk A dmsg listen 45 </dev/null >"$T/came" &
+	listener=$!
+	wait_for 10 "a listener" own_listens A
+	visor V tp add -f -t dmsg "${PK[A]}" >/dev/null 2>&1 &
+	dialler=$!
+	wait_for 30 "V's first words" test -s "$T/came"
+	kill "$listener"
+	wait "$listener" || true
+	! wait "$dialler" || fail "a transport to A"
 	real_clean
 }
 
@@ -63,7 +83,7 @@ refused() {
 # at SERVER_KEY: all are there
 at() {
 	local n
-	for n in V X setup; do wait_for 90 "$n at the server" delegated "${PK[$n]}" "$1"; done
+	for n in V X setup A; do wait_for 90 "$n at the server" delegated "${PK[$n]}" "$1"; done
 }
 
 node_start S A
@@ -71,7 +91,9 @@ wait_for 20 "our server in the discovery" has_server "$SERVER"
 real_setup
 visor_start V X
 at "$SERVER"
+for n in V X; do visor_serve $n; done
 visors_work "ours"
+visor_calls "ours"
 sessions=$(sk S -j show dmsg | jq .clients_opened)
 refused "ours" "$SERVER"
 same "clients so far, with G" "$(sk S -j show dmsg | jq .clients_opened)" $((sessions + 1))
@@ -80,8 +102,7 @@ say "our server is killed, with a transport up"
 expect "a transport" visor_tp_add V dmsg "${PK[X]}"
 node_kill S.cp KILL || true
 cp_start S
-for n in V X setup; do wait_for 90 "$n is back" own_has S "${PK[$n]}"; done
-wait_for 60 "A's session" own_session A
+for n in V X setup A; do wait_for 90 "$n is back" own_has S "${PK[$n]}"; done
 visors_work "ours, again"
 
 say "only the real server"
@@ -89,6 +110,7 @@ node_kill S.cp TERM || fail "our server ended with $?"
 real_server R R
 at "${PK[R]}"
 visors_work "real"
+visor_calls "real"
 refused "real" "${PK[R]}"
 visors_work "real, then"
 logs_clean S A

@@ -1,20 +1,21 @@
 #!/bin/bash
 # A visor that reaches its services by dmsg at our server. It runs two clients with one key: both stay, and each
 # entry that one of them renews by a stream of the other is answered. Beside it a plain visor. RENEWALS=20 makes this
-# 20 minutes, in which each visor also opens four transports to itself.
+# 20 minutes, in which each visor also opens four transports to itself. A node of ours that knows the discovery by dmsg
+# only finds the visors, too.
 #
-#   [X] [V] visors ---- [S: our server] ---- [D] discovery and transport discovery, also by dmsg
+#   [X] [V] visors, [E] ours ---- [S: our server] ---- [D] discovery and transport discovery, also by dmsg
 . "$(dirname "$0")/_init.sh" redis-server dmsg-discovery skywire-visor skywire-cli transport-discovery address-resolver
 
-real_net D=10 S=1 X=121 V=122
+real_net D=10 S=1 E=103 X=121 V=122
 real_discovery
 own_server S
 node_start S
 wait_for 20 "our server in the discovery" has_server "$SERVER"
-for n in disc2 tpd; do real_key $n; done
-real_run disc2 D dmsg-discovery --addr "$DISC_IP:9190" --sk "${SK[disc2]}"
+real_dmsg_discovery "$SERVER"
+real_key tpd
 real_services --sk "${SK[tpd]}"
-for n in disc2 tpd; do wait_for 90 "$n at our server" own_has S "${PK[$n]}"; done
+wait_for 90 "the transport discovery at our server" own_has S "${PK[tpd]}"
 
 visor_conf X ".dmsg.discovery = \"dmsg://${PK[disc2]}:80\" | .transport.discovery = \"dmsg://${PK[tpd]}:80\" |
 	.dmsg.servers = [{version: \"0.0.1\", sequence: 0, timestamp: 0, static: \"$SERVER\",
@@ -23,6 +24,12 @@ visor_conf V
 visor_start X V
 wait_for 60 "both clients of X" own_has S "${PK[X]}" 2
 for n in X V; do wait_for 60 "$n in the discovery" delegated "${PK[$n]}" "$SERVER"; done
+
+own_by_dmsg E "$SERVER" S
+head -c "$BYTES" /dev/urandom >"$T/X/files/file"
+FILE_SUM=$(sha256sum <"$T/X/files/file")
+own_get E "${PK[X]}:80" file "$T/copy"
+whole "$T/copy" "looked up by dmsg"
 
 clients() { sk S -j show dmsg | jq -c '[.clients, .clients_opened, .clients_replaced]'; }
 sequence() { entry "${PK[X]}" .sequence; }
@@ -39,5 +46,6 @@ for ((i = 1; i <= ${RENEWALS:-2}; i++)); do
 	expect "both clients of X" own_has S "${PK[X]}" 2
 	real_clean
 done
-logs_clean S
+logs_clean S E
+own_leaves E
 nodes_end S

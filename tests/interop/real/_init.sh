@@ -190,6 +190,48 @@ visor_ping() {
 	grep -q Latency "$T/ping"
 }
 
+# real_dmsg_discovery SERVER_KEY: the same entries, by dmsg: http over a stream of that server. It has no entry itself.
+real_dmsg_discovery() {
+	real_key disc2
+	real_run disc2 D dmsg-discovery --addr "$DISC_IP:9190" --sk "${SK[disc2]}"
+	wait_for 90 "the discovery at the server" grep -q "$1" "$T/disc2/disc2.log"
+}
+# own_by_dmsg NAME SERVER_KEY SERVER_NAMESPACE: our node is published and finds others by dmsg alone
+own_by_dmsg() {
+	own_node "$1"
+	own_knows "$1" "$2" "$3"
+	node_conf "$1" controlplane dmsg "discovery=dmsg://${PK[disc2]}" sessions=1
+	node_start "$1"
+	wait_for 30 "$1, by dmsg" delegated "${PK[$1]}" "$2"
+	same "what $1 says" "$(sk "$1" -j show discoveries | jq -r '.[] | "\(.listed) \(.error)"')" "true "
+}
+# own_leaves NAME: and so its entry goes
+own_leaves() {
+	nodes_end "$1"
+	! entry "${PK[$1]}" >/dev/null || fail "the entry of $1 is there"
+}
+
+# visor_serve NAME: has a file for others' route groups
+visor_serve() {
+	mkdir "$T/$1/web"
+	head -c 20000 /dev/urandom >"$T/$1/web/page"
+	real_run "$1.web" "$1" python3 -m http.server --directory "$T/$1/web" 8000
+	wait_for 10 "a server at $1" in_ns "$1" curl -sf -o /dev/null http://127.0.0.1:8000/page
+	visor "$1" fwd -p 8000
+}
+# visor_group NAME OTHER: a route group, over dmsg, on which it gets the other's file
+visor_group() {
+	local id group
+	id=$(visor_tp_add "$1" dmsg "${PK[$2]}") || return
+	echo "$id ${PK[$1]} ${PK[$2]}" >"$T/routes"
+	visor "$1" rev -k "${PK[$2]}" -r 8000 -p 9000 >"$T/group" 2>&1 || return
+	in_ns "$1" curl -sf -m 20 -o "$T/page" http://127.0.0.1:9000/page || return
+	cmp "$T/page" "$T/$2/web/page" || return
+	group=$(visor "$1" rev -l | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}') || return
+	visor "$1" rev -d "$group" || return
+	visor "$1" tp rm -i "$id" >/dev/null
+}
+
 # have PROGRAM: for the cases that a test can leave out, which it then says
 have() {
 	[ -x "$SKYWIRE_BIN/$1" ] || { say "left out, there is no $1 in SKYWIRE_BIN: $2" && return 1; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""finder.py ADDRESS PORT FILE: a route finder for loops over one transport.
+"""finder.py ADDRESS PORT FILE: a route finder for routes over one transport.
 
-Each line of FILE names a transport: ID KEY KEY. Asked for a route from a key to itself, as for a visor's
-ping, it answers: there and back over the first transport that has this key.
+Each line of FILE names a transport: ID KEY KEY. Asked for a route from a key to another, it answers with the first
+transport between them; from a key to itself, as for a visor's ping: there and back over the first that has this key.
 """
 
 import http.server
@@ -12,19 +12,21 @@ import sys
 ADDRESS, PORT, FILE = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 
 
-def loop(key):
+def route(source, sink):
     with open(FILE, encoding="ascii") as lines:
         for ident, one, other in map(str.split, lines):
-            if key in (one, other):
-                far = other if key == one else one
-                return [{"TpID": ident, "From": key, "To": far}, {"TpID": ident, "From": far, "To": key}]
+            if source == other:
+                one, other = other, one
+            there, back = ({"TpID": ident, "From": a, "To": b} for a, b in ((one, other), (other, one)))
+            if source == one and sink in (one, other):
+                return [there] if sink == other else [there, back]
     return None
 
 
 class Finder(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Edges"]
-        found = {edges: [loop(edges.split(":")[0])] for edges in asked}
+        found = {edges: [route(*edges.split(":"))] for edges in asked}
         status = 200 if all(hops != [None] for hops in found.values()) else 404
         body = json.dumps(found).encode()
         self.send_response(status)
