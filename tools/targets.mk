@@ -59,10 +59,11 @@ replay: $(FUZZ_BINS) ## feed each decoder its corpus
 smoke: $(PROGRAMS) ## real processes in network namespaces (root)
 	@tools/run-tests -s "smoke tests" tests/smoke/run $O
 interop: $(PROGRAMS) $(PEER) $O/tests/interop/decode ## with Go peers, and the real Skywire programs in SKYWIRE_BIN (root)
-	@rm -f $(BUILD)/interop/matrix
+	@rm -f $(BUILD)/interop/matrix $(BUILD)/interop/real
 	@tools/run-tests -s "Go peers" tests/smoke/run -d tests/interop $O
-	@tools/run-tests -c tools/check/matrix $(BUILD)/interop/matrix
+	@tools/run-tests -c tools/check/matrix "Go peers" $(BUILD)/interop/matrix
 	@SKYRAIL_SMOKE_TIMEOUT=900 tools/run-tests -s "real Skywire programs" tests/smoke/run -d tests/interop/real $O
+	@[ -z "$(SKYWIRE_BIN)" ] || tools/run-tests -c tools/check/matrix -s "Real programs" $(BUILD)/interop/real
 asan: ## unit tests and corpora under sanitizers
 	@$(MAKE) unit replay PROFILE=asan
 tsan: ## unit tests under the thread sanitizer

@@ -9,13 +9,14 @@ real_discovery
 own_server S
 node_start S
 wait_for 20 "our server in the discovery" has_server "$SERVER"
-pairs_new "$SERVER" S
+pairs_new "$SERVER" S ours
 pairs_carry "at first" "$SERVER"
 
 if have dmsgip "a real client asks for its address"; then
 	real_run ip H dmsgip -c "$DISC"
 	wait "${PID[ip]}" || fail "dmsgip"
 	expect "address of H" grep -qF "${ADDR[H]}" "$T/ip/ip.log"
+	row "real client (dmsgip) | ours | the server"
 fi
 
 say "a real client comes back while its old session lives on"

@@ -8,7 +8,7 @@
 real_net D=10 S=1 A=101 B=102 E=103 G=111 H=112
 real_discovery
 real_server R S
-pairs_new "${PK[R]}" S
+pairs_new "${PK[R]}" S real
 pairs_carry "at first" "${PK[R]}"
 expect "ping" sk A dmsg ping
 same "our address" "$(sk A dmsg ip)" "${ADDR[A]}"
@@ -18,6 +18,7 @@ real_dmsg_discovery "${PK[R]}"
 own_by_dmsg E "${PK[R]}" S
 own_get E "${PK[G]}:80" file "$T/copy"
 whole "$T/copy" "looked up by dmsg"
+row "our client | real | discovery by dmsg"
 logs_clean E
 own_leaves E
 real_end disc2

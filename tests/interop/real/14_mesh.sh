@@ -47,10 +47,12 @@ across() {
 	say "$1: ours dials, across the mesh, a real client sends"
 	own_get A "${PK[G]}:80" file "$T/copy"
 	whole "$T/copy" "ours from real"
+	row "our client | ours = ours | real client (dmsghttp)"
 	say "$1: a real client dials, across the mesh, ours sends"
 	own_serve B
 	curl_from "${PK[B]}:$DIALLED" "real from ours"
 	wait "$SERVING" || fail "listen: $?"
+	row "real client (dmsgcurl) | ours = ours | our client"
 	real_clean
 }
 wait_for 20 "peers of S" peers_of S 1
@@ -76,6 +78,7 @@ wait_for 30 "L in the discovery" delegated "${PK[L]}" "${PK[R]}"
 wait_for 90 "R as a peer of M" peers_of M 1
 ! sk A dmsg dial "${PK[L]}:80" </dev/null >/dev/null 2>"$T/refused.log" || fail "R has passed on what is not ours"
 expect "R says why" grep -q 'invalid source public key\|dmsg error 302' "$T/R/R.log"
+row "our client | ours = real | real client (dmsghttp)"
 real_clean
 logs_clean M A B
 nodes_end M A B

@@ -24,12 +24,13 @@ FILE_SUM=$(sha256sum <"$T/V/files/file")
 
 # visors_work WHEN: what a visor stops doing, it does not begin again
 visors_work() {
-	local n t
+	local n t at=${1%%,*}
 	for n in V X; do
 		say "$1: self-transports of $n"
 		expect "self-transport of $n" visor_tp $n dmsg "${PK[$n]}"
 		expect "another of $n" visor_tp $n dmsg "${PK[$n]}"
 	done
+	row "visor | $at | itself"
 	say "$1: transports"
 	for t in dmsg stcp stcpr sudph; do expect "$t" visor_tp V $t "${PK[X]}"; done
 	sleep 3
@@ -43,9 +44,11 @@ visors_work() {
 	expect "a route group from V to X" visor_group V X
 	sleep 3
 	expect "a route group from X to V" visor_group X V
+	row "visor | $at | visor, set-up node"
 	say "$1: a file"
 	own_get A "${PK[V]}:80" file "$T/copy"
 	whole "$T/copy" "ours from a visor"
+	row "our client | $at | visor"
 	real_clean
 }
 
@@ -62,6 +65,7 @@ visor_calls() {
 	kill "$listener"
 	wait "$listener" || true
 	! wait "$dialler" || fail "a transport to A"
+	row "visor | $1 | our client"
 	real_clean
 }
 

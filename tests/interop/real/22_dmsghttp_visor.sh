@@ -30,6 +30,7 @@ head -c "$BYTES" /dev/urandom >"$T/X/files/file"
 FILE_SUM=$(sha256sum <"$T/X/files/file")
 own_get E "${PK[X]}:80" file "$T/copy"
 whole "$T/copy" "looked up by dmsg"
+row "our client | ours | discovery by dmsg, visor by dmsg"
 
 clients() { sk S -j show dmsg | jq -c '[.clients, .clients_opened, .clients_replaced]'; }
 sequence() { entry "${PK[X]}" .sequence; }
@@ -46,6 +47,7 @@ for ((i = 1; i <= ${RENEWALS:-2}; i++)); do
 	expect "both clients of X" own_has S "${PK[X]}" 2
 	real_clean
 done
+row "visor by dmsg | ours | discovery, transport discovery"
 logs_clean S E
 own_leaves E
 nodes_end S

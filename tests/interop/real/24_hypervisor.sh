@@ -36,6 +36,7 @@ exec 8>&-
 kill "$listener"
 wait "$listener" || true
 expect "V said nothing" test ! -s "$T/came"
+row "visor | ours | our client, as its hypervisor"
 
 for i in 1 2 3; do
 	say "the server is killed, for the time number $i"
@@ -45,5 +46,6 @@ for i in 1 2 3; do
 	wait_for 90 "V at its hypervisor" has_visor
 	real_clean
 done
+row "visor | ours | hypervisor"
 logs_clean S B
 nodes_end S B

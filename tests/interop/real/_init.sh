@@ -28,7 +28,11 @@ DISC=http://$DISC_IP:9090
 TPD=http://$DISC_IP:9091
 FINDER=http://$DISC_IP:9092
 RESOLVER=http://$DISC_IP:9093
+MATRIX=$PWD/build/interop/real
 declare -A ADDR=() # of namespaces
+
+# row "DIALLER | SERVER | LISTENER": of docs/interop.md, done
+row() { echo "$1" >>"$MATRIX"; }
 
 # names are asked of nobody, and nobody answers at once
 echo 'nameserver 127.0.0.1' >"$T/resolv.conf"
@@ -287,8 +291,9 @@ own_get() {
 
 DIALLED=4000
 
-# pairs_new SERVER_KEY SERVER_NAMESPACE: all but the server
+# pairs_new SERVER_KEY SERVER_NAMESPACE ours|real: all but the server
 pairs_new() {
+	WHOSE=$3
 	head -c "$BYTES" /dev/urandom >"$T/file"
 	FILE_SUM=$(sha256sum <"$T/file")
 	own_client A "$1" "$2"
@@ -353,19 +358,23 @@ pairs_carry() {
 	sk A dmsg dial "${PK[B]}:$DIALLED" </dev/null >"$T/copy" || fail "dial: $?"
 	wait "$pid" || fail "listen: $?"
 	whole "$T/copy" "ours from ours"
+	row "our client | $WHOSE | our client"
 
 	say "$1: ours dials, a real client sends"
 	own_get A "${PK[G]}:80" file "$T/copy"
 	whole "$T/copy" "ours from real"
+	row "our client | $WHOSE | real client (dmsghttp)"
 
 	say "$1: a real client dials, ours sends"
 	own_serve B
 	curl_from "${PK[B]}:$DIALLED" "real from ours"
 	wait "$SERVING" || fail "listen: $?"
 	expect "the question" grep -q '^GET /file ' "$T/asked"
+	row "real client (dmsgcurl) | $WHOSE | our client"
 
 	say "$1: real clients"
 	curl_from "${PK[G]}:80" "real from real"
+	row "real client (dmsgcurl) | $WHOSE | real client (dmsghttp)"
 	! have dmsg-socks5 "ours dials, and sends to a real client" || pairs_upload "$1" "$2"
 	real_clean
 }
@@ -383,6 +392,7 @@ pairs_upload() {
 	wait "${PID[sink]}" || fail "the sink"
 	same "checksum, real to ours" "$(tail -n1 "$T/sink/sink.log")" "${FILE_SUM%% *}"
 	rm "$T/sink/sink.log"
+	row "our client | $WHOSE | real client (dmsg-socks5)"
 }
 
 # real_clean: no real program has stopped doing a part of its work, or would have fallen
