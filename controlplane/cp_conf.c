@@ -76,7 +76,7 @@ static const char *check_addr(const char *text)
 
 static const char *check_host_port(const char *text)
 {
-	return conn_tcp_is_host_port(text) && strlen(text) < DMSG_CLIENT_ADDRESS_LEN
+	return conn_tcp_is_host_port(text) && strlen(text) < DMSG_SERVER_ADDRESS_LEN
 		       ? NULL
 		       : "must be HOST:PORT: dmsg.example.org:8081, 192.0.2.1:8081, [2001:db8::1]:8081";
 }
@@ -125,7 +125,6 @@ static const char *check_path_mtu(const char *text)
 #define PEER(field) CONF_FIELD(struct cp_peer_values, field)
 #define RULE(field) CONF_FIELD(struct cp_rule_values, field)
 #define SERVER(field) CONF_FIELD(struct cp_server_values, field)
-#define PEER_SERVER(field) CONF_FIELD(struct cp_peer_server_values, field)
 #define LAN(field) CONF_FIELD(struct cp_values, lan_server.field)
 #define KEY(field) CONF_FIELD(struct cp_key_values, field)
 #define SAVED(field) CONF_FIELD(struct cp_saved_lan_values, field)
@@ -260,10 +259,9 @@ static const struct conf_item items[] = {
 		VALUE(dmsg_server.streams_max), .help = "most streams that are relayed"},
 	{"dmsg_server", "client_streams", CONF_UINT, .def = "1024", .min = 1, .max = 1 << 20,
 		VALUE(dmsg_server.client_streams), .help = "most of them that one client dialled"},
-	{"peer_server", "key", CONF_STR, .flags = CONF_REQUIRED, PEER_SERVER(key),
-		.check = check_pk,
+	{"peer_server", "key", CONF_STR, .flags = CONF_REQUIRED, SERVER(key), .check = check_pk,
 		.help = "public key of a dmsg server that our server is joined to"},
-	{"peer_server", "address", CONF_STR, PEER_SERVER(address), .check = check_optional_address,
+	{"peer_server", "address", CONF_STR, SERVER(address), .check = check_optional_address,
 		.help = "HOST:PORT of that server; empty: it dials us"},
 	{"setup_node", "enable", CONF_BOOL, .def = "no", VALUE(setup_node.enable),
 		.help = "this node lays routes for others, by the servers and discoveries of [dmsg]"},
@@ -311,7 +309,7 @@ static const struct conf_class classes[] = {
 	CLASS("rule", rules, struct cp_rule_values, CP_RULES_MAX),
 	CLASS("edge", edges, struct cp_edge_values, EDGES_MAX),
 	CLASS("server", servers, struct cp_server_values, DMSG_CLIENT_SERVERS_MAX),
-	CLASS("peer_server", peer_servers, struct cp_peer_server_values, DMSG_MESH_PEERS_MAX),
+	CLASS("peer_server", peer_servers, struct cp_server_values, DMSG_MESH_PEERS_MAX),
 	CLASS("hypervisor", hypervisors, struct cp_key_values, VISOR_RPC_HYPERVISORS_MAX),
 	CLASS("visor", visors, struct cp_key_values, LAN_SERVER_VISORS_MAX),
 	CLASS("saved_lan_server", saved_lan, struct cp_saved_lan_values, DMSG_CLIENT_LAN_MAX),
@@ -402,20 +400,10 @@ static int load_transports(struct cp_conf *c, char *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < c->v->transports.n; i++) {
-		struct transport_conf *t = &c->transports[i];
-		size_t k = 0;
-
-		rc = cp_conf_worse(rc, load_transport(c, &v[i], t, err));
-		while (k < i && key_pk_cmp(&c->transports[k].peer, &t->peer) != 0)
-			k++;
-		if (k < i && !key_pk_is_null(&t->peer))
-			rc = cp_conf_worse(rc,
-				BAD(c, err, "transport", v[i].name, "peer",
-					"[transport %s] has the same peer: one per pair of nodes",
-					v[k].name));
+		rc = cp_conf_worse(rc, load_transport(c, &v[i], &c->transports[i], err));
 		c->n_transports++;
 	}
-	return rc;
+	return cp_conf_worse(rc, conf_same_before(c->file, err, "transport", "peer"));
 }
 
 static bool has_transport(const struct cp_conf *c, const char *name)

@@ -54,13 +54,7 @@ struct cp_edge_values {
 	uint32_t consume;
 };
 
-struct cp_server_values {
-	char *name;
-	char *key;
-	char *address;
-};
-
-struct cp_peer_server_values {
+struct cp_server_values { // [server NAME], [peer_server NAME]
 	char *name;
 	char *key;
 	char *address;
@@ -140,8 +134,7 @@ struct cp_values {
 	struct conf_array peers; // struct cp_peer_values
 	struct conf_array rules; // struct cp_rule_values
 	struct conf_array edges; // struct cp_edge_values
-	struct conf_array servers; // struct cp_server_values
-	struct conf_array peer_servers; // struct cp_peer_server_values
+	struct conf_array servers, peer_servers; // struct cp_server_values
 	struct conf_array hypervisors, visors; // struct cp_key_values
 	struct conf_array saved_lan; // struct cp_saved_lan_values
 };
@@ -164,10 +157,8 @@ struct cp_conf {
 	struct api_edge_add *edges; // named as their devices
 	struct api_edge_attach *attach; // one an edge; ids 0 = none
 	size_t n_transports, n_rules, n_edges;
-	struct dmsg_client_server_conf *servers;
-	size_t n_servers;
-	struct dmsg_mesh_peer_conf *peer_servers;
-	size_t n_peer_servers;
+	struct dmsg_server_at *servers, *peer_servers;
+	size_t n_servers, n_peer_servers;
 	struct cp_lan *lan;
 };
 
@@ -181,6 +172,11 @@ const struct conf_schema *cp_conf_schema(void);
 int cp_conf_load(struct cp_conf *c, const char *path, char err[CONF_ERR_MAX]);
 int cp_conf_parse(struct cp_conf *c, const char *text, size_t len, char err[CONF_ERR_MAX]);
 void cp_conf_free(struct cp_conf *c);
+// No section names the node itself, as a peer, a server or a hypervisor, nor its dmsg server (NULL:
+// it is none), but for [server NAME]: a client of one's own. 0 or -EINVAL, and a line for each
+// mistake.
+int cp_conf_check_own(const struct cp_conf *c, const struct key_pk *node,
+	const struct key_pk *server, char err[CONF_ERR_MAX]);
 const char *cp_conf_log_level(const struct cp_conf *c);
 // Path of a file in run_dir or state_dir: 0 or -ENAMETOOLONG.
 int cp_conf_run_path(const struct cp_conf *c, const char *file, char *out, size_t cap);

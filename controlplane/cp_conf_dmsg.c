@@ -6,59 +6,72 @@
 #include <string.h>
 #include <unistd.h>
 
-static int load_server(const struct cp_conf *c, const struct cp_server_values *v,
-	struct dmsg_client_server_conf *s, char *err)
-{
-	if (cp_conf_check_name(v->name) != NULL)
-		return BAD(c, err, "server", v->name, NULL, "%s", cp_conf_check_name(v->name));
-	key_pk_from_text(&s->pk, v->key, strlen(v->key)); // the table checked both
-	snprintf(s->address, sizeof(s->address), "%s", v->address);
-	return 0;
-}
+#include "lib/base/err.h"
 
-static int load_servers(struct cp_conf *c, char *err)
+// [server NAME] or [peer_server NAME]; the table checked keys and addresses.
+static int load_servers(const struct cp_conf *c, const char *section, const struct conf_array *from,
+	struct dmsg_server_at *to, char *err)
 {
-	const struct cp_server_values *v = c->v->servers.v;
+	const struct cp_server_values *v = from->v;
 	int rc = 0;
 
-	for (size_t i = 0; i < c->v->servers.n; i++, c->n_servers++) {
-		size_t k = 0;
+	for (size_t i = 0; i < from->n; i++) {
+		const char *wrong = cp_conf_check_name(v[i].name);
 
-		rc = cp_conf_worse(rc, load_server(c, &v[i], &c->servers[i], err));
-		while (k < i && key_pk_cmp(&c->servers[k].pk, &c->servers[i].pk) != 0)
-			k++;
-		if (k < i && !key_pk_is_null(&c->servers[i].pk))
-			rc = cp_conf_worse(rc, BAD(c, err, "server", v[i].name, "key",
-						       "[server %s] has the same key", v[k].name));
+		if (wrong != NULL)
+			rc = cp_conf_worse(rc, BAD(c, err, section, v[i].name, NULL, "%s", wrong));
+		key_pk_from_text(&to[i].pk, v[i].key, strlen(v[i].key));
+		snprintf(to[i].address, sizeof(to[i].address), "%s", v[i].address);
 	}
-	return rc;
-}
-
-static int load_peer_server(struct cp_conf *c, const struct cp_peer_server_values *v,
-	struct dmsg_mesh_peer_conf *p, char *err)
-{
-	if (cp_conf_check_name(v->name) != NULL)
-		return BAD(c, err, "peer_server", v->name, NULL, "%s", cp_conf_check_name(v->name));
-	key_pk_from_text(&p->pk, v->key, strlen(v->key)); // the table checked both
-	snprintf(p->address, sizeof(p->address), "%s", v->address);
-	for (size_t k = 0; k < c->n_peer_servers; k++)
-		if (key_pk_cmp(&c->peer_servers[k].pk, &p->pk) == 0)
-			return BAD(c, err, "peer_server", v->name, "key",
-				"another [peer_server NAME] has the same key");
-	return 0;
+	return cp_conf_worse(rc, conf_same_before(c->file, err, section, "key"));
 }
 
 static int load_peer_servers(struct cp_conf *c, char *err)
 {
-	const struct cp_peer_server_values *v = c->v->peer_servers.v;
+	const struct cp_server_values *v = c->v->peer_servers.v;
 	int rc = 0;
 
 	if (c->v->peer_servers.n > 0 && c->v->dmsg_server.listen[0] == '\0')
 		rc = BAD(c, err, "peer_server", v[0].name, NULL,
 			"this node is no dmsg server: set [dmsg_server] listen");
-	for (size_t i = 0; i < c->v->peer_servers.n; i++, c->n_peer_servers++)
-		rc = cp_conf_worse(rc, load_peer_server(c, &v[i], &c->peer_servers[i], err));
-	return rc;
+	c->n_peer_servers = c->v->peer_servers.n;
+	return cp_conf_worse(
+		rc, load_servers(c, "peer_server", &c->v->peer_servers, c->peer_servers, err));
+}
+
+struct own {
+	const struct cp_conf *c;
+	const struct key_pk *node, *server;
+	char *err;
+	int rc;
+};
+
+static void check_own(void *arg, const struct conf_entry *e)
+{
+	static const char *const nobodys[] = {"peer_server", "hypervisor", "visor"};
+	struct own *o = arg;
+	struct key_pk pk;
+	bool both = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(nobodys); i++)
+		both = both || strcmp(e->item->section, nobodys[i]) == 0;
+	if ((!both && strcmp(e->item->section, "server") != 0) ||
+		strcmp(e->item->key, "key") != 0 ||
+		key_pk_from_text(&pk, e->value, strlen(e->value)) < 0)
+		return;
+	if (key_pk_cmp(&pk, o->node) == 0 ||
+		(both && o->server != NULL && key_pk_cmp(&pk, o->server) == 0))
+		o->rc = BAD(o->c, o->err, e->item->section, e->instance, "key",
+			"this is a key of the node itself");
+}
+
+int cp_conf_check_own(const struct cp_conf *c, const struct key_pk *node,
+	const struct key_pk *server, char err[CONF_ERR_MAX])
+{
+	struct own o = {.c = c, .node = node, .server = server, .err = err};
+
+	conf_walk(c->file, check_own, &o);
+	return o.rc;
 }
 
 static int check_urls(
@@ -150,8 +163,9 @@ static int load_lan(struct cp_conf *c, char *err)
 {
 	const struct cp_saved_lan_values *v = c->v->saved_lan.v;
 	struct cp_lan *lan = c->lan;
-	int rc = 0;
+	int rc = conf_same_before(c->file, err, "hypervisor", "key");
 
+	rc = cp_conf_worse(rc, conf_same_before(c->file, err, "visor", "key"));
 	lan->n_hypervisors = load_keys(&c->v->hypervisors, lan->hypervisors);
 	lan->n_visors = load_keys(&c->v->visors, lan->visors);
 	for (size_t i = 0; i < c->v->saved_lan.n; i++, lan->n_saved++)
@@ -175,7 +189,8 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg", &c->v->dmsg.discovery, err));
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg_server", &c->v->dmsg_server.discovery, err));
 	rc = cp_conf_worse(rc, check_published(c, err));
-	rc = cp_conf_worse(rc, load_servers(c, err));
+	c->n_servers = c->v->servers.n;
+	rc = cp_conf_worse(rc, load_servers(c, "server", &c->v->servers, c->servers, err));
 	rc = cp_conf_worse(rc, load_peer_servers(c, err));
 	rc = cp_conf_worse(rc, check_setup_node(c, err));
 	return cp_conf_worse(rc, load_lan(c, err));

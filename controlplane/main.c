@@ -173,6 +173,12 @@ static unsigned worker_of_hop(void *arg, uint32_t hop)
 	return t != NULL ? transport_worker_of(t, hop) : 0;
 }
 
+// Of our dmsg server; NULL: there is none.
+static const struct key_pk *server_pk(const struct app *a)
+{
+	return a->dmsg_id != NULL ? identity_pk(a->dmsg_id) : NULL;
+}
+
 static const struct conf *conf_of(void *arg)
 {
 	return ((struct app *)arg)->conf.file;
@@ -224,6 +230,8 @@ static int load_again(struct app *a, const struct reload *r, struct cp_conf *nex
 		rc = -ENOENT; // no reason to end all transports
 		snprintf(err, CONF_ERR_MAX, "%s: %s", a->conf_path, strerror(ENOENT));
 	}
+	if (rc == 0)
+		rc = cp_conf_check_own(next, identity_pk(a->id), server_pk(a), err);
 	if (rc == 0)
 		rc = reload_check(r, &a->conf, next, err, CONF_ERR_MAX);
 	if (rc == 0 && (rc = in_force_take(a->in_force, next)) < 0)
@@ -413,18 +421,6 @@ static void fill_edges(struct app *a)
 	edge_mgr_restore(a->edges);
 }
 
-static int check_peer_servers(const struct app *a)
-{
-	for (size_t i = 0; i < a->conf.n_peer_servers; i++) {
-		const struct key_pk *pk = &a->conf.peer_servers[i].pk;
-
-		if (key_pk_cmp(pk, identity_pk(a->dmsg_id)) == 0 ||
-			key_pk_cmp(pk, identity_pk(a->id)) == 0)
-			return die("[peer_server NAME] key", "is our own: name the peer's");
-	}
-	return 0;
-}
-
 static int start_dmsg_server(struct app *a)
 {
 	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
@@ -441,10 +437,7 @@ static int start_dmsg_server(struct app *a)
 
 	if (v->listen[0] == '\0')
 		return 0;
-	a->dmsg_id = role_key("dmsg_server", v->key_file, (const struct identity *[]){a->id}, 1);
-	if (a->dmsg_id == NULL || check_peer_servers(a) < 0 ||
-		role_dir(a->loop, &v->discovery, a->conf.v->ca_file, &a->http, &a->server_dir) <
-			0 ||
+	if (role_dir(a->loop, &v->discovery, a->conf.v->ca_file, &a->http, &a->server_dir) < 0 ||
 		api_addr_parse(v->listen, &addr) < 0)
 		return -1;
 	c.dir = a->server_dir;
@@ -473,9 +466,6 @@ static int start_dmsg_client(struct app *a)
 	if (role_dir(a->loop, &a->conf.v->dmsg.discovery, a->conf.v->ca_file, &a->http, &a->dir) <
 		0)
 		return -1;
-	for (size_t i = 0; i < a->conf.n_servers; i++)
-		if (key_pk_cmp(&a->conf.servers[i].pk, identity_pk(a->id)) == 0)
-			return die("[server NAME] key", "is this node's own: name the server's");
 	c.lan = lan_saved(a->lan, &c.n_lan);
 	if (a->conf.n_servers == 0 && a->dir == NULL && !lan_needs_client(a->lan, &a->conf))
 		return 0;
@@ -488,17 +478,32 @@ static int start_dmsg_client(struct app *a)
 	return a->http == NULL || a->dmsg_http != NULL ? 0 : die("dmsg", strerror(errno));
 }
 
+// Which keys are ours, and that no section takes them for another's.
+static int open_server_key(struct app *a)
+{
+	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
+	char err[CONF_ERR_MAX] = "";
+
+	if (v->listen[0] != '\0') {
+		a->dmsg_id =
+			role_key("dmsg_server", v->key_file, (const struct identity *[]){a->id}, 1);
+		if (a->dmsg_id == NULL)
+			return -1;
+	}
+	if (cp_conf_check_own(&a->conf, identity_pk(a->id), server_pk(a), err) == 0)
+		return 0;
+	log_lines(LOG_ERR, err);
+	return -1;
+}
+
 static int start_dmsg(struct app *a)
 {
-	const struct key_pk *server;
-
-	if (start_dmsg_server(a) < 0)
+	if (open_server_key(a) < 0 || start_dmsg_server(a) < 0)
 		return -1;
 	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
 	if (a->lan == NULL || start_dmsg_client(a) < 0)
 		return -1;
-	server = a->dmsg_id != NULL ? identity_pk(a->dmsg_id) : NULL;
-	return lan_start(a->lan, &a->conf, a->dmsg, identity_pk(a->id), server) < 0 ? -1 : 0;
+	return lan_start(a->lan, &a->conf, a->dmsg, identity_pk(a->id), server_pk(a)) < 0 ? -1 : 0;
 }
 
 static int start_setup(struct app *a)

@@ -341,8 +341,8 @@ static bool has_room(const struct dmsg_client *c, enum dmsg_client_kind kind)
 	       (kind == DMSG_CLIENT_MADE || dmsg_client_may_keep(c));
 }
 
-struct server *dmsg_client_server_new(struct dmsg_client *c,
-	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind)
+struct server *dmsg_client_server_new(
+	struct dmsg_client *c, const struct dmsg_server_at *conf, enum dmsg_client_kind kind)
 {
 	struct dmsg_client_dial *d;
 	struct server *se = NULL;

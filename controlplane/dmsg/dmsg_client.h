@@ -12,6 +12,7 @@
 #include "controlplane/core/loop.h"
 #include "controlplane/directory/dir_client.h"
 #include "controlplane/dmsg/dmsg_conn.h"
+#include "controlplane/dmsg/dmsg_link.h"
 #include "controlplane/dmsg/dmsg_publish.h"
 #include "controlplane/dmsg/dmsg_stream.h"
 #include "lib/wire/dmsg_msg.h"
@@ -21,7 +22,6 @@ enum {
 	DMSG_CLIENT_LAN_MAX = 4, // servers in the LAN, beside those
 	DMSG_CLIENT_LAN_START_MS = 10000, // for an address of one that was saved, and ...
 	DMSG_CLIENT_LAN_PUSH_MS = 5000, // ... of one that was told now
-	DMSG_CLIENT_ADDRESS_LEN = 256, // host:port, with the final NUL
 	DMSG_CLIENT_WHY_LEN = 128, // why a dial failed, with the final NUL
 	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
 	DMSG_CLIENT_MADE_MAX = 2, // sessions that one dial makes
@@ -33,22 +33,17 @@ enum {
 struct dmsg_client;
 struct dmsg_client_dial;
 
-struct dmsg_client_server_conf {
-	struct key_pk pk;
-	char address[DMSG_CLIENT_ADDRESS_LEN]; // host:port
-};
-
 struct dmsg_client_lan {
 	struct key_pk pk;
 	struct key_pk by; // the hypervisor that told of it; null: our own server
-	char address[DMSG_CLIENT_ADDRESS_LEN]; // host:port; one of both may be ""
-	char public_address[DMSG_CLIENT_ADDRESS_LEN]; // tried after the other
+	char address[DMSG_SERVER_ADDRESS_LEN]; // host:port; one of both may be ""
+	char public_address[DMSG_SERVER_ADDRESS_LEN]; // tried after the other
 };
 
 struct dmsg_client_conf {
 	struct loop *loop;
 	const struct identity *id; // the node's; borrowed
-	const struct dmsg_client_server_conf *servers; // copied
+	const struct dmsg_server_at *servers; // copied
 	uint32_t n_servers;
 	const struct dmsg_client_lan
 		*lan; // saved ones, copied: the others wait until they were tried

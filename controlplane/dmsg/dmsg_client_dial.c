@@ -145,7 +145,7 @@ static void wait_for(struct dmsg_client_dial *d, struct server *se)
 static void on_server_entry(void *arg, const struct dir_result *r)
 {
 	struct dmsg_client_dial *d = arg;
-	struct dmsg_client_server_conf conf;
+	struct dmsg_server_at conf;
 	struct server *se = NULL;
 
 	d->ask = NULL;

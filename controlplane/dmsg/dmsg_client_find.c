@@ -31,7 +31,7 @@ struct dmsg_find {
 	uint32_t look_ms;
 };
 
-bool dmsg_find_server_of(const struct dmsg_entry *e, struct dmsg_client_server_conf *conf)
+bool dmsg_find_server_of(const struct dmsg_entry *e, struct dmsg_server_at *conf)
 {
 	memset(conf, 0, sizeof(*conf));
 	if (!e->is_server || !key_pk_is_valid(&e->pk) || !conn_tcp_is_host_port(e->address))
@@ -97,7 +97,7 @@ static void take_servers(struct dmsg_find *f, const struct dmsg_entry *e, uint32
 {
 	struct dmsg_client *c = f->c;
 	uint32_t order[DIR_CLIENT_SERVERS_MAX];
-	struct dmsg_client_server_conf conf;
+	struct dmsg_server_at conf;
 
 	shuffle(order, n);
 	for (uint32_t i = 0; i < n && !are_enough(c); i++) {

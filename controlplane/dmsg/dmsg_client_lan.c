@@ -25,7 +25,7 @@ static void put(struct server *se, const struct dmsg_client_lan *lan, uint32_t t
 
 static int add(struct dmsg_client *c, const struct dmsg_client_lan *lan, uint32_t try_ms)
 {
-	struct dmsg_client_server_conf conf = {.pk = lan->pk};
+	struct dmsg_server_at conf = {.pk = lan->pk};
 	struct server *se = dmsg_client_server_new(c, &conf, DMSG_CLIENT_LAN);
 
 	if (se == NULL)

@@ -19,7 +19,7 @@ struct server {
 	struct dmsg_client *c;
 	bool used;
 	enum dmsg_client_kind kind;
-	struct dmsg_client_server_conf conf;
+	struct dmsg_server_at conf;
 	struct dmsg_link *link;
 	struct dmsg_rtt *rtt; // while it is open
 	struct loop_timer *timer; // until the next try; of one in the LAN also the end of this one
@@ -29,7 +29,7 @@ struct server {
 	bool all_tried; // its addresses were, or it opened
 	uint32_t try_ms; // for an address
 	struct key_pk by;
-	char public_address[DMSG_CLIENT_ADDRESS_LEN];
+	char public_address[DMSG_SERVER_ADDRESS_LEN];
 	enum dmsg_client_state state;
 	int err;
 	unsigned fails; // in a row
@@ -102,8 +102,8 @@ struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk 
 // There is room for another one of the list, or found.
 bool dmsg_client_may_keep(const struct dmsg_client *c);
 // Dialled at once, unless those of the LAN come first. NULL and errno: ENOSPC, ENOMEM.
-struct server *dmsg_client_server_new(struct dmsg_client *c,
-	const struct dmsg_client_server_conf *conf, enum dmsg_client_kind kind);
+struct server *dmsg_client_server_new(
+	struct dmsg_client *c, const struct dmsg_server_at *conf, enum dmsg_client_kind kind);
 void dmsg_client_server_free(struct server *se);
 // Without waiting for its next try, if it waits for that.
 void dmsg_client_server_hurry(struct server *se);
@@ -143,4 +143,4 @@ void dmsg_find_free(struct dmsg_find *f); // NULL is allowed, here and in the ne
 // A session was opened or lost.
 void dmsg_find_changed(struct dmsg_find *f);
 // That of an entry, or false: it is no server's, or has no address.
-bool dmsg_find_server_of(const struct dmsg_entry *e, struct dmsg_client_server_conf *conf);
+bool dmsg_find_server_of(const struct dmsg_entry *e, struct dmsg_server_at *conf);

@@ -6,9 +6,17 @@
 #include "controlplane/mux/mux_conn.h"
 #include "lib/dmsg/session.h"
 
-enum { DMSG_LINK_DIAL_MS = 10000 };
+enum {
+	DMSG_LINK_DIAL_MS = 10000,
+	DMSG_SERVER_ADDRESS_LEN = 256, // host:port, with the final NUL
+};
 
 struct dmsg_link;
+
+struct dmsg_server_at {
+	struct key_pk pk;
+	char address[DMSG_SERVER_ADDRESS_LEN]; // host:port; "": it dials us
+};
 
 enum dmsg_link_mux {
 	DMSG_LINK_YAMUX = 0,

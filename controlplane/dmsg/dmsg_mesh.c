@@ -17,7 +17,7 @@ LOG_MODULE("dmsg");
 
 struct peer {
 	struct dmsg_mesh *m;
-	struct dmsg_mesh_peer_conf conf;
+	struct dmsg_server_at conf;
 	struct dmsg_link *link;
 	struct loop_timer *timer; // until the next try
 	enum dmsg_mesh_state state;

@@ -13,21 +13,15 @@
 
 enum {
 	DMSG_MESH_PEERS_MAX = PEER_MEM_PEERS,
-	DMSG_MESH_ADDRESS_LEN = 256, // host:port, with the final NUL
 	DMSG_MESH_KEYS = 4096, // that are remembered
 };
 
 struct dmsg_mesh;
 
-struct dmsg_mesh_peer_conf {
-	struct key_pk pk;
-	char address[DMSG_MESH_ADDRESS_LEN]; // host:port; "": it dials us
-};
-
 struct dmsg_mesh_conf {
 	struct loop *loop;
 	const struct identity *id; // the server's; borrowed
-	const struct dmsg_mesh_peer_conf *peers; // copied
+	const struct dmsg_server_at *peers; // copied
 	uint32_t n_peers;
 	uint32_t session_streams; // of one link
 	uint32_t retry_min_ms; // 0: BACKOFF_MIN_MS

@@ -43,7 +43,7 @@ struct dmsg_server_conf {
 	uint32_t idle_ms; // of streams, when there is hardly room; 0: DMSG_SERVER_IDLE_MS
 	uint32_t drain_ms; // 0: DMSG_SERVER_DRAIN_MS
 	uint32_t request_ms; // for a request to be whole, or answered; 0: DMSG_REQUEST_TIMEOUT_MS
-	const struct dmsg_mesh_peer_conf *peers; // copied
+	const struct dmsg_server_at *peers; // copied
 	uint32_t n_peers; // at most DMSG_MESH_PEERS_MAX
 	// Questions to peers that one client may cause at once; half as many a second come back. 0:
 	// DMSG_SERVER_MESH_BURST.

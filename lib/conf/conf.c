@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/err.h"
 #include "lib/base/vec.h"
@@ -603,6 +604,34 @@ int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *secti
 	va_end(ap);
 	err_add(err, text);
 	return -EINVAL;
+}
+
+static const struct given *given_before(const struct conf *c, const struct given *g)
+{
+	for (const struct given *b = c->given.v; b < g; b++)
+		if (b->item == g->item && !b->bad && strcasecmp(b->text, g->text) == 0)
+			return b;
+	return NULL;
+}
+
+int conf_same_before(
+	const struct conf *c, char err[CONF_ERR_MAX], const char *section, const char *key)
+{
+	const struct conf_item *item = find_item(c, section, key);
+	int rc = 0;
+
+	for (size_t i = 0; i < c->given.n; i++) {
+		const struct given *g = &c->given.v[i], *b;
+
+		if (g->item != item || g->bad)
+			continue;
+		b = given_before(c, g);
+		if (b != NULL)
+			rc = conf_mistake(c, err, section, c->sections.v[g->section].instance, key,
+				"[%s %s] has the same %s", section,
+				c->sections.v[b->section].instance, key);
+	}
+	return rc;
 }
 
 const void *conf_values(const struct conf *c)

@@ -120,6 +120,11 @@ int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *secti
 	const char *instance, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
 
+// A mistake for each instance of a named section that has the same value as one before it; case
+// does not count. 0 or -EINVAL.
+int conf_same_before(
+	const struct conf *c, char err[CONF_ERR_MAX], const char *section, const char *key);
+
 struct conf_entry {
 	const struct conf_item *item;
 	const char *instance; // name of a named section, or NULL

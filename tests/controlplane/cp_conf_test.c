@@ -301,7 +301,12 @@ static const struct {
 		"HOST:PORT"},
 	{"[dmsg_server]\nlisten = [::]:8081\n[peer_server p]\nkey = " PK
 	 "\n[peer_server q]\nkey = " PK "\n",
-		"ini:6: [peer_server q]: another [peer_server NAME] has the same key"},
+		"ini:6: [peer_server q]: [peer_server p] has the same key"},
+	{"[hypervisor h]\nkey = " PK "\n[hypervisor i]\nkey = " PK "\n",
+		"ini:4: [hypervisor i]: [hypervisor h] has the same key"},
+	{"[lan_server]\nenable = yes\n[visor v]\nkey = " PK2 "\n[visor w]\nkey = " PK
+	 "\n[visor x]\nkey = " PK2 "\n",
+		"ini:8: [visor x]: [visor v] has the same key"},
 	{"[edge e]\nmtu = 100\n", "mtu"},
 	{"[edge e]\naddress = 10.0.0.1\n", "PREFIX"},
 	{"[edge e]\naddress = 10.0.0.1/33\n", "ini:2: [edge e]: '10.0.0.1/33' is not IP/PREFIX"},
@@ -338,8 +343,24 @@ static void each_mistake_has_its_message(void **state)
 	}
 }
 
-// The sample with every comment sign of a key or section removed must name each key of the table,
-// with the default of the table.
+static void absent_keys_are_not_the_same(void **state)
+{
+	static const char *const sections[] = {"server", "peer_server", "hypervisor", "visor"};
+
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+		struct cp_conf c;
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			"[dmsg_server]\nlisten = [::]:1\n[lan_server]\nenable = yes\n[%s a]\n[%s b]\n",
+			sections[i], sections[i]);
+		err[0] = '\0';
+		assert_true(parse(&c, text) < 0);
+		assert_non_null(strstr(err, "ini:6: key key of "));
+		assert_null(strstr(err, "the same"));
+	}
+}
+
 static void every_mistake_is_told(void **state)
 {
 	static const char text[] = "[link]\ndead = 5s\nreplay_window = 1000\nsilence = 1ms\n" TP
@@ -361,6 +382,43 @@ static void every_mistake_is_told(void **state)
 	assert_int_equal(lines, ARRAY_LEN(want));
 }
 
+static void own_keys_are_no_servers_and_no_hypervisors(void **state)
+{
+	static const struct {
+		const char *text, *says; // PK is the node's, PK2 its server's
+	} rows[] = {
+		{"[server s]\nkey = " PK2 "\naddress = a:1\n", NULL}, // a client of one's own
+		{"[server s]\nkey = " PK "\naddress = a:1\n", "ini:2: [server s]: "},
+		{"[dmsg_server]\nlisten = [::]:1\n[peer_server p]\nkey = " PK "\n",
+			"ini:4: [peer_server p]: "},
+		{"[dmsg_server]\nlisten = [::]:1\n[peer_server p]\nkey = " PK2 "\n",
+			"ini:4: [peer_server p]: "},
+		{"[hypervisor h]\nkey = " PK "\n", "ini:2: [hypervisor h]: "},
+		{"[hypervisor h]\nkey = " PK2 "\n", "ini:2: [hypervisor h]: "},
+		{"[lan_server]\nenable = yes\n[visor v]\nkey = " PK "\n", "ini:4: [visor v]: "},
+		{"[peer p]\nkey = " PK "\n", NULL},
+	};
+	struct key_pk node, server;
+
+	key_pk_from_text(&node, PK, strlen(PK));
+	key_pk_from_text(&server, PK2, strlen(PK2));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct cp_conf c;
+
+		assert_int_equal(parse(&c, rows[i].text), 0);
+		err[0] = '\0';
+		assert_int_equal(cp_conf_check_own(&c, &node, &server, err),
+			rows[i].says != NULL ? -EINVAL : 0);
+		if (rows[i].says != NULL)
+			assert_non_null(strstr(err, rows[i].says));
+		else
+			assert_string_equal(err, "");
+		cp_conf_free(&c);
+	}
+}
+
+// The sample with every comment sign of a key or section removed must name each key of the table,
+// with the default of the table.
 static char *sample_uncommented(void)
 {
 	FILE *f = fopen("config/controlplane.ini", "r");
@@ -447,6 +505,8 @@ int main(void)
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(each_mistake_has_its_message),
+		cmocka_unit_test(absent_keys_are_not_the_same),
+		cmocka_unit_test(own_keys_are_no_servers_and_no_hypervisors),
 		cmocka_unit_test(every_mistake_is_told),
 		cmocka_unit_test(the_sample_is_good_and_says_the_defaults),
 		cmocka_unit_test(the_sample_names_every_key),

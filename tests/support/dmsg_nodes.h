@@ -78,7 +78,7 @@ static inline struct dmsg_server *serve_at(
 // A client with one server.
 static inline void start_client_at(unsigned i, const struct key_pk *pk, uint16_t port)
 {
-	struct dmsg_client_server_conf sc = {.pk = *pk};
+	struct dmsg_server_at sc = {.pk = *pk};
 	struct dmsg_client_conf c = {.loop = l,
 		.id = node[i].id,
 		.servers = &sc,

@@ -13,7 +13,7 @@ struct srv {
 	struct identity *id;
 	struct dmsg_server *s;
 	uint16_t port; // kept over restarts
-	struct dmsg_mesh_peer_conf peers[N_SERVERS];
+	struct dmsg_server_at peers[N_SERVERS];
 	uint32_t n_peers;
 };
 
@@ -39,7 +39,7 @@ static void serve(unsigned i)
 // Server i names server k as its peer; with dial it also calls it.
 static void join(unsigned i, unsigned k, bool dial)
 {
-	struct dmsg_mesh_peer_conf *p = &srv[i].peers[srv[i].n_peers++];
+	struct dmsg_server_at *p = &srv[i].peers[srv[i].n_peers++];
 
 	p->pk = *identity_pk(srv[k].id);
 	if (dial)
@@ -233,7 +233,7 @@ static void stranger_carries_no_foreign_source(void **state)
 static void own_key_and_double_keys_are_no_peers(void **state)
 {
 	struct sockaddr_in sa = loopback(0);
-	struct dmsg_mesh_peer_conf peers[2] = {{.pk = *identity_pk(srv[0].id)}};
+	struct dmsg_server_at peers[2] = {{.pk = *identity_pk(srv[0].id)}};
 	struct dmsg_server_conf c = {.loop = l,
 		.id = srv[0].id,
 		.sessions_max = 1,

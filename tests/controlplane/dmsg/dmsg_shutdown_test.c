@@ -149,7 +149,7 @@ static void on_pace(void *arg)
 static void node_start(struct crowd *w, unsigned i)
 {
 	struct node *n = &w->node[i];
-	struct dmsg_client_server_conf sc = {.pk = w->server};
+	struct dmsg_server_at sc = {.pk = w->server};
 	struct dmsg_client_conf c = {.loop = w->l,
 		.id = n->id,
 		.servers = &sc,

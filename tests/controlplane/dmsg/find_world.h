@@ -72,7 +72,7 @@ static inline void ask_no_more(struct asker *a)
 
 static inline void start_client(unsigned i, const struct how *how)
 {
-	struct dmsg_client_server_conf sc = {{{0}}, ""};
+	struct dmsg_server_at sc = {{{0}}, ""};
 	struct dmsg_client_conf c = {.loop = l,
 		.id = node[i].id,
 		.servers = &sc,

@@ -30,7 +30,7 @@ static struct dmsg_client_lan lan_of(unsigned i)
 
 static void start_client(bool public, const struct dmsg_client_lan *lan, uint32_t n_lan)
 {
-	struct dmsg_client_server_conf sc = {.pk = *identity_pk(server_id[PUBLIC])};
+	struct dmsg_server_at sc = {.pk = *identity_pk(server_id[PUBLIC])};
 	struct dmsg_client_conf c = {.loop = l,
 		.id = node[0].id,
 		.servers = &sc,
@@ -161,7 +161,7 @@ static void public_servers_are_dialled_when_saved_ones_are_gone(void **state)
 static void the_second_address_is_tried_after_the_first(void **state)
 {
 	struct dmsg_client_lan lan;
-	char second[DMSG_CLIENT_ADDRESS_LEN];
+	char second[DMSG_SERVER_ADDRESS_LEN];
 
 	(void)state;
 	start_server(LAN);

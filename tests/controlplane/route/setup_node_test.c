@@ -287,7 +287,7 @@ static struct setup_node_stats stats(void)
 
 static void start_client(unsigned i)
 {
-	struct dmsg_client_server_conf sc = {.pk = *identity_pk(server_id)};
+	struct dmsg_server_at sc = {.pk = *identity_pk(server_id)};
 	struct dmsg_client_conf c = {
 		.loop = l, .id = node[i].id, .servers = &sc, .n_servers = 1, .retry_min_ms = 5};
 

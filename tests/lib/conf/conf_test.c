@@ -381,6 +381,32 @@ static void keeps_a_bad_file_for_further_checks(void **state)
 	assert_null(conf_parse(&lax, "t.ini", "[main]\n\0x", 9, err));
 }
 
+static void same_values_of_two_instances_are_a_mistake(void **state)
+{
+	static const char text[] =
+		"[port a]\ndevice = Eth0\n[port b]\n[port c]\n[port d]\ndevice = eth0\n"
+		"mtu = 0x10000\n[port e]\ndevice = eth1\nmtu = 0x10000\n[port f]\ndevice = ETH0\n";
+	struct conf_class many = classes[0];
+	struct conf_schema lax = schema;
+	char err[CONF_ERR_MAX] = "", before[CONF_ERR_MAX];
+	struct conf *c;
+
+	(void)state;
+	many.max = 9;
+	lax.classes = &many;
+	lax.keep_bad = true;
+	c = conf_parse(&lax, "t.ini", text, strlen(text), err);
+	assert_non_null(c);
+	strcpy(before, err);
+	assert_int_equal(conf_same_before(c, err, "port", "mtu"), 0); // both were refused
+	assert_string_equal(err, before);
+	assert_int_equal(conf_same_before(c, err, "port", "device"), -EINVAL);
+	assert_string_equal(err + strlen(before),
+		"\nt.ini:6: [port d]: [port a] has the same device"
+		"\nt.ini:12: [port f]: [port a] has the same device");
+	conf_free(c);
+}
+
 static char *printed(const struct conf *c)
 {
 	char *text = NULL;
@@ -440,6 +466,7 @@ int main(void)
 		cmocka_unit_test(all_errors_are_told_by_line),
 		cmocka_unit_test(errors_are_bounded),
 		cmocka_unit_test(mistakes_of_others_are_added_and_bounded),
+		cmocka_unit_test(same_values_of_two_instances_are_a_mistake),
 		cmocka_unit_test(refuses_long_lines_and_binary_files),
 		cmocka_unit_test(takes_lines_of_exactly_the_limit),
 		cmocka_unit_test(a_missing_file_gives_defaults_and_says_so),
