@@ -59,7 +59,7 @@ cp_SRCS := \
 	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_rtt.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c \
 	controlplane/dmsg/dmsg_client.c controlplane/dmsg/dmsg_client_dial.c controlplane/dmsg/dmsg_client_find.c controlplane/dmsg/dmsg_client_lan.c \
 	controlplane/dmsg/dmsg_http.c controlplane/dmsg/dmsg_publish.c \
-	controlplane/dmsg/dmsg_mesh.c controlplane/dmsg/dmsg_server.c controlplane/dmsg/dmsg_server_relay.c \
+	controlplane/dmsg/dmsg_mesh.c controlplane/dmsg/dmsg_mesh_find.c controlplane/dmsg/dmsg_server.c controlplane/dmsg/dmsg_server_mesh.c controlplane/dmsg/dmsg_server_relay.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
 	controlplane/directory/dir_client.c controlplane/http/http_client.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \

@@ -70,6 +70,7 @@ struct cp_dmsg_server_values {
 	char *public_address;
 	struct conf_list discovery;
 	char *key_file;
+	bool mesh_discover;
 	uint32_t sessions_max;
 	uint32_t session_streams;
 	uint32_t streams_max;

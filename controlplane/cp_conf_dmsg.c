@@ -102,6 +102,9 @@ static int check_published(const struct cp_conf *c, char *err)
 {
 	const struct cp_dmsg_server_values *v = &c->v->dmsg_server;
 
+	if (v->discovery.n == 0 && v->mesh_discover)
+		return BAD(c, err, "dmsg_server", "", "mesh_discover",
+			"mesh_discover needs discovery = URL, which lists the servers");
 	if (v->discovery.n == 0 || (v->public_address[0] != '\0' && v->listen[0] != '\0'))
 		return 0;
 	return BAD(c, err, "dmsg_server", "", "discovery",

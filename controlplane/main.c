@@ -247,7 +247,7 @@ static int reload(void *arg, reload_change_fn fn, void *fn_arg, char *text, size
 	struct app *a = arg;
 	struct cp_conf next, old;
 	char err[CONF_ERR_MAX] = "";
-	const struct reload r = {a->transports, a->rules, a->edges};
+	const struct reload r = {a->transports, a->rules, a->edges, a->dmsg_server};
 	struct told told = {fn, fn_arg};
 	int rc = load_again(a, &r, &next, err);
 
@@ -430,7 +430,8 @@ static int start_dmsg_server(struct app *a)
 		.streams_max = v->streams_max,
 		.client_streams = v->client_streams,
 		.peers = a->conf.peer_servers,
-		.n_peers = (uint32_t)a->conf.n_peer_servers};
+		.n_peers = (uint32_t)a->conf.n_peer_servers,
+		.mesh_discover = v->mesh_discover};
 	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	struct api_addr addr;

@@ -4,6 +4,7 @@
 
 #include "controlplane/app/edge.h"
 #include "controlplane/cp_conf.h"
+#include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/in_force.h"
 #include "controlplane/transport/transport_mgr.h"
 
@@ -11,6 +12,7 @@ struct reload {
 	struct transport_mgr *transports;
 	struct rule_mgr *rules;
 	struct edge_mgr *edges;
+	struct dmsg_server *dmsg_server; // NULL: this node is none
 };
 
 // Could reload_apply() take it? 0, or -errno and a sentence that says what is in the way. Changes

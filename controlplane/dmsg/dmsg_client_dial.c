@@ -150,7 +150,7 @@ static void on_server_entry(void *arg, const struct dir_result *r)
 
 	d->ask = NULL;
 	if (r->err == 0 && r->answer == DMSG_ANSWER_OK &&
-		dmsg_find_server_of(&r->entries[0], &conf)) {
+		dmsg_link_server_of(&r->entries[0], &conf)) {
 		se = dmsg_client_server_of(d->c, &conf.pk);
 		if (se == NULL)
 			se = dmsg_client_server_new(d->c, &conf, DMSG_CLIENT_MADE);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/core/conn_tcp.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -30,16 +29,6 @@ struct dmsg_find {
 	struct loop_timer *idle_timer;
 	uint32_t look_ms;
 };
-
-bool dmsg_find_server_of(const struct dmsg_entry *e, struct dmsg_server_at *conf)
-{
-	memset(conf, 0, sizeof(*conf));
-	if (!e->is_server || !key_pk_is_valid(&e->pk) || !conn_tcp_is_host_port(e->address))
-		return false;
-	conf->pk = e->pk;
-	snprintf(conf->address, sizeof(conf->address), "%s", e->address);
-	return true;
-}
 
 // ---- our entry ----
 
@@ -103,7 +92,7 @@ static void take_servers(struct dmsg_find *f, const struct dmsg_entry *e, uint32
 	for (uint32_t i = 0; i < n && !are_enough(c); i++) {
 		struct server *se;
 
-		if (!dmsg_find_server_of(&e[order[i]], &conf) ||
+		if (!dmsg_link_server_of(&e[order[i]], &conf) ||
 			key_pk_cmp(&conf.pk, identity_pk(c->conf.id)) == 0)
 			continue;
 		se = dmsg_client_server_of(c, &conf.pk);

@@ -142,5 +142,3 @@ struct dmsg_find *dmsg_find_new(struct dmsg_client *c);
 void dmsg_find_free(struct dmsg_find *f); // NULL is allowed, here and in the next one
 // A session was opened or lost.
 void dmsg_find_changed(struct dmsg_find *f);
-// That of an entry, or false: it is no server's, or has no address.
-bool dmsg_find_server_of(const struct dmsg_entry *e, struct dmsg_server_at *conf);

@@ -2,6 +2,7 @@
 // is gathered here; bytes behind the last frame are not taken, so the muxer finds them.
 #include "controlplane/dmsg/dmsg_link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -301,6 +302,18 @@ static struct dmsg_link *alloc_link(struct loop *l, const struct dmsg_link_conf 
 		return errno_null(ENOMEM);
 	}
 	return k;
+}
+
+bool dmsg_link_server_of(const struct dmsg_entry *e, struct dmsg_server_at *at)
+{
+	static_assert(sizeof(e->address) <= sizeof(at->address), "an entry's address has room");
+
+	memset(at, 0, sizeof(*at));
+	if (!e->is_server || !key_pk_is_valid(&e->pk) || !conn_tcp_is_host_port(e->address))
+		return false;
+	at->pk = e->pk;
+	memcpy(at->address, e->address, sizeof(e->address));
+	return true;
 }
 
 struct dmsg_link *dmsg_link_dial(struct loop *l, const char *where,

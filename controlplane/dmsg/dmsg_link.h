@@ -5,6 +5,7 @@
 
 #include "controlplane/mux/mux_conn.h"
 #include "lib/dmsg/session.h"
+#include "lib/wire/dmsg_entry.h"
 
 enum {
 	DMSG_LINK_DIAL_MS = 10000,
@@ -59,6 +60,8 @@ struct dmsg_link *dmsg_link_new(struct loop *l, struct conn *take_below,
 // Makes the connection, too, within DMSG_LINK_DIAL_MS. NULL and errno (EINVAL: no address).
 struct dmsg_link *dmsg_link_dial(struct loop *l, const char *where,
 	const struct dmsg_link_conf *conf, const struct dmsg_link_events *ev, void *arg);
+// The server of an entry; false: it is no server's, or of no use.
+bool dmsg_link_server_of(const struct dmsg_entry *e, struct dmsg_server_at *at);
 // Streams hear -ECANCELED. NULL is allowed. May be called in any event.
 void dmsg_link_close(struct dmsg_link *k);
 

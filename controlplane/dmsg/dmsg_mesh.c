@@ -1,5 +1,5 @@
-// A link to each peer that has an address: dialled, and dialled again for as long as the server
-// lives. A link is the same session that a client makes, under the server's key; that we are a peer
+// A link to each peer that has an address: dialled, and dialled again for as long as it is a peer.
+// A link is the same session that a client makes, under the server's key; that we are a peer
 // over there is said by the configuration there, by nothing on the wire.
 #include "controlplane/dmsg/dmsg_mesh.h"
 
@@ -17,7 +17,10 @@ LOG_MODULE("dmsg");
 
 struct peer {
 	struct dmsg_mesh *m;
-	struct dmsg_server_at conf;
+	struct dmsg_server_at at;
+	bool used;
+	bool found; // not configured, and ...
+	bool listed; // ... in the last list
 	struct dmsg_link *link;
 	struct loop_timer *timer; // until the next try
 	enum dmsg_mesh_state state;
@@ -45,6 +48,24 @@ static void set_state(struct peer *p, enum dmsg_mesh_state state)
 	p->since_ns = clock_mono_ns();
 }
 
+static void close_link(struct peer *p)
+{
+	if (p->state == DMSG_MESH_OPEN)
+		p->m->ev->over(p->m->arg, number_of(p));
+	p->state = DMSG_MESH_WAITS;
+	dmsg_link_close(p->link);
+	p->link = NULL;
+}
+
+static void peer_free(struct peer *p)
+{
+	close_link(p);
+	p->m->ev->gone(p->m->arg, number_of(p));
+	loop_timer_free(p->timer);
+	p->timer = NULL;
+	p->used = false;
+}
+
 // The link, or the try to have one, is over: again after a while.
 static void link_over(struct peer *p, int err)
 {
@@ -52,14 +73,16 @@ static void link_over(struct peer *p, int err)
 
 	if (p->state == DMSG_MESH_OPEN) {
 		up_ns = clock_mono_ns() - p->since_ns;
-		log_notice("peer lost: server=%s: %s", p->conf.address, dmsg_link_error(err));
-		p->m->ev->over(p->m->arg, number_of(p));
+		log_notice("peer lost: server=%s: %s", p->at.address, dmsg_link_error(err));
 	} else {
 		log_limited(
-			LOG_WARN, "no peer: server=%s: %s", p->conf.address, dmsg_link_error(err));
+			LOG_WARN, "no peer: server=%s: %s", p->at.address, dmsg_link_error(err));
 	}
-	dmsg_link_close(p->link);
-	p->link = NULL;
+	close_link(p);
+	if (p->found && !p->listed) {
+		peer_free(p);
+		return;
+	}
 	p->err = err;
 	set_state(p, DMSG_MESH_WAITS);
 	p->fails = backoff_fails(p->fails, up_ns);
@@ -73,7 +96,7 @@ static void on_link_open(void *arg)
 
 	set_state(p, DMSG_MESH_OPEN);
 	p->opened++;
-	log_notice("peer open: server=%s", p->conf.address);
+	log_notice("peer open: server=%s", p->at.address);
 	(void)dmsg_link_ping(p->link); // for the list
 	p->m->ev->open(p->m->arg, number_of(p), p->link);
 }
@@ -102,30 +125,160 @@ static void peer_dial(void *arg)
 	struct dmsg_link_conf c = {
 		.sk = identity_sk(p->m->conf.id),
 		.pk = identity_pk(p->m->conf.id),
-		.server = &p->conf.pk,
+		.server = &p->at.pk,
 		.mux = DMSG_LINK_YAMUX, // between servers it always is (dmsg 3.3)
 		.streams_max = p->m->conf.session_streams,
 	};
 
 	set_state(p, DMSG_MESH_DIALS);
-	p->link = dmsg_link_dial(p->m->conf.loop, p->conf.address, &c, &link_events, p);
+	p->link = dmsg_link_dial(p->m->conf.loop, p->at.address, &c, &link_events, p);
 	if (p->link == NULL)
 		link_over(p, -errno);
+}
+
+// ---- who is one ----
+
+static struct peer *peer_of(struct dmsg_mesh *m, const struct key_pk *pk)
+{
+	int i = dmsg_mesh_find(m, pk);
+
+	return i >= 0 ? &m->peer[i] : NULL;
+}
+
+// NULL: no place, or no memory.
+static struct peer *peer_new(struct dmsg_mesh *m, const struct dmsg_server_at *at, bool found)
+{
+	struct peer *p = NULL;
+
+	for (unsigned i = 0; i < DMSG_MESH_PEERS_MAX && p == NULL; i++)
+		if (!m->peer[i].used)
+			p = &m->peer[i];
+	if (p == NULL)
+		return NULL;
+	*p = (struct peer){.m = m, .at = *at, .found = found, .listed = found};
+	p->timer = loop_timer_new(m->conf.loop, peer_dial, p);
+	if (p->timer == NULL)
+		return NULL;
+	p->used = true;
+	set_state(p, DMSG_MESH_WAITS);
+	if (at->address[0] != '\0')
+		loop_timer_start(p->timer, 0, 0);
+	m->ev->named(m->arg, number_of(p));
+	return p;
+}
+
+static bool peers_are_good(
+	const struct dmsg_mesh *m, const struct dmsg_server_at *peers, uint32_t n)
+{
+	if (n > DMSG_MESH_PEERS_MAX)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		if (key_pk_cmp(&peers[i].pk, identity_pk(m->conf.id)) == 0)
+			return false;
+		for (uint32_t k = 0; k < i; k++)
+			if (key_pk_cmp(&peers[i].pk, &peers[k].pk) == 0)
+				return false;
+	}
+	return true;
+}
+
+static bool is_of(const struct peer *p, const struct dmsg_server_at *peers, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (key_pk_cmp(&p->at.pk, &peers[i].pk) == 0)
+			return strcmp(p->at.address, peers[i].address) == 0;
+	return false;
+}
+
+// One that was found goes for one that is configured, if there are no places: rather one without a
+// link.
+static void make_room(struct dmsg_mesh *m)
+{
+	struct peer *out = NULL;
+
+	for (unsigned i = 0; i < DMSG_MESH_PEERS_MAX; i++) {
+		struct peer *p = &m->peer[i];
+
+		if (!p->used)
+			return;
+		if (p->found && (out == NULL || p->state != DMSG_MESH_OPEN))
+			out = p;
+	}
+	if (out != NULL)
+		peer_free(out);
+}
+
+int dmsg_mesh_configure(struct dmsg_mesh *m, const struct dmsg_server_at *peers, uint32_t n)
+{
+	int rc = 0;
+
+	if (!peers_are_good(m, peers, n))
+		return -EINVAL;
+	for (unsigned i = 0; i < DMSG_MESH_PEERS_MAX; i++)
+		if (m->peer[i].used && !m->peer[i].found && !is_of(&m->peer[i], peers, n))
+			peer_free(&m->peer[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		struct peer *p = peer_of(m, &peers[i].pk);
+
+		if (p != NULL && strcmp(p->at.address, peers[i].address) != 0) {
+			peer_free(p);
+			p = NULL;
+		}
+		if (p == NULL) {
+			make_room(m);
+			p = peer_new(m, &peers[i], false);
+		}
+		if (p != NULL)
+			p->found = false;
+		else
+			rc = -ENOMEM;
+	}
+	return rc;
+}
+
+void dmsg_mesh_listed(struct dmsg_mesh *m, const struct dmsg_entry *e, size_t n, uint64_t *n_new,
+	uint64_t *n_full)
+{
+	struct dmsg_server_at at;
+
+	for (unsigned i = 0; i < DMSG_MESH_PEERS_MAX; i++)
+		m->peer[i].listed = false;
+	for (size_t i = 0; i < n; i++) {
+		struct peer *p;
+
+		if (!dmsg_link_server_of(&e[i], &at) ||
+			key_pk_cmp(&at.pk, identity_pk(m->conf.id)) == 0)
+			continue;
+		p = peer_of(m, &at.pk);
+		if (p == NULL) {
+			p = peer_new(m, &at, true);
+			*(p != NULL ? n_new : n_full) += 1;
+		} else if (p->found) {
+			p->listed = true;
+			p->at = at; // of the next dial
+		}
+	}
+	for (unsigned i = 0; i < DMSG_MESH_PEERS_MAX; i++) {
+		struct peer *p = &m->peer[i];
+
+		if (p->used && p->found && !p->listed && p->state != DMSG_MESH_OPEN)
+			peer_free(p);
+	}
 }
 
 // ---- whom to ask ----
 
 int dmsg_mesh_find(const struct dmsg_mesh *m, const struct key_pk *pk)
 {
-	for (uint32_t i = 0; i < m->conf.n_peers; i++)
-		if (key_pk_cmp(&m->peer[i].conf.pk, pk) == 0)
-			return (int)i;
+	for (int i = 0; i < DMSG_MESH_PEERS_MAX; i++)
+		if (m->peer[i].used && key_pk_cmp(&m->peer[i].at.pk, pk) == 0)
+			return i;
 	return -1;
 }
 
 bool dmsg_mesh_dials(const struct dmsg_mesh *m, unsigned peer)
 {
-	return m->peer[peer].conf.address[0] != '\0';
+	return m->peer[peer].at.address[0] != '\0';
 }
 
 int dmsg_mesh_next(const struct dmsg_mesh *m, const struct key_pk *pk, uint64_t peers)
@@ -140,54 +293,24 @@ void dmsg_mesh_said(struct dmsg_mesh *m, const struct key_pk *pk, unsigned peer,
 
 // ---- the whole ----
 
-static bool peers_are_good(const struct dmsg_mesh_conf *conf)
-{
-	if (conf->n_peers > DMSG_MESH_PEERS_MAX)
-		return false;
-	for (uint32_t i = 0; i < conf->n_peers; i++) {
-		if (key_pk_cmp(&conf->peers[i].pk, identity_pk(conf->id)) == 0)
-			return false;
-		for (uint32_t k = 0; k < i; k++)
-			if (key_pk_cmp(&conf->peers[i].pk, &conf->peers[k].pk) == 0)
-				return false;
-	}
-	return true;
-}
-
 struct dmsg_mesh *dmsg_mesh_new(
 	const struct dmsg_mesh_conf *conf, const struct dmsg_mesh_events *ev, void *arg)
 {
 	uint8_t secret[PEER_MEM_SECRET_LEN];
-	struct dmsg_mesh *m;
-	bool ok;
+	struct dmsg_mesh *m = calloc(1, sizeof(*m));
 
-	if (!peers_are_good(conf))
-		return errno_null(EINVAL);
-	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return NULL;
 	m->conf = *conf;
-	m->conf.peers = NULL; // was borrowed
 	if (m->conf.retry_min_ms == 0)
 		m->conf.retry_min_ms = BACKOFF_MIN_MS;
 	m->ev = ev;
 	m->arg = arg;
 	randombytes_buf(secret, sizeof(secret));
 	m->mem = peer_mem_new(DMSG_MESH_KEYS, secret);
-	ok = m->mem != NULL;
-	for (uint32_t i = 0; i < conf->n_peers; i++) {
-		m->peer[i] = (struct peer){.m = m, .conf = conf->peers[i]};
-		m->peer[i].timer = loop_timer_new(conf->loop, peer_dial, &m->peer[i]);
-		ok = ok && m->peer[i].timer != NULL;
-	}
-	if (!ok) {
-		dmsg_mesh_free(m);
-		return errno_null(ENOMEM);
-	}
-	for (uint32_t i = 0; i < conf->n_peers; i++) {
-		set_state(&m->peer[i], DMSG_MESH_WAITS);
-		if (dmsg_mesh_dials(m, i))
-			loop_timer_start(m->peer[i].timer, 0, 0);
+	if (m->mem == NULL) {
+		free(m);
+		return NULL;
 	}
 	return m;
 }
@@ -196,7 +319,7 @@ void dmsg_mesh_free(struct dmsg_mesh *m)
 {
 	if (m == NULL)
 		return;
-	for (uint32_t i = 0; i < m->conf.n_peers; i++) {
+	for (unsigned i = 0; i < DMSG_MESH_PEERS_MAX; i++) {
 		dmsg_link_close(m->peer[i].link);
 		loop_timer_free(m->peer[i].timer);
 	}
@@ -204,26 +327,28 @@ void dmsg_mesh_free(struct dmsg_mesh *m)
 	free(m);
 }
 
-uint32_t dmsg_mesh_len(const struct dmsg_mesh *m)
+const struct key_pk *dmsg_mesh_pk(const struct dmsg_mesh *m, unsigned peer)
 {
-	return m != NULL ? m->conf.n_peers : 0;
+	return &m->peer[peer].at.pk;
 }
 
-void dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_peer *out)
+bool dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_peer *out)
 {
 	const struct peer *p = &m->peer[peer];
 	const struct mux_stats *st = p->link != NULL ? dmsg_link_stats(p->link) : NULL;
 
-	*out = (struct dmsg_mesh_peer){.pk = p->conf.pk,
-		.address = p->conf.address,
+	*out = (struct dmsg_mesh_peer){.pk = p->at.pk,
+		.address = p->at.address,
+		.found = p->found,
 		.state = p->state,
 		.err = p->err,
 		.since_ns = p->since_ns,
 		.opened = p->opened};
-	if (st == NULL)
-		return;
-	out->rtt_ns = st->rtt_ns;
-	out->rx_bytes = st->rx_bytes;
-	out->tx_bytes = st->tx_bytes;
-	out->streams = st->n_streams;
+	if (st != NULL) {
+		out->rtt_ns = st->rtt_ns;
+		out->rx_bytes = st->rx_bytes;
+		out->tx_bytes = st->tx_bytes;
+		out->streams = st->n_streams;
+	}
+	return p->used;
 }

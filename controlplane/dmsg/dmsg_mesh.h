@@ -3,13 +3,16 @@
 // whom to ask for a key; what goes over them is the server's matter (dmsg_server.h). Loop's thread
 // only.
 //
-// A peer may carry any source, so it is who the configuration names and nobody else.
+// A peer may carry any source, so it is who the configuration names, and only where the server was
+// told to believe them (dmsg_mesh_find.h), whom its discovery lists. The latter leave the places to
+// the former, and are no peers any more when they are not listed and the link to them is over.
 #pragma once
 
 #include "controlplane/core/identity.h"
 #include "controlplane/core/loop.h"
 #include "controlplane/dmsg/dmsg_link.h"
 #include "lib/dmsg/peer_mem.h"
+#include "lib/wire/dmsg_entry.h"
 
 enum {
 	DMSG_MESH_PEERS_MAX = PEER_MEM_PEERS,
@@ -21,14 +24,15 @@ struct dmsg_mesh;
 struct dmsg_mesh_conf {
 	struct loop *loop;
 	const struct identity *id; // the server's; borrowed
-	const struct dmsg_server_at *peers; // copied
-	uint32_t n_peers;
 	uint32_t session_streams; // of one link
 	uint32_t retry_min_ms; // 0: BACKOFF_MIN_MS
 };
 
-// Of links that we dialled; peers have the numbers 0 .. n_peers - 1.
+// Peers have numbers below DMSG_MESH_PEERS_MAX; open, accept and over are of the links that we
+// dialled.
 struct dmsg_mesh_events {
+	void (*named)(void *arg, unsigned peer); // dmsg_mesh_pk() is a peer's key from now on ...
+	void (*gone)(void *arg, unsigned peer); // ... and is none any more; its link is over
 	void (*open)(void *arg, unsigned peer, struct dmsg_link *k);
 	void (*accept)(void *arg, unsigned peer, struct conn *take_stream);
 	void (*over)(void *arg, unsigned peer); // of an open link, which is closed after it
@@ -39,6 +43,7 @@ enum dmsg_mesh_state { DMSG_MESH_WAITS, DMSG_MESH_DIALS, DMSG_MESH_OPEN };
 struct dmsg_mesh_peer {
 	struct key_pk pk;
 	const char *address; // "": it dials us
+	bool found; // listed at a discovery, not configured
 	enum dmsg_mesh_state state; // of the link that we dial
 	int err; // why the last one ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
@@ -48,11 +53,19 @@ struct dmsg_mesh_peer {
 	uint32_t streams;
 };
 
-// NULL and errno; EINVAL: too many peers, a key twice, or our own. Begins to dial at once. Owner:
-// the caller.
+// NULL and errno. Without peers. Owner: the caller.
 struct dmsg_mesh *dmsg_mesh_new(
 	const struct dmsg_mesh_conf *conf, const struct dmsg_mesh_events *ev, void *arg);
 void dmsg_mesh_free(struct dmsg_mesh *m); // no event comes any more; NULL is allowed
+
+// The peers of the configuration are these and no others: links to new ones are dialled at once,
+// those to others end. -EINVAL, and nothing changes: too many, a key twice, or our own; -ENOMEM:
+// some are left out.
+int dmsg_mesh_configure(struct dmsg_mesh *m, const struct dmsg_server_at *peers, uint32_t n);
+// A whole list of a discovery: each server is a peer that is none yet. Those that have no place are
+// counted in *n_full, the new ones in *n_new.
+void dmsg_mesh_listed(struct dmsg_mesh *m, const struct dmsg_entry *e, size_t n, uint64_t *n_new,
+	uint64_t *n_full);
 
 // The number of the peer that has this key; -1: none.
 int dmsg_mesh_find(const struct dmsg_mesh *m, const struct key_pk *pk);
@@ -64,5 +77,6 @@ int dmsg_mesh_next(const struct dmsg_mesh *m, const struct key_pk *pk, uint64_t 
 // What it said: it took the stream, or it did not.
 void dmsg_mesh_said(struct dmsg_mesh *m, const struct key_pk *pk, unsigned peer, bool there);
 
-uint32_t dmsg_mesh_len(const struct dmsg_mesh *m); // NULL: 0
-void dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_peer *out);
+const struct key_pk *dmsg_mesh_pk(const struct dmsg_mesh *m, unsigned peer);
+// false: there is no peer of this number.
+bool dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_peer *out);

@@ -1,6 +1,7 @@
-// Sessions in, found by key, and those to peer servers. When a session ends, its relays are closed
-// first: none outlives the keys that it is opened with. Streams are dmsg_server_relay.c's. With
-// discoveries the server is published while it serves, and a client's entry tells its muxer.
+// Sessions in, found by key. When one ends, requests that it answers go another way, and what had
+// come by it is still delivered for a while. Streams are dmsg_server_relay.c's, peers
+// dmsg_server_mesh.c's. With discoveries the server is published while it serves, and a client's
+// entry tells its muxer.
 #include "controlplane/dmsg/dmsg_server.h"
 
 #include <errno.h>
@@ -71,26 +72,9 @@ static void client_put(struct dmsg_server *s, struct client *cl)
 	free(cl);
 }
 
-// By which session the peer is asked: the one that we dialled, or else, if it is the one to dial,
-// its newest.
-static void set_peer_session(struct dmsg_server *s, int peer, struct session *se)
-{
-	if (peer >= 0 && dmsg_mesh_dials(s->mesh, (unsigned)peer) == se->dialled)
-		s->peer_session[peer] = se;
-}
-
-static void leave_peer(struct session *se)
-{
-	struct dmsg_server *s = se->srv;
-
-	if (se->peer >= 0 && s->peer_session[se->peer] == se)
-		s->peer_session[se->peer] =
-			se->client != NULL ? dmsg_server_session_of(s, &se->client->pk, se) : NULL;
-}
-
 // ---- sessions ----
 
-static struct session *session_new(struct dmsg_server *s)
+struct session *dmsg_server_session_new(struct dmsg_server *s)
 {
 	struct session *se = calloc(1, sizeof(*se));
 
@@ -199,7 +183,7 @@ static void session_over(struct session *se)
 		free(se);
 }
 
-static void session_free(struct session *se)
+void dmsg_server_session_free(struct session *se)
 {
 	struct dmsg_server *s = se->srv;
 	struct client *cl = se->client;
@@ -207,7 +191,7 @@ static void session_free(struct session *se)
 	dir_ask_cancel(se->ask);
 	ask_over(se);
 	TAILQ_REMOVE(&s->sessions, se, all);
-	leave_peer(se);
+	dmsg_server_peer_left(se);
 	if (!se->dialled) {
 		if (se->open)
 			s->n_open--;
@@ -237,7 +221,7 @@ static void on_session_end(void *arg, int err)
 			LOG_NOTICE, "handshake failed: from=%s: %s", from, dmsg_link_error(err));
 		se->srv->c.drop_dmsg_shakes++;
 	}
-	session_free(se);
+	dmsg_server_session_free(se);
 }
 
 // The oldest session of a key that has more than it may. The new one is never it.
@@ -249,7 +233,7 @@ static void limit_key(struct session *new)
 	if (new->client->n_sessions <= s->conf.per_key || oldest == new)
 		return;
 	s->c.dmsg_sessions_replaced++;
-	session_free(oldest);
+	dmsg_server_session_free(oldest);
 }
 
 static void become_client(struct session *se, struct client *cl)
@@ -266,9 +250,7 @@ static void become_client(struct session *se, struct client *cl)
 	s->c.dmsg_sessions_opened++;
 	TAILQ_REMOVE(&s->sessions, se, all);
 	TAILQ_INSERT_HEAD(&s->sessions, se, all);
-	if (s->mesh != NULL)
-		se->peer = dmsg_mesh_find(s->mesh, &cl->pk);
-	set_peer_session(s, se->peer, se);
+	dmsg_server_peer_came(se, dmsg_server_peer_of(s, &cl->pk));
 }
 
 static void on_session_open(void *arg)
@@ -280,12 +262,11 @@ static void on_session_open(void *arg)
 	struct client *cl = NULL;
 
 	// A peer has its place whoever else is here.
-	if (s->n_open < s->conf.sessions_max ||
-		(s->mesh != NULL && dmsg_mesh_find(s->mesh, pk) >= 0))
+	if (s->n_open < s->conf.sessions_max || dmsg_server_peer_of(s, pk) >= 0)
 		cl = client_of(s, pk);
 	if (cl == NULL) {
 		s->c.drop_dmsg_sessions++;
-		session_free(se);
+		dmsg_server_session_free(se);
 		return;
 	}
 	become_client(se, cl);
@@ -319,7 +300,7 @@ static void on_connection(void *arg, struct conn *take_conn, const struct sockad
 	struct session *se = NULL;
 
 	if (s->n_shaking < s->conf.shakes_max)
-		se = session_new(s);
+		se = dmsg_server_session_new(s);
 	if (se == NULL) {
 		s->c.drop_dmsg_sessions++;
 		conn_close(take_conn);
@@ -335,46 +316,6 @@ static void on_connection(void *arg, struct conn *take_conn, const struct sockad
 	}
 	s->n_shaking++;
 }
-
-// ---- peers that we dialled ----
-
-static void on_peer_open(void *arg, unsigned peer, struct dmsg_link *k)
-{
-	struct dmsg_server *s = arg;
-	struct session *se = session_new(s);
-
-	if (se == NULL)
-		return; // it is of no use until it is dialled again
-	se->link = k;
-	se->peer = (int)peer;
-	se->dialled = se->open = true;
-	se->since_ns = clock_mono_ns();
-	set_peer_session(s, se->peer, se);
-}
-
-static void on_peer_accept(void *arg, unsigned peer, struct conn *take_stream)
-{
-	struct dmsg_server *s = arg;
-
-	if (s->peer_session[peer] != NULL)
-		dmsg_server_relay_new(s->peer_session[peer], take_stream);
-	else
-		conn_close(take_stream);
-}
-
-static void on_peer_over(void *arg, unsigned peer)
-{
-	struct dmsg_server *s = arg;
-
-	if (s->peer_session[peer] != NULL)
-		session_free(s->peer_session[peer]);
-}
-
-static const struct dmsg_mesh_events mesh_events = {
-	.open = on_peer_open,
-	.accept = on_peer_accept,
-	.over = on_peer_over,
-};
 
 // ---- the entry ----
 
@@ -425,23 +366,6 @@ static void on_look(void *arg)
 	dmsg_server_relay_look(arg);
 }
 
-static int start_mesh(struct dmsg_server *s)
-{
-	struct dmsg_mesh_conf c = {
-		.loop = s->conf.loop,
-		.id = s->conf.id,
-		.peers = s->conf.peers,
-		.n_peers = s->conf.n_peers,
-		.session_streams = s->conf.session_streams,
-		.retry_min_ms = s->conf.retry_min_ms,
-	};
-
-	s->conf.peers = NULL; // was borrowed
-	if (c.n_peers > 0)
-		s->mesh = dmsg_mesh_new(&c, &mesh_events, s);
-	return c.n_peers > 0 && s->mesh == NULL ? -errno : 0;
-}
-
 static int start(struct dmsg_server *s)
 {
 	uint8_t secret[HTAB_SECRET_LEN];
@@ -449,12 +373,13 @@ static int start(struct dmsg_server *s)
 
 	randombytes_buf(secret, sizeof(secret));
 	s->clients = htab_new(KEY_PK_LEN,
-		(size_t)s->conf.sessions_max + s->conf.n_peers + DMSG_SERVER_DRAINS_MAX, secret);
+		(size_t)s->conf.sessions_max + DMSG_MESH_PEERS_MAX + DMSG_SERVER_DRAINS_MAX,
+		secret);
 	s->idle_timer = loop_timer_new(s->conf.loop, on_look, s);
 	if (s->clients == NULL || s->idle_timer == NULL)
 		return -ENOMEM;
 	loop_timer_start(s->idle_timer, s->conf.idle_ms / LOOKS, s->conf.idle_ms / LOOKS);
-	rc = start_mesh(s);
+	rc = dmsg_server_mesh_start(s);
 	return rc < 0 || s->conf.listen == NULL ? rc : dmsg_server_serve(s, s->conf.listen);
 }
 
@@ -524,11 +449,10 @@ void dmsg_server_close(struct dmsg_server *s)
 	loop_timer_free(s->idle_timer);
 	s->idle_timer = NULL;
 	while ((se = TAILQ_FIRST(&s->sessions)) != NULL)
-		session_free(se);
+		dmsg_server_session_free(se);
 	while ((se = TAILQ_FIRST(&s->drains)) != NULL)
 		drain_free(se);
-	dmsg_mesh_free(s->mesh);
-	s->mesh = NULL;
+	dmsg_server_mesh_stop(s);
 }
 
 void dmsg_server_free(struct dmsg_server *s)
@@ -553,7 +477,7 @@ const struct key_pk *dmsg_server_pk(const struct dmsg_server *s)
 void dmsg_server_stats_get(const struct dmsg_server *s, struct dmsg_server_stats *out)
 {
 	*out = (struct dmsg_server_stats){.c = s->c, .sessions = s->n_open, .streams = s->n_joined};
-	for (uint32_t i = 0; i < dmsg_mesh_len(s->mesh); i++)
+	for (uint32_t i = 0; i < DMSG_MESH_PEERS_MAX; i++)
 		out->peers += s->peer_session[i] != NULL;
 }
 
@@ -583,27 +507,5 @@ void dmsg_server_each_session(const struct dmsg_server *s,
 			out.streams = st->n_streams;
 		}
 		fn(arg, &out);
-	}
-}
-
-void dmsg_server_each_peer(const struct dmsg_server *s,
-	void (*fn)(void *arg, const struct dmsg_mesh_peer *p), void *arg)
-{
-	for (uint32_t i = 0; i < dmsg_mesh_len(s->mesh); i++) {
-		const struct session *se = s->peer_session[i];
-		struct dmsg_mesh_peer p;
-
-		dmsg_mesh_get(s->mesh, i, &p);
-		if (se != NULL && !se->dialled) { // it dialled us
-			const struct mux_stats *st = dmsg_link_stats(se->link);
-
-			p.state = DMSG_MESH_OPEN;
-			p.since_ns = se->since_ns;
-			p.rtt_ns = st != NULL ? st->rtt_ns : 0;
-			p.rx_bytes = st != NULL ? st->rx_bytes : 0;
-			p.tx_bytes = st != NULL ? st->tx_bytes : 0;
-			p.streams = st != NULL ? st->n_streams : 0;
-		}
-		fn(arg, &p);
 	}
 }

@@ -43,8 +43,10 @@ struct dmsg_server_conf {
 	uint32_t idle_ms; // of streams, when there is hardly room; 0: DMSG_SERVER_IDLE_MS
 	uint32_t drain_ms; // 0: DMSG_SERVER_DRAIN_MS
 	uint32_t request_ms; // for a request to be whole, or answered; 0: DMSG_REQUEST_TIMEOUT_MS
-	const struct dmsg_server_at *peers; // copied
-	uint32_t n_peers; // at most DMSG_MESH_PEERS_MAX
+	const struct dmsg_server_at *peers; // copied; as of dmsg_server_set_peers()
+	uint32_t n_peers;
+	bool mesh_discover; // all servers that dir lists are peers, too (dmsg_mesh_find.h)
+	uint32_t find_first_ms, find_every_ms; // 0: as there
 	// Questions to peers that one client may cause at once; half as many a second come back. 0:
 	// DMSG_SERVER_MESH_BURST.
 	uint32_t mesh_burst;
@@ -88,8 +90,8 @@ struct dmsg_server_stream {
 	uint64_t forth, back; // bytes
 };
 
-// NULL and errno (that of bind; EINVAL: a limit of 0, or peers as dmsg_mesh_new()). Owner: the
-// caller.
+// NULL and errno (that of bind; EINVAL: a limit of 0, mesh_discover without dir, or peers as
+// dmsg_mesh_configure()). Owner: the caller.
 struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf);
 void dmsg_server_free(struct dmsg_server *s); // closes it first; NULL is allowed
 
@@ -108,6 +110,8 @@ void dmsg_server_stats_get(const struct dmsg_server *s, struct dmsg_server_stats
 // The entry at each discovery.
 void dmsg_server_each_site(const struct dmsg_server *s,
 	void (*fn)(void *arg, const struct dmsg_publish_site *site), void *arg);
+// Other peers than before, as dmsg_mesh_configure(). -ESHUTDOWN: closed.
+int dmsg_server_set_peers(struct dmsg_server *s, const struct dmsg_server_at *peers, uint32_t n);
 void dmsg_server_each_peer(const struct dmsg_server *s,
 	void (*fn)(void *arg, const struct dmsg_mesh_peer *p), void *arg);
 void dmsg_server_each_session(const struct dmsg_server *s,

@@ -1,8 +1,9 @@
 // What the files of the dmsg server share: dmsg_server.c has sessions and the whole,
-// dmsg_server_relay.c the streams between them.
+// dmsg_server_mesh.c which of them are peer servers', dmsg_server_relay.c the streams between them.
 #pragma once
 
 #include "controlplane/dmsg/dmsg_mesh.h"
+#include "controlplane/dmsg/dmsg_mesh_find.h"
 #include "controlplane/dmsg/dmsg_server.h"
 
 #include <sys/queue.h>
@@ -46,7 +47,8 @@ struct session {
 struct dmsg_server {
 	struct dmsg_server_conf conf;
 	struct conn_listener *listener; // NULL: does not serve
-	struct dmsg_mesh *mesh; // NULL: no peers
+	struct dmsg_mesh *mesh; // NULL: there were no peers yet
+	struct dmsg_mesh_find *mesh_find; // NULL: peers are those of the configuration
 	struct session *peer_session[DMSG_MESH_PEERS_MAX]; // by which a peer is asked
 	struct htab *clients; // by key
 	struct session_list sessions; // the newest first
@@ -68,6 +70,20 @@ struct dmsg_server {
 // none.
 struct session *dmsg_server_session_of(
 	const struct dmsg_server *s, const struct key_pk *pk, const struct session *but);
+
+// In the list of all, not open. NULL: no memory.
+struct session *dmsg_server_session_new(struct dmsg_server *s);
+void dmsg_server_session_free(struct session *se);
+
+// ---- dmsg_server_mesh.c ----
+
+int dmsg_server_mesh_start(struct dmsg_server *s); // 0 or -errno
+void dmsg_server_mesh_stop(struct dmsg_server *s); // when there are no sessions any more
+// The number of the peer with this key; -1: it is no peer's.
+int dmsg_server_peer_of(const struct dmsg_server *s, const struct key_pk *pk);
+// The session is a peer's from now on (-1: it is not); it is over.
+void dmsg_server_peer_came(struct session *se, int peer);
+void dmsg_server_peer_left(struct session *se);
 
 // ---- dmsg_server_relay.c ----
 

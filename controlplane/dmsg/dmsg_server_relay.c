@@ -157,7 +157,7 @@ static uint64_t peers_left(const struct relay *r)
 	const struct dmsg_server *s = r->srv;
 	uint64_t left = 0;
 
-	for (uint32_t i = 0; i < dmsg_mesh_len(s->mesh); i++)
+	for (uint32_t i = 0; i < DMSG_MESH_PEERS_MAX; i++)
 		if (s->peer_session[i] != NULL && dmsg_link_is_open(s->peer_session[i]->link))
 			left |= UINT64_C(1) << i;
 	return left & ~r->asked_peers;
@@ -194,7 +194,8 @@ static struct session *choose(struct relay *r, const struct session *broke)
 		r->n_local++;
 		return y;
 	}
-	if (s->mesh == NULL || r->x->peer >= 0) // one hop between servers
+	// one hop between servers, also of a session that was a peer's when the request came
+	if (s->mesh == NULL || r->x->peer >= 0 || r->owner == NULL)
 		return NULL;
 	r->peer = (int8_t)dmsg_mesh_next(s->mesh, &r->dst.pk, peers_left(r));
 	if (r->peer < 0)

@@ -209,7 +209,7 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 {
 	struct api_dmsg_server rec = {.state = (uint8_t)p->state,
-		.kind = API_DMSG_MESH,
+		.kind = p->found ? API_DMSG_MESH_FOUND : API_DMSG_MESH,
 		.streams = p->streams,
 		.age_ms = age_ms(p->since_ns),
 		.rtt_us = p->rtt_ns / CLOCK_NS_PER_US,

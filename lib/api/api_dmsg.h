@@ -58,6 +58,7 @@ enum api_dmsg_kind {
 	API_DMSG_FOUND, // a server that a discovery told
 	API_DMSG_MADE, // a destination's server, while streams need it
 	API_DMSG_LAN, // a server in our LAN
+	API_DMSG_MESH_FOUND, // as API_DMSG_MESH, but a discovery told of it
 };
 
 // Numbers of a role that the node has not are all ones.

@@ -57,7 +57,8 @@ static const char *const conf_changes[] = {"", "changed", "new", "gone"};
 static const char *const dmsg_states[] = {"waits", "dials", "open"};
 static const char *const dmsg_roles[] = {"client", "server"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
-static const char *const dmsg_server_kinds[] = {"", "mesh", "found", "for a dial", "lan"};
+static const char *const dmsg_server_kinds[] = {
+	"", "mesh", "found", "for a dial", "lan", "mesh found"};
 static const char *const setup_states[] = {
 	"reserves", "installs", "ends", "done", "undoes", "failed"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};

@@ -296,6 +296,8 @@ static const struct {
 	{"[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/dmsg-server.key\n"
 	 "[dmsg_server]\nlisten = [::]:8081\n[dmsg]\ndiscovery = http://a\n",
 		"another role's"},
+	{"[dmsg_server]\nlisten = [::]:8081\nmesh_discover = yes\n",
+		"ini:3: [dmsg_server]: mesh_discover needs discovery"},
 	{"[peer_server p]\nkey = " PK "\n", "[peer_server p]: this node is no dmsg server"},
 	{"[dmsg_server]\nlisten = [::]:8081\n[peer_server p]\nkey = " PK "\naddress = :1\n",
 		"HOST:PORT"},

@@ -88,6 +88,10 @@ static void what_changed_and_what_waits_is_told(void **state)
 		{{"[edge a]\n[edge b]\n", "[edge b]\nmtu = 1400\n[edge c]\nmtu = 1300\n"},
 			"[edge b]; [edge c] new; [edge a] gone; waits [edge b] mtu; "},
 		{{"[edge a]\n", "", "[edge a]\nmtu = 1400\n"}, "[edge a] new; "},
+		{{"[dmsg_server]\nlisten = [::]:1\n",
+			 "[dmsg_server]\nlisten = [::]:1\n[peer_server p]\nkey = " PK "\n",
+			 "[dmsg_server]\nlisten = [::]:1\n[peer_server q]\nkey = " PK2 "\n"},
+			"[peer_server q] new; [peer_server p] gone; "},
 		{{"[edge a]\n", "", "[edge a]\nmtu = 1400\n", "[edge a]\n"},
 			"[edge a]; waits [edge a] mtu; "},
 	};

@@ -79,26 +79,34 @@ wait_for 70 "peers of A" dmsg_is A peers 1
 wait_for 70 "peers of C" dmsg_is C peers 1
 carry A B "$PORT"
 
-say "A and C are joined, too"
-for n in A C; do node_kill "$n.cp" TERM || fail "control plane of $n ended with $?"; done
+say "A and C are joined, too, for as long as their configurations say so"
+for n in A C; do cp "$T/$n/controlplane.ini" "$T/$n.ini"; done
 peers A C
-cp_start A
-cp_start C
-for n in A C; do wait_for 70 "session of $n" session "$n"; done
+for n in A C; do sk "$n" config reload >"$T/reload.log" || fail "$n: $(cat "$T/reload.log")"; done
+expect "it says what is new" grep -q 'peer_server A\] is new' "$T/reload.log"
+expect "and asks for no restart" test -z "$(grep 'next start' "$T/reload.log")"
 wait_for 70 "peers of A" dmsg_is A peers 2
+wait_for 70 "peers of C" dmsg_is C peers 2
 carry A C "$PORT"
 same "streams into C" "$(dmsg C mesh_in)" 1
+for n in A C; do
+	cp "$T/$n.ini" "$T/$n/controlplane.ini"
+	sk "$n" config reload >"$T/reload.log" || fail "$n: $(cat "$T/reload.log")"
+done
+same "peers of A" "$(dmsg A peers)" 1
+! sk A dmsg dial "${PK[C]}:$PORT" </dev/null 2>"$T/refused.log" || fail "A has reached C, which is no peer any more"
+same "sessions of peers at A" "$(sk A -j show sessions | jq -r 'map(select(.kind == "mesh")) | length')" 2
 
 say "a peer without [dmsg_server], and a server that is its own peer, are refused"
 printf '[peers]\n[peer_server p]\nkey = %s\n' "${KEY[B]}" >"$T/bad.ini"
 ! "$BIN/skyrail" config check "$T/bad.ini" >"$T/bad.log" 2>&1 || fail "taken"
 expect "it says why" grep -q 'no dmsg server' "$T/bad.log"
-node_kill C.cp TERM || fail "control plane of C ended with $?"
 cp "$T/C/controlplane.ini" "$T/good.ini"
 node_conf C controlplane "peer_server self" "key=${KEY[C]}"
+node_kill C.cp TERM || fail "control plane of C ended with $?"
 ! in_ns C timeout 20 "$BIN/skyrail-controlplane" -c "$T/C/controlplane.ini" >"$T/own.log" 2>&1 ||
 	fail "a server that is its own peer has started"
-expect "it says why" grep -q 'our own' "$T/own.log"
+expect "it says why" grep -q 'a key of the node itself' "$T/own.log"
 cp "$T/good.ini" "$T/C/controlplane.ini"
 cp_start C
 logs_clean A B C

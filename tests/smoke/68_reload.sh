@@ -25,6 +25,12 @@ expect "the way out is named" grep -q 'transport bee.*transport del b' "$T/reloa
 expect "its rule is not there" rule_gone A 99
 same "origin" "$(tp A b origin)" added
 
+say "so is the node itself as its hypervisor"
+cp "$T/before.ini" "$T/A/controlplane.ini"
+node_conf A controlplane "hypervisor self" "key=${PK[A]}"
+! sk A config reload 2>"$T/reload.log" || fail "the node has taken itself as its hypervisor"
+expect "it says why" grep -q 'hypervisor self.*a key of the node itself' "$T/reload.log"
+
 say "the same name: it becomes the configuration's, and notices nothing"
 cp "$T/before.ini" "$T/A/controlplane.ini"
 node_peer A b B 10.1.1.2:7780
