@@ -69,6 +69,7 @@ type options struct {
 	gen    *int
 	pq     *bool
 	abrupt *bool
+	joins  *bool
 	peers  []string
 	args   []string
 	sk     SecKey
@@ -93,6 +94,7 @@ func parse(args []string, n int) (*options, error) {
 		gen:    fs.Int("gen", 2024, "whose fields our objects have: 2024 or 2026"),
 		pq:     fs.Bool("pq", false, "offer a post-quantum key in first messages"),
 		abrupt: fs.Bool("abrupt", false, "dial: close the connection right behind the last byte"),
+		joins:  fs.Bool("discover", false, "a server is joined to all that its discovery lists"),
 		done:   make(chan struct{}),
 	}
 	fs.BoolVar(&verbose, "v", false, "tell what happens")
@@ -215,6 +217,9 @@ func runServer(o *options) error {
 			return err
 		}
 		v.join(pk, address)
+	}
+	if *o.joins {
+		go v.discover(discoClient{*o.disc})
 	}
 	l, err := net.Listen("tcp", o.args[0])
 	if err != nil {

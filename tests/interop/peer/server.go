@@ -67,8 +67,11 @@ func (v *server) find(pk PubKey) *session {
 
 // A link to a peer server, dialled again for ever (dmsg 6.3).
 func (v *server) join(pk PubKey, address string) {
+	v.mu.Lock()
+	known := v.isPeer[pk]
 	v.isPeer[pk] = true
-	if address == "" {
+	v.mu.Unlock()
+	if address == "" || known {
 		return
 	}
 	go func() {
@@ -90,6 +93,27 @@ func (v *server) join(pk PubKey, address string) {
 			logf("peer %v: %v", pk, err)
 		}
 	}()
+}
+
+// discover joins all servers that a discovery lists, as servers of 2026 do.
+func (v *server) discover(d discoClient) {
+	for ; ; time.Sleep(5 * time.Second) {
+		var list []entry
+		if err := d.do("GET", "all_servers", nil, &list); err != nil {
+			logf("all_servers: %v", err)
+		}
+		for _, e := range list {
+			if e.Static != v.pk {
+				v.join(e.Static, e.Server.Address)
+			}
+		}
+	}
+}
+
+func (v *server) knows(pk PubKey) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.isPeer[pk]
 }
 
 func (v *server) serve(s *session) error {
@@ -123,7 +147,7 @@ func (v *server) route(x *session, xs net.Conn) error {
 	if err = req.check(object); err != nil {
 		return err
 	}
-	fromPeer := v.isPeer[x.peer]
+	fromPeer := v.knows(x.peer)
 	if req.SrcAddr.PK != x.peer && !fromPeer {
 		return dmsgError(302)
 	}
