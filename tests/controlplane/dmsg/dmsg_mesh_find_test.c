@@ -28,7 +28,7 @@ static void know_the_discovery(unsigned i)
 	const char *url = disc.url;
 	struct dir_client_conf c = {.loop = l, .urls = &url, .n_urls = 1};
 
-	http[i] = c.http = http_client_new(l);
+	http[i] = c.http = http_client_new(l, "");
 	assert_non_null(http[i]);
 	srv[i].dir = dir_client_new(&c);
 	assert_non_null(srv[i].dir);
