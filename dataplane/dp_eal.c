@@ -192,14 +192,28 @@ static int add_lcores(struct dp_eal_args *a, const struct dp_conf *c, const stru
 	return add(a, "--lcores=%s", text);
 }
 
-static int add_memory(struct dp_eal_args *a, const struct dp_conf *c, const struct dp_eal_env *env)
+// EAL itself would say that permission is denied.
+static int too_few_hugepages(
+	const struct dp_eal_args *a, const struct dp_eal_env *env, char err[CONF_ERR_MAX])
+{
+	snprintf(err, CONF_ERR_MAX,
+		"hugepages: %llu MB free, %llu MB wanted: reserve more (sysctl vm.nr_hugepages, "
+		"mostly of 2 MB each), or do without them: auto or no",
+		(unsigned long long)env->huge_free_len >> 20, (unsigned long long)a->huge_mb);
+	return -ENOMEM;
+}
+
+static int add_memory(struct dp_eal_args *a, const struct dp_conf *c, const struct dp_eal_env *env,
+	char err[CONF_ERR_MAX])
 {
 	uint64_t asked = (uint64_t)c->v->memory_mb << 20;
 	uint64_t need = asked != 0 ? asked : env->need_len;
-	int err;
+	int rc;
 
 	a->huge_mb = (need + (1 << 20) - 1) >> 20;
 	a->no_huge = c->v->hugepages == HUGE_NO;
+	if (c->v->hugepages == HUGE_YES && env->huge_free_len < need)
+		return too_few_hugepages(a, env, err);
 	if (c->v->hugepages == HUGE_AUTO && env->huge_free_len < need)
 		a->no_huge = a->fell_back = true;
 	if (a->no_huge && asked == 0)
@@ -207,17 +221,17 @@ static int add_memory(struct dp_eal_args *a, const struct dp_conf *c, const stru
 	a->memory_mb = (need + (1 << 20) - 1) >> 20;
 	if (a->no_huge) {
 		// the size is fixed at start; pages never touched cost nothing
-		err = add(a, "--no-huge");
+		rc = add(a, "--no-huge");
 		// no files behind; with hugepages --in-memory implies it
-		if (err == 0)
-			err = add(a, "--no-shconf");
-		return err < 0 ? err : add(a, "-m%llu", (unsigned long long)a->memory_mb);
+		if (rc == 0)
+			rc = add(a, "--no-shconf");
+		return rc < 0 ? rc : add(a, "-m%llu", (unsigned long long)a->memory_mb);
 	}
 	// leaves no files behind, whatever ends the process
-	err = add(a, "--in-memory");
-	if (err == 0 && c->v->memory_mb != 0)
-		err = add(a, "-m%u", c->v->memory_mb);
-	return err;
+	rc = add(a, "--in-memory");
+	if (rc == 0 && c->v->memory_mb != 0)
+		rc = add(a, "-m%u", c->v->memory_mb);
+	return rc;
 }
 
 static int add_devices(struct dp_eal_args *a, const struct dp_conf *c)
@@ -274,7 +288,7 @@ int dp_eal_build(struct dp_eal_args *a, const struct dp_conf *c, int n_user, cha
 	if (rc == 0 && !says(&u, cores))
 		rc = add_lcores(a, c, env);
 	if (rc == 0 && !says(&u, memory))
-		rc = add_memory(a, c, env);
+		rc = add_memory(a, c, env, err);
 	if (rc == 0 && !says(&u, devices))
 		rc = add_devices(a, c);
 	if (rc == 0 && !says(&u, prefix))
@@ -288,7 +302,7 @@ int dp_eal_build(struct dp_eal_args *a, const struct dp_conf *c, int n_user, cha
 		rc = add(a, "%s", u.words[i]);
 	for (int i = 0; i < u.n && rc == 0; i++)
 		rc = add(a, "%s", u.v[i]);
-	if (rc < 0)
+	if (rc == -E2BIG)
 		snprintf(err, CONF_ERR_MAX, "too many EAL arguments");
 	return rc;
 }

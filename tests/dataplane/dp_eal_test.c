@@ -2,6 +2,7 @@
 
 #include "dataplane/dp_eal.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -54,6 +55,37 @@ static void hugepages_are_used_if_enough_are_free(void **state)
 	assert_true(has(&a, "--no-shconf"));
 	assert_true(has(&a, "-m150"));
 	assert_false(has(&a, "--in-memory"));
+	dp_conf_free(&c);
+}
+
+static void hugepages_that_are_wanted_and_not_there_are_named(void **state)
+{
+	static const struct {
+		uint64_t free_len;
+		int rc;
+		const char *text;
+	} cases[] = {
+		{0, -ENOMEM, "hugepages: 0 MB free, 100 MB wanted: reserve more"},
+		{99 << 20, -ENOMEM, "hugepages: 99 MB free, 100 MB wanted: reserve more"},
+		{100 << 20, 0, ""},
+	};
+	struct dp_conf c, huge;
+	struct dp_values v;
+
+	conf(&c);
+	v = *c.v;
+	v.hugepages = HUGE_YES;
+	huge = c;
+	huge.v = &v;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct dp_eal_env env = two_cpus;
+		struct dp_eal_args a;
+		char err[CONF_ERR_MAX] = "";
+
+		env.huge_free_len = cases[i].free_len;
+		assert_int_equal(dp_eal_build(&a, &huge, 0, NULL, &env, err), cases[i].rc);
+		assert_memory_equal(err, cases[i].text, strlen(cases[i].text));
+	}
 	dp_conf_free(&c);
 }
 
@@ -160,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hugepages_are_used_if_enough_are_free),
+		cmocka_unit_test(hugepages_that_are_wanted_and_not_there_are_named),
 		cmocka_unit_test(lcores_follow_the_cpus_there_are),
 		cmocka_unit_test(what_the_user_says_is_not_contradicted),
 		cmocka_unit_test(only_configured_pci_devices_are_touched),

@@ -31,6 +31,7 @@ struct bench {
 	struct traffic traffic;
 	struct trial trial;
 	struct hist latency;
+	bool eal_up;
 	struct memory *memory;
 	struct wire *wire;
 	struct node_api *api;
@@ -109,7 +110,10 @@ static int eal_start(struct bench *b)
 
 	warn_crowded(a);
 	snprintf(name, sizeof(name), "bench-%d", (int)getpid());
-	return eal_open(&ask, &b->report.hugepages, err) < 0 ? failed(err) : 0;
+	if (eal_open(&ask, &b->report.hugepages, err) < 0)
+		return failed(err);
+	b->eal_up = true;
+	return 0;
 }
 
 static int memory_start(struct bench *b)
@@ -414,7 +418,8 @@ static void end(struct bench *b)
 	traffic_fini(&b->traffic);
 	report_fini(&b->report);
 	key_wipe(&b->sk, sizeof(b->sk));
-	rte_eal_cleanup();
+	if (b->eal_up)
+		rte_eal_cleanup();
 }
 
 static void signals(void)
