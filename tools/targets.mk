@@ -16,8 +16,10 @@ ifneq ($(filter-out $(FREE_GOALS),$(or $(MAKECMDGOALS),all)),)
 ifeq ($(shell command -v $(firstword $(CC)) 2>/dev/null),)
 $(error there is no compiler '$(firstword $(CC))': run `make deps` (as root), or set CC)
 endif
-MISSING := $(shell for l in libdpdk libbpf libsodium libsecp256k1 libuv libmnl libcurl jansson smartcols; do \
-	$(PKG) --exists $$l 2>/dev/null || echo $$l; done)
+NEEDED := libdpdk libbpf libsodium libsecp256k1 libuv libmnl libcurl jansson smartcols
+# Asked for all at once; one by one only to name those that are missing.
+MISSING := $(shell $(PKG) --exists $(NEEDED) 2>/dev/null || \
+	for l in $(NEEDED); do $(PKG) --exists $$l 2>/dev/null || echo $$l; done)
 # intel-ipsec-mb has no .pc file: the preprocessor is asked for its header.
 ifneq ($(IPSEC_MB),0)
 MISSING += $(shell echo '\#include <intel-ipsec-mb.h>' | $(CC) -E -x c - >/dev/null 2>&1 || echo intel-ipsec-mb)
