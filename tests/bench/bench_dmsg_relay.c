@@ -65,7 +65,7 @@ struct client {
 struct flow {
 	struct client *c;
 	struct conn *s;
-	bool sends, up;
+	bool sends, up, failed;
 	union {
 		struct dmsg_dial *d; // until it is up
 		struct dmsg_accept *a;
@@ -243,12 +243,19 @@ static void flow_up(struct flow *f)
 	n_up++;
 }
 
+// Once: a refusal is followed by the stream's end.
+static void flow_failed(struct flow *f)
+{
+	n_failed += !f->up && !f->failed;
+	f->failed = true;
+}
+
 static size_t on_dial_data(void *arg, uint8_t *p, size_t len)
 {
 	struct flow *f = arg;
 	size_t used = len;
 
-	if (f->up)
+	if (f->up || f->failed)
 		return len;
 	switch (dmsg_dial_feed(f->d, dmsg_link_session(f->c->k), p, len, &used)) {
 	case DMSG_MORE:
@@ -260,7 +267,7 @@ static size_t on_dial_data(void *arg, uint8_t *p, size_t len)
 		flow_up(f);
 		break;
 	default:
-		n_failed++;
+		flow_failed(f);
 	}
 	return used;
 }
@@ -285,9 +292,7 @@ static void on_flow_drain(void *arg)
 
 static void on_dial_end(void *arg, int err)
 {
-	struct flow *f = arg;
-
-	n_failed += !f->up;
+	flow_failed(arg);
 }
 
 static const struct conn_events dial_events = {
