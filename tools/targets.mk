@@ -112,7 +112,8 @@ install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 	$Q$(SUBST) packaging/skyrail.sysusers.in >$D$(PREFIX)/lib/sysusers.d/skyrail.conf
 	$Q$(SUBST) packaging/skyrail.tmpfiles.in >$D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
 	@echo 'installed in $D$(PREFIX), configuration in $D$(SYSCONFDIR)/skyrail'
-	@printf '%s\n' 'next, as root: make the user skyrail, which dataplane.ini names, and /run/skyrail:' \
+	@printf '%s\n' 'next, as root$(if $D, and where $D is the root of the file system): make the user' \
+		'skyrail, which dataplane.ini names, and /run/skyrail:' \
 		'  systemd-sysusers $(PREFIX)/lib/sysusers.d/skyrail.conf' \
 		'  systemd-tmpfiles --create $(PREFIX)/lib/tmpfiles.d/skyrail.conf'
 	$Qcase '$(PREFIX)' in /usr|/usr/local) ;; *) printf '%s\n' \
