@@ -1,5 +1,10 @@
 // What dmsg costs before its first byte: Noise XK handshakes of sessions, both sides on one core,
-// against the bare operations of libsecp256k1 that they can't do without.
+// against the bare operations of libsecp256k1 that they can't do without, and against Go.
+//
+//   bench_dmsg [--quick] [--only NAME]
+//
+// With BENCH_XK_BASELINE in the environment, a command that prints the handshakes of a second of
+// one core (`peer xk` of tests/interop), xk_handshakes_go is ours against that in the same run.
 
 #include "lib/dmsg/session.h"
 #include "tests/bench/figures.h"
@@ -88,22 +93,40 @@ static double bare(void *ctx)
 	return ROUNDS / (now_s() - start);
 }
 
+static double baseline(void *ctx)
+{
+	const char *command = ctx;
+	FILE *p = popen(command, "re");
+	double rate = 0;
+
+	check(p != NULL && fscanf(p, "%lf", &rate) == 1, command);
+	check(pclose(p) == 0 && rate > 0, command);
+	return rate;
+}
+
 int main(int argc, char **argv)
 {
+	struct figure go = {
+		.name = "xk_handshakes_go", .unit = "handshakes/s, both sides", .target = 3};
+	char *command = getenv("BENCH_XK_BASELINE");
 	struct figure f = {
 		.name = "xk_handshakes", .unit = "handshakes/s, both sides", .target = 0.8};
 	struct ends e;
 
 	options_take(argc, argv);
-	if (!wanted(f.name))
-		return 0;
 	e.secp = secp256k1_context_create(SECP256K1_CONTEXT_SIGN | SECP256K1_CONTEXT_VERIFY);
 	for (unsigned i = 0; i < 2; i++) {
 		check(key_sk_generate(&e.sk[i]) == 0, "key");
 		check(key_pk_from_sk(&e.pk[i], &e.sk[i]) == 0, "key");
 	}
-	figure_pairs(&f, handshakes, &e, bare, &e, options_pairs());
-	figure_print(&f);
+	if (wanted(f.name)) {
+		figure_pairs(&f, handshakes, &e, bare, &e, options_pairs());
+		figure_print(&f);
+	}
+	if (wanted(go.name) && command != NULL && command[0] != '\0') {
+		figure_pairs(&go, handshakes, &e, baseline, command, options_pairs());
+		figure_print(&go);
+	}
 	secp256k1_context_destroy(e.secp);
 	return 0;
 }

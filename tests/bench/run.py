@@ -187,20 +187,33 @@ def free_hugepages():
         return int(re.search(r"HugePages_Free:\s+(\d+)", f.read()).group(1))
 
 
+def go_peer(build):
+    """The Go peer of the interop tests, made if need be; "" if it can't be."""
+    peer = os.path.abspath(os.path.join(build, "interop", "peer"))
+    if not os.path.exists(peer):
+        sh(["make", "-s", os.path.join(build, "interop", "peer")])
+    return peer if os.path.exists(peer) else ""
+
+
+def xk_baseline(build):
+    """Handshakes on flynn/noise and decred's secp256k1, as Skywire's programs do them."""
+    peer = go_peer(build)
+    print("XK handshakes, baseline: " + ("the Go peer of tests/interop" if peer else "none"))
+    return dict(os.environ, BENCH_XK_BASELINE=f"exec '{peer}' xk 100" if peer else "")
+
+
 def dmsg_baseline(here, build):
     """The server that ours is measured against: what the environment says, else a deployment's own (SKYWIRE_BIN), else
     that of the Go peers of the interop tests, else none."""
     command = os.environ.get("BENCH_DMSG_BASELINE", "")
     folder = os.environ.get("SKYWIRE_BIN", "")
-    peer = os.path.abspath(os.path.join(build, "interop", "peer"))
     who = "as BENCH_DMSG_BASELINE says"
     if not command and folder and os.access(os.path.join(folder, "dmsg-server"), os.X_OK):
         command = f"exec '{here}/dmsg_server.py' '{os.path.abspath(folder)}'"
         who = "Skywire's dmsg-server"
     elif not command:
-        if not os.path.exists(peer):
-            sh(["make", "-s", os.path.join(build, "interop", "peer")])
-        if os.path.exists(peer):
+        peer = go_peer(build)
+        if peer:
             command = f"exec '{peer}' server -key /dev/fd/3 \"$DMSG_ADDRESS\" 3<<E\n$DMSG_SK\nE\n"
             who = "the Go peer of tests/interop; SKYWIRE_BIN names no folder with dmsg-server"
     print("dmsg server, baseline: " + (who if command else "none"))
@@ -226,10 +239,13 @@ def main():
     before = reserve_hugepages()
     try:
         for part, title in (("path", "packet path"), ("workers", "several workers"), ("rel", "reliable transports"),
-                            ("sim", "reliable links, simulated"), ("flood", "floods"), ("dmsg", "dmsg")):
+                            ("sim", "reliable links, simulated"), ("flood", "floods")):
             if want(part):
                 report.run(title, [os.path.join(rel, f"tests/bench/bench_{part}")]
                            + (["--quick"] if args.quick else []))
+        if want("dmsg"):
+            report.run("dmsg", [os.path.join(rel, "tests/bench/bench_dmsg")]
+                       + (["--quick"] if args.quick else []), env=xk_baseline(args.build))
         if want("dmsg_relay"):
             report.run("dmsg server", [os.path.join(rel, "tests/bench/bench_dmsg_relay")]
                        + (["--quick"] if args.quick else []), env=dmsg_baseline(here, args.build))

@@ -12,6 +12,7 @@
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
 //	peer load -server PK@ADDRESS [options] PK N                  asks that set-up node for N routes, as fast as can be
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
+//	peer xk NUMBER                                     so many XK handshakes: how many in a second of one core
 //	peer diff [-n CASES] [-seed N] DECODE              the same bytes to Go's decoders and to ours
 package main
 
@@ -293,6 +294,11 @@ func run(args []string) error {
 		return os.WriteFile(args[1], []byte(hex.EncodeToString(sk[:])+"\n"), 0o600)
 	case "diff":
 		return runDiff(args[1:])
+	case "xk":
+		if len(args) != 2 {
+			return fmt.Errorf("xk takes a number")
+		}
+		return runXK(args[1])
 	case "discovery", "server", "dial", "listen":
 		o, err := parse(args, 1)
 		if err != nil {
