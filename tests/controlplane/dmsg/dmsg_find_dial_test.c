@@ -282,7 +282,7 @@ static void services_are_given_up_in_time(void **state)
 	struct sockaddr_in sa = loopback(0);
 	struct http_request_conf rc = {.method = "GET", .answer_max = 4000, .timeout_ms = 50};
 	char pk[KEY_PK_TEXT_LEN + 1], url[256];
-	struct mute mute = {NULL};
+	struct mute mute = {.listener = NULL};
 	struct loop_timer *later;
 	struct dmsg_http *dh;
 	bool is_later = false;
