@@ -77,7 +77,7 @@ real_run L L dmsghttp -d "$T/L" -D "$DISC" -s "${SK[L]}"
 wait_for 30 "L in the discovery" delegated "${PK[L]}" "${PK[R]}"
 wait_for 90 "R as a peer of M" peers_of M 1
 ! sk A dmsg dial "${PK[L]}:80" </dev/null >/dev/null 2>"$T/refused.log" || fail "R has passed on what is not ours"
-expect "R says why" grep -q 'invalid source public key\|dmsg error 302' "$T/R/R.log"
+wait_for 10 "R says why" grep -q 'invalid source public key\|dmsg error 302' "$T/R/R.log"
 row "our client | ours = real | real client (dmsghttp)"
 real_clean
 logs_clean M A B
