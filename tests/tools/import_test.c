@@ -82,9 +82,11 @@ static const struct {
 	{"dmsg", "\"dmsg\":[{\"discovery\":\"http://d\"},{\"discovery\":\"http://e\"}]",
 		"\n[dmsg]\ndiscovery = http://d, http://e\nsessions = 0\n", NULL},
 	{"dmsg.discovery", DMSG("\"discovery\":\"dmsg://" PK2 ":80\""),
-		"\n[dmsg]\ndiscovery = dmsg://" PK2 ":80\nsessions = 3\n", NULL},
+		"\n[dmsg]\ndiscovery = dmsg://" PK2 ":80\nsessions = 3\n",
+		"3 dmsg.discovery: is reached over a [server NAME], and there is none"},
 	{"dmsg.discovery_dmsg", DMSG("\"discovery_dmsg\":\"dmsg://" PK2 "\""),
-		"\n[dmsg]\ndiscovery = dmsg://" PK2 "\nsessions = 3\n", NULL},
+		"\n[dmsg]\ndiscovery = dmsg://" PK2 "\nsessions = 3\n",
+		"3 dmsg.discovery_dmsg: is reached over a [server NAME], and there is none"},
 	{"dmsg.discovery_dmsg",
 		DMSG("\"discovery\":\"http://d\",\"discovery_dmsg\":\"dmsg://" PK2 "\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n",
@@ -451,6 +453,42 @@ static void what_is_only_shown_has_no_key(void **state)
 	import_free(im);
 }
 
+static bool heap_holds(const char *text)
+{
+	char line[300], name[100];
+	unsigned long from, to;
+	bool found = false;
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %99s", &from, &to, name) == 3 &&
+			strcmp(name, "[heap]") == 0)
+			found = found ||
+				memmem((const void *)from, to - from, text, strlen(text)) != NULL;
+	fclose(f);
+	return found;
+}
+
+static void no_secret_stays_in_memory(void **state)
+{
+	static const char *const ends[] = {"}", "", ",\"sk\":\"", "]", ",\"pk\":1}"};
+	struct key_sk sk;
+	char json[300], text[KEY_SK_TEXT_LEN + 1];
+
+	assert_int_equal(key_sk_generate(&sk), 0);
+	key_sk_to_text(&sk, text);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		snprintf(json, sizeof(json), "{\"sk\":\"%s\"," LAN_SERVER("\"sk\":\"%s\"") "%s",
+			text, text, ends[i]);
+		import_free(read_text(json));
+		snprintf(json, sizeof(json),
+			"{\"sk\":\"" ONE "\"," LAN_SERVER("\"sk\":\"%s\"") "%s", text, ends[i]);
+		import_free(read_text(json));
+		assert_false(heap_holds(text + 16)); // what is free has other things at its head
+	}
+}
+
 static void unknown_fields_are_named(void **state)
 {
 	struct import *im =
@@ -549,7 +587,7 @@ static void more_than_the_node_takes_is_left_out(void **state)
 	assert_int_equal(import_count(im, "saved_lan_server"), 4);
 	assert_string_equal(only_note(im)->path, "dmsg.lan_servers[4]");
 	import_free(im);
-	im = read_many("\"dmsg\":[", "{\"discovery\":\"dmsg://%s:80\"}", 3, "]");
+	im = read_many("\"dmsg\":[", "{\"discovery\":\"http://%s:80\"}", 3, "]");
 	assert_non_null(im);
 	assert_int_equal(import_count(im, "discovery"), 2);
 	assert_string_equal(only_note(im)->path, "dmsg[2].discovery");
@@ -664,6 +702,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_told_with_the_field),
 		cmocka_unit_test(no_mistake_shows_a_secret),
 		cmocka_unit_test(what_is_only_shown_has_no_key),
+		cmocka_unit_test(no_secret_stays_in_memory),
 		cmocka_unit_test(unknown_fields_are_named),
 		cmocka_unit_test(many_of_one_list_are_named_once),
 		cmocka_unit_test(notes_have_a_limit),

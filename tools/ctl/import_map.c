@@ -483,6 +483,9 @@ static void finish_discovery(struct import *im)
 			import_mistake(im, u->path, "is too long: %zu bytes are the most", room);
 			return;
 		}
+		if (im->servers.n == 0 && strncmp(u->text, "dmsg://", strlen("dmsg://")) == 0)
+			import_note(im, IMPORT_LEFT, u->path,
+				"is reached over a [server NAME], and there is none");
 		len += (size_t)snprintf(
 			list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", u->text);
 		im->n_urls++;
