@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_check(!shows_secret(err));
 		return 0;
 	}
-	fuzz_check(key_pk_from_sk(&pk, import_sk(im)) == 0);
+	fuzz_check(key_pk_from_sk(&pk, &import_keys(im, &n)->sk) == 0 && n > 0);
 	fuzz_check(key_pk_cmp(&pk, import_pk(im)) == 0);
 	fuzz_check(
 		!import_has_secret(im) && strstr(import_text(im, &n), "\nsecret_key = ") == NULL);

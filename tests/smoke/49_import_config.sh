@@ -102,10 +102,11 @@ cp tests/vectors/skywire-config-2026.json "$VISOR"
 import -o "$T/etc" --key "$T/state/node.key" && grep -q '^secret_key = ' "$T/etc/controlplane.ini"
 same "mode of a configuration with a key in it" "$(stat -c %a "$T/etc/controlplane.ini")" 600
 if chown 1:1 "$T/state" 2>/dev/null; then
-	rm "$T/state/node.key"
+	rm "$T/state/"*.key
 	import -o "$T/etc" --key "$T/state/node.key" --force
-	same "owners" "$(stat -c %u:%a "$T/etc/controlplane.ini" "$T/state/node.key" | tr '\n' ' ')" "1:600 1:600 "
+	same "owners" "$(stat -c %u:%a "$T/etc/controlplane.ini" "$T/state/"*.key | tr '\n' ' ')" "1:600 1:600 1:600 "
 fi
+expect "the set-up node's key" grep -q "^key_file = $T/state/setup-node.key\$" "$T/etc/controlplane.ini"
 import
 ! grep -q secret_key "$T/out.log" || fail "the key of the LAN's server is shown"
 

@@ -187,6 +187,9 @@ static const struct {
 	{"hypervisor.lan_dmsg_server.pk", LAN_SERVER("\"pk\":\"" PK2 "\""), "", NULL},
 	{"hypervisor.lan_dmsg_server.sk", LAN_SERVER("\"sk\":\"" TWO "\",\"pk\":\"" PK2 "\""),
 		"\n[lan_server]\nsecret_key = " TWO "\n", NULL},
+	{"routing.route_setup_sk", "\"routing\":{\"route_setup_sk\":\"" TWO "\"}",
+		"\n[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/setup-node.key\n", NULL},
+	{"routing.route_setup_sk", "\"routing\":{\"route_setup_sk\":null}", "", NULL},
 	{"log_level", "\"log_level\":\"trace\"", "\n[log]\nlevel = debug\n", NULL},
 	{"log_level", "\"log_level\":\"warning\"", "\n[log]\nlevel = warn\n", NULL},
 	{"log_level", "\"log_level\":\"Fatal\"", "\n[log]\nlevel = err\n", NULL},
@@ -385,7 +388,14 @@ static const struct {
 	{"{\"sk\":\"" ONE "\"," LAN_SERVER("\"enable\":\"yes\"") "}",
 		"hypervisor.lan_dmsg_server.enable: must be true or false, not a text"},
 	{"{\"sk\":\"" ONE "\"," LAN_SERVER("\"sk\":\"" ONE "\"") "}",
-		"hypervisor.lan_dmsg_server.sk: is the visor's own: a server needs another key"},
+		"hypervisor.lan_dmsg_server.sk: is the key of another role, too"},
+	{"{\"sk\":\"" ONE "\",\"routing\":{\"route_setup_sk\":\"" ONE "\"}}",
+		"routing.route_setup_sk: is the key of another role, too"},
+	{"{\"sk\":\"" ONE "\",\"routing\":{\"route_setup_sk\":\"" TWO
+	 "\"}," LAN_SERVER("\"sk\":\"" TWO "\"") "}",
+		"routing.route_setup_sk: is the key of another role, too"},
+	{"{\"sk\":\"" ONE "\",\"routing\":{\"route_setup_sk\":\"" PK1 "\"}}",
+		"routing.route_setup_sk: is no secret key: 64 hex digits"},
 	{"{\"sk\":\"" ONE "\"," LAN_SERVER("\"sk\":\"" TWO "\",\"pk\":\"" PK3 "\"") "}",
 		"hypervisor.lan_dmsg_server.pk: is not the public key of the sk beside it"},
 	{"{\"sk\":\"" ONE "\",\"pk\":5,\"dmsg\":{\"servers\":[7]},\"hypervisors\":[8]}",
@@ -434,6 +444,23 @@ static void no_mistake_shows_a_secret(void **state)
 			}
 			import_free(im);
 		}
+}
+
+static void each_role_has_a_key_file(void **state)
+{
+	struct import *im = read_members("\"routing\":{\"route_setup_sk\":\"" TWO "\"}");
+	const struct import_key *keys;
+	char sk[KEY_SK_TEXT_LEN + 1];
+	size_t n;
+
+	assert_non_null(im);
+	keys = import_keys(im, &n);
+	assert_int_equal(n, 2);
+	assert_string_equal(keys[0].file, KEY_FILE);
+	assert_string_equal(keys[1].file, "/var/lib/skyrail/setup-node.key");
+	key_sk_to_text(&keys[1].sk, sk);
+	assert_string_equal(sk, TWO);
+	import_free(im);
 }
 
 static void what_is_only_shown_has_no_key(void **state)
@@ -648,10 +675,13 @@ static void a_configuration_of_2024(void **state)
 {
 	struct import *im = read_vector("skywire-config-2024.json");
 	char pk[KEY_PK_TEXT_LEN + 1], sk[KEY_SK_TEXT_LEN + 1];
+	size_t n;
 
 	assert_non_null(im);
 	key_pk_to_text(import_pk(im), pk);
-	key_sk_to_text(import_sk(im), sk);
+	key_sk_to_text(&import_keys(im, &n)->sk, sk);
+	assert_int_equal(n, 1);
+	assert_string_equal(import_keys(im, &n)->file, KEY_FILE);
 	assert_string_equal(pk, PK1);
 	assert_string_equal(sk, ONE);
 	assert_text(im,
@@ -673,21 +703,21 @@ static void a_configuration_of_2026(void **state)
 	struct import *im = read_vector("skywire-config-2026.json");
 
 	assert_non_null(im);
-	assert_text(im,
-		HEAD "\n[log]\nlevel = info\n\n[lan_server]\nenable = yes\nport = 8085\n"
-		     "public_address = 203.0.113.5:8085\nsessions_max = 50\nsecret_key = "
-		     "0000000000000000000000000000000000000000000000000000000000000013\n\n"
-		     "[dmsg]\ndiscovery = http://dmsgd.example.org, dmsg://"
-		     "03fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556:80\n"
-		     "sessions = 2\n\n[server 1]\nkey = " PK3
-		     "\naddress = 192.0.2.3:8081\n\n[server 2]\nkey = "
-		     "025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc\n"
-		     "address = 192.0.2.7:8081\n\n[hypervisor 1]\nkey = "
-		     "025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
-		     "[saved_lan_server 1]\nkey = "
-		     "022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
-		     "address = 192.168.1.2:8085\nhypervisor = "
-		     "025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n");
+	assert_text(im, HEAD
+		"\n[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/setup-node.key\n\n[log]\nlevel = info\n\n[lan_server]\nenable = yes\nport = 8085\n"
+		"public_address = 203.0.113.5:8085\nsessions_max = 50\nsecret_key = "
+		"0000000000000000000000000000000000000000000000000000000000000013\n\n"
+		"[dmsg]\ndiscovery = http://dmsgd.example.org, dmsg://"
+		"03fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556:80\n"
+		"sessions = 2\n\n[server 1]\nkey = " PK3
+		"\naddress = 192.0.2.3:8081\n\n[server 2]\nkey = "
+		"025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc\n"
+		"address = 192.0.2.7:8081\n\n[hypervisor 1]\nkey = "
+		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
+		"[saved_lan_server 1]\nkey = "
+		"022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
+		"address = 192.168.1.2:8085\nhypervisor = "
+		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n");
 	assert_notes(im, (unsigned[]){39, 12, 1, 3});
 	import_free(im);
 }
@@ -701,6 +731,7 @@ int main(void)
 		cmocka_unit_test(no_row_stands_twice_or_without_the_one_above),
 		cmocka_unit_test(mistakes_are_told_with_the_field),
 		cmocka_unit_test(no_mistake_shows_a_secret),
+		cmocka_unit_test(each_role_has_a_key_file),
 		cmocka_unit_test(what_is_only_shown_has_no_key),
 		cmocka_unit_test(no_secret_stays_in_memory),
 		cmocka_unit_test(unknown_fields_are_named),

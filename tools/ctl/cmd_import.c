@@ -18,7 +18,7 @@ struct job {
 	const char *from; // "-": standard input
 	const char *dir; // NULL: to standard output
 	bool made_dir;
-	bool has_key; // its file is there, with this very key
+	bool has_key[IMPORT_KEYS_MAX]; // their files are there, with these very keys
 	bool force;
 	bool open_to_others; // what the key is read from
 	char *json;
@@ -154,23 +154,34 @@ static int convert(struct job *j)
 }
 
 // A key is an identity: no option writes over another one.
-static int compare_key(struct job *j)
+static int compare_key(const struct import_key *k, bool *is_same)
 {
 	char text[KEY_PK_TEXT_LEN + 1] = "";
 	struct key_sk sk;
 	struct key_pk pk;
 
-	if (j->dir == NULL || access(j->key, F_OK) < 0)
+	if (k->file[0] == '\0' || access(k->file, F_OK) < 0)
 		return CLI_OK;
-	if (cli_read_key(j->key, &sk) != CLI_OK)
+	if (cli_read_key(k->file, &sk) != CLI_OK)
 		return CLI_FAIL;
-	j->has_key = key_equal(&sk, import_sk(j->im), sizeof(sk));
+	*is_same = key_equal(&sk, &k->sk, sizeof(sk));
 	if (key_pk_from_sk(&pk, &sk) == 0)
 		key_pk_to_text(&pk, text);
 	key_wipe(&sk, sizeof(sk));
-	if (j->has_key)
-		return CLI_OK;
-	return cli_error(CLI_FAIL, "%s holds another key, of %s: move it away first", j->key, text);
+	return *is_same ? CLI_OK
+			: cli_error(CLI_FAIL, "%s holds another key, of %s: move it away first",
+				  k->file, text);
+}
+
+static int compare_keys(struct job *j)
+{
+	size_t n;
+	const struct import_key *keys = import_keys(j->im, &n);
+	int rc = CLI_OK;
+
+	for (size_t i = 0; i < n && rc == CLI_OK; i++)
+		rc = compare_key(&keys[i], &j->has_key[i]);
+	return rc;
 }
 
 // ---- the check ----
@@ -279,20 +290,18 @@ static int put_in_place(const char *from, const char *to, bool over)
 	return rc;
 }
 
-static int write_key(const struct job *j)
+static int write_key(const struct job *j, const struct import_key *k)
 {
-	char text[KEY_SK_TEXT_LEN + 2], tmp[PATH_MAX + 4];
+	char text[KEY_SK_TEXT_LEN + 2], tmp[IMPORT_FILE_MAX + 4];
 	int rc;
 
-	if (j->has_key)
-		return 0;
-	snprintf(tmp, sizeof(tmp), "%s.new", j->key);
-	key_sk_to_text(import_sk(j->im), text);
+	snprintf(tmp, sizeof(tmp), "%s.new", k->file);
+	key_sk_to_text(&k->sk, text);
 	text[KEY_SK_TEXT_LEN] = '\n';
 	rc = write_new(j, tmp, text, KEY_SK_TEXT_LEN + 1, 0600);
 	key_wipe(text, sizeof(text));
 	if (rc == 0)
-		rc = put_in_place(tmp, j->key, false);
+		rc = put_in_place(tmp, k->file, false);
 	if (rc < 0)
 		unlink(tmp);
 	return rc;
@@ -314,13 +323,18 @@ static int write_conf(const struct job *j)
 	return rc;
 }
 
-// The key first: a node that has a configuration without its key makes another one.
+// Keys first: a node that has a configuration without its key makes another one.
 static int write_files(const struct job *j)
 {
-	int rc = write_key(j);
+	size_t n;
+	const struct import_key *keys = import_keys(j->im, &n);
+	int rc;
 
-	if (rc < 0)
-		return cli_error(CLI_FAIL, "%s: %s", j->key, strerror(-rc));
+	for (size_t i = 0; i < n; i++) {
+		rc = j->has_key[i] ? 0 : write_key(j, &keys[i]);
+		if (rc < 0)
+			return cli_error(CLI_FAIL, "%s: %s", keys[i].file, strerror(-rc));
+	}
 	rc = write_conf(j);
 	return rc == 0 ? CLI_OK : cli_error(CLI_FAIL, "%s: %s", j->conf, strerror(-rc));
 }
@@ -364,6 +378,19 @@ static void print_notes(const struct import *im)
 		fprintf(stderr, "and %u more\n", more);
 }
 
+static void print_files(const struct job *j)
+{
+	size_t n;
+	const struct import_key *keys = import_keys(j->im, &n);
+
+	fprintf(stderr, "written: %s\n", j->conf);
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, "         %s (%s key%s)\n", keys[i].file,
+			i == 0 ? "the" : "the set-up node's", j->has_key[i] ? ", as it was" : "");
+	fputs("Stop the visor before this node starts: two with one key cut each other off.\n",
+		stderr);
+}
+
 static void print_sum(const struct job *j)
 {
 	char pk[KEY_PK_TEXT_LEN + 1];
@@ -383,10 +410,7 @@ static void print_sum(const struct job *j)
 		fputs("nothing was written, and secret keys are not printed: -o DIR writes all\n",
 			stderr);
 	else
-		fprintf(stderr,
-			"written: %s\n         %s (the key%s)\n"
-			"Stop the visor before this node starts: two with one key cut each other off.\n",
-			j->conf, j->key, j->has_key ? ", as it was" : "");
+		print_files(j);
 }
 
 static int print_text(const struct job *j)
@@ -412,7 +436,7 @@ int cmd_import_config(struct cli *c)
 	if (rc == CLI_OK)
 		rc = convert(&j);
 	if (rc == CLI_OK)
-		rc = compare_key(&j);
+		rc = compare_keys(&j);
 	if (rc == CLI_OK)
 		rc = check(&j);
 	if (rc == CLI_OK)

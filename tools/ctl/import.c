@@ -95,6 +95,12 @@ void import_note(struct import *im, enum import_kind kind, const char *path, con
 		import_no_memory(im);
 }
 
+void import_beside_key(const struct import *im, const char *name, char out[IMPORT_FILE_MAX])
+{
+	snprintf(out, IMPORT_FILE_MAX, "%.*s%s%s", (int)(strrchr(im->key_file, '/') - im->key_file),
+		im->key_file, name[0] != '\0' ? "/" : "", name);
+}
+
 void import_set(struct import *im, const char *section, const char *key, const char *value,
 	const char *path)
 {
@@ -390,13 +396,12 @@ struct import *import_read(
 	}
 	im->text_len = sizeof(head) - 1;
 	im->err = err;
-	im->with_secrets = key_file != NULL;
+	im->key_file = key_file;
 	if (key_file != NULL) {
-		const char *slash = strrchr(key_file, '/');
-		char dir[CONF_LINE_MAX];
+		char dir[IMPORT_FILE_MAX];
 
 		// what must outlive a reboot lies where the key does
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - key_file), key_file);
+		import_beside_key(im, "", dir);
 		import_set(im, "node", "state_dir", dir, "[node] state_dir");
 		import_set(im, "node", "key_file", key_file, "[node] key_file");
 	}
@@ -436,7 +441,7 @@ const char *import_text(const struct import *im, size_t *len)
 
 bool import_has_secret(const struct import *im)
 {
-	return im->with_secrets && key_sk_is_valid(&im->lan_sk);
+	return im->key_file != NULL && key_sk_is_valid(&im->lan_sk);
 }
 
 const struct key_pk *import_pk(const struct import *im)
@@ -444,9 +449,10 @@ const struct key_pk *import_pk(const struct import *im)
 	return &im->pk;
 }
 
-const struct key_sk *import_sk(const struct import *im)
+const struct import_key *import_keys(const struct import *im, size_t *n)
 {
-	return &im->sk;
+	*n = im->n_keys;
+	return im->keys;
 }
 
 const struct import_note *import_notes(const struct import *im, size_t *n, unsigned *more)

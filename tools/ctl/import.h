@@ -19,6 +19,8 @@ enum {
 	IMPORT_LAN_MAX = 4,
 	IMPORT_HYPERVISORS_MAX = 16,
 	IMPORT_URLS_MAX = 4,
+	IMPORT_KEYS_MAX = 2,
+	IMPORT_FILE_MAX = 256, // with the NUL; longer ones don't fit into a line
 };
 
 enum import_kind {
@@ -36,9 +38,15 @@ struct import_note {
 	unsigned more; // of the same field, in other elements of its list
 };
 
+struct import_key {
+	char file[IMPORT_FILE_MAX]; // as the text names it; "": it does not
+	struct key_sk sk;
+};
+
 struct import;
 
-// key_file: where the node will find its key; NULL: the text is to be shown, so it says nothing of
+// key_file: where the node will find its key, an absolute path; keys of other roles lie beside it.
+// NULL: the text is to be shown, so it says nothing of
 // that, and no secret of another role is in it. NULL, and a line for each mistake in err, with the
 // field's path, or line and column where it is no JSON; no secret is in it. Owner: the caller.
 struct import *import_read(
@@ -49,7 +57,8 @@ void import_free(struct import *im); // wipes; NULL is allowed
 const char *import_text(const struct import *im, size_t *len);
 bool import_has_secret(const struct import *im); // the text holds one
 const struct key_pk *import_pk(const struct import *im);
-const struct key_sk *import_sk(const struct import *im);
+// Of all roles that have a key file; the first is the node's.
+const struct import_key *import_keys(const struct import *im, size_t *n);
 // Fields that were not taken, in the order of the file. *more: so many beyond IMPORT_NOTES_MAX.
 const struct import_note *import_notes(const struct import *im, size_t *n, unsigned *more);
 // "dmsg.servers[2].static": where a line of the text (from 1) has its value from; NULL: from none.

@@ -56,13 +56,25 @@ static void take_lan_enable(struct import *im, const json_t *v, const char *path
 static void take_lan_sk(struct import *im, const json_t *v, const char *path)
 {
 	read_sk(im, v, &im->lan_sk, path);
-	if (im->with_secrets && key_sk_is_valid(&im->lan_sk))
+	if (im->key_file != NULL && key_sk_is_valid(&im->lan_sk))
 		copy(im, v, path);
 }
 
 static void take_lan_pk(struct import *im, const json_t *v, const char *path)
 {
 	read_pk(im, json_string_value(v), &im->lan_pk, path);
+}
+
+static void take_setup_sk(struct import *im, const json_t *v, const char *path)
+{
+	char file[IMPORT_FILE_MAX];
+
+	read_sk(im, v, &im->setup_sk, path);
+	import_set(im, "setup_node", "enable", "yes", path);
+	if (im->key_file == NULL)
+		return;
+	import_beside_key(im, "setup-node.key", file);
+	import_set(im, "setup_node", "key_file", file, path);
 }
 
 static void take_log_level(struct import *im, const json_t *v, const char *path)
@@ -361,7 +373,7 @@ static const struct import_row rows[] = {
 	LATER("routing.route_setup_nodes", "route set-up"),
 	LATER("routing.user_route_setup_nodes", "route set-up"),
 	LATER("routing.setup_nodes", "route set-up"), // before v1.1
-	LATER("routing.route_setup_sk", "a route set-up node in this one"),
+	TAKE("routing.route_setup_sk", IMPORT_TEXT, take_setup_sk),
 	LATER("routing.route_finder", "route finder"),
 	LATER("routing.route_finder_dmsg", "route finder"),
 	LATER("routing.route_finder_timeout", "route finder"),
@@ -440,6 +452,33 @@ static bool is_known(const struct key_pk *pk)
 	return !key_pk_is_null(pk);
 }
 
+static void add_key(struct import *im, const struct key_sk *sk, const char *name)
+{
+	struct import_key *k = &im->keys[im->n_keys];
+
+	if (!key_sk_is_valid(sk))
+		return;
+	im->n_keys++;
+	k->sk = *sk;
+	if (im->key_file != NULL && name != NULL)
+		import_beside_key(im, name, k->file);
+	else if (im->key_file != NULL)
+		snprintf(k->file, sizeof(k->file), "%s", im->key_file);
+}
+
+// Each role has a key of its own: a node refuses to start otherwise.
+static void check_role(struct import *im, const struct key_sk *sk, const char *path)
+{
+	const struct key_sk *const others[] = {&im->sk, &im->lan_sk, &im->setup_sk};
+
+	for (size_t i = 0; i < ARRAY_LEN(others) && key_sk_is_valid(sk); i++) {
+		if (others[i] == sk)
+			return; // told of the later one
+		if (key_equal(others[i], sk, sizeof(*sk)))
+			import_mistake(im, path, "is the key of another role, too");
+	}
+}
+
 static void finish_keys(struct import *im)
 {
 	char text[KEY_PK_TEXT_LEN + 1];
@@ -454,14 +493,14 @@ static void finish_keys(struct import *im)
 	key_pk_to_text(&im->pk, text);
 	if (is_known(&im->told_pk) && key_pk_cmp(&im->told_pk, &im->pk) != 0)
 		import_mistake(im, "pk", "is not the public key of sk, which is %s", text);
-	if (key_pk_from_sk(&lan, &im->lan_sk) < 0)
-		return;
-	if (is_known(&im->lan_pk) && key_pk_cmp(&im->lan_pk, &lan) != 0)
+	if (is_known(&im->lan_pk) && key_pk_from_sk(&lan, &im->lan_sk) == 0 &&
+		key_pk_cmp(&im->lan_pk, &lan) != 0)
 		import_mistake(im, "hypervisor.lan_dmsg_server.pk",
 			"is not the public key of the sk beside it");
-	if (key_pk_cmp(&lan, &im->pk) == 0)
-		import_mistake(im, "hypervisor.lan_dmsg_server.sk",
-			"is the visor's own: a server needs another key");
+	check_role(im, &im->lan_sk, "hypervisor.lan_dmsg_server.sk");
+	check_role(im, &im->setup_sk, "routing.route_setup_sk");
+	add_key(im, &im->sk, NULL);
+	add_key(im, &im->setup_sk, "setup-node.key");
 }
 
 // One line: URLs with commas between them.

@@ -56,7 +56,8 @@ struct import {
 	char *err;
 	bool failed;
 	const struct import_row *row; // whose value is at hand
-	struct key_sk sk, lan_sk;
+	const char *key_file; // NULL: no secret may be in the text
+	struct key_sk sk, lan_sk, setup_sk;
 	struct key_pk pk, told_pk, lan_pk; // told: as the file says
 	// of the dmsg deployment at hand
 	struct import_found discovery, discovery_dmsg;
@@ -72,7 +73,8 @@ struct import {
 	VEC(struct import_set) sets;
 	VEC(struct import_note) notes;
 	unsigned more_notes;
-	bool with_secrets; // may they be in the text?
+	struct import_key keys[IMPORT_KEYS_MAX];
+	size_t n_keys;
 	char *text;
 	size_t text_len;
 };
@@ -86,6 +88,8 @@ void import_note(struct import *im, enum import_kind kind, const char *path, con
 // [section] key = value, from the field of this path.
 void import_set(struct import *im, const char *section, const char *key, const char *value,
 	const char *path);
+// A file in the directory of the key; name "": that directory.
+void import_beside_key(const struct import *im, const char *name, char out[IMPORT_FILE_MAX]);
 void import_no_memory(struct import *im);
 
 // ---- import_map.c ----
