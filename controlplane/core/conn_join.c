@@ -71,6 +71,8 @@ static void on_end(void *arg, int err)
 	struct leg *leg = arg;
 
 	leg->eof = true;
+	if (err == -EPIPE && leg->other->eof)
+		err = 0; // it knew that nothing more comes, and let go
 	if (err != 0 || leg->j->mode == CONN_JOIN_CLOSE_BOTH || leg->other->eof)
 		finish(leg->j, err);
 	else

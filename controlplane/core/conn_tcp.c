@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,11 +177,23 @@ static void on_bytes(struct tcp *t, uint8_t *p, size_t len)
 	unref(t);
 }
 
+// At its end: is it that of both halves? A peer by TCP can't be told from one that only writes no
+// more.
+static bool is_hung_up(const struct tcp *t)
+{
+	struct pollfd p = {.fd = -1};
+
+	return uv_fileno(&t->h->uv.h, &p.fd) == 0 && poll(&p, 1, 0) == 1 &&
+	       (p.revents & POLLHUP) != 0;
+}
+
 static void on_no_bytes(struct tcp *t, ssize_t n)
 {
 	uv_read_stop(&t->h->uv.s);
 	if (n != UV_EOF) {
 		fail(t, (int)n);
+	} else if (t->opts.whole_end && is_hung_up(t)) {
+		fail(t, -EPIPE);
 	} else if (!t->eof) {
 		t->eof = true;
 		t->base.ev->end(t->base.arg, 0);

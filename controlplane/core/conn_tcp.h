@@ -5,6 +5,7 @@
 #include "controlplane/core/conn.h"
 #include "controlplane/core/loop.h"
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 enum {
@@ -20,6 +21,8 @@ enum {
 struct conn_tcp_opts {
 	uint32_t keepalive_s; // SO_KEEPALIVE after that much silence; 0: off
 	uint32_t user_timeout_ms; // TCP_USER_TIMEOUT; 0: the kernel's
+	// Unix sockets: who has closed, and not only writes no more, is broken (-EPIPE).
+	bool whole_end;
 };
 
 // "host:port", "a.b.c.d:port", "[v6]:port", or "unix:/path". The names' addresses are tried one

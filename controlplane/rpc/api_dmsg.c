@@ -166,13 +166,15 @@ static void on_join_done(void *arg, int err)
 static void on_connection(void *arg, int take_fd)
 {
 	struct api_dmsg_task *t = arg;
+	// a client that was killed, or did not want to wait, holds the stream and its port no more
+	static const struct conn_tcp_opts opts = {.whole_end = true};
 	struct conn *client = NULL, *stream;
 
 	if (t->held.over)
 		note_end(t, t->held.err);
 	stream = conn_hold_take(&t->held);
 	if (take_fd >= 0 && stream != NULL)
-		client = conn_tcp_adopt(t->a->d.loop, take_fd, NULL, NULL, NULL);
+		client = conn_tcp_adopt(t->a->d.loop, take_fd, &opts, NULL, NULL);
 	else if (take_fd >= 0)
 		close(take_fd);
 	if (client != NULL)

@@ -126,7 +126,7 @@ static int input_left(struct way *out)
 		out->len = n > 0 ? (size_t)n : 0;
 		out->eof = n == 0;
 	}
-	if (out->len > 0 || (out->moved && !out->eof))
+	if (out->len > 0)
 		return cli_error(
 			CLI_FAIL, "stream: the far end had finished before all input was sent");
 	if (!out->eof && !isatty(STDIN_FILENO))

@@ -396,6 +396,28 @@ static void no_socket_is_no_conn(void **state)
 	assert_int_equal(close(fd[0]), -1); // it was taken
 }
 
+// Who writes no more may still read; who has closed does neither.
+static void a_whole_end_is_told_from_a_half_one(void **state)
+{
+	static const struct conn_tcp_opts opts = {.whole_end = true};
+	struct end half = {0}, whole = {0};
+	int fd[2][2];
+
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd[i]), 0);
+	half.c = conn_tcp_adopt(l, fd[0][0], &opts, &end_events, &half);
+	whole.c = conn_tcp_adopt(l, fd[1][0], &opts, &end_events, &whole);
+	assert_int_equal(shutdown(fd[0][1], SHUT_WR), 0);
+	assert_int_equal(close(fd[1][1]), 0);
+	run_until(half.n_eof == 1 && whole.err != 0);
+	assert_int_equal(whole.err, -EPIPE);
+	assert_int_equal(whole.n_eof, 0);
+	assert_int_equal(half.err, 0);
+	close(fd[0][1]);
+	end_close(&half);
+	end_close(&whole);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, setup_loop, teardown_loop)
 
 int main(void)
@@ -417,6 +439,7 @@ int main(void)
 		test(malformed_addresses_are_refused),
 		test(a_dial_closed_on_the_way_is_not_heard_of),
 		test(a_dial_that_takes_too_long_ends),
+		test(a_whole_end_is_told_from_a_half_one),
 		test(no_socket_is_no_conn),
 	};
 
