@@ -53,5 +53,6 @@ visor V tp rm -i "$id" >/dev/null || true
 sleep 5
 loops "X is back"
 sk N show setups
+row "visor | real | visor, our set-up node"
 logs_clean N
 nodes_end N
