@@ -14,6 +14,7 @@ enum { REQUEST_MAX = 8192 }; // a head, descriptors, and the rules of a node tha
 struct setup_call {
 	setup_call_fn fn;
 	void *arg;
+	struct dmsg_client *client;
 	struct dmsg_client_dial *dial;
 	struct conn *conn; // NULL: not open
 	struct netrpc_tx tx;
@@ -69,11 +70,12 @@ static const struct conn_events stream_events = {.data = on_data, .end = on_end}
 static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
 {
 	struct setup_call *c = arg;
+	char why[DMSG_CLIENT_WHY_LEN];
 
 	c->dial = NULL;
 	if (take_conn == NULL) {
 		say(c, err != 0 ? err : -EHOSTUNREACH,
-			code != DMSG_OK ? dmsg_err_text(code) : strerror(-err));
+			dmsg_client_dial_text(c->client, code, err, why, sizeof(why)));
 		return;
 	}
 	c->conn = take_conn;
@@ -143,6 +145,7 @@ struct setup_call *setup_call_new(struct dmsg_client *client, const struct key_p
 		return NULL;
 	c->fn = fn;
 	c->arg = arg;
+	c->client = client;
 	c->dial = dmsg_client_dial(client, &to, timeout_ms, on_dialled, c);
 	if (c->dial != NULL)
 		return c;

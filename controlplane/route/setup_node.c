@@ -299,10 +299,19 @@ static void on_idle(void *arg)
 
 static const struct conn_events ask_events = {.data = on_data, .end = on_end};
 
+static bool has_place(const struct setup_node *n, const struct key_pk *pk)
+{
+	unsigned of_key = 0;
+
+	for (const struct asker *a = n->askers; a != NULL; a = a->next)
+		of_key += key_pk_cmp(&a->pk, pk) == 0;
+	return n->stats.askers < SETUP_ASKERS_MAX && of_key < SETUP_ASKERS_OF_KEY;
+}
+
 static void on_ask(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
 {
 	struct setup_node *n = arg;
-	struct asker *a = n->stats.askers < SETUP_ASKERS_MAX ? calloc(1, sizeof(*a)) : NULL;
+	struct asker *a = has_place(n, &from->pk) ? calloc(1, sizeof(*a)) : NULL;
 
 	if (a != NULL)
 		a->timer = loop_timer_new(n->conf.loop, on_idle, a);

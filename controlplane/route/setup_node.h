@@ -6,7 +6,8 @@
 #include "controlplane/route/setup_job.h"
 
 enum {
-	SETUP_ASKERS_MAX = 256, // streams to port 36
+	SETUP_ASKERS_MAX = 256, // streams to port 36 ...
+	SETUP_ASKERS_OF_KEY = 8, // ... of one key
 	SETUP_JOBS_MAX = 64, // routes being set up, at once ...
 	SETUP_JOBS_OF_KEY = 4, // ... of those that one key asked for
 	SETUP_CALLS_MAX = 1024, // streams to nodes, of all of them; each has 20 KiB

@@ -11,7 +11,7 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
-enum { A, B, C, SETTER, N_NODES, ASKERS = 8, IDLE_MS = 200, JOB_MS = 1500 };
+enum { A, B, C, SETTER, N_NODES, ASKERS = SETUP_ASKERS_OF_KEY + 1, IDLE_MS = 200, JOB_MS = 1500 };
 
 enum call { RESERVE, INTERMEDIARY, EDGE, DELETE, N_CALLS };
 static const char *const methods[] = {
@@ -549,6 +549,17 @@ static void streams_that_say_nothing_or_rubbish_end(void **state)
 	assert_int_equal(stats().askers, 0);
 }
 
+static void one_key_has_so_many_streams(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ASKERS; i++)
+		say(&asker[i]);
+	run_until(stats().streams_refused == 1);
+	assert_int_equal(stats().streams, SETUP_ASKERS_OF_KEY);
+	run_until(stats().askers == 0); // they said nothing
+	assert_int_equal(stats().bad, SETUP_ASKERS_OF_KEY);
+}
+
 static unsigned n_infos;
 static struct setup_info last;
 
@@ -606,6 +617,7 @@ int main(void)
 		T(rubbish_ends_it),
 		T(who_goes_away_leaves_nothing),
 		T(one_key_has_so_many_at_once),
+		T(one_key_has_so_many_streams),
 		T(what_is_no_route_is_refused_with_words),
 		T(other_calls_get_the_words_of_go),
 		T(streams_that_say_nothing_or_rubbish_end),
