@@ -74,6 +74,16 @@ int cp_conf_check_own(const struct cp_conf *c, const struct key_pk *node,
 	return o.rc;
 }
 
+// There can be a session without a discovery that is itself reached by one.
+static bool has_way_to_dmsg(const struct cp_values *v)
+{
+	bool has = v->servers.n > 0 || v->saved_lan.n > 0 || v->lan_server.enable;
+
+	for (size_t i = 0; i < v->dmsg.discovery.n; i++)
+		has = has || !http_client_is_dmsg(v->dmsg.discovery.v[i]);
+	return has;
+}
+
 static int check_urls(
 	const struct cp_conf *c, const char *section, const struct conf_list *urls, char *err)
 {
@@ -82,6 +92,9 @@ static int check_urls(
 	for (size_t i = 0; i < urls->n; i++) {
 		const char *wrong = http_client_check_url(urls->v[i]);
 
+		if (wrong == NULL && http_client_is_dmsg(urls->v[i]) && !has_way_to_dmsg(c->v))
+			wrong = "can't be reached: add a [server NAME], or an http:// or https:// "
+				"URL to [dmsg] discovery";
 		if (wrong != NULL)
 			rc = cp_conf_worse(rc,
 				BAD(c, err, section, "", "discovery", "%s %s", urls->v[i], wrong));

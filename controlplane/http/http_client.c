@@ -20,8 +20,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
-#define DMSG_SCHEME "dmsg://"
-
 struct http_request {
 	struct http_client *h;
 	CURL *easy;
@@ -410,7 +408,7 @@ static void on_stream(void *arg, struct conn *take_conn, const char *public_ip, 
 // Splits dmsg://PK[:port][/path]; *rest is what follows. 0 or -EINVAL.
 static int read_dmsg_url(const char *url, struct dmsg_addr *to, const char **rest)
 {
-	const char *p = url + strlen(DMSG_SCHEME), *end = p + strcspn(p, "/?#");
+	const char *p = url + strlen(HTTP_CLIENT_DMSG), *end = p + strcspn(p, "/?#");
 	unsigned long port = HTTP_CLIENT_DMSG_PORT;
 
 	if (end - p < KEY_PK_TEXT_LEN || key_pk_from_text(&to->pk, p, KEY_PK_TEXT_LEN) < 0 ||
@@ -471,7 +469,7 @@ const char *http_client_check_url(const char *url)
 		return "is too long for a URL";
 	if (strcspn(url, " \t\"<>\\") != strlen(url))
 		return "is no URL: it holds characters that none has";
-	if (strncmp(url, DMSG_SCHEME, strlen(DMSG_SCHEME)) == 0)
+	if (http_client_is_dmsg(url))
 		return read_dmsg_url(url, &to, &rest) == 0
 			       ? NULL
 			       : "is no dmsg://PUBLIC-KEY[:PORT]: the key has 66 hex digits";
@@ -527,9 +525,7 @@ static int start(struct http_request *r, const struct http_request_conf *conf)
 	}
 	set_options(r, conf);
 	r->h->stats.tx_bytes += r->body_len;
-	return strncmp(conf->url, DMSG_SCHEME, strlen(DMSG_SCHEME)) == 0
-		       ? dial(r, conf->url, conf->timeout_ms)
-		       : run(r);
+	return http_client_is_dmsg(conf->url) ? dial(r, conf->url, conf->timeout_ms) : run(r);
 }
 
 struct http_request *http_client_ask(

@@ -8,6 +8,8 @@
 #include "controlplane/core/loop.h"
 #include "lib/wire/dmsg_msg.h"
 
+#include <string.h>
+
 enum {
 	HTTP_CLIENT_REQUESTS_MAX = 64, // at once
 	HTTP_CLIENT_HEADERS_MAX = 64 * 1024, // bytes of an answer's
@@ -63,6 +65,13 @@ void http_client_free(struct http_client *h);
 // NULL streams: dmsg:// URLs fail with ENOTCONN. Dials that run are not cancelled.
 void http_client_set_streams(struct http_client *h, const struct http_streams *streams, void *arg);
 void http_client_stats_get(const struct http_client *h, struct http_client_stats *out);
+
+#define HTTP_CLIENT_DMSG "dmsg://"
+
+static inline bool http_client_is_dmsg(const char *url)
+{
+	return strncmp(url, HTTP_CLIENT_DMSG, strlen(HTTP_CLIENT_DMSG)) == 0;
+}
 
 // NULL, or what is wrong with a URL as people write it: scheme, host, and a path perhaps.
 const char *http_client_check_url(const char *url);

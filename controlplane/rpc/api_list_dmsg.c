@@ -250,7 +250,7 @@ static const char *why_not_listed(const struct sites *sites, const struct dmsg_p
 {
 	if (s->listed)
 		return "";
-	if (!sites->sessions && strncmp(s->url, "dmsg://", 7) == 0)
+	if (!sites->sessions && http_client_is_dmsg(s->url))
 		return "waits for a session: see `skyrail show servers`";
 	return s->err;
 }

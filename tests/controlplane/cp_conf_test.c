@@ -150,6 +150,28 @@ static void takes_dmsg_servers(void **state)
 	cp_conf_free(&c);
 }
 
+static void takes_a_discovery_by_dmsg_where_something_leads_to_it(void **state)
+{
+	static const char *const ways[] = {
+		"[server s]\nkey = " PK "\naddress = a:1\n",
+		"[dmsg]\ndiscovery = dmsg://" PK ", http://a\n",
+		"[lan_server]\nenable = yes\n",
+		"[saved_lan_server 1]\nkey = " PK "\nhypervisor = " PK "\naddress = a:1\n",
+	};
+	struct cp_conf c;
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		snprintf(text, sizeof(text),
+			"[dmsg_server]\nlisten = [::]:8081\npublic_address = a:8081\n"
+			"discovery = dmsg://" PK2 "\n%s",
+			ways[i]);
+		assert_int_equal(parse(&c, text), 0);
+		cp_conf_free(&c);
+	}
+}
+
 static void takes_peer_servers(void **state)
 {
 	struct cp_conf c;
@@ -289,6 +311,10 @@ static const struct {
 	{"[dmsg_server]\nlisten = 0.0.0.0:8081\nkey_file = /var/lib/skyrail/node.key\n",
 		"a key of its own"},
 	{"[dmsg_server]\nsessions_max = 0\n", "sessions_max"},
+	{"[dmsg_server]\nlisten = [::]:8081\npublic_address = a:8081\ndiscovery = dmsg://" PK "\n",
+		"ini:4: [dmsg_server]: dmsg://" PK " can't be reached: add a [server NAME]"},
+	{"[dmsg]\ndiscovery = dmsg://" PK ", dmsg://" PK2 "\n",
+		"ini:2: [dmsg]: dmsg://" PK " can't be reached: add a [server NAME]"},
 	{"[setup_node]\nenable = yes\n", "add a [server NAME]"},
 	{"[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/node.key\n[server s]\nkey = " PK
 	 "\naddress = a:1\n",
@@ -503,6 +529,7 @@ int main(void)
 		cmocka_unit_test(takes_transports_rules_and_edges),
 		cmocka_unit_test(takes_a_setup_node),
 		cmocka_unit_test(takes_dmsg_servers),
+		cmocka_unit_test(takes_a_discovery_by_dmsg_where_something_leads_to_it),
 		cmocka_unit_test(takes_peer_servers),
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),

@@ -503,6 +503,29 @@ static void finish_keys(struct import *im)
 	add_key(im, &im->setup_sk, "setup-node.key");
 }
 
+static bool is_of_type(const struct import *im, const struct import_server *s)
+{
+	return im->servers_type == NULL || s->type == NULL ||
+	       strcmp(s->type, im->servers_type) == 0;
+}
+
+static bool is_by_dmsg(const struct import_found *u)
+{
+	return strncmp(u->text, "dmsg://", strlen("dmsg://")) == 0;
+}
+
+// The node would refuse a discovery that nothing leads to.
+static bool has_way_to_dmsg(const struct import *im)
+{
+	bool has = im->lan.n > 0 && im->hypervisors.n > 0;
+
+	for (size_t i = 0; i < im->servers.n; i++)
+		has = has || is_of_type(im, &im->servers.v[i]);
+	for (size_t i = 0; i < im->urls.n; i++)
+		has = has || !is_by_dmsg(&im->urls.v[i]);
+	return has;
+}
+
 // One line: URLs with commas between them.
 static void finish_discovery(struct import *im)
 {
@@ -513,6 +536,11 @@ static void finish_discovery(struct import *im)
 		const struct import_found *u = &im->urls.v[i];
 		size_t more = strlen(u->text) + (len > 0 ? 2 : 0);
 
+		if (!has_way_to_dmsg(im)) {
+			import_note(im, IMPORT_LEFT, u->path,
+				"is reached over a [server NAME], and there is none");
+			continue;
+		}
 		if (i >= IMPORT_URLS_MAX || (i > 0 && len + more > room)) {
 			import_note(im, IMPORT_LEFT, u->path,
 				"no place: 4 discoveries and a line of 190 bytes are the most");
@@ -522,9 +550,6 @@ static void finish_discovery(struct import *im)
 			import_mistake(im, u->path, "is too long: %zu bytes are the most", room);
 			return;
 		}
-		if (im->servers.n == 0 && strncmp(u->text, "dmsg://", strlen("dmsg://")) == 0)
-			import_note(im, IMPORT_LEFT, u->path,
-				"is reached over a [server NAME], and there is none");
 		len += (size_t)snprintf(
 			list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", u->text);
 		im->n_urls++;
@@ -535,12 +560,6 @@ static void finish_discovery(struct import *im)
 		return;
 	snprintf(number, sizeof(number), "%" PRId64, im->sessions);
 	import_set(im, "dmsg", "sessions", number, "dmsg.sessions_count");
-}
-
-static bool is_of_type(const struct import *im, const struct import_server *s)
-{
-	return im->servers_type == NULL || s->type == NULL ||
-	       strcmp(s->type, im->servers_type) == 0;
 }
 
 // A key of entry s becomes one of [class n].
