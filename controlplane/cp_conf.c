@@ -21,6 +21,7 @@
 #include <string.h>
 
 static const char *const offload_names[] = {"auto", "no", NULL}; // enum api_offload
+static const char *const mux_names[] = {"yamux", "smux", NULL}; // enum dmsg_link_mux
 static const char *const mode_names[] = {"datagram", "reliable", NULL};
 static const char *const cipher_names[] = {
 	"auto", "chacha20-poly1305", "aes-256-gcm", "none", NULL};
@@ -236,6 +237,8 @@ static const struct conf_item items[] = {
 	{"dmsg", "sessions", CONF_UINT, .def = "2", .min = 0, .max = DMSG_CLIENT_SERVERS_MAX,
 		VALUE(dmsg.sessions),
 		.help = "servers to have sessions to, [server NAME] first; 0: as many as there are"},
+	{"dmsg", "mux", CONF_ENUM, .def = "yamux", VALUE(dmsg.mux), .names = mux_names,
+		.help = "muxer of sessions: yamux, or smux, which servers of 2026 read in our entry"},
 	{"server", "key", CONF_STR, .flags = CONF_REQUIRED, SERVER(key), .check = check_pk,
 		.help = "public key of a dmsg server that a session is kept to"},
 	{"server", "address", CONF_STR, .flags = CONF_REQUIRED, SERVER(address),

@@ -63,6 +63,7 @@ struct cp_server_values { // [server NAME], [peer_server NAME]
 struct cp_dmsg_values {
 	struct conf_list discovery;
 	uint32_t sessions;
+	int mux; // enum dmsg_link_mux
 };
 
 struct cp_dmsg_server_values {

@@ -84,6 +84,20 @@ static bool has_way_to_dmsg(const struct cp_values *v)
 	return has;
 }
 
+// A server that finds no entry of ours takes us for yamux's, so it must be there before a session.
+static int check_mux(const struct cp_conf *c, char *err)
+{
+	const struct conf_list *urls = &c->v->dmsg.discovery;
+
+	if (c->v->dmsg.mux == DMSG_LINK_YAMUX)
+		return 0;
+	for (size_t i = 0; i < urls->n; i++)
+		if (!http_client_is_dmsg(urls->v[i]))
+			return 0;
+	return BAD(c, err, "dmsg", "", "mux",
+		"mux = smux needs discovery = URL by http:// or https://, where servers read it");
+}
+
 static int check_urls(
 	const struct cp_conf *c, const char *section, const struct conf_list *urls, char *err)
 {
@@ -204,6 +218,7 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 	rc = cp_conf_worse(rc, check_ca_file(c, err));
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg", &c->v->dmsg.discovery, err));
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg_server", &c->v->dmsg_server.discovery, err));
+	rc = cp_conf_worse(rc, check_mux(c, err));
 	rc = cp_conf_worse(rc, check_published(c, err));
 	c->n_servers = c->v->servers.n;
 	rc = cp_conf_worse(rc, load_servers(c, "server", &c->v->servers, c->servers, err));

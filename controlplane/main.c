@@ -462,6 +462,7 @@ static int start_dmsg_client(struct app *a)
 		.servers = a->conf.servers,
 		.n_servers = (uint32_t)a->conf.n_servers,
 		.sessions = a->conf.v->dmsg.sessions,
+		.mux = (enum dmsg_link_mux)a->conf.v->dmsg.mux,
 		.client_type = "visor"}; // what discoveries list as nodes
 
 	if (role_dir(a->loop, &a->conf.v->dmsg.discovery, a->conf.v->ca_file, &a->http, &a->dir) <

@@ -25,7 +25,8 @@ static int start(struct setup_role *r, struct loop *l, const struct cp_conf *c)
 		.servers = c->servers,
 		.n_servers = (uint32_t)c->n_servers,
 		.dir = r->dir,
-		.sessions = c->v->dmsg.sessions};
+		.sessions = c->v->dmsg.sessions,
+		.mux = (enum dmsg_link_mux)c->v->dmsg.mux};
 	struct setup_node_conf nc = {.loop = l};
 
 	r->client = dmsg_client_new(&dc);

@@ -103,6 +103,16 @@ static void set_state(struct server *se, enum dmsg_client_state state)
 	se->since_ns = clock_mono_ns();
 }
 
+static void ping_over(struct dmsg_client_ping *p, uint64_t rtt_ns, int err)
+{
+	const struct key_pk *pk = &p->se->conf.pk;
+	dmsg_client_ping_fn fn = p->fn;
+	void *arg = p->arg;
+
+	dmsg_client_ping_cancel(p);
+	fn(arg, pk, rtt_ns, err);
+}
+
 // Who is called may start or cancel others, so those that this answer is for are marked first.
 static void pings_over(struct server *se, uint64_t rtt_ns, int err)
 {
@@ -114,13 +124,8 @@ static void pings_over(struct server *se, uint64_t rtt_ns, int err)
 		TAILQ_FOREACH (p, &se->c->pings, all)
 			if (p->due)
 				break;
-		if (p != NULL) {
-			dmsg_client_ping_fn fn = p->fn;
-			void *arg = p->arg;
-
-			dmsg_client_ping_cancel(p);
-			fn(arg, &se->conf.pk, rtt_ns, err);
-		}
+		if (p != NULL)
+			ping_over(p, rtt_ns, err);
 	} while (p != NULL);
 }
 
@@ -237,7 +242,7 @@ static void on_timer(void *arg)
 		.sk = identity_sk(se->c->conf.id),
 		.pk = identity_pk(se->c->conf.id),
 		.server = &se->conf.pk,
-		.mux = DMSG_LINK_YAMUX,
+		.mux = se->kind == DMSG_CLIENT_LAN ? DMSG_LINK_YAMUX : se->c->conf.mux,
 		.streams_max = se->c->conf.session_streams,
 	};
 
@@ -297,12 +302,25 @@ struct server *dmsg_client_server_of(struct dmsg_client *c, const struct key_pk 
 	return NULL;
 }
 
+static bool is_held(const struct server *se)
+{
+	return se->c->held != 0 && se->kind != DMSG_CLIENT_LAN;
+}
+
 void dmsg_client_server_hurry(struct server *se)
 {
-	bool held = se->c->held && se->kind != DMSG_CLIENT_LAN;
-
-	if (se->state == DMSG_CLIENT_WAITS && se->err != -EISCONN && !held)
+	if (se->state == DMSG_CLIENT_WAITS && se->err != -EISCONN && !is_held(se))
 		loop_timer_start(se->timer, 0, 0);
+}
+
+void dmsg_client_let_go(struct dmsg_client *c, unsigned hold)
+{
+	if ((c->held & hold) == 0)
+		return;
+	c->held &= ~hold;
+	for (uint32_t i = 0; i < SLOTS; i++)
+		if (c->server[i].used && c->server[i].kind != DMSG_CLIENT_LAN)
+			dmsg_client_server_hurry(&c->server[i]);
 }
 
 void dmsg_client_server_again(struct server *se)
@@ -360,7 +378,7 @@ struct server *dmsg_client_server_new(
 	TAILQ_FOREACH (d, &c->dials, all)
 		d->tried &= ~(1u << (se - c->server)); // that was another's
 	set_state(se, DMSG_CLIENT_WAITS);
-	if (!c->held || kind == DMSG_CLIENT_LAN)
+	if (!is_held(se))
 		loop_timer_start(se->timer, 0, 0);
 	return se;
 }
@@ -407,18 +425,32 @@ void dmsg_client_ping_cancel(struct dmsg_client_ping *p)
 		return;
 	TAILQ_REMOVE(&p->se->c->pings, p, all);
 	loop_timer_free(p->timer);
+	dmsg_ping_cancel(p->marker);
 	free(p);
 }
 
 static void on_ping_late(void *arg)
 {
-	struct dmsg_client_ping *p = arg;
-	const struct key_pk *pk = &p->se->conf.pk;
-	dmsg_client_ping_fn fn = p->fn;
-	void *fn_arg = p->arg;
+	ping_over(arg, 0, -ETIMEDOUT);
+}
 
-	dmsg_client_ping_cancel(p);
-	fn(fn_arg, pk, 0, -ETIMEDOUT);
+static void on_marker(void *arg, uint64_t rtt_ns, int err)
+{
+	struct dmsg_client_ping *p = arg;
+
+	p->marker = NULL;
+	ping_over(p, rtt_ns, err);
+}
+
+static int ping(struct dmsg_client_ping *p, uint32_t timeout_ms)
+{
+	struct dmsg_link *k = p->se->link;
+	int rc = k != NULL ? dmsg_link_ping(k) : -ENOTCONN;
+
+	if (rc != -EOPNOTSUPP)
+		return rc;
+	p->marker = dmsg_ping_start(k, timeout_ms, on_marker, p);
+	return p->marker != NULL ? 0 : -errno;
 }
 
 // The server with this key (NULL: the nearest); NULL and errno.
@@ -458,18 +490,16 @@ struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct ke
 
 	if (se == NULL)
 		return NULL;
-	rc = se->link != NULL ? dmsg_link_ping(se->link) : -ENOTCONN;
-	if (rc < 0)
-		return errno_null(rc);
 	p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return NULL;
 	*p = (struct dmsg_client_ping){.se = se, .fn = fn, .arg = arg};
 	TAILQ_INSERT_TAIL(&c->pings, p, all);
 	p->timer = loop_timer_new(c->conf.loop, on_ping_late, p);
-	if (p->timer == NULL) {
+	rc = p->timer != NULL ? ping(p, timeout_ms) : -ENOMEM;
+	if (rc < 0) {
 		dmsg_client_ping_cancel(p);
-		return errno_null(ENOMEM);
+		return errno_null(rc);
 	}
 	loop_timer_start(p->timer, timeout_ms, 0);
 	return p;
@@ -484,6 +514,8 @@ static int start(struct dmsg_client *c, const struct dmsg_client_conf *conf)
 	c->streams = dmsg_conn_list_new();
 	if (c->streams == NULL)
 		return -ENOMEM;
+	if (conf->mux == DMSG_LINK_SMUX2)
+		c->held = HOLD_ENTRY;
 	rc = dmsg_client_lan_open(c, conf->lan, conf->n_lan);
 	if (rc < 0)
 		return rc;
@@ -499,7 +531,8 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 	struct dmsg_client *c;
 	int rc;
 
-	if (conf->n_servers > DMSG_CLIENT_SERVERS_MAX || conf->n_lan > DMSG_CLIENT_LAN_MAX)
+	if (conf->n_servers > DMSG_CLIENT_SERVERS_MAX || conf->n_lan > DMSG_CLIENT_LAN_MAX ||
+		(conf->mux != DMSG_LINK_YAMUX && conf->dir == NULL))
 		return errno_null(EINVAL);
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)

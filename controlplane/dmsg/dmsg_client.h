@@ -56,6 +56,9 @@ struct dmsg_client_conf {
 	uint32_t idle_ms; // 0: DMSG_CLIENT_IDLE_MS
 	uint32_t soon_ms; // for changes to be published; 0: DMSG_PUBLISH_SOON_MS
 	uint32_t taken_ms; // 0: DMSG_CLIENT_TAKEN_MS
+	// Smux only with `dir`: servers read in our entry which it is (dmsg 3.3), so the first
+	// session waits for that. Those in the LAN have it from nowhere, and get yamux.
+	enum dmsg_link_mux mux;
 };
 
 struct dmsg_client_stats {
@@ -85,7 +88,8 @@ struct dmsg_client_server {
 	uint32_t streams;
 };
 
-// NULL and errno; EINVAL: too many servers. Owner: the caller. Begins to dial at once.
+// NULL and errno; EINVAL: too many servers, smux without `dir`. Owner: the caller. Begins to dial
+// at once.
 struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf);
 // Streams that others hold end with -ECANCELED; dials and listeners are to be ended before. NULL is
 // allowed.
@@ -122,8 +126,8 @@ struct dmsg_client_listener *dmsg_client_listen(
 	struct dmsg_client *c, uint16_t port, dmsg_client_accept_fn fn, void *arg);
 void dmsg_client_unlisten(struct dmsg_client_listener *li); // NULL is allowed
 
-// The round trip to a server (NULL: the nearest) by its muxer's ping. Once, never from within the
-// call: 0, or -errno.
+// The round trip to a server (NULL: the nearest) by its muxer's ping, or by the marker over smux.
+// Once, never from within the call: 0, or -errno (-EOPNOTSUPP: the server knows no marker).
 typedef void (*dmsg_client_ping_fn)(
 	void *arg, const struct key_pk *server, uint64_t rtt_ns, int err);
 struct dmsg_client_ping;

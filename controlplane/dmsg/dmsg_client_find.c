@@ -16,7 +16,7 @@
 LOG_MODULE("dmsg");
 
 enum {
-	FIRST_MS = 5000, // for our entry to be there before the first session to a found server
+	FIRST_MS = 5000, // for our entry to be there before the first session that needs it there
 	LOOK_MIN_MS = 1000, // grows by 1.3 up to the other
 	LOOK_MAX_MS = 20000,
 };
@@ -38,6 +38,8 @@ static void fill(void *arg, struct dmsg_entry *e)
 	const struct dmsg_client *c = f->c;
 
 	e->is_client = true;
+	if (c->conf.mux == DMSG_LINK_SMUX2)
+		snprintf(e->protocol, sizeof(e->protocol), "smux");
 	for (uint32_t i = 0; i < SLOTS; i++)
 		if (dmsg_client_server_is_open(&c->server[i]) &&
 			c->server[i].kind != DMSG_CLIENT_MADE)
@@ -135,6 +137,7 @@ static void on_look(void *arg)
 {
 	struct dmsg_find *f = arg;
 
+	dmsg_client_let_go(f->c, HOLD_ENTRY);
 	if (f->ask != NULL)
 		return;
 	if (are_enough(f->c)) {

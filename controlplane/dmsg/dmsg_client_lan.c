@@ -42,7 +42,8 @@ int dmsg_client_lan_open(struct dmsg_client *c, const struct dmsg_client_lan *la
 		if (rc < 0)
 			return rc;
 	}
-	c->held = n > 0;
+	if (n > 0)
+		c->held |= HOLD_LAN;
 	return 0;
 }
 
@@ -65,12 +66,8 @@ static bool is_over(const struct dmsg_client *c)
 
 void dmsg_client_lan_tried(struct dmsg_client *c)
 {
-	if (!c->held || !is_over(c))
-		return;
-	c->held = false;
-	for (uint32_t i = 0; i < SLOTS; i++)
-		if (c->server[i].used && c->server[i].kind != DMSG_CLIENT_LAN)
-			dmsg_client_server_hurry(&c->server[i]);
+	if (is_over(c))
+		dmsg_client_let_go(c, HOLD_LAN);
 }
 
 static bool is_worse(const struct server *a, const struct server *b)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/dmsg/dmsg_ping.h"
 #include "controlplane/dmsg/dmsg_rtt.h"
 
 #include <sys/queue.h>
@@ -13,6 +14,12 @@ enum {
 	MADE_SLOTS = 8, // ... for those that dials make; the rest are kept ones
 	KEPT_MAX = SLOTS - LAN_SLOTS - MADE_SLOTS,
 	DELEGATED_MAX = 16, // servers of a destination that are looked at
+};
+
+// What servers that are not in the LAN wait for before they are dialled: bits.
+enum {
+	HOLD_LAN = 1, // those in the LAN were tried
+	HOLD_ENTRY = 2, // our entry says which muxer we speak
 };
 
 struct server {
@@ -74,6 +81,7 @@ struct dmsg_client_listener {
 struct dmsg_client_ping {
 	struct server *se;
 	struct loop_timer *timer;
+	struct dmsg_ping *marker; // over smux
 	dmsg_client_ping_fn fn;
 	void *arg;
 	bool due;
@@ -85,7 +93,7 @@ struct dmsg_find;
 struct dmsg_client {
 	struct dmsg_client_conf conf;
 	struct server server[SLOTS];
-	bool held; // servers that are not in the LAN are not dialled yet
+	unsigned held; // HOLD_*
 	struct dmsg_find *find; // NULL: no discovery
 	struct dmsg_conn_list *streams;
 	TAILQ_HEAD(, dmsg_client_dial) dials;
@@ -105,6 +113,8 @@ bool dmsg_client_may_keep(const struct dmsg_client *c);
 struct server *dmsg_client_server_new(
 	struct dmsg_client *c, const struct dmsg_server_at *conf, enum dmsg_client_kind kind);
 void dmsg_client_server_free(struct server *se);
+// Nobody waits for that any more.
+void dmsg_client_let_go(struct dmsg_client *c, unsigned hold);
 // Without waiting for its next try, if it waits for that.
 void dmsg_client_server_hurry(struct server *se);
 // Its address has changed: a try to reach it begins anew.

@@ -121,6 +121,19 @@ static void takes_transports_rules_and_edges(void **state)
 	cp_conf_free(&c);
 }
 
+static void takes_a_muxer_of_dmsg(void **state)
+{
+	struct cp_conf c;
+
+	(void)state;
+	assert_int_equal(parse(&c, ""), 0);
+	assert_int_equal(c.v->dmsg.mux, DMSG_LINK_YAMUX);
+	cp_conf_free(&c);
+	assert_int_equal(parse(&c, "[dmsg]\ndiscovery = http://a\nmux = smux\n"), 0);
+	assert_int_equal(c.v->dmsg.mux, DMSG_LINK_SMUX2);
+	cp_conf_free(&c);
+}
+
 static void takes_a_setup_node(void **state)
 {
 	struct cp_conf c;
@@ -153,6 +166,7 @@ static void takes_dmsg_servers(void **state)
 static void takes_a_discovery_by_dmsg_where_something_leads_to_it(void **state)
 {
 	static const char *const ways[] = {
+		"[dmsg]\nmux = smux\ndiscovery = dmsg://" PK ", https://a\n",
 		"[server s]\nkey = " PK "\naddress = a:1\n",
 		"[dmsg]\ndiscovery = dmsg://" PK ", http://a\n",
 		"[lan_server]\nenable = yes\n",
@@ -315,6 +329,10 @@ static const struct {
 		"ini:4: [dmsg_server]: dmsg://" PK " can't be reached: add a [server NAME]"},
 	{"[dmsg]\ndiscovery = dmsg://" PK ", dmsg://" PK2 "\n",
 		"ini:2: [dmsg]: dmsg://" PK " can't be reached: add a [server NAME]"},
+	{"[dmsg]\nmux = smux\n", "ini:2: [dmsg]: mux = smux needs discovery"},
+	{"[dmsg]\nmux = smux\ndiscovery = dmsg://" PK "\n[server s]\nkey = " PK "\naddress = a:1\n",
+		"ini:2: [dmsg]: mux = smux needs discovery"},
+	{"[dmsg]\nmux = quic\n", "yamux, smux"},
 	{"[setup_node]\nenable = yes\n", "add a [server NAME]"},
 	{"[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/node.key\n[server s]\nkey = " PK
 	 "\naddress = a:1\n",
@@ -527,6 +545,7 @@ int main(void)
 		cmocka_unit_test(takes_congestion_control_for_all_and_for_one),
 		cmocka_unit_test(takes_a_path_mtu_for_all_and_for_one),
 		cmocka_unit_test(takes_transports_rules_and_edges),
+		cmocka_unit_test(takes_a_muxer_of_dmsg),
 		cmocka_unit_test(takes_a_setup_node),
 		cmocka_unit_test(takes_dmsg_servers),
 		cmocka_unit_test(takes_a_discovery_by_dmsg_where_something_leads_to_it),

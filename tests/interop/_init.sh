@@ -57,11 +57,11 @@ go_server() {
 	go_start "$1" server "${@:2}" "${IP[$1]}:8081"
 }
 
-# go_discovery NAME: DISC is its URL
+# go_discovery NAME [OPTION...]: DISC is its URL
 # shellcheck disable=SC2034
 go_discovery() {
 	DISC=http://${IP[$1]}:9090
-	go_start "$1" discovery "${IP[$1]}:9090"
+	go_start "$1" discovery "${@:2}" "${IP[$1]}:9090"
 }
 
 # ---- our nodes ----

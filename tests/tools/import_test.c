@@ -110,14 +110,19 @@ static const struct {
 		"0 dmsg.servers_type: of a discovery's servers, any type is taken"},
 	{"dmsg.protocol", DMSG("\"protocol\":\"yamux\",\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n", NULL},
+	{"dmsg.protocol", DMSG("\"protocol\":\"smux\",\"discovery\":\"http://d\""),
+		"\n[dmsg]\ndiscovery = http://d\nmux = smux\nsessions = 3\n", NULL},
 	{"dmsg.discovery",
 		DMSG("\"discovery\":\"dmsg://" PK2 "\",\"servers\":[" SERVER(PK2, "a:1") "]"),
 		"\n[dmsg]\ndiscovery = dmsg://" PK2 "\nsessions = 3\n\n[server 1]\nkey = " PK2
 		"\naddress = a:1\n",
 		NULL},
-	{"dmsg.protocol", DMSG("\"protocol\":\"smux\",\"discovery\":\"http://d\""),
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n",
-		"0 dmsg.protocol: sessions to servers are multiplexed by yamux"},
+	{"dmsg.protocol",
+		DMSG("\"protocol\":\"smux\",\"discovery\":\"dmsg://" PK2
+		     "\",\"servers\":[" SERVER(PK2, "a:1") "]"),
+		"\n[dmsg]\ndiscovery = dmsg://" PK2 "\nsessions = 3\n\n[server 1]\nkey = " PK2
+		"\naddress = a:1\n",
+		"3 dmsg.protocol: smux needs a discovery that is reached by http or https"},
 	{"dmsg.carriers", DMSG("\"carriers\":[\"tcp\",\"ws\"],\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n",
 		"0 dmsg.carriers[1]: sessions to servers are over TCP"},
@@ -712,7 +717,7 @@ static void a_configuration_of_2026(void **state)
 		"0000000000000000000000000000000000000000000000000000000000000013\n\n"
 		"[dmsg]\ndiscovery = http://dmsgd.example.org, dmsg://"
 		"03fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556:80\n"
-		"sessions = 2\n\n[server 1]\nkey = " PK3
+		"mux = smux\nsessions = 2\n\n[server 1]\nkey = " PK3
 		"\naddress = 192.0.2.3:8081\n\n[server 2]\nkey = "
 		"025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc\n"
 		"address = 192.0.2.7:8081\n\n[hypervisor 1]\nkey = "
@@ -721,7 +726,7 @@ static void a_configuration_of_2026(void **state)
 		"022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
 		"address = 192.168.1.2:8085\nhypervisor = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n");
-	assert_notes(im, (unsigned[]){39, 12, 1, 3});
+	assert_notes(im, (unsigned[]){38, 12, 1, 3});
 	import_free(im);
 }
 

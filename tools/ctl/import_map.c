@@ -135,8 +135,8 @@ static void take_servers_type(struct import *im, const json_t *v, const char *pa
 
 static void take_protocol(struct import *im, const json_t *v, const char *path)
 {
-	if (im->n_deployments == 0 && strcmp(json_string_value(v), "smux") == 0)
-		import_note(im, IMPORT_LATER, path, "sessions to servers are multiplexed by yamux");
+	if (im->n_deployments == 0)
+		im->smux = strcmp(json_string_value(v), "smux") == 0;
 }
 
 static void take_carrier(struct import *im, const json_t *v, const char *path)
@@ -503,6 +503,16 @@ static void finish_keys(struct import *im)
 	add_key(im, &im->setup_sk, "setup-node.key");
 }
 
+// Servers look for it in our entry before there is a session.
+static void finish_mux(struct import *im, bool told_early)
+{
+	if (im->smux && told_early)
+		import_set(im, "dmsg", "mux", "smux", "dmsg.protocol");
+	else if (im->smux)
+		import_note(im, IMPORT_LEFT, "dmsg.protocol",
+			"smux needs a discovery that is reached by http or https");
+}
+
 static bool is_of_type(const struct import *im, const struct import_server *s)
 {
 	return im->servers_type == NULL || s->type == NULL ||
@@ -531,6 +541,7 @@ static void finish_discovery(struct import *im)
 {
 	char list[CONF_LINE_MAX] = "", number[24];
 	size_t len = 0, room = sizeof(list) - sizeof("discovery = ");
+	bool told_early = false;
 
 	for (size_t i = 0; i < im->urls.n && !im->direct_only; i++) {
 		const struct import_found *u = &im->urls.v[i];
@@ -552,10 +563,12 @@ static void finish_discovery(struct import *im)
 		}
 		len += (size_t)snprintf(
 			list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", u->text);
+		told_early |= !is_by_dmsg(u);
 		im->n_urls++;
 	}
 	if (len > 0)
 		import_set(im, "dmsg", "discovery", list, im->urls.v[0].path);
+	finish_mux(im, told_early);
 	if (len == 0 && im->servers.n == 0)
 		return;
 	snprintf(number, sizeof(number), "%" PRId64, im->sessions);

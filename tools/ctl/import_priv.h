@@ -65,6 +65,7 @@ struct import {
 	// of all
 	bool direct_only;
 	int64_t sessions;
+	bool smux;
 	const char *servers_type;
 	struct import_server server; // at hand
 	VEC(struct import_server) servers, lan;

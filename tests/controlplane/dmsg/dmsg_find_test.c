@@ -331,6 +331,121 @@ static void muxer_is_that_of_the_entry(void **state)
 	unpublish_server(&a);
 }
 
+static uint64_t markers(void)
+{
+	struct dmsg_server_stats st;
+
+	dmsg_server_stats_get(server[0], &st);
+	return st.c.dmsg_pings;
+}
+
+static void put_rtt(void *arg, const struct dmsg_client_server *se)
+{
+	*(uint64_t *)arg = se->rtt_ns;
+}
+
+static uint64_t rtt(unsigned i)
+{
+	uint64_t ns = 0;
+
+	dmsg_client_each_server(node[i].c, put_rtt, &ns);
+	return ns;
+}
+
+static void on_pong(void *arg, const struct key_pk *pk, uint64_t rtt_ns, int err)
+{
+	struct node *n = arg;
+
+	assert_int_equal(key_pk_cmp(pk, identity_pk(server_id[0])), 0);
+	assert_true(err != 0 || rtt_ns > 0);
+	n->n_pong++;
+	n->ping_err = err;
+}
+
+static const struct how by_smux = {.n_discs = 1, .sessions = 1, .fixed = 0, .mux = DMSG_LINK_SMUX2};
+
+// A server would take it for yamux's otherwise.
+static void smux_is_told_before_it_is_spoken(void **state)
+{
+	static const struct how by_yamux = {.n_discs = 1, .sessions = 1, .fixed = 0};
+
+	(void)state;
+	disc[0].holds = true;
+	start_client(0, &by_smux);
+	run_until(disc[0].held != NULL);
+	start_client(1, &by_yamux);
+	run_until(sessions(1) == 1); // one that does not wait
+	assert_int_equal(sessions(0), 0);
+	fake_disc_go_on(&disc[0]);
+	run_until(sessions(0) == 1 && lists(0, 0, 1) && lists(0, 1, 1));
+	assert_string_equal(own(0, 0)->protocol, "smux");
+	assert_string_equal(own(0, 1)->protocol, "");
+	listen_at(0, PORT);
+	listen_at(1, PORT);
+	for (unsigned i = 0; i < 2; i++) {
+		dial_to(i, !i, PORT, LONG_MS);
+		run_until(node[i].n_dialled == 1 && node[!i].n_accepted == 1);
+		assert_int_equal(node[i].code, DMSG_OK);
+	}
+}
+
+static void a_session_by_smux_is_measured_by_the_marker(void **state)
+{
+	struct dmsg_client_ping *p;
+
+	(void)state;
+	start_client(0, &by_smux);
+	run_until(sessions(0) == 1 && rtt(0) != 0);
+	assert_int_equal(markers(), 1);
+	assert_non_null(dmsg_client_ping(node[0].c, NULL, LONG_MS, on_pong, &node[0]));
+	run_until(node[0].n_pong == 1);
+	assert_int_equal(node[0].ping_err, 0);
+	assert_int_equal(markers(), 2);
+	p = dmsg_client_ping(node[0].c, NULL, LONG_MS, on_pong, &node[0]);
+	assert_non_null(p);
+	dmsg_client_ping_cancel(p);
+	assert_non_null(dmsg_client_ping(node[0].c, NULL, LONG_MS, on_pong, &node[0]));
+	dmsg_server_free(server[0]);
+	server[0] = NULL;
+	run_until(node[0].n_pong == 2);
+	assert_int_not_equal(node[0].ping_err, 0);
+}
+
+// Our own servers need none, and others may have an old one.
+static void smux_does_not_wait_for_a_discovery_that_fails(void **state)
+{
+	(void)state;
+	disc[0].status = 500;
+	disc[0].body = "{\"message\":\"something unexpected happened\",\"code\":500}";
+	start_client(0, &by_smux);
+	run_until(sessions(0) == 1);
+	assert_null(own(0, 0));
+}
+
+// It has it from no discovery which muxer that would be.
+static void a_server_in_the_lan_gets_yamux(void **state)
+{
+	struct dmsg_client_lan lan = {.pk = *identity_pk(server_id[0])};
+	static const struct how nowhere = {
+		.n_discs = 1, .sessions = 1, .fixed = -1, .mux = DMSG_LINK_SMUX2};
+
+	(void)state;
+	start_client(0, &nowhere);
+	address_of(0, lan.address, sizeof(lan.address));
+	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
+	run_until(sessions(0) == 1 && rtt(0) != 0);
+	assert_int_equal(markers(), 0);
+}
+
+static void smux_needs_a_discovery(void **state)
+{
+	struct dmsg_client_conf c = {.loop = l, .id = node[0].id, .mux = DMSG_LINK_SMUX2};
+
+	(void)state;
+	assert_null(dmsg_client_new(&c));
+	assert_int_equal(errno, EINVAL);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -346,6 +461,11 @@ int main(void)
 		TEST(nonsense_in_the_list_is_left_out),
 		TEST(server_is_published_with_its_room),
 		TEST(muxer_is_that_of_the_entry),
+		TEST(smux_is_told_before_it_is_spoken),
+		TEST(a_session_by_smux_is_measured_by_the_marker),
+		TEST(smux_does_not_wait_for_a_discovery_that_fails),
+		TEST(a_server_in_the_lan_gets_yamux),
+		TEST(smux_needs_a_discovery),
 		TEST(as_many_servers_as_there_are_leave_room_for_dials),
 	};
 

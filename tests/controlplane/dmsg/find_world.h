@@ -46,6 +46,7 @@ struct how {
 	int fixed; // server of the list; -1: none
 	uint16_t port; // of it, when another has its key
 	uint32_t idle_ms;
+	enum dmsg_link_mux mux;
 };
 
 // Of so many discoveries.
@@ -81,6 +82,7 @@ static inline void start_client(unsigned i, const struct how *how)
 		.sessions = how->sessions,
 		.client_type = "visor",
 		.idle_ms = how->idle_ms,
+		.mux = how->mux,
 		.soon_ms = 5};
 
 	if (how->fixed >= 0) {
