@@ -240,17 +240,12 @@ void dmsg_publish_changed(struct dmsg_publish *p)
 static void on_left(void *arg)
 {
 	struct dmsg_publish *p = arg;
-	loop_fn done = p->done;
-	void *done_arg = p->done_arg;
 
-	p->done = NULL;
 	for (size_t i = 0; i < p->n_sites; i++) {
 		dir_ask_cancel(p->site[i].ask);
 		p->site[i].ask = NULL;
-		loop_timer_stop(p->site[i].timer);
 	}
-	if (done != NULL)
-		done(done_arg);
+	p->done(p->done_arg);
 }
 
 // An entry that is on its way is waited for: the removal might get there before it.

@@ -592,12 +592,6 @@ int mux_conn_ping(struct mux_conn *mc)
 	return mux_ping(mc->m);
 }
 
-void mux_conn_go_away(struct mux_conn *mc)
-{
-	mux_go_away(mc->m);
-	run_soon(mc);
-}
-
 const struct mux_stats *mux_conn_stats(struct mux_conn *mc)
 {
 	return mux_stats(mc->m);

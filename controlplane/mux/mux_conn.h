@@ -38,5 +38,4 @@ void mux_conn_close(struct mux_conn *mc);
 struct conn *mux_conn_open(struct mux_conn *mc, const struct conn_events *ev, void *arg);
 
 int mux_conn_ping(struct mux_conn *mc); // as mux_ping()
-void mux_conn_go_away(struct mux_conn *mc);
 const struct mux_stats *mux_conn_stats(struct mux_conn *mc);
