@@ -586,7 +586,6 @@ void dmsg_client_each_server(const struct dmsg_client *c,
 {
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		const struct server *se = &c->server[i];
-		const struct mux_stats *st = se->link != NULL ? dmsg_link_stats(se->link) : NULL;
 		struct dmsg_client_server out = {.pk = se->conf.pk,
 			.address = dmsg_client_address(se),
 			.kind = se->kind,
@@ -595,16 +594,12 @@ void dmsg_client_each_server(const struct dmsg_client *c,
 			.state = se->state,
 			.err = se->err,
 			.since_ns = se->since_ns,
-			.rtt_ns = rtt_of(se),
-			.opened = se->opened};
+			.opened = se->opened,
+			.io = dmsg_link_io(se->link)};
 
 		if (!se->used)
 			continue;
-		if (st != NULL) {
-			out.rx_bytes = st->rx_bytes;
-			out.tx_bytes = st->tx_bytes;
-			out.streams = st->n_streams;
-		}
+		out.io.rtt_ns = rtt_of(se);
 		fn(arg, &out);
 	}
 }

@@ -82,10 +82,9 @@ struct dmsg_client_server {
 	enum dmsg_client_state state;
 	int err; // why the last session ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
-	uint64_t rtt_ns; // 0: not measured
 	uint64_t opened; // sessions so far
-	uint64_t rx_bytes, tx_bytes; // of this session
-	uint32_t streams;
+	struct dmsg_link_io
+		io; // of this one; its round trip is the marker's where the muxer has none
 };
 
 // NULL and errno; EINVAL: too many servers, smux without `dir`. Owner: the caller. Begins to dial

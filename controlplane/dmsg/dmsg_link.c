@@ -431,3 +431,15 @@ const struct mux_stats *dmsg_link_stats(const struct dmsg_link *k)
 {
 	return k->mux == NULL ? NULL : mux_conn_stats(k->mux);
 }
+
+struct dmsg_link_io dmsg_link_io(const struct dmsg_link *k)
+{
+	const struct mux_stats *st = k != NULL ? dmsg_link_stats(k) : NULL;
+
+	if (st == NULL)
+		return (struct dmsg_link_io){0};
+	return (struct dmsg_link_io){.rtt_ns = st->rtt_ns,
+		.rx_bytes = st->rx_bytes,
+		.tx_bytes = st->tx_bytes,
+		.streams = st->n_streams};
+}

@@ -26,6 +26,13 @@ enum dmsg_link_mux {
 	DMSG_LINK_BY_FIRST_BYTE,
 };
 
+// What went over its muxer.
+struct dmsg_link_io {
+	uint64_t rtt_ns; // by the muxer's ping; 0: not measured
+	uint64_t rx_bytes, tx_bytes;
+	uint32_t streams; // now
+};
+
 // Why a link is over, for people: at most 63 bytes.
 const char *dmsg_link_error(int err);
 
@@ -89,3 +96,5 @@ struct conn *dmsg_link_stream(struct dmsg_link *k, const struct conn_events *ev,
 int dmsg_link_ping(struct dmsg_link *k);
 // NULL before the muxer runs.
 const struct mux_stats *dmsg_link_stats(const struct dmsg_link *k);
+// Zeros before the muxer runs, and of NULL.
+struct dmsg_link_io dmsg_link_io(const struct dmsg_link *k);

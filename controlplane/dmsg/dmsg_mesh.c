@@ -335,7 +335,6 @@ const struct key_pk *dmsg_mesh_pk(const struct dmsg_mesh *m, unsigned peer)
 bool dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_peer *out)
 {
 	const struct peer *p = &m->peer[peer];
-	const struct mux_stats *st = p->link != NULL ? dmsg_link_stats(p->link) : NULL;
 
 	*out = (struct dmsg_mesh_peer){.pk = p->at.pk,
 		.address = p->at.address,
@@ -343,12 +342,7 @@ bool dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_pe
 		.state = p->state,
 		.err = p->err,
 		.since_ns = p->since_ns,
-		.opened = p->opened};
-	if (st != NULL) {
-		out->rtt_ns = st->rtt_ns;
-		out->rx_bytes = st->rx_bytes;
-		out->tx_bytes = st->tx_bytes;
-		out->streams = st->n_streams;
-	}
+		.opened = p->opened,
+		.io = dmsg_link_io(p->link)};
 	return p->used;
 }

@@ -47,10 +47,8 @@ struct dmsg_mesh_peer {
 	enum dmsg_mesh_state state; // of the link that we dial
 	int err; // why the last one ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
-	uint64_t rtt_ns; // 0: not measured
 	uint64_t opened; // links so far
-	uint64_t rx_bytes, tx_bytes; // of this link
-	uint32_t streams;
+	struct dmsg_link_io io; // of this one
 };
 
 // NULL and errno. Without peers. Owner: the caller.

@@ -490,8 +490,8 @@ void dmsg_server_each_session(const struct dmsg_server *s,
 		struct dmsg_server_session out = {.from = se->from,
 			.since_ns = se->since_ns,
 			.mesh = se->peer >= 0,
-			.dialled = se->dialled};
-		const struct mux_stats *st = dmsg_link_stats(se->link);
+			.dialled = se->dialled,
+			.io = dmsg_link_io(se->link)};
 		struct dmsg_mesh_peer p = {.address = ""};
 
 		if (!se->open || dmsg_link_peer(se->link) == NULL)
@@ -500,12 +500,6 @@ void dmsg_server_each_session(const struct dmsg_server *s,
 			dmsg_mesh_get(s->mesh, (unsigned)se->peer, &p);
 		out.address = p.address;
 		out.pk = *dmsg_link_peer(se->link);
-		if (st != NULL) {
-			out.rtt_ns = st->rtt_ns;
-			out.rx_bytes = st->rx_bytes;
-			out.tx_bytes = st->tx_bytes;
-			out.streams = st->n_streams;
-		}
 		fn(arg, &out);
 	}
 }

@@ -78,9 +78,7 @@ struct dmsg_server_session {
 	bool mesh; // a peer server's
 	bool dialled; // by us: we are the client in it
 	uint64_t since_ns; // monotonic
-	uint64_t rtt_ns; // 0: not measured
-	uint64_t rx_bytes, tx_bytes;
-	uint32_t streams;
+	struct dmsg_link_io io;
 };
 
 struct dmsg_server_stream {

@@ -173,14 +173,9 @@ void dmsg_server_each_peer(const struct dmsg_server *s,
 		if (!dmsg_mesh_get(s->mesh, i, &p))
 			continue;
 		if (se != NULL && !se->dialled) { // it dialled us
-			const struct mux_stats *st = dmsg_link_stats(se->link);
-
 			p.state = DMSG_MESH_OPEN;
 			p.since_ns = se->since_ns;
-			p.rtt_ns = st != NULL ? st->rtt_ns : 0;
-			p.rx_bytes = st != NULL ? st->rx_bytes : 0;
-			p.tx_bytes = st != NULL ? st->tx_bytes : 0;
-			p.streams = st != NULL ? st->n_streams : 0;
+			p.io = dmsg_link_io(se->link);
 		}
 		fn(arg, &p);
 	}

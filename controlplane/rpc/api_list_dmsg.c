@@ -187,12 +187,12 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 {
 	struct api_dmsg_server rec = {.state = (uint8_t)se->state,
 		.kind = kind_of(se),
-		.streams = se->streams,
+		.streams = se->io.streams,
 		.age_ms = age_ms(se->since_ns),
-		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
+		.rtt_us = se->io.rtt_ns / CLOCK_NS_PER_US,
 		.opened = se->opened,
-		.rx_bytes = se->rx_bytes,
-		.tx_bytes = se->tx_bytes};
+		.rx_bytes = se->io.rx_bytes,
+		.tx_bytes = se->io.tx_bytes};
 
 	API_COPY(rec.name, se->address);
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
@@ -210,12 +210,12 @@ static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 {
 	struct api_dmsg_server rec = {.state = (uint8_t)p->state,
 		.kind = p->found ? API_DMSG_MESH_FOUND : API_DMSG_MESH,
-		.streams = p->streams,
+		.streams = p->io.streams,
 		.age_ms = age_ms(p->since_ns),
-		.rtt_us = p->rtt_ns / CLOCK_NS_PER_US,
+		.rtt_us = p->io.rtt_ns / CLOCK_NS_PER_US,
 		.opened = p->opened,
-		.rx_bytes = p->rx_bytes,
-		.tx_bytes = p->tx_bytes};
+		.rx_bytes = p->io.rx_bytes,
+		.tx_bytes = p->io.tx_bytes};
 
 	API_COPY(rec.name, p->address[0] != '\0' ? p->address : "(dials us)");
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
@@ -295,11 +295,11 @@ void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload
 static void our_session(void *arg, const struct dmsg_client_server *se)
 {
 	struct api_dmsg_session rec = {.kind = kind_of(se),
-		.streams = se->streams,
+		.streams = se->io.streams,
 		.age_ms = age_ms(se->since_ns),
-		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
-		.rx_bytes = se->rx_bytes,
-		.tx_bytes = se->tx_bytes};
+		.rtt_us = se->io.rtt_ns / CLOCK_NS_PER_US,
+		.rx_bytes = se->io.rx_bytes,
+		.tx_bytes = se->io.tx_bytes};
 
 	if (se->state != DMSG_CLIENT_OPEN)
 		return;
@@ -313,11 +313,11 @@ static void put_session(
 {
 	struct api_dmsg_session rec = {.role = se->dialled ? 0 : 1,
 		.kind = (uint8_t)kind,
-		.streams = se->streams,
+		.streams = se->io.streams,
 		.age_ms = age_ms(se->since_ns),
-		.rtt_us = se->rtt_ns / CLOCK_NS_PER_US,
-		.rx_bytes = se->rx_bytes,
-		.tx_bytes = se->tx_bytes};
+		.rtt_us = se->io.rtt_ns / CLOCK_NS_PER_US,
+		.rx_bytes = se->io.rx_bytes,
+		.tx_bytes = se->io.tx_bytes};
 
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
 	if (se->dialled)

@@ -341,7 +341,7 @@ static uint64_t markers(void)
 
 static void put_rtt(void *arg, const struct dmsg_client_server *se)
 {
-	*(uint64_t *)arg = se->rtt_ns;
+	*(uint64_t *)arg = se->io.rtt_ns;
 }
 
 static uint64_t rtt(unsigned i)

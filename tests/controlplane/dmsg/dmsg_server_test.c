@@ -164,7 +164,7 @@ static void add_bytes(void *arg, const struct dmsg_server_session *se)
 	struct came *c = arg;
 
 	if (key_pk_cmp(&c->pk, &se->pk) == 0)
-		c->bytes += se->rx_bytes;
+		c->bytes += se->io.rx_bytes;
 }
 
 // That a client has sent on its streams.

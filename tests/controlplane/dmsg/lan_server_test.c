@@ -188,7 +188,7 @@ static void streams_go_by_the_lan(void **state)
 	start_server(PUBLIC);
 	start_server(LAN);
 	start_client(true, NULL, 0);
-	run_until(is_open(PUBLIC) && see(PUBLIC).se.rtt_ns != 0);
+	run_until(is_open(PUBLIC) && see(PUBLIC).se.io.rtt_ns != 0);
 	lan = lan_of(LAN);
 	assert_int_equal(dmsg_client_set_lan(node[0].c, &lan), 0);
 	run_until(is_open(LAN));
