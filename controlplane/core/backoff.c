@@ -23,3 +23,9 @@ uint32_t backoff_ms(unsigned fails, uint32_t min_ms, uint32_t max_ms)
 		ms *= 2;
 	return backoff_jitter(ms < max_ms ? (uint32_t)ms : max_ms);
 }
+
+uint32_t backoff_slowly(uint32_t ms, uint32_t max_ms)
+{
+	ms += ms * 3 / 10;
+	return ms < max_ms ? ms : max_ms;
+}

@@ -18,3 +18,5 @@ uint32_t backoff_jitter(uint32_t ms);
 unsigned backoff_fails(unsigned fails, uint64_t up_ns);
 // min_ms after the first failure (and before it), never more than max_ms, and jitter.
 uint32_t backoff_ms(unsigned fails, uint32_t min_ms, uint32_t max_ms);
+// For questions to discoveries: what follows ms, three tenths more (dmsg 8.3), max_ms at most.
+uint32_t backoff_slowly(uint32_t ms, uint32_t max_ms);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/core/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -17,7 +18,7 @@ LOG_MODULE("dmsg");
 
 enum {
 	FIRST_MS = 5000, // for our entry to be there before the first session that needs it there
-	LOOK_MIN_MS = 1000, // grows by 1.3 up to the other
+	LOOK_MIN_MS = 1000, // grows up to the other
 	LOOK_MAX_MS = 20000,
 };
 
@@ -113,9 +114,7 @@ static void take_servers(struct dmsg_find *f, const struct dmsg_entry *e, uint32
 static void look_later(struct dmsg_find *f)
 {
 	loop_timer_start(f->timer, f->look_ms, 0);
-	f->look_ms += f->look_ms * 3 / 10;
-	if (f->look_ms > LOOK_MAX_MS)
-		f->look_ms = LOOK_MAX_MS;
+	f->look_ms = backoff_slowly(f->look_ms, LOOK_MAX_MS);
 }
 
 static void on_servers(void *arg, const struct dir_result *r)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/core/backoff.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -84,9 +85,7 @@ static void fail(struct site *s, const char *err)
 {
 	uint32_t ms = s->retry_ms;
 
-	s->retry_ms = ms + ms * 3 / 10;
-	if (s->retry_ms > DMSG_PUBLISH_RETRY_MAX_MS)
-		s->retry_ms = DMSG_PUBLISH_RETRY_MAX_MS;
+	s->retry_ms = backoff_slowly(ms, DMSG_PUBLISH_RETRY_MAX_MS);
 	over(s, err, ms);
 }
 

@@ -9,7 +9,7 @@
 enum {
 	DMSG_PUBLISH_EVERY_MS = 60000, // entries of servers live two minutes
 	DMSG_PUBLISH_SOON_MS = 1000, // after a change: several of them are one
-	DMSG_PUBLISH_RETRY_MIN_MS = 1000, // grows by 1.3 up to the other
+	DMSG_PUBLISH_RETRY_MIN_MS = 1000, // grows up to the other
 	DMSG_PUBLISH_RETRY_MAX_MS = 20000,
 	DMSG_PUBLISH_LEAVE_MS = 5000,
 	DMSG_PUBLISH_ERR_LEN = 64,

@@ -49,11 +49,21 @@ static void failures_are_forgotten_after_a_good_while(void **state)
 	assert_int_equal(backoff_fails(4, BACKOFF_STEADY_MS * CLOCK_NS_PER_MS), 1);
 }
 
+static void discoveries_are_asked_a_little_later_each_time(void **state)
+{
+	(void)state;
+	assert_int_equal(backoff_slowly(1000, 20000), 1300);
+	assert_int_equal(backoff_slowly(1300, 20000), 1690);
+	assert_int_equal(backoff_slowly(18000, 20000), 20000);
+	assert_int_equal(backoff_slowly(20000, 20000), 20000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(waits_are_doubled_up_to_a_limit),
 		cmocka_unit_test(failures_are_forgotten_after_a_good_while),
+		cmocka_unit_test(discoveries_are_asked_a_little_later_each_time),
 	};
 
 	return sodium_init() < 0 || cmocka_run_group_tests(tests, NULL, NULL);
