@@ -130,6 +130,7 @@ const char *lan_push(void *arg, const struct visor_lan *push, const struct key_p
 {
 	struct lan *n = arg;
 	struct dmsg_client_lan lan = {.pk = push->pk, .by = *from};
+	char key[KEY_PK_TEXT_LEN + 1];
 	uint64_t now_ns = clock_mono_ns();
 	bool news;
 
@@ -149,7 +150,8 @@ const char *lan_push(void *arg, const struct visor_lan *push, const struct key_p
 		return NULL;
 	remember(n, &lan);
 	n->changed_ns = now_ns;
-	log_notice("LAN server told by a hypervisor: address=%s",
+	key_pk_to_text(from, key);
+	log_notice("LAN server told by a hypervisor: key=%.8s address=%s", key,
 		lan.address[0] != '\0' ? lan.address : lan.public_address);
 	save_servers(n);
 	return NULL;

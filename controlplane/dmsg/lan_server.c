@@ -92,6 +92,7 @@ static void visor_free(struct visor *v)
 static void on_answer(struct visor *v)
 {
 	static const struct gob_field as = {NULL, GOB_BOOL, 0, 0, NULL};
+	char key[KEY_PK_TEXT_LEN + 1];
 	bool taken = false;
 
 	if (v->answered)
@@ -106,7 +107,8 @@ static void on_answer(struct visor *v)
 	for (char *p = v->rx.error; *p != '\0'; p++)
 		if (*p < ' ' || *p > '~')
 			*p = '?';
-	log_limited(LOG_WARN, "a node did not take the LAN server: %.200s",
+	key_pk_to_text(&v->pk, key);
+	log_limited(LOG_WARN, "a node did not take the LAN server: key=%.8s: %.200s", key,
 		v->rx.error[0] != '\0' ? v->rx.error : "no reason given");
 }
 
@@ -178,13 +180,16 @@ static void on_visor(void *arg, struct conn *take_conn, const struct dmsg_addr *
 {
 	struct lan_server *s = arg;
 	struct visor *v = NULL;
+	char key[KEY_PK_TEXT_LEN + 1];
 
 	if (is_allowed(s, &from->pk)) {
 		drop_older(s, &from->pk);
 		v = calloc(1, sizeof(*v));
 	} else {
 		s->stats.strangers++;
-		log_limited(LOG_WARN, "a node that no [visor NAME] names asks for its hypervisor");
+		key_pk_to_text(&from->pk, key);
+		log_limited(LOG_WARN,
+			"no [visor NAME] names a node that asks for its hypervisor: key=%.8s", key);
 	}
 	if (v == NULL) {
 		conn_close(take_conn);

@@ -95,8 +95,10 @@ carry A B "$PORT"
 same "hypervisor of A" "$(sk A -j show hypervisors | jq -r '.[].state' | grep -c open)" 0
 why() { [ "$(sk "$1" -j show hypervisors | jq -r '.[0].error')" = "$2" ]; }
 wait_for 10 "and why" why A "it closed the stream"
+expect "who told of the server" grep -q "told by a hypervisor: key=${PK[H]:0:8} address=$at" "$T/A/controlplane.log"
 expect "the log, too" grep -q "hypervisor lost: key=${PK[H]:0:8}: it closed the stream" "$T/A/controlplane.log"
 expect "a stranger asked H" test "$(dmsg H strangers)" -ge 1
+expect "which one" grep -q "asks for its hypervisor: key=${PK[A]:0:8}" "$T/H/controlplane.log"
 same "A's file was not written again" "$(stat -c %i "$T/A/controlplane.ini")" "$inode"
 
 say "a configuration that nobody may write stays, and the state directory has the values"
