@@ -538,6 +538,7 @@ static int start_api(struct app *a)
 		.visor = lan_visor(a->lan),
 		.setup = a->setup != NULL ? setup_role_node(a->setup) : NULL,
 		.setup_pk = a->setup != NULL ? setup_role_pk(a->setup) : NULL,
+		.setup_client = a->setup != NULL ? setup_role_client(a->setup) : NULL,
 		.conf = conf_of,
 		.conf_arg = a,
 		.in_force = a->in_force,

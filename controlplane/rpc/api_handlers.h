@@ -34,8 +34,9 @@ struct api_deps {
 	struct dmsg_server *dmsg_server;
 	struct lan_server *lan_server;
 	struct visor_rpc *visor;
-	const struct setup_node *setup; // ditto, with its key
+	const struct setup_node *setup; // ditto, with its key and its client
 	const struct key_pk *setup_pk;
+	struct dmsg_client *setup_client;
 	struct dir_client *dir, *server_dir; // of client and server; NULL: no discovery
 	struct http_client *http; // NULL: nobody asks by HTTP
 	const struct conf *(*conf)(void *arg); // as it was loaded last

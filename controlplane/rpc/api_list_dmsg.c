@@ -102,10 +102,13 @@ static void fill_lan(const struct lan_server *l, struct api_dmsg *d)
 static void fill_setup(const struct api *a, struct api_dmsg *d)
 {
 	struct setup_node_stats s;
+	struct dmsg_client_stats cs;
 
 	setup_node_stats_get(a->d.setup, &s);
+	dmsg_client_stats_get(a->d.setup_client, &cs);
 	d->setup_node = 1;
 	memcpy(d->setup_pk, a->d.setup_pk->b, API_PK_LEN);
+	d->setup_sessions = cs.sessions;
 	d->setups = s.running;
 	d->setups_done = s.done;
 	d->setups_failed = s.failed;
@@ -170,7 +173,7 @@ void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len
 	if (a->d.setup != NULL)
 		fill_setup(a, &d);
 	else
-		UNKNOWN(&d, setups, setups_refused);
+		UNKNOWN(&d, setup_sessions, setups_refused);
 	api_req_record(r, &d, sizeof(d));
 	api_req_end(r, NULL, 0);
 }
@@ -275,26 +278,43 @@ static void site_record(void *arg, const struct dmsg_publish_site *s)
 	api_req_record(sites->r, &rec, sizeof(rec));
 }
 
+// Whether there are sessions of that client.
+static bool client_sites(struct api_req *r, const struct dmsg_client *c, enum api_dmsg_role role)
+{
+	struct sites sites = {.r = r, .role = (uint8_t)role};
+	struct dmsg_client_stats cs;
+
+	if (c == NULL)
+		return false;
+	dmsg_client_stats_get(c, &cs);
+	sites.sessions = cs.sessions > 0;
+	dmsg_client_each_site(c, site_record, &sites);
+	return sites.sessions;
+}
+
 void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
-	struct sites client = {r, 0, false}, server = {r, 1, false};
-	struct dmsg_client_stats cs;
+	struct sites server = {.r = r, .role = API_DMSG_SERVER};
 
 	(void)payload, (void)len;
-	if (a->d.dmsg != NULL) {
-		dmsg_client_stats_get(a->d.dmsg, &cs);
-		client.sessions = server.sessions = cs.sessions > 0;
-		dmsg_client_each_site(a->d.dmsg, site_record, &client);
-	}
+	server.sessions = client_sites(r, a->d.dmsg, API_DMSG_CLIENT);
 	if (a->d.dmsg_server != NULL)
 		dmsg_server_each_site(a->d.dmsg_server, site_record, &server);
+	client_sites(r, a->d.setup_client, API_DMSG_SETUP_NODE);
 	api_req_end(r, NULL, 0);
 }
 
+struct sessions {
+	struct api_req *r;
+	uint8_t role;
+};
+
 static void our_session(void *arg, const struct dmsg_client_server *se)
 {
-	struct api_dmsg_session rec = {.kind = kind_of(se),
+	const struct sessions *s = arg;
+	struct api_dmsg_session rec = {.role = s->role,
+		.kind = kind_of(se),
 		.streams = se->io.streams,
 		.age_ms = age_ms(se->since_ns),
 		.rtt_us = se->io.rtt_ns / CLOCK_NS_PER_US,
@@ -305,13 +325,13 @@ static void our_session(void *arg, const struct dmsg_client_server *se)
 		return;
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
 	API_COPY(rec.address, se->address);
-	api_req_record(arg, &rec, sizeof(rec));
+	api_req_record(s->r, &rec, sizeof(rec));
 }
 
 static void put_session(
 	struct api_req *r, const struct dmsg_server_session *se, enum api_dmsg_kind kind)
 {
-	struct api_dmsg_session rec = {.role = se->dialled ? 0 : 1,
+	struct api_dmsg_session rec = {.role = se->dialled ? API_DMSG_CLIENT : API_DMSG_SERVER,
 		.kind = (uint8_t)kind,
 		.streams = se->io.streams,
 		.age_ms = age_ms(se->since_ns),
@@ -340,14 +360,17 @@ static void lan_session(void *arg, const struct dmsg_server_session *se)
 void api_list_dmsg_sessions(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
+	struct sessions client = {r, API_DMSG_CLIENT}, setup = {r, API_DMSG_SETUP_NODE};
 
 	(void)payload, (void)len;
 	if (a->d.dmsg != NULL)
-		dmsg_client_each_server(a->d.dmsg, our_session, r);
+		dmsg_client_each_server(a->d.dmsg, our_session, &client);
 	if (a->d.dmsg_server != NULL)
 		dmsg_server_each_session(a->d.dmsg_server, their_session, r);
 	if (a->d.lan_server != NULL)
 		dmsg_server_each_session(lan_server_server(a->d.lan_server), lan_session, r);
+	if (a->d.setup_client != NULL)
+		dmsg_client_each_server(a->d.setup_client, our_session, &setup);
 	api_req_end(r, NULL, 0);
 }
 

@@ -61,6 +61,12 @@ enum api_dmsg_kind {
 	API_DMSG_MESH_FOUND, // as API_DMSG_MESH, but a discovery told of it
 };
 
+enum api_dmsg_role { // what the node is in a session, and whose entry it is
+	API_DMSG_CLIENT,
+	API_DMSG_SERVER,
+	API_DMSG_SETUP_NODE, // a client with a key of its own
+};
+
 // Numbers of a role that the node has not are all ones.
 struct api_dmsg {
 	uint8_t client, server, lan_server, setup_node; // which roles this node has
@@ -88,10 +94,11 @@ struct api_dmsg {
 	uint64_t lan_clients, lan_relays, visors;
 	uint64_t pushed, push_failed, strangers;
 	// the set-up node: now, and so far
+	uint64_t setup_sessions; // its own, as a client of its key
 	uint64_t setups;
 	uint64_t setups_done, setups_failed, setups_refused;
 };
-static_assert(sizeof(struct api_dmsg) == 560, "api_dmsg");
+static_assert(sizeof(struct api_dmsg) == 568, "api_dmsg");
 
 struct api_dmsg_server {
 	char name[API_DMSG_ADDRESS_LEN]; // host:port, cut
@@ -124,7 +131,7 @@ static_assert(sizeof(struct api_dmsg_hypervisor) == 312, "api_dmsg_hypervisor");
 
 struct api_dmsg_discovery {
 	char name[API_DMSG_URL_LEN]; // its URL
-	uint8_t role; // whose entry: 0 client, 1 server
+	uint8_t role; // whose entry: enum api_dmsg_role
 	uint8_t listed; // the entry is there, as far as we know
 	uint8_t pad[6];
 	uint64_t sequence; // of the entry
@@ -138,7 +145,7 @@ static_assert(sizeof(struct api_dmsg_discovery) == 816, "api_dmsg_discovery");
 
 struct api_dmsg_session {
 	uint8_t pk[API_PK_LEN]; // the other end's
-	uint8_t role; // ours in it: 0 client, 1 server
+	uint8_t role; // ours in it: enum api_dmsg_role
 	uint8_t kind; // enum api_dmsg_kind
 	uint8_t pad;
 	uint32_t streams;

@@ -55,7 +55,7 @@ static const char *const offloads[] = {"auto", "no"};
 static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
 static const char *const conf_changes[] = {"", "changed", "new", "gone"};
 static const char *const dmsg_states[] = {"waits", "dials", "open"};
-static const char *const dmsg_roles[] = {"client", "server"};
+static const char *const dmsg_roles[] = {"client", "server", "set-up node"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
 static const char *const dmsg_server_kinds[] = {
 	"", "mesh", "found", "for a dial", "lan", "mesh found"};
@@ -375,6 +375,7 @@ static const struct api_field dmsg_fields[] = {
 	F(strangers, UINT, "STRANGERS", Q),
 	F(setup_node, BOOL, "SET-UP NODE", 0),
 	F(setup_pk, PK, "SET-UP NODE KEY", N | API_F_QUIET),
+	F(setup_sessions, UINT, "SET-UP NODE SESSIONS", Q),
 	F(setups, UINT, "SET-UPS NOW", Q),
 	F(setups_done, UINT, "SET-UPS DONE", Q),
 	F(setups_failed, UINT, "SET-UPS FAILED", Q),
