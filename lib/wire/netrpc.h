@@ -35,7 +35,7 @@ struct netrpc_rx {
 struct netrpc_tx {
 	bool sent_request, sent_response, sent_empty;
 	bool sent_lan; // of visor_msg.h
-	bool sent_rules, sent_edge, sent_ids; // of setup_msg.h
+	bool sent_rules, sent_edge, sent_ids, sent_route; // of setup_msg.h
 };
 
 // Takes bytes up to the end of the next call, and returns their number. *ready: method, seq and

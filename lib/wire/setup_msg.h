@@ -20,6 +20,7 @@ enum {
 	SETUP_IDS_MAX = 2 * (SETUP_HOPS_MAX + 1), // of a route, both directions
 	SETUP_DIAL_PORT = 36, // dmsg, at a set-up node
 	SETUP_GATEWAY_PORT = 136, // dmsg, at each node
+	SETUP_ASK_MAX = 12800, // bytes of SETUP_DIAL with all hops
 };
 
 struct setup_hop {
@@ -59,6 +60,9 @@ void setup_put_edge(
 	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_edge *edge);
 void setup_put_delete(
 	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint32_t *ids, uint32_t n);
+// SETUP_DIAL: at most SETUP_ASK_MAX bytes.
+void setup_put_dial(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_route *route);
 // The answer to SETUP_DIAL.
 void setup_put_dialled(
 	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_edge *edge);
