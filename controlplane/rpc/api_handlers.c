@@ -617,7 +617,7 @@ static const struct api_method methods[] = {
 		sizeof(struct api_dmsg_ask), api_dmsg_ping},
 	{API_DMSG_IP, API_RIGHT_SHOW, "dmsg ip", sizeof(struct api_dmsg_ask),
 		sizeof(struct api_dmsg_ask), api_dmsg_ip},
-	ACT(API_DMSG_ENDED, "dmsg ended", api_dmsg_ended, struct api_dmsg_ended_ask),
+	ACT(API_STREAM_ENDED, "stream ended", api_stream_ended, struct api_stream_ended_ask),
 };
 
 const struct api_method *api_methods(size_t *n)
@@ -722,7 +722,7 @@ struct api *api_new(const struct api_deps *deps)
 		return NULL;
 	a->d = *deps;
 	a->start_ns = clock_mono_ns();
-	TAILQ_INIT(&a->dmsg_tasks);
+	TAILQ_INIT(&a->tasks);
 	a->load_timer = loop_timer_new(deps->loop, on_load, a);
 	if (a->load_timer == NULL) {
 		free(a);
@@ -745,6 +745,6 @@ void api_free(struct api *a)
 		return;
 	dp_client_unregister(a->d.dp, &a->handler);
 	loop_timer_free(a->load_timer);
-	api_dmsg_end(a);
+	api_tasks_end(a);
 	free(a);
 }

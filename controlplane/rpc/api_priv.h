@@ -1,5 +1,5 @@
-// Between api_handlers.c and api_dmsg.c (actions), api_list.c, api_list_tp.c and api_list_dmsg.c
-// (lists) only.
+// Between api_handlers.c, api_stream.c and api_dmsg.c (actions), api_list.c, api_list_tp.c and
+// api_list_dmsg.c (lists) only.
 #pragma once
 
 #include "controlplane/rpc/api_handlers.h"
@@ -14,9 +14,9 @@ enum { API_GONE_MAX = 64, API_NEVER_MS = 0xffffffff };
 // Into an array of char, cut where it ends.
 #define API_COPY(dst, src) snprintf((dst), sizeof(dst), "%.*s", (int)sizeof(dst) - 1, (src))
 
-struct api_dmsg_task; // api_dmsg.c
+struct api_task; // api_stream.h
 
-enum { API_DMSG_ENDS = 512 };
+enum { API_STREAM_ENDS = 512 };
 
 struct api {
 	struct api_deps d;
@@ -35,14 +35,14 @@ struct api {
 	unsigned n_workers;
 	// how busy workers are: looked at each second, for the last one to be known
 	struct loop_timer *load_timer;
-	TAILQ_HEAD(, api_dmsg_task) dmsg_tasks;
-	unsigned n_dmsg_tasks;
-	uint32_t last_dmsg_id;
+	TAILQ_HEAD(, api_task) tasks;
+	unsigned n_tasks;
+	uint32_t last_id;
 	struct {
 		uint32_t id;
 		int err;
-	} dmsg_ended[API_DMSG_ENDS]; // streams, the last ones
-	unsigned n_dmsg_ended;
+	} ended[API_STREAM_ENDS]; // streams, the last ones
+	unsigned n_ended;
 	struct {
 		uint64_t cycles; // busy ones, when looked at last
 		uint32_t busy_ppm;
@@ -78,6 +78,6 @@ void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len
 void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_dmsg_ip(void *ctx, struct api_req *r, const void *payload, size_t len);
-void api_dmsg_ended(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_stream_ended(void *ctx, struct api_req *r, const void *payload, size_t len);
 // Ends the streams that were handed to clients.
-void api_dmsg_end(struct api *a);
+void api_tasks_end(struct api *a);

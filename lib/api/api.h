@@ -77,7 +77,7 @@ enum api_type {
 	API_DMSG_LISTEN,
 	API_DMSG_PING, // struct api_pong
 	API_DMSG_IP, // struct api_dmsg_ip
-	API_DMSG_ENDED, // struct api_dmsg_ended
+	API_STREAM_ENDED, // api_stream.h
 };
 
 struct api_hello {

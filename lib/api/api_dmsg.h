@@ -1,12 +1,9 @@
 // The part of the API that is about dmsg: requests, and the records of its lists (api_rec.h).
 //
-// API_DMSG_DIAL and API_DMSG_LISTEN turn the connection: once the end frame with status 0 (struct
-// api_dmsg_peer) was sent, it carries no frames any more but the bytes of the stream, both ways.
-// The client sends nothing between its request and that end. LISTEN is answered by the first stream
-// that comes; a client that closes the connection before takes its request back.
+// API_DMSG_DIAL and API_DMSG_LISTEN turn the connection into a stream (api_stream.h).
 #pragma once
 
-#include "lib/api/api.h"
+#include "lib/api/api_stream.h"
 
 enum {
 	API_DMSG_ADDRESS_LEN = 64,
@@ -22,25 +19,6 @@ struct api_dmsg_ask {
 	uint32_t timeout_ms; // dial, ping: 1..API_DMSG_TIMEOUT_MAX_MS
 };
 static_assert(sizeof(struct api_dmsg_ask) == 40, "api_dmsg_ask");
-
-struct api_dmsg_peer { // who is at the other end
-	uint8_t pk[API_PK_LEN];
-	uint8_t pad;
-	uint16_t port;
-	uint32_t id; // of the stream, for API_DMSG_ENDED
-};
-static_assert(sizeof(struct api_dmsg_peer) == 40, "api_dmsg_peer");
-
-// How a stream ended is not seen at its bytes, so API_DMSG_ENDED asks on another connection; the
-// answer comes when it has ended.
-struct api_dmsg_ended_ask {
-	uint32_t id;
-};
-struct api_dmsg_ended {
-	// 0: in order; -EPIPE: so, but bytes of ours came too late for it; -ENOENT: not known; else
-	// what cut it
-	int32_t err;
-};
 
 // API_DMSG_IP, with an api_dmsg_ask like that of ping.
 struct api_dmsg_ip {

@@ -1,0 +1,15 @@
+// A stream of the node as standard input and output, of dmsg and of routes.
+#pragma once
+
+#include "tools/ctl/cli.h"
+
+enum { STREAM_SLACK_MS = 2000 }; // for an answer, behind the timeout that the control plane has
+
+// Of arguments: CLI_OK, or CLI_USAGE and it was said.
+int stream_port(uint16_t *port, const char *text);
+int stream_key(uint8_t *out, const char *text, size_t len);
+// KEY:PORT
+int stream_to(uint8_t *pk, uint16_t *port, const char *text);
+// Sends the request, and becomes the pipe when it is answered (struct api_stream_peer): waiting for
+// that has a limit of its own. The exit code.
+int stream_call(struct cli *c, uint16_t type, const void *ask, size_t len, int timeout_ms);
