@@ -118,6 +118,77 @@ int setup_bool_read(bool *v, const struct netrpc_rx *rx)
 	return netrpc_body(rx, &as, v);
 }
 
+int setup_count_read(uint8_t *n, const struct netrpc_rx *rx)
+{
+	static const struct gob_field as = {NULL, GOB_UINT, 0, UINT8_MAX, NULL};
+	uint64_t v = 0;
+	int rc = netrpc_body(rx, &as, &v);
+
+	*n = (uint8_t)v;
+	return rc;
+}
+
+int setup_rules_read(struct rule_wire rules[SETUP_IDS_MAX], uint32_t *n, const struct netrpc_rx *rx)
+{
+	static const struct gob_field as = {NULL, GOB_SLICE, 0, 0, NULL};
+	static const struct gob_field bytes = {NULL, GOB_BYTES, 0, 0, NULL};
+	struct gob_list list = {NULL, 0, 0, 0};
+	int rc;
+
+	*n = 0;
+	if (netrpc_body(rx, &as, &list) < 0)
+		return -EBADMSG;
+	if (list.n > SETUP_IDS_MAX)
+		return -E2BIG;
+	for (;; ++*n) {
+		struct gob_span rule = {NULL, 0};
+
+		rc = gob_list_next(&rx->types, &list, &bytes, &rule);
+		if (rc <= 0)
+			return rc;
+		if (rule.p == NULL || rule_decode(rule.p, rule.len, &rules[*n]) < 0)
+			return -EBADMSG;
+	}
+}
+
+struct edge_in {
+	uint8_t desc[RULE_DESC_LEN];
+	struct gob_span forward, reverse;
+};
+
+static const struct gob_field edge_fields[] = {
+	{"Desc", GOB_OCTETS, offsetof(struct edge_in, desc), RULE_DESC_LEN, NULL},
+	{"Forward", GOB_BYTES, offsetof(struct edge_in, forward), 0, NULL},
+	{"Reverse", GOB_BYTES, offsetof(struct edge_in, reverse), 0, NULL},
+};
+static const struct gob_struct edge_struct = {edge_fields, ARRAY_LEN(edge_fields)};
+
+// The bytes of a rule of this kind, which have one length.
+static bool take_rule(uint8_t *to, size_t len, enum rule_kind kind, struct gob_span s)
+{
+	struct rule_wire rule;
+
+	if (s.p == NULL || rule_decode(s.p, s.len, &rule) < 0 || rule.kind != kind)
+		return false;
+	memcpy(to, s.p, len);
+	return true;
+}
+
+int setup_edge_read(struct setup_edge *edge, const struct netrpc_rx *rx)
+{
+	static const struct gob_field as = {NULL, GOB_STRUCT, 0, 0, &edge_struct};
+	struct edge_in in = {.forward = {NULL, 0}};
+	struct bytes_r r = bytes_r(in.desc, sizeof(in.desc));
+
+	memset(edge, 0, sizeof(*edge));
+	if (netrpc_body(rx, &as, &in) < 0 ||
+		!take_rule(edge->forward, RULE_FORWARD_LEN, RULE_KIND_FORWARD, in.forward) ||
+		!take_rule(edge->consume, RULE_CONSUME_LEN, RULE_KIND_CONSUME, in.reverse))
+		return -EBADMSG;
+	rule_desc_read(&r, &edge->desc);
+	return 0;
+}
+
 // ---- writing ----
 
 static void put_type(struct bytes_w *w, bool *sent, const uint8_t *type, size_t len)
@@ -155,13 +226,11 @@ void setup_put_intermediary(
 	gob_put_message(w, &m);
 }
 
-void setup_put_delete(
-	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint32_t *ids, uint32_t n)
+static void put_ids(struct netrpc_tx *tx, struct bytes_w *w, const uint32_t *ids, uint32_t n)
 {
 	uint8_t msg[SETUP_IDS_MAX * 5 + 16];
 	struct bytes_w m = bytes_w(msg, sizeof(msg));
 
-	netrpc_put_request(tx, w, SETUP_DELETE, seq);
 	put_type(w, &tx->sent_ids, ids_type, sizeof(ids_type) - 1);
 	gob_put_int(&m, ID_IDS);
 	gob_put_uint(&m, 0);
@@ -169,6 +238,13 @@ void setup_put_delete(
 	for (uint32_t i = 0; i < n; i++)
 		gob_put_uint(&m, ids[i]);
 	gob_put_message(w, &m);
+}
+
+void setup_put_delete(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint32_t *ids, uint32_t n)
+{
+	netrpc_put_request(tx, w, SETUP_DELETE, seq);
+	put_ids(tx, w, ids, n);
 }
 
 static void put_edge(struct netrpc_tx *tx, struct bytes_w *w, const struct setup_edge *edge)
@@ -202,4 +278,18 @@ void setup_put_dialled(
 {
 	netrpc_put_response(tx, w, SETUP_DIAL, seq);
 	put_edge(tx, w, edge);
+}
+
+void setup_put_reserved(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint32_t *ids, uint32_t n)
+{
+	netrpc_put_response(tx, w, SETUP_RESERVE, seq);
+	put_ids(tx, w, ids, n);
+}
+
+void setup_put_bool(
+	struct netrpc_tx *tx, struct bytes_w *w, const char *method, uint64_t seq, bool v)
+{
+	netrpc_put_response(tx, w, method, seq);
+	netrpc_put_bool(w, v);
 }

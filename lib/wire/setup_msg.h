@@ -1,6 +1,6 @@
 // Route set-up by net/rpc (skywire-routing 5): what an initiator asks of a set-up node, and what
-// that asks of each node of a route. Types are matched by field name, so messages of 2024 and 2026
-// are read alike. Bytes in, bytes out; no allocation.
+// that asks of each node of a route; both ends of both. Types are matched by field name, so
+// messages of 2024 and 2026 are read alike. Bytes in, bytes out; no allocation.
 #pragma once
 
 #include "lib/crypto/key.h"
@@ -51,6 +51,12 @@ struct setup_edge { // EdgeRules
 int setup_route_read(struct setup_route *route, const struct netrpc_rx *rx);
 int setup_ids_read(uint32_t ids[SETUP_IDS_MAX], uint32_t *n, const struct netrpc_rx *rx);
 int setup_bool_read(bool *v, const struct netrpc_rx *rx);
+int setup_count_read(uint8_t *n, const struct netrpc_rx *rx); // of SETUP_RESERVE
+// Rules of any kind; what lies behind the bytes of one is passed over.
+int setup_rules_read(
+	struct rule_wire rules[SETUP_IDS_MAX], uint32_t *n, const struct netrpc_rx *rx);
+// One forward and one consume rule, as their bytes say.
+int setup_edge_read(struct setup_edge *edge, const struct netrpc_rx *rx);
 
 // Whole calls. Rules are RULE_INTERMEDIARY_LEN bytes each. w->bad: they have no room.
 void setup_put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, uint8_t n);
@@ -63,6 +69,10 @@ void setup_put_delete(
 // SETUP_DIAL: at most SETUP_ASK_MAX bytes.
 void setup_put_dial(
 	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_route *route);
-// The answer to SETUP_DIAL.
+// Whole answers: to SETUP_DIAL, to SETUP_RESERVE, and to the others.
 void setup_put_dialled(
 	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct setup_edge *edge);
+void setup_put_reserved(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const uint32_t *ids, uint32_t n);
+void setup_put_bool(
+	struct netrpc_tx *tx, struct bytes_w *w, const char *method, uint64_t seq, bool v);

@@ -71,6 +71,42 @@ static void answers(const struct netrpc_rx *rx)
 	fuzz_check(memcmp(ids, back, n * sizeof(ids[0])) == 0);
 }
 
+// As a node of a route: rules and edges are the same after writing and reading.
+static void rules_again(const struct rule_wire *rules, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t bytes[RULE_LEN_MAX];
+		struct rule_wire back;
+		int len = rule_encode(bytes, sizeof(bytes), &rules[i]);
+
+		fuzz_check(len > 0 && rule_decode(bytes, (size_t)len, &back) == len);
+		fuzz_check(back.key_id == rules[i].key_id && back.next_id == rules[i].next_id);
+	}
+}
+
+static void as_node(const struct netrpc_rx *rx)
+{
+	static struct rule_wire rules[SETUP_IDS_MAX];
+	static struct netrpc_rx again;
+	struct setup_edge edge, back;
+	struct netrpc_tx tx = {.sent_ids = false};
+	uint8_t out[2048], count;
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	uint32_t n;
+	bool ready;
+
+	setup_count_read(&count, rx);
+	if (setup_rules_read(rules, &n, rx) == 0)
+		rules_again(rules, n);
+	if (setup_edge_read(&edge, rx) < 0)
+		return;
+	setup_put_edge(&tx, &w, 1, &edge);
+	memset(&again, 0, sizeof(again));
+	fuzz_check(netrpc_take(&again, out, bytes_w_len(&w), &ready) == bytes_w_done(&w) && ready);
+	fuzz_check(setup_edge_read(&back, &again) == 0);
+	fuzz_check(memcmp(&edge, &back, sizeof(edge)) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct setup_route route;
@@ -92,6 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			answers(&rx);
 		else if (setup_route_read(&route, &rx) == 0)
 			lay(&route);
+		else
+			as_node(&rx);
 	}
 	return 0;
 }

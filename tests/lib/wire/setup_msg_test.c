@@ -158,6 +158,171 @@ static void our_calls_are_the_same_bytes(void **state)
 	assert_wire(&w, call_of(state, "router_fresh_conn_DelRules_2026", "1_DelRules"), "request");
 }
 
+// What a node of a route reads, and what it answers.
+static void a_set_up_nodes_calls_are_read_and_answered_as_go_does(void **state)
+{
+	static struct rule_wire rules[SETUP_IDS_MAX];
+	const char *const conn = "router_fresh_conn_ReserveIDs";
+	const json_t *first = call_of(state, conn, "1_ReserveIDs_n2");
+	const json_t *second = call_of(state, conn, "2_AddIntermediaryRules_after_ReserveIDs");
+	struct netrpc_tx tx = {.sent_ids = false};
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	uint8_t count, again[RULE_INTERMEDIARY_LEN];
+	uint32_t n;
+
+	memset(&rx, 0, sizeof(rx));
+	take(first, "request");
+	assert_string_equal(rx.method, SETUP_RESERVE);
+	assert_int_equal(setup_count_read(&count, &rx), 0);
+	assert_int_equal(count, 2);
+	setup_put_reserved(&tx, &w, rx.seq, (const uint32_t[]){1, 2}, 2);
+	assert_wire(&w, first, "response");
+
+	take(second, "request");
+	assert_string_equal(rx.method, SETUP_INTERMEDIARY);
+	assert_int_equal(setup_count_read(&count, &rx), -EBADMSG);
+	assert_int_equal(setup_rules_read(rules, &n, &rx), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(rule_encode(again, sizeof(again), &rules[0]), sizeof(again));
+	assert_rule(state, "B_intermediary_fwd", again, sizeof(again));
+	assert_int_equal(rule_encode(again, sizeof(again), &rules[1]), sizeof(again));
+	assert_rule(state, "B_intermediary_rev", again, sizeof(again));
+	w = bytes_w(out, sizeof(out));
+	setup_put_bool(&tx, &w, rx.method, rx.seq, true);
+	assert_wire(&w, second, "response");
+}
+
+static void an_edges_rules_are_read_and_answered(void **state)
+{
+	const char *const conn = "router_setup_order_responder_edge";
+	const json_t *first = call_of(state, conn, "1_ReserveIDs_n2");
+	const json_t *second = call_of(state, conn, "2_AddEdgeRules_after_ReserveIDs");
+	struct rule_desc desc = desc_of(state, "descriptor_forward");
+	struct netrpc_tx tx = {.sent_ids = false};
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	struct setup_edge edge;
+	uint32_t ids[SETUP_IDS_MAX], n;
+
+	memset(&rx, 0, sizeof(rx));
+	take(first, "request");
+	setup_put_reserved(&tx, &w, rx.seq, (const uint32_t[]){1, 2}, 2);
+	assert_wire(&w, first, "response");
+	take(second, "request");
+	assert_string_equal(rx.method, SETUP_EDGE);
+	assert_int_equal(setup_edge_read(&edge, &rx), 0);
+	assert_memory_equal(&edge.desc, &desc, sizeof(desc));
+	assert_rule(state, "C_forward", edge.forward, sizeof(edge.forward));
+	assert_rule(state, "C_consume", edge.consume, sizeof(edge.consume));
+	assert_int_equal(setup_ids_read(ids, &n, &rx), -EBADMSG);
+	w = bytes_w(out, sizeof(out));
+	setup_put_bool(&tx, &w, rx.method, rx.seq, true);
+	assert_wire(&w, second, "response");
+}
+
+static void ids_to_delete_are_read_and_answered(void **state)
+{
+	const json_t *call = call_of(state, "router_fresh_conn_DelRules_2026", "1_DelRules");
+	struct netrpc_tx tx = {.sent_ids = false};
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	uint32_t ids[SETUP_IDS_MAX], n;
+	struct setup_edge edge;
+
+	memset(&rx, 0, sizeof(rx));
+	take(call, "request");
+	assert_string_equal(rx.method, SETUP_DELETE);
+	assert_int_equal(setup_ids_read(ids, &n, &rx), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(ids[2], 300);
+	assert_int_equal(setup_edge_read(&edge, &rx), -EBADMSG);
+	setup_put_bool(&tx, &w, rx.method, rx.seq, true);
+	assert_wire(&w, call, "response");
+}
+
+static void a_refusal_is_written_as_go_does(void **state)
+{
+	const char *const conn = "router_fresh_conn_AddIntermediaryRules";
+	const json_t *second = call_of(state, conn, "2_AddIntermediaryRules_failure_reply");
+	static struct rule_wire rules[SETUP_IDS_MAX];
+	struct netrpc_tx tx = {.sent_response = true};
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	uint32_t n;
+
+	memset(&rx, 0, sizeof(rx));
+	take(call_of(state, conn, "1_AddIntermediaryRules"), "request");
+	take(second, "request");
+	assert_int_equal(setup_rules_read(rules, &n, &rx), 0);
+	assert_int_equal(n, 0);
+	netrpc_put_error(
+		&tx, &w, rx.method, rx.seq, "failure code 1 (visor does not transit routes)");
+	assert_wire(&w, second, "response");
+}
+
+// Puts rules of these lengths, cut from the vectors, into a call; what came of reading it.
+static int read_rules_of(void **state, const size_t *lens, size_t n_lens)
+{
+	static struct rule_wire rules[SETUP_IDS_MAX];
+	static const uint8_t type[] = {12, 0xff, 0x97, 2, 1, 2, 0xff, 0x98, 0, 1, 10, 0, 0};
+	static uint8_t msg[12000];
+	struct netrpc_tx tx = {.sent_ids = false};
+	struct bytes_w w = bytes_w(out, sizeof(out)), m = bytes_w(msg, sizeof(msg));
+	uint8_t rule[RULE_LEN_MAX] = {0};
+	uint32_t n;
+	bool ready;
+
+	copy_rule(state, "B_intermediary_fwd", rule);
+	netrpc_put_request(&tx, &w, SETUP_INTERMEDIARY, 0);
+	bytes_w_copy(&w, type, sizeof(type));
+	gob_put_int(&m, 76);
+	gob_put_uint(&m, 0);
+	gob_put_uint(&m, n_lens);
+	for (size_t i = 0; i < n_lens; i++)
+		gob_put_bytes(&m, rule, lens[i]);
+	gob_put_message(&w, &m);
+	assert_false(w.bad);
+	memset(&rx, 0, sizeof(rx));
+	assert_int_equal(netrpc_take(&rx, out, bytes_w_len(&w), &ready), bytes_w_len(&w));
+	assert_true(ready);
+	return setup_rules_read(rules, &n, &rx);
+}
+
+static void rules_that_are_none_are_refused(void **state)
+{
+	size_t many[SETUP_IDS_MAX + 1];
+
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = RULE_INTERMEDIARY_LEN;
+	assert_int_equal(read_rules_of(state, (const size_t[]){50, 50}, 2), 0);
+	assert_int_equal(read_rules_of(state, (const size_t[]){60}, 1), 0);
+	assert_int_equal(read_rules_of(state, (const size_t[]){50, 49}, 2), -EBADMSG);
+	assert_int_equal(read_rules_of(state, (const size_t[]){0}, 1), -EBADMSG);
+	assert_int_equal(read_rules_of(state, many, SETUP_IDS_MAX), 0);
+	assert_int_equal(read_rules_of(state, many, SETUP_IDS_MAX + 1), -E2BIG);
+}
+
+// A forward rule where the consume rule belongs, and a cut one.
+static void an_edge_wants_one_rule_of_each_kind(void **state)
+{
+	static const char *const forward[] = {"C_forward", "C_consume", "C_forward"};
+	static const char *const consume[] = {"C_consume", "C_consume", "C_forward"};
+
+	for (size_t i = 0; i < ARRAY_LEN(forward); i++) {
+		struct netrpc_tx tx = {.sent_ids = false};
+		struct bytes_w w = bytes_w(out, sizeof(out));
+		struct setup_edge edge = {.desc = desc_of(state, "descriptor_forward")}, back;
+		uint8_t rule[RULE_LEN_MAX];
+		bool ready;
+
+		copy_rule(state, forward[i], rule);
+		memcpy(edge.forward, rule, sizeof(edge.forward));
+		copy_rule(state, consume[i], rule);
+		memcpy(edge.consume, rule, sizeof(edge.consume));
+		setup_put_edge(&tx, &w, 0, &edge);
+		memset(&rx, 0, sizeof(rx));
+		assert_int_equal(netrpc_take(&rx, out, bytes_w_len(&w), &ready), bytes_w_len(&w));
+		assert_int_equal(setup_edge_read(&back, &rx), i == 0 ? 0 : -EBADMSG);
+	}
+}
+
 static void our_answer_is_the_same_bytes(void **state)
 {
 	struct netrpc_tx tx = {.sent_ids = false};
@@ -272,6 +437,12 @@ int main(void)
 		cmocka_unit_test(a_route_without_hops_is_read),
 		cmocka_unit_test(our_calls_are_the_same_bytes),
 		cmocka_unit_test(our_answer_is_the_same_bytes),
+		cmocka_unit_test(a_set_up_nodes_calls_are_read_and_answered_as_go_does),
+		cmocka_unit_test(an_edges_rules_are_read_and_answered),
+		cmocka_unit_test(ids_to_delete_are_read_and_answered),
+		cmocka_unit_test(a_refusal_is_written_as_go_does),
+		cmocka_unit_test(rules_that_are_none_are_refused),
+		cmocka_unit_test(an_edge_wants_one_rule_of_each_kind),
 		cmocka_unit_test(answers_are_read),
 		cmocka_unit_test(a_refusal_is_read_with_its_words),
 		cmocka_unit_test(what_is_no_route_is_refused),
