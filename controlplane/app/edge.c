@@ -404,7 +404,8 @@ static void pause_edge(struct edge_mgr *m, uint32_t forward_id, bool paused)
 
 static void on_route_pause(void *arg, const struct evt_route_pause *r)
 {
-	pause_edge(arg, r->id, r->paused != 0);
+	if (r->hop == 0) // else it is about what comes by a carried hop
+		pause_edge(arg, r->id, r->paused != 0);
 }
 
 // A dump mends what events that were lost would have told.

@@ -42,7 +42,9 @@ struct dp_handler {
 	void (*on_rekey)(void *arg, unsigned worker, const struct msg_rekey *m, size_t n);
 	// Whole route packets (header included), UP_ROUTE and UP_CONTROL.
 	void (*on_route)(void *arg, unsigned worker, const struct msg_route *m, size_t n);
-	// No more packets for now: time to pass on what on_route gathered.
+	// A whole route packet for the peer of a carried hop, UP_CARRIED.
+	void (*on_carried)(void *arg, unsigned worker, const struct msg_route *m, size_t n);
+	// No more packets for now: time to pass on what on_route and on_carried gathered.
 	void (*on_route_end)(void *arg);
 	// After a refusal with -EAGAIN: there may be room again.
 	void (*on_room)(void *arg);
@@ -101,6 +103,9 @@ void dp_client_flush(struct dp_client *c);
 int dp_client_send_route(
 	struct dp_client *c, unsigned worker, uint32_t id, const void *packet, size_t len);
 int dp_client_send_control(
+	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len);
+// A packet that came by a carried hop; its id is one of ours.
+int dp_client_send_carried(
 	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len);
 int dp_client_send_rekey(
 	struct dp_client *c, unsigned worker, uint32_t hop, const void *msg, size_t len);

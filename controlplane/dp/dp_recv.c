@@ -43,6 +43,7 @@ static const struct shape hs_shapes[] = {
 static const struct shape up_shapes[] = {
 	{UP_ROUTE, sizeof(struct msg_route), true},
 	{UP_CONTROL, sizeof(struct msg_route), true},
+	{UP_CARRIED, sizeof(struct msg_route), true},
 };
 
 // Only types that belong into this ring, of exactly the right length.
@@ -117,6 +118,9 @@ static void dispatch_packet(struct dp_client *c, unsigned worker, size_t len)
 		break;
 	case UP_REKEY:
 		DP_EACH(c, on_rekey, worker, rec, len - sizeof(struct msg_rekey));
+		break;
+	case UP_CARRIED:
+		DP_EACH(c, on_carried, worker, rec, len - sizeof(struct msg_route));
 		break;
 	default:
 		DP_EACH(c, on_route, worker, rec, len - sizeof(struct msg_route));

@@ -9,8 +9,8 @@
 //   cmd     c -> m   commands, each answered by EVT_DONE with its cookie
 //   evt     m -> c   answers, events, dump records
 //   hs[w]   w -> c   handshake datagrams and re-key messages: a ring of their own
-//   up[w]   w -> c   route packets for the control plane
-//   down[w] c -> w   route packets and datagrams from the control plane
+//   up[w]   w -> c   route packets for the control plane, and those that leave by carried hops
+//   down[w] c -> w   route packets and datagrams from the control plane, and by carried hops
 // Events are hints: nobody waits for them. When evt has no room the data plane sets `evt_overflow`
 // in the region header and the control plane mends its picture with CMD_DUMP.
 //
@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 7,
+	DPMSG_VERSION = 8,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
@@ -56,6 +56,7 @@ enum dpmsg_type {
 	CMD_COOKIES,
 	CMD_ROUTE_PAUSE,
 	CMD_HOP_MOVE,
+	CMD_HOP_HOLD,
 	// evt ring
 	EVT_DONE = 64,
 	EVT_PORT, // dump record, and whenever a link goes up or down
@@ -72,18 +73,20 @@ enum dpmsg_type {
 	EVT_HOP_CLOSED, // the peer's CLOSE frame, or ours after a protocol error
 	EVT_HOP_NOTICE,
 	EVT_HOP_RTT,
-	EVT_ROUTE_PAUSE, // the control plane's own packets for a rule have to wait, or may go on
+	EVT_ROUTE_PAUSE, // packets that the control plane gives have to wait, or may go on
 	// hs rings
 	UP_HANDSHAKE = 128,
 	UP_REKEY,
 	// up rings
 	UP_ROUTE = 160,
 	UP_CONTROL, // route id 0
+	UP_CARRIED,
 	// down rings
 	DOWN_DATAGRAM = 192,
 	DOWN_REKEY,
 	DOWN_ROUTE,
 	DOWN_CONTROL,
+	DOWN_CARRIED,
 };
 
 struct dpmsg_hdr {
@@ -167,7 +170,11 @@ struct dpmsg_keys {
 };
 static_assert(sizeof(struct dpmsg_keys) == 80, "dpmsg_keys");
 
-enum { HOP_MODE_DATAGRAM = 0, HOP_MODE_RELIABLE = 1 };
+// Carried: the control plane carries the hop's route packets over a connection of its own, both
+// ways whole and in order (UP_CARRIED, DOWN_CARRIED). HOP_ADD has neither keys, adj nor addresses
+// then, and its flow is the only one; it is up at once, and REKEY, PATH, PING and MOVE are not for
+// it. Those of a control plane that detaches are deleted.
+enum { HOP_MODE_DATAGRAM = 0, HOP_MODE_RELIABLE = 1, HOP_MODE_CARRIED = 2 };
 enum { HOP_PATH_MTU_MIN = 1280 }; // bytes of IP (rail.md 5)
 enum hop_cc { HOP_CC_DEFAULT = 0, HOP_CC_BBR = 1, HOP_CC_CUBIC = 2 }; // default: BBR
 // flags
@@ -270,6 +277,17 @@ struct cmd_hop_move {
 	uint16_t pad;
 };
 static_assert(sizeof(struct cmd_hop_move) == 24, "cmd_hop_move");
+
+// The connection of a carried hop takes no more, or takes again: meanwhile nothing is sent up for
+// it. Routes are held up, and what holds packets of a hop that was held for so long ends (stalled).
+struct cmd_hop_hold {
+	struct dpmsg_hdr h;
+	uint32_t hop;
+	uint16_t limit_s; // 0 = never
+	uint8_t held; // 0: go on
+	uint8_t pad;
+};
+static_assert(sizeof(struct cmd_hop_hold) == 24, "cmd_hop_hold");
 
 // Same values as in rule bytes (skywire-routing 2.1).
 enum dpmsg_rule_type { RULE_CONSUME = 0, RULE_FORWARD = 1, RULE_INTERMEDIARY = 2 };
@@ -466,16 +484,20 @@ struct evt_hop_note {
 };
 static_assert(sizeof(struct evt_hop_note) == 112, "evt_hop_note");
 
-// Packets that the control plane sends by a forward rule: no more of them, please, or go on. Those
-// that are sent all the same are kept until the route is closed for holding too much.
+// Packets that the control plane gives, of its own by a forward rule or with a rule's id by a
+// carried hop: no more of them, please, or go on. Those that are given all the same are kept until
+// the route is closed for holding too much. A rule that is gone is paused no longer, without a
+// word.
 struct evt_route_pause { // EVT_ROUTE_PAUSE
 	struct dpmsg_hdr h;
 	uint32_t id;
 	uint16_t limit_s; // the route is closed when it was paused for so long; 0 = never
 	uint8_t paused;
 	uint8_t pad;
+	uint32_t hop; // 0: those of its own; else the carried hop that they come by
+	uint32_t pad2;
 };
-static_assert(sizeof(struct evt_route_pause) == 24, "evt_route_pause");
+static_assert(sizeof(struct evt_route_pause) == 32, "evt_route_pause");
 
 struct evt_rule_miss {
 	struct dpmsg_hdr h;
@@ -504,11 +526,15 @@ struct msg_rekey { // UP_REKEY, DOWN_REKEY
 };
 static_assert(sizeof(struct msg_rekey) == 24, "msg_rekey");
 
-struct msg_route { // UP_ROUTE, UP_CONTROL, DOWN_ROUTE, DOWN_CONTROL
+// CARRIED: down with the route id that the peer wrote, never 0: control packets of a carried
+// transport (its pings) are the control plane's own business; up with the next id in it.
+struct msg_route { // UP_ROUTE, UP_CONTROL, UP_CARRIED, DOWN_ROUTE, DOWN_CONTROL, DOWN_CARRIED
 	struct dpmsg_hdr h;
-	uint32_t id; // ROUTE: key id of the consume (up) or forward (down) rule; CONTROL: 0
-	uint32_t hop; // up: the hop it came by; DOWN_CONTROL: the hop it leaves by; DOWN_ROUTE: 0
-	uint8_t bytes[]; // whole route packet; the data plane writes the route id on the way down
+	uint32_t id; // ROUTE: key id of the consume (up) or forward (down) rule; else 0
+	uint32_t hop; // UP_ROUTE, UP_CONTROL, DOWN_CARRIED: the hop it came by; UP_CARRIED,
+		      // DOWN_CONTROL: the hop it leaves by; DOWN_ROUTE: 0
+	uint8_t bytes[]; // whole route packet; for ROUTE the data plane writes its id on the way
+			 // down
 };
 static_assert(sizeof(struct msg_route) == 24, "msg_route");
 

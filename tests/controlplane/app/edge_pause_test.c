@@ -1,14 +1,20 @@
 // Edges whose route holds enough: the device waits as long as the data plane says so.
 #include "tests/controlplane/app/edge_fixture.h"
 
-static void told(uint32_t id, uint8_t paused)
+static void told_of(uint32_t hop, uint32_t id, uint8_t paused)
 {
 	struct evt_route_pause e = {.h = {.len = sizeof(e), .type = EVT_ROUTE_PAUSE},
 		.id = id,
 		.limit_s = 10,
-		.paused = paused};
+		.paused = paused,
+		.hop = hop};
 
 	dp.handler->on_route_pause(dp.handler->arg, &e);
+}
+
+static void told(uint32_t id, uint8_t paused)
+{
+	told_of(0, id, paused);
 }
 
 // Numbered packets out of the device.
@@ -72,6 +78,7 @@ static void pauses_of_other_routes_are_not_its_own(void **state)
 	begin();
 	told(FWD + 1, 1);
 	told(CONS, 1);
+	told_of(7, FWD, 1); // what comes by a carried hop
 	device_sends(0, 2);
 	expect_numbers(2);
 	assert_int_equal(info().waits, 0);

@@ -1,236 +1,8 @@
 // The control plane's end of the channel against a region made in this process: the test plays the
 // data plane, well-behaved and not.
-#include "controlplane/dp/dp_client.h"
+#include "tests/controlplane/dp/dp_fixture.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-// after the standard headers, as cmocka wants it
-#include <cmocka.h>
-
-#include "lib/base/log.h"
-
-enum { N_WORKERS = 2 };
-
-static const struct region_conf conf = {
-	.n_workers = N_WORKERS,
-	.n_ports = 1,
-	.hop_max = 64,
-	.rule_bits = 10,
-	.rx_index_bits = 8,
-	.adj_max = 64,
-	.udp_port = 7780,
-	.cmd_size = 4096,
-	.evt_size = 4096,
-	.hs_size = 4096,
-	.up_size = 8192,
-	.down_size = 4096,
-};
-
-// The data plane.
-static struct region r;
-static struct ring_r cmd, down[N_WORKERS];
-static struct ring_w evt, hs[N_WORKERS], up[N_WORKERS];
-static char dir[64], path[96];
-static int listen_fd = -1, conn = -1;
-static bool accept_none;
-
-// The control plane.
-static struct loop *l;
-static struct dp_client *c;
-static struct dp_handler handler;
-static unsigned n_detach, n_begin, n_synced, n_ports, n_gone, n_notes, n_hs, n_rekeys, n_routes;
-static unsigned n_passed_on; // routes when on_route_end came last
-static unsigned n_room, n_done;
-static enum dp_sync why;
 static int last_status;
-static size_t last_len;
-static uint32_t last_id;
-
-static void *serve(void *arg)
-{
-	struct pollfd p = {.fd = listen_fd, .events = POLLIN};
-
-	(void)arg;
-	assert_int_equal(poll(&p, 1, 5000), 1);
-	conn = accept(listen_fd, NULL, NULL);
-	p.fd = conn;
-	assert_int_equal(poll(&p, 1, 5000), 1);
-	region_serve(&r, conn, accept_none, (uid_t)-1);
-	return NULL;
-}
-
-static void *shm(uint64_t off, size_t *len)
-{
-	void *p = region_ring(&r, off, len);
-
-	assert_non_null(p);
-	return p;
-}
-
-static void dp_open(uint64_t epoch)
-{
-	size_t n;
-	struct ring_shm *s;
-
-	assert_int_equal(region_create(&r, &conf, epoch), 0);
-	s = shm(r.hdr->cmd_off, &n);
-	assert_int_equal(ring_r_attach(&cmd, s, n), 0);
-	s = shm(r.hdr->evt_off, &n);
-	assert_int_equal(ring_w_attach(&evt, s, n), 0);
-	for (unsigned w = 0; w < N_WORKERS; w++) {
-		s = shm(r.hdr->hs_off[w], &n);
-		assert_int_equal(ring_w_attach(&hs[w], s, n), 0);
-		s = shm(r.hdr->up_off[w], &n);
-		assert_int_equal(ring_w_attach(&up[w], s, n), 0);
-		s = shm(r.hdr->down_off[w], &n);
-		assert_int_equal(ring_r_attach(&down[w], s, n), 0);
-	}
-	listen_fd = region_listen(path);
-	assert_true(listen_fd >= 0);
-}
-
-static void dp_close(void)
-{
-	if (conn >= 0)
-		close(conn);
-	close(listen_fd);
-	region_close(&r);
-	unlink(path);
-	conn = listen_fd = -1;
-}
-
-static void dp_put(struct ring_w *w, const void *rec, uint32_t len)
-{
-	void *p = ring_w_reserve(w, len);
-
-	assert_non_null(p);
-	memcpy(p, rec, len);
-	memcpy(p, &len, sizeof(len));
-	ring_w_publish(w);
-}
-
-// The next command, which must be of this type.
-static uint64_t dp_expect(uint16_t type)
-{
-	struct {
-		struct dpmsg_hdr h;
-		uint8_t more[512];
-	} b;
-	int n = ring_r_read(&cmd, &b, sizeof(b));
-
-	assert_true(n >= (int)sizeof(b.h));
-	ring_r_release(&cmd);
-	assert_int_equal(b.h.type, type);
-	assert_int_equal(b.h.len, n);
-	return b.h.cookie;
-}
-
-static void dp_done(uint64_t cookie, int status)
-{
-	struct evt_done d = {.h.type = EVT_DONE, .h.cookie = cookie, .status = status, .aux = 7};
-
-	dp_put(&evt, &d, sizeof(d));
-}
-
-static void turns(int n)
-{
-	while (n-- > 0)
-		loop_turn(l);
-}
-
-// ---- handlers ----
-
-static void on_detach(void *arg)
-{
-	(void)arg;
-	n_detach++;
-}
-
-static void on_sync_begin(void *arg, enum dp_sync w)
-{
-	(void)arg;
-	n_begin++;
-	why = w;
-}
-
-static void on_synced(void *arg, enum dp_sync w)
-{
-	(void)arg;
-	(void)w;
-	n_synced++;
-}
-
-static void on_port(void *arg, const struct evt_port *e)
-{
-	(void)arg;
-	n_ports++;
-	assert_true(strnlen(e->name, sizeof(e->name)) < sizeof(e->name));
-	assert_true(strnlen(e->device, sizeof(e->device)) < sizeof(e->device));
-}
-
-static void on_rule_gone(void *arg, const struct evt_rule *e)
-{
-	(void)arg;
-	n_gone++;
-	last_id = e->id;
-}
-
-static void on_hop_note(void *arg, const struct evt_hop_note *e)
-{
-	(void)arg;
-	n_notes++;
-	assert_int_equal(e->text[e->text_len], 0);
-	assert_true(e->text_len < sizeof(e->text));
-}
-
-static void on_handshake(void *arg, unsigned worker, const struct up_handshake *m, size_t n)
-{
-	(void)arg;
-	(void)worker;
-	(void)m;
-	n_hs++;
-	last_len = n;
-}
-
-static void on_rekey(void *arg, unsigned worker, const struct msg_rekey *m, size_t n)
-{
-	(void)arg;
-	(void)worker;
-	(void)m;
-	(void)n;
-	n_rekeys++;
-}
-
-static void on_route(void *arg, unsigned worker, const struct msg_route *m, size_t n)
-{
-	(void)arg;
-	n_routes++;
-	last_len = n;
-	last_id = m->id;
-	assert_true(worker < N_WORKERS);
-	if (n > 0)
-		assert_int_equal(m->bytes[n - 1], 0x5a);
-}
-
-static void on_route_end(void *arg)
-{
-	n_passed_on = n_routes;
-}
-
-static void on_room(void *arg)
-{
-	(void)arg;
-	n_room++;
-}
 
 static void on_done(void *arg, int status, uint32_t aux)
 {
@@ -240,80 +12,6 @@ static void on_done(void *arg, int status, uint32_t aux)
 		assert_int_equal(aux, 7);
 	if (arg != NULL)
 		++*(unsigned *)arg;
-}
-
-static void quiet(void *arg, enum log_level level, const char *module, const char *text)
-{
-	(void)arg, (void)level, (void)module, (void)text;
-}
-
-static int setup(void **state)
-{
-	uint8_t key[32] = {1};
-
-	(void)state;
-	log_sink_set(quiet, NULL);
-	n_detach = n_begin = n_synced = n_ports = n_gone = n_notes = n_hs = n_rekeys = 0;
-	n_routes = n_passed_on = n_room = n_done = 0;
-	accept_none = false;
-	strcpy(dir, "/tmp/skyrail-dpc-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/dp.sock", dir);
-	dp_open(11);
-	l = loop_new();
-	assert_non_null(l);
-	c = dp_client_new(l, path, key);
-	assert_non_null(c);
-	handler = (struct dp_handler){.on_detach = on_detach,
-		.on_sync_begin = on_sync_begin,
-		.on_synced = on_synced,
-		.on_port = on_port,
-		.on_rule_gone = on_rule_gone,
-		.on_hop_note = on_hop_note,
-		.on_handshake = on_handshake,
-		.on_rekey = on_rekey,
-		.on_route = on_route,
-		.on_route_end = on_route_end,
-		.on_room = on_room};
-	dp_client_register(c, &handler);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	dp_client_stop(c);
-	dp_client_free(c);
-	loop_free(l);
-	dp_close();
-	rmdir(dir);
-	log_sink_set(NULL, NULL);
-	return 0;
-}
-
-static void attach(uint32_t attaches)
-{
-	pthread_t t;
-
-	atomic_store(&r.hdr->attaches, attaches);
-	assert_int_equal(pthread_create(&t, NULL, serve, NULL), 0);
-	dp_client_start(c);
-	pthread_join(t, NULL);
-	turns(2);
-}
-
-static void attach_and_sync(void)
-{
-	uint64_t cookie;
-
-	attach(1);
-	cookie = dp_expect(CMD_HELLO);
-	dp_done(cookie, 0);
-	turns(2);
-	cookie = dp_expect(CMD_DUMP);
-	dp_done(cookie, 0);
-	turns(2);
-	assert_true(dp_client_is_ready(c));
 }
 
 static void agrees_before_it_is_ready(void **state)
@@ -502,58 +200,6 @@ static void a_full_ring_refuses_and_tells_when_there_is_room(void **state)
 	assert_int_equal(dp_client_send(c, &d, sizeof(d), NULL, NULL), 0);
 }
 
-static void packets_go_down_by_the_ring_of_the_worker(void **state)
-{
-	static const struct {
-		unsigned worker, ring;
-	} rows[] = {{0, 0}, {1, 1}, {2, 0}, {1000, 0}};
-	uint8_t buf[256];
-	uint8_t big[DPMSG_ROUTE_MAX + 1] = {0};
-
-	(void)state;
-	attach_and_sync();
-	for (size_t i = 0; i < 4; i++) {
-		struct msg_route *m = (struct msg_route *)buf;
-
-		assert_int_equal(dp_client_send_route(c, rows[i].worker, 42, "packet", 6), 0);
-		turns(1);
-		assert_int_equal(ring_r_read(&down[rows[i].ring], buf, sizeof(buf)), 30);
-		ring_r_release(&down[rows[i].ring]);
-		assert_int_equal(m->h.type, DOWN_ROUTE);
-		assert_int_equal(m->id, 42);
-		assert_memory_equal(m->bytes, "packet", 6);
-	}
-	assert_int_equal(dp_client_send_datagram(c, 0, 3, 1, 2, "hs", 2), 0);
-	assert_int_equal(dp_client_send_rekey(c, 1, 5, "re", 2), 0);
-	turns(1);
-	assert_int_equal(ring_r_read(&down[0], buf, sizeof(buf)), 26);
-	assert_int_equal(((struct down_datagram *)buf)->dst_port, 2);
-	assert_int_equal(ring_r_read(&down[1], buf, sizeof(buf)), 26);
-	assert_int_equal(((struct msg_rekey *)buf)->hop, 5);
-	assert_int_equal(dp_client_send_route(c, 0, 1, big, sizeof(big)), -EMSGSIZE);
-	assert_int_equal(dp_client_send_route(c, 0, 1, big, 0), -EMSGSIZE);
-}
-
-static void packets_come_up_with_their_length(void **state)
-{
-	uint8_t b[sizeof(struct msg_route) + 1000] __attribute__((aligned(8))) = {0};
-	struct msg_route *m = (struct msg_route *)b;
-
-	(void)state;
-	attach_and_sync();
-	m->h.type = UP_ROUTE;
-	m->id = 33;
-	for (size_t n = 1; n < 1000; n += 111) {
-		m->bytes[n - 1] = 0x5a;
-		dp_put(&up[n % 2], b, (uint32_t)(sizeof(*m) + n));
-		turns(1);
-		assert_int_equal(last_len, n);
-		assert_int_equal(last_id, 33);
-	}
-	assert_int_equal(n_routes, 9);
-	assert_int_equal(n_passed_on, 9);
-}
-
 static void sleeps_only_when_the_rings_are_empty(void **state)
 {
 	struct evt_rule gone = {.h.type = EVT_RULE_GONE, .id = 5};
@@ -701,37 +347,6 @@ static void a_data_plane_of_another_version_is_left(void **state)
 	assert_int_equal(n_begin, 0);
 }
 
-// Random records of any type and length, in every ring: counted, never believed.
-static void nonsense_in_the_rings_is_counted(void **state)
-{
-	uint8_t b[600] __attribute__((aligned(8)));
-	struct dpmsg_hdr *h = (struct dpmsg_hdr *)b;
-	struct dp_client_stats st;
-	unsigned seed = 3;
-
-	(void)state;
-	attach_and_sync();
-	handler.on_route = NULL; // checks a byte that random packets don't have
-	for (int i = 0; i < 4000; i++) {
-		uint32_t len = 16 + (uint32_t)rand_r(&seed) % 500;
-		struct ring_w *rings[] = {&evt, &hs[0], &hs[1], &up[0], &up[1]};
-		static const uint16_t fixed[] = {24, 216, 32, 88, 208, 64, 112};
-
-		for (size_t k = 0; k < sizeof(b); k++)
-			b[k] = (uint8_t)rand_r(&seed);
-		h->type = (uint16_t)(rand_r(&seed) % 200);
-		if (i % 2 == 0)
-			len = fixed[rand_r(&seed) % 7];
-		dp_put(rings[i % 5], b, len);
-		turns(1);
-		if (dp_client_epoch(c) == 0)
-			break;
-	}
-	dp_client_stats_get(c, &st);
-	assert_true(st.bad_records > 2000);
-	assert_true(dp_client_is_ready(c));
-}
-
 static void a_broken_ring_ends_the_attachment(void **state)
 {
 	size_t n;
@@ -780,8 +395,6 @@ int main(void)
 		T(waits_for_a_data_plane_and_is_refused_quietly),
 		T(commands_are_answered_once_each),
 		T(a_full_ring_refuses_and_tells_when_there_is_room),
-		T(packets_go_down_by_the_ring_of_the_worker),
-		T(packets_come_up_with_their_length),
 		T(sleeps_only_when_the_rings_are_empty),
 		T(rings_the_bell_of_a_sleeping_data_plane_once),
 		T(lost_events_are_mended_by_a_dump),
@@ -789,7 +402,6 @@ int main(void)
 		T(a_first_dump_without_room_is_asked_for_later),
 		T(the_end_of_the_data_plane_completes_everything_and_the_next_one_is_found),
 		T(a_data_plane_of_another_version_is_left),
-		T(nonsense_in_the_rings_is_counted),
 		T(a_broken_ring_ends_the_attachment),
 		T(a_stop_answers_what_is_under_way_and_loses_nothing),
 #undef T
