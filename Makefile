@@ -31,7 +31,7 @@ lib_SRCS := \
 	lib/link/part.c lib/link/pmtu.c lib/link/rail_cookie.c lib/link/rail_hs.c \
 	lib/link/rel.c lib/link/rel_ack.c lib/link/rel_ctl.c lib/link/rel_hold.c lib/link/rel_ids.c lib/link/rel_join.c lib/link/rel_kept.c lib/link/rel_limit.c \
 	lib/link/rel_loss.c lib/link/rel_move.c lib/link/rel_order.c lib/link/rel_queue.c lib/link/rel_run.c lib/link/rel_rx.c lib/link/rel_tx.c \
-	lib/route/setup_plan.c \
+	lib/route/claim.c lib/route/setup_plan.c \
 	lib/mux/mux.c lib/mux/mux_buf.c lib/mux/smux.c lib/mux/yamux.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
 	lib/wire/dmsg_answer.c lib/wire/dmsg_entry.c lib/wire/dmsg_msg.c lib/wire/edge_msg.c lib/wire/entry.c lib/wire/gob.c lib/wire/ip.c lib/wire/netrpc.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/route_hdr.c lib/wire/rule.c lib/wire/setup_ask.c lib/wire/setup_msg.c lib/wire/smux_frame.c lib/wire/visor_msg.c lib/wire/yamux_frame.c
@@ -64,7 +64,7 @@ cp_SRCS := \
 	controlplane/directory/dir_client.c controlplane/http/http_client.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/dmsg/lan_server.c controlplane/mux/mux_conn.c controlplane/route/route_id.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
-	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_mgr.c \
+	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_install.c controlplane/route/rule_mgr.c \
 	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c \
 	controlplane/rpc/api_dmsg.c controlplane/rpc/api_stream.c controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_dmsg.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c controlplane/rpc/visor_rpc.c \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \

@@ -165,6 +165,11 @@ static struct transport *tr_find_tp(void *arg, uint32_t tp)
 	return transport_mgr_find_tp(arg, tp);
 }
 
+static struct transport *tr_find_id(void *arg, const uint8_t id[RULE_TP_ID_LEN])
+{
+	return transport_mgr_find_id(arg, id);
+}
+
 static unsigned worker_of_hop(void *arg, uint32_t hop)
 {
 	struct app *a = arg;
@@ -375,6 +380,7 @@ static int start_rules(struct app *a)
 	struct rule_transports tr = {.find = tr_find,
 		.find_hop = tr_find_hop,
 		.find_tp = tr_find_tp,
+		.find_id = tr_find_id,
 		.tp = transport_tp,
 		.hop = transport_hop,
 		.is_up = transport_is_up,

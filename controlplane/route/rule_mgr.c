@@ -591,6 +591,7 @@ void rule_mgr_free(struct rule_mgr *m)
 	rule_lists_free(m->lists);
 	rule_keep_free(m->keep);
 	rule_pin_fini(m);
+	rule_install_fini(m);
 	free(m->conf);
 	free(m);
 }

@@ -10,6 +10,7 @@
 #include "controlplane/route/route_id.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api.h"
+#include "lib/wire/rule.h"
 
 struct rule_mgr;
 struct rule_job;
@@ -22,6 +23,7 @@ struct rule_transports {
 	struct transport *(*find)(void *arg, const char *name);
 	struct transport *(*find_hop)(void *arg, uint32_t hop);
 	struct transport *(*find_tp)(void *arg, uint32_t tp);
+	struct transport *(*find_id)(void *arg, const uint8_t id[RULE_TP_ID_LEN]); // Skywire's
 	uint32_t (*tp)(const struct transport *t);
 	uint32_t (*hop)(const struct transport *t, uint32_t next_id);
 	bool (*is_up)(const struct transport *t);
@@ -54,6 +56,21 @@ struct rule_job *rule_mgr_add(struct rule_mgr *m, const struct api_rule_add *rul
 	rule_done_fn done, void *arg);
 struct rule_job *rule_mgr_del(
 	struct rule_mgr *m, const uint32_t *ids, size_t n, rule_done_fn done, void *arg);
+
+// Rules of a route that is being set up, as their bytes say (skywire-routing 2): each leaves by a
+// transport that is up, and is pinned by its first packet; forward rules take packets of this node.
+// All of them, or none: status 0 when the data plane has them; else -errno of rules[which], and
+// what was there is taken back: -ENODEV: no such transport; -ENETDOWN: it is not up; -ESTALE: the
+// id is not taken; -ERANGE: its keep-alive; else what the data plane says. Never called from within
+// rule_mgr_install().
+typedef void (*rule_install_fn)(void *arg, int status, size_t which);
+struct rule_install;
+// Ids were taken by the caller (route_id_reserve), and are the manager's as soon as this succeeds:
+// they are released when their rules end, or when it fails. NULL and errno: ENOTCONN (no data
+// plane), ENOMEM, EBUSY (too many jobs), EINVAL (n is 0); ids are still the caller's.
+struct rule_install *rule_mgr_install(struct rule_mgr *m, const struct rule_wire *rules, size_t n,
+	rule_install_fn done, void *arg);
+void rule_install_cancel(struct rule_install *i); // done is not called; all else goes on
 // done is not called; what was sent stays sent.
 void rule_job_cancel(struct rule_job *job);
 // Why a rule is gone (enum rule_gone), in a few words.

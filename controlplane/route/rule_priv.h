@@ -1,6 +1,6 @@
 // Inside of rules, shared by rule_mgr.c (what there shall be, and what becomes of it), rule_cmd.c
-// (requests into commands) and rule_pin.c (rules whose transport, or flow of it, is gone). Nobody
-// else includes it.
+// (requests into commands), rule_install.c (rules of set-ups) and rule_pin.c (rules whose
+// transport, or flow of it, is gone). Nobody else includes it.
 #pragma once
 
 #include "controlplane/route/rule_job.h"
@@ -27,6 +27,7 @@ struct rule_mgr {
 	unsigned bits;
 	bool syncing;
 	bool moved; // a transport changed since it began
+	struct rule_install *installs; // under way
 	bool stalled; // there was no job left for `work`: the end of another one starts it
 };
 
@@ -42,6 +43,9 @@ void rule_mgr_work(void *arg); // struct rule_mgr
 int rule_cmd_make(struct rule_mgr *m, const struct api_rule_add *r, struct cmd_rule_add *c);
 // The command that installs a kept rule now, with the handles of today.
 int rule_cmd_kept(struct rule_mgr *m, const struct rule_kept *k, struct cmd_rule_add *c);
+
+// ---- rule_install.c ----
+void rule_install_fini(struct rule_mgr *m);
 
 // ---- rule_pin.c ----
 // Is this lasting rule for packets of whichever transport is first?

@@ -255,6 +255,15 @@ struct transport *transport_mgr_find(struct transport_mgr *m, const char *name)
 	return NULL;
 }
 
+struct transport *transport_mgr_find_id(struct transport_mgr *m, const uint8_t id[16])
+{
+	for (struct transport *t = m->first; t != NULL; t = t->next) {
+		if (memcmp(t->tp_id, id, sizeof(t->tp_id)) == 0)
+			return t;
+	}
+	return NULL;
+}
+
 struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk)
 {
 	return htab_find(m->by_pk, pk->b);

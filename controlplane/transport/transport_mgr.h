@@ -145,6 +145,8 @@ const char *transport_addr_wrong(const struct transport_conf *c);
 struct transport *transport_mgr_find(struct transport_mgr *m, const char *name);
 struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp);
 struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop); // of any flow
+// By Skywire's id (skywire-routing 6.1).
+struct transport *transport_mgr_find_id(struct transport_mgr *m, const uint8_t id[16]);
 void transport_mgr_each(
 	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg);
 

@@ -49,8 +49,12 @@ static struct dp_client fake;
 
 void dp_client_register(struct dp_client *c, struct dp_handler *h)
 {
-	h->next = c->handlers;
-	c->handlers = h;
+	struct dp_handler **last = &c->handlers;
+
+	while (*last != NULL)
+		last = &(*last)->next;
+	h->next = NULL;
+	*last = h;
 }
 
 void dp_client_unregister(struct dp_client *c, struct dp_handler *h)

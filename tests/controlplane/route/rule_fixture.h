@@ -62,6 +62,12 @@ static struct transport *find_tp(void *arg, uint32_t tp)
 	return NULL;
 }
 
+// Skywire's id of a transport is its name here.
+static struct transport *find_id(void *arg, const uint8_t id[RULE_TP_ID_LEN])
+{
+	return find(arg, (const char *)id);
+}
+
 static uint32_t tp_of(const struct transport *t)
 {
 	return t->tp;
@@ -83,7 +89,7 @@ static bool is_up(const struct transport *t)
 }
 
 static const struct rule_transports tr = {
-	find, find_hop, find_tp, tp_of, hop_of, is_up, name_of, NULL};
+	find, find_hop, find_tp, find_id, tp_of, hop_of, is_up, name_of, NULL};
 
 static void no_log(void *arg, enum log_level level, const char *module, const char *text)
 {
