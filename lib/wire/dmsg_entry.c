@@ -5,170 +5,80 @@
 #include "lib/wire/dmsg_entry.h"
 
 #include "lib/base/err.h"
+#include "lib/wire/json_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 // ---- writing ----
 
-struct text {
-	char *p;
-	size_t cap, len;
-	bool bad;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	if (t->bad)
-		return;
-	va_start(ap, fmt);
-	n = vsnprintf(t->p + t->len, t->cap - t->len, fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= t->cap - t->len)
-		t->bad = true;
-	else
-		t->len += (size_t)n;
-}
-
-static void put_quoted(struct text *t, const char *s)
-{
-	put(t, "\"");
-	for (; *s != '\0'; s++)
-		put(t, *s == '"' || *s == '\\' ? "\\%c" : "%c", *s);
-	put(t, "\"");
-}
-
 // A member after others, left out when it is empty.
-static void put_word(struct text *t, const char *name, const char *s)
+static void put_word(struct json_text *t, const char *name, const char *s)
 {
 	if (*s == '\0')
 		return;
-	put(t, ",\"%s\":", name);
-	put_quoted(t, s);
+	json_text_put(t, ",\"%s\":", name);
+	json_text_quote(t, s);
 }
 
-static void put_client(struct text *t, const struct dmsg_entry *e)
+static void put_client(struct json_text *t, const struct dmsg_entry *e)
 {
-	char pk[KEY_PK_TEXT_LEN + 1];
-
-	put(t, ",\"client\":{\"delegated_servers\":");
+	json_text_put(t, ",\"client\":{\"delegated_servers\":");
 	if (e->servers_nil && e->n_servers == 0) {
-		put(t, "null}");
+		json_text_put(t, "null}");
 		return;
 	}
 	for (uint32_t i = 0; i < e->n_servers; i++) {
-		key_pk_to_text(&e->servers[i], pk);
-		put(t, "%c\"%s\"", i == 0 ? '[' : ',', pk);
+		json_text_put(t, "%c", i == 0 ? '[' : ',');
+		json_text_pk(t, &e->servers[i]);
 	}
-	put(t, e->n_servers == 0 ? "[]}" : "]}");
+	json_text_put(t, e->n_servers == 0 ? "[]}" : "]}");
 }
 
-static void put_server(struct text *t, const struct dmsg_entry *e)
+static void put_server(struct json_text *t, const struct dmsg_entry *e)
 {
-	put(t, ",\"server\":{\"address\":");
-	put_quoted(t, e->address);
+	json_text_put(t, ",\"server\":{\"address\":");
+	json_text_quote(t, e->address);
 	put_word(t, "address_v6", e->address_v6);
 	put_word(t, "address_udp", e->address_udp);
 	put_word(t, "address_udp_v6", e->address_udp_v6);
 	put_word(t, "address_ws", e->address_ws);
-	put(t, ",\"availableSessions\":%" PRId64, e->available_sessions);
+	json_text_put(t, ",\"availableSessions\":%" PRId64, e->available_sessions);
 	put_word(t, "serverType", e->server_type);
 	if (e->dht_bootstrap)
-		put(t, ",\"dht_bootstrap\":true");
-	put(t, "}");
+		json_text_put(t, ",\"dht_bootstrap\":true");
+	json_text_put(t, "}");
 }
 
 ssize_t dmsg_entry_write(const struct dmsg_entry *e, bool with_signature, char *out, size_t cap)
 {
-	struct text t = {.p = out, .cap = cap};
-	char hex[SIGN_TEXT_LEN + 1];
+	struct json_text t = json_text(out, cap);
 
 	if (e->n_servers > DMSG_ENTRY_SERVERS_MAX)
 		return -EINVAL;
-	key_pk_to_text(&e->pk, hex);
-	put(&t, "{\"version\":");
-	put_quoted(&t, e->version);
-	put(&t, ",\"sequence\":%" PRIu64 ",\"timestamp\":%" PRId64 ",\"static\":\"%s\"",
-		e->sequence, e->timestamp_ns, hex);
+	json_text_put(&t, "{\"version\":");
+	json_text_quote(&t, e->version);
+	json_text_put(&t,
+		",\"sequence\":%" PRIu64 ",\"timestamp\":%" PRId64 ",\"static\":", e->sequence,
+		e->timestamp_ns);
+	json_text_pk(&t, &e->pk);
 	if (e->is_client)
 		put_client(&t, e);
 	put_word(&t, "client_type", e->client_type);
 	if (e->is_server)
 		put_server(&t, e);
 	if (with_signature && e->has_signature) {
-		sign_to_text(&e->signature, hex);
-		put(&t, ",\"signature\":\"%s\"", hex);
+		json_text_put(&t, ",\"signature\":");
+		json_text_sig(&t, &e->signature);
 	}
 	put_word(&t, "protocol", e->protocol);
-	put(&t, "}");
-	return t.bad ? -ENOSPC : (ssize_t)t.len;
+	json_text_put(&t, "}");
+	return json_text_done(&t);
 }
 
 // ---- reading ----
-
-// Texts that would need an escape other than \" and \\ have no place in an entry: Go's releases
-// differ in how they write them, so their signatures would be a matter of luck.
-static bool is_plain(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c < 0x20 || c == 0x7f)
-			return false;
-		// U+2028 and U+2029
-		if (c == 0xe2 && i + 2 < len && (unsigned char)s[i + 1] == 0x80 &&
-			((unsigned char)s[i + 2] & 0xfe) == 0xa8)
-			return false;
-	}
-	return true;
-}
-
-static bool take_text(char *dst, size_t cap, const json_t *v)
-{
-	const char *s = json_string_value(v);
-	size_t len = json_string_length(v);
-
-	if (json_is_null(v))
-		return true; // as absent
-	if (s == NULL || len >= cap || !is_plain(s, len))
-		return false;
-	memcpy(dst, s, len);
-	dst[len] = '\0';
-	return true;
-}
-
-static bool take_pk(struct key_pk *pk, const json_t *v)
-{
-	const char *s = json_string_value(v);
-
-	return s != NULL && key_pk_from_text(pk, s, json_string_length(v)) == 0;
-}
-
-static bool take_int(int64_t *dst, const json_t *v)
-{
-	if (json_is_null(v))
-		return true;
-	if (!json_is_integer(v))
-		return false;
-	*dst = json_integer_value(v);
-	return true;
-}
-
-static bool take_bool(bool *dst, const json_t *v)
-{
-	if (!json_is_boolean(v) && !json_is_null(v))
-		return false;
-	*dst = json_is_true(v);
-	return true;
-}
 
 static bool take_servers(struct dmsg_entry *e, const json_t *v)
 {
@@ -181,7 +91,7 @@ static bool take_servers(struct dmsg_entry *e, const json_t *v)
 	if (!json_is_array(v) || n > DMSG_ENTRY_SERVERS_MAX)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!take_pk(&e->servers[i], json_array_get(v, i)))
+		if (!json_text_take_pk(&e->servers[i], json_array_get(v, i)))
 			return false;
 	e->n_servers = (uint32_t)n;
 	return true;
@@ -250,11 +160,11 @@ static bool take_member(struct dmsg_entry *e, const struct member *m, size_t n, 
 			continue;
 		switch (m[i].kind) {
 		case TEXT:
-			return take_text(dst, m[i].cap, v);
+			return json_text_take(dst, m[i].cap, v);
 		case INT:
-			return take_int(dst, v);
+			return json_text_take_int(dst, v);
 		default:
-			return take_bool(dst, v);
+			return json_text_take_bool(dst, v);
 		}
 	}
 	*known = false;
@@ -286,8 +196,7 @@ static bool take_signature(struct dmsg_entry *e, const json_t *v)
 
 	if (json_is_null(v) || (s != NULL && *s == '\0'))
 		return true;
-	e->has_signature =
-		s != NULL && sign_from_text(&e->signature, s, json_string_length(v)) == 0;
+	e->has_signature = json_text_take_sig(&e->signature, v);
 	return e->has_signature;
 }
 
@@ -295,7 +204,7 @@ static bool take_sequence(struct dmsg_entry *e, const json_t *v)
 {
 	int64_t n = 0;
 
-	if (!take_int(&n, v) || n < 0)
+	if (!json_text_take_int(&n, v) || n < 0)
 		return false;
 	e->sequence = (uint64_t)n;
 	return true;
@@ -312,7 +221,7 @@ static bool take_entry_member(struct dmsg_entry *e, const char *name, json_t *v)
 	if (strcasecmp(name, "sequence") == 0)
 		return take_sequence(e, v);
 	if (strcasecmp(name, "static") == 0)
-		return take_pk(&e->pk, v);
+		return json_text_take_pk(&e->pk, v);
 	if (strcasecmp(name, "client") == 0)
 		return take_client(e, v);
 	if (strcasecmp(name, "server") == 0)
