@@ -153,3 +153,13 @@ func randomBytes(n int) []byte {
 	}
 	return b
 }
+
+func (s Sig) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(s[:])), nil }
+
+func (s *Sig) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || copy(s[:], b) != len(s) || len(b) != len(s) {
+		return errors.New("not a signature")
+	}
+	return nil
+}

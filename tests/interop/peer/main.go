@@ -9,6 +9,10 @@
 //	peer hypervisor -key FILE -server PK@ADDRESS -lan PK@ADDRESS [options]     tells visors of a LAN server
 //	peer gateway -key FILE -server PK@ADDRESS [options]          a node that set-up nodes reserve and install at
 //	peer route -key FILE -server PK@ADDRESS [options] PK PK,...  asks that set-up node for a route by these nodes
+//	peer node -key FILE [options]                                a router: transports, rules, groups (router.go, group.go)
+//	peer rdial -key FILE [options] PK:PORT                       a node, and a group to there: standard input and output
+//	peer rlisten -key FILE [options] PORT                        a node, and the first group that comes
+//	peer stcp -key FILE [-fault WORD] PK@ADDRESS                 a transport; with a fault, how the other end bears it
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
 //	peer load -server PK@ADDRESS [options] PK N                  asks that set-up node for N routes, as fast as can be
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
@@ -32,6 +36,14 @@ import (
 )
 
 var verbose, quiet bool
+
+var events io.Writer = os.Stdout // of nodes; standard error where standard output is a stream
+
+func tell(format string, args ...interface{}) {
+	if !quiet {
+		fmt.Fprintf(events, format+"\n", args...)
+	}
+}
 
 func logf(format string, args ...interface{}) {
 	if verbose {
@@ -71,14 +83,25 @@ type options struct {
 	pq     *bool
 	abrupt *bool
 	joins  *bool
-	peers  []string
+	peers  list // of a server
 	args   []string
 	sk     SecKey
 	done   chan struct{}
+
+	// of nodes: node.go
+	listen, setup, via, hops, edge, fault *string
+	stcp, rules                           list
+	ping                                  *time.Duration
+	echo                                  *uint
+	expect                                *uint64
+	plain                                 *bool
 }
 
-func (o *options) String() string     { return "" }
-func (o *options) Set(s string) error { o.peers = append(o.peers, s); return nil }
+// list is an option that may be given many times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, " ") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 func parse(args []string, n int) (*options, error) {
 	fs := flag.NewFlagSet(args[0], flag.ExitOnError)
@@ -97,11 +120,27 @@ func parse(args []string, n int) (*options, error) {
 		abrupt: fs.Bool("abrupt", false, "dial: close the connection right behind the last byte"),
 		joins:  fs.Bool("discover", false, "a server is joined to all that its discovery lists"),
 		done:   make(chan struct{}),
+
+		listen: fs.String("listen", "", "address at which stcp is taken"),
+		setup:  fs.String("setup", "", "PK of the set-up node that is asked for routes"),
+		via:    fs.String("via", "", "PK,PK of the nodes between"),
+		hops:   fs.String("hops", "", "type of each hop's transport, by commas; stcp where none is said"),
+		edge:   fs.String("edge", "", "KEY:NEXT@PK,REMOTE of a route that nobody sets up: from port 50000"),
+		fault:  fs.String("fault", "", "how stcp is bad: see stcp.go"),
+		ping:   fs.Duration("ping", 3*time.Second, "how often a group asks; 0 for never"),
+		echo:   fs.Uint("echo", 0, "port that says all again"),
+		expect: fs.Uint64("expect", 0, "bytes that have to come before a group is closed"),
+		plain:  fs.Bool("plain", false, "a group without noise"),
 	}
-	fs.BoolVar(&verbose, "v", false, "tell what happens")
-	fs.Var(o, "peer", "PK@ADDRESS of a peer server; without an address it dials us")
+	fs.Var(&o.stcp, "stcp", "PK@ADDRESS of a transport that is dialled, again when it ends")
+	fs.Var(&o.rules, "rule", "KEY:NEXT@PK of a rule in the middle that nobody sets up")
+	v := fs.Bool("v", false, "tell what happens")
+	fs.Var(&o.peers, "peer", "PK@ADDRESS of a peer server; without an address it dials us")
 	if err := fs.Parse(args[1:]); err != nil {
 		return nil, err
+	}
+	if *v {
+		verbose = true
 	}
 	if o.args = fs.Args(); len(o.args) != n {
 		return nil, fmt.Errorf("%s takes %d arguments", args[0], n)
@@ -283,78 +322,77 @@ func runDial(o *options) error {
 	return err
 }
 
-func run(args []string) error {
-	switch args[0] {
-	case "key":
-		sk := newKey()
-		if len(args) != 2 {
-			return fmt.Errorf("key takes a file")
-		}
-		fmt.Println(sk.pub())
-		return os.WriteFile(args[1], []byte(hex.EncodeToString(sk[:])+"\n"), 0o600)
-	case "diff":
-		return runDiff(args[1:])
-	case "xk":
-		if len(args) != 2 {
-			return fmt.Errorf("xk takes a number")
-		}
-		return runXK(args[1])
-	case "discovery", "server", "dial", "listen":
-		o, err := parse(args, 1)
-		if err != nil {
-			return err
-		}
-		switch args[0] {
-		case "discovery":
-			return serveDiscovery(o.args[0], *o.gen)
-		case "server":
-			return runServer(o)
-		case "dial":
-			return runDial(o)
-		}
-		return runListen(o)
-	case "route", "load":
-		o, err := parse(args, 2)
-		if err != nil {
-			return err
-		}
-		if args[0] == "load" {
-			return runLoad(o)
-		}
-		return runRoute(o)
-	case "ip", "ping", "hypervisor", "gateway", "setup":
-		o, err := parse(args, 0)
-		if err != nil {
-			return err
-		}
-		switch args[0] {
-		case "hypervisor":
-			return runHypervisor(o)
-		case "gateway":
-			return runGateway(o)
-		case "setup":
-			return runSetup(o)
-		}
-		s, err := o.session(nil)
-		if err != nil {
-			return err
-		}
-		c := newClient(o.sk, *o.gen, *o.pq)
-		if args[0] == "ip" {
-			ip, err := c.lookUp(s)
-			fmt.Println(ip)
-			return err
-		}
-		rtt, err := c.ping(s)
-		fmt.Println(rtt)
+// Commands with options: how many arguments stand behind them.
+var commands = map[string]struct {
+	n   int
+	run func(*options) error
+}{
+	"discovery":  {1, func(o *options) error { return serveDiscovery(o.args[0], *o.gen) }},
+	"server":     {1, runServer},
+	"dial":       {1, runDial},
+	"listen":     {1, runListen},
+	"hypervisor": {0, runHypervisor},
+	"gateway":    {0, runGateway},
+	"setup":      {0, runSetup},
+	"route":      {2, runRoute},
+	"load":       {2, runLoad},
+	"node":       {0, runNode},
+	"rdial":      {1, runRouteDial},
+	"rlisten":    {1, runRouteListen},
+	"stcp":       {1, runStcp},
+	"ip":         {0, runIP},
+	"ping":       {0, runPing},
+}
+
+func runIP(o *options) error {
+	s, err := o.session(nil)
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("no command %q", args[0])
+	ip, err := newClient(o.sk, *o.gen, *o.pq).lookUp(s)
+	fmt.Println(ip)
+	return err
+}
+
+func runPing(o *options) error {
+	s, err := o.session(nil)
+	if err != nil {
+		return err
+	}
+	rtt, err := newClient(o.sk, *o.gen, *o.pq).ping(s)
+	fmt.Println(rtt)
+	return err
+}
+
+func runKey(path string) error {
+	sk := newKey()
+	fmt.Println(sk.pub())
+	return os.WriteFile(path, []byte(hex.EncodeToString(sk[:])+"\n"), 0o600)
+}
+
+func run(args []string) error {
+	switch {
+	case args[0] == "key" && len(args) == 2:
+		return runKey(args[1])
+	case args[0] == "diff":
+		return runDiff(args[1:])
+	case args[0] == "xk" && len(args) == 2:
+		return runXK(args[1])
+	}
+	c, found := commands[args[0]]
+	if !found {
+		return fmt.Errorf("no command %q, or not with these arguments", args[0])
+	}
+	o, err := parse(args, c.n)
+	if err != nil {
+		return err
+	}
+	return c.run(o)
 }
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: peer key|discovery|server|dial|listen|hypervisor|gateway|route|setup|load|ip|ping|diff ...")
+		fmt.Fprintln(os.Stderr, "usage: peer COMMAND ...: see main.go")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1:]); err != nil {

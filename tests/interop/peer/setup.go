@@ -8,7 +8,6 @@ import (
 	"net/rpc"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -58,11 +57,20 @@ func describe(src, dst PubKey, srcPort, dstPort uint16) (d RouteDescriptor) {
 	return d
 }
 
+func (r Rule) isValid() bool {
+	lengths := map[byte]int{0: 83, 1: 120, 2: 50}
+	return len(r) >= 13 && lengths[r[8]] == len(r)
+}
+
+func (e *EdgeRules) isValid() bool {
+	return e.Forward.isValid() && e.Forward.kind() == forward && e.Forward.desc() == e.Desc.invert() &&
+		e.Reverse.isValid() && e.Reverse.kind() == consume && e.Reverse.desc() == e.Desc
+}
+
 // A rule in words; an error for one that a visor would not take.
 func (r Rule) String() string {
-	lengths := map[byte]int{0: 83, 1: 120, 2: 50}
 	kinds := map[byte]string{0: "consume", 1: "forward", 2: "intermediary"}
-	if len(r) < 13 || lengths[r[8]] != len(r) {
+	if !r.isValid() {
 		return fmt.Sprintf("bad %x", []byte(r))
 	}
 	s := fmt.Sprintf("%s keep=%v key=%d", kinds[r[8]], time.Duration(binary.BigEndian.Uint64(r)),
@@ -70,38 +78,29 @@ func (r Rule) String() string {
 	if r[8] == 0 {
 		return s
 	}
-	next := r[len(r)-37:]
-	return fmt.Sprintf("%s next=%d tp=%x", s, binary.BigEndian.Uint32(next), next[4:20])
+	return fmt.Sprintf("%s next=%d tp=%v", s, r.next(), r.tp())
 }
 
-// A visor's end of route set-up: ids from a counter, rules are printed.
+// A visor's end of route set-up: rules are kept, and printed. open is called with those of an end.
 type gateway struct {
-	mu     sync.Mutex
-	last   RouteID
+	rules  *table
 	refuse string
+	open   func(EdgeRules) error
 }
 
 func (g *gateway) tell(method, format string, args ...interface{}) error {
 	if g.refuse == method {
 		return fmt.Errorf("failure code 1 (%s is refused)", method)
 	}
-	if quiet {
-		return nil
-	}
-	fmt.Printf(format+"\n", args...)
+	tell(format, args...)
 	return nil
 }
 
 func (g *gateway) ReserveIDs(n uint8, ids *[]RouteID) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if g.refuse == "ReserveIDs" {
 		return errors.New("failure code 4 (no ids)")
 	}
-	for ; n > 0; n-- {
-		g.last++
-		*ids = append(*ids, g.last)
-	}
+	*ids = g.rules.reserve(n)
 	return nil
 }
 
@@ -110,14 +109,25 @@ func (g *gateway) AddIntermediaryRules(rules []Rule, ok *bool) error {
 		if err := g.tell("AddIntermediaryRules", "%v", r); err != nil {
 			return err
 		}
+		if !r.isValid() || r.kind() != intermediary {
+			return errors.New("failure code 1 (not a rule of the middle)")
+		}
 	}
+	g.rules.save(rules...)
 	*ok = true
 	return nil
 }
 
 func (g *gateway) AddEdgeRules(e EdgeRules, ok *bool) error {
+	if err := g.tell("AddEdgeRules", "edge\n%v\n%v", e.Forward, e.Reverse); err != nil {
+		return err
+	}
+	if !e.isValid() {
+		return errors.New("failure code 1 (not the rules of an edge)")
+	}
+	g.rules.save(e.Forward, e.Reverse)
 	*ok = true
-	return g.tell("AddEdgeRules", "edge\n%v\n%v", e.Forward, e.Reverse)
+	return g.open(e)
 }
 
 // Later versions can take rules back.
@@ -125,13 +135,14 @@ type laterGateway struct{ *gateway }
 
 func (g laterGateway) DelRules(ids []RouteID, ok *bool) error {
 	*ok = true
+	g.rules.drop(ids...)
 	return g.tell("DelRules", "deleted %v", ids)
 }
 
 // Serves set-up nodes on a session until it ends.
-func (o *options) serveGateway(c *client, s *session) error {
+func (o *options) serveGateway(c *client, s *session, rules *table, open func(EdgeRules) error) error {
 	server := rpc.NewServer()
-	g := &gateway{refuse: *o.refuse}
+	g := &gateway{rules, *o.refuse, open}
 	var err error
 	if *o.gen >= 2026 {
 		err = server.RegisterName("RPCGateway", laterGateway{g})
@@ -150,21 +161,63 @@ func runGateway(o *options) error {
 		return err
 	}
 	fmt.Println("ready")
-	return o.serveGateway(newClient(o.sk, *o.gen, *o.pq), s)
+	return o.serveGateway(newClient(o.sk, *o.gen, *o.pq), s, newTable(), noEdge)
 }
 
-func hops(path []PubKey) (list []Hop) {
+// For who only has rules, and no groups.
+func noEdge(EdgeRules) error { return nil }
+
+// By transports of these types, or stcp.
+func hops(path []PubKey, types []string) (list []Hop) {
 	for i := 0; i+1 < len(path); i++ {
-		h := Hop{From: path[i], To: path[i+1]}
-		low, high := h.From, h.To // both ways by the same transport
-		if low.String() > high.String() {
-			low, high = high, low
+		kind := "stcp"
+		if i < len(types) && types[i] != "" {
+			kind = types[i]
 		}
-		id := hashOf(append(low[:], high[:]...))
-		copy(h.TpID[:], id[:])
-		list = append(list, h)
+		list = append(list, Hop{newEntry(path[i], path[i+1], kind).ID, path[i], path[i+1]})
 	}
 	return list
+}
+
+func reversed[T any](of []T) (list []T) {
+	for i := len(of) - 1; i >= 0; i-- {
+		list = append(list, of[i])
+	}
+	return list
+}
+
+func parsePath(text string) (path []PubKey, err error) {
+	for _, key := range strings.FieldsFunc(text, func(c rune) bool { return c == ',' }) {
+		pk, err := parsePK(key)
+		if err != nil {
+			return nil, err
+		}
+		path = append(path, pk)
+	}
+	return path, nil
+}
+
+// ask has a set-up node lay a route from us by these nodes to the last one.
+func (o *options) ask(c *client, s *session, setup PubKey, path []PubKey, from, to uint16) (e EdgeRules, err error) {
+	conn, err := c.dial(s, Addr{setup, setupPort})
+	if err != nil {
+		return e, err
+	}
+	node := rpc.NewClient(conn)
+	defer node.Close()
+	types, dst := strings.Split(*o.hops, ","), path[len(path)-1]
+	for len(types) < len(path)-1 {
+		types = append(types, "")
+	}
+	route := BidirectionalRoute{describe(c.pk, dst, from, to), *o.keep, hops(path, types),
+		hops(reversed(path), reversed(types))}
+	if err = node.Call("SetupRPCGateway.DialRouteGroup", route, &e); err != nil {
+		return e, err
+	}
+	if e.Desc != describe(dst, c.pk, to, from) || !e.isValid() {
+		return e, fmt.Errorf("edge %x %v %v", e.Desc, e.Forward, e.Reverse)
+	}
+	return e, nil
 }
 
 // Asks a set-up node (the first argument) for a route by the keys of the second one, ours first.
@@ -174,37 +227,18 @@ func runRoute(o *options) error {
 		return err
 	}
 	c := newClient(o.sk, *o.gen, *o.pq)
-	path := []PubKey{c.pk}
-	for _, text := range strings.Split(o.args[1], ",") {
-		pk, err := parsePK(text)
-		if err != nil {
-			return err
-		}
-		path = append(path, pk)
+	path, err := parsePath(o.args[1])
+	if err != nil {
+		return err
 	}
 	s, err := o.session(nil)
 	if err != nil {
 		return err
 	}
-	go func() { fmt.Fprintln(os.Stderr, o.serveGateway(c, s)) }()
-	conn, err := c.dial(s, Addr{setup, setupPort})
+	go func() { fmt.Fprintln(os.Stderr, o.serveGateway(c, s, newTable(), noEdge)) }()
+	e, err := o.ask(c, s, setup, append([]PubKey{c.pk}, path...), 50000, 3)
 	if err != nil {
 		return err
-	}
-	back := make([]PubKey, len(path))
-	for i, pk := range path {
-		back[len(path)-1-i] = pk
-	}
-	dst := path[len(path)-1]
-	route := BidirectionalRoute{describe(c.pk, dst, 50000, 3), *o.keep, hops(path), hops(back)}
-	var e EdgeRules
-	node := rpc.NewClient(conn)
-	defer node.Close()
-	if err = node.Call("SetupRPCGateway.DialRouteGroup", route, &e); err != nil {
-		return err
-	}
-	if e.Desc != describe(dst, c.pk, 3, 50000) {
-		return fmt.Errorf("descriptor %x", e.Desc)
 	}
 	fmt.Printf("edge\n%v\n%v\n", e.Forward, e.Reverse)
 	return nil

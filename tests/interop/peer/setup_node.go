@@ -183,24 +183,13 @@ type loadNode struct {
 }
 
 // one route from that node on, by the next ones.
-func (n *loadNode) route(setup PubKey, nodes []*loadNode, first int, keep time.Duration) error {
+func (n *loadNode) route(o *options, setup PubKey, nodes []*loadNode, first int) error {
 	var path []PubKey
 	for i := 0; i <= loadHops; i++ {
 		path = append(path, nodes[(first+i)%len(nodes)].c.pk)
 	}
-	conn, err := n.c.dial(n.s, Addr{setup, setupPort})
-	if err != nil {
-		return err
-	}
-	call := rpc.NewClient(conn)
-	defer call.Close()
-	back := make([]PubKey, len(path))
-	for i, pk := range path {
-		back[len(path)-1-i] = pk
-	}
-	route := BidirectionalRoute{describe(path[0], path[loadHops], 50000, 3), keep, hops(path), hops(back)}
-	var e EdgeRules
-	return call.Call("SetupRPCGateway.DialRouteGroup", route, &e)
+	_, err := o.ask(n.c, n.s, setup, path, 50000, 3)
+	return err
 }
 
 // Asks a set-up node (the first argument) for so many routes (the second) over three hops, between nodes of our own;
@@ -223,12 +212,12 @@ func runLoad(o *options) error {
 			return err
 		}
 		nodes = append(nodes, n)
-		go func() { fmt.Fprintln(os.Stderr, o.serveGateway(n.c, n.s)) }()
+		go func() { fmt.Fprintln(os.Stderr, o.serveGateway(n.c, n.s, newTable(), noEdge)) }()
 	}
 	var idle []int
 	for i := 0; i < 20; i++ {
 		begin := time.Now()
-		if err = nodes[0].route(setup, nodes, 0, *o.keep); err != nil {
+		if err = nodes[0].route(o, setup, nodes, 0); err != nil {
 			return err
 		}
 		idle = append(idle, int(time.Since(begin)/time.Microsecond))
@@ -244,7 +233,7 @@ func runLoad(o *options) error {
 	for i := 0; i < loadNodes; i++ {
 		go func(n *loadNode, first int) {
 			for range work {
-				if err := n.route(setup, nodes, first, *o.keep); err != nil {
+				if err := n.route(o, setup, nodes, first); err != nil {
 					done <- err
 					return
 				}
