@@ -25,6 +25,9 @@ enum {
 	DMSG_CLIENT_WHY_LEN = 128, // why a dial failed, with the final NUL
 	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
 	DMSG_CLIENT_MADE_MAX = 2, // sessions that one dial makes
+	// Dials that ask a discovery at once, the others wait: half of what
+	// HTTP_CLIENT_REQUESTS_MAX allows, the rest is for our own entry and for servers.
+	DMSG_CLIENT_ASKS_MAX = 32,
 	DMSG_CLIENT_IDLE_MS = 60000, // a session made for a dial ends without streams after it
 	// To a server that has a session of ours still: longer than such a one lives without us.
 	DMSG_CLIENT_TAKEN_MS = 45000,

@@ -16,11 +16,64 @@ enum { TRY_MS = 5000 }; // for one server to answer, while there are others to b
 
 static void go_on(struct dmsg_client_dial *d);
 
+// ---- questions to discoveries ----
+
+static bool may_ask(const struct dmsg_client *c)
+{
+	return c->n_asks < DMSG_CLIENT_ASKS_MAX;
+}
+
+// The first dial that waits to ask may do so, if there is room.
+static void next_asks(struct dmsg_client *c)
+{
+	struct dmsg_client_dial *d;
+
+	if (c->n_queued == 0 || !may_ask(c))
+		return;
+	TAILQ_FOREACH (d, &c->dials, all)
+		if (d->queued) {
+			loop_timer_start(d->soon, 0, 0);
+			return;
+		}
+}
+
+static void unqueue(struct dmsg_client_dial *d)
+{
+	d->c->n_queued -= d->queued;
+	d->queued = false;
+}
+
+// True: there are too many questions, and it waits.
+static bool queue(struct dmsg_client_dial *d)
+{
+	if (may_ask(d->c))
+		return false;
+	d->c->n_queued++;
+	d->queued = true;
+	return true;
+}
+
+static bool ask(struct dmsg_client_dial *d, const struct key_pk *pk, dir_fn fn)
+{
+	d->ask = dir_client_find(d->c->conf.dir, pk, fn, d);
+	d->c->n_asks += d->ask != NULL;
+	return d->ask != NULL;
+}
+
+static void asked(struct dmsg_client_dial *d)
+{
+	d->c->n_asks -= d->ask != NULL;
+	d->ask = NULL;
+	next_asks(d->c);
+}
+
 static void dial_free(struct dmsg_client_dial *d)
 {
 	TAILQ_REMOVE(&d->c->dials, d, all);
 	dmsg_stream_dial_cancel(d->sd);
 	dir_ask_cancel(d->ask);
+	unqueue(d);
+	asked(d);
 	loop_timer_free(d->timer);
 	loop_timer_free(d->soon);
 	free(d);
@@ -148,7 +201,7 @@ static void on_server_entry(void *arg, const struct dir_result *r)
 	struct dmsg_server_at conf;
 	struct server *se = NULL;
 
-	d->ask = NULL;
+	asked(d);
 	if (r->err == 0 && r->answer == DMSG_ANSWER_OK &&
 		dmsg_link_server_of(&r->entries[0], &conf)) {
 		se = dmsg_client_server_of(d->c, &conf.pk);
@@ -165,9 +218,12 @@ static void on_server_entry(void *arg, const struct dir_result *r)
 static bool make_session(struct dmsg_client_dial *d)
 {
 	while (d->next_delegated < d->n_delegated && d->made < DMSG_CLIENT_MADE_MAX) {
-		const struct key_pk *pk = &d->delegated[d->next_delegated++];
+		const struct key_pk *pk = &d->delegated[d->next_delegated];
 		struct server *se = dmsg_client_server_of(d->c, pk);
 
+		if (se == NULL && queue(d))
+			return true;
+		d->next_delegated++;
 		if (se != NULL && dmsg_client_server_is_open(se))
 			continue;
 		d->made++;
@@ -175,8 +231,7 @@ static bool make_session(struct dmsg_client_dial *d)
 			wait_for(d, se);
 			return true;
 		}
-		d->ask = dir_client_find(d->c->conf.dir, pk, on_server_entry, d);
-		if (d->ask != NULL)
+		if (ask(d, pk, on_server_entry))
 			return true;
 	}
 	return false;
@@ -211,7 +266,7 @@ static void on_entry(void *arg, const struct dir_result *r)
 {
 	struct dmsg_client_dial *d = arg;
 
-	d->ask = NULL;
+	asked(d);
 	d->looked = true;
 	if (r->err < 0)
 		d->direct = true;
@@ -222,18 +277,13 @@ static void on_entry(void *arg, const struct dir_result *r)
 	go_on(d);
 }
 
-static bool look(struct dmsg_client_dial *d)
-{
-	d->ask = dir_client_find(d->c->conf.dir, &d->to.pk, on_entry, d);
-	return d->ask != NULL;
-}
-
 static void go_on(struct dmsg_client_dial *d)
 {
 	if (d->sd != NULL || d->ask != NULL || d->waits != NULL)
 		return;
+	unqueue(d);
 	if (!d->direct && !d->looked) {
-		if (look(d))
+		if (queue(d) || ask(d, &d->to.pk, on_entry))
 			return;
 		d->direct = true; // nobody can be asked
 	}
@@ -266,7 +316,11 @@ void dmsg_client_dials_go_on(struct dmsg_client *c, struct server *se, bool open
 
 static void on_soon(void *arg)
 {
-	go_on(arg);
+	struct dmsg_client_dial *d = arg;
+	struct dmsg_client *c = d->c;
+
+	go_on(d);
+	next_asks(c);
 }
 
 static void on_late(void *arg)

@@ -59,6 +59,7 @@ struct dmsg_client_dial {
 	int err;
 	// with discoveries
 	struct dir_ask *ask; // for the destination, or for one of its servers
+	bool queued; // it waits until it may ask
 	bool looked; // the destination was asked for
 	enum dmsg_err no; // why its entry is of no use
 	struct key_pk delegated[DELEGATED_MAX];
@@ -97,6 +98,7 @@ struct dmsg_client {
 	struct dmsg_find *find; // NULL: no discovery
 	struct dmsg_conn_list *streams;
 	TAILQ_HEAD(, dmsg_client_dial) dials;
+	uint32_t n_asks, n_queued; // of them, that ask a discovery, that wait until they may
 	TAILQ_HEAD(, dmsg_client_listener) listeners;
 	TAILQ_HEAD(, dmsg_client_ping) pings;
 	uint16_t last_port;

@@ -181,6 +181,46 @@ static void dials_end_when_they_are_told_to(void **state)
 	assert_int_equal(node[0].code, DMSG_ERR_NO_SERVER_REACHED);
 }
 
+static void on_refused(void *arg, struct conn *c, enum dmsg_err code, int err)
+{
+	(void)err;
+	assert_null(c);
+	assert_int_equal(code, DMSG_ERR_NO_ENTRY);
+	++*(unsigned *)arg;
+}
+
+// More than there may be requests: none is given up for that, and our entry has its place.
+static void so_many_ask_at_once(void **state)
+{
+	enum { DIALS = HTTP_CLIENT_REQUESTS_MAX + DMSG_CLIENT_ASKS_MAX };
+	static const struct how how = {.n_discs = 1, .sessions = 1, .fixed = 0};
+	struct dmsg_client_dial *dial[DIALS];
+	struct http_client_stats s;
+	unsigned n = 0;
+
+	(void)state;
+	start_client(0, &how);
+	run_until(lists(0, 0, 1));
+	disc[0].silent = true;
+	for (unsigned i = 0; i < DIALS; i++) {
+		struct identity *id = identity_of((uint8_t)(i + 140));
+		struct dmsg_addr a = {*identity_pk(id), PORT};
+
+		dial[i] = dmsg_client_dial(node[0].c, &a, LONG_MS, on_refused, &n);
+		assert_non_null(dial[i]);
+		identity_free(id);
+	}
+	run_until(disc[0].http.n_requests >= DMSG_CLIENT_ASKS_MAX);
+	http_client_stats_get(asker[0].http, &s);
+	assert_int_equal(s.pending, DMSG_CLIENT_ASKS_MAX);
+	disc[0].silent = false;
+	for (unsigned i = 0; i < DMSG_CLIENT_ASKS_MAX; i++)
+		dmsg_client_dial_cancel(dial[i]); // those that ask; it is the others' turn
+	run_until(n == DIALS - DMSG_CLIENT_ASKS_MAX);
+	http_client_stats_get(asker[0].http, &s);
+	assert_int_equal(s.refused, 0);
+}
+
 // ---- a service by dmsg ----
 
 static void on_service_accept(void *arg, struct conn *c, const struct dmsg_addr *from)
@@ -321,6 +361,7 @@ int main(void)
 		TEST(without_an_answer_open_sessions_are_tried),
 		TEST(private_servers_are_asked_for_what_nobody_knows),
 		TEST(dials_end_when_they_are_told_to),
+		TEST(so_many_ask_at_once),
 		TEST(services_are_asked_by_streams),
 		TEST(dials_share_the_session_that_one_of_them_makes),
 		TEST(session_of_a_dial_that_is_in_the_lan_is_published),
