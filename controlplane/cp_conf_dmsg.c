@@ -74,26 +74,27 @@ int cp_conf_check_own(const struct cp_conf *c, const struct key_pk *node,
 	return o.rc;
 }
 
+// An http:// or https:// URL of [dmsg] discovery: it needs no session.
+static bool has_early_discovery(const struct cp_values *v)
+{
+	for (size_t i = 0; i < v->dmsg.discovery.n; i++)
+		if (!http_client_is_dmsg(v->dmsg.discovery.v[i]))
+			return true;
+	return false;
+}
+
 // There can be a session without a discovery that is itself reached by one.
 static bool has_way_to_dmsg(const struct cp_values *v)
 {
-	bool has = v->servers.n > 0 || v->saved_lan.n > 0 || v->lan_server.enable;
-
-	for (size_t i = 0; i < v->dmsg.discovery.n; i++)
-		has = has || !http_client_is_dmsg(v->dmsg.discovery.v[i]);
-	return has;
+	return v->servers.n > 0 || v->saved_lan.n > 0 || v->lan_server.enable ||
+	       has_early_discovery(v);
 }
 
 // A server that finds no entry of ours takes us for yamux's, so it must be there before a session.
 static int check_mux(const struct cp_conf *c, char *err)
 {
-	const struct conf_list *urls = &c->v->dmsg.discovery;
-
-	if (c->v->dmsg.mux == DMSG_LINK_YAMUX)
+	if (c->v->dmsg.mux == DMSG_LINK_YAMUX || has_early_discovery(c->v))
 		return 0;
-	for (size_t i = 0; i < urls->n; i++)
-		if (!http_client_is_dmsg(urls->v[i]))
-			return 0;
 	return BAD(c, err, "dmsg", "", "mux",
 		"mux = smux needs discovery = URL by http:// or https://, where servers read it");
 }
@@ -153,10 +154,10 @@ static int check_setup_node(const struct cp_conf *c, char *err)
 
 	if (!v->setup_node.enable)
 		return 0;
-	if (v->servers.n == 0 && v->dmsg.discovery.n == 0)
+	if (v->servers.n == 0 && !has_early_discovery(v)) // the LAN's servers are the node's
 		return BAD(c, err, "setup_node", "", "enable",
-			"a set-up node is reached by dmsg: add a [server NAME], or set [dmsg] "
-			"discovery");
+			"a set-up node is reached by dmsg: add a [server NAME], or an http:// or "
+			"https:// URL to [dmsg] discovery");
 	if (strcmp(v->setup_node.key_file, v->key_file) == 0 ||
 		(v->dmsg_server.listen[0] != '\0' &&
 			strcmp(v->setup_node.key_file, v->dmsg_server.key_file) == 0))

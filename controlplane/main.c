@@ -520,7 +520,7 @@ static int start_setup(struct app *a)
 
 	if (!a->conf.v->setup_node.enable)
 		return 0;
-	a->setup = setup_role_new(a->loop, &a->conf, others, ARRAY_LEN(others), &a->http);
+	a->setup = setup_role_new(a->loop, &a->conf, others, ARRAY_LEN(others));
 	return a->setup != NULL ? 0 : -1;
 }
 
@@ -545,6 +545,8 @@ static int start_api(struct app *a)
 		.setup = a->setup != NULL ? setup_role_node(a->setup) : NULL,
 		.setup_pk = a->setup != NULL ? setup_role_pk(a->setup) : NULL,
 		.setup_client = a->setup != NULL ? setup_role_client(a->setup) : NULL,
+		.setup_dir = a->setup != NULL ? setup_role_dir(a->setup) : NULL,
+		.setup_http = a->setup != NULL ? setup_role_http(a->setup) : NULL,
 		.conf = conf_of,
 		.conf_arg = a,
 		.in_force = a->in_force,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/dmsg/dmsg_http.h"
 #include "controlplane/role.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -13,8 +14,12 @@ LOG_MODULE("setup");
 
 struct setup_role {
 	struct identity *id;
-	struct dir_client *dir; // NULL: no discovery
+	// Of its own, so that strangers' routes take none of the node's requests. NULL: no
+	// discovery.
+	struct http_client *http;
+	struct dir_client *dir;
 	struct dmsg_client *client;
+	struct dmsg_http *dmsg_http;
 	struct setup_node *node;
 };
 
@@ -30,14 +35,20 @@ static int start(struct setup_role *r, struct loop *l, const struct cp_conf *c)
 	struct setup_node_conf nc = {.loop = l};
 
 	r->client = dmsg_client_new(&dc);
+	if (r->client == NULL)
+		return -errno;
+	if (r->http != NULL) {
+		r->dmsg_http = dmsg_http_new(r->http, r->client);
+		if (r->dmsg_http == NULL)
+			return -errno;
+	}
 	nc.client = r->client;
-	if (r->client != NULL)
-		r->node = setup_node_new(&nc);
+	r->node = setup_node_new(&nc);
 	return r->node != NULL ? 0 : -errno;
 }
 
-struct setup_role *setup_role_new(struct loop *l, const struct cp_conf *c,
-	const struct identity *const *others, size_t n, struct http_client **http)
+struct setup_role *setup_role_new(
+	struct loop *l, const struct cp_conf *c, const struct identity *const *others, size_t n)
 {
 	struct setup_role *r = calloc(1, sizeof(*r));
 	int rc;
@@ -48,7 +59,7 @@ struct setup_role *setup_role_new(struct loop *l, const struct cp_conf *c,
 	}
 	r->id = role_key("setup_node", c->v->setup_node.key_file, others, n);
 	rc = r->id == NULL ? -EINVAL
-			   : role_dir(l, &c->v->dmsg.discovery, c->v->ca_file, http, &r->dir);
+			   : role_dir(l, &c->v->dmsg.discovery, c->v->ca_file, &r->http, &r->dir);
 	if (rc == 0) {
 		rc = start(r, l, c);
 		if (rc < 0)
@@ -67,6 +78,8 @@ void setup_role_free(struct setup_role *r)
 	setup_node_free(r->node);
 	dmsg_client_free(r->client);
 	dir_client_free(r->dir);
+	dmsg_http_free(r->dmsg_http);
+	http_client_free(r->http);
 	identity_free(r->id);
 	free(r);
 }
@@ -89,4 +102,14 @@ const struct setup_node *setup_role_node(const struct setup_role *r)
 struct dmsg_client *setup_role_client(const struct setup_role *r)
 {
 	return r->client;
+}
+
+struct dir_client *setup_role_dir(const struct setup_role *r)
+{
+	return r->dir;
+}
+
+struct http_client *setup_role_http(const struct setup_role *r)
+{
+	return r->http;
 }

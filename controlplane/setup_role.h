@@ -7,10 +7,10 @@
 
 struct setup_role;
 
-// As [setup_node] says; *http is made if a discovery needs it. others: keys that it must not have,
-// the node's first. NULL and errno: a line that says why was logged. Owner: the caller.
-struct setup_role *setup_role_new(struct loop *l, const struct cp_conf *c,
-	const struct identity *const *others, size_t n, struct http_client **http);
+// As [setup_node] says. others: keys that it must not have, the node's first. NULL and errno: a
+// line that says why was logged. Owner: the caller.
+struct setup_role *setup_role_new(
+	struct loop *l, const struct cp_conf *c, const struct identity *const *others, size_t n);
 void setup_role_free(struct setup_role *r); // NULL is allowed
 // As dmsg_client_leave().
 void setup_role_leave(struct setup_role *r, loop_fn done, void *arg);
@@ -18,3 +18,5 @@ void setup_role_leave(struct setup_role *r, loop_fn done, void *arg);
 const struct key_pk *setup_role_pk(const struct setup_role *r);
 const struct setup_node *setup_role_node(const struct setup_role *r);
 struct dmsg_client *setup_role_client(const struct setup_role *r);
+struct dir_client *setup_role_dir(const struct setup_role *r); // NULL: no discovery, here ...
+struct http_client *setup_role_http(const struct setup_role *r); // ... and here

@@ -37,8 +37,9 @@ struct api_deps {
 	const struct setup_node *setup; // ditto, with its key and its client
 	const struct key_pk *setup_pk;
 	struct dmsg_client *setup_client;
-	struct dir_client *dir, *server_dir; // of client and server; NULL: no discovery
-	struct http_client *http; // NULL: nobody asks by HTTP
+	// of client, server and set-up node; NULL: no discovery
+	struct dir_client *dir, *server_dir, *setup_dir;
+	struct http_client *http, *setup_http; // NULL: nobody asks by HTTP
 	const struct conf *(*conf)(void *arg); // as it was loaded last
 	void *conf_arg;
 	struct in_force *in_force; // what of it waits for a restart

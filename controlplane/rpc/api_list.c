@@ -453,10 +453,8 @@ static void count_rpc(const struct api *a, uint64_t *v)
 
 static void count_dir(const struct api *a, uint64_t *v)
 {
-	struct dir_client_stats s = {0};
+	struct dir_client_stats s = api_dir_stats(a);
 
-	dir_client_stats_add(a->d.dir, &s);
-	dir_client_stats_add(a->d.server_dir, &s);
 	v[C_dir_requests] = s.asked;
 	v[C_dir_remembered] = s.cached;
 	v[C_dir_refused] = s.refused;
@@ -465,7 +463,7 @@ static void count_dir(const struct api *a, uint64_t *v)
 
 static void put_control(struct api_req *r, const struct api *a)
 {
-	struct http_client_stats http = {0};
+	struct http_client_stats http = {0}, setup_http = {0};
 	struct transport_mgr_stats s;
 	uint64_t v[C_COUNT];
 
@@ -476,7 +474,9 @@ static void put_control(struct api_req *r, const struct api *a)
 	count_dir(a, v);
 	if (a->d.http != NULL)
 		http_client_stats_get(a->d.http, &http);
-	v[C_drop_http_busy] = http.refused;
+	if (a->d.setup_http != NULL)
+		http_client_stats_get(a->d.setup_http, &setup_http);
+	v[C_drop_http_busy] = http.refused + setup_http.refused;
 	put_all(r, "control", SCOPE_CONTROL, v);
 }
 

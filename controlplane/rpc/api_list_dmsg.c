@@ -51,12 +51,20 @@ static void fill_server(const struct dmsg_server_stats *s, struct api_dmsg *d)
 		s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client + s->c.drop_dmsg_mesh_rate;
 }
 
-static void fill_dir(const struct api *a, struct api_dmsg *d)
+struct dir_client_stats api_dir_stats(const struct api *a)
 {
 	struct dir_client_stats s = {0};
 
 	dir_client_stats_add(a->d.dir, &s);
 	dir_client_stats_add(a->d.server_dir, &s);
+	dir_client_stats_add(a->d.setup_dir, &s);
+	return s;
+}
+
+static void fill_dir(const struct api *a, struct api_dmsg *d)
+{
+	struct dir_client_stats s = api_dir_stats(a);
+
 	d->dir_asked = s.asked;
 	d->dir_cached = s.cached;
 	d->dir_failed = s.failed;
@@ -158,7 +166,7 @@ void api_list_dmsg(void *ctx, struct api_req *r, const void *payload, size_t len
 
 	(void)payload, (void)len;
 	fill_roles(a, &d);
-	if (a->d.dir != NULL || a->d.server_dir != NULL)
+	if (a->d.dir != NULL || a->d.server_dir != NULL || a->d.setup_dir != NULL)
 		fill_dir(a, &d);
 	else
 		UNKNOWN(&d, dir_asked, dir_refused);

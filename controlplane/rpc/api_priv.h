@@ -54,6 +54,8 @@ const struct stats_view *api_stats(const struct api *a); // NULL: no data plane
 // Counters of a hop, NULL: none. s may be NULL.
 const struct stats_hop *api_stats_hop(const struct stats_view *s, uint32_t hop);
 
+struct dir_client_stats api_dir_stats(const struct api *a); // of all roles
+
 void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_ports(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t len);

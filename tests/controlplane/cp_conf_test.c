@@ -334,6 +334,9 @@ static const struct {
 		"ini:2: [dmsg]: mux = smux needs discovery"},
 	{"[dmsg]\nmux = quic\n", "yamux, smux"},
 	{"[setup_node]\nenable = yes\n", "add a [server NAME]"},
+	{"[setup_node]\nenable = yes\n[lan_server]\nenable = yes\n[dmsg]\n"
+	 "discovery = dmsg://" PK "\n",
+		"add a [server NAME]"},
 	{"[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/node.key\n[server s]\nkey = " PK
 	 "\naddress = a:1\n",
 		"another role's"},
