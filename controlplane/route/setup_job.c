@@ -86,6 +86,13 @@ static bool take_back(struct setup_job *j, uint32_t i)
 	       setup_call_delete(j->node[i].call, ids, n) == 0;
 }
 
+// Nothing is open any more, but its place is kept for a while.
+static void rest(struct setup_job *j)
+{
+	calls_end(j);
+	loop_timer_start(j->timer, j->conf.rest_ms, 0);
+}
+
 static void undo(struct setup_job *j)
 {
 	j->step = SETUP_UNDOES;
@@ -95,7 +102,10 @@ static void undo(struct setup_job *j)
 		if (take_back(j, i))
 			wait_for(j, i);
 	}
-	loop_timer_start(j->timer, j->n_waiting > 0 ? SETUP_UNDO_MS : 0, 0);
+	if (j->n_waiting > 0)
+		loop_timer_start(j->timer, SETUP_UNDO_MS, 0);
+	else
+		rest(j);
 }
 
 static void on_undone(struct job_node *n, int err, const char *why)
@@ -103,12 +113,14 @@ static void on_undone(struct job_node *n, int err, const char *why)
 	struct setup_job *j = n->job;
 	struct setup_old *old = j->conf.old;
 
+	if (!n->waits) // has no rules, and was still dialled
+		return;
 	// words of Go's net/rpc
 	if (err == -EREMOTEIO && strstr(why, "can't find method") != NULL)
 		old->pk[old->n++ % SETUP_OLD_MAX] = j->plan.node[n - j->node];
 	waited_for(n);
 	if (j->n_waiting == 0)
-		over(j);
+		rest(j);
 }
 
 // ---- failure ----
@@ -282,7 +294,7 @@ struct setup_job *setup_job_new(const struct setup_job_conf *conf, const struct 
 		}
 		wait_for(j, i);
 	}
-	loop_timer_start(j->timer, conf->limit_ms != 0 ? conf->limit_ms : SETUP_JOB_MS, 0);
+	loop_timer_start(j->timer, conf->limit_ms, 0);
 	return j;
 err_job:
 	snprintf(why, SETUP_TEXT_MAX, "failure code 0 (%s)", strerror(err));

@@ -11,6 +11,7 @@ enum {
 	SETUP_JOB_MS = 30000, // all of it; who asks waits 35 s
 	SETUP_DIAL_MS = 20000, // a stream to one node
 	SETUP_UNDO_MS = 5000,
+	SETUP_REST_MS = 1000, // until one that failed is over: what it cost can't be had faster
 	SETUP_OLD_MAX = 256, // nodes of which is remembered that they cannot take rules back
 	SETUP_TEXT_MAX = 400,
 };
@@ -32,7 +33,7 @@ struct setup_old {
 struct setup_job_conf {
 	struct loop *loop;
 	struct dmsg_client *client; // borrowed
-	uint32_t limit_ms; // 0: SETUP_JOB_MS
+	uint32_t limit_ms, rest_ms;
 	struct setup_old *old; // shared by all jobs
 	// Once: the initiator's rules, or NULL and why there are none.
 	void (*answer)(void *arg, const struct setup_edge *edge, const char *why);
@@ -45,7 +46,7 @@ struct setup_job;
 // NULL and errno, and `why` in words: EINVAL: no route; else what could not be begun.
 struct setup_job *setup_job_new(const struct setup_job_conf *conf, const struct setup_route *route,
 	char why[SETUP_TEXT_MAX]);
-// Nobody waits for the answer any more: undone, then over.
+// Nobody waits for the answer any more: undone, and after its rest over.
 void setup_job_abort(struct setup_job *j);
 void setup_job_free(struct setup_job *j); // also before it is over: nothing is undone then
 enum setup_step setup_job_step(const struct setup_job *j);

@@ -31,9 +31,10 @@ struct asker {
 	struct setup_node *node;
 	struct asker *next;
 	struct key_pk pk;
-	struct conn *conn;
+	struct conn *conn; // NULL: ended while it rests
 	struct loop_timer *timer;
 	struct job *job; // NULL: none is under way
+	bool rests; // it was refused: nothing is read until the timer runs off
 	struct netrpc_tx tx;
 	struct netrpc_rx rx;
 };
@@ -105,7 +106,7 @@ static void asker_free(struct asker *a)
 	free(a);
 }
 
-// False: the stream is gone, and a with it.
+// False: the asker is gone.
 static bool reply(struct asker *a, const uint8_t *bytes, const struct bytes_w *w)
 {
 	ssize_t len = bytes_w_done(w);
@@ -118,13 +119,19 @@ static bool reply(struct asker *a, const uint8_t *bytes, const struct bytes_w *w
 	return false;
 }
 
+// To read what is refused costs up to 200 checks of keys, so the next one has to wait; another
+// stream is no way around that, for this one's place is kept.
 static bool refuse(struct asker *a, const char *why)
 {
 	uint8_t buf[ANSWER_MAX];
 	struct bytes_w w = bytes_w(buf, sizeof(buf));
 
 	netrpc_put_error(&a->tx, &w, a->rx.method, a->rx.seq, why);
-	return reply(a, buf, &w);
+	if (!reply(a, buf, &w))
+		return false;
+	a->rests = true;
+	loop_timer_start(a->timer, a->node->conf.rest_ms, 0);
+	return true;
 }
 
 // ---- set-ups ----
@@ -198,10 +205,10 @@ static const char *too_many(const struct setup_node *n, const struct asker *a)
 	return NULL;
 }
 
-static bool refuse_route(
-	struct asker *a, const struct setup_route *route, const char *why, bool is_route)
+// route: NULL if it shall not be remembered.
+static bool refuse_route(struct asker *a, const struct setup_route *route, const char *why)
 {
-	if (is_route)
+	if (route != NULL)
 		settle(remember(a->node, route), false, why);
 	a->node->stats.refused++;
 	return refuse(a, why);
@@ -214,31 +221,31 @@ static bool dial_route(struct asker *a)
 	struct setup_job_conf c = {.loop = n->conf.loop,
 		.client = n->conf.client,
 		.limit_ms = n->conf.job_ms,
+		.rest_ms = n->conf.rest_ms,
 		.old = &n->old,
 		.answer = on_answer,
 		.over = on_over};
 	char why[SETUP_TEXT_MAX];
+	const char *many = too_many(n, a); // before the keys of the route are checked
 	struct setup_route route;
-	const char *many;
 	struct job *j;
-	int rc = setup_route_read(&route, &a->rx);
+	int rc;
 
-	if (rc == -E2BIG)
-		return refuse_route(
-			a, &route, "failure code 0 (more than 50 hops in one direction)", false);
-	if (rc < 0)
-		return refuse_route(a, &route, "failure code 0 (malformed request)", false);
-	many = too_many(n, a);
 	if (many != NULL)
-		return refuse_route(a, &route, many, true);
+		return refuse_route(a, NULL, many);
+	rc = setup_route_read(&route, &a->rx);
+	if (rc == -E2BIG)
+		return refuse_route(a, NULL, "failure code 0 (more than 50 hops in one direction)");
+	if (rc < 0)
+		return refuse_route(a, NULL, "failure code 0 (malformed request)");
 	j = calloc(1, sizeof(*j));
 	if (j == NULL)
-		return refuse_route(a, &route, "failure code 0 (out of memory)", true);
+		return refuse_route(a, &route, "failure code 0 (out of memory)");
 	c.arg = j;
 	j->setup = setup_job_new(&c, &route, why);
 	if (j->setup == NULL) {
 		free(j);
-		return refuse_route(a, &route, why, true);
+		return refuse_route(a, &route, why);
 	}
 	j->node = n;
 	j->by = a->pk;
@@ -267,7 +274,7 @@ static size_t on_data(void *arg, uint8_t *bytes, size_t len)
 	struct asker *a = arg;
 	size_t used = 0;
 
-	while (used < len && a->job == NULL) {
+	while (used < len && a->job == NULL && !a->rests) {
 		bool ready;
 		ssize_t n = netrpc_take(&a->rx, bytes + used, len - used, &ready);
 
@@ -285,14 +292,36 @@ static size_t on_data(void *arg, uint8_t *bytes, size_t len)
 
 static void on_end(void *arg, int err)
 {
+	struct asker *a = arg;
+
 	(void)err; // either way nobody reads an answer
-	asker_free(arg);
+	if (!a->rests) {
+		asker_free(a);
+		return;
+	}
+	conn_close(a->conn);
+	a->conn = NULL;
 }
 
-static void on_idle(void *arg)
+static void on_rested(struct asker *a)
+{
+	a->rests = false;
+	if (a->conn == NULL) {
+		asker_free(a);
+		return;
+	}
+	loop_timer_start(a->timer, a->node->conf.idle_ms, 0);
+	conn_resume(a->conn);
+}
+
+static void on_timer(void *arg)
 {
 	struct asker *a = arg;
 
+	if (a->rests) {
+		on_rested(a);
+		return;
+	}
 	a->node->stats.bad += a->rx.method[0] == '\0'; // nothing came at all
 	asker_free(a);
 }
@@ -314,7 +343,7 @@ static void on_ask(void *arg, struct conn *take_conn, const struct dmsg_addr *fr
 	struct asker *a = has_place(n, &from->pk) ? calloc(1, sizeof(*a)) : NULL;
 
 	if (a != NULL)
-		a->timer = loop_timer_new(n->conf.loop, on_idle, a);
+		a->timer = loop_timer_new(n->conf.loop, on_timer, a);
 	if (a == NULL || a->timer == NULL) {
 		n->stats.streams_refused++;
 		free(a);
@@ -344,6 +373,10 @@ struct setup_node *setup_node_new(const struct setup_node_conf *conf)
 	n->conf = *conf;
 	if (n->conf.idle_ms == 0)
 		n->conf.idle_ms = SETUP_IDLE_MS;
+	if (n->conf.job_ms == 0)
+		n->conf.job_ms = SETUP_JOB_MS;
+	if (n->conf.rest_ms == 0)
+		n->conf.rest_ms = SETUP_REST_MS;
 	n->listener = dmsg_client_listen(conf->client, SETUP_DIAL_PORT, on_ask, n);
 	if (n->listener != NULL)
 		return n;

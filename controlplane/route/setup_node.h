@@ -21,7 +21,8 @@ struct setup_node;
 struct setup_node_conf {
 	struct loop *loop;
 	struct dmsg_client *client; // borrowed: of the role's own key
-	uint32_t idle_ms, job_ms; // 0: SETUP_IDLE_MS, SETUP_JOB_MS
+	// 0: SETUP_IDLE_MS, SETUP_JOB_MS, SETUP_REST_MS
+	uint32_t idle_ms, job_ms, rest_ms;
 };
 
 struct setup_node_stats {

@@ -11,7 +11,8 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
-enum { A, B, C, SETTER, N_NODES, ASKERS = SETUP_ASKERS_OF_KEY + 1, IDLE_MS = 200, JOB_MS = 1500 };
+enum { A, B, C, SETTER, N_NODES, ASKERS = SETUP_ASKERS_OF_KEY + 1 };
+enum { IDLE_MS = 200, JOB_MS = 1500, REST_MS = 20, LONG_MS = 30000 };
 
 enum call { RESERVE, INTERMEDIARY, EDGE, DELETE, N_CALLS };
 static const char *const methods[] = {
@@ -53,6 +54,7 @@ static struct asker {
 static struct identity *server_id;
 static struct dmsg_server *server;
 static struct setup_node *setter;
+static uint32_t rest_ms;
 static unsigned n_calls;
 
 // ---- nodes of a route ----
@@ -315,7 +317,7 @@ static int setup(void **state)
 		.sessions_max = 100,
 		.session_streams = 100,
 		.streams_max = 400};
-	struct setup_node_conf sc = {.idle_ms = IDLE_MS, .job_ms = JOB_MS};
+	struct setup_node_conf sc = {.idle_ms = IDLE_MS, .job_ms = JOB_MS, .rest_ms = rest_ms};
 
 	setup_loop(state);
 	log_level_set("all", LOG_ERR);
@@ -339,6 +341,19 @@ static int setup(void **state)
 	assert_non_null(setter);
 	run_until(all_have_sessions());
 	return 0;
+}
+
+// What rests, does so beyond the end of the test.
+static int setup_to_rest(void **state)
+{
+	rest_ms = LONG_MS;
+	return setup(state);
+}
+
+static int setup_short(void **state)
+{
+	rest_ms = REST_MS;
+	return setup(state);
 }
 
 static int teardown(void **state)
@@ -510,6 +525,54 @@ static void one_key_has_so_many_at_once(void **state)
 	assert_int_equal(stats().failed, SETUP_JOBS_OF_KEY);
 }
 
+static void what_failed_keeps_its_place_for_a_while(void **state)
+{
+	(void)state;
+	node[B].refuse[INTERMEDIARY] = "no";
+	for (unsigned i = 0; i <= SETUP_JOBS_OF_KEY; i++) {
+		ask(&asker[i]);
+		run_until(asker[i].n_answers == 1);
+	}
+	// each was taken back, and all streams to nodes ended
+	run_until(node[A].conn == NULL && node[B].conn == NULL && node[C].conn == NULL);
+	assert_int_equal(node[B].calls[DELETE], SETUP_JOBS_OF_KEY);
+	assert_int_equal(stats().failed, SETUP_JOBS_OF_KEY);
+	assert_int_equal(stats().running, SETUP_JOBS_OF_KEY);
+	assert_non_null(strstr(asker[SETUP_JOBS_OF_KEY].error, "too many routes"));
+	assert_int_equal(stats().refused, 1);
+}
+
+static void who_was_refused_has_to_wait_also_on_other_streams(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SETUP_ASKERS_OF_KEY; i++) {
+		ask_for(&asker[i], abc, 3, 1000000000);
+		ask_for(&asker[i], abc, 3, 1000000000);
+		say(&asker[i]);
+		run_until(asker[i].n_answers == 1);
+		close_asker(&asker[i]);
+	}
+	say(&asker[SETUP_ASKERS_OF_KEY]);
+	run_until(stats().streams_refused == 1);
+	assert_int_equal(stats().askers, SETUP_ASKERS_OF_KEY);
+	assert_int_equal(stats().refused, SETUP_ASKERS_OF_KEY); // the second calls were not read
+}
+
+static void who_waited_is_served_again(void **state)
+{
+	(void)state;
+	ask_for(&asker[0], abc, 3, 1000000000);
+	ask_for(&asker[0], abc, 3, KEEP_ALIVE_NS);
+	say(&asker[0]);
+	run_until(asker[0].n_answers == 2);
+	assert_string_equal(asker[0].error, "");
+	ask_for(&asker[1], abc, 3, 1000000000);
+	say(&asker[1]);
+	run_until(asker[1].n_answers == 1);
+	close_asker(&asker[1]);
+	run_until(stats().askers == 1);
+}
+
 static void what_is_no_route_is_refused_with_words(void **state)
 {
 	(void)state;
@@ -601,7 +664,8 @@ static void it_may_end_in_the_middle(void **state)
 	run_until(asker[0].over && node[B].conn == NULL);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_short, teardown)
+#define TR(name) cmocka_unit_test_setup_teardown(name, setup_to_rest, teardown)
 
 int main(void)
 {
@@ -618,6 +682,9 @@ int main(void)
 		T(who_goes_away_leaves_nothing),
 		T(one_key_has_so_many_at_once),
 		T(one_key_has_so_many_streams),
+		TR(what_failed_keeps_its_place_for_a_while),
+		TR(who_was_refused_has_to_wait_also_on_other_streams),
+		T(who_waited_is_served_again),
 		T(what_is_no_route_is_refused_with_words),
 		T(other_calls_get_the_words_of_go),
 		T(streams_that_say_nothing_or_rubbish_end),
