@@ -238,6 +238,8 @@ static bool dial_route(struct asker *a)
 		return refuse_route(a, NULL, "failure code 0 (more than 50 hops in one direction)");
 	if (rc < 0)
 		return refuse_route(a, NULL, "failure code 0 (malformed request)");
+	if (memcmp(route.desc.src_pk, a->pk.b, KEY_PK_LEN) != 0) // visors ask for their own routes
+		return refuse_route(a, NULL, SETUP_WRONG_ENDS);
 	j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return refuse_route(a, &route, "failure code 0 (out of memory)");

@@ -32,7 +32,7 @@ static const char *wrong_ends(const struct setup_route *r)
 		!is_pk(&b->hop[b->n - 1].to, r->desc.src_pk) ||
 		!is_pk(&b->hop[0].from, r->desc.dst_pk) ||
 		!is_pk(&f->hop[f->n - 1].to, r->desc.dst_pk))
-		return "bidirectional route has an invalid route description";
+		return SETUP_WRONG_ENDS;
 	return NULL;
 }
 

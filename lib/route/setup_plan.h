@@ -11,6 +11,9 @@
 
 #include "lib/wire/setup_msg.h"
 
+// Of Skywire, for ends of paths that are not those of the descriptor.
+#define SETUP_WRONG_ENDS "bidirectional route has an invalid route description"
+
 enum {
 	SETUP_KEEP_ALIVE_MIN_S = 5, // of rules (real-peers 2.5)
 	SETUP_KEEP_ALIVE_MAX_S = 3600,

@@ -584,6 +584,19 @@ static void what_is_no_route_is_refused_with_words(void **state)
 	assert_int_equal(n_calls, 0);
 }
 
+static void nobody_asks_for_the_route_of_another(void **state)
+{
+	static const uint8_t cba[] = {C, B, A};
+
+	(void)state;
+	ask_for(&asker[0], cba, 3, KEEP_ALIVE_NS); // A asks
+	say(&asker[0]);
+	run_until(asker[0].n_answers == 1);
+	assert_string_equal(asker[0].error, SETUP_WRONG_ENDS);
+	assert_int_equal(stats().refused, 1);
+	assert_int_equal(n_calls, 0);
+}
+
 static void other_calls_get_the_words_of_go(void **state)
 {
 	struct netrpc_tx tx = {.sent_request = false};
@@ -686,6 +699,7 @@ int main(void)
 		TR(who_was_refused_has_to_wait_also_on_other_streams),
 		T(who_waited_is_served_again),
 		T(what_is_no_route_is_refused_with_words),
+		T(nobody_asks_for_the_route_of_another),
 		T(other_calls_get_the_words_of_go),
 		T(streams_that_say_nothing_or_rubbish_end),
 		T(people_see_what_became_of_it),
