@@ -89,8 +89,13 @@ static int send_call(struct setup_call *c, const uint8_t *request, const struct 
 {
 	ssize_t len = bytes_w_done(w);
 
-	if (len < 0 || conn_write(c->conn, request, (size_t)len) != len)
+	if (c->conn == NULL)
+		return -ENOTCONN;
+	if (len < 0 || conn_write(c->conn, request, (size_t)len) != len) {
+		conn_close(c->conn); // half a call may have left, so no other can follow
+		c->conn = NULL;
 		return -ENOBUFS;
+	}
 	c->waits = true;
 	c->seq++;
 	return 0;
