@@ -98,6 +98,8 @@ static void asker_free(struct asker *a)
 	*at = a->next;
 	n->stats.askers--;
 	if (a->job != NULL) {
+		settle(a->job->info, false, "given up by who asked");
+		n->stats.failed++;
 		a->job->asker = NULL;
 		setup_job_abort(a->job->setup);
 	}
@@ -179,12 +181,7 @@ static void job_free(struct job *j)
 
 static void on_over(void *arg)
 {
-	struct job *j = arg;
-
-	// its initiator went away
-	if (j->info != NULL && !j->info->over)
-		settle(j->info, false, "given up by who asked");
-	job_free(j);
+	job_free(arg);
 }
 
 static unsigned jobs_of(const struct setup_node *n, const struct key_pk *pk)

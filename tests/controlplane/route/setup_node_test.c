@@ -496,6 +496,16 @@ static void rubbish_ends_it(void **state)
 	assert_failed("failure code 4 (reserve ids", "answers what is no net/rpc");
 }
 
+static unsigned n_infos;
+static struct setup_info last;
+
+static void on_info(void *arg, const struct setup_info *info)
+{
+	(void)arg;
+	last = *info;
+	n_infos++;
+}
+
 static void who_goes_away_leaves_nothing(void **state)
 {
 	(void)state;
@@ -507,6 +517,10 @@ static void who_goes_away_leaves_nothing(void **state)
 	assert_int_equal(node[B].calls[DELETE], 1);
 	assert_int_equal(node[C].calls[DELETE], 1);
 	assert_int_equal(stats().askers, 0);
+	assert_int_equal(stats().failed, 1);
+	setup_node_each(setter, on_info, NULL);
+	assert_true(last.over && !last.ok);
+	assert_string_equal(last.why, "given up by who asked");
 }
 
 static void one_key_has_so_many_at_once(void **state)
@@ -634,16 +648,6 @@ static void one_key_has_so_many_streams(void **state)
 	assert_int_equal(stats().streams, SETUP_ASKERS_OF_KEY);
 	run_until(stats().askers == 0); // they said nothing
 	assert_int_equal(stats().bad, SETUP_ASKERS_OF_KEY);
-}
-
-static unsigned n_infos;
-static struct setup_info last;
-
-static void on_info(void *arg, const struct setup_info *info)
-{
-	(void)arg;
-	last = *info;
-	n_infos++;
 }
 
 static void people_see_what_became_of_it(void **state)
