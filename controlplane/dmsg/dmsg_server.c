@@ -132,6 +132,7 @@ static void drain_free(struct session *se)
 	s->drain_bytes -= se->drain_bytes;
 	if (se->client != NULL) {
 		se->client->n_drains--;
+		se->client->drain_bytes -= se->drain_bytes;
 		client_put(s, se->client);
 	}
 	loop_timer_free(se->drain);
@@ -143,6 +144,19 @@ static void on_drained(void *arg)
 	drain_free(arg);
 }
 
+// None of those who open sessions has all of the room by opening one after the other.
+static bool has_drain_left(const struct session *se, uint64_t bytes)
+{
+	const struct dmsg_server *s = se->srv;
+	const struct client *cl = se->client;
+
+	if (s->n_drains >= DMSG_SERVER_DRAINS_MAX ||
+		bytes > DMSG_SERVER_DRAIN_BYTES - s->drain_bytes)
+		return false;
+	return cl == NULL || (cl->n_drains < s->conf.per_key &&
+				     bytes <= DMSG_SERVER_DRAIN_OF_KEY - cl->drain_bytes);
+}
+
 // Its streams live on without it, with what had come by them.
 static enum relay_end drain(struct session *se)
 {
@@ -152,8 +166,7 @@ static enum relay_end drain(struct session *se)
 
 	if (s->closed || bytes == 0)
 		return RELAY_END;
-	if (s->n_drains < DMSG_SERVER_DRAINS_MAX &&
-		bytes <= DMSG_SERVER_DRAIN_BYTES - s->drain_bytes)
+	if (has_drain_left(se, bytes))
 		se->drain = loop_timer_new(s->conf.loop, on_drained, se);
 	if (se->drain == NULL)
 		return RELAY_CUT;
@@ -161,8 +174,10 @@ static enum relay_end drain(struct session *se)
 	s->n_drains++;
 	se->drain_bytes = bytes;
 	s->drain_bytes += bytes;
-	if (se->client != NULL)
+	if (se->client != NULL) {
 		se->client->n_drains++;
+		se->client->drain_bytes += bytes;
+	}
 	return RELAY_DRAIN;
 }
 

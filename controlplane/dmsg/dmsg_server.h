@@ -20,11 +20,12 @@ enum {
 	DMSG_SERVER_PER_KEY = 4,
 	DMSG_SERVER_MESH_BURST = 200,
 	DMSG_SERVER_IDLE_MS = 300000, // as servers of 2026, which have it always
-	// What a session left to be delivered when it ended: for so long, of so many sessions, with
-	// so many bytes in all.
+	// What a session left to be delivered when it ended: for so long, of so many sessions (of
+	// one key as many as it may have open), with so many bytes in all, and of one key.
 	DMSG_SERVER_DRAIN_MS = 30000,
 	DMSG_SERVER_DRAINS_MAX = 256,
 	DMSG_SERVER_DRAIN_BYTES = 64 << 20,
+	DMSG_SERVER_DRAIN_OF_KEY = 16 << 20,
 };
 
 struct dmsg_server;

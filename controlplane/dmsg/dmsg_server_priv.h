@@ -19,7 +19,8 @@ struct client {
 	struct key_pk pk;
 	struct session_list sessions; // that are open, the newest first
 	uint32_t n_sessions;
-	uint32_t n_drains; // sessions that are over
+	uint32_t n_drains; // sessions that are over, with ...
+	uint64_t drain_bytes; // ... so much in all
 	uint32_t n_streams; // that it dialled, relayed or about to be
 	// An absent key costs each peer a question, so a client may not cause any number of them.
 	double mesh_budget; // questions, at ...

@@ -179,15 +179,20 @@ static uint64_t came_from(unsigned i)
 enum { HELD = 400000 }; // more than the window of a listener, less than that and the dialler's
 
 // Client 0 sends that to client 1, who takes nothing, and is gone.
-static void send_and_go(const struct dmsg_server_conf *limits)
+static void send_held_and_go(void)
 {
-	start_two(limits);
 	node[0].dialled = (struct end){.to_send = HELD};
 	node[1].accepted = (struct end){.deaf = true};
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].dialled.sent == HELD && came_from(0) > HELD);
 	node_stop(0);
 	run_until(stats().sessions == 1);
+}
+
+static void send_and_go(const struct dmsg_server_conf *limits)
+{
+	start_two(limits);
+	send_held_and_go();
 }
 
 static void what_a_session_had_sent_is_delivered_after_its_end(void **state)
@@ -222,6 +227,29 @@ static void what_nobody_takes_is_given_up(void **state)
 	conn_resume(node[1].accepted.c);
 	run_until(node[1].accepted.n_eof == 1 || node[1].accepted.err != 0);
 	assert_true(node[1].accepted.got < HELD);
+}
+
+static void one_key_has_its_share_of_what_is_left(void **state)
+{
+	struct dmsg_server_conf c = {.per_key = 1};
+	struct conn *first;
+
+	(void)state;
+	send_and_go(&c);
+	assert_int_equal(stats().streams, 1);
+	first = node[1].accepted.c;
+	node[1].accepted.c = NULL; // stays open
+	start_client(0);
+	run_until(sessions(0) == 1);
+	send_held_and_go();
+	assert_int_equal(stats().streams, 1);
+	assert_int_equal(stats().c.drop_dmsg_undelivered, 1);
+	conn_close(first);
+	run_until(stats().streams == 0);
+	start_client(0); // and has it again
+	run_until(sessions(0) == 1);
+	send_held_and_go();
+	assert_int_equal(stats().streams, 1);
 }
 
 static void what_nobody_is_left_to_take_is_given_up(void **state)
@@ -466,6 +494,7 @@ int main(void)
 		T(what_a_session_had_sent_is_delivered_after_its_end),
 		T(what_nobody_takes_is_given_up),
 		T(what_nobody_is_left_to_take_is_given_up),
+		T(one_key_has_its_share_of_what_is_left),
 		T(a_server_that_ends_waits_for_no_delivery),
 		T(own_address_is_told),
 		T(nonsense_costs_its_stream_only),
