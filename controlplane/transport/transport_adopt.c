@@ -217,7 +217,7 @@ static void on_hop(void *arg, const struct evt_hop *e)
 	if (!evt_hop_is_sane(m, e) || m->rx == NULL)
 		return;
 	memcpy(pk.b, e->peer_pk, sizeof(pk.b));
-	t = tp_find_pk(m, &pk);
+	t = tp_find_rail(m, &pk);
 	f = t != NULL ? t->flow[e->flow - 1] : NULL;
 	if (f != NULL && t->in_dp && f->in_dp && f->hop == e->hop) {
 		on_known_hop(f, e);

@@ -517,7 +517,7 @@ static void refuse(struct transport_mgr *m, unsigned worker, const struct up_han
 static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 	const struct up_handshake *in, struct rail_hs_side *side, const struct rail_hs_terms *terms)
 {
-	struct transport *t = tp_find_pk(m, &terms->peer);
+	struct transport *t = tp_find_rail(m, &terms->peer);
 	enum peer_access access;
 	struct transport_conf conf = {.mode = terms->mode, // as it likes
 		.ciphers = TRANSPORT_AUTO,

@@ -33,13 +33,6 @@ uint64_t tp_random64(void)
 	return v;
 }
 
-static uint32_t age_ms(uint64_t since_ns)
-{
-	uint64_t ms = (clock_mono_ns() - since_ns) / CLOCK_NS_PER_MS;
-
-	return ms < 0xffffffff ? (uint32_t)ms : 0xfffffffe;
-}
-
 // ---- states ----
 
 void tp_tell(struct transport *t, enum transport_change what)
@@ -66,13 +59,6 @@ void tp_state_set(struct transport *t, enum transport_state s, const char *why)
 			t->why[0] != '\0' ? ", " : "", t->why);
 	if (is_up != was_up)
 		tp_tell(t, is_up ? TRANSPORT_CHANGE_UP : TRANSPORT_CHANGE_DOWN);
-}
-
-const char *transport_state_name(enum transport_state s)
-{
-	static const char *const names[] = {"down", "resolving", "handshake", "up", "dead"};
-
-	return (size_t)s < ARRAY_LEN(names) ? names[s] : "?";
 }
 
 // ---- the way to the peer ----
@@ -246,43 +232,6 @@ __attribute__((noinline)) struct transport *tp_iter_first(
 	return tp_iter_next(m, it);
 }
 
-struct transport *transport_mgr_find(struct transport_mgr *m, const char *name)
-{
-	for (struct transport *t = m->first; t != NULL; t = t->next) {
-		if (strcmp(t->conf.name, name) == 0)
-			return t;
-	}
-	return NULL;
-}
-
-struct transport *transport_mgr_find_id(struct transport_mgr *m, const uint8_t id[16])
-{
-	for (struct transport *t = m->first; t != NULL; t = t->next) {
-		if (memcmp(t->tp_id, id, sizeof(t->tp_id)) == 0)
-			return t;
-	}
-	return NULL;
-}
-
-struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk)
-{
-	return htab_find(m->by_pk, pk->b);
-}
-
-struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp)
-{
-	struct transport *t = m->by_tp[dpmsg_handle_index(tp)];
-
-	return t != NULL && t->tp == tp ? t : NULL;
-}
-
-struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop)
-{
-	struct tp_flow *f = m->by_hop[dpmsg_handle_index(hop)];
-
-	return f != NULL && f->hop == hop ? f->t : NULL;
-}
-
 void transport_mgr_each(
 	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg)
 {
@@ -356,12 +305,12 @@ struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *c
 	t->n = 1;
 	t->state_ns = clock_mono_ns();
 	t->instance_local = tp_random64();
-	entry_transport_id(t->tp_id, m->self.pk->b, conf->peer.b, ENTRY_TYPE_RAIL);
+	entry_transport_id(t->tp_id, m->self.pk->b, conf->peer.b, transport_type_name(conf->type));
 	t->timer = loop_timer_new(m->conf.loop, tp_hs_on_timer, t);
 	t->rekey_timer = loop_timer_new(m->conf.loop, tp_rekey_on_timer, t);
 	if (t->timer == NULL || t->rekey_timer == NULL || tp_flow_new(t, 1) == NULL)
 		goto err_transport;
-	rc = htab_put(m->by_pk, conf->peer.b, t);
+	rc = htab_put(m->by_id, t->tp_id, t);
 	if (rc != 0)
 		goto err_transport;
 	for (struct transport **p = &m->first;; p = &(*p)->next) { // in the order they came
@@ -395,7 +344,7 @@ void tp_remove(struct transport *t)
 			it->next = t->next;
 	}
 	unlink_from(&m->first, t);
-	htab_del(m->by_pk, t->conf.peer.b);
+	htab_del(m->by_id, t->tp_id);
 	tp_handles_unmap(t);
 	m->n--;
 	if (t->conf.origin == TRANSPORT_ACCEPTED)
@@ -497,6 +446,8 @@ static int conf_check(
 
 	if (n == 0 || n == sizeof(c->name))
 		return say(err, err_len, -EINVAL, "a transport's name has 1 to 31 characters");
+	if (c->type != TRANSPORT_RAIL)
+		return say(err, err_len, -EINVAL, "no such type of transport");
 	if (!key_pk_is_valid(&c->peer))
 		return say(err, err_len, -EINVAL, "peer is not a public key");
 	if (key_pk_cmp(&c->peer, m->self.pk) == 0)
@@ -606,93 +557,6 @@ void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr
 	*out = m->stats;
 }
 
-const char *transport_name(const struct transport *t)
-{
-	return t->conf.name;
-}
-
-uint32_t transport_tp(const struct transport *t)
-{
-	return t->tp;
-}
-
-uint32_t transport_hop(const struct transport *t, uint32_t next_id)
-{
-	const struct tp_flow *f = t->flow[rail_flow_of(next_id, t->n) - 1];
-
-	return f != NULL ? f->hop : 0;
-}
-
-unsigned transport_worker(const struct transport *t)
-{
-	return t->flow[0]->owner != 0xff ? t->flow[0]->owner : 0;
-}
-
-unsigned transport_worker_of(const struct transport *t, uint32_t hop)
-{
-	for (unsigned i = 0; i < t->n; i++)
-		if (t->flow[i] != NULL && t->flow[i]->hop == hop && t->flow[i]->owner != 0xff)
-			return t->flow[i]->owner;
-	return transport_worker(t);
-}
-
-bool transport_flow_get(const struct transport *t, unsigned nr, struct transport_flow_info *out)
-{
-	const struct region_hdr *info = dp_client_info(t->m->conf.dp);
-	const struct tp_flow *f = nr >= 1 && nr <= t->n ? t->flow[nr - 1] : NULL;
-
-	memset(out, 0, sizeof(*out));
-	if (f == NULL)
-		return false;
-	out->nr = (uint8_t)nr;
-	out->owner = f->owner;
-	out->in_dp = t->in_dp && f->in_dp;
-	out->dead = f->dead;
-	out->up = f->in_dp && f->rx_index != 0 && !f->dead && !f->unheard &&
-		  t->state != TRANSPORT_DOWN;
-	out->local_port = info != NULL ? (uint16_t)(info->udp_port + nr - 1) : 0;
-	out->hop = f->hop;
-	out->rtt_us = f->rtt_us;
-	out->peer = f->peer;
-	return true;
-}
-
-bool transport_is_up(const struct transport *t)
-{
-	return t->state == TRANSPORT_UP;
-}
-
-bool transport_in_dp(const struct transport *t)
-{
-	return t->in_dp;
-}
-
-void transport_info_get(const struct transport *t, struct transport_info *out)
-{
-	const struct tp_flow *first = t->flow[0];
-
-	memset(out, 0, sizeof(*out));
-	out->conf = t->conf;
-	out->state = t->state;
-	out->tp = t->tp;
-	out->hop = first->hop;
-	out->n_flows = t->n;
-	memcpy(out->tp_id, t->tp_id, sizeof(out->tp_id));
-	out->peer = first->peer.port != 0 ? first->peer : t->dial_peer;
-	out->owner = first->owner;
-	out->cipher = (uint8_t)t->cipher;
-	out->congestion = tp_congestion(t);
-	out->initiator = t->initiator;
-	out->in_dp = t->in_dp;
-	out->age_ms = age_ms(t->state_ns);
-	out->handshake_ms = t->handshake_mono_ns != 0 ? age_ms(t->handshake_mono_ns) : 0xffffffff;
-	out->rtt_us = first->rtt_us;
-	out->n_handshakes = t->n_handshakes;
-	out->n_rekeys = t->n_rekeys;
-	out->n_failures = t->n_failures;
-	memcpy(out->why, t->why, sizeof(out->why));
-}
-
 // ---- life ----
 
 static int mgr_init(struct transport_mgr *m)
@@ -702,7 +566,7 @@ static int mgr_init(struct transport_mgr *m)
 
 	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
 		return -EIO;
-	m->by_pk = htab_new(KEY_PK_LEN, TP_MAX, secret);
+	m->by_id = htab_new(ENTRY_ID_LEN, TP_MAX, secret);
 	m->tps = handles_new();
 	m->hops = handles_new();
 	m->by_hop = calloc(1u << DPMSG_HANDLE_BITS, sizeof(*m->by_hop));
@@ -710,7 +574,7 @@ static int mgr_init(struct transport_mgr *m)
 	m->limit = hs_limit_new(clock_mono_ns());
 	m->init_time = init_time_open(m->conf.state_dir, &err);
 	m->tick = loop_timer_new(m->conf.loop, on_tick, m);
-	if (m->by_pk == NULL || m->tps == NULL || m->hops == NULL || m->by_hop == NULL ||
+	if (m->by_id == NULL || m->tps == NULL || m->hops == NULL || m->by_hop == NULL ||
 		m->by_tp == NULL || m->limit == NULL || m->init_time == NULL || m->tick == NULL)
 		return -ENOMEM;
 	if (err != 0)
@@ -775,6 +639,6 @@ void transport_mgr_free(struct transport_mgr *m)
 	handles_free(m->hops);
 	free(m->by_hop);
 	free(m->by_tp);
-	htab_free(m->by_pk);
+	htab_free(m->by_id);
 	free(m);
 }

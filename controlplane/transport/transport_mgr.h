@@ -38,6 +38,16 @@ enum { TRANSPORT_MTU_AUTO = 1 };
 
 enum { TRANSPORT_WHY_MAX = 128 }; // a line about what is wrong, with the final NUL
 
+// What carries it: sealed UDP of our own (rail), or a byte stream of Skywire's kinds. One of each
+// type per peer.
+enum transport_type {
+	TRANSPORT_RAIL,
+	TRANSPORT_STCP,
+	TRANSPORT_STCPR,
+	TRANSPORT_DMSG,
+	TRANSPORT_N_TYPES,
+};
+
 enum transport_origin {
 	TRANSPORT_CONFIGURED, // [transport NAME]; goes with the configuration
 	TRANSPORT_ADDED, // by API
@@ -48,13 +58,14 @@ enum transport_origin {
 struct transport_conf {
 	char name[DPMSG_NAME_LEN];
 	struct key_pk peer;
+	uint8_t type; // enum transport_type; what is of rails alone is said
 	struct dpmsg_addr addr; // port 0: passive, the peer dials
 	char scope_if[16]; // interface of a link-local address, else ""
-	uint8_t mode; // HOP_MODE_*
-	uint8_t ciphers; // mask: what we offer and accept, as far as the data plane has it
-	uint8_t congestion; // enum hop_cc; HOP_CC_DEFAULT: the node's
-	uint16_t path_mtu; // bytes of IP; TRANSPORT_MTU_AUTO; 0: the node's
-	uint8_t flows; // most of them; 0: as in transport_mgr_conf
+	uint8_t mode; // HOP_MODE_*; carried ones have HOP_MODE_CARRIED, whatever is said here
+	uint8_t ciphers; // rail, mask: what we offer and accept, as far as the data plane has it
+	uint8_t congestion; // rail, enum hop_cc; HOP_CC_DEFAULT: the node's
+	uint16_t path_mtu; // rail, bytes of IP; TRANSPORT_MTU_AUTO; 0: the node's
+	uint8_t flows; // rail, most of them; 0: as in transport_mgr_conf
 	bool dial;
 	enum transport_origin origin;
 };
@@ -123,9 +134,9 @@ struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);
 // Transports stay in the data plane: a control plane that ends takes nothing down.
 void transport_mgr_free(struct transport_mgr *m);
 
-// 0, or -EEXIST (name, or peer: one transport per pair), -EINVAL (own key, bad name or key, no
-// cipher), -EACCES (denied key; a configured one is taken and stays down), -ENOSPC (no handle
-// left), -ENOMEM. err gets a sentence for people.
+// 0, or -EEXIST (name, or peer: one transport per pair and type), -EINVAL (own key, bad name or
+// key, no cipher), -EACCES (denied key; a configured one is taken and stays down), -ENOSPC (no
+// handle left), -ENOMEM. err gets a sentence for people.
 int transport_mgr_add(
 	struct transport_mgr *m, const struct transport_conf *conf, char *err, size_t err_len);
 // Could it be taken as a configured one, once those of the configuration that differ are gone? As
@@ -145,14 +156,21 @@ const char *transport_addr_wrong(const struct transport_conf *c);
 struct transport *transport_mgr_find(struct transport_mgr *m, const char *name);
 struct transport *transport_mgr_find_tp(struct transport_mgr *m, uint32_t tp);
 struct transport *transport_mgr_find_hop(struct transport_mgr *m, uint32_t hop); // of any flow
-// By Skywire's id (skywire-routing 6.1).
+// By the id that Skywire's rules name (skywire-routing 6.1), of either end and any type; up or not.
 struct transport *transport_mgr_find_id(struct transport_mgr *m, const uint8_t id[16]);
+// type: an enum transport_type, up or not; -1: the best one that is up (rail, stcpr, stcp, dmsg).
+struct transport *transport_mgr_find_peer(
+	struct transport_mgr *m, const struct key_pk *peer, int type);
 void transport_mgr_each(
 	struct transport_mgr *m, void (*fn)(void *arg, struct transport *t), void *arg);
 
 void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr_stats *out);
 
 const char *transport_name(const struct transport *t);
+enum transport_type transport_type(const struct transport *t);
+const char *transport_type_name(enum transport_type type); // "rail", "stcp", "stcpr", "dmsg"
+const struct key_pk *transport_peer(const struct transport *t); // borrowed
+const uint8_t *transport_id(const struct transport *t); // 16 bytes, borrowed
 uint32_t transport_tp(const struct transport *t);
 // The hop that carries a route with this id as the *peer* knows it (rail.md, Words): that of one of
 // the link's flows, or of those that it will probably have.

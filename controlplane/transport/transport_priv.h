@@ -160,7 +160,7 @@ struct transport_mgr {
 	struct transport_mgr_conf conf;
 	struct dp_handler handler;
 	struct rail_hs_self self;
-	struct htab *by_pk;
+	struct htab *by_id; // a transport id is that of a peer and a type
 	struct transport *first;
 	struct transport *dying; // removed; the data plane has not said its last word yet
 	struct tp_iter *iters;
@@ -186,7 +186,7 @@ struct transport_mgr {
 // ---- transport_mgr.c ----
 void tp_state_set(struct transport *t, enum transport_state s, const char *why);
 void tp_tell(struct transport *t, enum transport_change what);
-struct transport *tp_find_pk(struct transport_mgr *m, const struct key_pk *pk);
+struct transport *tp_find_rail(struct transport_mgr *m, const struct key_pk *pk);
 // Are its name or its peer another transport's already? *t: the peer's, or NULL; false when that is
 // the one to take over.
 bool tp_in_the_way(

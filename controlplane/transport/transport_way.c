@@ -8,7 +8,7 @@ bool tp_in_the_way(struct transport_mgr *m, const struct transport_conf *conf, s
 {
 	struct transport *named = transport_mgr_find(m, conf->name);
 
-	*t = tp_find_pk(m, &conf->peer);
+	*t = transport_mgr_find_peer(m, &conf->peer, conf->type);
 	if (named != NULL && named != *t)
 		return true;
 	if (*t == NULL || (*t)->conf.origin == TRANSPORT_ACCEPTED ||
@@ -29,7 +29,8 @@ int tp_way_text(struct transport_mgr *m, const struct transport_conf *conf,
 	if (err == NULL)
 		return -EEXIST;
 	if (named == NULL || named == t)
-		snprintf(err, err_len, "this peer has a transport already: %s", peers);
+		snprintf(err, err_len, "this peer has a %s transport already: %s",
+			transport_type_name(conf->type), peers);
 	else
 		snprintf(err, err_len, "the name %s is taken by the transport of another peer%s%s",
 			conf->name, t != NULL ? "; this one has a transport already: " : "", peers);

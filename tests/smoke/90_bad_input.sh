@@ -159,7 +159,7 @@ refused 1 'another rule has its place' "${ask[@]}" rule add consume id=$((9 + 65
 "${ask[@]}" transport add x "peer=$(node_key "$T/x.key")"
 refused 1 'needs interface' "${ask[@]}" transport add z "peer=$(node_key "$T/z.key")" 'address=[fe80::1]:7780'
 "${ask[@]}" transport add z "peer=$(node_key "$T/w.key")" 'address=[fe80::1]:7780' interface=a0
-refused 1 'this peer has a transport already: x' "${ask[@]}" transport add v "peer=$(node_key "$T/x.key")"
+refused 1 'this peer has a rail transport already: x' "${ask[@]}" transport add v "peer=$(node_key "$T/x.key")"
 refused 1 "no transport 'nope': see .skyrail show transports" "${ask[@]}" show transports nope
 refused 2 'unknown argument .x. .see .skyrail show drops --help' "${ask[@]}" show drops x
 expect "OPEN is explained" grep -q '^OPEN: ' <("${ask[@]}" show drops)

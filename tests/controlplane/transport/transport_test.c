@@ -77,11 +77,33 @@ static void why_it_is_not_up_is_always_said(void **state)
 	w_attach(1, DP_SYNC_FRESH);
 	assert_string_equal(info_of(b).why, "waiting for the peer to call");
 	assert_int_equal(transport_mgr_add(nodes[1].m, &c, err, sizeof(err)), -EEXIST);
-	assert_string_equal(err, "this peer has a transport already: to-0");
+	assert_string_equal(err, "this peer has a rail transport already: to-0");
 	c.peer = nodes[2].pk;
 	snprintf(c.name, sizeof(c.name), "to-0");
 	assert_int_equal(transport_mgr_add(nodes[1].m, &c, err, sizeof(err)), -EEXIST);
 	assert_string_equal(err, "the name to-0 is taken by the transport of another peer");
+}
+
+static void is_found_by_its_peer_and_by_its_id(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	struct transport_mgr *m = nodes[0].m;
+	const uint8_t none[16] = {1};
+
+	(void)state;
+	assert_ptr_equal(transport_mgr_find_id(m, transport_id(b)), a);
+	assert_null(transport_mgr_find_id(m, none));
+	assert_ptr_equal(transport_mgr_find_peer(m, &nodes[1].pk, TRANSPORT_RAIL), a);
+	assert_null(transport_mgr_find_peer(m, &nodes[1].pk, TRANSPORT_STCP));
+	assert_null(transport_mgr_find_peer(m, &nodes[2].pk, TRANSPORT_RAIL));
+	assert_null(transport_mgr_find_peer(m, &nodes[1].pk, -1)); // not up yet
+	w_run(10);
+	assert_ptr_equal(transport_mgr_find_peer(m, &nodes[1].pk, -1), a);
+	assert_memory_equal(transport_peer(a)->b, nodes[1].pk.b, sizeof(nodes[1].pk.b));
+	assert_int_equal(transport_type(a), TRANSPORT_RAIL);
+	assert_int_equal(transport_mgr_del(m, "to-1"), 0);
+	assert_null(transport_mgr_find_peer(m, &nodes[1].pk, TRANSPORT_RAIL));
+	assert_null(transport_mgr_find_id(m, transport_id(b)));
 }
 
 static unsigned lose_n;
@@ -702,6 +724,7 @@ int main(void)
 		T(comes_up_when_both_dial_at_once),
 		T(inits_are_repeated_slower_and_slower_for_ever),
 		T(why_it_is_not_up_is_always_said),
+		T(is_found_by_its_peer_and_by_its_id),
 		T(one_lost_message_of_any_kind_is_made_good),
 		T(an_unknown_key_gets_silence_and_leaves_nothing),
 		T(any_key_may_come_when_configured_and_is_forgotten_when_silent),
