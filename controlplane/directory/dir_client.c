@@ -55,20 +55,8 @@ struct dir_client {
 
 const char *dir_result_text(const struct dir_result *r)
 {
-	if (r->err == -EBADMSG)
-		return "an answer that cannot be read";
-	if (r->err == -EMSGSIZE)
-		return "an answer that is too long";
-	if (r->err == -ENOENT)
-		return "no such host";
-	if (r->err == -EKEYREJECTED)
-		return "its certificate is of another host, untrusted or out of date";
-	if (r->err == -EPROTONOSUPPORT)
-		return "no TLS with it: is its URL http://...?";
-	if (r->err == -ENOKEY)
-		return "authorities can't be read: [node] ca_file, or the system's";
 	if (r->err < 0)
-		return strerror(-r->err);
+		return http_client_error_text(r->err);
 	return r->answer == DMSG_ANSWER_OK ? "" : dmsg_answer_text(r->answer);
 }
 

@@ -166,6 +166,26 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	return len;
 }
 
+const char *http_client_error_text(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return "an answer that cannot be read";
+	case -EMSGSIZE:
+		return "an answer that is too long";
+	case -ENOENT:
+		return "no such host";
+	case -EKEYREJECTED:
+		return "its certificate is of another host, untrusted or out of date";
+	case -EPROTONOSUPPORT:
+		return "no TLS with it: is its URL http://...?";
+	case -ENOKEY:
+		return "authorities can't be read: [node] ca_file, or the system's";
+	default:
+		return strerror(-err);
+	}
+}
+
 static int errno_of(const struct http_request *r, CURLcode code)
 {
 	long os_err = 0;
@@ -512,6 +532,9 @@ static void set_options(struct http_request *r, const struct http_request_conf *
 
 static int start(struct http_request *r, const struct http_request_conf *conf)
 {
+	for (size_t i = 0; i < conf->n_headers; i++)
+		if (add_header(r, conf->headers[i]) < 0)
+			return -ENOMEM;
 	if (conf->body != NULL) {
 		r->body = malloc(conf->body_len + 1);
 		if (r->body == NULL)

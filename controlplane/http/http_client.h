@@ -43,14 +43,16 @@ struct http_request_conf {
 	const char *url;
 	const void *body; // copied; NULL: none. It is JSON.
 	size_t body_len;
+	const char *const *headers; // "Name: value", besides those that any request has; copied
+	size_t n_headers;
 	size_t answer_max; // longest body that is taken
 	uint32_t timeout_ms; // of the whole
 };
 
 struct http_answer {
-	// -errno: there is no answer. -EMSGSIZE: it was too long; -EKEYREJECTED: the server's
-	// certificate is not good; -EPROTONOSUPPORT: it speaks no TLS; -ENOKEY: no authority's
-	// certificate can be read
+	// -errno: there is no answer. -EMSGSIZE: it was too long; -EBADMSG: it cannot be read;
+	// -EKEYREJECTED: the server's certificate is not good; -EPROTONOSUPPORT: it speaks no TLS;
+	// -ENOKEY: no authority's certificate can be read
 	int err;
 	unsigned status;
 	const char *body; // borrowed; with a NUL behind it
@@ -65,6 +67,9 @@ void http_client_free(struct http_client *h);
 // NULL streams: dmsg:// URLs fail with ENOTCONN. Dials that run are not cancelled.
 void http_client_set_streams(struct http_client *h, const struct http_streams *streams, void *arg);
 void http_client_stats_get(const struct http_client *h, struct http_client_stats *out);
+
+// For people: what `err` < 0 of an answer means.
+const char *http_client_error_text(int err);
 
 #define HTTP_CLIENT_DMSG "dmsg://"
 

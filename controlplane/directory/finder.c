@@ -1,0 +1,67 @@
+// A request to a route finder and its answer; the answer's 40 KB are on the heap while it is told.
+#include "controlplane/directory/finder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/err.h"
+
+struct finder_query {
+	struct service_ask *ask;
+	struct finder_ask what;
+	finder_fn fn;
+	void *arg;
+};
+
+static void on_answer(void *arg, const struct http_answer *h)
+{
+	struct finder_query *q = arg;
+	char text[HTTP_AUTH_ERROR_LEN + 32];
+	struct finder_result r = {.err = h->err, .status = h->status, .text = text};
+	struct finder_answer *answer = calloc(1, sizeof(*answer));
+	bool good = h->err == 0 && h->status / 100 == 2;
+
+	service_answer_text(h, text, sizeof(text));
+	if (answer == NULL && r.err == 0)
+		r.err = -ENOMEM;
+	else if (good)
+		r.err = finder_answer_read(answer, &q->what, h->body, h->len);
+	if (r.err < 0 && h->err == 0)
+		snprintf(text, sizeof(text), "%s", http_client_error_text(r.err));
+	r.taken = r.err == 0 && (good || h->status == 404);
+	r.answer = r.taken ? answer : NULL;
+	q->fn(q->arg, &r);
+	free(answer);
+	free(q);
+}
+
+struct finder_query *finder_paths(
+	struct service *s, const struct finder_ask *ask, finder_fn fn, void *arg)
+{
+	char body[FINDER_REQUEST_MAX];
+	struct service_request r = {
+		.method = "POST", .path = "/routes", .body = body, .answer_max = FINDER_JSON_MAX};
+	ssize_t len = finder_request_write(ask, body, sizeof(body));
+	struct finder_query *q = len < 0 ? NULL : malloc(sizeof(*q));
+	int err;
+
+	if (q == NULL)
+		return errno_null(len < 0 ? (int)len : ENOMEM);
+	*q = (struct finder_query){.what = *ask, .fn = fn, .arg = arg};
+	r.body_len = (size_t)len;
+	q->ask = service_ask(s, &r, on_answer, q);
+	if (q->ask != NULL)
+		return q;
+	err = errno;
+	free(q);
+	return errno_null(err);
+}
+
+void finder_cancel(struct finder_query *q)
+{
+	if (q == NULL)
+		return;
+	service_cancel(q->ask);
+	free(q);
+}
