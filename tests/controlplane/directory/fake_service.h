@@ -3,6 +3,8 @@
 // only when the answer was exactly 200. It can be told to fail in several ways.
 #pragma once
 
+#include "controlplane/core/identity.h"
+#include "controlplane/http/http_client.h"
 #include "lib/wire/http_auth.h"
 #include "lib/wire/tp_entry.h"
 #include "tests/controlplane/http/http_fixture.h"

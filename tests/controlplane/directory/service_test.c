@@ -246,7 +246,7 @@ static void so_many_may_wait_and_no_more(void **state)
 		assert_non_null(begin("POST", BIND, &seen[i]));
 	assert_null(begin("POST", BIND, &more));
 	assert_int_equal(errno, EBUSY);
-	assert_null(begin("OPTIONSS", BIND, &more));
+	assert_null(begin("PROPPATCH", BIND, &more));
 	assert_int_equal(errno, EINVAL);
 	// whoever is freed with requests under way calls nobody
 	service_free(s);

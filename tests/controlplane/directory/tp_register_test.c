@@ -1,0 +1,351 @@
+// Transports stay registered: posted by the responder, looked for by both ends, put back when
+// somebody removed them, removed at the end, and never while another connection is up. Times are a
+// few milliseconds here.
+#include "controlplane/directory/tp_register.h"
+#include "tests/controlplane/directory/fake_service.h"
+
+#include "lib/base/err.h"
+
+enum { FIRST_MS = 5, AGAIN_MS = 10, BACKOFF_MS = 20, LONG_MS = 1000000 };
+
+static struct service *s;
+static struct tp_register *reg;
+static struct tp_entry ab;
+
+static void on_done(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static void start_with(uint32_t wait_ms, uint32_t first_ms, uint32_t again_ms)
+{
+	const struct tp_register_conf c = {.loop = l,
+		.service = s,
+		.wait_ms = wait_ms,
+		.first_ms = first_ms,
+		.again_ms = again_ms,
+		.backoff_ms = BACKOFF_MS};
+
+	tp_register_free(reg);
+	reg = tp_register_new(&c);
+	assert_non_null(reg);
+}
+
+static int setup(void **state)
+{
+	struct service_conf c = {.timeout_ms = 5000};
+
+	if (fake_service_setup(state) != 0)
+		return 1;
+	c.loop = l;
+	c.http = http;
+	c.id = asker;
+	c.url = fake.url;
+	s = service_new(&c);
+	reg = NULL;
+	start_with(LONG_MS, FIRST_MS, AGAIN_MS);
+	ab = fake_entry(1, "stcpr");
+	return s == NULL;
+}
+
+static int teardown(void **state)
+{
+	tp_register_free(reg);
+	service_free(s);
+	return fake_service_teardown(state);
+}
+
+static struct tp_register_stats stats(void)
+{
+	struct tp_register_stats st;
+
+	tp_register_stats_get(reg, &st);
+	return st;
+}
+
+static void a_responders_settlement_waits_for_its_post(void **state)
+{
+	unsigned n_done = 0;
+	struct tp_reg *h;
+
+	(void)state;
+	fake.holds = true;
+	h = tp_register_up(reg, &ab, true, on_done, &n_done);
+	assert_non_null(h);
+	run_until(fake.held != NULL);
+	assert_int_equal(n_done, 0);
+	fake_service_go_on(&fake);
+	run_until(n_done == 1);
+	assert_int_equal(fake.n, 1);
+	assert_int_equal(tp_entry_verify(&fake.e[0], &fake_pk[0]), 0);
+	assert_int_equal(tp_entry_verify(&fake.e[0], &fake_pk[1]), 0);
+	run_until(stats().checked >= 3);
+	assert_int_equal(fake.n_post, 1);
+	assert_true(stats().up == 1 && stats().registered == 1 && stats().pending == 0);
+	assert_int_equal(n_done, 1);
+}
+
+static void a_settlement_waits_no_longer_than_so(void **state)
+{
+	unsigned n_done = 0;
+
+	(void)state;
+	start_with(5, FIRST_MS, AGAIN_MS);
+	fake.holds = true;
+	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	run_until(n_done == 1);
+	assert_int_equal(stats().late, 1);
+	assert_int_equal(fake.n, 0);
+	run_until(fake.held != NULL);
+	fake_service_go_on(&fake); // and the post goes on
+	run_until(stats().registered == 1);
+	assert_int_equal(n_done, 1);
+}
+
+static void an_initiator_posts_only_what_is_not_there(void **state)
+{
+	struct tp_entry ac = fake_entry(2, "stcpr");
+	struct tp_reg *h;
+
+	(void)state;
+	fake.e[fake.n++] = ab; // by the responder
+	h = tp_register_up(reg, &ab, false, NULL, NULL);
+	run_until(stats().checked >= 1);
+	assert_int_equal(fake.n_post, 0);
+	assert_non_null(tp_register_up(reg, &ac, false, NULL, NULL)); // whose responder did not
+	run_until(fake.n == 2);
+	assert_int_equal(fake.n_post, 1);
+	assert_int_equal(stats().mended, 0); // it was never there
+	tp_register_down(h);
+	run_until(fake.n == 1);
+}
+
+static void what_somebody_removed_is_put_back(void **state)
+{
+	unsigned n_done = 0;
+
+	(void)state;
+	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	run_until(stats().registered == 1);
+	for (unsigned i = 1; i <= 3; i++) {
+		fake.n = 0;
+		run_until(fake.n == 1);
+		run_until(stats().mended == i);
+	}
+	assert_int_equal(n_done, 1);
+	fake.n = 0;
+	fake.lists_null = true; // that looks otherwise at some
+	run_until(fake.n == 1);
+}
+
+static void the_last_connection_that_closes_removes_the_entry(void **state)
+{
+	struct tp_reg *first, *second;
+	unsigned n_done = 0;
+
+	(void)state;
+	start_with(LONG_MS, LONG_MS, LONG_MS);
+	first = tp_register_up(reg, &ab, true, on_done, &n_done);
+	run_until(n_done == 1);
+	second = tp_register_up(reg, &ab, false, NULL, NULL); // replaces it
+	tp_register_down(first);
+	for (unsigned i = 0; i < 200; i++)
+		loop_turn(l);
+	assert_int_equal(fake.n_delete, 0);
+	assert_int_equal(stats().up, 1);
+	tp_register_down(second);
+	run_until(stats().deleted == 1);
+	assert_int_equal(fake.n, 0);
+	assert_int_equal(stats().up + stats().pending, 0);
+	tp_register_down(NULL);
+}
+
+static void a_removal_that_waits_is_taken_back_by_the_next_connection(void **state)
+{
+	struct tp_entry ac = fake_entry(2, "stcpr");
+	unsigned n_done = 0;
+	struct tp_reg *h;
+
+	(void)state;
+	start_with(LONG_MS, LONG_MS, LONG_MS);
+	h = tp_register_up(reg, &ab, true, on_done, &n_done);
+	run_until(n_done == 1);
+	fake.holds = true; // something else is under way
+	assert_non_null(tp_register_up(reg, &ac, true, NULL, NULL));
+	run_until(fake.held != NULL);
+	tp_register_down(h);
+	h = tp_register_up(reg, &ab, false, NULL, NULL);
+	fake_service_go_on(&fake);
+	run_until(stats().registered == 2);
+	for (unsigned i = 0; i < 200; i++)
+		loop_turn(l);
+	assert_int_equal(fake.n_delete, 0);
+	assert_int_equal(fake.n, 2);
+	tp_register_down(h);
+	run_until(fake.n == 1);
+}
+
+static void a_removal_under_way_is_followed_by_what_puts_it_back(void **state)
+{
+	unsigned n_done = 0;
+	struct tp_reg *h;
+
+	(void)state;
+	start_with(LONG_MS, LONG_MS, LONG_MS);
+	for (unsigned post = 0; post < 2; post++) {
+		n_done = 0;
+		h = tp_register_up(reg, &ab, true, on_done, &n_done);
+		run_until(n_done == 1);
+		fake.holds = true;
+		tp_register_down(h);
+		run_until(fake.held != NULL); // the DELETE
+		h = tp_register_up(reg, &ab, post, NULL, NULL);
+		fake_service_go_on(&fake);
+		run_until(fake.n == 1);
+		run_until(stats().registered == 1);
+		tp_register_down(h);
+		run_until(fake.n == 0 && stats().pending == 0);
+	}
+}
+
+static void a_duplicate_is_taken_for_registered(void **state)
+{
+	unsigned n_done = 0;
+
+	(void)state;
+	start_with(LONG_MS, LONG_MS, LONG_MS);
+	fake.e[fake.n++] = ab;
+	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	run_until(n_done == 1);
+	run_until(stats().registered == 1);
+	assert_true(stats().refused == 1 && stats().posted == 0);
+	assert_int_equal(fake.n_post, 1);
+}
+
+static void what_is_refused_is_tried_again_after_a_while(void **state)
+{
+	unsigned n_done = 0;
+
+	(void)state;
+	fake.status = 500;
+	fake.body = "{\"error\":\"database is gone\"}";
+	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	run_until(n_done == 1); // a no is an answer
+	run_until(stats().refused >= 4);
+	assert_int_equal(stats().registered, 0);
+	fake.status = 0;
+	run_until(stats().registered == 1);
+	assert_int_equal(fake.n, 1);
+}
+
+static void when_the_discovery_comes_back_all_is_registered(void **state)
+{
+	struct tp_entry ac = fake_entry(2, "stcpr");
+	unsigned n_done = 0;
+	uint16_t port = conn_listener_port(fake.http.li);
+	struct sockaddr_in sa = loopback(port);
+
+	(void)state;
+	fake_service_stop(&fake);
+	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	assert_non_null(tp_register_up(reg, &ac, true, on_done, &n_done));
+	run_until(n_done == 2); // nobody waits for what is not there
+	run_until(stats().failed >= 4);
+	assert_true(stats().registered == 0 && stats().late == 0 && stats().pending == 2);
+	fake.http.li =
+		conn_listen(l, (const struct sockaddr *)&sa, NULL, fake_http_accept, &fake.http);
+	assert_non_null(fake.http.li);
+	run_until(stats().registered == 2);
+	assert_int_equal(fake.n, 2);
+}
+
+static void leaving_removes_all(void **state)
+{
+	struct tp_entry ac = fake_entry(2, "stcpr");
+	unsigned n_done = 0, n_left = 0;
+	struct tp_reg *h;
+
+	(void)state;
+	h = tp_register_up(reg, &ab, true, on_done, &n_done);
+	assert_non_null(tp_register_up(reg, &ac, true, on_done, &n_done));
+	run_until(n_done == 2 && fake.n == 2);
+	tp_register_leave(reg, on_done, &n_left);
+	assert_int_equal(n_left, 0);
+	run_until(n_left == 1);
+	assert_int_equal(fake.n, 0);
+	tp_register_down(h);
+	assert_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	for (unsigned i = 0; i < 200; i++)
+		loop_turn(l);
+	assert_int_equal(n_left, 1);
+	assert_int_equal(fake.n, 0);
+}
+
+static void with_nothing_up_there_is_nothing_to_leave(void **state)
+{
+	unsigned n_left = 0;
+
+	(void)state;
+	tp_register_leave(reg, on_done, &n_left);
+	run_until(n_left == 1);
+	assert_int_equal(fake.http.n_requests, 0);
+}
+
+static void without_a_discovery_nobody_waits(void **state)
+{
+	unsigned n_done = 0;
+
+	(void)state;
+	assert_null(tp_register_up(NULL, &ab, true, on_done, &n_done));
+	tp_register_down(NULL);
+	assert_int_equal(n_done, 0);
+}
+
+static void end_in_done(void *arg)
+{
+	struct tp_reg **h = arg;
+
+	tp_register_down(*h);
+	*h = NULL;
+}
+
+static void a_connection_may_end_while_it_waits_or_is_told(void **state)
+{
+	unsigned n_done = 0;
+	struct tp_reg *h;
+
+	(void)state;
+	start_with(LONG_MS, LONG_MS, LONG_MS);
+	tp_register_down(tp_register_up(reg, &ab, true, on_done, &n_done));
+	h = tp_register_up(reg, &ab, true, end_in_done, &h);
+	run_until(h == NULL);
+	run_until(fake.n == 0 && stats().pending == 0);
+	assert_int_equal(n_done, 0);
+	assert_int_equal(fake.n_post, 1);
+	h = tp_register_up(reg, &ab, true, on_done, &n_done); // up when all is freed
+	run_until(n_done == 1);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_responders_settlement_waits_for_its_post),
+		TEST(a_settlement_waits_no_longer_than_so),
+		TEST(an_initiator_posts_only_what_is_not_there),
+		TEST(what_somebody_removed_is_put_back),
+		TEST(the_last_connection_that_closes_removes_the_entry),
+		TEST(a_removal_that_waits_is_taken_back_by_the_next_connection),
+		TEST(a_removal_under_way_is_followed_by_what_puts_it_back),
+		TEST(a_duplicate_is_taken_for_registered),
+		TEST(what_is_refused_is_tried_again_after_a_while),
+		TEST(when_the_discovery_comes_back_all_is_registered),
+		TEST(leaving_removes_all),
+		TEST(with_nothing_up_there_is_nothing_to_leave),
+		TEST(without_a_discovery_nobody_waits),
+		TEST(a_connection_may_end_while_it_waits_or_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
