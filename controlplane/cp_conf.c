@@ -275,6 +275,11 @@ static const struct conf_item items[] = {
 	{"setup_node", "key_file", CONF_STR, .def = "/var/lib/skyrail/setup-node.key",
 		VALUE(setup_node.key_file), .check = check_dir,
 		.help = "its own secret key, never the node's; made on the first start"},
+	{"routing", "no_transit", CONF_BOOL, .def = "no", .flags = CONF_LIVE,
+		VALUE(routing.no_transit),
+		.help = "set-up nodes may lay no routes that pass through this node"},
+	{"route_setup_node", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, KEY(key),
+		.check = check_pk, .help = "public key of a set-up node that may lay routes here"},
 	{"hypervisor", "key", CONF_STR, .flags = CONF_REQUIRED, KEY(key), .check = check_pk,
 		.help = "public key of a node that may tell this one of its LAN's dmsg server"},
 	{"lan_server", "enable", CONF_BOOL, .def = "no", LAN(enable),
@@ -317,6 +322,7 @@ static const struct conf_class classes[] = {
 	CLASS("edge", edges, struct cp_edge_values, EDGES_MAX),
 	CLASS("server", servers, struct cp_server_values, DMSG_CLIENT_SERVERS_MAX),
 	CLASS("peer_server", peer_servers, struct cp_server_values, DMSG_MESH_PEERS_MAX),
+	CLASS("route_setup_node", route_setup_nodes, struct cp_key_values, ROUTE_PEER_NODES_MAX),
 	CLASS("hypervisor", hypervisors, struct cp_key_values, VISOR_RPC_HYPERVISORS_MAX),
 	CLASS("visor", visors, struct cp_key_values, LAN_SERVER_VISORS_MAX),
 	CLASS("saved_lan_server", saved_lan, struct cp_saved_lan_values, DMSG_CLIENT_LAN_MAX),
@@ -623,10 +629,11 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->attach = calloc(c->v->edges.n + 1, sizeof(*c->attach));
 	c->servers = calloc(c->v->servers.n + 1, sizeof(*c->servers));
 	c->peer_servers = calloc(c->v->peer_servers.n + 1, sizeof(*c->peer_servers));
+	c->route_setup_nodes = calloc(c->v->route_setup_nodes.n + 1, sizeof(*c->route_setup_nodes));
 	c->lan = calloc(1, sizeof(*c->lan));
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
 		c->attach != NULL && c->servers != NULL && c->peer_servers != NULL &&
-		c->lan != NULL) {
+		c->route_setup_nodes != NULL && c->lan != NULL) {
 		rc = cp_conf_worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = cp_conf_worse(rc, load_peers(c, err));
 		rc = cp_conf_worse(rc, load_transports(c, err));
@@ -664,6 +671,7 @@ void cp_conf_free(struct cp_conf *c)
 	free(c->attach);
 	free(c->servers);
 	free(c->peer_servers);
+	free(c->route_setup_nodes);
 	free(c->lan);
 	memset(c, 0, sizeof(*c));
 }

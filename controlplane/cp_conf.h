@@ -6,6 +6,7 @@
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_mesh.h"
 #include "controlplane/dmsg/lan_server.h"
+#include "controlplane/route/route_peer.h"
 #include "controlplane/rpc/visor_rpc.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api.h"
@@ -83,9 +84,13 @@ struct cp_setup_node_values {
 	char *key_file;
 };
 
-struct cp_key_values { // [hypervisor NAME], [visor NAME]
+struct cp_key_values { // [hypervisor NAME], [visor NAME], [route_setup_node NAME]
 	char *name;
 	char *key;
+};
+
+struct cp_routing_values {
+	bool no_transit;
 };
 
 struct cp_saved_lan_values {
@@ -131,13 +136,14 @@ struct cp_values {
 	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
 	struct cp_setup_node_values setup_node;
+	struct cp_routing_values routing;
 	struct cp_lan_server_values lan_server;
 	struct conf_array transports; // struct cp_transport_values
 	struct conf_array peers; // struct cp_peer_values
 	struct conf_array rules; // struct cp_rule_values
 	struct conf_array edges; // struct cp_edge_values
 	struct conf_array servers, peer_servers; // struct cp_server_values
-	struct conf_array hypervisors, visors; // struct cp_key_values
+	struct conf_array hypervisors, visors, route_setup_nodes; // struct cp_key_values
 	struct conf_array saved_lan; // struct cp_saved_lan_values
 };
 
@@ -161,6 +167,8 @@ struct cp_conf {
 	size_t n_transports, n_rules, n_edges;
 	struct dmsg_server_at *servers, *peer_servers;
 	size_t n_servers, n_peer_servers;
+	struct key_pk *route_setup_nodes;
+	struct route_peer_policy routing; // its nodes are these
 	struct cp_lan *lan;
 };
 

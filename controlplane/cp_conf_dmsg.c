@@ -176,6 +176,24 @@ static uint32_t load_keys(const struct conf_array *from, struct key_pk *to)
 	return (uint32_t)from->n;
 }
 
+static int load_routing(struct cp_conf *c, char *err)
+{
+	const struct conf_array *nodes = &c->v->route_setup_nodes;
+	int rc = conf_same_before(c->file, err, "route_setup_node", "key");
+
+	c->routing = (struct route_peer_policy){.nodes = c->route_setup_nodes,
+		.n_nodes = load_keys(nodes, c->route_setup_nodes),
+		.no_transit = c->v->routing.no_transit};
+	if (nodes->n > 0 && !has_way_to_dmsg(c->v)) {
+		const struct cp_key_values *first = nodes->v;
+
+		rc = cp_conf_worse(rc, BAD(c, err, "route_setup_node", first->name, NULL,
+					       "set-up nodes reach this node by dmsg: add a "
+					       "[server NAME], or set [dmsg] discovery"));
+	}
+	return rc;
+}
+
 static int load_saved(const struct cp_conf *c, const struct cp_saved_lan_values *v,
 	struct dmsg_client_lan *lan, char *err)
 {
@@ -225,5 +243,6 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 	rc = cp_conf_worse(rc, load_servers(c, "server", &c->v->servers, c->servers, err));
 	rc = cp_conf_worse(rc, load_peer_servers(c, err));
 	rc = cp_conf_worse(rc, check_setup_node(c, err));
+	rc = cp_conf_worse(rc, load_routing(c, err));
 	return cp_conf_worse(rc, load_lan(c, err));
 }

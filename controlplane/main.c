@@ -15,6 +15,7 @@
 #include "controlplane/lan.h"
 #include "controlplane/reload.h"
 #include "controlplane/role.h"
+#include "controlplane/route/route_peer.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_handlers.h"
 #include "controlplane/setup_role.h"
@@ -64,6 +65,7 @@ struct app {
 	bool ending;
 	unsigned n_leaving;
 	struct lan *lan;
+	struct route_peer *routes; // NULL: no dmsg client
 	struct setup_role *setup; // NULL: this node is no set-up node
 	struct api *api;
 	struct api_server *server;
@@ -252,7 +254,7 @@ static int reload(void *arg, reload_change_fn fn, void *fn_arg, char *text, size
 	struct app *a = arg;
 	struct cp_conf next, old;
 	char err[CONF_ERR_MAX] = "";
-	const struct reload r = {a->transports, a->rules, a->edges, a->dmsg_server};
+	const struct reload r = {a->transports, a->rules, a->edges, a->dmsg_server, a->routes};
 	struct told told = {fn, fn_arg};
 	int rc = load_again(a, &r, &next, err);
 
@@ -524,6 +526,23 @@ static int start_setup(struct app *a)
 	return a->setup != NULL ? 0 : -1;
 }
 
+// Routes that set-up nodes lay through this node.
+static int start_routes(struct app *a)
+{
+	struct route_peer_conf c = {.gate = {.loop = a->loop,
+					    .dp = a->dp,
+					    .rules = a->rules,
+					    .ids = a->ids,
+					    .self = *identity_pk(a->id)},
+		.client = a->dmsg,
+		.policy = a->conf.routing};
+
+	if (a->dmsg == NULL)
+		return 0;
+	a->routes = route_peer_new(&c);
+	return a->routes != NULL ? 0 : die("routes", strerror(errno));
+}
+
 static int start_api(struct app *a)
 {
 	static const uint32_t rights[] = {API_RIGHT_SHOW | API_RIGHT_CHANGE, API_RIGHT_SHOW, 0};
@@ -535,6 +554,7 @@ static int start_api(struct app *a)
 		.rules = a->rules,
 		.ids = a->ids,
 		.edges = a->edges,
+		.routes = a->routes,
 		.dmsg = a->dmsg,
 		.dmsg_server = a->dmsg_server,
 		.dir = a->dir,
@@ -578,6 +598,7 @@ static void stop(struct app *a)
 		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
+	route_peer_free(a->routes);
 	setup_role_free(a->setup);
 	dmsg_server_free(a->dmsg_server); // it may ask its discovery by the client's streams
 	dir_client_free(a->server_dir);
@@ -622,6 +643,8 @@ static int run(struct app *a)
 		rc = start_dmsg(a);
 	if (rc == 0)
 		rc = start_setup(a);
+	if (rc == 0)
+		rc = start_routes(a);
 	if (rc == 0)
 		rc = start_api(a);
 	if (rc == 0 && (loop_on_signal(a->loop, SIGTERM, on_term, a) < 0 ||

@@ -137,6 +137,23 @@ static void reload_peer_servers(
 		log_err("peer servers of the configuration not taken: %s", strerror(-rc));
 }
 
+// ---- set-up nodes ----
+
+static void reload_routing(const struct reload *r, const struct cp_conf *next)
+{
+	int rc;
+
+	if (r->route_peer == NULL) {
+		if (next->routing.n_nodes > 0)
+			log_warn("set-up nodes reach this node from the next start on, when it is "
+				 "a dmsg client");
+		return;
+	}
+	rc = route_peer_set_policy(r->route_peer, &next->routing);
+	if (rc < 0)
+		log_err("set-up nodes of the configuration not taken: %s", strerror(-rc));
+}
+
 // ---- the whole ----
 
 int reload_check(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next,
@@ -175,6 +192,7 @@ void reload_apply(const struct reload *r, const struct cp_conf *now, const struc
 		log_err("rules of the configuration not taken: out of memory");
 	reload_edges(r, now, next);
 	reload_peer_servers(r, now, next);
+	reload_routing(r, next);
 	if (edges_moved(now, next))
 		reload_attach_edges(r->edges, next);
 }

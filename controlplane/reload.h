@@ -13,6 +13,7 @@ struct reload {
 	struct rule_mgr *rules;
 	struct edge_mgr *edges;
 	struct dmsg_server *dmsg_server; // NULL: this node is none
+	struct route_peer *route_peer; // NULL: it is no dmsg client
 };
 
 // Could reload_apply() take it? 0, or -errno and a sentence that says what is in the way. Changes

@@ -598,6 +598,7 @@ static const struct api_method methods[] = {
 	LIST(API_DMSG_DISCOVERIES, "show discoveries", api_list_dmsg_discoveries),
 	LIST(API_DMSG_HYPERVISORS, "show hypervisors", api_list_dmsg_hypervisors),
 	LIST(API_SETUPS, "show setups", api_list_setups),
+	LIST(API_ROUTES, "show routes", api_list_routes),
 	ACT(API_TRANSPORT_ADD, "transport add", on_transport_add, struct api_transport_add),
 	ACT(API_TRANSPORT_DEL, "transport del", on_transport_del, struct api_name_ask),
 	ACT(API_TRANSPORT_MOVE, "transport move", on_transport_move, struct api_transport_move),

@@ -15,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RULE_PAGE = 1024 };
-
 #define COPY API_COPY
 
 // Over somebody's list, a record each.
@@ -213,180 +211,6 @@ void api_list_workers(void *ctx, struct api_req *r, const void *payload, size_t 
 		on_workers(l, 0, 0);
 }
 
-// ---- rules, page by page ----
-
-struct rules_list {
-	struct api *a;
-	struct api_req *r; // NULL: the client went away
-	struct rule_list *page;
-	uint32_t next; // index
-	uint32_t left;
-	uint32_t asked; // in this page
-	uint32_t got;
-	uint64_t dp_epoch;
-};
-
-// Of a transport that is gone it is known when it went, if that was not long ago; if it was, or
-// before our start, the rule was idle since.
-static uint64_t gone_ms(const struct api *a, uint32_t handle, bool is_hop, const struct evt_rule *e)
-{
-	for (unsigned i = 0; i < API_GONE_MAX; i++)
-		if (a->gone[i].ns != 0 && handle == (is_hop ? a->gone[i].hop : a->gone[i].tp))
-			return (clock_mono_ns() - a->gone[i].ns) / CLOCK_NS_PER_MS;
-	return e->age_ms;
-}
-
-static uint64_t orphan_ms(const struct api *a, const struct transport *t, uint32_t handle,
-	bool is_hop, const struct evt_rule *e)
-{
-	struct transport_info i;
-
-	if (t == NULL)
-		return gone_ms(a, handle, is_hop, e);
-	if (transport_is_up(t))
-		return 0;
-	transport_info_get(t, &i);
-	return i.age_ms != API_NEVER_MS ? i.age_ms : e->age_ms;
-}
-
-// A rule belongs to the worker of the hop by which its packets come, at an edge leave; id as the
-// receiver of them knows it.
-static uint8_t owner_of(const struct transport *t, uint32_t id)
-{
-	struct transport_flow_info f;
-	struct transport_info i;
-
-	if (t == NULL)
-		return 0xff;
-	transport_info_get(t, &i);
-	return transport_flow_get(t, rail_flow_of(id, i.n_flows), &f) ? f.owner : 0xff;
-}
-
-static void rule_record(const struct rules_list *l, const struct evt_rule *e, struct api_rule *out)
-{
-	const struct api *a = l->a;
-	bool has_tx = e->type != RULE_CONSUME;
-	bool has_in = e->in_tp != RULE_IN_ANY && e->in_tp != RULE_IN_LOCAL;
-	struct transport *tx = has_tx ? transport_mgr_find_hop(a->d.transports, e->tx_hop) : NULL;
-	struct transport *in = has_in ? transport_mgr_find_tp(a->d.transports, e->in_tp) : NULL;
-	uint64_t in_orphan = has_in ? orphan_ms(a, in, e->in_tp, false, e) : 0;
-
-	*out = (struct api_rule){.id = e->id,
-		.next_id = e->next_id,
-		.type = e->type,
-		.fixed = (e->flags & RULE_STATIC) != 0,
-		.owner = e->type == RULE_FORWARD ? owner_of(tx, e->next_id) : owner_of(in, e->id),
-		.keep_alive_ms = e->keep_alive_ms,
-		.idle_ms = e->age_ms,
-		.packets = e->packets,
-		.bytes = e->bytes,
-		.freed = e->freed};
-	out->in =
-		has_in ? API_IN_TRANSPORT : (e->in_tp == RULE_IN_LOCAL ? API_IN_LOCAL : API_IN_ANY);
-	if (tx != NULL)
-		COPY(out->transport, transport_name(tx));
-	else if (has_tx)
-		COPY(out->transport, "(gone)");
-	if (in != NULL)
-		COPY(out->in_transport, transport_name(in));
-	else if (has_in)
-		COPY(out->in_transport, "(gone)");
-	if (!out->fixed && e->keep_alive_ms > e->age_ms)
-		out->expires_ms = e->keep_alive_ms - e->age_ms;
-	out->orphan_ms = has_tx ? orphan_ms(a, tx, e->tx_hop, true, e) : 0;
-	if (in_orphan > out->orphan_ms)
-		out->orphan_ms = in_orphan;
-}
-
-static void on_rule(void *arg, const struct evt_rule *e)
-{
-	struct rules_list *l = arg;
-	unsigned bits = rule_mgr_bits(l->a->d.rules);
-	struct api_rule rule;
-
-	l->got++;
-	l->next = (e->id & ((1u << bits) - 1)) + 1;
-	if (l->left > 0)
-		l->left--;
-	rule_record(l, e, &rule);
-	api_req_record(l->r, &rule, sizeof(rule));
-}
-
-static void next_page(void *arg);
-
-static void rules_end(struct rules_list *l, int status)
-{
-	struct api_req *r = l->r;
-
-	free(l);
-	if (status == 0)
-		api_req_end(r, NULL, 0);
-	else
-		api_req_fail(r, status, "the data plane went away: start skyrail-dataplane");
-}
-
-static void on_page(void *arg, int status)
-{
-	struct rules_list *l = arg;
-
-	l->page = NULL;
-	if (status != 0)
-		rules_end(l, status);
-	else if (l->got < l->asked || l->left == 0 ||
-		 l->next >= 1ull << rule_mgr_bits(l->a->d.rules))
-		rules_end(l, 0);
-	else if (!api_req_is_full(l->r))
-		next_page(l);
-}
-
-static void next_page(void *arg)
-{
-	struct rules_list *l = arg;
-
-	if (l->page != NULL)
-		return;
-	l->got = 0;
-	l->asked = l->left < RULE_PAGE ? l->left : RULE_PAGE;
-	l->page = rule_mgr_list(l->a->d.rules, l->next, l->asked, on_rule, on_page, l);
-	if (l->page == NULL)
-		rules_end(l, -errno);
-}
-
-static void rules_cancel(void *arg)
-{
-	struct rules_list *l = arg;
-
-	if (l->page != NULL)
-		rule_list_cancel(l->page);
-	free(l);
-}
-
-void api_list_rules(void *ctx, struct api_req *r, const void *payload, size_t len)
-{
-	struct api *a = ctx;
-	struct api_rules_ask ask = {0};
-	struct rules_list *l;
-
-	if (len == sizeof(ask))
-		memcpy(&ask, payload, sizeof(ask));
-	if (rule_mgr_bits(a->d.rules) == 0 || dp_client_info(a->d.dp) == NULL) {
-		api_req_fail(
-			r, -ENOTCONN, "the data plane is not running: start skyrail-dataplane");
-		return;
-	}
-	l = calloc(1, sizeof(*l));
-	if (l == NULL) {
-		api_req_fail(r, -ENOMEM, "out of memory");
-		return;
-	}
-	*l = (struct rules_list){.a = a,
-		.r = r,
-		.next = ask.first_index,
-		.left = ask.max != 0 ? ask.max : UINT32_MAX};
-	api_req_pend(r, next_page, rules_cancel, l);
-	next_page(l);
-}
-
 // ---- counters, rings, memory ----
 
 static void put_counter(struct api_req *r, const char *of, unsigned scope,
@@ -451,6 +275,24 @@ static void count_rpc(const struct api *a, uint64_t *v)
 	v[C_drop_setup_rubbish] = setup.bad;
 }
 
+static void count_routes(const struct api *a, uint64_t *v)
+{
+	struct route_peer_stats s = {.streams = 0};
+
+	if (a->d.routes != NULL)
+		route_peer_stats_get(a->d.routes, &s);
+	v[C_route_ids] = s.gate.reserved;
+	v[C_route_ids_lapsed] = s.gate.lapsed;
+	v[C_route_rules] = s.gate.laid;
+	v[C_route_rules_back] = s.gate.taken_back;
+	v[C_drop_route_calls] = s.gate.refused;
+	v[C_drop_route_methods] = s.unknown;
+	v[C_drop_route_ids] = s.gate.foreign;
+	v[C_drop_route_strangers] = s.strangers;
+	v[C_drop_route_streams] = s.streams_refused;
+	v[C_drop_route_rubbish] = s.bad;
+}
+
 static void count_dir(const struct api *a, uint64_t *v)
 {
 	struct dir_client_stats s = api_dir_stats(a);
@@ -471,6 +313,7 @@ static void put_control(struct api_req *r, const struct api *a)
 	memcpy(v, &s, sizeof(v));
 	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
 	count_rpc(a, v);
+	count_routes(a, v);
 	count_dir(a, v);
 	if (a->d.http != NULL)
 		http_client_stats_get(a->d.http, &http);

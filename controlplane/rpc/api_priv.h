@@ -73,6 +73,7 @@ void api_list_dmsg_sessions(void *ctx, struct api_req *r, const void *payload, s
 void api_list_dmsg_streams(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_dmsg_hypervisors(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_routes(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_setups(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len);
 

@@ -59,7 +59,8 @@ enum api_type {
 	API_DMSG_STREAMS,
 	API_DMSG_DISCOVERIES,
 	API_DMSG_HYPERVISORS,
-	API_SETUPS, // api_route.h
+	API_SETUPS, // this one and the next: api_route.h
+	API_ROUTES,
 	// actions
 	API_TRANSPORT_ADD = 64,
 	API_TRANSPORT_DEL,

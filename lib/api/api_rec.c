@@ -47,6 +47,8 @@ static const char *const mtu_states[] = {"-", "fixed", "base", "searching", "com
 static const char *const congestions[] = {"-", "bbr", "cubic"};
 static const char *const ciphers[] = {"-", "chacha20-poly1305", "none", "aes-256-gcm"};
 static const char *const rule_types[] = {"consume", "forward", "intermediary"};
+static const char *const route_types[] = {"-", "consume", "forward", "intermediary"};
+static const char *const route_states[] = {"reserved", "installs", "laid"};
 static const char *const rule_ins[] = {"-", "any", "local", "transport"};
 static const char *const roles[] = {"in", "out", "drop", "info"};
 static const char *const scopes[] = {
@@ -462,6 +464,22 @@ static const struct api_field setup_fields[] = {
 	F(error, STR, "ERROR", D),
 };
 #undef REC
+#define REC api_route
+static const struct api_field route_fields[] = {
+	F(id, UINT, "ID", 0),
+	FW(state, route_states, "STATE", 0),
+	FW(type, route_types, "TYPE", API_F_NULL),
+	F(next_id, UINT, "NEXT", N),
+	F(transport, STR, "OUT BY", N),
+	F(in_transport, STR, "IN BY", N),
+	F(setup_node, PK, "SET-UP NODE", 0),
+	F(age_ms, MS, "FOR", 0),
+	F(keep_alive_ms, MS, "KEEP-ALIVE", S | N),
+	F(expires_ms, MS, "EXPIRES IN", N),
+	F(packets, UINT, "PACKETS", 0),
+	F(bytes, BYTES, "BYTES", 0),
+};
+#undef REC
 
 #define R(type_, name_, rec, fields_, single_, help_)                                              \
 	{                                                                                          \
@@ -498,6 +516,8 @@ static const struct api_record records[] = {
 		"hypervisors that this node is under"),
 	R(API_SETUPS, "setups", api_setup, setup_fields, false,
 		"routes that our set-up node lays, and the last ones"),
+	R(API_ROUTES, "routes", api_route, route_fields, false,
+		"rules that set-up nodes laid here, and ids that they reserved"),
 };
 
 const struct api_record *api_records(size_t *n)

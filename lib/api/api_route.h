@@ -26,3 +26,25 @@ struct api_setup {
 	char error[API_SETUP_ERROR_LEN];
 };
 static_assert(sizeof(struct api_setup) == 352, "api_setup");
+
+enum api_route_state { // of an id that a set-up node holds here
+	API_ROUTE_RESERVED,
+	API_ROUTE_INSTALLS, // its rule is on its way
+	API_ROUTE_LAID,
+};
+
+struct api_route {
+	uint32_t id;
+	uint32_t next_id; // this and what follows is of a rule; 0 and "": there is none
+	uint8_t state; // enum api_route_state
+	uint8_t type; // enum api_rule_type and 1; 0: none
+	uint8_t setup_node[API_PK_LEN];
+	uint8_t pad;
+	uint32_t keep_alive_ms;
+	char transport[API_NAME_LEN];
+	char in_transport[API_NAME_LEN]; // "": not pinned yet, or packets of this node
+	uint64_t age_ms; // in this state
+	uint64_t expires_ms; // of a reserved id too
+	uint64_t packets, bytes;
+};
+static_assert(sizeof(struct api_route) == 144, "api_route");

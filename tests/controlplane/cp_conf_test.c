@@ -353,6 +353,11 @@ static const struct {
 		"ini:6: [peer_server q]: [peer_server p] has the same key"},
 	{"[hypervisor h]\nkey = " PK "\n[hypervisor i]\nkey = " PK "\n",
 		"ini:4: [hypervisor i]: [hypervisor h] has the same key"},
+	{"[server s]\nkey = " PK "\naddress = a:1\n[route_setup_node r]\nkey = " PK2
+	 "\n[route_setup_node q]\nkey = " PK2 "\n",
+		"ini:7: [route_setup_node q]: [route_setup_node r] has the same key"},
+	{"[route_setup_node r]\nkey = " PK2 "\n",
+		"[route_setup_node r]: set-up nodes reach this node by dmsg: add a [server NAME]"},
 	{"[lan_server]\nenable = yes\n[visor v]\nkey = " PK2 "\n[visor w]\nkey = " PK
 	 "\n[visor x]\nkey = " PK2 "\n",
 		"ini:8: [visor x]: [visor v] has the same key"},
@@ -376,6 +381,29 @@ static const struct {
 	{"[link]\nretransmit_limit = 2\n", "retransmit_limit"},
 	{"[log]\nlevel = loud\n", "loud"},
 };
+
+static void set_up_nodes_are_taken_with_what_they_may(void **state)
+{
+	struct cp_conf c;
+	char pk[KEY_PK_TEXT_LEN + 1];
+
+	assert_int_equal(parse(&c, "[server s]\nkey = " PK "\naddress = a:1\n"
+				   "[route_setup_node one]\nkey = " PK2 "\n"
+				   "[route_setup_node two]\nkey = " PK "\n"
+				   "[routing]\nno_transit = yes\n"),
+		0);
+	assert_int_equal(c.routing.n_nodes, 2);
+	key_pk_to_text(&c.routing.nodes[0], pk);
+	assert_string_equal(pk, PK2);
+	key_pk_to_text(&c.routing.nodes[1], pk);
+	assert_string_equal(pk, PK);
+	assert_true(c.routing.no_transit);
+	cp_conf_free(&c);
+	assert_int_equal(parse(&c, ""), 0);
+	assert_int_equal(c.routing.n_nodes, 0);
+	assert_false(c.routing.no_transit);
+	cp_conf_free(&c);
+}
 
 static void each_mistake_has_its_message(void **state)
 {
@@ -556,6 +584,7 @@ int main(void)
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(each_mistake_has_its_message),
+		cmocka_unit_test(set_up_nodes_are_taken_with_what_they_may),
 		cmocka_unit_test(absent_keys_are_not_the_same),
 		cmocka_unit_test(own_keys_are_no_servers_and_no_hypervisors),
 		cmocka_unit_test(every_mistake_is_told),

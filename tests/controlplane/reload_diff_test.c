@@ -92,6 +92,9 @@ static void what_changed_and_what_waits_is_told(void **state)
 			 "[dmsg_server]\nlisten = [::]:1\n[peer_server p]\nkey = " PK "\n",
 			 "[dmsg_server]\nlisten = [::]:1\n[peer_server q]\nkey = " PK2 "\n"},
 			"[peer_server q] new; [peer_server p] gone; "},
+		{{"[server s]\n" SERVER, "[server s]\n" SERVER "[routing]\nno_transit = yes\n"
+					 "[route_setup_node r]\nkey = " PK "\n"},
+			"[routing]; [route_setup_node r] new; "},
 		{{"[edge a]\n", "", "[edge a]\nmtu = 1400\n", "[edge a]\n"},
 			"[edge a]; waits [edge a] mtu; "},
 	};

@@ -198,6 +198,26 @@ static const struct {
 	{"routing.route_setup_sk", "\"routing\":{\"route_setup_sk\":\"" TWO "\"}",
 		"\n[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/setup-node.key\n", NULL},
 	{"routing.route_setup_sk", "\"routing\":{\"route_setup_sk\":null}", "", NULL},
+	{"routing.route_setup_nodes",
+		"\"routing\":{\"route_setup_nodes\":[\"" PK2 "\",null,\"" PK3 "\",\"" PK2
+		"\"]}," DMSG("\"discovery\":\"http://d\""),
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[route_setup_node 1]\nkey = " PK2
+		"\n\n[route_setup_node 2]\nkey = " PK3 "\n",
+		NULL},
+	{"routing.user_route_setup_nodes",
+		"\"routing\":{\"route_setup_nodes\":[\"" PK2
+		"\"],\"user_route_setup_nodes\":[\"" PK3 "\"]}," DMSG("\"discovery\":\"http://d\""),
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[route_setup_node 1]\nkey = " PK2
+		"\n\n[route_setup_node 2]\nkey = " PK3 "\n",
+		NULL},
+	{"routing.setup_nodes",
+		"\"routing\":{\"setup_nodes\":[\"" PK2 "\"]}," DMSG("\"discovery\":\"http://d\""),
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[route_setup_node 1]\nkey = " PK2
+		"\n",
+		NULL},
+	{"routing.route_setup_nodes", "\"routing\":{\"route_setup_nodes\":[\"" PK2 "\"]}", "",
+		"3 routing.route_setup_nodes[0]: set-up nodes reach a node by dmsg, and there is no way "
+		"to it"},
 	{"log_level", "\"log_level\":\"trace\"", "\n[log]\nlevel = debug\n", NULL},
 	{"log_level", "\"log_level\":\"warning\"", "\n[log]\nlevel = warn\n", NULL},
 	{"log_level", "\"log_level\":\"Fatal\"", "\n[log]\nlevel = err\n", NULL},
@@ -698,11 +718,13 @@ static void a_configuration_of_2024(void **state)
 		     "\naddress = 192.0.2.3:8081\n\n[server 2]\nkey = " PK4
 		     "\naddress = 192.0.2.4:8081\n\n[server 3]\nkey = "
 		     "022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
-		     "address = 192.0.2.5:8081\n\n[hypervisor 1]\nkey = "
+		     "address = 192.0.2.5:8081\n\n[route_setup_node 1]\nkey = "
+		     "03774ae7f858a9411e5ef4246b70c65aac5649980be5c17891bbec17895da008cb\n\n"
+		     "[hypervisor 1]\nkey = "
 		     "03e60fce93b59e9ec53011aabc21c23e97b2a31369b87a5ae9c44ee89e2a6dec0a\n\n"
 		     "[hypervisor 2]\nkey = "
 		     "03defdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34\n");
-	assert_notes(im, (unsigned[]){21, 8, 0, 1});
+	assert_notes(im, (unsigned[]){20, 8, 0, 1});
 	import_free(im);
 }
 
@@ -720,13 +742,17 @@ static void a_configuration_of_2026(void **state)
 		"mux = smux\nsessions = 2\n\n[server 1]\nkey = " PK3
 		"\naddress = 192.0.2.3:8081\n\n[server 2]\nkey = "
 		"025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc\n"
-		"address = 192.0.2.7:8081\n\n[hypervisor 1]\nkey = "
+		"address = 192.0.2.7:8081\n\n[route_setup_node 1]\nkey = "
+		"03d01115d548e7561b15c38f004d734633687cf4419620095bc5b0f47070afe85a\n\n"
+		"[route_setup_node 2]\nkey = "
+		"03f28773c2d975288bc7d1d205c3748651b075fbc6610e58cddeeddf8f19405aa8\n\n"
+		"[hypervisor 1]\nkey = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
 		"[saved_lan_server 1]\nkey = "
 		"022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
 		"address = 192.168.1.2:8085\nhypervisor = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n");
-	assert_notes(im, (unsigned[]){38, 12, 1, 3});
+	assert_notes(im, (unsigned[]){36, 12, 1, 3});
 	import_free(im);
 }
 

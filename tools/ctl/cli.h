@@ -154,6 +154,7 @@ int cmd_show_sessions(struct cli *c);
 int cmd_show_streams(struct cli *c);
 int cmd_show_discoveries(struct cli *c);
 int cmd_show_hypervisors(struct cli *c);
+int cmd_show_routes(struct cli *c);
 int cmd_show_setups(struct cli *c);
 int cmd_dmsg_dial(struct cli *c);
 int cmd_dmsg_listen(struct cli *c);

@@ -33,7 +33,7 @@ static bool is_same(const struct show *s, const char *name, const char *text)
 
 	if (s->kind->type == API_CONFIG && strncmp(name, text, len) == 0 && text[len] == ' ')
 		return true;
-	if (s->kind->type != API_RULES || args_u32(name, &v) < 0)
+	if ((s->kind->type != API_RULES && s->kind->type != API_ROUTES) || args_u32(name, &v) < 0)
 		return strcmp(name, text) == 0;
 	snprintf(id, sizeof(id), "%u", v);
 	return strcmp(id, text) == 0;
@@ -237,6 +237,11 @@ int cmd_show_discoveries(struct cli *c)
 int cmd_show_hypervisors(struct cli *c)
 {
 	return show(c, API_DMSG_HYPERVISORS, 0);
+}
+
+int cmd_show_routes(struct cli *c)
+{
+	return show(c, API_ROUTES, 1);
 }
 
 int cmd_show_setups(struct cli *c)

@@ -427,6 +427,7 @@ void import_free(struct import *im)
 	vec_free(&im->lan);
 	vec_free(&im->urls);
 	vec_free(&im->hypervisors);
+	vec_free(&im->route_setup);
 	key_wipe(im->text, im->text_len);
 	free(im->text);
 	key_wipe(im, sizeof(*im));

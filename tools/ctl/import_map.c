@@ -249,6 +249,24 @@ static void take_hypervisor(struct import *im, const json_t *v, const char *path
 		import_no_memory(im);
 }
 
+// The list of 2026 that visors renew, its owner's, and that of before v1.1 are one here.
+static void take_route_setup(struct import *im, const json_t *v, const char *path)
+{
+	struct import_found n;
+	struct key_pk pk;
+
+	if (!read_pk(im, json_string_value(v), &pk, path))
+		return;
+	keep(im, &n, v, path);
+	for (size_t i = 0; i < im->route_setup.n; i++)
+		if (strcasecmp(im->route_setup.v[i].text, n.text) == 0)
+			return;
+	if (im->route_setup.n == IMPORT_ROUTE_SETUP_MAX)
+		import_note(im, IMPORT_LEFT, path, "64 set-up nodes are the most");
+	else if (vec_push(&im->route_setup, n) < 0)
+		import_no_memory(im);
+}
+
 // ---- the table ----
 
 #define OBJECT(name)                                                                               \
@@ -370,9 +388,9 @@ static const struct import_row rows[] = {
 	LATER("stun_servers", "sudph transports"),
 	// routes
 	OBJECT("routing"),
-	LATER("routing.route_setup_nodes", "route set-up"),
-	LATER("routing.user_route_setup_nodes", "route set-up"),
-	LATER("routing.setup_nodes", "route set-up"), // before v1.1
+	TAKE("routing.route_setup_nodes", IMPORT_TEXTS, take_route_setup),
+	TAKE("routing.user_route_setup_nodes", IMPORT_TEXTS, take_route_setup),
+	TAKE("routing.setup_nodes", IMPORT_TEXTS, take_route_setup), // before v1.1
 	TAKE("routing.route_setup_sk", IMPORT_TEXT, take_setup_sk),
 	LATER("routing.route_finder", "route finder"),
 	LATER("routing.route_finder_dmsg", "route finder"),
@@ -605,15 +623,27 @@ static void finish_servers(struct import *im)
 			"a session is kept to each [server NAME]");
 }
 
-static void finish_hypervisors(struct import *im)
+// [class 1] and so on, a key each.
+static void set_keys(
+	struct import *im, const char *class, const struct import_found *keys, size_t n)
 {
 	char section[CONF_NAME_MAX + 1];
 
-	for (size_t i = 0; i < im->hypervisors.n; i++) {
-		snprintf(section, sizeof(section), "hypervisor %zu", i + 1);
-		import_set(
-			im, section, "key", im->hypervisors.v[i].text, im->hypervisors.v[i].path);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(section, sizeof(section), "%s %u", class, i + 1);
+		import_set(im, section, "key", keys[i].text, keys[i].path);
 	}
+}
+
+static void finish_route_setup(struct import *im)
+{
+	if (im->n_urls > 0 || has_way_to_dmsg(im)) {
+		set_keys(im, "route_setup_node", im->route_setup.v, im->route_setup.n);
+		return;
+	}
+	for (size_t i = 0; i < im->route_setup.n; i++)
+		import_note(im, IMPORT_LEFT, im->route_setup.v[i].path,
+			"set-up nodes reach a node by dmsg, and there is no way to it");
 }
 
 // Who told of them is not in a visor's file; with one hypervisor it is clear.
@@ -640,6 +670,7 @@ void import_finish(struct import *im)
 	finish_keys(im);
 	finish_discovery(im);
 	finish_servers(im);
-	finish_hypervisors(im);
+	finish_route_setup(im);
+	set_keys(im, "hypervisor", im->hypervisors.v, im->hypervisors.n);
 	finish_lan(im);
 }

@@ -69,7 +69,7 @@ struct import {
 	const char *servers_type;
 	struct import_server server; // at hand
 	VEC(struct import_server) servers, lan;
-	VEC(struct import_found) urls, hypervisors;
+	VEC(struct import_found) urls, hypervisors, route_setup;
 	unsigned n_urls; // that are in the text
 	VEC(struct import_set) sets;
 	VEC(struct import_note) notes;

@@ -49,14 +49,14 @@ static int gate_setup(void **state)
 	now_ns = 1000 * CLOCK_NS_PER_S;
 	clock_source_set(&fake_clock);
 	n_said = 0;
-	return setup(state) != 0 || gate_new(NULL) != 0;
+	return rule_setup(state) != 0 || gate_new(NULL) != 0;
 }
 
 static int gate_teardown(void **state)
 {
 	route_gate_free(gate);
 	clock_source_set(NULL);
-	return teardown(state);
+	return rule_teardown(state);
 }
 
 static void reserve(const struct key_pk *by, uint32_t *id, uint8_t n)

@@ -351,7 +351,7 @@ static int edges_setup(void **state)
 	now_ns = 1000 * CLOCK_NS_PER_S;
 	clock_source_set(&fake_clock);
 	n_said = 0;
-	return setup(state) != 0 || gate_new(&edges) != 0;
+	return rule_setup(state) != 0 || gate_new(&edges) != 0;
 }
 
 static struct setup_edge edge_of(uint32_t forward_id, uint32_t consume_id)

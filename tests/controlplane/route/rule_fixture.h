@@ -114,7 +114,7 @@ static struct rule_mgr *mgr_new(void)
 	return m;
 }
 
-static int setup(void **state)
+static int rule_setup(void **state)
 {
 	log_sink_set(no_log, NULL);
 	memset(&fake, 0, sizeof(fake));
@@ -126,7 +126,7 @@ static int setup(void **state)
 	return loop == NULL || mgr_new() == NULL;
 }
 
-static int teardown(void **state)
+static int rule_teardown(void **state)
 {
 	rule_mgr_free(m);
 	fake_detach(); // as dp_client_free() completes what is under way

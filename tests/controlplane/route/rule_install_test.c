@@ -176,7 +176,7 @@ static void one_under_way_is_dropped_with_the_manager(void **state)
 	install(&r, 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rule_setup, rule_teardown)
 
 int main(void)
 {

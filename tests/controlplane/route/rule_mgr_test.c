@@ -631,7 +631,7 @@ static void too_many_jobs_are_refused(void **state)
 	assert_int_equal(errno, EBUSY);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, rule_setup, rule_teardown)
 
 int main(void)
 {

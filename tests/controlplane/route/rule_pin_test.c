@@ -166,7 +166,7 @@ static void another_number_of_flows_aims_rules_anew(void **state)
 	assert_in_range(moved, 4, 28);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, rule_setup, rule_teardown)
 
 int main(void)
 {

@@ -14,6 +14,8 @@ static void comes_up_when_one_side_dials(void **state)
 	assert_true(info_of(a).initiator);
 	assert_false(info_of(b).initiator);
 	assert_memory_equal(info_of(a).tp_id, info_of(b).tp_id, 16);
+	assert_ptr_equal(transport_mgr_find_id(nodes[0].m, info_of(b).tp_id), a);
+	assert_null(transport_mgr_find_id(nodes[0].m, (const uint8_t[16]){0}));
 	assert_int_equal(info_of(b).peer.ip[15], 0);
 	assert_int_equal(nodes[0].n_up, 1);
 	assert_int_equal(nodes[0].n_in_dp, 1);
