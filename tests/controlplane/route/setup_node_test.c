@@ -54,7 +54,7 @@ static struct asker {
 static struct identity *server_id;
 static struct dmsg_server *server;
 static struct setup_node *setter;
-static uint32_t rest_ms;
+static uint32_t rest_ms, calls_max;
 static unsigned n_calls;
 
 // ---- nodes of a route ----
@@ -317,7 +317,8 @@ static int setup(void **state)
 		.sessions_max = 100,
 		.session_streams = 100,
 		.streams_max = 400};
-	struct setup_node_conf sc = {.idle_ms = IDLE_MS, .job_ms = JOB_MS, .rest_ms = rest_ms};
+	struct setup_node_conf sc = {
+		.idle_ms = IDLE_MS, .job_ms = JOB_MS, .rest_ms = rest_ms, .calls_max = calls_max};
 
 	setup_loop(state);
 	log_level_set("all", LOG_ERR);
@@ -347,12 +348,22 @@ static int setup(void **state)
 static int setup_to_rest(void **state)
 {
 	rest_ms = LONG_MS;
+	calls_max = 0;
 	return setup(state);
 }
 
 static int setup_short(void **state)
 {
 	rest_ms = REST_MS;
+	calls_max = 0;
+	return setup(state);
+}
+
+// A route of three nodes has room, a second one has not.
+static int setup_few_calls(void **state)
+{
+	rest_ms = REST_MS;
+	calls_max = 6;
 	return setup(state);
 }
 
@@ -539,6 +550,20 @@ static void one_key_has_so_many_at_once(void **state)
 	assert_int_equal(stats().failed, SETUP_JOBS_OF_KEY);
 }
 
+static void all_streams_to_nodes_are_so_many(void **state)
+{
+	(void)state;
+	node[B].silent[RESERVE] = true;
+	ask(&asker[0]);
+	run_until(stats().running == 1);
+	ask(&asker[1]);
+	run_until(asker[1].n_answers == 1);
+	assert_non_null(strstr(asker[1].error, "too many routes"));
+	assert_int_equal(stats().calls, 3);
+	setup_node_each(setter, on_info, NULL);
+	assert_false(last.over); // the one that runs: the other is not remembered
+}
+
 static void what_failed_keeps_its_place_for_a_while(void **state)
 {
 	(void)state;
@@ -699,6 +724,8 @@ int main(void)
 		T(who_goes_away_leaves_nothing),
 		T(one_key_has_so_many_at_once),
 		T(one_key_has_so_many_streams),
+		cmocka_unit_test_setup_teardown(
+			all_streams_to_nodes_are_so_many, setup_few_calls, teardown),
 		TR(what_failed_keeps_its_place_for_a_while),
 		TR(who_was_refused_has_to_wait_also_on_other_streams),
 		T(who_waited_is_served_again),
