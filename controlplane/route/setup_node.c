@@ -221,6 +221,7 @@ static bool dial_route(struct asker *a)
 		.client = n->conf.client,
 		.limit_ms = n->conf.job_ms,
 		.rest_ms = n->conf.rest_ms,
+		.old_ms = n->conf.old_ms,
 		.old = &n->old,
 		.answer = on_answer,
 		.over = on_over};
@@ -383,6 +384,8 @@ struct setup_node *setup_node_new(const struct setup_node_conf *conf)
 		n->conf.calls_max = SETUP_CALLS_MAX;
 	if (n->conf.rest_ms == 0)
 		n->conf.rest_ms = SETUP_REST_MS;
+	if (n->conf.old_ms == 0)
+		n->conf.old_ms = SETUP_OLD_MS;
 	n->listener = dmsg_client_listen(conf->client, SETUP_DIAL_PORT, on_ask, n);
 	if (n->listener != NULL)
 		return n;

@@ -54,7 +54,6 @@ static struct asker {
 static struct identity *server_id;
 static struct dmsg_server *server;
 static struct setup_node *setter;
-static uint32_t rest_ms, calls_max;
 static unsigned n_calls;
 
 // ---- nodes of a route ----
@@ -310,15 +309,13 @@ static bool all_have_sessions(void)
 	return true;
 }
 
-static int setup(void **state)
+static int setup(void **state, struct setup_node_conf sc)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct dmsg_server_conf c = {.listen = (const struct sockaddr *)&sa,
 		.sessions_max = 100,
 		.session_streams = 100,
 		.streams_max = 400};
-	struct setup_node_conf sc = {
-		.idle_ms = IDLE_MS, .job_ms = JOB_MS, .rest_ms = rest_ms, .calls_max = calls_max};
 
 	setup_loop(state);
 	log_level_set("all", LOG_ERR);
@@ -338,6 +335,8 @@ static int setup(void **state)
 	}
 	sc.loop = l;
 	sc.client = node[SETTER].c;
+	sc.idle_ms = IDLE_MS;
+	sc.job_ms = JOB_MS;
 	setter = setup_node_new(&sc);
 	assert_non_null(setter);
 	run_until(all_have_sessions());
@@ -345,26 +344,27 @@ static int setup(void **state)
 }
 
 // What rests, does so beyond the end of the test.
-static int setup_to_rest(void **state)
-{
-	rest_ms = LONG_MS;
-	calls_max = 0;
-	return setup(state);
-}
-
 static int setup_short(void **state)
 {
-	rest_ms = REST_MS;
-	calls_max = 0;
-	return setup(state);
+	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS});
+}
+
+// What rests, does so beyond the end of the test.
+static int setup_to_rest(void **state)
+{
+	return setup(state, (struct setup_node_conf){.rest_ms = LONG_MS});
+}
+
+// A set-up that failed rests for longer than its node counts as an old one.
+static int setup_forgetful(void **state)
+{
+	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS, .old_ms = 1});
 }
 
 // A route of three nodes has room, a second one has not.
 static int setup_few_calls(void **state)
 {
-	rest_ms = REST_MS;
-	calls_max = 6;
-	return setup(state);
+	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS, .calls_max = 6});
 }
 
 static int teardown(void **state)
@@ -468,6 +468,19 @@ static void a_node_without_that_call_is_asked_once(void **state)
 	}
 	assert_int_equal(node[B].calls[INTERMEDIARY], 3);
 	assert_int_equal(node[B].calls[DELETE], 1);
+}
+
+static void a_node_may_get_that_call(void **state)
+{
+	(void)state;
+	node[B].refuse[INTERMEDIARY] = "no";
+	node[B].refuse[DELETE] = "rpc: can't find method RPCGateway.DelRules";
+	for (unsigned i = 0; i < 2; i++) {
+		ask(&asker[i]);
+		run_until(asker[i].n_answers == 1 && stats().running == 0);
+		node[B].refuse[DELETE] = NULL;
+	}
+	assert_int_equal(node[B].calls[DELETE], 2);
 }
 
 static void ids_that_cannot_be_end_it(void **state)
@@ -717,6 +730,8 @@ int main(void)
 		T(a_refusal_is_told_and_taken_back),
 		T(the_responders_refusal_undoes_the_middle),
 		T(a_node_without_that_call_is_asked_once),
+		cmocka_unit_test_setup_teardown(
+			a_node_may_get_that_call, setup_forgetful, teardown),
 		T(ids_that_cannot_be_end_it),
 		T(a_node_that_is_not_there_ends_it),
 		T(a_silent_node_ends_it_in_time),
