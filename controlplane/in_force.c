@@ -67,13 +67,12 @@ struct walk {
 static void copy_entry(void *arg, const struct conf_entry *e)
 {
 	struct walk *w = arg;
-	const struct key *was = w->before != NULL ? find(w->before, e) : NULL;
 	struct key k = {.item = e->item};
 
 	if (w->failed || !is_fixed(e->item))
 		return;
 	// a section that waits as a whole is not in force by a reload
-	if (w->before != NULL && (was != NULL || !is_made_live(e->item->section)))
+	if (w->before != NULL && (!is_made_live(e->item->section) || find(w->before, e) != NULL))
 		return;
 	k.instance = strdup(instance_of(e));
 	k.value = strdup(e->value);
