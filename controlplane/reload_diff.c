@@ -14,6 +14,7 @@ struct digest {
 };
 
 struct digests {
+	const struct cp_values *v;
 	VEC(struct digest) all;
 	bool failed;
 	size_t next; // where the one that is looked for is likely
@@ -31,6 +32,14 @@ static bool same_place(const struct digest *a, const struct digest *b)
 	return strcmp(a->section, b->section) == 0 && strcmp(a->instance, b->instance) == 0;
 }
 
+// A secret, which a walk does not show, is in a plain section.
+static const char *value_of(const struct cp_values *v, const struct conf_entry *e)
+{
+	if ((e->item->flags & CONF_SECRET) == 0)
+		return e->value;
+	return *(char *const *)((const char *)v + e->item->offset);
+}
+
 // Entries of a section follow each other.
 static void on_entry(void *arg, const struct conf_entry *e)
 {
@@ -45,7 +54,7 @@ static void on_entry(void *arg, const struct conf_entry *e)
 	if (d->failed)
 		return;
 	last = &d->all.v[d->all.n - 1];
-	last->hash = mix(mix(last->hash, e->item->key), e->value);
+	last->hash = mix(mix(last->hash, e->item->key), value_of(d->v, e));
 }
 
 // Both files mostly have the same order.
@@ -125,7 +134,7 @@ static void tell_sections(const struct teller *t, struct digests *old, struct di
 int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in_force *f,
 	reload_change_fn fn, void *arg)
 {
-	struct digests old = {.failed = false}, new = {.failed = false};
+	struct digests old = {.v = now->v}, new = {.v = next->v};
 	struct teller t = {.f = f, .fn = fn, .arg = arg};
 	bool failed;
 

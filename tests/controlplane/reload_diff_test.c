@@ -12,6 +12,7 @@
 
 #define PK "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 #define PK2 "03c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
+#define SK "000000000000000000000000000000000000000000000000000000000000000" // and a digit
 #define SERVER "key = " PK "\naddress = a:1\n"
 
 static const char *const words[] = {"?", "", " new", " gone", " read"};
@@ -85,6 +86,11 @@ static void what_changed_and_what_waits_is_told(void **state)
 		// what the node wrote itself, and sections that a reload makes
 		{{"", "[saved_lan_server 1]\n" SERVER "hypervisor = " PK "\n"},
 			"[saved_lan_server 1] new; "},
+		// a secret is compared, though it is never shown
+		{{"[lan_server]\nsecret_key = " SK "1\n", "[lan_server]\nsecret_key = " SK "2\n"},
+			"[lan_server]; "},
+		{{"[lan_server]\nsecret_key = " SK "1\n", "[lan_server]\nsecret_key = " SK "1\n"},
+			""},
 		{{"[edge a]\n[edge b]\n", "[edge b]\nmtu = 1400\n[edge c]\nmtu = 1300\n"},
 			"[edge b]; [edge c] new; [edge a] gone; waits [edge b] mtu; "},
 		{{"[edge a]\n", "", "[edge a]\nmtu = 1400\n"}, "[edge a] new; "},
