@@ -121,15 +121,12 @@ static bool edges_moved(const struct cp_conf *x, const struct cp_conf *y)
 
 // ---- peers of our dmsg server ----
 
-static void reload_peer_servers(
-	const struct reload *r, const struct cp_conf *now, const struct cp_conf *next)
+// The same list changes nothing, but brings in who was left out for want of memory or places.
+static void reload_peer_servers(const struct reload *r, const struct cp_conf *next)
 {
 	int rc;
 
-	if (r->dmsg_server == NULL || next->v->dmsg_server.listen[0] == '\0' ||
-		(now->n_peer_servers == next->n_peer_servers &&
-			memcmp(now->peer_servers, next->peer_servers,
-				now->n_peer_servers * sizeof(*now->peer_servers)) == 0))
+	if (r->dmsg_server == NULL || next->v->dmsg_server.listen[0] == '\0')
 		return;
 	rc = dmsg_server_set_peers(
 		r->dmsg_server, next->peer_servers, (uint32_t)next->n_peer_servers);
@@ -191,7 +188,7 @@ void reload_apply(const struct reload *r, const struct cp_conf *now, const struc
 	if (rule_mgr_config(r->rules, next->rules, next->n_rules) < 0)
 		log_err("rules of the configuration not taken: out of memory");
 	reload_edges(r, now, next);
-	reload_peer_servers(r, now, next);
+	reload_peer_servers(r, next);
 	reload_routing(r, next);
 	if (edges_moved(now, next))
 		reload_attach_edges(r->edges, next);
