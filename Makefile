@@ -20,7 +20,7 @@ endif
 # ---- sources: explicit, sorted; a file that is not listed is not built ----
 lib_SRCS := \
 	lib/api/api_client.c lib/api/api_field.c lib/api/api_rec.c \
-	lib/base/clock.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
+	lib/base/clock.c lib/base/file.c lib/base/htab.c lib/base/idpool.c lib/base/log.c \
 	lib/conf/conf.c lib/conf/conf_edit.c lib/conf/conf_hint.c lib/conf/conf_value.c \
 	lib/crypto/aead.c $(if $(filter 1,$(IPSEC_MB)),lib/crypto/aead_ipsec_mb.c) lib/crypto/aead_sodium.c \
 	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
+#include "lib/base/file.h"
 
 struct file {
 	char path[PATH_MAX]; // no link
@@ -68,41 +69,6 @@ static int file_read(struct file *f, const char *path)
 	return rc != 0 || access(f->path, W_OK) == 0 ? rc : -errno;
 }
 
-static int write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int sync_dir(const char *path)
-{
-	char dir[PATH_MAX];
-	char *slash;
-	int fd, rc;
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash == NULL)
-		snprintf(dir, sizeof(dir), ".");
-	else
-		slash[slash == dir ? 1 : 0] = '\0';
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	rc = fsync(fd) != 0 ? -errno : 0;
-	close(fd);
-	return rc;
-}
-
 static int replace(const struct file *f, const char *text, size_t len)
 {
 	int fd, rc;
@@ -112,7 +78,7 @@ static int replace(const struct file *f, const char *text, size_t len)
 	fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, text, len);
+	rc = file_write_all(fd, text, len);
 	if (rc == 0 && f->is_there && fchown(fd, f->st.st_uid, f->st.st_gid) != 0)
 		rc = -errno;
 	if (rc == 0 && (fchmod(fd, 0600) != 0 || fsync(fd) != 0))
@@ -124,7 +90,7 @@ static int replace(const struct file *f, const char *text, size_t len)
 		unlink(f->tmp);
 		return rc;
 	}
-	return sync_dir(f->path);
+	return file_sync_dir(f->path);
 }
 
 int conf_file_set(const char *path, const struct conf_set *sets, size_t n_sets)

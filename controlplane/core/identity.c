@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
+#include "lib/base/file.h"
 
 struct identity {
 	struct key_pk pk;
@@ -67,21 +68,6 @@ void identity_free(struct identity *id)
 	munmap(id, page_len());
 }
 
-static int write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd) != 0 ? -errno : 0;
-}
-
 // The directory that will hold path; only the last component is made.
 static void make_dir(const char *path)
 {
@@ -110,8 +96,10 @@ static int key_file_write(const char *path, const struct key_sk *sk)
 		return -errno;
 	key_sk_to_text(sk, text);
 	text[KEY_SK_TEXT_LEN] = '\n';
-	rc = write_all(fd, text, KEY_SK_TEXT_LEN + 1);
+	rc = file_write_all(fd, text, KEY_SK_TEXT_LEN + 1);
 	key_wipe(text, sizeof(text));
+	if (rc == 0 && fsync(fd) != 0)
+		rc = -errno;
 	close(fd);
 	// link() and not rename(): never over a key that somebody made meanwhile.
 	if (rc == 0 && link(tmp, path) != 0)
