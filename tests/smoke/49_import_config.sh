@@ -90,7 +90,11 @@ expect "the key is that one already" grep -q 'node.key (the key, as it was)' "$T
 expect "it says whose" grep -q "holds another key, of ${PK[S]}" "$T/err.log"
 same "key of S" "$("$BIN/skyrail" key show "$T/S/node.key")" "${PK[S]}"
 chmod 644 "$VISOR"
+echo mine >"$OUT/controlplane.ini.new"
 import -o "$OUT" --force
+same "a file beside it" "$(cat "$OUT/controlplane.ini.new")" mine
+rm "$OUT/controlplane.ini.new"
+same "files" "$(cd "$OUT" && echo *)" "controlplane.ini node.key"
 expect "others can read the visor's" grep -q 'can be read by others' "$T/err.log"
 "$BIN/skyrail" import-config - -o "$T/other" --key "$T/other.key" <"$VISOR" 2>/dev/null
 same "from standard input" "$("$BIN/skyrail" key show "$T/other.key")" "${PK[A]}"

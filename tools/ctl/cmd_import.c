@@ -2,6 +2,7 @@
 // that can be refused is refused before anything is written; then both files are written under
 // other names, and renamed.
 #include "lib/base/err.h"
+#include "lib/base/file.h"
 #include "tools/ctl/cli.h"
 #include "tools/ctl/import.h"
 
@@ -243,26 +244,17 @@ static int check(const struct job *j)
 
 // ---- our files ----
 
-static int write_new(
-	const struct job *j, const char *path, const char *text, size_t len, mode_t mode)
+// path ends with XXXXXX, in place of which a name is made that nobody has.
+static int write_new(const struct job *j, char *path, const char *text, size_t len, mode_t mode)
 {
-	ssize_t n;
-	int fd, rc = 0;
+	int fd = mkostemp(path, O_CLOEXEC), rc;
 
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	// what nobody else may read is for the user whose key it is
 	if (mode == 0600 && geteuid() == 0)
 		cli_give_to_owner_of_dir(fd, j->key);
-	for (; rc == 0 && len > 0; text += n, len -= (size_t)n) {
-		n = write(fd, text, len);
-		if (n < 0)
-			rc = errno == EINTR ? 0 : -errno;
-		n = n < 0 ? 0 : n;
-	}
+	rc = file_write_all(fd, text, len);
 	if (rc == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 		rc = -errno;
 	close(fd);
@@ -274,28 +266,19 @@ static int write_new(
 // over: also where a file is.
 static int put_in_place(const char *from, const char *to, bool over)
 {
-	char dir[PATH_MAX];
-	int fd, rc = 0;
-
 	if (over ? rename(from, to) < 0 : link(from, to) < 0)
 		return -errno;
 	if (!over)
 		unlink(from);
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(to, '/') - to) + 1, to);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) < 0)
-		rc = -errno;
-	if (fd >= 0)
-		close(fd);
-	return rc;
+	return file_sync_dir(to);
 }
 
 static int write_key(const struct job *j, const struct import_key *k)
 {
-	char text[KEY_SK_TEXT_LEN + 2], tmp[IMPORT_FILE_MAX + 4];
+	char text[KEY_SK_TEXT_LEN + 2], tmp[IMPORT_FILE_MAX + 8];
 	int rc;
 
-	snprintf(tmp, sizeof(tmp), "%s.new", k->file);
+	snprintf(tmp, sizeof(tmp), "%s.XXXXXX", k->file);
 	key_sk_to_text(&k->sk, text);
 	text[KEY_SK_TEXT_LEN] = '\n';
 	rc = write_new(j, tmp, text, KEY_SK_TEXT_LEN + 1, 0600);
@@ -309,12 +292,12 @@ static int write_key(const struct job *j, const struct import_key *k)
 
 static int write_conf(const struct job *j)
 {
-	char tmp[PATH_MAX + 4];
+	char tmp[PATH_MAX + 8];
 	size_t len;
 	const char *text = import_text(j->im, &len);
 	int rc;
 
-	snprintf(tmp, sizeof(tmp), "%s.new", j->conf);
+	snprintf(tmp, sizeof(tmp), "%s.XXXXXX", j->conf);
 	rc = write_new(j, tmp, text, len, import_has_secret(j->im) ? 0600 : 0644);
 	if (rc == 0)
 		rc = put_in_place(tmp, j->conf, j->force);
