@@ -756,9 +756,27 @@ static void a_configuration_of_2026(void **state)
 	import_free(im);
 }
 
+static void a_key_may_be_in_the_root(void **state)
+{
+	static const char json[] =
+		"{\"sk\":\"" ONE "\",\"routing\":{\"route_setup_sk\":\"" TWO "\"}}";
+	struct import *im = import_read(json, strlen(json), "/node.key", err);
+	const struct import_key *keys;
+	size_t len, n;
+
+	(void)state;
+	assert_non_null(im);
+	assert_non_null(strstr(import_text(im, &len), "\nstate_dir = /\n"));
+	keys = import_keys(im, &n);
+	assert_int_equal(n, 2);
+	assert_string_equal(keys[1].file, "/setup-node.key");
+	import_free(im);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_key_may_be_in_the_root),
 		cmocka_unit_test(fields_with_a_counterpart_are_taken),
 		cmocka_unit_test(each_row_that_takes_is_tried_above),
 		cmocka_unit_test(fields_without_one_are_named_unless_they_say_nothing),

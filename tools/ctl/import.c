@@ -97,8 +97,10 @@ void import_note(struct import *im, enum import_kind kind, const char *path, con
 
 void import_beside_key(const struct import *im, const char *name, char out[IMPORT_FILE_MAX])
 {
-	snprintf(out, IMPORT_FILE_MAX, "%.*s%s%s", (int)(strrchr(im->key_file, '/') - im->key_file),
-		im->key_file, name[0] != '\0' ? "/" : "", name);
+	int len = (int)(strrchr(im->key_file, '/') - im->key_file);
+
+	snprintf(out, IMPORT_FILE_MAX, "%.*s%s%s", len, im->key_file,
+		name[0] != '\0' || len == 0 ? "/" : "", name);
 }
 
 void import_set(struct import *im, const char *section, const char *key, const char *value,
