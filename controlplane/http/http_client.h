@@ -51,8 +51,8 @@ struct http_request_conf {
 
 struct http_answer {
 	// -errno: there is no answer. -EMSGSIZE: it was too long; -EBADMSG: it cannot be read;
-	// -EKEYREJECTED: the server's certificate is not good; -EPROTONOSUPPORT: it speaks no TLS;
-	// -ENOKEY: no authority's certificate can be read
+	// -EKEYREJECTED: the server's certificate is not good; -EPROTONOSUPPORT: no TLS with it,
+	// whatever the reason; -ENOKEY: no authority's certificate can be read
 	int err;
 	unsigned status;
 	const char *body; // borrowed; with a NUL behind it

@@ -10,7 +10,7 @@ enum {
 	SETUP_ASKERS_OF_KEY = 8, // ... of one key
 	SETUP_JOBS_MAX = 64, // routes being set up, at once ...
 	SETUP_JOBS_OF_KEY = 4, // ... of those that one key asked for
-	SETUP_CALLS_MAX = 1024, // streams to nodes, of all of them; each has 20 KiB
+	SETUP_CALLS_MAX = 1024, // streams to nodes, of all of them; each has 25 KiB
 	SETUP_IDLE_MS = 10000, // a stream ends that brings no whole call in so long
 	SETUP_HISTORY = 64, // of the last ones, for people
 	SETUP_WHY_SHOWN = 256,

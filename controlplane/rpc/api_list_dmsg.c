@@ -1,4 +1,4 @@
-// Lists of dmsg: totals, the client's servers, sessions and streams of both roles. They are short
+// Lists of dmsg: totals, the client's servers, sessions and streams of all roles. They are short
 // enough to be given in one piece.
 #include "controlplane/rpc/api_priv.h"
 

@@ -57,7 +57,7 @@ struct api_dmsg {
 	uint64_t sessions_opened, sessions_lost, sessions_failed;
 	uint64_t dialled, dials_failed;
 	uint64_t accepted, refused;
-	uint64_t dir_asked, dir_cached, dir_failed, dir_refused; // of both roles
+	uint64_t dir_asked, dir_cached, dir_failed, dir_refused; // of all roles
 	// of the server: now, and so far
 	uint64_t clients, relays, peers;
 	uint64_t clients_opened, shakes_failed, clients_refused, clients_replaced;

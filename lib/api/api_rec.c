@@ -507,7 +507,7 @@ static const struct api_record records[] = {
 	R(API_DMSG_SERVERS, "servers", api_dmsg_server, dmsg_server_fields, false,
 		"dmsg servers that sessions are kept to"),
 	R(API_DMSG_SESSIONS, "sessions", api_dmsg_session, dmsg_session_fields, false,
-		"dmsg sessions in both roles"),
+		"dmsg sessions in all roles"),
 	R(API_DMSG_STREAMS, "streams", api_dmsg_stream, dmsg_stream_fields, false,
 		"dmsg streams: ours, and those that our server relays"),
 	R(API_DMSG_DISCOVERIES, "discoveries", api_dmsg_discovery, dmsg_discovery_fields, false,

@@ -150,7 +150,7 @@ uint32_t setup_plan_ids(const struct setup_plan *plan, uint32_t node, uint32_t i
 
 // ---- rules ----
 
-// The rule of place `at` of a path, of which the first place is `first`.
+// The rule of place `at` of the forward path, or of the reverse one.
 static void put_rule(const struct setup_plan *plan, bool forward, uint32_t at, uint8_t *to)
 {
 	const struct setup_path *p = path_of(plan, forward);

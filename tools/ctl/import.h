@@ -46,9 +46,9 @@ struct import_key {
 
 struct import;
 
-// key_file: where the node will find its key, an absolute path; keys of other roles lie beside it.
-// NULL: the text is to be shown, so it says nothing of
-// that, and no secret of another role is in it. NULL, and a line for each mistake in err, with the
+// key_file: where the node will find its key, an absolute path that fits IMPORT_FILE_MAX; its
+// directory is the state_dir, where keys of other roles lie, too. NULL: the text is to be shown, so
+// it names no files and holds no secret. Returns NULL, and a line for each mistake in err, with the
 // field's path, or line and column where it is no JSON; no secret is in it. Owner: the caller.
 struct import *import_read(
 	const char *json, size_t len, const char *key_file, char err[CONF_ERR_MAX]);

@@ -5,9 +5,14 @@
 
 #include "lib/base/err.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+static_assert(IMPORT_SERVERS_MAX == 16 && IMPORT_HYPERVISORS_MAX == 16 && IMPORT_URLS_MAX == 4 &&
+		      CONF_LINE_MAX == 190,
+	"they are told in words");
 
 // ---- what takes a value ----
 
