@@ -55,7 +55,7 @@ cp_SRCS := \
 	controlplane/core/backoff.c controlplane/core/conf_file.c controlplane/core/conn.c controlplane/core/conn_join.c controlplane/core/conn_listen.c controlplane/core/conn_tcp.c \
 	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/noise_conn.c \
 	controlplane/cp_conf.c controlplane/cp_conf_dmsg.c controlplane/in_force.c controlplane/lan.c controlplane/reload.c controlplane/reload_diff.c \
-	controlplane/role.c controlplane/setup_role.c \
+	controlplane/role.c controlplane/services.c controlplane/setup_role.c \
 	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_rtt.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c \
 	controlplane/dmsg/dmsg_client.c controlplane/dmsg/dmsg_client_dial.c controlplane/dmsg/dmsg_client_find.c controlplane/dmsg/dmsg_client_lan.c \
 	controlplane/dmsg/dmsg_http.c controlplane/dmsg/dmsg_publish.c \
@@ -67,7 +67,7 @@ cp_SRCS := \
 	controlplane/dmsg/lan_server.c controlplane/mux/mux_conn.c controlplane/route/route_gate.c controlplane/route/route_id.c controlplane/route/route_peer.c controlplane/route/rpc_port.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
 	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_install.c controlplane/route/rule_mgr.c \
 	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c \
-	controlplane/rpc/api_dmsg.c controlplane/rpc/api_stream.c controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_dmsg.c controlplane/rpc/api_list_route.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c controlplane/rpc/visor_rpc.c \
+	controlplane/rpc/api_dmsg.c controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_dmsg.c controlplane/rpc/api_list_route.c controlplane/rpc/api_list_service.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c controlplane/rpc/api_stream.c controlplane/rpc/visor_rpc.c \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_adopt.c controlplane/transport/transport_dp.c \
 	controlplane/transport/transport_find.c controlplane/transport/transport_flow.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \

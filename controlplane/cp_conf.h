@@ -84,6 +84,11 @@ struct cp_setup_node_values {
 	char *key_file;
 };
 
+struct cp_service_values { // [transports]: URLs or ""
+	char *discovery;
+	char *address_resolver;
+};
+
 struct cp_key_values { // [hypervisor NAME], [visor NAME], [route_setup_node NAME]
 	char *name;
 	char *key;
@@ -91,6 +96,8 @@ struct cp_key_values { // [hypervisor NAME], [visor NAME], [route_setup_node NAM
 
 struct cp_routing_values {
 	bool no_transit;
+	char *route_finder; // URL or ""
+	uint64_t finder_timeout_ns;
 };
 
 struct cp_saved_lan_values {
@@ -136,6 +143,7 @@ struct cp_values {
 	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
 	struct cp_setup_node_values setup_node;
+	struct cp_service_values services;
 	struct cp_routing_values routing;
 	struct cp_lan_server_values lan_server;
 	struct conf_array transports; // struct cp_transport_values

@@ -103,21 +103,40 @@ static int check_mux(const struct cp_conf *c, char *err)
 		"mux = smux needs discovery = URL by http:// or https://, where servers read it");
 }
 
+static int check_url(
+	const struct cp_conf *c, const char *section, const char *key, const char *url, char *err)
+{
+	const char *wrong = http_client_check_url(url);
+
+	if (wrong == NULL && http_client_is_dmsg(url) && !has_way_to_dmsg(c->v))
+		wrong = "can't be reached: add a [server NAME], or an http:// or https:// "
+			"URL to [dmsg] discovery";
+	return wrong != NULL ? BAD(c, err, section, "", key, "%s %s", url, wrong) : 0;
+}
+
 static int check_urls(
 	const struct cp_conf *c, const char *section, const struct conf_list *urls, char *err)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < urls->n; i++) {
-		const char *wrong = http_client_check_url(urls->v[i]);
+	for (size_t i = 0; i < urls->n; i++)
+		rc = cp_conf_worse(rc, check_url(c, section, "discovery", urls->v[i], err));
+	return rc;
+}
 
-		if (wrong == NULL && http_client_is_dmsg(urls->v[i]) && !has_way_to_dmsg(c->v))
-			wrong = "can't be reached: add a [server NAME], or an http:// or https:// "
-				"URL to [dmsg] discovery";
-		if (wrong != NULL)
-			rc = cp_conf_worse(rc,
-				BAD(c, err, section, "", "discovery", "%s %s", urls->v[i], wrong));
-	}
+static int check_services(const struct cp_conf *c, char *err)
+{
+	const struct {
+		const char *section, *key, *url;
+	} all[] = {{"transports", "discovery", c->v->services.discovery},
+		{"transports", "address_resolver", c->v->services.address_resolver},
+		{"routing", "route_finder", c->v->routing.route_finder}};
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i].url[0] != '\0')
+			rc = cp_conf_worse(
+				rc, check_url(c, all[i].section, all[i].key, all[i].url, err));
 	return rc;
 }
 
@@ -241,6 +260,7 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 	rc = cp_conf_worse(rc, check_ca_file(c, err));
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg", &c->v->dmsg.discovery, err));
 	rc = cp_conf_worse(rc, check_urls(c, "dmsg_server", &c->v->dmsg_server.discovery, err));
+	rc = cp_conf_worse(rc, check_services(c, err));
 	rc = cp_conf_worse(rc, check_mux(c, err));
 	rc = cp_conf_worse(rc, check_published(c, err));
 	c->n_servers = c->v->servers.n;

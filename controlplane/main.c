@@ -18,6 +18,7 @@
 #include "controlplane/route/route_peer.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/rpc/api_handlers.h"
+#include "controlplane/services.h"
 #include "controlplane/setup_role.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api_field.h"
@@ -63,6 +64,7 @@ struct app {
 	struct http_client *http; // NULL: no discovery, as the next three
 	struct dir_client *dir, *server_dir; // of the client, of the server
 	struct dmsg_http *dmsg_http;
+	struct services *services;
 	bool ending;
 	unsigned n_leaving;
 	struct lan *lan;
@@ -315,6 +317,10 @@ static void on_term(void *arg)
 		a->n_leaving++;
 		dmsg_server_leave(a->dmsg_server, on_left, a);
 	}
+	if (a->services != NULL && services_register(a->services) != NULL) {
+		a->n_leaving++;
+		tp_register_leave(services_register(a->services), on_left, a);
+	}
 	if (a->setup != NULL) {
 		a->n_leaving++;
 		setup_role_leave(a->setup, on_left, a);
@@ -524,6 +530,9 @@ static int start_dmsg(struct app *a)
 
 	if (start_dmsg_server(a) < 0)
 		return -1;
+	a->services = services_new(a->loop, &a->conf, a->id, &a->http);
+	if (a->services == NULL)
+		return -1;
 	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
 	if (a->lan == NULL || start_dmsg_client(a) < 0)
 		return -1;
@@ -567,6 +576,7 @@ static int start_api(struct app *a)
 		.ids = a->ids,
 		.edges = a->edges,
 		.routes = a->routes,
+		.services = a->services,
 		.dmsg = a->dmsg,
 		.dmsg_server = a->dmsg_server,
 		.dir = a->dir,
@@ -614,6 +624,7 @@ static void stop(struct app *a)
 	setup_role_free(a->setup);
 	dmsg_server_free(a->dmsg_server); // it may ask its discovery by the client's streams
 	dir_client_free(a->server_dir);
+	services_free(a->services);
 	lan_free(a->lan);
 	dmsg_client_free(a->dmsg);
 	dir_client_free(a->dir);

@@ -35,6 +35,19 @@ struct identity *role_key(
 	return id;
 }
 
+int role_http(struct loop *l, const char *ca_file, struct http_client **http)
+{
+	int err;
+
+	if (*http == NULL)
+		*http = http_client_new(l, ca_file);
+	if (*http != NULL)
+		return 0;
+	err = errno;
+	log_err("HTTP client: %s", strerror(err));
+	return -err;
+}
+
 int role_dir(struct loop *l, const struct conf_list *urls, const char *ca_file,
 	struct http_client **http, struct dir_client **dir)
 {
@@ -45,11 +58,11 @@ int role_dir(struct loop *l, const struct conf_list *urls, const char *ca_file,
 	*dir = NULL;
 	if (urls->n == 0)
 		return 0;
-	if (*http == NULL)
-		*http = http_client_new(l, ca_file);
+	err = role_http(l, ca_file, http);
+	if (err < 0)
+		return err;
 	c.http = *http;
-	if (*http != NULL)
-		*dir = dir_client_new(&c);
+	*dir = dir_client_new(&c);
 	if (*dir != NULL)
 		return 0;
 	err = errno;

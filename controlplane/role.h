@@ -11,8 +11,10 @@
 // everybody (real-peers 3.1). NULL: a line that says why was logged. Owner: the caller.
 struct identity *role_key(
 	const char *section, const char *key_file, const struct identity *const *others, size_t n);
-// A client of these discoveries, NULL in *dir when there are none. *http is made with the first,
-// and with ca_file as http_client_new() has it. 0, or -errno, and a line was logged. Owner of both:
-// the caller.
+// *http is made if it is not there, with ca_file as http_client_new() has it. 0, or -errno, and a
+// line was logged. Owner: the caller.
+int role_http(struct loop *l, const char *ca_file, struct http_client **http);
+// A client of these discoveries, NULL in *dir when there are none. *http is made with the first, as
+// above. 0, or -errno, and a line was logged. Owner of both: the caller.
 int role_dir(struct loop *l, const struct conf_list *urls, const char *ca_file,
 	struct http_client **http, struct dir_client **dir);

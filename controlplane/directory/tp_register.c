@@ -38,7 +38,7 @@ struct item {
 };
 
 struct tp_reg {
-	struct item *item;
+	struct item *item; // NULL: the register is gone
 	struct loop_timer *wait; // done comes by it; NULL: it came, or nobody waits
 	bool answered;
 	tp_register_fn done;
@@ -395,6 +395,10 @@ void tp_register_down(struct tp_reg *h)
 	if (h == NULL)
 		return;
 	it = h->item;
+	if (it == NULL) {
+		free(h);
+		return;
+	}
 	TAILQ_REMOVE(&it->up, h, next);
 	loop_timer_free(h->wait);
 	free(h);
@@ -470,7 +474,7 @@ void tp_register_free(struct tp_register *r)
 		while ((h = TAILQ_FIRST(&it->up)) != NULL) {
 			TAILQ_REMOVE(&it->up, h, next);
 			loop_timer_free(h->wait);
-			free(h);
+			h->item = NULL;
 		}
 		item_free(it);
 	}

@@ -39,7 +39,8 @@ struct tp_register_stats {
 
 // NULL and errno. Owner: the caller.
 struct tp_register *tp_register_new(const struct tp_register_conf *conf);
-// What is up is forgotten, nobody is called, handles are dead. NULL is allowed.
+// What is up is forgotten, nobody is called; handles stay their holders' to give to
+// tp_register_down(). NULL is allowed.
 void tp_register_free(struct tp_register *r);
 void tp_register_stats_get(const struct tp_register *r, struct tp_register_stats *out);
 

@@ -16,6 +16,7 @@
 #include "controlplane/route/setup_node.h"
 #include "controlplane/rpc/api_server.h"
 #include "controlplane/rpc/visor_rpc.h"
+#include "controlplane/services.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/conf/conf.h"
 
@@ -40,6 +41,7 @@ struct api_deps {
 	const struct key_pk *setup_pk;
 	struct dmsg_client *setup_client;
 	// of client, server and set-up node; NULL: no discovery
+	const struct services *services; // NULL: none
 	struct dir_client *dir, *server_dir, *setup_dir;
 	struct http_client *http, *setup_http; // NULL: nobody asks by HTTP
 	const struct conf *(*conf)(void *arg); // as it was loaded last

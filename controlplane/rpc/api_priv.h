@@ -75,6 +75,8 @@ void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload
 void api_list_dmsg_hypervisors(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_routes(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_setups(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_services(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_paths(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len);
 
 void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len);

@@ -61,6 +61,8 @@ enum api_type {
 	API_DMSG_HYPERVISORS,
 	API_SETUPS, // this one and the next: api_route.h
 	API_ROUTES,
+	API_SERVICES, // this one and the next: api_service.h
+	API_PATHS, // payload: struct api_paths_ask
 	// actions
 	API_TRANSPORT_ADD = 64,
 	API_TRANSPORT_DEL,

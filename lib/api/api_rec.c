@@ -58,6 +58,9 @@ static const char *const fars[] = {"-", "unknown", "packets", "super-packets"};
 static const char *const conf_changes[] = {"", "changed", "new", "gone"};
 static const char *const dmsg_states[] = {"waits", "dials", "open"};
 static const char *const dmsg_roles[] = {"client", "server", "set-up node"};
+static const char *const service_kinds[] = {
+	"transport discovery", "address resolver", "route finder"};
+static const char *const ways[] = {"there", "back"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
 static const char *const dmsg_server_kinds[] = {
 	"", "mesh", "found", "for a dial", "lan", "mesh found"};
@@ -480,6 +483,34 @@ static const struct api_field route_fields[] = {
 	F(bytes, BYTES, "BYTES", 0),
 };
 #undef REC
+#define REC api_service
+static const struct api_field service_fields[] = {
+	F(name, STR, "SERVICE", C),
+	FW(kind, service_kinds, "KIND", 0),
+	F(status, UINT, "ANSWER", N),
+	F(age_ms, MS, "AGE", N),
+	F(nonce, UINT, "NONCE", W | O),
+	F(up, UINT, "OURS", O),
+	F(registered, UINT, "LISTED", O),
+	F(mended, UINT, "PUT BACK", W | O),
+	F(waiting, UINT, "WAITING", W),
+	F(asked, UINT, "ASKED", W),
+	F(refused, UINT, "REFUSED", W),
+	F(failed, UINT, "FAILED", 0),
+	F(error, STR, "LAST ERROR", W | D),
+	F(note, STR, "NOTE", U),
+};
+#undef REC
+#define REC api_path_hop
+static const struct api_field path_hop_fields[] = {
+	FW(way, ways, "WAY", 0),
+	F(path, UINT, "PATH", 0),
+	F(hop, UINT, "HOP", 0),
+	F(from, PK, "FROM", 0),
+	F(to, PK, "TO", 0),
+	F(tp, UUID, "TRANSPORT", 0),
+};
+#undef REC
 
 #define R(type_, name_, rec, fields_, single_, help_)                                              \
 	{                                                                                          \
@@ -518,6 +549,10 @@ static const struct api_record records[] = {
 		"routes that our set-up node lays, and the last ones"),
 	R(API_ROUTES, "routes", api_route, route_fields, false,
 		"rules that set-up nodes laid here, and ids that they reserved"),
+	R(API_SERVICES, "services", api_service, service_fields, false,
+		"services of Skywire that this node asks"),
+	R(API_PATHS, "paths", api_path_hop, path_hop_fields, false,
+		"hops of the paths that a route finder tells"),
 };
 
 const struct api_record *api_records(size_t *n)

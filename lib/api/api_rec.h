@@ -7,6 +7,7 @@
 #include "lib/api/api_dmsg.h"
 #include "lib/api/api_rec_tp.h"
 #include "lib/api/api_route.h"
+#include "lib/api/api_service.h"
 
 struct api_node {
 	char name[API_NAME_LEN];

@@ -156,6 +156,8 @@ int cmd_show_discoveries(struct cli *c);
 int cmd_show_hypervisors(struct cli *c);
 int cmd_show_routes(struct cli *c);
 int cmd_show_setups(struct cli *c);
+int cmd_show_services(struct cli *c);
+int cmd_route_find(struct cli *c);
 int cmd_dmsg_dial(struct cli *c);
 int cmd_dmsg_listen(struct cli *c);
 int cmd_dmsg_ping(struct cli *c);

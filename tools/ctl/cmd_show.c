@@ -2,7 +2,7 @@
 // workers, with the books of each stage) and the non-zero counters.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
-#include "tools/ctl/cli.h"
+#include "tools/ctl/stream.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -247,6 +247,30 @@ int cmd_show_routes(struct cli *c)
 int cmd_show_setups(struct cli *c)
 {
 	return show(c, API_SETUPS, 0);
+}
+
+int cmd_show_services(struct cli *c)
+{
+	return show(c, API_SERVICES, 0);
+}
+
+int cmd_route_find(struct cli *c)
+{
+	struct api_paths_ask ask = {.min_hops = 1, .max_hops = 50};
+	struct arg args[] = {{"from", ARG_PK, ask.src, 0, NULL, false, false},
+		{"min-hops", ARG_U16, &ask.min_hops, 0, NULL, false, false},
+		{"max-hops", ARG_U16, &ask.max_hops, 0, NULL, false, false}};
+	const char *to;
+	struct show s = {0};
+	size_t n;
+	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args));
+
+	if (rc == CLI_OK)
+		rc = stream_key(ask.dst, to, strlen(to));
+	c->argc = 0; // nothing else is to be found in the answer
+	if (rc == CLI_OK)
+		rc = start(c, &s, API_PATHS);
+	return rc != CLI_OK ? rc : list(&s, &ask, sizeof(ask), &n);
 }
 
 int cmd_config_show(struct cli *c)

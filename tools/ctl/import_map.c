@@ -272,6 +272,38 @@ static void take_route_setup(struct import *im, const json_t *v, const char *pat
 		import_no_memory(im);
 }
 
+static const struct {
+	const char *section, *key;
+} services[IMPORT_SERVICES] = {
+	{"transports", "discovery"},
+	{"transports", "address_resolver"},
+	{"routing", "route_finder"},
+};
+
+// Its key is that of the row; a name that ends in _dmsg is the other way to it.
+static void take_service(struct import *im, const json_t *v, const char *path)
+{
+	const char *end = strrchr(im->row->name, '_');
+
+	for (size_t i = 0; i < IMPORT_SERVICES; i++)
+		if (strcmp(services[i].key, im->row->key) == 0)
+			keep(im,
+				end != NULL && strcmp(end, "_dmsg") == 0 ? &im->services[i].dmsg
+									 : &im->services[i].url,
+				v, path);
+}
+
+static void take_finder_timeout(struct import *im, const json_t *v, const char *path)
+{
+	const char *text = json_string_value(v), *unit = text + strspn(text, "0123456789");
+
+	if (unit > text &&
+		(strcmp(unit, "ms") == 0 || strcmp(unit, "s") == 0 || strcmp(unit, "m") == 0))
+		copy(im, v, path);
+	else
+		import_note(im, IMPORT_LEFT, path, "a time is written in one unit: 90s");
+}
+
 // ---- the table ----
 
 #define OBJECT(name)                                                                               \
@@ -285,6 +317,10 @@ static void take_route_setup(struct import *im, const json_t *v, const char *pat
 #define COPY(name, type, section, key)                                                             \
 	{                                                                                          \
 		name, type, copy, section, key, 0, NULL                                            \
+	}
+#define SERVICE(name, key)                                                                         \
+	{                                                                                          \
+		name, IMPORT_TEXT, take_service, NULL, key, 0, NULL                                \
 	}
 #define SAID(name, type)                                                                           \
 	{                                                                                          \
@@ -373,14 +409,15 @@ static const struct import_row rows[] = {
 	LATER("skywire-tcp.listening_address", "stcp transports"),
 	LATER("stcp", "stcp transports"), // before v1.1
 	OBJECT("transport"),
-	LATER("transport.discovery", "transport discovery"),
-	LATER("transport.discovery_dmsg", "transport discovery"),
-	LATER("transport.address_resolver", "stcpr transports"),
-	LATER("transport.address_resolver_dmsg", "stcpr transports"),
+	SERVICE("transport.discovery", "discovery"),
+	SERVICE("transport.discovery_dmsg", "discovery"),
+	SERVICE("transport.address_resolver", "address_resolver"),
+	SERVICE("transport.address_resolver_dmsg", "address_resolver"),
 	LATER("transport.ar_transport_limit", "stcpr transports"),
 	LATER("transport.public_autoconnect", "transports to public visors"),
 	LATER("transport.transport_setup", "transports that others set up"),
-	LATER("transport.transport_setup_nodes", "transports that others set up"), // before v1.1
+	LATER("transport.transport_setup_nodes",
+		"transports that others set up"), // before v1.1
 	LATER("transport.user_transport_setup", "transports that others set up"),
 	LATER("transport.tps_sk", "a transport set-up node in this one"),
 	LATER("transport.tps_dmsg", "a transport set-up node in this one"),
@@ -397,9 +434,10 @@ static const struct import_row rows[] = {
 	TAKE("routing.user_route_setup_nodes", IMPORT_TEXTS, take_route_setup),
 	TAKE("routing.setup_nodes", IMPORT_TEXTS, take_route_setup), // before v1.1
 	TAKE("routing.route_setup_sk", IMPORT_TEXT, take_setup_sk),
-	LATER("routing.route_finder", "route finder"),
-	LATER("routing.route_finder_dmsg", "route finder"),
-	LATER("routing.route_finder_timeout", "route finder"),
+	SERVICE("routing.route_finder", "route_finder"),
+	SERVICE("routing.route_finder_dmsg", "route_finder"),
+	{"routing.route_finder_timeout", IMPORT_TEXT, take_finder_timeout, "routing",
+		"route_finder_timeout", 0, NULL},
 	LATER("routing.min_hops", "routes that this node dials"),
 	LATER("routing.calculate_routes", "routes that this node dials"),
 	LATER("routing.mux_routes", "routes that this node dials"),
@@ -609,6 +647,25 @@ static void set_entry(struct import *im, const char *class, unsigned n, const ch
 	import_set(im, section, key, value, path);
 }
 
+static void finish_services(struct import *im)
+{
+	for (size_t i = 0; i < IMPORT_SERVICES; i++) {
+		const struct import_service *s = &im->services[i];
+		const struct import_found *u = s->url.text != NULL ? &s->url : &s->dmsg;
+
+		if (s->url.text != NULL && s->dmsg.text != NULL)
+			import_note(im, IMPORT_LEFT, s->dmsg.path,
+				"the other way to the service that is taken");
+		if (u->text == NULL)
+			continue;
+		if (is_by_dmsg(u) && !has_way_to_dmsg(im))
+			import_note(im, IMPORT_LEFT, u->path,
+				"is reached over a [server NAME], and there is none");
+		else
+			import_set(im, services[i].section, services[i].key, u->text, u->path);
+	}
+}
+
 static void finish_servers(struct import *im)
 {
 	unsigned n = 0;
@@ -676,6 +733,7 @@ void import_finish(struct import *im)
 	finish_discovery(im);
 	finish_servers(im);
 	finish_route_setup(im);
+	finish_services(im);
 	set_keys(im, "hypervisor", im->hypervisors.v, im->hypervisors.n);
 	finish_lan(im);
 }

@@ -45,6 +45,12 @@ struct import_found {
 	char path[IMPORT_PATH_MAX];
 };
 
+// A service of Skywire, and the two ways to it.
+struct import_service {
+	struct import_found url, dmsg;
+};
+enum { IMPORT_SERVICES = 3 };
+
 struct import_set {
 	char section[CONF_NAME_MAX + 1];
 	const char *key;
@@ -71,6 +77,7 @@ struct import {
 	VEC(struct import_server) servers, lan;
 	VEC(struct import_found) urls, hypervisors, route_setup;
 	unsigned n_urls; // that are in the text
+	struct import_service services[IMPORT_SERVICES];
 	VEC(struct import_set) sets;
 	VEC(struct import_note) notes;
 	unsigned more_notes;

@@ -11,10 +11,30 @@ enum { FIRST_MS = 5, AGAIN_MS = 10, BACKOFF_MS = 20, LONG_MS = 1000000 };
 static struct service *s;
 static struct tp_register *reg;
 static struct tp_entry ab;
+// Whatever a test leaves up.
+static struct tp_reg *held[8];
+static unsigned n_held;
 
 static void on_done(void *arg)
 {
 	++*(unsigned *)arg;
+}
+
+static struct tp_reg *up(const struct tp_entry *e, bool post, tp_register_fn done, void *arg)
+{
+	struct tp_reg *h = tp_register_up(reg, e, post, done, arg);
+
+	assert_non_null(h);
+	held[n_held++] = h;
+	return h;
+}
+
+static void down(struct tp_reg *h)
+{
+	for (unsigned i = 0; i < n_held; i++)
+		if (held[i] == h)
+			held[i] = held[--n_held];
+	tp_register_down(h);
 }
 
 static void start_with(uint32_t wait_ms, uint32_t first_ms, uint32_t again_ms)
@@ -51,6 +71,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	tp_register_free(reg);
+	while (n_held > 0) // after the register: nothing is left to be done
+		down(held[0]);
 	service_free(s);
 	return fake_service_teardown(state);
 }
@@ -66,12 +88,10 @@ static struct tp_register_stats stats(void)
 static void a_responders_settlement_waits_for_its_post(void **state)
 {
 	unsigned n_done = 0;
-	struct tp_reg *h;
 
 	(void)state;
 	fake.holds = true;
-	h = tp_register_up(reg, &ab, true, on_done, &n_done);
-	assert_non_null(h);
+	up(&ab, true, on_done, &n_done);
 	run_until(fake.held != NULL);
 	assert_int_equal(n_done, 0);
 	fake_service_go_on(&fake);
@@ -92,7 +112,7 @@ static void a_settlement_waits_no_longer_than_so(void **state)
 	(void)state;
 	start_with(5, FIRST_MS, AGAIN_MS);
 	fake.holds = true;
-	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	up(&ab, true, on_done, &n_done);
 	run_until(n_done == 1);
 	assert_int_equal(stats().late, 1);
 	assert_int_equal(fake.n, 0);
@@ -109,14 +129,14 @@ static void an_initiator_posts_only_what_is_not_there(void **state)
 
 	(void)state;
 	fake.e[fake.n++] = ab; // by the responder
-	h = tp_register_up(reg, &ab, false, NULL, NULL);
+	h = up(&ab, false, NULL, NULL);
 	run_until(stats().checked >= 1);
 	assert_int_equal(fake.n_post, 0);
-	assert_non_null(tp_register_up(reg, &ac, false, NULL, NULL)); // whose responder did not
+	up(&ac, false, NULL, NULL); // whose responder did not
 	run_until(fake.n == 2);
 	assert_int_equal(fake.n_post, 1);
 	assert_int_equal(stats().mended, 0); // it was never there
-	tp_register_down(h);
+	down(h);
 	run_until(fake.n == 1);
 }
 
@@ -125,7 +145,7 @@ static void what_somebody_removed_is_put_back(void **state)
 	unsigned n_done = 0;
 
 	(void)state;
-	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	up(&ab, true, on_done, &n_done);
 	run_until(stats().registered == 1);
 	for (unsigned i = 1; i <= 3; i++) {
 		fake.n = 0;
@@ -145,15 +165,15 @@ static void the_last_connection_that_closes_removes_the_entry(void **state)
 
 	(void)state;
 	start_with(LONG_MS, LONG_MS, LONG_MS);
-	first = tp_register_up(reg, &ab, true, on_done, &n_done);
+	first = up(&ab, true, on_done, &n_done);
 	run_until(n_done == 1);
-	second = tp_register_up(reg, &ab, false, NULL, NULL); // replaces it
-	tp_register_down(first);
+	second = up(&ab, false, NULL, NULL); // replaces it
+	down(first);
 	for (unsigned i = 0; i < 200; i++)
 		loop_turn(l);
 	assert_int_equal(fake.n_delete, 0);
 	assert_int_equal(stats().up, 1);
-	tp_register_down(second);
+	down(second);
 	run_until(stats().deleted == 1);
 	assert_int_equal(fake.n, 0);
 	assert_int_equal(stats().up + stats().pending, 0);
@@ -168,20 +188,20 @@ static void a_removal_that_waits_is_taken_back_by_the_next_connection(void **sta
 
 	(void)state;
 	start_with(LONG_MS, LONG_MS, LONG_MS);
-	h = tp_register_up(reg, &ab, true, on_done, &n_done);
+	h = up(&ab, true, on_done, &n_done);
 	run_until(n_done == 1);
 	fake.holds = true; // something else is under way
-	assert_non_null(tp_register_up(reg, &ac, true, NULL, NULL));
+	up(&ac, true, NULL, NULL);
 	run_until(fake.held != NULL);
-	tp_register_down(h);
-	h = tp_register_up(reg, &ab, false, NULL, NULL);
+	down(h);
+	h = up(&ab, false, NULL, NULL);
 	fake_service_go_on(&fake);
 	run_until(stats().registered == 2);
 	for (unsigned i = 0; i < 200; i++)
 		loop_turn(l);
 	assert_int_equal(fake.n_delete, 0);
 	assert_int_equal(fake.n, 2);
-	tp_register_down(h);
+	down(h);
 	run_until(fake.n == 1);
 }
 
@@ -194,16 +214,16 @@ static void a_removal_under_way_is_followed_by_what_puts_it_back(void **state)
 	start_with(LONG_MS, LONG_MS, LONG_MS);
 	for (unsigned post = 0; post < 2; post++) {
 		n_done = 0;
-		h = tp_register_up(reg, &ab, true, on_done, &n_done);
+		h = up(&ab, true, on_done, &n_done);
 		run_until(n_done == 1);
 		fake.holds = true;
-		tp_register_down(h);
+		down(h);
 		run_until(fake.held != NULL); // the DELETE
-		h = tp_register_up(reg, &ab, post, NULL, NULL);
+		h = up(&ab, post, NULL, NULL);
 		fake_service_go_on(&fake);
 		run_until(fake.n == 1);
 		run_until(stats().registered == 1);
-		tp_register_down(h);
+		down(h);
 		run_until(fake.n == 0 && stats().pending == 0);
 	}
 }
@@ -215,7 +235,7 @@ static void a_duplicate_is_taken_for_registered(void **state)
 	(void)state;
 	start_with(LONG_MS, LONG_MS, LONG_MS);
 	fake.e[fake.n++] = ab;
-	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	up(&ab, true, on_done, &n_done);
 	run_until(n_done == 1);
 	run_until(stats().registered == 1);
 	assert_true(stats().refused == 1 && stats().posted == 0);
@@ -229,7 +249,7 @@ static void what_is_refused_is_tried_again_after_a_while(void **state)
 	(void)state;
 	fake.status = 500;
 	fake.body = "{\"error\":\"database is gone\"}";
-	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
+	up(&ab, true, on_done, &n_done);
 	run_until(n_done == 1); // a no is an answer
 	run_until(stats().refused >= 4);
 	assert_int_equal(stats().registered, 0);
@@ -247,8 +267,8 @@ static void when_the_discovery_comes_back_all_is_registered(void **state)
 
 	(void)state;
 	fake_service_stop(&fake);
-	assert_non_null(tp_register_up(reg, &ab, true, on_done, &n_done));
-	assert_non_null(tp_register_up(reg, &ac, true, on_done, &n_done));
+	up(&ab, true, on_done, &n_done);
+	up(&ac, true, on_done, &n_done);
 	run_until(n_done == 2); // nobody waits for what is not there
 	run_until(stats().failed >= 4);
 	assert_true(stats().registered == 0 && stats().late == 0 && stats().pending == 2);
@@ -266,14 +286,14 @@ static void leaving_removes_all(void **state)
 	struct tp_reg *h;
 
 	(void)state;
-	h = tp_register_up(reg, &ab, true, on_done, &n_done);
-	assert_non_null(tp_register_up(reg, &ac, true, on_done, &n_done));
+	h = up(&ab, true, on_done, &n_done);
+	up(&ac, true, on_done, &n_done);
 	run_until(n_done == 2 && fake.n == 2);
 	tp_register_leave(reg, on_done, &n_left);
 	assert_int_equal(n_left, 0);
 	run_until(n_left == 1);
 	assert_int_equal(fake.n, 0);
-	tp_register_down(h);
+	down(h);
 	assert_null(tp_register_up(reg, &ab, true, on_done, &n_done));
 	for (unsigned i = 0; i < 200; i++)
 		loop_turn(l);
@@ -305,7 +325,7 @@ static void end_in_done(void *arg)
 {
 	struct tp_reg **h = arg;
 
-	tp_register_down(*h);
+	down(*h);
 	*h = NULL;
 }
 
@@ -316,13 +336,13 @@ static void a_connection_may_end_while_it_waits_or_is_told(void **state)
 
 	(void)state;
 	start_with(LONG_MS, LONG_MS, LONG_MS);
-	tp_register_down(tp_register_up(reg, &ab, true, on_done, &n_done));
-	h = tp_register_up(reg, &ab, true, end_in_done, &h);
+	down(up(&ab, true, on_done, &n_done));
+	h = up(&ab, true, end_in_done, &h);
 	run_until(h == NULL);
 	run_until(fake.n == 0 && stats().pending == 0);
 	assert_int_equal(n_done, 0);
 	assert_int_equal(fake.n_post, 1);
-	h = tp_register_up(reg, &ab, true, on_done, &n_done); // up when all is freed
+	up(&ab, true, on_done, &n_done); // up when all is freed
 	run_until(n_done == 1);
 }
 

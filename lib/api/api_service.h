@@ -1,0 +1,41 @@
+// The part of the API that is about services of Skywire: records of its lists (api_rec.h).
+#pragma once
+
+#include "lib/api/api_dmsg.h"
+
+enum { API_SERVICE_TRANSPORTS, API_SERVICE_ADDRESSES, API_SERVICE_ROUTES };
+
+struct api_service {
+	char name[API_DMSG_URL_LEN]; // its URL
+	uint8_t kind; // API_SERVICE_*
+	uint8_t pad;
+	uint16_t status; // of the last answer; 0: there was none
+	uint32_t waiting; // requests, now
+	uint64_t age_ms; // of the last answer
+	uint64_t asked, refused, failed; // requests so far
+	uint64_t nonce; // the next one; all ones: not known, or the service has none
+	// of the transport discovery, else all ones
+	uint64_t up, registered; // transports, now: ours, and those of them that are known there
+	uint64_t mended; // that were removed by somebody, and put back
+	char error[API_DMSG_TEXT_LEN]; // of the last request
+	char note[API_DMSG_TEXT_LEN]; // the same, for people
+};
+static_assert(sizeof(struct api_service) == 840, "api_service");
+
+// API_PATHS.
+struct api_paths_ask {
+	uint8_t src[API_PK_LEN], dst[API_PK_LEN]; // null src: this node
+	uint16_t min_hops, max_hops;
+	uint8_t pad[2];
+};
+static_assert(sizeof(struct api_paths_ask) == 72, "api_paths_ask");
+
+// A hop of a path; they come in order.
+struct api_path_hop {
+	uint8_t way; // 0: there, 1: back
+	uint8_t path, hop; // numbers, from 1
+	uint8_t from[API_PK_LEN], to[API_PK_LEN];
+	uint8_t pad[3];
+	uint8_t tp[16]; // UUID of the transport
+};
+static_assert(sizeof(struct api_path_hop) == 88, "api_path_hop");
