@@ -10,8 +10,12 @@
 #include "lib/crypto/noise_rec.h"
 #include "lib/mux/smux.h"
 #include "lib/mux/yamux.h"
+#include "lib/wire/connect_msg.h"
 #include "lib/wire/dmsg_entry.h"
 #include "lib/wire/dmsg_msg.h"
+#include "lib/wire/route_hdr.h"
+#include "lib/wire/setup_msg.h"
+#include "lib/wire/tp_entry.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -302,6 +306,275 @@ static void smux2(const uint8_t *p, size_t len)
 	smux(2, p, len);
 }
 
+// ---- routes ----
+
+static void say_desc(const struct rule_desc *d)
+{
+	say_hex(d->src_pk, RULE_PK_LEN);
+	printf(":%u ", d->src_port);
+	say_hex(d->dst_pk, RULE_PK_LEN);
+	printf(":%u", d->dst_port);
+}
+
+static void say_rule(const struct rule_wire *r)
+{
+	printf(" {%u %" PRId64 " %u", r->kind, r->keep_alive_ns, r->key_id);
+	if (r->kind != RULE_KIND_INTERMEDIARY) {
+		printf(" ");
+		say_desc(&r->desc);
+	}
+	if (r->kind != RULE_KIND_CONSUME) {
+		printf(" %u ", r->next_id);
+		say_hex(r->next_tp, RULE_TP_ID_LEN);
+	}
+	printf("}");
+}
+
+static void rule(const uint8_t *p, size_t len)
+{
+	struct rule_wire r;
+
+	if (rule_decode(p, len, &r) < 0)
+		refuse();
+	else
+		say_rule(&r);
+}
+
+static void say_body(const struct route_hdr *h)
+{
+	struct route_ping ping;
+	int64_t time;
+	uint8_t code;
+
+	if (h->type == ROUTE_CLOSE && route_close_decode(h->payload, h->len, &code) == 0)
+		printf("code %u", code);
+	else if (h->type == ROUTE_PING && route_ping_decode(h->payload, h->len, &ping) == 0)
+		printf("ping %" PRId64 " %" PRId64, ping.time_ms, ping.throughput_Bps);
+	else if (h->type == ROUTE_PONG && route_pong_decode(h->payload, h->len, &time) == 0)
+		printf("pong %" PRId64, time);
+	else
+		say_hex(h->payload, h->len);
+}
+
+static void packets(const uint8_t *p, size_t len)
+{
+	struct route_hdr h;
+	int n;
+
+	printf("packets");
+	for (; (n = route_hdr_decode(p, len, &h)) > 0; p += n, len -= (size_t)n) {
+		printf(" [%u %u ", h.type, h.id);
+		say_body(&h);
+		printf("]");
+	}
+}
+
+static void say_path(const struct setup_path *path)
+{
+	for (uint32_t i = 0; i < path->n; i++) {
+		printf(" (");
+		say_hex(path->hop[i].tp_id, RULE_TP_ID_LEN);
+		printf(" ");
+		say_hex(path->hop[i].from.b, KEY_PK_LEN);
+		printf(" ");
+		say_hex(path->hop[i].to.b, KEY_PK_LEN);
+		printf(")");
+	}
+	printf(";");
+}
+
+static int say_route(const struct netrpc_rx *rx)
+{
+	static struct setup_route route;
+	int rc = setup_route_read(&route, rx);
+
+	if (rc == 0) {
+		say_desc(&route.desc);
+		printf(" %" PRId64, route.keep_alive_ns);
+		say_path(&route.forward);
+		say_path(&route.reverse);
+	}
+	return rc;
+}
+
+static int say_edge(const struct netrpc_rx *rx)
+{
+	struct setup_edge edge;
+	struct rule_wire r;
+	int rc = setup_edge_read(&edge, rx);
+
+	if (rc == 0) {
+		say_desc(&edge.desc);
+		if (rule_decode(edge.forward, sizeof(edge.forward), &r) > 0)
+			say_rule(&r);
+		if (rule_decode(edge.consume, sizeof(edge.consume), &r) > 0)
+			say_rule(&r);
+	}
+	return rc;
+}
+
+static int say_ids(const struct netrpc_rx *rx)
+{
+	uint32_t ids[SETUP_IDS_MAX], n;
+	int rc = setup_ids_read(ids, &n, rx);
+
+	for (uint32_t i = 0; rc == 0 && i < n; i++)
+		printf("%u,", ids[i]);
+	return rc;
+}
+
+static int say_rules(const struct netrpc_rx *rx)
+{
+	static struct rule_wire rules[SETUP_IDS_MAX];
+	uint32_t n;
+	int rc = setup_rules_read(rules, &n, rx);
+
+	for (uint32_t i = 0; rc == 0 && i < n; i++)
+		say_rule(&rules[i]);
+	return rc;
+}
+
+static int say_count(const struct netrpc_rx *rx)
+{
+	uint8_t count;
+	int rc = setup_count_read(&count, rx);
+
+	if (rc == 0)
+		printf("%u", count);
+	return rc;
+}
+
+static int say_bool(const struct netrpc_rx *rx)
+{
+	bool v;
+	int rc = setup_bool_read(&v, rx);
+
+	if (rc == 0)
+		printf("%d", v);
+	return rc;
+}
+
+static int say_nothing(const struct netrpc_rx *rx)
+{
+	(void)rx;
+	return 0;
+}
+
+struct method {
+	const char *name;
+	int (*call)(const struct netrpc_rx *rx);
+	int (*answer)(const struct netrpc_rx *rx);
+};
+
+static const struct method *find_method(const char *name)
+{
+	static const struct method methods[] = {
+		{SETUP_DIAL, say_route, say_edge},
+		{SETUP_RESERVE, say_count, say_ids},
+		{SETUP_INTERMEDIARY, say_rules, say_bool},
+		{SETUP_EDGE, say_edge, say_bool},
+		{SETUP_DELETE, say_ids, say_bool},
+		{"", say_nothing, say_nothing},
+	};
+	const struct method *m = methods;
+
+	while (m->name[0] != '\0' && strcmp(m->name, name) != 0)
+		m++;
+	return m;
+}
+
+// One direction of a connection, until it ends or what comes is no net/rpc.
+static void rpc(bool answers, const uint8_t *p, size_t len)
+{
+	static struct netrpc_rx rx;
+	ssize_t n = 0;
+	bool ready;
+
+	memset(&rx, 0, sizeof(rx));
+	for (; len > 0 && (n = netrpc_take(&rx, p, len, &ready)) >= 0; p += n, len -= (size_t)n) {
+		const struct method *m = find_method(rx.method);
+
+		if (!ready)
+			continue;
+		printf("[%s %" PRIu64 " ", rx.method, rx.seq);
+		say_hex((const uint8_t *)rx.error, strlen(rx.error));
+		printf(" ");
+		if (rx.error[0] == '\0' && (answers ? m->answer : m->call)(&rx) < 0)
+			refuse();
+		printf("]");
+	}
+	printf(" %s", n < 0 ? "reject" : "more");
+}
+
+static void calls(const uint8_t *p, size_t len)
+{
+	rpc(false, p, len);
+}
+
+static void answers(const uint8_t *p, size_t len)
+{
+	rpc(true, p, len);
+}
+
+static void signed_entry(const uint8_t *p, size_t len)
+{
+	char text[TP_ENTRY_TEXT_MAX];
+	struct tp_entry e;
+
+	if (tp_entry_read(&e, (const char *)p, len) < 0 ||
+		tp_entry_write(&e, text, sizeof(text)) < 0) {
+		refuse();
+		return;
+	}
+	printf("%s", text);
+	if (tp_entry_is_of(&e, &e.edge[0], &e.edge[1], e.type))
+		printf(" %d %d", tp_entry_verify(&e, &e.edge[0]) == 0,
+			tp_entry_verify(&e, &e.edge[1]) == 0);
+}
+
+// Frames of the connect handshake: as they are written again.
+static void say_text(ssize_t len, const char *text)
+{
+	if (len < 0)
+		refuse();
+	else
+		printf("%.*s", (int)len - 1, text); // without its LF
+}
+
+static void connect_nonce(const uint8_t *p, size_t len)
+{
+	uint8_t nonce[CONNECT_NONCE_LEN];
+	char text[CONNECT_TEXT_MAX];
+
+	say_text(connect_nonce_read(nonce, (const char *)p, len) < 0
+			 ? -1
+			 : connect_nonce_write(nonce, text, sizeof(text)),
+		text);
+}
+
+static void connect_call(const uint8_t *p, size_t len)
+{
+	struct connect_call c;
+	char text[CONNECT_TEXT_MAX];
+
+	if (connect_call_read(&c, (const char *)p, len) < 0) {
+		refuse();
+		return;
+	}
+	say_text(connect_call_write(&c, text, sizeof(text)), text);
+	printf(" %d", connect_call_verify(&c) == 0);
+}
+
+static void connect_answer(const uint8_t *p, size_t len)
+{
+	struct connect_answer a;
+
+	if (connect_answer_read(&a, (const char *)p, len) < 0)
+		refuse();
+	else
+		printf("%d %s", a.ok, a.ok ? "" : a.err);
+}
+
 static void (*const decoders['z' + 1])(const uint8_t *p, size_t len) = {
 	['q'] = request,
 	['r'] = response,
@@ -314,6 +587,14 @@ static void (*const decoders['z' + 1])(const uint8_t *p, size_t len) = {
 	['y'] = yamux,
 	['v'] = smux1,
 	['w'] = smux2,
+	['l'] = rule,
+	['p'] = packets,
+	['n'] = calls,
+	['a'] = answers,
+	['s'] = signed_entry,
+	['1'] = connect_nonce,
+	['2'] = connect_call,
+	['3'] = connect_answer,
 };
 
 int main(void)

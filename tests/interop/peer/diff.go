@@ -60,6 +60,14 @@ var kinds = []struct {
 	{'y', "yamux"},
 	{'v', "smux 1"},
 	{'w', "smux 2"},
+	{'l', "rules"},
+	{'p', "route packets"},
+	{'n', "calls (net/rpc)"},
+	{'a', "answers (net/rpc)"},
+	{'s', "transport entries (JSON)"},
+	{'1', "connect, frame 1 (JSON)"},
+	{'2', "connect, frame 2 (JSON)"},
+	{'3', "connect, frame 3 (JSON)"},
 }
 
 func runDiff(args []string) error {

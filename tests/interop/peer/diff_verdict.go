@@ -36,6 +36,14 @@ var verdicts = map[byte]func([]byte) string{
 	'y': verdictYamux,
 	'v': func(b []byte) string { return verdictSmux(b, 1) },
 	'w': func(b []byte) string { return verdictSmux(b, 2) },
+	'l': verdictRule,
+	'p': verdictPackets,
+	'n': func(b []byte) string { return verdictRPC(b, false) },
+	'a': func(b []byte) string { return verdictRPC(b, true) },
+	's': verdictSignedEntry,
+	'1': verdictNonce,
+	'2': verdictHello,
+	'3': verdictAnswer,
 }
 
 // A panic is a refusal that a real peer does not survive.
