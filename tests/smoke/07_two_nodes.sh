@@ -1,11 +1,11 @@
 #!/bin/bash
-# docs/two-nodes.md: its lines, as they stand there, in a shell of their own.
+# docs/two-nodes.md: its lines as they are pasted, with the blanks before them, in a shell of their own.
 . "$(dirname "$0")/_init.sh"
 
 PATH=$(realpath "$BIN"):$PATH
 export PATH
-sed -n 's/^    //p' docs/two-nodes.md >"$T/lines"
-expect "the page has lines" test "$(wc -l <"$T/lines")" -gt 50
+grep "^    " docs/two-nodes.md >"$T/lines"
+expect "the page has lines" test "$(wc -l <"$T/lines")" -gt 30
 bash -e -o pipefail "$T/lines" >"$T/two.log" 2>&1 || {
 	cat "$T/two.log" /run/skyrail-two/*/*.log
 	fail "they end with an error"

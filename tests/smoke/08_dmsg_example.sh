@@ -1,10 +1,10 @@
 #!/bin/bash
-# docs/dmsg-example.md: its lines, as they stand there, in a shell of their own.
+# docs/dmsg-example.md: its lines as they are pasted, with the blanks before them, in a shell of their own.
 . "$(dirname "$0")/_init.sh"
 
 PATH=$(realpath "$BIN"):$PATH
 export PATH
-sed -n 's/^    //p' docs/dmsg-example.md >"$T/lines"
+grep "^    " docs/dmsg-example.md >"$T/lines"
 expect "the page has lines" test "$(wc -l <"$T/lines")" -gt 70
 bash -e -o pipefail "$T/lines" >"$T/dmsg.log" 2>&1 || {
 	cat "$T/dmsg.log" /run/skyrail-dmsg/*/log
