@@ -201,7 +201,8 @@ static int find(struct opener *o, struct port *p, const struct port_ask *ask)
 	if (p->driver->kernel_backed &&
 		port_device_arg(ask->device, "iface", ifname, sizeof(ifname)) &&
 		if_nametoindex(ifname) == 0)
-		return fail(o, -ENODEV, "port %s: device %s: no interface %s here", ask->name,
+		return fail(o, -ENODEV,
+			"port %s: device %s: no interface %s in this network namespace", ask->name,
 			ask->device, ifname);
 	if (p->driver->xdp && port_device_arg(ask->device, "iface", ifname, sizeof(ifname))) {
 		rc = xdp_prepare(o, p, ask, ifname);

@@ -185,7 +185,7 @@ int xdp_make_room(const char *ifname, struct xdp_range ours, bool sharing, char 
 	int rc;
 
 	if (ifindex == 0)
-		return refuse(why, -ENODEV, "no interface %s here", ifname);
+		return refuse(why, -ENODEV, "no interface %s in this network namespace", ifname);
 	rc = attached_find(ifindex, &a);
 	if (rc < 0)
 		return refuse(

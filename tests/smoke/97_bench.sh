@@ -113,6 +113,21 @@ expect "B forwarded them" test "$(counter B pkt_forwarded)" -ge "$(json '.run.re
 same "rules that it left" "$(sk B -j show rules | jq length)" 0
 same "transports that it left" "$(sk B -j show transports | jq length)" 0
 
+# where it cannot work, it says why
+refused() { # WHAT PATTERN IN NAMESPACE ARGUMENTS...
+	rc=0
+	in_ns "$3" "$BIN/skyrail-bench" --hugepages no --api "$T/B/run/control.sock" -R 1k "${@:4}" >"$T/bench.log" 2>&1 || rc=$?
+	same "$1: status" $rc 1
+	expect "$1: why" grep -q -- "$2" "$T/bench.log"
+}
+refused "at the node's end" 'at the other end' B -p net_af_packet0,iface=b0 --address 10.1.1.9 --node 10.1.1.2
+ip netns exec A python3 -c 'import socket, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("", 7780)); time.sleep(60)' &
+taken=$!
+wait_for 5 "a port in use" in_ns A sh -c 'ss -lun | grep -q :7780'
+refused "a port in use" '7780: .* --udp-port' A "${ports[@]}"
+kill $taken
+wait $taken || true
+
 # rules that end meanwhile: the node dropped them, and says why
 bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 5s -r 20 --warm-up 0s --max-loss 100% &
 running=$!

@@ -9,6 +9,9 @@
 #include <rte_ethdev.h>
 
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,13 +97,41 @@ static int claim_ports(struct wire *w, char err[WIRE_ERR_MAX])
 		int rc = udp_claim_open(&w->claim[i], w->link[i].udp_port, 1);
 
 		if (rc < 0) {
-			snprintf(err, WIRE_ERR_MAX, "udp port %u: %s", w->link[i].udp_port,
-				strerror(-rc));
+			snprintf(err, WIRE_ERR_MAX, "udp port %u: %s%s", w->link[i].udp_port,
+				strerror(-rc),
+				rc == -EADDRINUSE
+					? ": another program has it here, a node perhaps; choose "
+					  "another one with --udp-port"
+					: "");
 			return rc;
 		}
 		w->n_claims++;
 	}
 	return w->claim == NULL ? -ENOMEM : 0;
+}
+
+static bool same_ip(const struct sockaddr *sa, const uint8_t ip[16])
+{
+	if (sa != NULL && sa->sa_family == AF_INET6)
+		return memcmp(&((const struct sockaddr_in6 *)sa)->sin6_addr, ip, 16) == 0;
+	return sa != NULL && sa->sa_family == AF_INET && IN6_IS_ADDR_V4MAPPED(ip) &&
+	       memcmp(&((const struct sockaddr_in *)sa)->sin_addr, ip + 12, 4) == 0;
+}
+
+// What is sent by the interface that has the node's address goes to the other end of the link, not
+// to the node.
+static bool is_at_node(const struct port_ask *ask, const uint8_t node[16])
+{
+	struct ifaddrs *all, *a;
+	char ifname[IFNAMSIZ];
+	bool found = false;
+
+	if (!port_device_arg(ask->device, "iface", ifname, sizeof(ifname)) || getifaddrs(&all) < 0)
+		return false;
+	for (a = all; a != NULL && !found; a = a->ifa_next)
+		found = strcmp(a->ifa_name, ifname) == 0 && same_ip(a->ifa_addr, node);
+	freeifaddrs(all);
+	return found;
 }
 
 static int ports_open(struct wire *w, char err[WIRE_ERR_MAX])
@@ -110,6 +141,15 @@ static int ports_open(struct wire *w, char err[WIRE_ERR_MAX])
 	char why[PORT_ERR_MAX] = "";
 	bool kernel = false;
 
+	for (unsigned i = 0; i < n; i++) {
+		if (!is_at_node(&asks[i], w->args->port[i].node.ip))
+			continue;
+		snprintf(err, WIRE_ERR_MAX,
+			"--port %.128s: this interface has the address of --node: it is the node's "
+			"end of the link; run the bench at the other end",
+			asks[i].device);
+		return -EADDRINUSE;
+	}
 	w->ports = port_set_open(asks, n, 1, NULL, why);
 	if (w->ports == NULL) {
 		snprintf(err, WIRE_ERR_MAX, "%s", why);
