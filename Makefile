@@ -80,7 +80,7 @@ ctl_SRCS := \
 gen_SRCS := \
 	tools/bench/args.c tools/bench/drops.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \
 	tools/bench/node_api.c tools/bench/peer.c tools/bench/prepare.c tools/bench/report.c tools/bench/report_out.c \
-	tools/bench/resolve.c tools/bench/search.c tools/bench/traffic.c tools/bench/trial.c \
+	tools/bench/resolve.c tools/bench/search.c tools/bench/stale.c tools/bench/traffic.c tools/bench/trial.c \
 	tools/bench/wire.c tools/bench/wire_hs.c tools/bench/wire_key.c
 BENCH := $(sort $(wildcard tests/bench/bench_*.c))
 bench_SRCS := $(filter-out $(BENCH),$(sort $(wildcard tests/bench/*.c)))

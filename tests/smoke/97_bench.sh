@@ -128,6 +128,22 @@ refused "a port in use" '7780: .* --udp-port' A "${ports[@]}"
 kill $taken
 wait $taken || true
 
+# what a bench leaves that was killed, the next one removes; what a process owns that lives stays
+ip netns exec A "$BIN/skyrail-bench" "${ports[@]}" --hugepages no --api "$T/B/run/control.sock" -R 1k -d 1m --warm-up 0s >"$T/killed.log" 2>&1 &
+killed=$!
+sk B transport add "bench-$$-0" "peer=$("$BIN/skyrail" key gen "$T/other.key")" address=10.1.1.9:7780
+mkdir "/run/dpdk/skyrail-bench-$$"
+bench_up() { [ "$(sk B -j show transports | jq '[.[] | select(.state == "up")] | length')" = 2 ]; }
+wait_for 20 "its transports" bench_up
+kill -KILL $killed
+wait $killed || true
+expect "its directory stays" test -d "/run/dpdk/skyrail-bench-$killed"
+bench "${ports[@]}" --api "$T/B/run/control.sock" -R 1k -d 100ms --max-loss 100%
+expect "... until the next one" test ! -e "/run/dpdk/skyrail-bench-$killed"
+expect "that of a process that lives" test -d "/run/dpdk/skyrail-bench-$$"
+same "whose transports are there" "$(sk B -j show transports | jq -r '.[].name' | tr '\n' ' ')" "bench-$$-0 "
+sk B transport del "bench-$$-0"
+
 # rules that end meanwhile: the node dropped them, and says why
 bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 5s -r 20 --warm-up 0s --max-loss 100% &
 running=$!

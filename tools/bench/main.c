@@ -9,6 +9,7 @@
 #include "tools/bench/node_api.h"
 #include "tools/bench/report.h"
 #include "tools/bench/search.h"
+#include "tools/bench/stale.h"
 #include "tools/bench/trial.h"
 #include "tools/bench/wire.h"
 #include "tools/bench/wire_key.h"
@@ -17,6 +18,7 @@
 #include <rte_version.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -92,6 +94,20 @@ static void warn_crowded(const struct args *a)
 			a->n_workers, CPU_COUNT(&set));
 }
 
+// Beside our own runtime directory, those of benches that were killed.
+static void tidy(void)
+{
+	char dir[PATH_MAX];
+	char *slash;
+
+	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
+	slash = strrchr(dir, '/');
+	if (slash == NULL || slash == dir)
+		return;
+	*slash = '\0';
+	stale_dirs_remove(dir, "skyrail-" STALE_NAME);
+}
+
 static int eal_start(struct bench *b)
 {
 	const struct args *a = &b->args;
@@ -109,10 +125,11 @@ static int eal_start(struct bench *b)
 	};
 
 	warn_crowded(a);
-	snprintf(name, sizeof(name), "bench-%d", (int)getpid());
+	snprintf(name, sizeof(name), STALE_NAME "%d", (int)getpid());
 	if (eal_open(&ask, &b->report.hugepages, err) < 0)
 		return failed(err);
 	b->eal_up = true;
+	tidy();
 	return 0;
 }
 

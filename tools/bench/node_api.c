@@ -1,10 +1,12 @@
-// Names of transports carry our process id, so that two benches on a node do not meet. Rules are
-// not static: were we killed, they would age out.
+// Names of transports carry our process id, so that two benches on a node do not meet, and the next
+// one knows those of a bench that was killed. Rules are not static: were we killed, they would age
+// out.
 
 #include "tools/bench/node_api.h"
 
 #include "lib/api/api_client.h"
 #include "lib/api/api_rec.h"
+#include "tools/bench/stale.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAME_PREFIX "bench-%d-"
+#define NAME_PREFIX STALE_NAME "%d-"
 
-enum { KEEP_ALIVE_MS = 600000, CHUNK = 1024 };
+enum { KEEP_ALIVE_MS = 600000, CHUNK = 1024, STALE_MAX = 64 };
 
 struct node_api {
 	struct api_client *client;
@@ -54,6 +56,46 @@ struct node_api *node_api_open(const char *path, struct key_pk *node, char err[N
 	return n;
 }
 
+// ---- transports ----
+
+struct stale {
+	struct api_name_ask name[STALE_MAX];
+	unsigned n;
+};
+
+static int on_stale(void *ctx, int more, const void *payload, size_t len)
+{
+	struct stale *s = ctx;
+	struct api_transport t;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(t))
+		return -EPROTO;
+	memcpy(&t, payload, sizeof(t));
+	t.name[sizeof(t.name) - 1] = '\0';
+	if (s->n < STALE_MAX && stale_is(t.name, STALE_NAME))
+		memcpy(s->name[s->n++].name, t.name, sizeof(t.name));
+	return 0;
+}
+
+// Transports of benches that were killed. That one stays harms nobody, or is told when ours is
+// added.
+static void stale_remove(struct node_api *n)
+{
+	struct stale s;
+
+	do {
+		s.n = 0;
+		if (api_client_call(n->client, API_TRANSPORTS, NULL, 0, on_stale, &s) < 0)
+			return;
+		for (unsigned i = 0; i < s.n; i++)
+			if (api_client_call(n->client, API_TRANSPORT_DEL, &s.name[i],
+				    sizeof(s.name[i]), NULL, NULL) < 0)
+				return;
+	} while (s.n == STALE_MAX);
+}
+
 int node_api_transports(struct node_api *n, const struct args *a, const struct key_pk *pk,
 	char err[NODE_API_ERR_MAX])
 {
@@ -61,6 +103,7 @@ int node_api_transports(struct node_api *n, const struct args *a, const struct k
 		[AEAD_AES_256_GCM] = API_CIPHER_AES,
 		[AEAD_NONE] = API_CIPHER_NONE};
 
+	stale_remove(n);
 	for (unsigned i = 0; i < a->n_transports; i++) {
 		struct api_transport_add m = {.cipher = ciphers[a->cipher],
 			.mode = a->reliable ? API_MODE_RELIABLE : API_MODE_DATAGRAM,

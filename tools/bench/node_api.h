@@ -15,7 +15,8 @@ struct node_api;
 struct node_api *node_api_open(const char *path, struct key_pk *node, char err[NODE_API_ERR_MAX]);
 // Closes the connection; transports and rules that were made are removed.
 void node_api_close(struct node_api *n);
-// Transports for the public keys of our links, which call the node. 0 or -errno, a line in err.
+// Transports for the public keys of our links, which call the node; those of benches that were
+// killed are removed. 0 or -errno, a line in err.
 int node_api_transports(struct node_api *n, const struct args *a, const struct key_pk *pk,
 	char err[NODE_API_ERR_MAX]);
 // Are they all up for the node too, so that it takes rules over them? 1, 0 when one is not yet (err
