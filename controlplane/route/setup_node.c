@@ -289,12 +289,19 @@ static size_t on_data(void *arg, uint8_t *bytes, size_t len)
 	return used;
 }
 
+// What came was no whole call: what it was is not known before its end.
+static bool said_no_call(const struct asker *a)
+{
+	return a->rx.method[0] == '\0' || netrpc_is_amid(&a->rx);
+}
+
 static void on_end(void *arg, int err)
 {
 	struct asker *a = arg;
 
-	(void)err; // either way nobody reads an answer
 	if (!a->rests) {
+		// broken, it may have been about to
+		a->node->stats.bad += err == 0 && said_no_call(a);
 		asker_free(a);
 		return;
 	}
@@ -321,7 +328,7 @@ static void on_timer(void *arg)
 		on_rested(a);
 		return;
 	}
-	a->node->stats.bad += a->rx.method[0] == '\0'; // nothing came at all
+	a->node->stats.bad += said_no_call(a);
 	asker_free(a);
 }
 

@@ -121,6 +121,11 @@ ssize_t netrpc_take(struct netrpc_rx *rx, const uint8_t *p, size_t len, bool *re
 	return (ssize_t)used;
 }
 
+bool netrpc_is_amid(const struct netrpc_rx *rx)
+{
+	return rx->has_head || (rx->have > 0 && !rx->has_body);
+}
+
 int netrpc_body(const struct netrpc_rx *rx, const struct gob_field *as, void *out)
 {
 	return rx->has_body ? gob_read_value(&rx->types, rx->msg, rx->have, as, out) : -EBADMSG;

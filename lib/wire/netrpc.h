@@ -42,6 +42,8 @@ struct netrpc_tx {
 // error say what it is, and its body can be read until the next call of this. -EBADMSG: not
 // net/rpc, or larger than the limits; the connection is of no more use.
 ssize_t netrpc_take(struct netrpc_rx *rx, const uint8_t *p, size_t len, bool *ready);
+// Has a call begun that is not whole yet?
+bool netrpc_is_amid(const struct netrpc_rx *rx);
 // The body, as gob_read_value does. -EBADMSG: it is of another type; the connection goes on.
 int netrpc_body(const struct netrpc_rx *rx, const struct gob_field *as, void *out);
 

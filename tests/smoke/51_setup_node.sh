@@ -46,9 +46,11 @@ wait_for 20 "the server in its entry" delegated
 say "who dials it"
 ! sk A dmsg dial "$KEY:4000" </dev/null 2>"$T/dial.log" || fail "a port that it has not"
 expect "why" grep -q 'nobody listens on that port' "$T/dial.log"
-rubbish() { sk N -j show counters | jq -e 'any(.name == "drop_setup_rubbish" and .value == 1)'; }
+rubbish() { sk N -j show counters | jq -e 'any(.name == "drop_setup_rubbish" and .value == '"$1"')'; }
 printf '\200' | sk A dmsg dial "$KEY:36" 2>"$T/dial.log" || true
-wait_for 20 "that it was no length" rubbish
+wait_for 20 "that it was no length" rubbish 1
+echo hello | sk A dmsg dial "$KEY:36" 2>"$T/dial.log" || true
+wait_for 20 "that it was no call" rubbish 2
 same "set-ups" "$(sk N show setups)" "no setups"
 
 say "the server is gone"

@@ -639,6 +639,38 @@ static void streams_that_say_nothing_or_rubbish_end(void **state)
 	assert_int_equal(stats().askers, 0);
 }
 
+// "hello" is the beginning of a message of 104 bytes, as far as anybody knows before the stream ends.
+static void streams_that_end_amid_a_call_are_counted(void **state)
+{
+	static const char hello[] = "hello\n";
+
+	(void)state;
+	memcpy(asker[0].say, hello, strlen(hello));
+	asker[0].len = strlen(hello);
+	say(&asker[0]);
+	run_until(asker[0].conn != NULL);
+	close_asker(&asker[0]);
+	run_until(stats().bad == 1);
+	assert_int_equal(stats().askers, 0);
+	assert_int_equal(stats().streams, 1);
+}
+
+static void streams_that_end_after_a_call_are_not(void **state)
+{
+	struct netrpc_tx tx = {0};
+	struct bytes_w w = bytes_w(asker[0].say, sizeof(asker[0].say));
+
+	(void)state;
+	netrpc_put_request(&tx, &w, SETUP_SERVICE ".Hop", 0);
+	netrpc_put_bool(&w, true);
+	asker[0].len = bytes_w_len(&w);
+	say(&asker[0]);
+	run_until(asker[0].n_answers == 1);
+	close_asker(&asker[0]);
+	run_until(stats().askers == 0);
+	assert_int_equal(stats().bad, 0);
+}
+
 static void one_key_has_so_many_streams(void **state)
 {
 	(void)state;
@@ -706,6 +738,8 @@ int main(void)
 		T(nobody_asks_for_the_route_of_another),
 		T(other_calls_get_the_words_of_go),
 		T(streams_that_say_nothing_or_rubbish_end),
+		T(streams_that_end_amid_a_call_are_counted),
+		T(streams_that_end_after_a_call_are_not),
 		T(people_see_what_became_of_it),
 		T(it_may_end_in_the_middle),
 	};
