@@ -26,7 +26,7 @@ struct peer {
 	enum dmsg_mesh_state state;
 	int err;
 	unsigned fails;
-	uint64_t since_ns, opened;
+	uint64_t since_ns, opened, took, took_not;
 };
 
 struct dmsg_mesh {
@@ -289,6 +289,7 @@ int dmsg_mesh_next(const struct dmsg_mesh *m, const struct key_pk *pk, uint64_t 
 void dmsg_mesh_said(struct dmsg_mesh *m, const struct key_pk *pk, unsigned peer, bool there)
 {
 	(there ? peer_mem_there : peer_mem_not_there)(m->mem, pk, peer, clock_mono_ns());
+	*(there ? &m->peer[peer].took : &m->peer[peer].took_not) += 1;
 }
 
 // ---- the whole ----
@@ -343,6 +344,8 @@ bool dmsg_mesh_get(const struct dmsg_mesh *m, unsigned peer, struct dmsg_mesh_pe
 		.err = p->err,
 		.since_ns = p->since_ns,
 		.opened = p->opened,
+		.took = p->took,
+		.took_not = p->took_not,
 		.io = dmsg_link_io(p->link)};
 	return p->used;
 }

@@ -48,6 +48,7 @@ struct dmsg_mesh_peer {
 	int err; // why the last one ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
 	uint64_t opened; // links so far
+	uint64_t took, took_not; // streams that it was asked to take
 	struct dmsg_link_io io; // of this one
 };
 

@@ -339,6 +339,22 @@ static void take_request(struct relay *r)
 		relay_answer_ip(r);
 }
 
+// Only a server has streams of others. One that calls us its peer does not see why we refuse them.
+static void tell_refused(const struct relay *r)
+{
+	char text[KEY_PK_TEXT_LEN + 1];
+
+	if (r->r->err != DMSG_ERR_REQ_SRC_PK || r->x->dialled) {
+		log_debug("request refused: %s", dmsg_err_text(r->r->err));
+		return;
+	}
+	key_pk_to_text(dmsg_link_peer(r->x->link), text);
+	log_limited(LOG_NOTICE,
+		"stream of a foreign source refused: client=%s: a server that calls us its peer has "
+		"to be named here, too: [peer_server NAME] key",
+		text);
+}
+
 static size_t on_x_data(void *arg, uint8_t *p, size_t len)
 {
 	static const uint8_t marker[DMSG_PING_LEN];
@@ -359,7 +375,7 @@ static size_t on_x_data(void *arg, uint8_t *p, size_t len)
 		relay_fail(r, &r->srv->c.dmsg_pings);
 		break;
 	default:
-		log_debug("request refused: %s", dmsg_err_text(r->r->err));
+		tell_refused(r);
 		relay_fail(r, &r->srv->c.drop_dmsg_bad_requests);
 	}
 	return used;

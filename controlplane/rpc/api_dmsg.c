@@ -163,10 +163,11 @@ void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t l
 static void on_pong(void *arg, const struct key_pk *server, uint64_t rtt_ns, int err)
 {
 	struct dmsg_task *t = arg;
-	struct api_pong m = {.rtt_us = (uint32_t)(rtt_ns / CLOCK_NS_PER_US)};
+	struct api_dmsg_pong m = {.rtt_us = (uint32_t)(rtt_ns / CLOCK_NS_PER_US)};
 	struct api_req *r = t->t.r;
 
-	(void)server;
+	memcpy(m.pk, server->b, API_PK_LEN);
+	api_server_section(t->t.a, "server", server, m.section);
 	t->ping = NULL;
 	api_task_free(&t->t);
 	if (err < 0)

@@ -194,8 +194,40 @@ static uint8_t kind_of(const struct dmsg_client_server *se)
 					       : API_DMSG_PLAIN;
 }
 
+struct section {
+	const char *section;
+	const struct key_pk *pk;
+	char *name;
+};
+
+static void look_at_key(void *arg, const struct conf_entry *e)
+{
+	const struct section *s = arg;
+	struct key_pk pk;
+
+	if (strcmp(e->item->section, s->section) == 0 && strcmp(e->item->key, "key") == 0 &&
+		key_pk_from_text(&pk, e->value, strlen(e->value)) == 0 &&
+		key_pk_cmp(&pk, s->pk) == 0)
+		snprintf(s->name, API_NAME_LEN, "%s", e->instance);
+}
+
+void api_server_section(
+	const struct api *a, const char *section, const struct key_pk *pk, char name[API_NAME_LEN])
+{
+	struct section s = {section, pk, name};
+
+	name[0] = '\0';
+	conf_walk(a->d.conf(a->d.conf_arg), look_at_key, &s);
+}
+
+struct servers {
+	const struct api *a;
+	struct api_req *r;
+};
+
 static void server_record(void *arg, const struct dmsg_client_server *se)
 {
+	const struct servers *s = arg;
 	struct api_dmsg_server rec = {.state = (uint8_t)se->state,
 		.kind = kind_of(se),
 		.streams = se->io.streams,
@@ -206,6 +238,7 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 		.tx_bytes = se->io.tx_bytes};
 
 	API_COPY(rec.name, se->address);
+	api_server_section(s->a, "server", &se->pk, rec.section);
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
 	memcpy(rec.by, se->by.b, API_PK_LEN);
 	if (se->err != 0)
@@ -214,11 +247,12 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 		API_COPY(rec.note, rec.error);
 		rec.rx_bytes = rec.tx_bytes = UINT64_MAX;
 	}
-	api_req_record(arg, &rec, sizeof(rec));
+	api_req_record(s->r, &rec, sizeof(rec));
 }
 
 static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 {
+	const struct servers *s = arg;
 	struct api_dmsg_server rec = {.state = (uint8_t)p->state,
 		.kind = p->found ? API_DMSG_MESH_FOUND : API_DMSG_MESH,
 		.streams = p->io.streams,
@@ -229,25 +263,31 @@ static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 		.tx_bytes = p->io.tx_bytes};
 
 	API_COPY(rec.name, p->address[0] != '\0' ? p->address : "(dials us)");
+	api_server_section(s->a, "peer_server", &p->pk, rec.section);
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
 	if (p->err != 0)
 		API_COPY(rec.error, dmsg_link_error(p->err));
 	if (p->state != DMSG_MESH_OPEN) {
 		API_COPY(rec.note, rec.error);
 		rec.rx_bytes = rec.tx_bytes = UINT64_MAX;
+	} else if (p->took == 0 && p->took_not > 0) {
+		API_COPY(rec.note,
+			"took no stream yet: it has none of those clients, or does not name "
+			"this server as its peer");
 	}
-	api_req_record(arg, &rec, sizeof(rec));
+	api_req_record(s->r, &rec, sizeof(rec));
 }
 
 void api_list_dmsg_servers(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
+	struct servers s = {a, r};
 
 	(void)payload, (void)len;
 	if (a->d.dmsg != NULL)
-		dmsg_client_each_server(a->d.dmsg, server_record, r);
+		dmsg_client_each_server(a->d.dmsg, server_record, &s);
 	if (a->d.dmsg_server != NULL)
-		dmsg_server_each_peer(a->d.dmsg_server, peer_record, r);
+		dmsg_server_each_peer(a->d.dmsg_server, peer_record, &s);
 	api_req_end(r, NULL, 0);
 }
 

@@ -79,6 +79,9 @@ void api_list_services(void *ctx, struct api_req *r, const void *payload, size_t
 void api_list_paths(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_config(void *ctx, struct api_req *r, const void *payload, size_t len);
 
+// The name of the section server or peer_server that has this key, or "".
+void api_server_section(
+	const struct api *a, const char *section, const struct key_pk *pk, char name[API_NAME_LEN]);
 void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len);

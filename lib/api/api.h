@@ -78,7 +78,7 @@ enum api_type {
 	API_TRANSPORT_MOVE, // struct api_transport_move
 	API_DMSG_DIAL, // struct api_dmsg_ask, as the next three
 	API_DMSG_LISTEN,
-	API_DMSG_PING, // struct api_pong
+	API_DMSG_PING, // struct api_dmsg_pong
 	API_DMSG_IP, // struct api_dmsg_ip
 	API_STREAM_ENDED, // api_stream.h
 };

@@ -90,11 +90,20 @@ struct api_dmsg_server {
 	uint64_t opened; // sessions so far
 	uint64_t rx_bytes, tx_bytes; // of this session; all ones: there is none
 	char error[API_DMSG_TEXT_LEN]; // why the last session ended, or there was none
-	char note[API_DMSG_TEXT_LEN]; // the same while there is none
+	char note[API_DMSG_TEXT_LEN]; // the same while there is none; what is odd about this one
 	uint8_t by[API_PK_LEN]; // the hypervisor that told of it, or null
+	char section[API_NAME_LEN]; // NAME of its [server NAME] or [peer_server NAME], or ""
 	uint8_t pad2[7];
 };
-static_assert(sizeof(struct api_dmsg_server) == 440, "api_dmsg_server");
+static_assert(sizeof(struct api_dmsg_server) == 472, "api_dmsg_server");
+
+struct api_dmsg_pong {
+	uint32_t rtt_us;
+	uint8_t pk[API_PK_LEN]; // the server's
+	char section[API_NAME_LEN]; // as in api_dmsg_server
+	uint8_t pad[3];
+};
+static_assert(sizeof(struct api_dmsg_pong) == 72, "api_dmsg_pong");
 
 struct api_dmsg_hypervisor {
 	uint8_t pk[API_PK_LEN];

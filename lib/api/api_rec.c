@@ -389,6 +389,7 @@ static const struct api_field dmsg_fields[] = {
 #undef REC
 #define REC api_dmsg_server
 static const struct api_field dmsg_server_fields[] = {
+	F(section, STR, "NAME", 0),
 	F(name, STR, "SERVER", 0),
 	F(pk, PK, "KEY", 0),
 	FW(kind, dmsg_server_kinds, "KIND", 0),

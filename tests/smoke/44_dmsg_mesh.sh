@@ -82,12 +82,22 @@ carry A B "$PORT"
 say "A and C are joined, too, for as long as their configurations say so"
 for n in A C; do cp "$T/$n/controlplane.ini" "$T/$n.ini"; done
 peers A C
-for n in A C; do sk "$n" config reload >"$T/reload.log" || fail "$n: $(cat "$T/reload.log")"; done
+sk A config reload >"$T/reload.log" || fail "A: $(cat "$T/reload.log")"
+notes() { sk A show servers | grep -c '^C: took no stream yet' || true; }
+at_c() { [ "$(sk A -j show servers | jq -r '.[] | select(.section == "C") | .state')" = open ]; }
+wait_for 70 "A at C, which knows nothing of it" at_c
+same "what is odd about that, before a stream" "$(notes)" 0
+! sk A dmsg dial "$(node_key "$T/nobody.key"):$PORT" </dev/null 2>"$T/refused.log" || fail "A has reached nobody"
+same "... and after one" "$(notes)" 1
+expect "C says whom it does not name" grep -q "foreign source refused: client=${KEY[A]}: .*peer_server NAME" "$T/C/controlplane.log"
+sk C config reload >"$T/reload.log" || fail "C: $(cat "$T/reload.log")"
 expect "it says what is new" grep -q 'peer_server A\] is new' "$T/reload.log"
 expect "and asks for no restart" test -z "$(grep 'next start' "$T/reload.log")"
 wait_for 70 "peers of A" dmsg_is A peers 2
 wait_for 70 "peers of C" dmsg_is C peers 2
+same "round trip to C, by name" "$(sk A -j dmsg ping own | jq -r '.section, .pk')" "own"$'\n'"${KEY[A]}"
 carry A C "$PORT"
+same "nothing is odd any more" "$(notes)" 0
 same "streams into C" "$(dmsg C mesh_in)" 1
 for n in A C; do
 	cp "$T/$n.ini" "$T/$n/controlplane.ini"

@@ -216,7 +216,7 @@ int cmd_show_dmsg(struct cli *c)
 
 int cmd_show_servers(struct cli *c)
 {
-	return show(c, API_DMSG_SERVERS, 1);
+	return show(c, API_DMSG_SERVERS, 2); // name and address
 }
 
 int cmd_show_sessions(struct cli *c)

@@ -134,10 +134,10 @@ static void add_upright(struct print *p, const void *rec)
 	}
 }
 
-// "c: no answer", under the table.
+// "c: no answer", under the table. What has no name is called by what stands next.
 static int add_under(struct print *p, const struct api_field *f, const void *rec)
 {
-	char text[TEXT_LEN], name[TEXT_LEN];
+	char text[TEXT_LEN], name[TEXT_LEN] = "-";
 
 	text_of(p, f, rec, text);
 	if (text[0] == '\0' || strcmp(text, "-") == 0)
@@ -146,7 +146,8 @@ static int add_under(struct print *p, const struct api_field *f, const void *rec
 		p->under = open_memstream(&p->under_text, &p->under_len);
 	if (p->under == NULL)
 		return -ENOMEM;
-	text_of(p, &p->kind->fields[0], rec, name);
+	for (size_t i = 0; says_nothing(name) && i < p->kind->n_fields; i++)
+		text_of(p, &p->kind->fields[i], rec, name);
 	fprintf(p->under, "%s: %s\n", name, text);
 	return 0;
 }

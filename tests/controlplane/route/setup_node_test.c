@@ -639,7 +639,8 @@ static void streams_that_say_nothing_or_rubbish_end(void **state)
 	assert_int_equal(stats().askers, 0);
 }
 
-// "hello" is the beginning of a message of 104 bytes, as far as anybody knows before the stream ends.
+// "hello" is the beginning of a message of 104 bytes, as far as anybody knows before the stream
+// ends.
 static void streams_that_end_amid_a_call_are_counted(void **state)
 {
 	static const char hello[] = "hello\n";
