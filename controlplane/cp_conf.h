@@ -190,11 +190,15 @@ const struct conf_schema *cp_conf_schema(void);
 int cp_conf_load(struct cp_conf *c, const char *path, char err[CONF_ERR_MAX]);
 int cp_conf_parse(struct cp_conf *c, const char *text, size_t len, char err[CONF_ERR_MAX]);
 void cp_conf_free(struct cp_conf *c);
-// No section names the node itself, as a peer, a server or a hypervisor, nor its dmsg server (NULL:
-// it is none), but for [server NAME]: a client of one's own. 0 or -EINVAL, and a line for each
+// Keys of this node; NULL: it has no such role.
+struct cp_own {
+	const struct key_pk *node, *server, *setup;
+};
+
+// No section names the node itself, as a peer, a server or a hypervisor, nor its set-up node, nor
+// its dmsg server, but for [server NAME]: a client of one's own. 0 or -EINVAL, and a line for each
 // mistake.
-int cp_conf_check_own(const struct cp_conf *c, const struct key_pk *node,
-	const struct key_pk *server, char err[CONF_ERR_MAX]);
+int cp_conf_check_own(const struct cp_conf *c, const struct cp_own *own, char err[CONF_ERR_MAX]);
 const char *cp_conf_log_level(const struct cp_conf *c);
 // Path of a file in run_dir or state_dir: 0 or -ENAMETOOLONG.
 int cp_conf_run_path(const struct cp_conf *c, const char *file, char *out, size_t cap);

@@ -39,17 +39,22 @@ static int load_peer_servers(struct cp_conf *c, char *err)
 		rc, load_servers(c, "peer_server", &c->v->peer_servers, c->peer_servers, err));
 }
 
-struct own {
+struct own_check {
 	const struct cp_conf *c;
-	const struct key_pk *node, *server;
+	const struct cp_own *own;
 	char *err;
 	int rc;
 };
 
+static bool is_key(const struct key_pk *pk, const struct key_pk *own)
+{
+	return own != NULL && key_pk_cmp(pk, own) == 0;
+}
+
 static void check_own(void *arg, const struct conf_entry *e)
 {
 	static const char *const nobodys[] = {"peer_server", "hypervisor", "visor"};
-	struct own *o = arg;
+	struct own_check *o = arg;
 	struct key_pk pk;
 	bool both = false;
 
@@ -59,16 +64,15 @@ static void check_own(void *arg, const struct conf_entry *e)
 		strcmp(e->item->key, "key") != 0 ||
 		key_pk_from_text(&pk, e->value, strlen(e->value)) < 0)
 		return;
-	if (key_pk_cmp(&pk, o->node) == 0 ||
-		(both && o->server != NULL && key_pk_cmp(&pk, o->server) == 0))
+	if (is_key(&pk, o->own->node) || is_key(&pk, o->own->setup) ||
+		(both && is_key(&pk, o->own->server)))
 		o->rc = BAD(o->c, o->err, e->item->section, e->instance, "key",
 			"this is a key of the node itself");
 }
 
-int cp_conf_check_own(const struct cp_conf *c, const struct key_pk *node,
-	const struct key_pk *server, char err[CONF_ERR_MAX])
+int cp_conf_check_own(const struct cp_conf *c, const struct cp_own *own, char err[CONF_ERR_MAX])
 {
-	struct own o = {.c = c, .node = node, .server = server, .err = err};
+	struct own_check o = {.c = c, .own = own, .err = err};
 
 	conf_walk(c->file, check_own, &o);
 	return o.rc;

@@ -27,7 +27,7 @@ struct lan {
 	struct dmsg_client_lan saved[DMSG_CLIENT_LAN_MAX]; // the newest first
 	uint32_t n_saved;
 	uint64_t changed_ns; // 0: never
-	struct key_pk own[3]; // no server that we are told of has one of these
+	struct key_pk own[4]; // no server that we are told of has one of these
 	uint32_t n_own;
 	struct key_sk sk; // of the LAN's server
 	struct identity *id;
@@ -250,8 +250,8 @@ static int start_server(struct lan *n, const struct cp_conf *c)
 	}
 	for (uint32_t i = 0; i < n->n_own; i++)
 		if (key_pk_cmp(&n->own[i], identity_pk(n->id)) == 0) {
-			log_err("[lan_server] secret_key is this node's or its dmsg server's: "
-				"empty it, to get another one");
+			log_err("[lan_server] secret_key is this node's, its dmsg server's or its "
+				"set-up node's: empty it, to get another one");
 			return -EINVAL;
 		}
 	n->own[n->n_own++] = *identity_pk(n->id);
@@ -264,8 +264,14 @@ static int start_server(struct lan *n, const struct cp_conf *c)
 	return rc;
 }
 
+static void add_own(struct lan *n, const struct key_pk *pk)
+{
+	if (pk != NULL)
+		n->own[n->n_own++] = *pk;
+}
+
 int lan_start(struct lan *n, const struct cp_conf *c, struct dmsg_client *client,
-	const struct key_pk *node, const struct key_pk *server)
+	const struct cp_own *own)
 {
 	struct visor_rpc_conf v = {.loop = n->loop,
 		.client = client,
@@ -276,9 +282,9 @@ int lan_start(struct lan *n, const struct cp_conf *c, struct dmsg_client *client
 	int rc = 0;
 
 	n->client = client;
-	n->own[n->n_own++] = *node;
-	if (server != NULL)
-		n->own[n->n_own++] = *server;
+	add_own(n, own->node);
+	add_own(n, own->server);
+	add_own(n, own->setup);
 	if (c->v->lan_server.enable)
 		rc = start_server(n, c);
 	if (rc < 0 || v.n_hypervisors == 0)

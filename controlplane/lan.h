@@ -20,9 +20,9 @@ void lan_free(struct lan *n);
 const struct dmsg_client_lan *lan_saved(const struct lan *n, uint32_t *count);
 // Has it work for a dmsg client?
 bool lan_needs_client(const struct lan *n, const struct cp_conf *c);
-// 0, or -errno, and a line that says why was logged. `server`: the key of [dmsg_server], or NULL.
+// 0, or -errno, and a line that says why was logged.
 int lan_start(struct lan *n, const struct cp_conf *c, struct dmsg_client *client,
-	const struct key_pk *node, const struct key_pk *server);
+	const struct cp_own *own);
 // A push of a hypervisor, which lan_start() has given this to: NULL: taken, else why not. A change
 // within LAN_CHANGE_MS of the last one is refused: each costs a file.
 const char *lan_push(void *lan, const struct visor_lan *push, const struct key_pk *from);

@@ -57,6 +57,7 @@ struct app {
 	struct route_id *ids;
 	struct rule_mgr *rules;
 	struct edge_mgr *edges;
+	struct identity *setup_id; // of the set-up node; NULL: no such role
 	struct identity *dmsg_id; // of the server; NULL: no such role, as the next two
 	struct dmsg_server *dmsg_server;
 	struct dmsg_client *dmsg;
@@ -68,7 +69,7 @@ struct app {
 	unsigned n_leaving;
 	struct lan *lan;
 	struct route_peer *routes; // NULL: no dmsg client
-	struct setup_role *setup; // NULL: this node is no set-up node
+	struct setup_role *setup; // NULL: no such role
 	struct api *api;
 	struct api_server *server;
 };
@@ -183,9 +184,11 @@ static unsigned worker_of_hop(void *arg, uint32_t hop)
 }
 
 // Of our dmsg server; NULL: there is none.
-static const struct key_pk *server_pk(const struct app *a)
+static struct cp_own own_keys(const struct app *a)
 {
-	return a->dmsg_id != NULL ? identity_pk(a->dmsg_id) : NULL;
+	return (struct cp_own){.node = identity_pk(a->id),
+		.server = a->dmsg_id != NULL ? identity_pk(a->dmsg_id) : NULL,
+		.setup = a->setup_id != NULL ? identity_pk(a->setup_id) : NULL};
 }
 
 static const struct conf *conf_of(void *arg)
@@ -231,6 +234,7 @@ static void on_change(void *arg, const struct api_change *c)
 // The configuration as it is now, if it can be taken. 0 or -errno and lines of what is wrong.
 static int load_again(struct app *a, const struct reload *r, struct cp_conf *next, char *err)
 {
+	const struct cp_own own = own_keys(a);
 	int rc = cp_conf_load(next, a->conf_path, err);
 
 	if (rc < 0)
@@ -240,7 +244,7 @@ static int load_again(struct app *a, const struct reload *r, struct cp_conf *nex
 		snprintf(err, CONF_ERR_MAX, "%s: %s", a->conf_path, strerror(ENOENT));
 	}
 	if (rc == 0)
-		rc = cp_conf_check_own(next, identity_pk(a->id), server_pk(a), err);
+		rc = cp_conf_check_own(next, &own, err);
 	if (rc == 0)
 		rc = reload_check(r, &a->conf, next, err, CONF_ERR_MAX);
 	if (rc == 0 && (rc = in_force_take(a->in_force, next)) < 0)
@@ -495,18 +499,26 @@ static int start_dmsg_client(struct app *a)
 }
 
 // Which keys are ours, and that no section takes them for another's.
-static int open_server_key(struct app *a)
+static int open_role_keys(struct app *a)
 {
-	const struct cp_dmsg_server_values *v = &a->conf.v->dmsg_server;
+	const struct cp_values *v = a->conf.v;
+	const struct identity *others[] = {a->id, NULL};
 	char err[CONF_ERR_MAX] = "";
+	struct cp_own own;
 
-	if (v->listen[0] != '\0') {
-		a->dmsg_id =
-			role_key("dmsg_server", v->key_file, (const struct identity *[]){a->id}, 1);
+	if (v->dmsg_server.listen[0] != '\0') {
+		a->dmsg_id = role_key("dmsg_server", v->dmsg_server.key_file, others, 1);
 		if (a->dmsg_id == NULL)
 			return -1;
 	}
-	if (cp_conf_check_own(&a->conf, identity_pk(a->id), server_pk(a), err) == 0)
+	others[1] = a->dmsg_id;
+	if (v->setup_node.enable) {
+		a->setup_id = role_key("setup_node", v->setup_node.key_file, others, 2);
+		if (a->setup_id == NULL)
+			return -1;
+	}
+	own = own_keys(a);
+	if (cp_conf_check_own(&a->conf, &own, err) == 0)
 		return 0;
 	log_lines(LOG_ERR, err);
 	return -1;
@@ -514,7 +526,9 @@ static int open_server_key(struct app *a)
 
 static int start_dmsg(struct app *a)
 {
-	if (open_server_key(a) < 0 || start_dmsg_server(a) < 0)
+	const struct cp_own own = own_keys(a);
+
+	if (start_dmsg_server(a) < 0)
 		return -1;
 	a->services = services_new(a->loop, &a->conf, a->id, &a->http);
 	if (a->services == NULL)
@@ -522,16 +536,14 @@ static int start_dmsg(struct app *a)
 	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
 	if (a->lan == NULL || start_dmsg_client(a) < 0)
 		return -1;
-	return lan_start(a->lan, &a->conf, a->dmsg, identity_pk(a->id), server_pk(a)) < 0 ? -1 : 0;
+	return lan_start(a->lan, &a->conf, a->dmsg, &own) < 0 ? -1 : 0;
 }
 
 static int start_setup(struct app *a)
 {
-	const struct identity *others[] = {a->id, a->dmsg_id};
-
-	if (!a->conf.v->setup_node.enable)
+	if (a->setup_id == NULL)
 		return 0;
-	a->setup = setup_role_new(a->loop, &a->conf, others, ARRAY_LEN(others));
+	a->setup = setup_role_new(a->loop, &a->conf, a->setup_id);
 	return a->setup != NULL ? 0 : -1;
 }
 
@@ -619,6 +631,7 @@ static void stop(struct app *a)
 	dmsg_http_free(a->dmsg_http);
 	http_client_free(a->http);
 	identity_free(a->dmsg_id);
+	identity_free(a->setup_id);
 	edge_mgr_free(a->edges);
 	rule_mgr_free(a->rules);
 	if (a->transports != NULL)
@@ -650,6 +663,8 @@ static int run(struct app *a)
 		rc = start_rules(a);
 	if (rc == 0)
 		rc = start_edges(a);
+	if (rc == 0)
+		rc = open_role_keys(a);
 	if (rc == 0)
 		rc = start_dmsg(a);
 	if (rc == 0)

@@ -13,7 +13,7 @@
 LOG_MODULE("setup");
 
 struct setup_role {
-	struct identity *id;
+	const struct identity *id;
 	// Of its own, so that strangers' routes take none of the node's requests. NULL: no
 	// discovery.
 	struct http_client *http;
@@ -48,7 +48,7 @@ static int start(struct setup_role *r, struct loop *l, const struct cp_conf *c)
 }
 
 struct setup_role *setup_role_new(
-	struct loop *l, const struct cp_conf *c, const struct identity *const *others, size_t n)
+	struct loop *l, const struct cp_conf *c, const struct identity *id)
 {
 	struct setup_role *r = calloc(1, sizeof(*r));
 	int rc;
@@ -57,9 +57,8 @@ struct setup_role *setup_role_new(
 		log_err("set-up node: %s", strerror(ENOMEM));
 		return errno_null(ENOMEM);
 	}
-	r->id = role_key("setup_node", c->v->setup_node.key_file, others, n);
-	rc = r->id == NULL ? -EINVAL
-			   : role_dir(l, &c->v->dmsg.discovery, c->v->ca_file, &r->http, &r->dir);
+	r->id = id;
+	rc = role_dir(l, &c->v->dmsg.discovery, c->v->ca_file, &r->http, &r->dir);
 	if (rc == 0) {
 		rc = start(r, l, c);
 		if (rc < 0)
@@ -80,7 +79,6 @@ void setup_role_free(struct setup_role *r)
 	dir_client_free(r->dir);
 	dmsg_http_free(r->dmsg_http);
 	http_client_free(r->http);
-	identity_free(r->id);
 	free(r);
 }
 

@@ -1,4 +1,4 @@
-// This node as a set-up node (route/setup_node.h): its key, and a dmsg client of that key with the
+// This node as a set-up node (route/setup_node.h): a dmsg client of the role's key, with the
 // servers and discoveries of [dmsg]. Loop's thread only.
 #pragma once
 
@@ -7,10 +7,10 @@
 
 struct setup_role;
 
-// As [setup_node] says. others: keys that it must not have, the node's first. NULL and errno: a
-// line that says why was logged. Owner: the caller.
+// As [setup_node] says, with a key of its own, which is borrowed. NULL and errno: a line that says
+// why was logged. Owner: the caller.
 struct setup_role *setup_role_new(
-	struct loop *l, const struct cp_conf *c, const struct identity *const *others, size_t n);
+	struct loop *l, const struct cp_conf *c, const struct identity *id);
 void setup_role_free(struct setup_role *r); // NULL is allowed
 // As dmsg_client_leave().
 void setup_role_leave(struct setup_role *r, loop_fn done, void *arg);

@@ -114,8 +114,8 @@ struct dmsg_client_dial *dmsg_client_dial_direct(struct dmsg_client *c, const st
 	uint32_t timeout_ms, dmsg_client_dial_fn fn, void *arg);
 // No call any more. NULL is allowed; not after the call.
 void dmsg_client_dial_cancel(struct dmsg_client_dial *d);
-// Why a dial failed, for people, DMSG_CLIENT_WHY_LEN at most: ask at once, the sessions that there
-// are count. Returns buf.
+// Why a dial failed, for people, those of other nodes too, DMSG_CLIENT_WHY_LEN at most: ask at
+// once, the sessions that there are count. Returns buf.
 char *dmsg_client_dial_text(
 	const struct dmsg_client *c, enum dmsg_err code, int err, char *buf, size_t cap);
 

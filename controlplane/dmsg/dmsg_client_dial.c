@@ -394,7 +394,7 @@ static const char *unreached_text(const struct dmsg_client *c)
 	struct dmsg_client_stats s;
 
 	dmsg_client_stats_get(c, &s);
-	return s.sessions == 0 ? "there is no session to any server: see `skyrail show servers`"
+	return s.sessions == 0 ? "there is no session to any server"
 			       : "no server of the destination could be reached";
 }
 

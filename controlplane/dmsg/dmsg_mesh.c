@@ -61,6 +61,7 @@ static void peer_free(struct peer *p)
 {
 	close_link(p);
 	p->m->ev->gone(p->m->arg, number_of(p));
+	peer_mem_forget(p->m->mem, number_of(p));
 	loop_timer_free(p->timer);
 	p->timer = NULL;
 	p->used = false;

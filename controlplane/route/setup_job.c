@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 
 // Of the answer to who asked (skywire-routing 5.3).
@@ -71,10 +72,21 @@ static void waited_for(struct job_node *n)
 
 static bool is_old(const struct setup_old *old, const struct key_pk *pk)
 {
+	uint64_t now_ns = clock_mono_ns();
+
 	for (uint32_t i = 0; i < old->n && i < SETUP_OLD_MAX; i++)
-		if (key_pk_cmp(&old->pk[i], pk) == 0)
+		if (now_ns < old->node[i].until_ns && key_pk_cmp(&old->node[i].pk, pk) == 0)
 			return true;
 	return false;
+}
+
+static void remember_old(const struct setup_job *j, const struct key_pk *pk)
+{
+	struct setup_old *old = j->conf.old;
+	uint32_t i = old->n++ % SETUP_OLD_MAX;
+
+	old->node[i].pk = *pk;
+	old->node[i].until_ns = clock_mono_ns() + j->conf.old_ms * CLOCK_NS_PER_MS;
 }
 
 static bool take_back(struct setup_job *j, uint32_t i)
@@ -111,13 +123,12 @@ static void undo(struct setup_job *j)
 static void on_undone(struct job_node *n, int err, const char *why)
 {
 	struct setup_job *j = n->job;
-	struct setup_old *old = j->conf.old;
 
 	if (!n->waits) // has no rules, and was still dialled
 		return;
 	// words of Go's net/rpc
 	if (err == -EREMOTEIO && strstr(why, "can't find method") != NULL)
-		old->pk[old->n++ % SETUP_OLD_MAX] = j->plan.node[n - j->node];
+		remember_old(j, &j->plan.node[n - j->node]);
 	waited_for(n);
 	if (j->n_waiting == 0)
 		rest(j);

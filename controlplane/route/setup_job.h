@@ -12,7 +12,10 @@ enum {
 	SETUP_DIAL_MS = 20000, // a stream to one node
 	SETUP_UNDO_MS = 5000,
 	SETUP_REST_MS = 1000, // until one that failed is over: what it cost can't be had faster
-	SETUP_OLD_MAX = 256, // nodes of which is remembered that they cannot take rules back
+	// Nodes of which is remembered that they cannot take rules back, and for how long: one that
+	// is brought up to date learns it.
+	SETUP_OLD_MAX = 256,
+	SETUP_OLD_MS = 3600000,
 	SETUP_TEXT_MAX = 400,
 };
 
@@ -26,14 +29,17 @@ enum setup_step {
 
 // The latest of them; zeroed is empty.
 struct setup_old {
-	struct key_pk pk[SETUP_OLD_MAX];
+	struct {
+		struct key_pk pk;
+		uint64_t until_ns;
+	} node[SETUP_OLD_MAX];
 	uint32_t n; // so far
 };
 
 struct setup_job_conf {
 	struct loop *loop;
 	struct dmsg_client *client; // borrowed
-	uint32_t limit_ms, rest_ms;
+	uint32_t limit_ms, rest_ms, old_ms;
 	struct setup_old *old; // shared by all jobs
 	// Once: the initiator's rules, or NULL and why there are none.
 	void (*answer)(void *arg, const struct setup_edge *edge, const char *why);

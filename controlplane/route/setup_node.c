@@ -193,10 +193,12 @@ static unsigned jobs_of(const struct setup_node *n, const struct key_pk *pk)
 	return count;
 }
 
+static const char too_many_text[] = "failure code 0 (too many routes are being set up: try again)";
+
 static const char *too_many(const struct setup_node *n, const struct asker *a)
 {
-	if (n->stats.running >= SETUP_JOBS_MAX || n->stats.calls >= SETUP_CALLS_MAX)
-		return "failure code 0 (too many routes are being set up: try again)";
+	if (n->stats.running >= SETUP_JOBS_MAX)
+		return too_many_text;
 	if (jobs_of(n, &a->pk) >= SETUP_JOBS_OF_KEY)
 		return "failure code 0 (too many routes are being set up for you: try again)";
 	return NULL;
@@ -219,6 +221,7 @@ static bool dial_route(struct asker *a)
 		.client = n->conf.client,
 		.limit_ms = n->conf.job_ms,
 		.rest_ms = n->conf.rest_ms,
+		.old_ms = n->conf.old_ms,
 		.old = &n->old,
 		.answer = on_answer,
 		.over = on_over};
@@ -237,6 +240,9 @@ static bool dial_route(struct asker *a)
 		return refuse_route(a, NULL, "failure code 0 (malformed request)");
 	if (memcmp(route.desc.src_pk, a->pk.b, KEY_PK_LEN) != 0) // visors ask for their own routes
 		return refuse_route(a, NULL, SETUP_WRONG_ENDS);
+	// both paths have their ends in common: no more nodes than hops
+	if (n->stats.calls + route.forward.n + route.reverse.n > n->conf.calls_max)
+		return refuse_route(a, NULL, too_many_text);
 	j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return refuse_route(a, &route, "failure code 0 (out of memory)");
@@ -381,8 +387,12 @@ struct setup_node *setup_node_new(const struct setup_node_conf *conf)
 		n->conf.idle_ms = SETUP_IDLE_MS;
 	if (n->conf.job_ms == 0)
 		n->conf.job_ms = SETUP_JOB_MS;
+	if (n->conf.calls_max == 0)
+		n->conf.calls_max = SETUP_CALLS_MAX;
 	if (n->conf.rest_ms == 0)
 		n->conf.rest_ms = SETUP_REST_MS;
+	if (n->conf.old_ms == 0)
+		n->conf.old_ms = SETUP_OLD_MS;
 	n->listener = dmsg_client_listen(conf->client, SETUP_DIAL_PORT, on_ask, n);
 	if (n->listener != NULL)
 		return n;

@@ -21,8 +21,9 @@ struct setup_node;
 struct setup_node_conf {
 	struct loop *loop;
 	struct dmsg_client *client; // borrowed: of the role's own key
-	// 0: SETUP_IDLE_MS, SETUP_JOB_MS, SETUP_REST_MS
-	uint32_t idle_ms, job_ms, rest_ms;
+	// 0: SETUP_IDLE_MS, SETUP_JOB_MS, SETUP_REST_MS, SETUP_OLD_MS
+	uint32_t idle_ms, job_ms, rest_ms, old_ms;
+	uint32_t calls_max; // 0: SETUP_CALLS_MAX
 };
 
 struct setup_node_stats {

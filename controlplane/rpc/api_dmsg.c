@@ -124,7 +124,8 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 	}
 	dmsg_client_dial_text(t->t.a->d.dmsg, code, err, why, sizeof(why));
 	api_task_free(&t->t);
-	api_req_fail(r, code == DMSG_OK ? err : dial_errno(code), "dial: %s", why);
+	api_req_fail(r, code == DMSG_OK ? err : dial_errno(code), "dial: %s%s", why,
+		code == DMSG_ERR_NO_SERVER_REACHED ? ": see `skyrail show servers`" : "");
 }
 
 void api_dmsg_dial(void *ctx, struct api_req *r, const void *payload, size_t len)

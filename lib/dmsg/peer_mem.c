@@ -78,6 +78,17 @@ void peer_mem_not_there(struct peer_mem *m, const struct key_pk *pk, unsigned pe
 		p->refused |= UINT64_C(1) << peer;
 }
 
+void peer_mem_forget(struct peer_mem *m, unsigned peer)
+{
+	for (uint32_t i = 0; i <= m->mask; i++) {
+		struct place *p = &m->place[i];
+
+		if (p->there == peer)
+			p->there_until_ns = 0;
+		p->refused &= ~(UINT64_C(1) << peer);
+	}
+}
+
 int peer_mem_next(
 	const struct peer_mem *m, const struct key_pk *pk, uint64_t peers, uint64_t now_ns)
 {

@@ -27,6 +27,8 @@ void peer_mem_free(struct peer_mem *m); // NULL is allowed
 void peer_mem_there(struct peer_mem *m, const struct key_pk *pk, unsigned peer, uint64_t now_ns);
 void peer_mem_not_there(
 	struct peer_mem *m, const struct key_pk *pk, unsigned peer, uint64_t now_ns);
+// That number is another peer's from now on. Goes through all places.
+void peer_mem_forget(struct peer_mem *m, unsigned peer);
 
 // Whom to ask next of the peers whose bits are set: the one that had the key last, then in the
 // order of their numbers those that did not refuse it just now. -1: nobody.

@@ -21,6 +21,9 @@
 #define PK2                                                                                        \
 	"02"                                                                                       \
 	"c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
+#define PK3                                                                                        \
+	"02"                                                                                       \
+	"f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9"
 #define TP "[transport b]\npeer = " PK "\naddress = 10.0.0.2:7780\n"
 
 static char err[CONF_ERR_MAX];
@@ -462,7 +465,8 @@ static void every_mistake_is_told(void **state)
 static void own_keys_are_no_servers_and_no_hypervisors(void **state)
 {
 	static const struct {
-		const char *text, *says; // PK is the node's, PK2 its server's
+		const char *text,
+			*says; // PK is the node's, PK2 its server's, PK3 its set-up node's
 	} rows[] = {
 		{"[server s]\nkey = " PK2 "\naddress = a:1\n", NULL}, // a client of one's own
 		{"[server s]\nkey = " PK "\naddress = a:1\n", "ini:2: [server s]: "},
@@ -473,19 +477,23 @@ static void own_keys_are_no_servers_and_no_hypervisors(void **state)
 		{"[hypervisor h]\nkey = " PK "\n", "ini:2: [hypervisor h]: "},
 		{"[hypervisor h]\nkey = " PK2 "\n", "ini:2: [hypervisor h]: "},
 		{"[lan_server]\nenable = yes\n[visor v]\nkey = " PK "\n", "ini:4: [visor v]: "},
+		{"[server s]\nkey = " PK3 "\naddress = a:1\n", "ini:2: [server s]: "},
+		{"[hypervisor h]\nkey = " PK3 "\n", "ini:2: [hypervisor h]: "},
 		{"[peer p]\nkey = " PK "\n", NULL},
 	};
-	struct key_pk node, server;
+	struct key_pk node, server, setup;
+	const struct cp_own own = {&node, &server, &setup};
 
 	key_pk_from_text(&node, PK, strlen(PK));
 	key_pk_from_text(&server, PK2, strlen(PK2));
+	key_pk_from_text(&setup, PK3, strlen(PK3));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct cp_conf c;
 
 		assert_int_equal(parse(&c, rows[i].text), 0);
 		err[0] = '\0';
-		assert_int_equal(cp_conf_check_own(&c, &node, &server, err),
-			rows[i].says != NULL ? -EINVAL : 0);
+		assert_int_equal(
+			cp_conf_check_own(&c, &own, err), rows[i].says != NULL ? -EINVAL : 0);
 		if (rows[i].says != NULL)
 			assert_non_null(strstr(err, rows[i].says));
 		else

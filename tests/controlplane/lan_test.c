@@ -16,7 +16,7 @@ enum { RETRY_MS = 5, PATH_LEN = 128 };
 static struct {
 	char dir[64], conf_path[PATH_LEN], learnt_path[PATH_LEN];
 	struct cp_conf conf;
-	struct identity *id;
+	struct identity *id, *server_id, *setup_id;
 	struct dmsg_client *client;
 	struct lan *lan;
 } w;
@@ -62,14 +62,17 @@ static void load(void)
 	assert_non_null(w.lan);
 }
 
+// Which holds for all roles: the node has them with keys 5, 6 and 7.
 static int start(void)
 {
+	const struct cp_own own = {
+		identity_pk(w.id), identity_pk(w.server_id), identity_pk(w.setup_id)};
 	struct dmsg_client_conf c = {.loop = l, .id = w.id, .retry_min_ms = RETRY_MS};
 
 	c.lan = lan_saved(w.lan, &c.n_lan);
 	w.client = dmsg_client_new(&c);
 	assert_non_null(w.client);
-	return lan_start(w.lan, &w.conf, w.client, identity_pk(w.id), NULL);
+	return lan_start(w.lan, &w.conf, w.client, &own);
 }
 
 static void stop(void)
@@ -89,10 +92,17 @@ static void write_conf(const char *more, mode_t mode)
 	put(w.conf_path, text, mode);
 }
 
+static struct identity *id_of(uint8_t n)
+{
+	struct key_sk sk = {{[31] = n}};
+	struct identity *id = identity_from_sk(&sk);
+
+	assert_non_null(id);
+	return id;
+}
+
 static int setup(void **state)
 {
-	struct key_sk sk = {{[31] = 5}};
-
 	setup_loop(state);
 	log_level_set("all", LOG_ERR);
 	memset(&w, 0, sizeof(w));
@@ -100,8 +110,9 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(w.dir));
 	snprintf(w.conf_path, PATH_LEN, "%s/c.ini", w.dir);
 	snprintf(w.learnt_path, PATH_LEN, "%s/" LAN_FILE, w.dir);
-	w.id = identity_from_sk(&sk);
-	assert_non_null(w.id);
+	w.id = id_of(5);
+	w.server_id = id_of(6);
+	w.setup_id = id_of(7);
 	return 0;
 }
 
@@ -109,6 +120,8 @@ static int teardown(void **state)
 {
 	stop();
 	identity_free(w.id);
+	identity_free(w.server_id);
+	identity_free(w.setup_id);
 	unlink(w.conf_path);
 	unlink(w.learnt_path);
 	assert_int_equal(rmdir(w.dir), 0);
@@ -154,17 +167,21 @@ static void a_key_that_cannot_be_written_is_kept_beside(void **state)
 		key_pk_cmp(&pk, dmsg_server_pk(lan_server_server(lan_lan_server(w.lan)))), 0);
 }
 
-static void the_nodes_own_key_is_refused(void **state)
+static void keys_of_other_roles_are_refused(void **state)
 {
+	const struct identity *others[] = {w.id, w.server_id, w.setup_id};
 	char text[KEY_SK_TEXT_LEN + 1], more[256];
 
 	(void)state;
 	log_level_set("all", LOG_ERR);
-	key_sk_to_text(identity_sk(w.id), text);
-	snprintf(more, sizeof(more), "[lan_server]\nenable = yes\nsecret_key = %s\n", text);
-	write_conf(more, 0600);
-	load();
-	assert_int_equal(start(), -EINVAL);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		key_sk_to_text(identity_sk(others[i]), text);
+		snprintf(more, sizeof(more), "[lan_server]\nenable = yes\nsecret_key = %s\n", text);
+		write_conf(more, 0600);
+		load();
+		assert_int_equal(start(), -EINVAL);
+		stop();
+	}
 }
 
 // ---- saved servers ----
@@ -298,6 +315,8 @@ static void pushes_that_change_too_often_or_make_no_sense_are_refused(void **sta
 	load();
 	assert_int_equal(start(), 0);
 	assert_non_null(push(5, "10.0.0.1:80")); // the node's own key
+	assert_non_null(push(6, "10.0.0.1:80"));
+	assert_non_null(push(7, "10.0.0.1:80"));
 	assert_non_null(push(20, "10.0.0.1"));
 	assert_non_null(push(20, "10.0.0.1:99999"));
 	assert_false(holds(w.conf_path, "saved_lan_server"));
@@ -340,7 +359,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_key_is_made_once_and_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_key_that_cannot_be_written_is_kept_beside, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_nodes_own_key_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(keys_of_other_roles_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(saved_servers_are_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_lies_beside_counts_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(

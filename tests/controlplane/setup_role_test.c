@@ -2,26 +2,10 @@
 #include "controlplane/setup_role.h"
 #include "tests/controlplane/dmsg/find_world.h"
 
-#include <unistd.h>
-
-static char dir[64];
 static struct cp_conf conf;
 
-static int setup_role_world(void **state)
+static int teardown_role(void **state)
 {
-	setup(state);
-	snprintf(dir, sizeof(dir), "/tmp/setup_role_test.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	return 0;
-}
-
-static int teardown_role_world(void **state)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/setup.key", dir);
-	unlink(path);
-	assert_int_equal(rmdir(dir), 0);
 	cp_conf_free(&conf);
 	return teardown(state);
 }
@@ -29,7 +13,6 @@ static int teardown_role_world(void **state)
 // With server 0, and the discovery that node 1 serves by dmsg.
 static struct setup_role *start_role(void)
 {
-	const struct identity *others[] = {node[0].id};
 	char text[1024], server_pk[KEY_PK_TEXT_LEN + 1], disc_pk[KEY_PK_TEXT_LEN + 1];
 	char err[CONF_ERR_MAX] = "", at[64];
 	int n;
@@ -39,11 +22,11 @@ static struct setup_role *start_role(void)
 	key_pk_to_text(identity_pk(node[1].id), disc_pk);
 	n = snprintf(text, sizeof(text),
 		"[dmsg]\ndiscovery = dmsg://%s\n[server s]\nkey = %s\naddress = %s\n"
-		"[setup_node]\nenable = yes\nkey_file = %s/setup.key\n",
-		disc_pk, server_pk, at, dir);
+		"[setup_node]\nenable = yes\n",
+		disc_pk, server_pk, at);
 	if (cp_conf_parse(&conf, text, (size_t)n, err) < 0)
 		fail_msg("%s", err);
-	return setup_role_new(l, &conf, others, ARRAY_LEN(others));
+	return setup_role_new(l, &conf, node[0].id);
 }
 
 static void on_disc_stream(void *arg, struct conn *c, const struct dmsg_addr *from)
@@ -75,8 +58,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			discoveries_are_reached_by_its_own_sessions_and_requests, setup_role_world,
-			teardown_role_world),
+			discoveries_are_reached_by_its_own_sessions_and_requests, setup,
+			teardown_role),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

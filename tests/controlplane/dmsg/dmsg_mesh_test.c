@@ -399,6 +399,32 @@ static void lists_tell_peers_from_clients(void **state)
 	assert_int_equal(n_peers, 1);
 }
 
+static void on_peer(void *arg, unsigned peer)
+{
+	(void)arg, (void)peer;
+}
+
+static void what_a_peer_had_is_not_said_of_the_next_of_its_number(void **state)
+{
+	static const struct dmsg_mesh_events events = {.named = on_peer, .gone = on_peer};
+	struct dmsg_mesh_conf c = {.loop = l, .id = srv[0].id};
+	struct dmsg_server_at at[2] = {
+		{.pk = *identity_pk(srv[1].id)}, {.pk = *identity_pk(srv[2].id)}};
+	const struct key_pk *pk = identity_pk(node[0].id);
+	struct dmsg_mesh *m = dmsg_mesh_new(&c, &events, NULL);
+
+	(void)state;
+	assert_non_null(m);
+	assert_int_equal(dmsg_mesh_configure(m, at, 2), 0);
+	dmsg_mesh_said(m, pk, 1, true);
+	assert_int_equal(dmsg_mesh_next(m, pk, 3), 1);
+	at[1].pk = *identity_pk(srv[3].id);
+	assert_int_equal(dmsg_mesh_configure(m, at, 2), 0);
+	assert_int_equal(dmsg_mesh_find(m, &at[1].pk), 1);
+	assert_int_equal(dmsg_mesh_next(m, pk, 3), 0);
+	dmsg_mesh_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +442,7 @@ int main(void)
 		T(peer_that_ends_is_dialled_again),
 		T(silent_peer_lets_the_next_serve),
 		T(peer_that_breaks_lets_the_next_serve),
+		T(what_a_peer_had_is_not_said_of_the_next_of_its_number),
 		T(lists_tell_peers_from_clients),
 #undef T
 	};

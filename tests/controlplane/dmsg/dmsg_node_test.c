@@ -76,7 +76,7 @@ static void each_failure_of_a_dial_has_its_words(void **state)
 		int err;
 		const char *says;
 	} t[] = {
-		{DMSG_ERR_NO_SERVER_REACHED, 0, "no session to any server: see"},
+		{DMSG_ERR_NO_SERVER_REACHED, 0, "no session to any server (dmsg"},
 		{DMSG_ERR_NO_ENTRY, 0, "no discovery has an entry"},
 		{DMSG_ERR_NOT_CLIENT, 0, "is a server's"},
 		{DMSG_ERR_NO_DELEGATED, 0, "names no server"},

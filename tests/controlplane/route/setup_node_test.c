@@ -54,7 +54,6 @@ static struct asker {
 static struct identity *server_id;
 static struct dmsg_server *server;
 static struct setup_node *setter;
-static uint32_t rest_ms;
 static unsigned n_calls;
 
 // ---- nodes of a route ----
@@ -310,14 +309,13 @@ static bool all_have_sessions(void)
 	return true;
 }
 
-static int setup(void **state)
+static int setup(void **state, struct setup_node_conf sc)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct dmsg_server_conf c = {.listen = (const struct sockaddr *)&sa,
 		.sessions_max = 100,
 		.session_streams = 100,
 		.streams_max = 400};
-	struct setup_node_conf sc = {.idle_ms = IDLE_MS, .job_ms = JOB_MS, .rest_ms = rest_ms};
 
 	setup_loop(state);
 	log_level_set("all", LOG_ERR);
@@ -337,6 +335,8 @@ static int setup(void **state)
 	}
 	sc.loop = l;
 	sc.client = node[SETTER].c;
+	sc.idle_ms = IDLE_MS;
+	sc.job_ms = JOB_MS;
 	setter = setup_node_new(&sc);
 	assert_non_null(setter);
 	run_until(all_have_sessions());
@@ -344,16 +344,27 @@ static int setup(void **state)
 }
 
 // What rests, does so beyond the end of the test.
-static int setup_to_rest(void **state)
-{
-	rest_ms = LONG_MS;
-	return setup(state);
-}
-
 static int setup_short(void **state)
 {
-	rest_ms = REST_MS;
-	return setup(state);
+	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS});
+}
+
+// What rests, does so beyond the end of the test.
+static int setup_to_rest(void **state)
+{
+	return setup(state, (struct setup_node_conf){.rest_ms = LONG_MS});
+}
+
+// A set-up that failed rests for longer than its node counts as an old one.
+static int setup_forgetful(void **state)
+{
+	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS, .old_ms = 1});
+}
+
+// A route of three nodes has room, a second one has not.
+static int setup_few_calls(void **state)
+{
+	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS, .calls_max = 6});
 }
 
 static int teardown(void **state)
@@ -459,6 +470,19 @@ static void a_node_without_that_call_is_asked_once(void **state)
 	assert_int_equal(node[B].calls[DELETE], 1);
 }
 
+static void a_node_may_get_that_call(void **state)
+{
+	(void)state;
+	node[B].refuse[INTERMEDIARY] = "no";
+	node[B].refuse[DELETE] = "rpc: can't find method RPCGateway.DelRules";
+	for (unsigned i = 0; i < 2; i++) {
+		ask(&asker[i]);
+		run_until(asker[i].n_answers == 1 && stats().running == 0);
+		node[B].refuse[DELETE] = NULL;
+	}
+	assert_int_equal(node[B].calls[DELETE], 2);
+}
+
 static void ids_that_cannot_be_end_it(void **state)
 {
 	(void)state;
@@ -537,6 +561,20 @@ static void one_key_has_so_many_at_once(void **state)
 	assert_non_null(strstr(asker[SETUP_JOBS_OF_KEY].error, "too many routes"));
 	run_until(stats().running == 0); // in time
 	assert_int_equal(stats().failed, SETUP_JOBS_OF_KEY);
+}
+
+static void all_streams_to_nodes_are_so_many(void **state)
+{
+	(void)state;
+	node[B].silent[RESERVE] = true;
+	ask(&asker[0]);
+	run_until(stats().running == 1);
+	ask(&asker[1]);
+	run_until(asker[1].n_answers == 1);
+	assert_non_null(strstr(asker[1].error, "too many routes"));
+	assert_int_equal(stats().calls, 3);
+	setup_node_each(setter, on_info, NULL);
+	assert_false(last.over); // the one that runs: the other is not remembered
 }
 
 static void what_failed_keeps_its_place_for_a_while(void **state)
@@ -725,6 +763,8 @@ int main(void)
 		T(a_refusal_is_told_and_taken_back),
 		T(the_responders_refusal_undoes_the_middle),
 		T(a_node_without_that_call_is_asked_once),
+		cmocka_unit_test_setup_teardown(
+			a_node_may_get_that_call, setup_forgetful, teardown),
 		T(ids_that_cannot_be_end_it),
 		T(a_node_that_is_not_there_ends_it),
 		T(a_silent_node_ends_it_in_time),
@@ -732,6 +772,8 @@ int main(void)
 		T(who_goes_away_leaves_nothing),
 		T(one_key_has_so_many_at_once),
 		T(one_key_has_so_many_streams),
+		cmocka_unit_test_setup_teardown(
+			all_streams_to_nodes_are_so_many, setup_few_calls, teardown),
 		TR(what_failed_keeps_its_place_for_a_while),
 		TR(who_was_refused_has_to_wait_also_on_other_streams),
 		T(who_waited_is_served_again),

@@ -96,6 +96,19 @@ static void strange_keys_only_take_its_place(void **state)
 	assert_int_equal(peer_mem_next(m, &key, 0x208, start), 3); // pushed out, never wrong
 }
 
+static void number_that_is_another_peers_begins_anew(void **state)
+{
+	const struct key_pk other = {{3, 1}};
+
+	(void)state;
+	peer_mem_there(m, &key, 5, start);
+	peer_mem_not_there(m, &other, 5, start);
+	peer_mem_not_there(m, &other, 0, start);
+	peer_mem_forget(m, 5);
+	assert_int_equal(peer_mem_next(m, &key, 0xff, start), 0);
+	assert_int_equal(peer_mem_next(m, &other, 0x21, start), 5);
+}
+
 static void places_are_a_power_of_two(void **state)
 {
 	(void)state;
@@ -114,6 +127,7 @@ int main(void)
 		T(peer_that_had_it_is_asked_first),
 		T(one_refusal_does_not_unseat_it),
 		T(strange_keys_only_take_its_place),
+		T(number_that_is_another_peers_begins_anew),
 		T(places_are_a_power_of_two),
 #undef T
 	};
