@@ -1,34 +1,9 @@
-// A visor's configuration into ours: every row of the table, what is wrong with each field, and
-// whole files of 2024 and 2026 as skywire-cli writes them (keys and addresses are others).
-#include "tests/support/vectors.h"
-#include "tools/ctl/import_priv.h"
+// A visor's configuration into ours: every row of the table, and what is wrong with each field.
+#include "tests/tools/import_fixture.h"
 
 #include "lib/base/err.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define ONE "0000000000000000000000000000000000000000000000000000000000000001"
-#define PK1 "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
-#define TWO "0000000000000000000000000000000000000000000000000000000000000002"
-#define PK2 "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
-#define PK3 "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9"
-#define PK4 "02e493dbf1c10d80f3581e4904930b1404cc6c13900ee0758474fa94abe8c4cd13"
-#define KEY_FILE "/var/lib/skyrail/node.key"
-#define HEAD                                                                                       \
-	"; Made from the configuration of a Skywire visor by `skyrail import-config`.\n\n[node]\n" \
-	"state_dir = /var/lib/skyrail\nkey_file = " KEY_FILE "\n"
-
-static char err[CONF_ERR_MAX];
-
-static struct import *read_text(const char *json)
-{
-	return import_read(json, strlen(json), KEY_FILE, err);
-}
 
 // The members, and a secret key.
 static struct import *read_members(const char *members)
@@ -38,15 +13,6 @@ static struct import *read_members(const char *members)
 	snprintf(json, sizeof(json), "{\"sk\":\"" ONE "\"%s%s}", members[0] != '\0' ? "," : "",
 		members);
 	return read_text(json);
-}
-
-static void assert_text(const struct import *im, const char *want)
-{
-	size_t len;
-	const char *text = import_text(im, &len);
-
-	assert_string_equal(text, want);
-	assert_int_equal(len, strlen(want));
 }
 
 static const struct import_note *only_note(const struct import *im)
@@ -262,7 +228,7 @@ static void fields_with_a_counterpart_are_taken(void **state)
 		unsigned more;
 
 		if (im == NULL)
-			fail_msg("%s: %s: %s", taken[i].row, taken[i].members, err);
+			fail_msg("%s: %s: %s", taken[i].row, taken[i].members, import_err);
 		snprintf(want, sizeof(want), HEAD "%s", taken[i].adds);
 		assert_text(im, want);
 		if (taken[i].note != NULL) {
@@ -329,7 +295,7 @@ static bool notes_it(const struct import_row *row, const char *value)
 	(in_entry ? nest_in_entry : nest)(row->name, value, members, sizeof(members));
 	im = read_members(members);
 	if (im == NULL)
-		fail_msg("%s: %s", members, err);
+		fail_msg("%s: %s", members, import_err);
 	(void)import_notes(im, &n, &more);
 	if (n > 0) {
 		assert_int_equal(only_note(im)->kind, row->kind);
@@ -465,7 +431,7 @@ static void mistakes_are_told_with_the_field(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
 		assert_null(read_text(mistakes[i].json));
-		assert_string_equal(err, mistakes[i].says);
+		assert_string_equal(import_err, mistakes[i].says);
 	}
 }
 
@@ -488,8 +454,8 @@ static void no_mistake_shows_a_secret(void **state)
 				n = cut; // ends here
 			else
 				changed[cut < n ? cut : 0] = how == 1 ? ' ' : '"';
-			im = import_read(changed, n, NULL, err);
-			assert_null(strstr(err, "00000000"));
+			im = import_read(changed, n, NULL, import_err);
+			assert_null(strstr(import_err, "00000000"));
 			if (im != NULL) {
 				size_t len;
 				unsigned more;
@@ -524,14 +490,14 @@ static void what_is_only_shown_has_no_key(void **state)
 {
 	static const char json[] =
 		"{\"sk\":\"" ONE "\"," LAN_SERVER("\"port\":1,\"sk\":\"" TWO "\"") "}";
-	struct import *im = import_read(json, sizeof(json) - 1, NULL, err);
+	struct import *im = import_read(json, sizeof(json) - 1, NULL, import_err);
 
 	assert_non_null(im);
 	assert_text(im, "; Made from the configuration of a Skywire visor by `skyrail "
 			"import-config`.\n\n[lan_server]\nport = 1\n");
 	assert_false(import_has_secret(im));
 	import_free(im);
-	im = import_read(json, sizeof(json) - 1, KEY_FILE, err);
+	im = import_read(json, sizeof(json) - 1, KEY_FILE, import_err);
 	assert_non_null(im);
 	assert_true(import_has_secret(im));
 	import_free(im);
@@ -703,104 +669,11 @@ static void lines_know_their_fields(void **state)
 	import_free(im);
 }
 
-static struct import *read_vector(const char *name)
-{
-	json_t *root = vectors_load(name);
-	char *json = json_dumps(root, JSON_INDENT(2));
-	struct import *im;
-
-	assert_non_null(json);
-	im = read_text(json);
-	free(json);
-	json_decref(root);
-	return im;
-}
-
-// kinds of notes, in the order of enum import_kind
-static void assert_notes(const struct import *im, const unsigned want[IMPORT_KINDS])
-{
-	unsigned is[IMPORT_KINDS] = {0}, more;
-	size_t n;
-	const struct import_note *notes = import_notes(im, &n, &more);
-
-	for (size_t i = 0; i < n; i++)
-		is[notes[i].kind]++;
-	assert_memory_equal(is, want, sizeof(is));
-}
-
-static void a_configuration_of_2024(void **state)
-{
-	struct import *im = read_vector("skywire-config-2024.json");
-	char pk[KEY_PK_TEXT_LEN + 1], sk[KEY_SK_TEXT_LEN + 1];
-	size_t n;
-
-	assert_non_null(im);
-	key_pk_to_text(import_pk(im), pk);
-	key_sk_to_text(&import_keys(im, &n)->sk, sk);
-	assert_int_equal(n, 1);
-	assert_string_equal(import_keys(im, &n)->file, KEY_FILE);
-	assert_string_equal(pk, PK1);
-	assert_string_equal(sk, ONE);
-	assert_text(im,
-		HEAD "\n[routing]\nroute_finder_timeout = 10s\nroute_finder = "
-		     "dmsg://"
-		     "03d01115d548e7561b15c38f004d734633687cf4419620095bc5b0f47070afe85a:80\n\n"
-		     "[log]\nlevel = warn\n\n[dmsg]\ndiscovery = dmsg://" PK2
-		     ":80\nsessions = 2\n\n[server 1]\nkey = " PK3
-		     "\naddress = 192.0.2.3:8081\n\n[server 2]\nkey = " PK4
-		     "\naddress = 192.0.2.4:8081\n\n[server 3]\nkey = "
-		     "022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
-		     "address = 192.0.2.5:8081\n\n[route_setup_node 1]\nkey = "
-		     "03774ae7f858a9411e5ef4246b70c65aac5649980be5c17891bbec17895da008cb\n\n"
-		     "[transports]\ndiscovery = "
-		     "dmsg://"
-		     "025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc:80\n"
-		     "address_resolver = "
-		     "dmsg://"
-		     "022f01e5e15cca351daff3843fb70f3c2f0a1bdd05e5af888a67784ef3e10a2a01:80\n\n"
-		     "[hypervisor 1]\nkey = "
-		     "03e60fce93b59e9ec53011aabc21c23e97b2a31369b87a5ae9c44ee89e2a6dec0a\n\n"
-		     "[hypervisor 2]\nkey = "
-		     "03defdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34\n");
-	assert_notes(im, (unsigned[]){16, 8, 0, 1});
-	import_free(im);
-}
-
-static void a_configuration_of_2026(void **state)
-{
-	struct import *im = read_vector("skywire-config-2026.json");
-
-	assert_non_null(im);
-	assert_text(im, HEAD
-		"\n[routing]\nroute_finder_timeout = 10s\nroute_finder = http://rf.example.org\n\n"
-		"[setup_node]\nenable = yes\nkey_file = /var/lib/skyrail/setup-node.key\n\n[log]\nlevel = info\n\n[lan_server]\nenable = yes\nport = 8085\n"
-		"public_address = 203.0.113.5:8085\nsessions_max = 50\nsecret_key = "
-		"0000000000000000000000000000000000000000000000000000000000000013\n\n"
-		"[dmsg]\ndiscovery = http://dmsgd.example.org, dmsg://"
-		"03fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556:80\n"
-		"mux = smux\nsessions = 2\n\n[server 1]\nkey = " PK3
-		"\naddress = 192.0.2.3:8081\n\n[server 2]\nkey = "
-		"025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc\n"
-		"address = 192.0.2.7:8081\n\n[route_setup_node 1]\nkey = "
-		"03d01115d548e7561b15c38f004d734633687cf4419620095bc5b0f47070afe85a\n\n"
-		"[route_setup_node 2]\nkey = "
-		"03f28773c2d975288bc7d1d205c3748651b075fbc6610e58cddeeddf8f19405aa8\n\n"
-		"[transports]\ndiscovery = http://tpd.example.org\n"
-		"address_resolver = http://ar.example.org\n\n[hypervisor 1]\nkey = "
-		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
-		"[saved_lan_server 1]\nkey = "
-		"022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
-		"address = 192.168.1.2:8085\nhypervisor = "
-		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n");
-	assert_notes(im, (unsigned[]){29, 12, 1, 6});
-	import_free(im);
-}
-
 static void a_key_may_be_in_the_root(void **state)
 {
 	static const char json[] =
 		"{\"sk\":\"" ONE "\",\"routing\":{\"route_setup_sk\":\"" TWO "\"}}";
-	struct import *im = import_read(json, strlen(json), "/node.key", err);
+	struct import *im = import_read(json, strlen(json), "/node.key", import_err);
 	const struct import_key *keys;
 	size_t len, n;
 
@@ -831,8 +704,6 @@ int main(void)
 		cmocka_unit_test(notes_have_a_limit),
 		cmocka_unit_test(more_than_the_node_takes_is_left_out),
 		cmocka_unit_test(lines_know_their_fields),
-		cmocka_unit_test(a_configuration_of_2024),
-		cmocka_unit_test(a_configuration_of_2026),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
