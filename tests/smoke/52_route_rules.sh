@@ -54,9 +54,9 @@ read -r _ THERE BACK SPARE <"$T/laid"
 same "its answers" "$(cut -d' ' -f1 "$T/laid" | xargs)" "ids true"
 same "at B" "$(routes B)" "2 laid, 1 reserved"
 sk C rule add consume id=301 in=b --static >"$T/rules.log"
-sk A rule add consume id=102 in=b --static >>"$T/rules.log"
-sk C rule add forward id=302 next="$BACK" transport=b --static >>"$T/rules.log"
-sk A rule add forward id=101 next="$THERE" transport=b --static >>"$T/rules.log"
+sk A rule add consume id=102 in=b --static >"$T/rules.log"
+sk C rule add forward id=302 next="$BACK" transport=b --static >"$T/rules.log"
+sk A rule add forward id=101 next="$THERE" transport=b --static >"$T/rules.log"
 chain_edges
 expect "ping" chain_ping
 say "$(sk B show routes)"

@@ -14,6 +14,7 @@
 //	peer rlisten -key FILE [options] PORT                        a node, and the first group that comes
 //	peer stcp -key FILE [-fault WORD] PK@ADDRESS                 a transport; with a fault, how the other end bears it
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
+//	peer lay -key FILE -server PK@ADDRESS [options] PK           a set-up node at that node, by a script: lay.go
 //	peer load -server PK@ADDRESS [options] PK N                  asks that set-up node for N routes, as fast as can be
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
 //	peer xk NUMBER                                     so many XK handshakes: how many in a second of one core
@@ -335,6 +336,7 @@ var commands = map[string]struct {
 	"gateway":    {0, runGateway},
 	"setup":      {0, runSetup},
 	"route":      {2, runRoute},
+	"lay":        {1, runLay},
 	"load":       {2, runLoad},
 	"node":       {0, runNode},
 	"rdial":      {1, runRouteDial},
