@@ -56,6 +56,7 @@ struct app {
 	struct transport_mgr *transports;
 	struct route_id *ids;
 	struct rule_mgr *rules;
+	struct route_ends *ends;
 	struct edge_mgr *edges;
 	struct identity *setup_id; // of the set-up node; NULL: no such role
 	struct identity *dmsg_id; // of the server; NULL: no such role, as the next two
@@ -411,7 +412,8 @@ static int start_rules(struct app *a)
 	a->rules = rule_mgr_new(a->loop, a->dp, a->ids, &tr, a->transports);
 	if (a->rules == NULL || rule_mgr_config(a->rules, a->conf.rules, a->conf.n_rules) < 0)
 		return die("rules", strerror(errno));
-	return 0;
+	a->ends = route_ends_new(a->loop, a->dp, a->rules);
+	return a->ends != NULL ? 0 : die("rules", strerror(errno));
 }
 
 static int start_edges(struct app *a)
@@ -419,6 +421,7 @@ static int start_edges(struct app *a)
 	struct edge_mgr_conf c = {.loop = a->loop,
 		.dp = a->dp,
 		.rules = a->rules,
+		.ends = a->ends,
 		.ids = a->ids,
 		.worker = worker_of_hop,
 		.worker_arg = a};
@@ -574,6 +577,7 @@ static int start_api(struct app *a)
 		.transports = a->transports,
 		.rules = a->rules,
 		.ids = a->ids,
+		.ends = a->ends,
 		.edges = a->edges,
 		.routes = a->routes,
 		.services = a->services,
@@ -633,6 +637,7 @@ static void stop(struct app *a)
 	identity_free(a->dmsg_id);
 	identity_free(a->setup_id);
 	edge_mgr_free(a->edges);
+	route_ends_free(a->ends);
 	rule_mgr_free(a->rules);
 	if (a->transports != NULL)
 		transport_mgr_free(a->transports);

@@ -57,8 +57,9 @@ static void state_write_to(const struct edge_mgr *m, FILE *f)
 		char addrs[sizeof(e->count.addrs)];
 
 		addrs_text(&e->spec, addrs, sizeof(addrs));
-		fprintf(f, "%s %u %u %u %u %s %s %u %u\n", e->spec.name, e->spec.mtu, e->forward_id,
-			e->consume_id, e->made, e->origin == EDGE_ADDED ? "added" : "configured",
+		fprintf(f, "%s %u %u %u %u %s %s %u %u\n", e->spec.name, e->spec.mtu,
+			e->end.forward_id, e->end.consume_id, e->made,
+			e->origin == EDGE_ADDED ? "added" : "configured",
 			addrs[0] != '\0' ? addrs : "-", e->spec.offload, e->spec.super_max);
 	}
 }
@@ -175,21 +176,21 @@ static void attached(struct edge *e)
 		loop_timer_start(e->keep_alive, 0, ms > KEEP_ALIVE_MIN_MS ? ms : KEEP_ALIVE_MIN_MS);
 	edge_far_reset(&e->far);
 	loop_timer_start(e->hello, 0, 0);
-	log_notice("edge=%s attached forward=%u consume=%u", e->spec.name, e->forward_id,
-		e->consume_id);
+	log_notice("edge=%s attached forward=%u consume=%u", e->spec.name, e->end.forward_id,
+		e->end.consume_id);
 }
 
 static void on_look_rule(void *arg, const struct evt_rule *r)
 {
 	struct edge *e = arg;
 
-	if (r->id == e->forward_id) {
+	if (r->id == e->end.forward_id) {
 		e->saw_forward = true;
 		e->wrong_type |= r->type != RULE_FORWARD;
 		e->tx_hop = r->tx_hop;
 		e->keep_alive_ms = r->flags & RULE_STATIC ? 0 : r->keep_alive_ms;
 		e->saw_paused = (r->flags & RULE_PAUSED) != 0;
-	} else if (r->id == e->consume_id) {
+	} else if (r->id == e->end.consume_id) {
 		e->saw_consume = true;
 		e->wrong_type |= r->type != RULE_CONSUME;
 	}
@@ -203,8 +204,8 @@ static uint32_t index_of(const struct edge *e, uint32_t id)
 // The missing rules may come (a static one waits for its transport): then it is no error.
 static bool may_come(const struct edge *e)
 {
-	return (e->saw_forward || route_id_is_live(e->m->conf.ids, e->forward_id)) &&
-	       (e->saw_consume || route_id_is_live(e->m->conf.ids, e->consume_id));
+	return (e->saw_forward || route_id_is_live(e->m->conf.ids, e->end.forward_id)) &&
+	       (e->saw_consume || route_id_is_live(e->m->conf.ids, e->end.consume_id));
 }
 
 static void look(struct edge *e);
@@ -215,8 +216,10 @@ static void refuse(struct edge *e, int status, const char *text)
 	bool had = e->old_forward_id != 0;
 
 	unbind(e, had ? EDGE_WAITING : EDGE_DETACHED);
-	e->forward_id = e->old_forward_id;
-	e->consume_id = e->old_consume_id;
+	if (had)
+		route_ends_bind(e->m->conf.ends, &e->end, e->old_forward_id, e->old_consume_id);
+	else
+		route_ends_unbind(e->m->conf.ends, &e->end);
 	state_save(e->m);
 	settle(e, status, text);
 	if (had)
@@ -229,7 +232,7 @@ static void looked(struct edge *e)
 
 	if (e->wrong_type) {
 		snprintf(text, sizeof(text), "rule %u must be a forward rule and %u a consume rule",
-			e->forward_id, e->consume_id);
+			e->end.forward_id, e->end.consume_id);
 		if (e->done != NULL)
 			refuse(e, -EINVAL, text);
 	} else if (e->saw_forward && e->saw_consume) {
@@ -237,7 +240,7 @@ static void looked(struct edge *e)
 		settle(e, 0, "");
 	} else if (e->done != NULL && !may_come(e)) {
 		snprintf(text, sizeof(text), "no rule %u: see `skyrail show rules`",
-			e->saw_forward ? e->consume_id : e->forward_id);
+			e->saw_forward ? e->end.consume_id : e->end.forward_id);
 		refuse(e, -ENOENT, text);
 	} else {
 		settle(e, 0, "");
@@ -256,7 +259,7 @@ static void on_look_forward_done(void *arg, int status)
 {
 	struct edge *e = arg;
 
-	e->look = rule_mgr_list(e->m->conf.rules, index_of(e, e->consume_id), 1, on_look_rule,
+	e->look = rule_mgr_list(e->m->conf.rules, index_of(e, e->end.consume_id), 1, on_look_rule,
 		on_look_consume_done, e);
 	if (e->look == NULL)
 		looked(e);
@@ -269,7 +272,7 @@ static void look(struct edge *e)
 	if (rule_mgr_bits(e->m->conf.rules) == 0)
 		return;
 	e->saw_forward = e->saw_consume = e->wrong_type = false;
-	e->look = rule_mgr_list(e->m->conf.rules, index_of(e, e->forward_id), 1, on_look_rule,
+	e->look = rule_mgr_list(e->m->conf.rules, index_of(e, e->end.forward_id), 1, on_look_rule,
 		on_look_forward_done, e);
 }
 
@@ -348,16 +351,6 @@ static void on_retry(void *arg)
 	}
 }
 
-static void on_reap(void *arg)
-{
-	struct edge_mgr *m = arg;
-
-	if (m->n_closing > 0 &&
-		rule_mgr_del(m->conf.rules, m->closing, m->n_closing, NULL, NULL) == NULL)
-		log_warn("rules=%zu closed but not removed: %s", m->n_closing, strerror(errno));
-	m->n_closing = 0;
-}
-
 static void on_synced(void *arg, enum dp_sync why)
 {
 	on_retry(arg);
@@ -374,51 +367,31 @@ static void on_detach(void *arg)
 
 static void on_rule_gone(void *arg, const struct evt_rule *r)
 {
-	struct edge_mgr *m = arg;
+	struct edge *e = arg;
+	char why[96];
 
-	for (struct edge *e = m->edges; e != NULL; e = e->next) {
-		char why[96];
-
-		if (e->state != EDGE_ATTACHED || (r->id != e->forward_id && r->id != e->consume_id))
-			continue;
-		if (r->id == e->consume_id && r->reason == RULE_GONE_CLOSE) {
-			edge_in_closed(e); // its packet comes by another ring, and may be later
-			continue;
-		}
-		snprintf(why, sizeof(why), "its %s rule is gone: %s",
-			r->id == e->forward_id ? "forward" : "consume", rule_gone_text(r->reason));
-		edge_gone(e, why);
+	if (e->state != EDGE_ATTACHED)
+		return;
+	if (r->id == e->end.consume_id && r->reason == RULE_GONE_CLOSE) {
+		edge_in_closed(e); // its packet comes by another ring, and may be later
+		return;
 	}
+	snprintf(why, sizeof(why), "its %s rule is gone: %s",
+		r->id == e->end.forward_id ? "forward" : "consume", rule_gone_text(r->reason));
+	edge_gone(e, why);
 }
 
-static void pause_edge(struct edge_mgr *m, uint32_t forward_id, bool paused)
+static void on_pause(void *arg, bool paused)
 {
-	for (struct edge *e = m->edges; e != NULL; e = e->next) {
-		if (e->forward_id != forward_id)
-			continue;
-		e->saw_paused = paused; // also between the records of its rules
-		if (e->state == EDGE_ATTACHED && e->paused != paused)
-			edge_io_pause(e, paused);
-	}
+	struct edge *e = arg;
+
+	e->saw_paused = paused; // also between the records of its rules
+	if (e->state == EDGE_ATTACHED && e->paused != paused)
+		edge_io_pause(e, paused);
 }
 
-static void on_route_pause(void *arg, const struct evt_route_pause *r)
-{
-	if (r->hop == 0) // else it is about what comes by a carried hop
-		pause_edge(arg, r->id, r->paused != 0);
-}
-
-// A dump mends what events that were lost would have told.
-static void on_rule(void *arg, const struct evt_rule *r)
-{
-	if (r->type == RULE_FORWARD)
-		pause_edge(arg, r->id, (r->flags & RULE_PAUSED) != 0);
-}
-
-static void on_route(void *arg, unsigned worker, const struct msg_route *msg, size_t n)
-{
-	edge_in_route(arg, msg, n);
-}
+static const struct route_end_ops end_ops = {
+	.packet = edge_in_route, .gone = on_rule_gone, .pause = on_pause};
 
 static void on_route_end(void *arg)
 {
@@ -447,14 +420,12 @@ struct edge_mgr *edge_mgr_new(const struct edge_mgr_conf *conf)
 	if (m->conf.dev == NULL)
 		m->conf.dev = &tun_dev;
 	m->retry = loop_timer_new(conf->loop, on_retry, m);
-	m->reap = loop_timer_new(conf->loop, on_reap, m);
 	m->gro = malloc(gro_mem_size());
 	if (conf->state_path != NULL)
 		m->state_path = strdup(conf->state_path);
-	if (m->retry == NULL || m->reap == NULL || m->gro == NULL ||
+	if (m->retry == NULL || m->gro == NULL ||
 		(conf->state_path != NULL && m->state_path == NULL)) {
 		loop_timer_free(m->retry);
-		loop_timer_free(m->reap);
 		free(m->gro);
 		free(m->state_path);
 		free(m);
@@ -464,10 +435,6 @@ struct edge_mgr *edge_mgr_new(const struct edge_mgr_conf *conf)
 	loop_timer_start(m->retry, RETRY_MS, RETRY_MS);
 	m->handler = (struct dp_handler){.on_detach = on_detach,
 		.on_synced = on_synced,
-		.on_rule = on_rule,
-		.on_rule_gone = on_rule_gone,
-		.on_route_pause = on_route_pause,
-		.on_route = on_route,
 		.on_route_end = on_route_end,
 		.on_room = on_room,
 		.arg = m};
@@ -477,6 +444,7 @@ struct edge_mgr *edge_mgr_new(const struct edge_mgr_conf *conf)
 
 static void edge_free(struct edge *e)
 {
+	route_ends_unbind(e->m->conf.ends, &e->end);
 	if (e->look != NULL)
 		rule_list_cancel(e->look);
 	if (e->made && e->fd >= 0)
@@ -500,7 +468,6 @@ void edge_mgr_free(struct edge_mgr *m)
 		edge_free(e);
 	}
 	loop_timer_free(m->retry);
-	loop_timer_free(m->reap);
 	free(m->gro);
 	free(m->state_path);
 	free(m);
@@ -583,6 +550,8 @@ int edge_add(struct edge_mgr *m, const struct api_edge_add *spec, enum edge_orig
 	e->spec = *spec;
 	e->origin = origin;
 	e->fd = -1;
+	e->end.ops = &end_ops;
+	e->end.arg = e;
 	rc = check_spec(m, &e->spec, origin, err, err_len);
 	if (rc < 0)
 		goto err_free;
@@ -652,7 +621,7 @@ int edge_attach(struct edge_mgr *m, const char *name, uint32_t forward_id, uint3
 		return -EINVAL;
 	}
 	for (const struct edge *o = m->edges; o != NULL; o = o->next)
-		if (o != e && o->state != EDGE_DETACHED && o->consume_id == consume_id) {
+		if (o != e && o->state != EDGE_DETACHED && o->end.consume_id == consume_id) {
 			snprintf(err, err_len, "rule %u belongs to edge %s: detach that first",
 				consume_id, o->spec.name);
 			return -EBUSY;
@@ -666,11 +635,10 @@ int edge_attach(struct edge_mgr *m, const char *name, uint32_t forward_id, uint3
 		snprintf(err, err_len, "edge %s is being attached by another client", name);
 		return -EBUSY;
 	}
-	e->old_forward_id = e->state == EDGE_DETACHED ? 0 : e->forward_id;
-	e->old_consume_id = e->state == EDGE_DETACHED ? 0 : e->consume_id;
+	e->old_forward_id = e->state == EDGE_DETACHED ? 0 : e->end.forward_id;
+	e->old_consume_id = e->state == EDGE_DETACHED ? 0 : e->end.consume_id;
 	unbind(e, EDGE_WAITING);
-	e->forward_id = forward_id;
-	e->consume_id = consume_id;
+	route_ends_bind(m->conf.ends, &e->end, forward_id, consume_id);
 	state_save(m);
 	look(e);
 	if (e->look == NULL && done != NULL) {
@@ -704,8 +672,7 @@ int edge_detach(struct edge_mgr *m, const char *name, bool close, char *err, siz
 		edge_io_close(e);
 	unbind(e, EDGE_DETACHED);
 	settle(e, -ECANCELED, "the edge was detached");
-	e->forward_id = 0;
-	e->consume_id = 0;
+	route_ends_unbind(m->conf.ends, &e->end);
 	state_save(m);
 	return 0;
 }
@@ -719,11 +686,6 @@ static enum api_far far_of(const struct edge *e)
 	return e->far.takes != 0 ? API_FAR_SUPER : API_FAR_PLAIN;
 }
 
-uint64_t edge_strays(const struct edge_mgr *m)
-{
-	return m->strays;
-}
-
 void edge_each(const struct edge_mgr *m, void (*fn)(void *arg, const struct api_edge *e), void *arg)
 {
 	for (const struct edge *e = m->edges; e != NULL; e = e->next) {
@@ -732,8 +694,8 @@ void edge_each(const struct edge_mgr *m, void (*fn)(void *arg, const struct api_
 		snprintf(a.name, sizeof(a.name), "%s", e->spec.name);
 		addrs_text(&e->spec, a.addrs, sizeof(a.addrs));
 		a.mtu = e->spec.mtu;
-		a.forward_id = e->forward_id;
-		a.consume_id = e->consume_id;
+		a.forward_id = e->end.forward_id;
+		a.consume_id = e->end.consume_id;
 		a.state = (uint8_t)e->state;
 		a.origin = (uint8_t)e->origin;
 		a.offload = e->kinds != 0 ? API_OFFLOAD_AUTO : API_OFFLOAD_NO;

@@ -8,7 +8,7 @@
 //   it
 #pragma once
 
-#include "controlplane/route/rule_mgr.h"
+#include "controlplane/route/route_end.h"
 #include "lib/api/api_rec.h"
 #include "lib/wire/edge_msg.h"
 
@@ -21,8 +21,7 @@ enum {
 	EDGE_MTU_MAX = 65535,
 	EDGE_BURST = 64,
 	EDGE_BURST_BYTES = 256 * 1024,
-	EDGE_SUPER_MAX = 65535,
-	EDGE_CLOSE_MS = 400 // a worker that waits for its turn sends the Close before
+	EDGE_SUPER_MAX = 65535
 };
 enum edge_state { EDGE_DETACHED, EDGE_ATTACHED, EDGE_GONE, EDGE_WAITING };
 enum edge_origin { EDGE_CONFIGURED, EDGE_ADDED };
@@ -41,6 +40,7 @@ struct edge_mgr_conf {
 	struct loop *loop;
 	struct dp_client *dp;
 	struct rule_mgr *rules;
+	struct route_ends *ends;
 	struct route_id *ids;
 	const struct edge_dev *dev; // NULL: TUN devices
 	const char *state_path; // what edges there are, for the next start; NULL: nowhere
@@ -70,7 +70,5 @@ int edge_attach(struct edge_mgr *m, const char *name, uint32_t forward_id, uint3
 void edge_attach_cancel(struct edge_mgr *m, void *arg);
 int edge_detach(struct edge_mgr *m, const char *name, bool close, char *err, size_t err_len);
 
-// Packets of consume rules that no edge was attached to.
-uint64_t edge_strays(const struct edge_mgr *m);
 void edge_each(
 	const struct edge_mgr *m, void (*fn)(void *arg, const struct api_edge *e), void *arg);

@@ -119,20 +119,15 @@ void edge_in_closed(struct edge *e)
 	edge_gone(e, "the far end closed the route");
 }
 
-void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n)
+bool edge_in_route(void *arg, uint8_t *p, size_t n)
 {
-	const uint8_t *p = msg->bytes;
-	struct edge *e = m->edges;
+	struct edge *e = arg;
 
-	while (e != NULL && (e->state != EDGE_ATTACHED || e->consume_id != msg->id))
-		e = e->next;
-	if (e == NULL || msg->h.type != UP_ROUTE) {
-		m->strays++;
-		return;
-	}
+	if (e->state != EDGE_ATTACHED)
+		return false;
 	if (!route_hdr_is_whole(p, n)) {
 		e->count.drop_in_bad++;
-		return;
+		return true;
 	}
 	switch (route_hdr_type(p)) {
 	case ROUTE_DATA:
@@ -144,4 +139,5 @@ void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n)
 	default:
 		e->count.drop_in_bad++;
 	}
+	return true;
 }

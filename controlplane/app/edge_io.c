@@ -20,7 +20,7 @@ static void flow(struct edge *e, bool on)
 // Give a route packet to the data plane. False: no room, it is kept.
 static bool push(struct edge *e, const uint8_t *p, size_t len)
 {
-	int rc = dp_client_send_route(e->m->conf.dp, e->worker, e->forward_id, p, len);
+	int rc = dp_client_send_route(e->m->conf.dp, e->worker, e->end.forward_id, p, len);
 
 	if (rc == -EAGAIN) {
 		if (e->pending_len == 0)
@@ -48,7 +48,7 @@ static bool push_cut(struct edge *e)
 
 	while ((n = gso_cut_next(&e->cut, e->seg + ROUTE_HDR_LEN, GSO_PACKET_MAX)) > 0) {
 		e->count.out_cut++;
-		route_hdr_put(e->seg, ROUTE_DATA, e->forward_id, (uint16_t)n);
+		route_hdr_put(e->seg, ROUTE_DATA, e->end.forward_id, (uint16_t)n);
 		if (!push(e, e->seg, ROUTE_HDR_LEN + (size_t)n))
 			return false;
 	}
@@ -62,7 +62,7 @@ static void plain_out(struct edge *e, size_t len)
 {
 	uint8_t *p = e->buf + EDGE_SUPER_HDR_LEN;
 
-	route_hdr_put(p, ROUTE_DATA, e->forward_id, (uint16_t)len);
+	route_hdr_put(p, ROUTE_DATA, e->end.forward_id, (uint16_t)len);
 	push(e, p, ROUTE_HDR_LEN + len);
 }
 
@@ -88,7 +88,7 @@ static void super_out(struct edge *e)
 		return;
 	}
 	gso_complete(&e->pkt, e->buf + EDGE_HEAD_LEN);
-	route_hdr_put(e->buf, ROUTE_DATA, e->forward_id, (uint16_t)len);
+	route_hdr_put(e->buf, ROUTE_DATA, e->end.forward_id, (uint16_t)len);
 	edge_super_put(e->buf + ROUTE_HDR_LEN, e->pkt.size);
 	e->count.out_supers++;
 	if (edge_far_use(&e->far))
@@ -170,8 +170,8 @@ static bool send_hello(struct edge *e, uint8_t flags)
 	uint8_t pkt[ROUTE_HDR_LEN + EDGE_HELLO_LEN];
 
 	edge_hello_encode(pkt + ROUTE_HDR_LEN, EDGE_HELLO_LEN, &h);
-	route_hdr_put(pkt, ROUTE_DATA, e->forward_id, EDGE_HELLO_LEN);
-	if (dp_client_send_route(e->m->conf.dp, e->worker, e->forward_id, pkt, sizeof(pkt)) < 0)
+	route_hdr_put(pkt, ROUTE_DATA, e->end.forward_id, EDGE_HELLO_LEN);
+	if (dp_client_send_route(e->m->conf.dp, e->worker, e->end.forward_id, pkt, sizeof(pkt)) < 0)
 		return false;
 	e->sent = true;
 	return true;
@@ -216,9 +216,9 @@ void edge_io_keep_alive(void *arg)
 	if (e->state != EDGE_ATTACHED)
 		return;
 	if (!e->sent) {
-		n = route_keep_alive_encode(pkt, sizeof(pkt), e->forward_id);
-		if (n > 0 && dp_client_send_route(
-				     e->m->conf.dp, e->worker, e->forward_id, pkt, (size_t)n) == 0)
+		n = route_keep_alive_encode(pkt, sizeof(pkt), e->end.forward_id);
+		if (n > 0 && dp_client_send_route(e->m->conf.dp, e->worker, e->end.forward_id, pkt,
+				     (size_t)n) == 0)
 			e->count.keepalives++;
 	}
 	e->sent = false;
@@ -228,13 +228,10 @@ void edge_io_keep_alive(void *arg)
 void edge_io_close(struct edge *e)
 {
 	uint8_t pkt[ROUTE_HDR_LEN + ROUTE_CLOSE_LEN];
-	ptrdiff_t n = route_close_encode(pkt, sizeof(pkt), e->forward_id, ROUTE_CLOSE_REQUESTED);
-	struct edge_mgr *m = e->m;
+	ptrdiff_t n =
+		route_close_encode(pkt, sizeof(pkt), e->end.forward_id, ROUTE_CLOSE_REQUESTED);
 
 	if (n > 0)
-		dp_client_send_route(m->conf.dp, e->worker, e->forward_id, pkt, (size_t)n);
-	if (m->n_closing == EDGES_MAX)
-		return;
-	m->closing[m->n_closing++] = e->forward_id;
-	loop_timer_start(m->reap, EDGE_CLOSE_MS, 0);
+		dp_client_send_route(e->m->conf.dp, e->worker, e->end.forward_id, pkt, (size_t)n);
+	route_ends_remove(e->m->conf.ends, e->end.forward_id);
 }

@@ -19,8 +19,7 @@ struct edge {
 	int fd; // -1: the device is gone
 	struct loop_poll *poll; // NULL then
 	struct loop_timer *keep_alive;
-	uint32_t forward_id;
-	uint32_t consume_id;
+	struct route_end end; // bound while not detached
 	uint32_t old_forward_id; // while a client's wish is looked into: what was before, 0 =
 				 // nothing
 	uint32_t old_consume_id;
@@ -58,14 +57,8 @@ struct edge_mgr {
 	struct edge *edges;
 	struct gro *gro; // packets of this moment, of all edges
 	size_t n;
-	uint64_t strays; // packets that came for no edge
 	char *state_path;
 	bool restoring;
-	// forward rules whose Close is on its way; removed when it had time to leave, since
-	// commands and packets take different rings
-	struct loop_timer *reap;
-	uint32_t closing[EDGES_MAX];
-	size_t n_closing;
 	uint8_t seg[GSO_PACKET_MAX]; // a packet cut for a device
 };
 
@@ -77,7 +70,7 @@ void edge_io_hello(void *arg); // timer: ask the far end what it takes
 void edge_io_close(struct edge *e); // send Close(requested) by the forward rule, which then ends
 // The far end's hello.
 void edge_io_heard(struct edge *e, const uint8_t *p, size_t len);
-void edge_in_route(struct edge_mgr *m, const struct msg_route *msg, size_t n);
+bool edge_in_route(void *arg, uint8_t *p, size_t n); // struct edge
 void edge_in_closed(struct edge *e); // by the far end
 void edge_in_joined(void *arg, void *owner, const struct gso_pkt *g); // gro_out_fn
 void edge_gone(struct edge *e, const char *why);

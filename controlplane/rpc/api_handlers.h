@@ -31,6 +31,7 @@ struct api_deps {
 	struct transport_mgr *transports;
 	struct rule_mgr *rules;
 	struct route_id *ids;
+	struct route_ends *ends;
 	struct edge_mgr *edges;
 	const struct route_peer *routes; // NULL: no set-up node reaches us
 	struct dmsg_client *dmsg; // NULL: the node has no such role, as the next three

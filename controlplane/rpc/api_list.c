@@ -311,7 +311,7 @@ static void put_control(struct api_req *r, const struct api *a)
 
 	transport_mgr_stats_get(a->d.transports, &s);
 	memcpy(v, &s, sizeof(v));
-	v[C_drop_no_edge] = a->d.edges != NULL ? edge_strays(a->d.edges) : 0;
+	v[C_drop_no_edge] = a->d.ends != NULL ? route_ends_strays(a->d.ends) : 0;
 	count_rpc(a, v);
 	count_routes(a, v);
 	count_dir(a, v);

@@ -32,8 +32,16 @@ struct sent {
 };
 
 struct dp_client {
-	struct dp_handler *handler;
+	struct dp_handler *handlers;
 };
+
+// To whoever registered for it, in any order.
+#define TELL(call, ...)                                                                            \
+	do {                                                                                       \
+		for (struct dp_handler *h_ = dp.handlers; h_ != NULL; h_ = h_->next)               \
+			if (h_->call != NULL)                                                      \
+				h_->call(h_->arg, ##__VA_ARGS__);                                  \
+	} while (0)
 
 struct rule_list {
 	uint32_t first;
@@ -44,6 +52,7 @@ struct rule_list {
 
 static struct dp_client dp;
 static struct loop *loop;
+static struct route_ends *ends;
 static struct edge_mgr *m;
 static struct sent sent[200];
 static unsigned n_sent, room;
@@ -66,12 +75,17 @@ static unsigned n_answers;
 
 void dp_client_register(struct dp_client *c, struct dp_handler *h)
 {
-	c->handler = h;
+	h->next = c->handlers;
+	c->handlers = h;
 }
 
 void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
 {
-	c->handler = NULL;
+	struct dp_handler **at = &c->handlers;
+
+	while (*at != h)
+		at = &(*at)->next;
+	*at = h->next;
 }
 
 int dp_client_send_route(
@@ -173,8 +187,18 @@ static inline int mgr_new(void)
 	struct edge_mgr_conf c = {
 		.loop = loop, .dp = &dp, .dev = &dev, .state_path = path, .worker = worker_of};
 
+	c.ends = ends = route_ends_new(loop, &dp, NULL);
+	if (ends == NULL)
+		return -1;
+
 	m = edge_mgr_new(&c);
 	return m == NULL ? -1 : 0;
+}
+
+static inline void mgr_free(void)
+{
+	edge_mgr_free(m);
+	route_ends_free(ends);
 }
 
 static inline int setup(void **state)
@@ -196,7 +220,7 @@ static inline int setup(void **state)
 
 static inline int teardown(void **state)
 {
-	edge_mgr_free(m);
+	mgr_free();
 	loop_free(loop);
 	if (dev_fd >= 0)
 		close(dev_fd);
@@ -272,7 +296,7 @@ static inline void in_route(uint32_t id, const void *packet, size_t len)
 	r->h.type = UP_ROUTE;
 	r->id = id;
 	memcpy(r->bytes, packet, len);
-	dp.handler->on_route(dp.handler->arg, 0, r, len);
+	TELL(on_route, 0, r, len);
 }
 
 static inline void in_data(const void *payload, size_t len)

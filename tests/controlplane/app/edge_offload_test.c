@@ -120,7 +120,7 @@ static void a_full_ring_keeps_what_is_left_of_a_super_packet(void **state)
 	kernel_sends_super();
 	assert_int_equal(n_sent, 2);
 	for (room = 3; room < 9; room++) {
-		dp.handler->on_room(dp.handler->arg);
+		TELL(on_room);
 		turns();
 	}
 	assert_int_equal(n_sent, 8);
@@ -154,7 +154,7 @@ static void a_super_packet_that_waits_goes_out_once(void **state)
 	kernel_sends(6500);
 	assert_int_equal(info().waits, 1);
 	room = ARRAY_LEN(sent);
-	dp.handler->on_room(dp.handler->arg);
+	TELL(on_room);
 	turns();
 	assert_int_equal(n_sent, 5);
 	assert_int_equal(sent[4].len, ROUTE_HDR_LEN + EDGE_SUPER_HDR_LEN + 6540);
@@ -235,7 +235,7 @@ static void packets_of_a_burst_are_joined(void **state)
 		in_data(raw, packet_make(raw, &k));
 	in_data(raw, packet_make(raw, &last));
 	assert_int_equal(recv(dev_fd, got, sizeof(got), 0), -1);
-	dp.handler->on_route_end(dp.handler->arg);
+	TELL(on_route_end);
 	assert_int_equal(recv(dev_fd, got, sizeof(got), 0), sizeof(v) + 60 + 3000);
 	memcpy(&v, got, sizeof(v));
 	assert_int_equal(v.type, GSO_VNET_TCP6);
@@ -272,7 +272,7 @@ static void the_wish_for_offloads_outlives_a_restart(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(info().offload, API_OFFLOAD_AUTO);
 		assert_int_equal(info().super_max, 16384);
-		edge_mgr_free(m);
+		mgr_free();
 		close(dev_fd);
 		assert_int_equal(mgr_new(), 0);
 		edge_mgr_restore(m);
@@ -280,7 +280,7 @@ static void the_wish_for_offloads_outlives_a_restart(void **state)
 	assert_int_equal(edge_del(m, "sky0", err, sizeof(err)), 0);
 	spec.offload = API_OFFLOAD_NO;
 	assert_int_equal(edge_add(m, &spec, EDGE_ADDED, err, sizeof(err)), 0);
-	edge_mgr_free(m);
+	mgr_free();
 	close(dev_fd);
 	assert_int_equal(mgr_new(), 0);
 	edge_mgr_restore(m);

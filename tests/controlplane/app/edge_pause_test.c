@@ -9,7 +9,7 @@ static void told_of(uint32_t hop, uint32_t id, uint8_t paused)
 		.paused = paused,
 		.hop = hop};
 
-	dp.handler->on_route_pause(dp.handler->arg, &e);
+	TELL(on_route_pause, &e);
 }
 
 static void told(uint32_t id, uint8_t paused)
@@ -99,7 +99,7 @@ static void a_full_ring_and_a_pause_both_hold_it_up(void **state)
 		told(FWD, 1);
 		if (ring_first) {
 			room = ARRAY_LEN(sent);
-			dp.handler->on_room(dp.handler->arg);
+			TELL(on_room);
 			turns();
 			assert_int_equal(n_data(), before + 2); // what was in hand
 			told(FWD, 0);
@@ -108,7 +108,7 @@ static void a_full_ring_and_a_pause_both_hold_it_up(void **state)
 			turns();
 			assert_int_equal(n_data(), before + 1);
 			room = ARRAY_LEN(sent);
-			dp.handler->on_room(dp.handler->arg);
+			TELL(on_room);
 		}
 		turns();
 		expect_numbers(before + 4);
@@ -178,11 +178,11 @@ static void a_dump_mends_what_events_did_not_tell(void **state)
 {
 	begin();
 	rules[0].flags = RULE_PAUSED;
-	dp.handler->on_rule(dp.handler->arg, &rules[0]);
+	TELL(on_rule, &rules[0]);
 	device_sends(0, 2);
 	assert_int_equal(n_data(), 0);
 	rules[0].flags = 0;
-	dp.handler->on_rule(dp.handler->arg, &rules[0]);
+	TELL(on_rule, &rules[0]);
 	turns();
 	expect_numbers(2);
 }

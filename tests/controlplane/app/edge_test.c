@@ -77,7 +77,7 @@ static void a_full_ring_stops_reading_and_loses_nothing(void **state)
 	assert_int_equal(n_sent, before + 1);
 	assert_int_equal(info().waits, 1);
 	room = ARRAY_LEN(sent);
-	dp.handler->on_room(dp.handler->arg);
+	TELL(on_room);
 	turns();
 	assert_true(n_sent >= before + 5);
 	assert_int_equal(info().out_packets, 5);
@@ -162,7 +162,7 @@ static void it_waits_for_rules_that_are_on_their_way(void **state)
 	assert_int_equal(attach(), 0);
 	assert_int_equal(info().state, EDGE_WAITING);
 	rules[1].id = CONS;
-	dp.handler->on_synced(dp.handler->arg, DP_SYNC_FRESH);
+	TELL(on_synced, DP_SYNC_FRESH);
 	answer_list();
 	answer_list();
 	assert_int_equal(info().state, EDGE_ATTACHED);
@@ -174,9 +174,9 @@ static void a_rule_that_goes_takes_the_route_and_may_bring_it_back(void **state)
 
 	add();
 	assert_int_equal(attach(), 0);
-	dp.handler->on_rule_gone(dp.handler->arg, &gone);
+	TELL(on_rule_gone, &gone);
 	assert_int_equal(info().state, EDGE_GONE);
-	dp.handler->on_synced(dp.handler->arg, DP_SYNC_ADOPT);
+	TELL(on_synced, DP_SYNC_ADOPT);
 	answer_list();
 	answer_list();
 	assert_int_equal(info().state, EDGE_ATTACHED);
@@ -211,14 +211,14 @@ static void a_close_is_answered_when_its_packet_is_late(void **state)
 	assert_int_equal(attach(), 0);
 	turns();
 	n_sent = 0;
-	dp.handler->on_rule_gone(dp.handler->arg, &gone);
+	TELL(on_rule_gone, &gone);
 	assert_int_equal(info().state, EDGE_GONE);
 	assert_int_equal(n_sent, 1);
 	assert_int_equal(route_hdr_type(sent[0].bytes), ROUTE_CLOSE);
 	assert_int_equal(route_close_encode(pkt, sizeof(pkt), CONS, 0), 8);
 	in_route(CONS, pkt, 8);
 	assert_int_equal(n_sent, 1); // once
-	assert_int_equal(edge_strays(m), 1);
+	assert_int_equal(route_ends_strays(ends), 1);
 }
 
 static void detach_close_ends_the_route(void **state)
@@ -250,7 +250,7 @@ static void edges_outlive_a_killed_process(void **state)
 	add();
 	assert_int_equal(attach(), 0);
 	assert_int_equal(n_removed, 0);
-	edge_mgr_free(m); // an orderly end removes the device, the file stays
+	mgr_free(); // an orderly end removes the device, the file stays
 	assert_int_equal(n_removed, 1);
 	close(dev_fd);
 	assert_int_equal(mgr_new(), 0);
@@ -262,7 +262,7 @@ static void edges_outlive_a_killed_process(void **state)
 	answer_list();
 	assert_int_equal(info().state, EDGE_ATTACHED);
 	assert_int_equal(edge_del(m, "sky0", err, sizeof(err)), 0);
-	edge_mgr_free(m);
+	mgr_free();
 	assert_int_equal(mgr_new(), 0);
 	edge_mgr_restore(m);
 	assert_string_equal(info().name, "");
@@ -295,7 +295,7 @@ static void a_device_that_ends_is_made_again(void **state)
 	assert_int_equal(info().state, EDGE_GONE);
 	assert_int_equal(edge_attach(m, "sky0", FWD, CONS, NULL, NULL, err, sizeof(err)), -ENODEV);
 	assert_non_null(strstr(err, "device"));
-	dp.handler->on_synced(dp.handler->arg, DP_SYNC_OVERFLOW); // as each second
+	TELL(on_synced, DP_SYNC_OVERFLOW); // as each second
 	assert_true(dev_fd >= 0);
 	answer_list();
 	answer_list();
