@@ -14,7 +14,7 @@ struct route_group {
 	struct route_groups *gs;
 	TAILQ_ENTRY(route_group) link;
 	struct route_end end;
-	struct group g;
+	struct group_end g;
 	struct rule_install *install; // until the rules are there
 	void (*done)(void *arg, int status); // of who waits for that; NULL: nobody
 	void *done_arg;

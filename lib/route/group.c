@@ -17,7 +17,7 @@ static uint64_t after(uint64_t now_ns, uint64_t ms)
 	return now_ns + ms * CLOCK_NS_PER_MS;
 }
 
-int group_init(struct group *g, const struct group_conf *conf, uint64_t now_ns)
+int group_init(struct group_end *g, const struct group_conf *conf, uint64_t now_ns)
 {
 	struct noise_conf noise = {.pattern = NOISE_KK,
 		.dh = dh_secp256k1(),
@@ -44,46 +44,46 @@ int group_init(struct group *g, const struct group_conf *conf, uint64_t now_ns)
 	return 0;
 }
 
-void group_fini(struct group *g)
+void group_fini(struct group_end *g)
 {
 	key_wipe(g, sizeof(*g));
 }
 
-enum group_state group_state(const struct group *g)
+enum group_state group_state(const struct group_end *g)
 {
 	return g->state;
 }
 
-int group_err(const struct group *g)
+int group_err(const struct group_end *g)
 {
 	return g->err;
 }
 
-const char *group_why(const struct group *g)
+const char *group_why(const struct group_end *g)
 {
 	return g->why;
 }
 
-bool group_is_closed(const struct group *g)
+bool group_is_closed(const struct group_end *g)
 {
 	return g->peer_closed || g->state == GROUP_OVER;
 }
 
-const struct group_stats *group_stats_of(const struct group *g)
+const struct group_stats *group_stats_of(const struct group_end *g)
 {
 	return &g->stats;
 }
 
 // ---- the end ----
 
-static void begin_close(struct group *g, uint64_t now_ns, uint8_t due)
+static void begin_close(struct group_end *g, uint64_t now_ns, uint8_t due)
 {
 	g->state = GROUP_CLOSING;
 	g->due = DUE_CLOSE | due;
 	g->limit_ns = after(now_ns, GROUP_CLOSE_MS);
 }
 
-void group_fail(struct group *g, uint64_t now_ns, int err, const char *why)
+void group_fail(struct group_end *g, uint64_t now_ns, int err, const char *why)
 {
 	if (g->state >= GROUP_CLOSING)
 		return;
@@ -92,7 +92,7 @@ void group_fail(struct group *g, uint64_t now_ns, int err, const char *why)
 	begin_close(g, now_ns, DUE_ERROR);
 }
 
-void group_close(struct group *g, uint64_t now_ns, const char *text)
+void group_close(struct group_end *g, uint64_t now_ns, const char *text)
 {
 	if (g->state >= GROUP_CLOSING || g->leaving)
 		return;
@@ -104,7 +104,7 @@ void group_close(struct group *g, uint64_t now_ns, const char *text)
 		begin_close(g, now_ns, text != NULL && text[0] != '\0' ? DUE_ERROR : 0);
 }
 
-static void on_close(struct group *g, uint64_t now_ns, const uint8_t *p, size_t len)
+static void on_close(struct group_end *g, uint64_t now_ns, const uint8_t *p, size_t len)
 {
 	uint8_t code;
 
@@ -131,7 +131,7 @@ static void on_close(struct group *g, uint64_t now_ns, const uint8_t *p, size_t 
 }
 
 // What people read may be anything.
-static void on_error(struct group *g, const uint8_t *p, size_t len)
+static void on_error(struct group_end *g, const uint8_t *p, size_t len)
 {
 	int n;
 
@@ -148,7 +148,7 @@ static void on_error(struct group *g, const uint8_t *p, size_t len)
 
 // ---- handshake ----
 
-static void become_open(struct group *g, uint64_t now_ns)
+static void become_open(struct group_end *g, uint64_t now_ns)
 {
 	g->state = GROUP_OPEN;
 	g->ping_ns = after(now_ns, GROUP_PING_MS);
@@ -157,7 +157,7 @@ static void become_open(struct group *g, uint64_t now_ns)
 		begin_close(g, now_ns, g->why[0] != '\0' ? DUE_ERROR : 0);
 }
 
-static void become_plain(struct group *g, uint64_t now_ns)
+static void become_plain(struct group_end *g, uint64_t now_ns)
 {
 	if (!g->conf.allow_plain) {
 		group_fail(g, now_ns, -EPROTONOSUPPORT,
@@ -168,7 +168,7 @@ static void become_plain(struct group *g, uint64_t now_ns)
 	become_open(g, now_ns);
 }
 
-static void on_shake(struct group *g, uint64_t now_ns, const uint8_t *p, size_t len)
+static void on_shake(struct group_end *g, uint64_t now_ns, const uint8_t *p, size_t len)
 {
 	if (len == 0) {
 		g->stats.rx_bad++;
@@ -196,7 +196,7 @@ static void on_shake(struct group *g, uint64_t now_ns, const uint8_t *p, size_t 
 
 // The next whole frame of what came, where it lies or gathered: its length, 0: not whole yet,
 // -EBADMSG.
-static ssize_t next_frame(struct group *g, uint8_t **frame)
+static ssize_t next_frame(struct group_end *g, uint8_t **frame)
 {
 	size_t want, part;
 	ssize_t n = noise_rec_frame_len(g->in, g->in_len);
@@ -227,7 +227,7 @@ static ssize_t next_frame(struct group *g, uint8_t **frame)
 	return n;
 }
 
-static void take_keys(struct group *g, uint64_t now_ns)
+static void take_keys(struct group_end *g, uint64_t now_ns)
 {
 	uint8_t *frame;
 	ssize_t n = next_frame(g, &frame);
@@ -244,7 +244,7 @@ static void take_keys(struct group *g, uint64_t now_ns)
 		become_open(g, now_ns);
 }
 
-static void on_data(struct group *g, uint64_t now_ns, uint8_t *p, size_t len)
+static void on_data(struct group_end *g, uint64_t now_ns, uint8_t *p, size_t len)
 {
 	g->stats.rx_packets++;
 	if (len == 0 || g->state >= GROUP_CLOSING)
@@ -259,7 +259,7 @@ static void on_data(struct group *g, uint64_t now_ns, uint8_t *p, size_t len)
 	}
 }
 
-size_t group_read(struct group *g, uint64_t now_ns, uint8_t **data)
+size_t group_read(struct group_end *g, uint64_t now_ns, uint8_t **data)
 {
 	const uint8_t *opened = g->in;
 	size_t len = g->in_len;
@@ -288,7 +288,7 @@ size_t group_read(struct group *g, uint64_t now_ns, uint8_t **data)
 
 // ---- packets that came ----
 
-static void on_pong(struct group *g, uint64_t now_ns, const uint8_t *p, size_t len)
+static void on_pong(struct group_end *g, uint64_t now_ns, const uint8_t *p, size_t len)
 {
 	int64_t time_ms;
 
@@ -301,7 +301,7 @@ static void on_pong(struct group *g, uint64_t now_ns, const uint8_t *p, size_t l
 	g->asked_ns = 0;
 }
 
-static void on_ping(struct group *g, const uint8_t *p, size_t len)
+static void on_ping(struct group_end *g, const uint8_t *p, size_t len)
 {
 	struct route_ping ping;
 
@@ -315,7 +315,7 @@ static void on_ping(struct group *g, const uint8_t *p, size_t len)
 		g->due |= DUE_PONG;
 }
 
-void group_take(struct group *g, uint64_t now_ns, uint8_t *packet, size_t len)
+void group_take(struct group_end *g, uint64_t now_ns, uint8_t *packet, size_t len)
 {
 	uint8_t *p = packet + ROUTE_HDR_LEN;
 
@@ -355,13 +355,13 @@ void group_take(struct group *g, uint64_t now_ns, uint8_t *packet, size_t len)
 
 // ---- time ----
 
-static uint64_t keep_ns(const struct group *g)
+static uint64_t keep_ns(const struct group_end *g)
 {
 	return g->conf.keep_alive_ms != 0 ? after(g->sent_ns, g->conf.keep_alive_ms / 3)
 					  : UINT64_MAX;
 }
 
-static void turn(struct group *g, uint64_t now_ns)
+static void turn(struct group_end *g, uint64_t now_ns)
 {
 	switch (g->state) {
 	case GROUP_SHAKES:
@@ -390,7 +390,7 @@ static void turn(struct group *g, uint64_t now_ns)
 	}
 }
 
-uint64_t group_next_ns(const struct group *g)
+uint64_t group_next_ns(const struct group_end *g)
 {
 	uint64_t next = g->limit_ns;
 
@@ -407,7 +407,7 @@ uint64_t group_next_ns(const struct group *g)
 
 // ---- packets that go ----
 
-static size_t put_ping(struct group *g, uint64_t now_ns, uint8_t *out, size_t cap)
+static size_t put_ping(struct group_end *g, uint64_t now_ns, uint8_t *out, size_t cap)
 {
 	uint64_t since_ns = now_ns - g->ping_ns + GROUP_PING_MS * CLOCK_NS_PER_MS;
 	uint64_t ms = since_ns / CLOCK_NS_PER_MS;
@@ -422,7 +422,7 @@ static size_t put_ping(struct group *g, uint64_t now_ns, uint8_t *out, size_t ca
 	return (size_t)route_ping_encode(out, cap, g->conf.forward_id, &ping);
 }
 
-static size_t put_text(const struct group *g, uint8_t *out, size_t cap)
+static size_t put_text(const struct group_end *g, uint8_t *out, size_t cap)
 {
 	size_t len = strlen(g->why);
 
@@ -431,7 +431,7 @@ static size_t put_text(const struct group *g, uint8_t *out, size_t cap)
 	return ROUTE_HDR_LEN + len;
 }
 
-static size_t put_close(struct group *g, uint64_t now_ns, uint8_t *out, size_t cap)
+static size_t put_close(struct group_end *g, uint64_t now_ns, uint8_t *out, size_t cap)
 {
 	g->limit_ns = after(now_ns, GROUP_CLOSE_MS);
 	if (g->peer_closed)
@@ -439,7 +439,7 @@ static size_t put_close(struct group *g, uint64_t now_ns, uint8_t *out, size_t c
 	return (size_t)route_close_encode(out, cap, g->conf.forward_id, g->close_code);
 }
 
-static size_t put_keys(struct group *g, uint64_t now_ns, uint8_t *out, size_t cap)
+static size_t put_keys(struct group_end *g, uint64_t now_ns, uint8_t *out, size_t cap)
 {
 	ssize_t n = noise_rec_shake(&g->rec, out + ROUTE_HDR_LEN, cap - ROUTE_HDR_LEN);
 
@@ -453,7 +453,7 @@ static size_t put_keys(struct group *g, uint64_t now_ns, uint8_t *out, size_t ca
 	return ROUTE_HDR_LEN + (size_t)n;
 }
 
-static size_t put(struct group *g, uint8_t due, uint64_t now_ns, uint8_t *out, size_t cap)
+static size_t put(struct group_end *g, uint8_t due, uint64_t now_ns, uint8_t *out, size_t cap)
 {
 	switch (due) {
 	case DUE_SHAKE:
@@ -474,7 +474,7 @@ static size_t put(struct group *g, uint8_t due, uint64_t now_ns, uint8_t *out, s
 	}
 }
 
-size_t group_pull(struct group *g, uint64_t now_ns, uint8_t *out, size_t cap)
+size_t group_pull(struct group_end *g, uint64_t now_ns, uint8_t *out, size_t cap)
 {
 	size_t n = 0;
 
@@ -492,7 +492,7 @@ size_t group_pull(struct group *g, uint64_t now_ns, uint8_t *out, size_t cap)
 	return n;
 }
 
-ssize_t group_write(struct group *g, uint64_t now_ns, const void *p, size_t len, uint8_t *out,
+ssize_t group_write(struct group_end *g, uint64_t now_ns, const void *p, size_t len, uint8_t *out,
 	size_t cap, size_t *packet_len)
 {
 	size_t part = g->conf.payload_max - (g->plain ? 0 : NOISE_REC_OVERHEAD);

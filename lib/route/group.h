@@ -59,7 +59,7 @@ struct group_stats {
 };
 
 // Open so that it can lie in its owner's struct.
-struct group {
+struct group_end {
 	struct noise_rec rec;
 	struct group_conf conf; // without keys
 	uint8_t state; // enum group_state
@@ -87,38 +87,38 @@ struct group {
 };
 
 // -EINVAL as noise_init(), or a payload_max out of range.
-int group_init(struct group *g, const struct group_conf *conf, uint64_t now_ns);
-void group_fini(struct group *g); // wipes; idempotent
+int group_init(struct group_end *g, const struct group_conf *conf, uint64_t now_ns);
+void group_fini(struct group_end *g); // wipes; idempotent
 
-enum group_state group_state(const struct group *g);
+enum group_state group_state(const struct group_end *g);
 // 0, or -errno: why there is no group, or will be none; group_why() in words ("" when it was just
 // closed). -ETIMEDOUT, -ECONNREFUSED (Close before it was open), -ECONNRESET (Error text),
 // -EBADMSG, -EPROTONOSUPPORT (plaintext), or what group_fail() said.
-int group_err(const struct group *g);
-const char *group_why(const struct group *g);
+int group_err(const struct group_end *g);
+const char *group_why(const struct group_end *g);
 // The peer writes no more: what was read is all.
-bool group_is_closed(const struct group *g);
-const struct group_stats *group_stats_of(const struct group *g);
+bool group_is_closed(const struct group_end *g);
+const struct group_stats *group_stats_of(const struct group_end *g);
 
 // One whole route packet that came by the consume rule; its payload may be changed in place, and
 // stays the caller's. All that is to be read of the packet before has been read.
-void group_take(struct group *g, uint64_t now_ns, uint8_t *packet, size_t len);
+void group_take(struct group_end *g, uint64_t now_ns, uint8_t *packet, size_t len);
 // The next bytes of the stream that the packet brought: how many, 0: no more. To be called until
 // then. They are within the packet or in g, until the next call.
-size_t group_read(struct group *g, uint64_t now_ns, uint8_t **data);
+size_t group_read(struct group_end *g, uint64_t now_ns, uint8_t **data);
 
 // The next packet that is due, sealed text aside: its length, 0: none now. Moves the states on when
 // their time is over, so it is to be called at group_next_ns(), too. cap >= GROUP_PACKET_MAX.
-size_t group_pull(struct group *g, uint64_t now_ns, uint8_t *out, size_t cap);
+size_t group_pull(struct group_end *g, uint64_t now_ns, uint8_t *out, size_t cap);
 // When to call group_pull() next, at the latest.
-uint64_t group_next_ns(const struct group *g);
+uint64_t group_next_ns(const struct group_end *g);
 // One DATA packet with as much of p as suits: bytes taken; *packet_len: the packet's length in out
 // (cap as above). 0: not now, group_pull() goes first; -EAGAIN: not open yet; -EPIPE: closed.
-ssize_t group_write(struct group *g, uint64_t now_ns, const void *p, size_t len, uint8_t *out,
+ssize_t group_write(struct group_end *g, uint64_t now_ns, const void *p, size_t len, uint8_t *out,
 	size_t cap, size_t *packet_len);
 
 // Ends it in order; text, unless NULL or "", goes first as Error. Handshakes that are out are
 // followed by keys, so it may take a while. Idempotent.
-void group_close(struct group *g, uint64_t now_ns, const char *text);
+void group_close(struct group_end *g, uint64_t now_ns, const char *text);
 // What carries it failed, or its owner: err, and why in words, which the peer is told.
-void group_fail(struct group *g, uint64_t now_ns, int err, const char *why);
+void group_fail(struct group_end *g, uint64_t now_ns, int err, const char *why);

@@ -11,10 +11,10 @@
 
 enum { INITIATOR = 1, PLAIN = 2, DONE = 4, SEALED = 0xffff };
 
-static struct group g, peer;
+static struct group_end g, peer;
 static uint64_t now_ns;
 
-static void init(struct group *x, bool initiator, bool plain)
+static void init(struct group_end *x, bool initiator, bool plain)
 {
 	static const uint8_t e[2][32] = {{[31] = 5}, {[31] = 6}};
 	uint8_t sk[2][32], pk[2][33];
@@ -34,7 +34,7 @@ static void init(struct group *x, bool initiator, bool plain)
 	fuzz_check(group_init(x, &c, now_ns) == 0);
 }
 
-static void take(struct group *x, uint8_t *p, size_t len)
+static void take(struct group_end *x, uint8_t *p, size_t len)
 {
 	uint8_t *data;
 	size_t n;
@@ -44,7 +44,7 @@ static void take(struct group *x, uint8_t *p, size_t len)
 		fuzz_check(n <= ROUTE_PAYLOAD_MAX && data != NULL);
 }
 
-static size_t pull(struct group *x, uint8_t *p)
+static size_t pull(struct group_end *x, uint8_t *p)
 {
 	size_t n = group_pull(x, now_ns, p, GROUP_PACKET_MAX);
 

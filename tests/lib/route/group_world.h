@@ -19,7 +19,7 @@
 enum { WALL_MS = 1700000000, FORWARD_I = 1, FORWARD_R = 2, WORLD_READ_MAX = 1 << 20 };
 
 struct end {
-	struct group g;
+	struct group_end g;
 	struct key_sk sk;
 	struct key_pk pk;
 	uint8_t e[KEY_SK_LEN];
