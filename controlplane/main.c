@@ -11,6 +11,7 @@
 #include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dp/dp_client.h"
 #include "controlplane/dp/neigh.h"
+#include "controlplane/host.h"
 #include "controlplane/in_force.h"
 #include "controlplane/lan.h"
 #include "controlplane/reload.h"
@@ -30,16 +31,13 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <grp.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 LOG_MODULE("main");
@@ -79,79 +77,6 @@ static int die(const char *what, const char *why)
 {
 	log_err("%s: %s", what, why);
 	return -1;
-}
-
-// ---- paths and rights ----
-
-static int make_dir(const char *path)
-{
-	char buf[PATH_MAX];
-	size_t n = strlen(path);
-
-	if (n >= sizeof(buf))
-		return -ENAMETOOLONG;
-	memcpy(buf, path, n + 1);
-	for (char *p = buf + 1; *p != '\0'; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(buf, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return mkdir(buf, 0755) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-static int make_dirs(const struct app *a)
-{
-	const struct cp_values *v = a->conf.v;
-	const char *dirs[] = {v->run_dir, v->state_dir};
-
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		int rc = dirs[i][0] != '\0' ? make_dir(dirs[i]) : 0;
-
-		if (rc < 0) {
-			log_err("directory=%s: %s: make it, or set [node] %s", dirs[i],
-				strerror(-rc), i == 0 ? "run_dir" : "state_dir");
-			return -1;
-		}
-	}
-	return 0;
-}
-
-// One line that names what won't work, instead of many later.
-static void check_caps(void)
-{
-	unsigned long long eff = 0;
-	char line[256];
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "CapEff: %llx", &eff) == 1)
-			break;
-	if (f != NULL)
-		fclose(f);
-	if (!(eff >> CAP_NET_ADMIN & 1))
-		log_warn("CAP_NET_ADMIN is missing: no TUN edges, and neighbours are not probed");
-}
-
-static int group_of(const struct cp_values *v, gid_t *gid)
-{
-	struct group *g;
-
-	*gid = (gid_t)-1;
-	if (v->api_group[0] == '\0')
-		return 0;
-	g = getgrnam(v->api_group);
-	if (g == NULL && strcmp(v->api_group, "skyrail") == 0)
-		return 0; // the default: not every machine has it
-	if (g == NULL) {
-		log_err("group %s does not exist: make it (groupadd --system %s), or change [node] api_group",
-			v->api_group, v->api_group);
-		return -1;
-	}
-	*gid = g->gr_gid;
-	return 0;
 }
 
 // ---- what modules need of each other ----
@@ -601,7 +526,7 @@ static int start_api(struct app *a)
 	struct api_server_conf c = {.loop = a->loop, .node = a->node};
 	char path[PATH_MAX], err[CONF_ERR_MAX] = "";
 
-	if (group_of(a->conf.v, &c.group) < 0)
+	if (host_group(a->conf.v, &c.group) < 0)
 		return -1;
 	if (c.group == (gid_t)-1 && a->conf.v->api_group[0] != '\0')
 		log_info("no group skyrail: the API is for root and this user only");
@@ -653,9 +578,9 @@ static void stop(struct app *a)
 
 static int run(struct app *a)
 {
-	int rc = make_dirs(a);
+	int rc = host_make_dirs(a->conf.v);
 
-	check_caps();
+	host_check_caps();
 	snprintf(a->node, sizeof(a->node), "%s", a->conf.v->name);
 	a->in_force = in_force_new(&a->conf);
 	if (a->in_force == NULL)
@@ -731,7 +656,7 @@ static int load(struct app *a, int mode)
 	}
 	if (mode == OPT_PRINT)
 		conf_print(a->conf.file, stdout);
-	else if (mode == OPT_CHECK && group_of(a->conf.v, &gid) < 0)
+	else if (mode == OPT_CHECK && host_group(a->conf.v, &gid) < 0)
 		return -1;
 	else if (mode == OPT_CHECK)
 		printf("%s: %s (control plane)\n", a->conf_path,
