@@ -98,6 +98,9 @@ struct cp_routing_values {
 	bool no_transit;
 	char *route_finder; // URL or ""
 	uint64_t finder_timeout_ns;
+	bool allow_plaintext;
+	uint32_t groups_max;
+	uint32_t groups_peer_max;
 };
 
 struct cp_saved_lan_values {

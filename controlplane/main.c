@@ -11,6 +11,7 @@
 #include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/dp/dp_client.h"
 #include "controlplane/dp/neigh.h"
+#include "controlplane/group_role.h"
 #include "controlplane/host.h"
 #include "controlplane/in_force.h"
 #include "controlplane/lan.h"
@@ -57,6 +58,7 @@ struct app {
 	struct route_ends *ends;
 	struct edge_mgr *edges;
 	struct identity *setup_id; // of the set-up node; NULL: no such role
+	struct group_role *groups;
 	struct identity *dmsg_id; // of the server; NULL: no such role, as the next two
 	struct dmsg_server *dmsg_server;
 	struct dmsg_client *dmsg;
@@ -234,6 +236,7 @@ static void on_term(void *arg)
 	log_notice("ending%s", dp_client_is_ready(a->dp)
 				       ? "; transports and rules live on in the data plane"
 				       : "");
+	route_groups_leave(group_role_groups(a->groups));
 	a->n_leaving = 1;
 	if (a->dir != NULL) {
 		a->n_leaving++;
@@ -359,6 +362,14 @@ static int start_edges(struct app *a)
 	return a->edges != NULL ? 0 : die("edges", strerror(errno));
 }
 
+static int start_groups(struct app *a)
+{
+	const struct group_role_deps d = {a->loop, a->dp, a->transports, a->rules, a->ends, a->id};
+
+	a->groups = group_role_new(&d, &a->conf);
+	return a->groups != NULL ? 0 : die("route groups", strerror(errno));
+}
+
 static void fill_edges(struct app *a)
 {
 	for (size_t i = 0; i < a->conf.n_edges; i++)
@@ -482,7 +493,8 @@ static int start_routes(struct app *a)
 					    .dp = a->dp,
 					    .rules = a->rules,
 					    .ids = a->ids,
-					    .self = *identity_pk(a->id)},
+					    .self = *identity_pk(a->id),
+					    .edges = {group_role_accept, a->groups}},
 		.client = a->dmsg,
 		.policy = a->conf.routing};
 
@@ -550,6 +562,7 @@ static void stop(struct app *a)
 	api_server_free(a->server);
 	api_free(a->api);
 	route_peer_free(a->routes);
+	group_role_free(a->groups);
 	setup_role_free(a->setup);
 	dmsg_server_free(a->dmsg_server); // it may ask its discovery by the client's streams
 	dir_client_free(a->server_dir);
@@ -595,6 +608,8 @@ static int run(struct app *a)
 		rc = start_edges(a);
 	if (rc == 0)
 		rc = open_role_keys(a);
+	if (rc == 0)
+		rc = start_groups(a);
 	if (rc == 0)
 		rc = start_dmsg(a);
 	if (rc == 0)
