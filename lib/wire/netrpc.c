@@ -133,10 +133,10 @@ int netrpc_body(const struct netrpc_rx *rx, const struct gob_field *as, void *ou
 
 // ---- writing ----
 
-static void put_type(struct bytes_w *w, bool *sent, const uint8_t *type, size_t len)
+void netrpc_put_types(struct bytes_w *w, bool *sent, const uint8_t *types, size_t len)
 {
 	if (!*sent)
-		bytes_w_copy(w, type, len);
+		bytes_w_copy(w, types, len);
 	*sent = true;
 }
 
@@ -167,13 +167,13 @@ static void put_head(
 
 void netrpc_put_request(struct netrpc_tx *tx, struct bytes_w *w, const char *method, uint64_t seq)
 {
-	put_type(w, &tx->sent_request, request_type, sizeof(request_type) - 1);
+	netrpc_put_types(w, &tx->sent_request, request_type, sizeof(request_type) - 1);
 	put_head(w, ID_REQUEST, method, seq, NULL);
 }
 
 void netrpc_put_response(struct netrpc_tx *tx, struct bytes_w *w, const char *method, uint64_t seq)
 {
-	put_type(w, &tx->sent_response, response_type, sizeof(response_type) - 1);
+	netrpc_put_types(w, &tx->sent_response, response_type, sizeof(response_type) - 1);
 	put_head(w, ID_RESPONSE, method, seq, NULL);
 }
 
@@ -182,9 +182,9 @@ void netrpc_put_error(struct netrpc_tx *tx, struct bytes_w *w, const char *metho
 {
 	static const uint8_t empty[] = {3, 0xff, 2 * ID_EMPTY, 0};
 
-	put_type(w, &tx->sent_response, response_type, sizeof(response_type) - 1);
+	netrpc_put_types(w, &tx->sent_response, response_type, sizeof(response_type) - 1);
 	put_head(w, ID_RESPONSE, method, seq, error);
-	put_type(w, &tx->sent_empty, empty_type, sizeof(empty_type) - 1);
+	netrpc_put_types(w, &tx->sent_empty, empty_type, sizeof(empty_type) - 1);
 	bytes_w_copy(w, empty, sizeof(empty));
 }
 

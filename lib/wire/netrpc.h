@@ -53,6 +53,8 @@ void netrpc_put_response(struct netrpc_tx *tx, struct bytes_w *w, const char *me
 // A whole response that says why the call failed; the text is not empty.
 void netrpc_put_error(struct netrpc_tx *tx, struct bytes_w *w, const char *method, uint64_t seq,
 	const char *error);
+// Descriptors, unless they were sent before: *sent is one of tx.
+void netrpc_put_types(struct bytes_w *w, bool *sent, const uint8_t *types, size_t len);
 void netrpc_put_bool(struct bytes_w *w, bool v);
 
 // What a Go server with the one service answers to a method that it does not have, into `buf`.

@@ -58,9 +58,7 @@ void setup_put_dial(
 	unsigned last = 0;
 
 	netrpc_put_request(tx, w, SETUP_DIAL, seq);
-	if (!tx->sent_route)
-		bytes_w_copy(w, route_types, sizeof(route_types) - 1);
-	tx->sent_route = true;
+	netrpc_put_types(w, &tx->sent_route, route_types, sizeof(route_types) - 1);
 	rule_desc_write(&desc, &route->desc);
 	gob_put_int(&m, ID_ROUTE);
 	gob_put_field(&m, &last, 1);

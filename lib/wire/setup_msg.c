@@ -191,11 +191,11 @@ int setup_edge_read(struct setup_edge *edge, const struct netrpc_rx *rx)
 
 // ---- writing ----
 
-static void put_type(struct bytes_w *w, bool *sent, const uint8_t *type, size_t len)
+// Before a value that is no struct.
+static void put_plain(struct bytes_w *m, int64_t id)
 {
-	if (!*sent)
-		bytes_w_copy(w, type, len);
-	*sent = true;
+	gob_put_int(m, id);
+	gob_put_uint(m, 0);
 }
 
 void setup_put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, uint8_t n)
@@ -204,8 +204,7 @@ void setup_put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, ui
 	struct bytes_w m = bytes_w(msg, sizeof(msg));
 
 	netrpc_put_request(tx, w, SETUP_RESERVE, seq);
-	gob_put_int(&m, ID_UINT);
-	gob_put_uint(&m, 0);
+	put_plain(&m, ID_UINT);
 	gob_put_uint(&m, n);
 	gob_put_message(w, &m);
 }
@@ -217,9 +216,8 @@ void setup_put_intermediary(
 	struct bytes_w m = bytes_w(msg, sizeof(msg));
 
 	netrpc_put_request(tx, w, SETUP_INTERMEDIARY, seq);
-	put_type(w, &tx->sent_rules, rules_type, sizeof(rules_type) - 1);
-	gob_put_int(&m, ID_RULES);
-	gob_put_uint(&m, 0);
+	netrpc_put_types(w, &tx->sent_rules, rules_type, sizeof(rules_type) - 1);
+	put_plain(&m, ID_RULES);
 	gob_put_uint(&m, n);
 	for (uint32_t i = 0; i < n; i++)
 		gob_put_bytes(&m, rules + (size_t)i * RULE_INTERMEDIARY_LEN, RULE_INTERMEDIARY_LEN);
@@ -231,9 +229,8 @@ static void put_ids(struct netrpc_tx *tx, struct bytes_w *w, const uint32_t *ids
 	uint8_t msg[SETUP_IDS_MAX * 5 + 16];
 	struct bytes_w m = bytes_w(msg, sizeof(msg));
 
-	put_type(w, &tx->sent_ids, ids_type, sizeof(ids_type) - 1);
-	gob_put_int(&m, ID_IDS);
-	gob_put_uint(&m, 0);
+	netrpc_put_types(w, &tx->sent_ids, ids_type, sizeof(ids_type) - 1);
+	put_plain(&m, ID_IDS);
 	gob_put_uint(&m, n);
 	for (uint32_t i = 0; i < n; i++)
 		gob_put_uint(&m, ids[i]);
@@ -252,15 +249,16 @@ static void put_edge(struct netrpc_tx *tx, struct bytes_w *w, const struct setup
 	uint8_t msg[2 * RULE_DESC_LEN + RULE_FORWARD_LEN + RULE_CONSUME_LEN + 32];
 	uint8_t bytes[RULE_DESC_LEN];
 	struct bytes_w m = bytes_w(msg, sizeof(msg)), desc = bytes_w(bytes, sizeof(bytes));
+	unsigned last = 0;
 
 	rule_desc_write(&desc, &edge->desc);
-	put_type(w, &tx->sent_edge, edge_types, sizeof(edge_types) - 1);
+	netrpc_put_types(w, &tx->sent_edge, edge_types, sizeof(edge_types) - 1);
 	gob_put_int(&m, ID_EDGE);
-	gob_put_uint(&m, 1);
+	gob_put_field(&m, &last, 1);
 	gob_put_octets(&m, bytes, sizeof(bytes));
-	gob_put_uint(&m, 1);
+	gob_put_field(&m, &last, 2);
 	gob_put_bytes(&m, edge->forward, sizeof(edge->forward));
-	gob_put_uint(&m, 1);
+	gob_put_field(&m, &last, 3);
 	gob_put_bytes(&m, edge->consume, sizeof(edge->consume));
 	gob_put_uint(&m, 0);
 	gob_put_message(w, &m);

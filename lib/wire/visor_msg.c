@@ -86,9 +86,7 @@ void visor_lan_put(
 	unsigned last = 0;
 
 	netrpc_put_request(tx, w, VISOR_SET_LAN, seq);
-	if (!tx->sent_lan)
-		bytes_w_copy(w, lan_types, sizeof(lan_types) - 1);
-	tx->sent_lan = true;
+	netrpc_put_types(w, &tx->sent_lan, lan_types, sizeof(lan_types) - 1);
 	gob_put_int(&m, ID_LAN);
 	if (lan->enabled) {
 		gob_put_field(&m, &last, 1);
