@@ -85,13 +85,27 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 
 // ---- calls ----
 
-static int send_call(struct setup_call *c, const uint8_t *request, const struct bytes_w *w)
+enum call { RESERVE, INTERMEDIARY, EDGE, DELETE };
+
+// what: rules, an edge or ids, n of them; of RESERVE only n.
+static int call(struct setup_call *c, enum call which, const void *what, uint32_t n)
 {
-	ssize_t len = bytes_w_done(w);
+	uint8_t buf[REQUEST_MAX];
+	struct bytes_w w = bytes_w(buf, sizeof(buf));
+	ssize_t len;
 
 	if (c->conn == NULL)
 		return -ENOTCONN;
-	if (len < 0 || conn_write(c->conn, request, (size_t)len) != len) {
+	if (which == RESERVE)
+		setup_put_reserve(&c->tx, &w, c->seq, (uint8_t)n);
+	else if (which == INTERMEDIARY)
+		setup_put_intermediary(&c->tx, &w, c->seq, what, n);
+	else if (which == EDGE)
+		setup_put_edge(&c->tx, &w, c->seq, what);
+	else
+		setup_put_delete(&c->tx, &w, c->seq, what, n);
+	len = bytes_w_done(&w);
+	if (len < 0 || conn_write(c->conn, buf, (size_t)len) != len) {
 		conn_close(c->conn); // half a call may have left, so no other can follow
 		c->conn = NULL;
 		return -ENOBUFS;
@@ -103,38 +117,22 @@ static int send_call(struct setup_call *c, const uint8_t *request, const struct 
 
 int setup_call_reserve(struct setup_call *c, uint8_t n)
 {
-	uint8_t buf[REQUEST_MAX];
-	struct bytes_w w = bytes_w(buf, sizeof(buf));
-
-	setup_put_reserve(&c->tx, &w, c->seq, n);
-	return send_call(c, buf, &w);
+	return call(c, RESERVE, NULL, n);
 }
 
 int setup_call_intermediary(struct setup_call *c, const uint8_t *rules, uint32_t n)
 {
-	uint8_t buf[REQUEST_MAX];
-	struct bytes_w w = bytes_w(buf, sizeof(buf));
-
-	setup_put_intermediary(&c->tx, &w, c->seq, rules, n);
-	return send_call(c, buf, &w);
+	return call(c, INTERMEDIARY, rules, n);
 }
 
 int setup_call_edge(struct setup_call *c, const struct setup_edge *edge)
 {
-	uint8_t buf[REQUEST_MAX];
-	struct bytes_w w = bytes_w(buf, sizeof(buf));
-
-	setup_put_edge(&c->tx, &w, c->seq, edge);
-	return send_call(c, buf, &w);
+	return call(c, EDGE, edge, 1);
 }
 
 int setup_call_delete(struct setup_call *c, const uint32_t *ids, uint32_t n)
 {
-	uint8_t buf[REQUEST_MAX];
-	struct bytes_w w = bytes_w(buf, sizeof(buf));
-
-	setup_put_delete(&c->tx, &w, c->seq, ids, n);
-	return send_call(c, buf, &w);
+	return call(c, DELETE, ids, n);
 }
 
 // ---- life ----

@@ -5,8 +5,6 @@
 #include "controlplane/dmsg/dmsg_client.h"
 #include "lib/wire/setup_msg.h"
 
-enum { SETUP_CALL_TEXT_MAX = 256 };
-
 struct setup_call;
 
 // What came of the dial, and of each call after it. 0: open, or answered: the reply is in
