@@ -281,7 +281,6 @@ struct setup_job *setup_job_new(const struct setup_job_conf *conf, const struct 
 	char why[SETUP_TEXT_MAX])
 {
 	struct setup_job *j = calloc(1, sizeof(*j));
-	char wrong[SETUP_WHY_MAX];
 	int err = ENOMEM;
 
 	if (j != NULL) {
@@ -290,8 +289,7 @@ struct setup_job *setup_job_new(const struct setup_job_conf *conf, const struct 
 	}
 	if (j == NULL || j->timer == NULL)
 		goto err_job;
-	if (setup_plan_init(&j->plan, route, wrong) < 0) {
-		snprintf(why, SETUP_TEXT_MAX, "%s", wrong);
+	if (setup_plan_init(&j->plan, route, why) < 0) {
 		setup_job_free(j);
 		return errno_null(EINVAL);
 	}

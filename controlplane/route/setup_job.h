@@ -7,6 +7,8 @@
 #include "controlplane/route/setup_call.h"
 #include "lib/route/setup_plan.h"
 
+#include <assert.h>
+
 enum {
 	SETUP_JOB_MS = 30000, // all of it; who asks waits 35 s
 	SETUP_DIAL_MS = 20000, // a stream to one node
@@ -18,6 +20,7 @@ enum {
 	SETUP_OLD_MS = 3600000,
 	SETUP_TEXT_MAX = 400,
 };
+static_assert((int)SETUP_TEXT_MAX >= (int)SETUP_WHY_MAX, "a plan's words are the job's");
 
 enum setup_step {
 	SETUP_RESERVES, // dials, and reserves at each node as soon as it is reached
