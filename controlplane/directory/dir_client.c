@@ -333,14 +333,24 @@ struct dir_ask *dir_client_find_at(
 	return begin_entry(d, pk, fn, arg, i, true);
 }
 
-struct dir_ask *dir_client_servers(struct dir_client *d, bool all, dir_fn fn, void *arg)
+static struct dir_ask *begin_list(struct dir_client *d, const char *path, dir_fn fn, void *arg)
 {
 	struct dir_ask *a = ask_new(d, WANT_LIST, "GET", fn, arg);
 
 	if (a == NULL)
 		return NULL;
-	snprintf(a->path, sizeof(a->path), "%s", all ? "all_servers" : "available_servers");
+	snprintf(a->path, sizeof(a->path), "%s", path);
 	return begin(a);
+}
+
+struct dir_ask *dir_client_servers(struct dir_client *d, dir_fn fn, void *arg)
+{
+	return begin_list(d, "available_servers", fn, arg);
+}
+
+struct dir_ask *dir_client_all_servers(struct dir_client *d, dir_fn fn, void *arg)
+{
+	return begin_list(d, "all_servers", fn, arg);
 }
 
 static struct dir_ask *begin_body(struct dir_client *d, size_t i, const char *method,

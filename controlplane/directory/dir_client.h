@@ -63,7 +63,8 @@ struct dir_ask *dir_client_find(
 // What is remembered of it turned out to be wrong.
 void dir_client_forget(struct dir_client *d, const struct key_pk *pk);
 // Servers with room for clients, or all: of the first discovery that has any.
-struct dir_ask *dir_client_servers(struct dir_client *d, bool all, dir_fn fn, void *arg);
+struct dir_ask *dir_client_servers(struct dir_client *d, dir_fn fn, void *arg);
+struct dir_ask *dir_client_all_servers(struct dir_client *d, dir_fn fn, void *arg);
 
 // At discovery i only, and nothing remembered.
 struct dir_ask *dir_client_find_at(

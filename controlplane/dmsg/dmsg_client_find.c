@@ -52,7 +52,7 @@ static void fill(void *arg, struct dmsg_entry *e)
 // ---- sessions ----
 
 // Servers that are kept, but for those of the list that do not answer.
-static uint32_t n_kept(const struct dmsg_client *c)
+static uint32_t n_of_use(const struct dmsg_client *c)
 {
 	uint32_t n = 0;
 
@@ -69,7 +69,7 @@ static uint32_t n_kept(const struct dmsg_client *c)
 
 static bool are_enough(const struct dmsg_client *c)
 {
-	return c->conf.sessions != 0 && n_kept(c) >= c->conf.sessions;
+	return c->conf.sessions != 0 && n_of_use(c) >= c->conf.sessions;
 }
 
 static void shuffle(uint32_t *order, uint32_t n)
@@ -143,7 +143,7 @@ static void on_look(void *arg)
 		f->look_ms = LOOK_MIN_MS;
 		return;
 	}
-	f->ask = dir_client_servers(f->c->conf.dir, false, on_servers, f);
+	f->ask = dir_client_servers(f->c->conf.dir, on_servers, f);
 	if (f->ask == NULL)
 		look_later(f);
 }

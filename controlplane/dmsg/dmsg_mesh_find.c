@@ -31,7 +31,7 @@ static void on_look(void *arg)
 	struct dmsg_mesh_find *f = arg;
 
 	if (f->ask == NULL)
-		f->ask = dir_client_servers(f->conf.dir, true, on_servers, f);
+		f->ask = dir_client_all_servers(f->conf.dir, on_servers, f);
 }
 
 struct dmsg_mesh_find *dmsg_mesh_find_new(const struct dmsg_mesh_find_conf *conf)

@@ -172,13 +172,13 @@ static void servers_come_from_the_first_that_has_some(void **state)
 	struct seen s = {0};
 
 	(void)state;
-	assert_non_null(dir_client_servers(dir, false, on_result, &s));
+	assert_non_null(dir_client_servers(dir, on_result, &s));
 	run_until(s.n == 1);
 	assert_true(s.r.err == 0 && s.r.answer == DMSG_ANSWER_NO_SERVERS);
 	assert_int_equal(stats().refused, 0);
 	fake_disc_put(&disc[1], &a);
 	fake_disc_put(&disc[1], &b);
-	assert_non_null(dir_client_servers(dir, false, on_result, &s));
+	assert_non_null(dir_client_servers(dir, on_result, &s));
 	run_until(s.n == 2);
 	assert_true(s.r.err == 0 && s.r.answer == DMSG_ANSWER_OK);
 	assert_int_equal(s.r.n, 2);
