@@ -97,7 +97,7 @@ static void on_stream(void *arg, struct conn *take_stream)
 
 // ---- sessions ----
 
-static void set_state(struct server *se, enum dmsg_client_state state)
+static void set_state(struct server *se, enum dmsg_link_state state)
 {
 	se->state = state;
 	se->since_ns = clock_mono_ns();
@@ -141,7 +141,7 @@ static void count_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
 
-	if (se->state == DMSG_CLIENT_OPEN) {
+	if (se->state == DMSG_LINK_OPEN) {
 		c->stats.sessions_lost++;
 		log_notice("session lost: server=%s: %s", dmsg_client_address(se),
 			dmsg_link_error(err));
@@ -177,12 +177,12 @@ static void retry(struct server *se)
 static void session_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
-	bool was_open = se->state == DMSG_CLIENT_OPEN;
+	bool was_open = se->state == DMSG_LINK_OPEN;
 	uint64_t up_ns = was_open ? clock_mono_ns() - se->since_ns : 0;
 
 	count_over(se, err);
 	close_session(se);
-	set_state(se, DMSG_CLIENT_WAITS);
+	set_state(se, DMSG_LINK_WAITS);
 	if (!was_open && try_other_address(se))
 		return;
 	se->fails = backoff_fails(se->fails, up_ns);
@@ -204,7 +204,7 @@ static void on_link_open(void *arg)
 {
 	struct server *se = arg;
 
-	set_state(se, DMSG_CLIENT_OPEN);
+	set_state(se, DMSG_LINK_OPEN);
 	loop_timer_stop(se->timer);
 	se->busy_ns = se->since_ns;
 	se->all_tried = true;
@@ -246,11 +246,11 @@ static void on_timer(void *arg)
 		.streams_max = se->c->conf.session_streams,
 	};
 
-	if (se->state == DMSG_CLIENT_DIALS) {
+	if (se->state == DMSG_LINK_DIALS) {
 		session_over(se, -ETIMEDOUT);
 		return;
 	}
-	set_state(se, DMSG_CLIENT_DIALS);
+	set_state(se, DMSG_LINK_DIALS);
 	se->link = dmsg_link_dial(se->c->conf.loop, dmsg_client_address(se), &c, &link_events, se);
 	if (se->link == NULL)
 		session_over(se, -errno);
@@ -270,7 +270,7 @@ bool dmsg_client_server_is_connected(const struct server *se)
 
 bool dmsg_client_server_is_open(const struct server *se)
 {
-	return se->used && se->state == DMSG_CLIENT_OPEN && dmsg_link_is_open(se->link);
+	return se->used && se->state == DMSG_LINK_OPEN && dmsg_link_is_open(se->link);
 }
 
 struct server *dmsg_client_nearest(struct dmsg_client *c, uint32_t of, unsigned *n)
@@ -309,7 +309,7 @@ static bool is_held(const struct server *se)
 
 void dmsg_client_server_hurry(struct server *se)
 {
-	if (se->state == DMSG_CLIENT_WAITS && se->err != -EISCONN && !is_held(se))
+	if (se->state == DMSG_LINK_WAITS && se->err != -EISCONN && !is_held(se))
 		loop_timer_start(se->timer, 0, 0);
 }
 
@@ -328,7 +328,7 @@ void dmsg_client_server_again(struct server *se)
 	if (dmsg_client_server_is_connected(se))
 		return;
 	close_session(se);
-	set_state(se, DMSG_CLIENT_WAITS);
+	set_state(se, DMSG_LINK_WAITS);
 	loop_timer_start(se->timer, 0, 0);
 }
 
@@ -377,7 +377,7 @@ struct server *dmsg_client_server_new(
 	se->used = true;
 	TAILQ_FOREACH (d, &c->dials, all)
 		d->tried &= ~(1u << (se - c->server)); // that was another's
-	set_state(se, DMSG_CLIENT_WAITS);
+	set_state(se, DMSG_LINK_WAITS);
 	if (!is_held(se))
 		loop_timer_start(se->timer, 0, 0);
 	return se;
@@ -578,7 +578,7 @@ void dmsg_client_stats_get(const struct dmsg_client *c, struct dmsg_client_stats
 		out->listeners++;
 	out->streams = dmsg_conn_list_len(c->streams);
 	for (uint32_t i = 0; i < SLOTS; i++)
-		out->sessions += c->server[i].used && c->server[i].state == DMSG_CLIENT_OPEN;
+		out->sessions += c->server[i].used && c->server[i].state == DMSG_LINK_OPEN;
 }
 
 void dmsg_client_each_server(const struct dmsg_client *c,

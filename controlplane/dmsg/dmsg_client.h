@@ -74,15 +74,13 @@ struct dmsg_client_stats {
 // Of the list; found at a discovery; a destination's, for as long as streams need it; or told of by
 // a hypervisor.
 enum dmsg_client_kind { DMSG_CLIENT_STATIC, DMSG_CLIENT_FOUND, DMSG_CLIENT_MADE, DMSG_CLIENT_LAN };
-enum dmsg_client_state { DMSG_CLIENT_WAITS, DMSG_CLIENT_DIALS, DMSG_CLIENT_OPEN };
-
 struct dmsg_client_server {
 	struct key_pk pk;
 	const char *address; // the one that is or was dialled
 	enum dmsg_client_kind kind;
 	bool lan; // a hypervisor told of it; one of the list may be
 	struct key_pk by; // as in dmsg_client_lan
-	enum dmsg_client_state state;
+	enum dmsg_link_state state;
 	int err; // why the last session ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
 	uint64_t opened; // sessions so far

@@ -243,7 +243,7 @@ static bool wait_for_first(struct dmsg_client_dial *d)
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		struct server *se = &d->c->server[i];
 
-		if (is_told(se) && se->fails == 0 && se->state != DMSG_CLIENT_OPEN) {
+		if (is_told(se) && se->fails == 0 && se->state != DMSG_LINK_OPEN) {
 			d->waits = se;
 			return true;
 		}

@@ -59,10 +59,9 @@ static uint32_t n_of_use(const struct dmsg_client *c)
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		const struct server *se = &c->server[i];
 
-		n += se->used &&
-		     (se->kind == DMSG_CLIENT_FOUND ||
-			     (se->kind == DMSG_CLIENT_STATIC &&
-				     (se->fails == 0 || se->state == DMSG_CLIENT_OPEN)));
+		n += se->used && (se->kind == DMSG_CLIENT_FOUND ||
+					 (se->kind == DMSG_CLIENT_STATIC &&
+						 (se->fails == 0 || se->state == DMSG_LINK_OPEN)));
 	}
 	return n;
 }

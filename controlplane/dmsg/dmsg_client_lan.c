@@ -57,7 +57,7 @@ static bool is_over(const struct dmsg_client *c)
 
 		if (!se->used || se->kind != DMSG_CLIENT_LAN)
 			continue;
-		if (se->state == DMSG_CLIENT_OPEN)
+		if (se->state == DMSG_LINK_OPEN)
 			return true;
 		all_tried = all_tried && se->all_tried;
 	}

@@ -37,7 +37,7 @@ struct server {
 	uint32_t try_ms; // for an address
 	struct key_pk by;
 	char public_address[DMSG_SERVER_ADDRESS_LEN];
-	enum dmsg_client_state state;
+	enum dmsg_link_state state;
 	int err;
 	unsigned fails; // in a row
 	uint64_t since_ns, opened;

@@ -26,6 +26,9 @@ enum dmsg_link_mux {
 	DMSG_LINK_BY_FIRST_BYTE,
 };
 
+// Of whoever keeps a link or a stream to another: waits for the next try, tries, has it.
+enum dmsg_link_state { DMSG_LINK_WAITS, DMSG_LINK_DIALS, DMSG_LINK_OPEN };
+
 // What went over its muxer.
 struct dmsg_link_io {
 	uint64_t rtt_ns; // by the muxer's ping; 0: not measured

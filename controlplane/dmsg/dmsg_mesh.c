@@ -23,7 +23,7 @@ struct peer {
 	bool listed; // ... in the last list
 	struct dmsg_link *link;
 	struct loop_timer *timer; // until the next try
-	enum dmsg_mesh_state state;
+	enum dmsg_link_state state;
 	int err;
 	unsigned fails;
 	uint64_t since_ns, opened, took, took_not;
@@ -42,7 +42,7 @@ static unsigned number_of(const struct peer *p)
 	return (unsigned)(p - p->m->peer);
 }
 
-static void set_state(struct peer *p, enum dmsg_mesh_state state)
+static void set_state(struct peer *p, enum dmsg_link_state state)
 {
 	p->state = state;
 	p->since_ns = clock_mono_ns();
@@ -50,9 +50,9 @@ static void set_state(struct peer *p, enum dmsg_mesh_state state)
 
 static void close_link(struct peer *p)
 {
-	if (p->state == DMSG_MESH_OPEN)
+	if (p->state == DMSG_LINK_OPEN)
 		p->m->ev->over(p->m->arg, number_of(p));
-	p->state = DMSG_MESH_WAITS;
+	p->state = DMSG_LINK_WAITS;
 	dmsg_link_close(p->link);
 	p->link = NULL;
 }
@@ -72,7 +72,7 @@ static void link_over(struct peer *p, int err)
 {
 	uint64_t up_ns = 0;
 
-	if (p->state == DMSG_MESH_OPEN) {
+	if (p->state == DMSG_LINK_OPEN) {
 		up_ns = clock_mono_ns() - p->since_ns;
 		log_notice("peer lost: server=%s: %s", p->at.address, dmsg_link_error(err));
 	} else {
@@ -85,7 +85,7 @@ static void link_over(struct peer *p, int err)
 		return;
 	}
 	p->err = err;
-	set_state(p, DMSG_MESH_WAITS);
+	set_state(p, DMSG_LINK_WAITS);
 	p->fails = backoff_fails(p->fails, up_ns);
 	loop_timer_start(
 		p->timer, backoff_ms(p->fails, p->m->conf.retry_min_ms, BACKOFF_MAX_MS), 0);
@@ -95,7 +95,7 @@ static void on_link_open(void *arg)
 {
 	struct peer *p = arg;
 
-	set_state(p, DMSG_MESH_OPEN);
+	set_state(p, DMSG_LINK_OPEN);
 	p->opened++;
 	log_notice("peer open: server=%s", p->at.address);
 	(void)dmsg_link_ping(p->link); // for the list
@@ -131,7 +131,7 @@ static void peer_dial(void *arg)
 		.streams_max = p->m->conf.session_streams,
 	};
 
-	set_state(p, DMSG_MESH_DIALS);
+	set_state(p, DMSG_LINK_DIALS);
 	p->link = dmsg_link_dial(p->m->conf.loop, p->at.address, &c, &link_events, p);
 	if (p->link == NULL)
 		link_over(p, -errno);
@@ -161,7 +161,7 @@ static struct peer *peer_new(struct dmsg_mesh *m, const struct dmsg_server_at *a
 	if (p->timer == NULL)
 		return NULL;
 	p->used = true;
-	set_state(p, DMSG_MESH_WAITS);
+	set_state(p, DMSG_LINK_WAITS);
 	if (at->address[0] != '\0')
 		loop_timer_start(p->timer, 0, 0);
 	m->ev->named(m->arg, number_of(p));
@@ -202,7 +202,7 @@ static void make_room(struct dmsg_mesh *m)
 
 		if (!p->used)
 			return;
-		if (p->found && (out == NULL || p->state != DMSG_MESH_OPEN))
+		if (p->found && (out == NULL || p->state != DMSG_LINK_OPEN))
 			out = p;
 	}
 	if (out != NULL)
@@ -262,7 +262,7 @@ void dmsg_mesh_listed(struct dmsg_mesh *m, const struct dmsg_entry *e, size_t n,
 	for (unsigned i = 0; i < DMSG_MESH_PEERS_MAX; i++) {
 		struct peer *p = &m->peer[i];
 
-		if (p->used && p->found && !p->listed && p->state != DMSG_MESH_OPEN)
+		if (p->used && p->found && !p->listed && p->state != DMSG_LINK_OPEN)
 			peer_free(p);
 	}
 }

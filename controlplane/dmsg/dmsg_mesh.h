@@ -38,13 +38,11 @@ struct dmsg_mesh_events {
 	void (*over)(void *arg, unsigned peer); // of an open link, which is closed after it
 };
 
-enum dmsg_mesh_state { DMSG_MESH_WAITS, DMSG_MESH_DIALS, DMSG_MESH_OPEN };
-
 struct dmsg_mesh_peer {
 	struct key_pk pk;
 	const char *address; // "": it dials us
 	bool found; // listed at a discovery, not configured
-	enum dmsg_mesh_state state; // of the link that we dial
+	enum dmsg_link_state state; // of the link that we dial
 	int err; // why the last one ended, 0: none did
 	uint64_t since_ns; // of the state, monotonic
 	uint64_t opened; // links so far

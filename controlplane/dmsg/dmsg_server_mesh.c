@@ -173,7 +173,7 @@ void dmsg_server_each_peer(const struct dmsg_server *s,
 		if (!dmsg_mesh_get(s->mesh, i, &p))
 			continue;
 		if (se != NULL && !se->dialled) { // it dialled us
-			p.state = DMSG_MESH_OPEN;
+			p.state = DMSG_LINK_OPEN;
 			p.since_ns = se->since_ns;
 			p.io = dmsg_link_io(se->link);
 		}

@@ -76,7 +76,7 @@ static void count_hypervisor(void *arg, const struct visor_rpc_peer *p)
 	struct api_dmsg *d = arg;
 
 	d->hypervisors++;
-	d->hypervisors_open += p->state == DMSG_CLIENT_OPEN;
+	d->hypervisors_open += p->state == DMSG_LINK_OPEN;
 }
 
 static void fill_visor(const struct visor_rpc *v, struct api_dmsg *d)
@@ -243,7 +243,7 @@ static void server_record(void *arg, const struct dmsg_client_server *se)
 	memcpy(rec.by, se->by.b, API_PK_LEN);
 	if (se->err != 0)
 		API_COPY(rec.error, dmsg_link_error(se->err));
-	if (se->state != DMSG_CLIENT_OPEN) {
+	if (se->state != DMSG_LINK_OPEN) {
 		API_COPY(rec.note, rec.error);
 		rec.rx_bytes = rec.tx_bytes = UINT64_MAX;
 	}
@@ -267,7 +267,7 @@ static void peer_record(void *arg, const struct dmsg_mesh_peer *p)
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
 	if (p->err != 0)
 		API_COPY(rec.error, dmsg_link_error(p->err));
-	if (p->state != DMSG_MESH_OPEN) {
+	if (p->state != DMSG_LINK_OPEN) {
 		API_COPY(rec.note, rec.error);
 		rec.rx_bytes = rec.tx_bytes = UINT64_MAX;
 	} else if (p->took == 0 && p->took_not > 0) {
@@ -369,7 +369,7 @@ static void our_session(void *arg, const struct dmsg_client_server *se)
 		.rx_bytes = se->io.rx_bytes,
 		.tx_bytes = se->io.tx_bytes};
 
-	if (se->state != DMSG_CLIENT_OPEN)
+	if (se->state != DMSG_LINK_OPEN)
 		return;
 	memcpy(rec.pk, se->pk.b, API_PK_LEN);
 	API_COPY(rec.address, se->address);
@@ -429,7 +429,7 @@ static void hypervisor_record(void *arg, const struct visor_rpc_peer *p)
 
 	memcpy(rec.pk, p->pk.b, API_PK_LEN);
 	API_COPY(rec.error, p->why);
-	if (p->state != DMSG_CLIENT_OPEN)
+	if (p->state != DMSG_LINK_OPEN)
 		API_COPY(rec.note, rec.error);
 	api_req_record(arg, &rec, sizeof(rec));
 }

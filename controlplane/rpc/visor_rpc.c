@@ -28,7 +28,7 @@ struct peer {
 	struct loop_timer *timer; // until the next try
 	struct netrpc_rx *rx; // while there is a stream
 	struct netrpc_tx tx;
-	enum dmsg_client_state state;
+	enum dmsg_link_state state;
 	char why[DMSG_CLIENT_WHY_LEN];
 	unsigned fails;
 	uint64_t since_ns, calls;
@@ -40,7 +40,7 @@ struct visor_rpc {
 	struct visor_rpc_stats stats;
 };
 
-static void set_state(struct peer *p, enum dmsg_client_state state)
+static void set_state(struct peer *p, enum dmsg_link_state state)
 {
 	p->state = state;
 	p->since_ns = clock_mono_ns();
@@ -63,7 +63,7 @@ static void peer_over(struct peer *p, const char *why)
 	uint64_t up_ns = 0;
 
 	key_pk_to_text(&p->pk, key);
-	if (p->state == DMSG_CLIENT_OPEN) {
+	if (p->state == DMSG_LINK_OPEN) {
 		v->stats.lost++;
 		up_ns = clock_mono_ns() - p->since_ns;
 		log_notice("hypervisor lost: key=%.8s: %s", key, why);
@@ -73,7 +73,7 @@ static void peer_over(struct peer *p, const char *why)
 	}
 	close_all(p);
 	snprintf(p->why, sizeof(p->why), "%s", why);
-	set_state(p, DMSG_CLIENT_WAITS);
+	set_state(p, DMSG_LINK_WAITS);
 	p->fails = backoff_fails(p->fails, up_ns);
 	loop_timer_start(p->timer, backoff_ms(p->fails, v->conf.retry_min_ms, BACKOFF_MAX_MS), 0);
 }
@@ -184,7 +184,7 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 		peer_over(p, strerror(ENOMEM));
 		return;
 	}
-	set_state(p, DMSG_CLIENT_OPEN);
+	set_state(p, DMSG_LINK_OPEN);
 	p->v->stats.opened++;
 	key_pk_to_text(&p->pk, text);
 	log_notice("hypervisor reached: key=%.8s", text);
@@ -195,7 +195,7 @@ static void peer_dial(void *arg)
 	struct peer *p = arg;
 	struct dmsg_addr to = {p->pk, VISOR_RPC_PORT};
 
-	set_state(p, DMSG_CLIENT_DIALS);
+	set_state(p, DMSG_LINK_DIALS);
 	p->dial = dmsg_client_dial(p->v->conf.client, &to, DIAL_MS, on_dialled, p);
 	if (p->dial == NULL)
 		peer_over(p, strerror(errno));
@@ -224,7 +224,7 @@ struct visor_rpc *visor_rpc_new(const struct visor_rpc_conf *conf)
 		p->pk = conf->hypervisors[i];
 		p->timer = loop_timer_new(conf->loop, peer_dial, p);
 		ok = ok && p->timer != NULL;
-		set_state(p, DMSG_CLIENT_WAITS);
+		set_state(p, DMSG_LINK_WAITS);
 	}
 	if (!ok) {
 		visor_rpc_free(v);

@@ -33,7 +33,7 @@ struct visor_rpc_stats {
 
 struct visor_rpc_peer {
 	struct key_pk pk;
-	enum dmsg_client_state state;
+	enum dmsg_link_state state;
 	const char *why; // the last stream ended, or there was none; "": it did not
 	uint64_t since_ns; // of the state, monotonic
 	uint64_t calls;

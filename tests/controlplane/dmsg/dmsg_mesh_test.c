@@ -378,7 +378,7 @@ static void note_session(void *arg, const struct dmsg_server_session *se)
 
 static void note_peer(void *arg, const struct dmsg_mesh_peer *p)
 {
-	assert_int_equal(p->state, DMSG_MESH_OPEN);
+	assert_int_equal(p->state, DMSG_LINK_OPEN);
 	assert_int_equal(key_pk_cmp(&p->pk, identity_pk(srv[1].id)), 0);
 	assert_int_equal(p->opened, 1);
 	++*(unsigned *)arg;

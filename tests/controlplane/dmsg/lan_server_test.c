@@ -75,7 +75,7 @@ static bool is_open(unsigned i)
 {
 	struct seen s = see(i);
 
-	return s.found && s.se.state == DMSG_CLIENT_OPEN;
+	return s.found && s.se.state == DMSG_LINK_OPEN;
 }
 
 static int setup(void **state)
@@ -140,7 +140,7 @@ static void saved_servers_come_first_and_the_others_after_them(void **state)
 	lan = lan_of(LAN);
 	start_client(true, &lan, 1);
 	run_until(is_open(LAN));
-	assert_int_not_equal(see(PUBLIC).se.state, DMSG_CLIENT_OPEN);
+	assert_int_not_equal(see(PUBLIC).se.state, DMSG_LINK_OPEN);
 	run_until(is_open(PUBLIC));
 	assert_true(see(LAN).se.lan);
 	assert_false(see(PUBLIC).se.lan);
