@@ -68,7 +68,7 @@ static const char *word_of(const struct api_change *c)
 
 static void list_json(const struct changes *ch, const char *name, bool waits)
 {
-	char text[6 * API_NAME_LEN + 64];
+	char text[6 * sizeof(ch->all.v->section) + sizeof("\"\"")]; // the longer of two
 	const char *comma = "";
 
 	printf("%s\"%s\":[", waits ? ",\n" : "{", name);
