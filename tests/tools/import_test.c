@@ -151,6 +151,12 @@ static const struct {
 		"\n[lan_server]\nenable = yes\n",
 		"3 hypervisor.lan_dmsg_server.enable: name those that are told of it in [visor NAME]"},
 	{"hypervisor.lan_dmsg_server.enable", LAN_SERVER("\"enable\":false"), "", NULL},
+	// its own server is a way to a discovery behind dmsg
+	{"hypervisor.lan_dmsg_server.enable",
+		DMSG("\"discovery\":\"dmsg://" PK2 "\"") "," LAN_SERVER("\"enable\":true"),
+		"\n[lan_server]\nenable = yes\n\n[dmsg]\ndiscovery = dmsg://" PK2
+		"\nsessions = 3\n",
+		"3 hypervisor.lan_dmsg_server.enable: name those that are told of it in [visor NAME]"},
 	{"hypervisor.lan_dmsg_server.port", LAN_SERVER("\"port\":8085"),
 		"\n[lan_server]\nport = 8085\n", NULL},
 	{"hypervisor.lan_dmsg_server.port", LAN_SERVER("\"port\":0"), "", NULL},

@@ -55,6 +55,7 @@ static void take_pk(struct import *im, const json_t *v, const char *path)
 static void take_lan_enable(struct import *im, const json_t *v, const char *path)
 {
 	copy(im, v, path);
+	im->lan_enabled = true;
 	import_note(im, IMPORT_LEFT, path, "name those that are told of it in [visor NAME]");
 }
 
@@ -585,10 +586,10 @@ static bool is_by_dmsg(const struct import_found *u)
 	return strncmp(u->text, "dmsg://", strlen("dmsg://")) == 0;
 }
 
-// The node would refuse a discovery that nothing leads to.
+// The node would refuse a discovery that nothing leads to; its own server is a way, too.
 static bool has_way_to_dmsg(const struct import *im)
 {
-	bool has = im->lan.n > 0 && im->hypervisors.n > 0;
+	bool has = im->lan_enabled || (im->lan.n > 0 && im->hypervisors.n > 0);
 
 	for (size_t i = 0; i < im->servers.n; i++)
 		has = has || is_of_type(im, &im->servers.v[i]);

@@ -72,6 +72,7 @@ struct import {
 	bool direct_only;
 	int64_t sessions;
 	bool smux;
+	bool lan_enabled;
 	const char *servers_type;
 	struct import_server server; // at hand
 	VEC(struct import_server) servers, lan;
