@@ -143,7 +143,7 @@ wait_for 20 "refused" wrong
 wait_for 20 "the true one" session A
 same "sessions" "$(dmsg A sessions)" 1
 sk A show servers >"$T/servers.log"
-expect "the table says why, below" grep -q "^10.1.1.1:$SERVER_PORT: closed in the handshake" "$T/servers.log"
+expect "the table says why, below" grep -q "^wrong: closed in the handshake" "$T/servers.log"
 expect "of the one that waits only" test "$(grep -c ': ' "$T/servers.log")" = 1
 expect "S says whose" grep -q 'handshake failed: from=10\.1\.1\.2:[0-9]' "$T/S/controlplane.log"
 expect "handshakes that S refused" test "$(dmsg S shakes_failed)" -ge 1
