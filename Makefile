@@ -213,6 +213,8 @@ $O/tests/bench/bench_dmsg_relay: $O/tests/bench/bench_dmsg_relay.o $(call obj,te
 	$(call link,$(CP_LIBS))
 $O/tests/interop/decode: $O/tests/interop/decode.o $(LIB)
 	$(call link)
+$O/tests/interop/ask: $O/tests/interop/ask.o $(CP) $(LIB)
+	$(call link,$(CP_LIBS))
 $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(PROFILE)),,$O/tests/fuzz/replay.o) $(CP) $(CTL) $(GEN) $(DP) $(LIB)
 	$(call link,$(if $(filter fuzz,$(PROFILE)),-fsanitize=fuzzer) $(CP_LIBS) $(DPDK_LIBS))
 .SECONDARY:

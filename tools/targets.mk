@@ -51,7 +51,7 @@ $(PEER): $(wildcard tests/interop/go.* tests/interop/peer/*.go tests/vectors/*.j
 
 .PHONY: programs test-bins fuzz-bins bench-bins unit replay smoke interop
 programs: $(PROGRAMS)
-test-bins: $(TEST_BINS) $O/tests/interop/decode
+test-bins: $(TEST_BINS) $O/tests/interop/decode $O/tests/interop/ask
 fuzz-bins: $(FUZZ_BINS)
 bench-bins: $(BENCH_BINS)
 unit: $(TEST_BINS) ## run the unit tests of this PROFILE
@@ -60,7 +60,7 @@ replay: $(FUZZ_BINS) ## feed each decoder its corpus
 	@BUILD=$(BUILD) tools/fuzz.sh replay "$(PROFILE)" $(FUZZ_BINS)
 smoke: $(PROGRAMS) ## real processes in network namespaces (root)
 	@tools/run-tests -s "smoke tests" tests/smoke/run $O
-interop: $(PROGRAMS) $(PEER) $O/tests/interop/decode ## with Go peers, and the real Skywire programs in SKYWIRE_BIN (root)
+interop: $(PROGRAMS) $(PEER) $O/tests/interop/decode $O/tests/interop/ask ## with Go peers, and the real Skywire programs in SKYWIRE_BIN (root)
 	@rm -f $(BUILD)/interop/matrix $(BUILD)/interop/real
 	@tools/run-tests -s "Go peers" tests/smoke/run -d tests/interop $O
 	@tools/run-tests -c tools/check/matrix "Go peers" $(BUILD)/interop/matrix

@@ -16,6 +16,8 @@
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
 //	peer lay -key FILE -server PK@ADDRESS [options] PK           a set-up node at that node, by a script: lay.go
 //	peer load -server PK@ADDRESS [options] PK N                  asks that set-up node for N routes, as fast as can be
+//	peer services [-key FILE -server PK@ADDRESS] ADDRESS   transport discovery, address resolver, route finder; also by dmsg
+//	peer register -key FILE URL FILE TYPE              posts an entry of a transport between two keys there
 //	peer ip|ping -key FILE -server PK@ADDRESS [options]
 //	peer xk NUMBER                                     so many XK handshakes: how many in a second of one core
 //	peer diff [-n CASES] [-seed N] DECODE              the same bytes to Go's decoders and to ours
@@ -342,6 +344,8 @@ var commands = map[string]struct {
 	"rdial":      {1, runRouteDial},
 	"rlisten":    {1, runRouteListen},
 	"stcp":       {1, runStcp},
+	"services":   {1, runServices},
+	"register":   {3, runRegister},
 	"ip":         {0, runIP},
 	"ping":       {0, runPing},
 }
