@@ -1,5 +1,6 @@
 // Streams of callers. While a call waits nothing more is read of its stream, so that a stream costs
-// what it is and no more. One that is over while a call waits is told, and gone.
+// what it is and no more. One that is over while a call waits is told, and gone. One that rests is
+// neither read nor let go: to end it and come again is no way around the rest.
 #include "controlplane/route/rpc_port.h"
 
 #include "lib/base/err.h"
@@ -11,7 +12,7 @@
 struct rpc_stream_io {
 	struct rpc_stream s;
 	struct rpc_port *port;
-	struct conn *conn;
+	struct conn *conn; // NULL: ended while it rests
 	struct loop_timer *timer;
 	LIST_ENTRY(rpc_stream_io) entry;
 };
@@ -66,9 +67,14 @@ static bool serve(struct rpc_stream_io *io)
 	struct bytes_w w = bytes_w(buf, sizeof(buf));
 
 	p->conf.call(p->conf.arg, &io->s, &w);
-	if (io->s.waits_for == NULL)
-		return reply(io, buf, &w);
-	loop_timer_stop(io->timer);
+	if (io->s.waits_for != NULL) {
+		loop_timer_stop(io->timer);
+		return true;
+	}
+	if (!reply(io, buf, &w))
+		return false;
+	if (io->s.rests)
+		loop_timer_start(io->timer, p->conf.rest_ms, 0);
 	return true;
 }
 
@@ -77,7 +83,7 @@ static size_t on_data(void *arg, uint8_t *bytes, size_t len)
 	struct rpc_stream_io *io = arg;
 	size_t used = 0;
 
-	while (used < len && io->s.waits_for == NULL) {
+	while (used < len && io->s.waits_for == NULL && !io->s.rests) {
 		bool ready;
 		ssize_t n = netrpc_take(&io->s.rx, bytes + used, len - used, &ready);
 
@@ -93,18 +99,42 @@ static size_t on_data(void *arg, uint8_t *bytes, size_t len)
 	return used;
 }
 
-static void on_end(void *arg, int err)
+// What came was no whole call: what it was is not known before its end.
+static bool said_no_call(const struct rpc_stream *s)
 {
-	(void)err; // either way nobody reads an answer
-	stream_free(arg);
+	return s->rx.method[0] == '\0' || netrpc_is_amid(&s->rx);
 }
 
-static void on_idle(void *arg)
+static void on_end(void *arg, int err)
 {
 	struct rpc_stream_io *io = arg;
 
-	io->port->stats.bad += io->s.rx.method[0] == '\0'; // nothing came at all
-	stream_free(io);
+	if (!io->s.rests) {
+		// broken, it may have been about to
+		io->port->stats.bad += err == 0 && said_no_call(&io->s);
+		stream_free(io);
+		return;
+	}
+	conn_close(io->conn);
+	io->conn = NULL;
+}
+
+static void on_timer(void *arg)
+{
+	struct rpc_stream_io *io = arg;
+
+	if (!io->s.rests) {
+		io->port->stats.bad += said_no_call(&io->s);
+		stream_free(io);
+		return;
+	}
+	io->s.rests = false;
+	if (io->conn == NULL) {
+		stream_free(io);
+		return;
+	}
+	loop_timer_start(io->timer, io->port->conf.idle_ms, 0);
+	conn_resume(io->conn);
 }
 
 static const struct conn_events stream_events = {.data = on_data, .end = on_end};
@@ -127,7 +157,7 @@ static struct rpc_stream_io *stream_new(struct rpc_port *p, const struct key_pk 
 
 	if (io == NULL)
 		return NULL;
-	io->timer = loop_timer_new(p->conf.loop, on_idle, io);
+	io->timer = loop_timer_new(p->conf.loop, on_timer, io);
 	if (io->timer == NULL) {
 		free(io);
 		return NULL;
@@ -140,12 +170,17 @@ static struct rpc_stream_io *stream_new(struct rpc_port *p, const struct key_pk 
 	return io;
 }
 
+static bool may_call(const struct rpc_port *p, const struct key_pk *pk)
+{
+	return p->conf.may_call == NULL || p->conf.may_call(p->conf.arg, pk);
+}
+
 static void on_stream(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
 {
 	struct rpc_port *p = arg;
 	struct rpc_stream_io *io;
 
-	if (!p->conf.may_call(p->conf.arg, &from->pk)) {
+	if (!may_call(p, &from->pk)) {
 		p->stats.strangers++;
 		conn_close(take_conn);
 		return;
@@ -195,7 +230,7 @@ void rpc_port_look(struct rpc_port *p)
 
 	for (; io != NULL; io = next) {
 		next = LIST_NEXT(io, entry);
-		if (!p->conf.may_call(p->conf.arg, &io->s.pk))
+		if (!may_call(p, &io->s.pk))
 			stream_free(io);
 	}
 }

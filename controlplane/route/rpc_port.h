@@ -1,21 +1,24 @@
 // A dmsg port on which others call us by net/rpc: their streams, a call at a time on each. What the
-// calls mean is the owner's. Bounded: streams of all and of one key, and how long one may bring no
-// whole call. Loop's thread only.
+// calls mean is the owner's. Bounded: streams of all and of one key, how long one may bring no
+// whole call, and how fast calls may come that are refused. Loop's thread only.
 #pragma once
 
 #include "controlplane/dmsg/dmsg_client.h"
 #include "lib/wire/netrpc.h"
 
-enum { RPC_ANSWER_MAX = 4096 };
+enum { RPC_ANSWER_MAX = 4096 }; // a head, descriptors and the rules of an edge, or an error
 
 struct rpc_port;
 
-// Owner: the port. The first three are there for the owner of the port to read and to write with.
+// Owner: the port. Who called reads and writes with it while a call is his.
 struct rpc_stream {
 	struct key_pk pk; // who calls
 	struct netrpc_rx rx; // the call
 	struct netrpc_tx tx;
-	void *waits_for; // the owner's, while a call waits for its answer
+	void *waits_for; // set while a call waits for its answer
+	// Set with an answer that was not worth the call: nothing more is read for rest_ms, and the
+	// stream keeps its place so long, even when it ends.
+	bool rests;
 	struct rpc_stream_io *io; // the port's
 };
 
@@ -23,8 +26,9 @@ struct rpc_port_conf {
 	struct loop *loop;
 	struct dmsg_client *client; // borrowed
 	uint16_t port;
-	uint32_t streams_max, streams_of_key, idle_ms;
-	bool (*may_call)(void *arg, const struct key_pk *pk); // else the stream is closed at once
+	uint32_t streams_max, streams_of_key, idle_ms, rest_ms;
+	// NULL: everybody. Streams of those who may not are closed at once.
+	bool (*may_call)(void *arg, const struct key_pk *pk);
 	// A whole call: puts the answer into w; or begins something, sets s->waits_for, and answers
 	// later: until then nothing more is read.
 	void (*call)(void *arg, struct rpc_stream *s, struct bytes_w *w);

@@ -1,6 +1,5 @@
-// Streams of those who ask, and the set-ups they asked for. A stream has one call at a time: while
-// it is worked on, nothing more is read. A set-up may outlive its stream, until what it installed
-// is taken back.
+// The set-ups that others asked for: their streams are rpc_port's. A set-up may outlive its stream,
+// until what it installed is taken back.
 #include "controlplane/route/setup_node.h"
 
 #include <errno.h>
@@ -8,41 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/route/rpc_port.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
 LOG_MODULE("setup");
 
-enum { ANSWER_MAX = 4096 }; // a head, descriptors and two rules, or an error
-
-struct asker;
-
 struct job {
 	struct setup_node *node;
 	struct job *next;
-	struct asker *asker; // NULL: nobody waits any more
+	struct rpc_stream *asker; // NULL: nobody waits any more
 	struct key_pk by;
 	struct setup_job *setup;
 	struct setup_info *info; // NULL: newer ones took its place
 };
 
-struct asker {
-	struct setup_node *node;
-	struct asker *next;
-	struct key_pk pk;
-	struct conn *conn; // NULL: ended while it rests
-	struct loop_timer *timer;
-	struct job *job; // NULL: none is under way
-	bool rests; // it was refused: nothing is read until the timer runs off
-	struct netrpc_tx tx;
-	struct netrpc_rx rx;
-};
-
 struct setup_node {
 	struct setup_node_conf conf;
-	struct dmsg_client_listener *listener;
-	struct asker *askers;
+	struct rpc_port *port;
 	struct job *jobs;
 	struct setup_old old;
 	struct setup_info history[SETUP_HISTORY];
@@ -83,57 +66,7 @@ static void settle(struct setup_info *info, bool ok, const char *why)
 	info->over = true;
 	info->ok = ok;
 	info->took_ns = clock_mono_ns() - info->begun_ns;
-	snprintf(info->why, sizeof(info->why), "%s", why);
-}
-
-// ---- streams of those who ask ----
-
-static void asker_free(struct asker *a)
-{
-	struct setup_node *n = a->node;
-	struct asker **at = &n->askers;
-
-	while (*at != a)
-		at = &(*at)->next;
-	*at = a->next;
-	n->stats.askers--;
-	if (a->job != NULL) {
-		settle(a->job->info, false, "given up by who asked");
-		n->stats.failed++;
-		a->job->asker = NULL;
-		setup_job_abort(a->job->setup);
-	}
-	conn_close(a->conn);
-	loop_timer_free(a->timer);
-	free(a);
-}
-
-// False: the asker is gone.
-static bool reply(struct asker *a, const uint8_t *bytes, const struct bytes_w *w)
-{
-	ssize_t len = bytes_w_done(w);
-
-	if (len >= 0 && conn_write(a->conn, bytes, (size_t)len) == len) {
-		loop_timer_start(a->timer, a->node->conf.idle_ms, 0);
-		return true;
-	}
-	asker_free(a);
-	return false;
-}
-
-// To read what is refused costs up to 200 checks of keys, so the next one has to wait; another
-// stream is no way around that, for this one's place is kept.
-static bool refuse(struct asker *a, const char *why)
-{
-	uint8_t buf[ANSWER_MAX];
-	struct bytes_w w = bytes_w(buf, sizeof(buf));
-
-	netrpc_put_error(&a->tx, &w, a->rx.method, a->rx.seq, why);
-	if (!reply(a, buf, &w))
-		return false;
-	a->rests = true;
-	loop_timer_start(a->timer, a->node->conf.rest_ms, 0);
-	return true;
+	snprintf(info->why, sizeof(info->why), "%.*s", SETUP_WHY_SHOWN - 1, why);
 }
 
 // ---- set-ups ----
@@ -142,8 +75,8 @@ static void on_answer(void *arg, const struct setup_edge *edge, const char *why)
 {
 	struct job *j = arg;
 	struct setup_node *n = j->node;
-	struct asker *a = j->asker;
-	uint8_t buf[ANSWER_MAX];
+	struct rpc_stream *a = j->asker;
+	uint8_t buf[RPC_ANSWER_MAX];
 	struct bytes_w w = bytes_w(buf, sizeof(buf));
 
 	settle(j->info, edge != NULL, why);
@@ -156,13 +89,11 @@ static void on_answer(void *arg, const struct setup_edge *edge, const char *why)
 	j->asker = NULL;
 	if (a == NULL)
 		return;
-	a->job = NULL;
 	if (edge != NULL)
 		setup_put_dialled(&a->tx, &w, a->rx.seq, edge);
 	else
 		netrpc_put_error(&a->tx, &w, SETUP_DIAL, a->rx.seq, why);
-	if (reply(a, buf, &w))
-		conn_resume(a->conn);
+	rpc_stream_answer(a, buf, &w);
 }
 
 static void job_free(struct job *j)
@@ -195,28 +126,43 @@ static unsigned jobs_of(const struct setup_node *n, const struct key_pk *pk)
 
 static const char too_many_text[] = "failure code 0 (too many routes are being set up: try again)";
 
-static const char *too_many(const struct setup_node *n, const struct asker *a)
+static const char *too_many(const struct setup_node *n, const struct key_pk *pk)
 {
 	if (n->stats.running >= SETUP_JOBS_MAX)
 		return too_many_text;
-	if (jobs_of(n, &a->pk) >= SETUP_JOBS_OF_KEY)
+	if (jobs_of(n, pk) >= SETUP_JOBS_OF_KEY)
 		return "failure code 0 (too many routes are being set up for you: try again)";
 	return NULL;
 }
 
-// route: NULL if it shall not be remembered.
-static bool refuse_route(struct asker *a, const struct setup_route *route, const char *why)
+// To read what is refused costs up to 200 checks of keys, so the next one has to wait.
+static void refuse(struct rpc_stream *a, struct bytes_w *w, const char *why)
 {
-	if (route != NULL)
-		settle(remember(a->node, route), false, why);
-	a->node->stats.refused++;
-	return refuse(a, why);
+	netrpc_put_error(&a->tx, w, a->rx.method, a->rx.seq, why);
+	a->rests = true;
 }
 
-// False: the stream is gone.
-static bool dial_route(struct asker *a)
+static const char *read_route(
+	const struct setup_node *n, const struct rpc_stream *a, struct setup_route *route)
 {
-	struct setup_node *n = a->node;
+	int rc = setup_route_read(route, &a->rx);
+
+	if (rc == -E2BIG)
+		return "failure code 0 (more than 50 hops in one direction)";
+	if (rc < 0)
+		return "failure code 0 (malformed request)";
+	if (memcmp(route->desc.src_pk, a->pk.b, KEY_PK_LEN) != 0) // visors ask for their own routes
+		return SETUP_WRONG_ENDS;
+	// both paths have their ends in common: no more nodes than hops
+	if (n->stats.calls + route->forward.n + route->reverse.n > n->conf.calls_max)
+		return too_many_text;
+	return NULL;
+}
+
+// NULL, or why not.
+static const char *begin(struct setup_node *n, struct rpc_stream *a,
+	const struct setup_route *route, char why[SETUP_TEXT_MAX])
+{
 	struct setup_job_conf c = {.loop = n->conf.loop,
 		.client = n->conf.client,
 		.limit_ms = n->conf.job_ms,
@@ -225,158 +171,78 @@ static bool dial_route(struct asker *a)
 		.old = &n->old,
 		.answer = on_answer,
 		.over = on_over};
-	char why[SETUP_TEXT_MAX];
-	const char *many = too_many(n, a); // before the keys of the route are checked
-	struct setup_route route;
-	struct job *j;
-	int rc;
+	struct job *j = calloc(1, sizeof(*j));
 
-	if (many != NULL)
-		return refuse_route(a, NULL, many);
-	rc = setup_route_read(&route, &a->rx);
-	if (rc == -E2BIG)
-		return refuse_route(a, NULL, "failure code 0 (more than 50 hops in one direction)");
-	if (rc < 0)
-		return refuse_route(a, NULL, "failure code 0 (malformed request)");
-	if (memcmp(route.desc.src_pk, a->pk.b, KEY_PK_LEN) != 0) // visors ask for their own routes
-		return refuse_route(a, NULL, SETUP_WRONG_ENDS);
-	// both paths have their ends in common: no more nodes than hops
-	if (n->stats.calls + route.forward.n + route.reverse.n > n->conf.calls_max)
-		return refuse_route(a, NULL, too_many_text);
-	j = calloc(1, sizeof(*j));
 	if (j == NULL)
-		return refuse_route(a, &route, "failure code 0 (out of memory)");
+		return "failure code 0 (out of memory)";
 	c.arg = j;
-	j->setup = setup_job_new(&c, &route, why);
+	j->setup = setup_job_new(&c, route, why);
 	if (j->setup == NULL) {
 		free(j);
-		return refuse_route(a, &route, why);
+		return why;
 	}
 	j->node = n;
 	j->by = a->pk;
 	j->asker = a;
-	j->info = remember(n, &route);
+	j->info = remember(n, route);
 	j->next = n->jobs;
 	n->jobs = j;
 	n->stats.running++;
 	n->stats.calls += setup_job_nodes(j->setup);
-	a->job = j;
-	loop_timer_stop(a->timer);
-	return true;
+	a->waits_for = j;
+	return NULL;
 }
 
-static bool serve(struct asker *a)
+static void dial_route(struct setup_node *n, struct rpc_stream *a, struct bytes_w *w)
+{
+	const char *wrong = too_many(n, &a->pk); // before the keys of the route are checked
+	char why[SETUP_TEXT_MAX];
+	struct setup_route route;
+
+	if (wrong == NULL)
+		wrong = read_route(n, a, &route);
+	if (wrong == NULL) {
+		wrong = begin(n, a, &route, why);
+		if (wrong == NULL)
+			return;
+		settle(remember(n, &route), false, wrong);
+	}
+	n->stats.refused++;
+	refuse(a, w, wrong);
+}
+
+static void on_call(void *arg, struct rpc_stream *a, struct bytes_w *w)
 {
 	char text[NETRPC_ERROR_MAX];
 
 	if (strcmp(a->rx.method, SETUP_DIAL) == 0)
-		return dial_route(a);
-	return refuse(a, netrpc_no_method(a->rx.method, SETUP_SERVICE, text, sizeof(text)));
+		dial_route(arg, a, w);
+	else
+		refuse(a, w, netrpc_no_method(a->rx.method, SETUP_SERVICE, text, sizeof(text)));
 }
 
-static size_t on_data(void *arg, uint8_t *bytes, size_t len)
-{
-	struct asker *a = arg;
-	size_t used = 0;
-
-	while (used < len && a->job == NULL && !a->rests) {
-		bool ready;
-		ssize_t n = netrpc_take(&a->rx, bytes + used, len - used, &ready);
-
-		if (n < 0) {
-			a->node->stats.bad++;
-			asker_free(a);
-			return len;
-		}
-		used += (size_t)n;
-		if (ready && !serve(a))
-			return len;
-	}
-	return used;
-}
-
-// What came was no whole call: what it was is not known before its end.
-static bool said_no_call(const struct asker *a)
-{
-	return a->rx.method[0] == '\0' || netrpc_is_amid(&a->rx);
-}
-
-static void on_end(void *arg, int err)
-{
-	struct asker *a = arg;
-
-	if (!a->rests) {
-		// broken, it may have been about to
-		a->node->stats.bad += err == 0 && said_no_call(a);
-		asker_free(a);
-		return;
-	}
-	conn_close(a->conn);
-	a->conn = NULL;
-}
-
-static void on_rested(struct asker *a)
-{
-	a->rests = false;
-	if (a->conn == NULL) {
-		asker_free(a);
-		return;
-	}
-	loop_timer_start(a->timer, a->node->conf.idle_ms, 0);
-	conn_resume(a->conn);
-}
-
-static void on_timer(void *arg)
-{
-	struct asker *a = arg;
-
-	if (a->rests) {
-		on_rested(a);
-		return;
-	}
-	a->node->stats.bad += said_no_call(a);
-	asker_free(a);
-}
-
-static const struct conn_events ask_events = {.data = on_data, .end = on_end};
-
-static bool has_place(const struct setup_node *n, const struct key_pk *pk)
-{
-	unsigned of_key = 0;
-
-	for (const struct asker *a = n->askers; a != NULL; a = a->next)
-		of_key += key_pk_cmp(&a->pk, pk) == 0;
-	return n->stats.askers < SETUP_ASKERS_MAX && of_key < SETUP_ASKERS_OF_KEY;
-}
-
-static void on_ask(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
+static void on_gone(void *arg, struct rpc_stream *a)
 {
 	struct setup_node *n = arg;
-	struct asker *a = has_place(n, &from->pk) ? calloc(1, sizeof(*a)) : NULL;
+	struct job *j = a->waits_for;
 
-	if (a != NULL)
-		a->timer = loop_timer_new(n->conf.loop, on_timer, a);
-	if (a == NULL || a->timer == NULL) {
-		n->stats.streams_refused++;
-		free(a);
-		conn_close(take_conn);
-		return;
-	}
-	a->node = n;
-	a->pk = from->pk;
-	a->conn = take_conn;
-	a->next = n->askers;
-	n->askers = a;
-	n->stats.askers++;
-	n->stats.streams++;
-	conn_set_events(take_conn, &ask_events, a);
-	loop_timer_start(a->timer, n->conf.idle_ms, 0);
+	settle(j->info, false, "given up by who asked");
+	n->stats.failed++;
+	j->asker = NULL;
+	setup_job_abort(j->setup);
 }
 
 // ---- the whole ----
 
 struct setup_node *setup_node_new(const struct setup_node_conf *conf)
 {
+	struct rpc_port_conf c = {.loop = conf->loop,
+		.client = conf->client,
+		.port = SETUP_DIAL_PORT,
+		.streams_max = SETUP_ASKERS_MAX,
+		.streams_of_key = SETUP_ASKERS_OF_KEY,
+		.call = on_call,
+		.gone = on_gone};
 	struct setup_node *n = calloc(1, sizeof(*n));
 	int err;
 
@@ -393,8 +259,11 @@ struct setup_node *setup_node_new(const struct setup_node_conf *conf)
 		n->conf.rest_ms = SETUP_REST_MS;
 	if (n->conf.old_ms == 0)
 		n->conf.old_ms = SETUP_OLD_MS;
-	n->listener = dmsg_client_listen(conf->client, SETUP_DIAL_PORT, on_ask, n);
-	if (n->listener != NULL)
+	c.idle_ms = n->conf.idle_ms;
+	c.rest_ms = n->conf.rest_ms;
+	c.arg = n;
+	n->port = rpc_port_new(&c);
+	if (n->port != NULL)
 		return n;
 	err = errno;
 	free(n);
@@ -405,21 +274,25 @@ void setup_node_free(struct setup_node *n)
 {
 	if (n == NULL)
 		return;
-	dmsg_client_unlisten(n->listener);
-	while (n->askers != NULL) {
-		if (n->askers->job != NULL)
-			n->askers->job->asker = NULL;
-		n->askers->job = NULL;
-		asker_free(n->askers);
-	}
-	while (n->jobs != NULL)
+	while (n->jobs != NULL) {
+		if (n->jobs->asker != NULL)
+			n->jobs->asker->waits_for = NULL;
 		job_free(n->jobs);
+	}
+	rpc_port_free(n->port);
 	free(n);
 }
 
 void setup_node_stats_get(const struct setup_node *n, struct setup_node_stats *out)
 {
+	struct rpc_port_stats s;
+
+	rpc_port_stats_get(n->port, &s);
 	*out = n->stats;
+	out->streams = s.taken;
+	out->streams_refused = s.refused;
+	out->bad = s.bad;
+	out->askers = s.now;
 }
 
 void setup_node_each(
