@@ -92,14 +92,14 @@ wait_for 5 "it is counted" has_count B drop_route_rubbish 1
 same "another set-up node gets ids, and not those of N" \
 	"$(setup_at N "${PK[B]}:136" "reserve 1" "del \$0" | cut -d' ' -f1 | xargs)" "ids true"
 
-say "our set-up node, and an end that takes no route groups"
+say "our set-up node, and an end that has not the transport that it should answer by"
 laid=$(count B route_rules)
-setup_at A "$SETUP:36" "dial rail 30 ${PK[A]} ${PK[B]} ${PK[C]}" >"$T/dialled"
+setup_at A "$SETUP:36" "dial rail,rail/stcp,rail 30 ${PK[A]} ${PK[B]} ${PK[C]}" >"$T/dialled"
 say "$(cat "$T/dialled")"
 expect "why not" grep -q "add edge rules at ${PK[C]}: failure code 1" "$T/dialled"
 same "laid at B" "$(count B route_rules)" $((laid + 2))
 wait_for 10 "and taken back" has_count B route_rules_back 2
-setup_at A "$SETUP:36" "dial stcp 30 ${PK[A]} ${PK[B]} ${PK[C]}" >"$T/dialled"
+setup_at A "$SETUP:36" "dial rail,stcp/rail,rail 30 ${PK[A]} ${PK[B]} ${PK[C]}" >"$T/dialled"
 expect "by transports that are not there" grep -q "add intermediary rules at ${PK[B]}: failure code 1 (id [0-9]*: no such transport here" "$T/dialled"
 
 say "a reload: no transit, then nobody"

@@ -7,7 +7,8 @@ setup_call.py SKYRAIL SOCKET KEY:PORT CALL...: the calls one after another on on
     rules KEY NEXT TP KEEP, ...            of the middle; TP: id of a transport, KEEP in seconds
     edge SRC DST FORWARD NEXT TP CONSUME KEEP   the rules of a responder
     del ID...
-    dial TYPE KEEP KEY...                  at a set-up node: a route by these keys and back
+    dial TYPES KEEP KEY...                 at a set-up node: a route by these keys and back; types of the
+                                           transports of each hop: rail,stcp, or rail,stcp/stcp,rail there/back
     half N                                 the first half of a reserve, and nothing more
     raw HEX                                bytes that are no call; the next line is the end
 
@@ -158,10 +159,10 @@ class Cursor:
         return self.b[self.at - n:self.at]
 
 
-def hops(keys, kind):
+def hops(keys, kinds):
     return uint(len(keys) - 1) + b"".join(
         b"\x01" + span(transport(a, b, kind)) + b"\x01" + span(a) + b"\x01" + span(b) + b"\x00"
-        for a, b in zip(keys, keys[1:]))
+        for a, b, kind in zip(keys[:-1], keys[1:], kinds, strict=True))
 
 
 def speak(s, call):
@@ -187,9 +188,12 @@ def speak(s, call):
         s.call("RPCGateway.DelRules", "ids", sint(75) + b"\x00" + uint(len(a)) + b"".join(uint(int(i)) for i in a))
     elif word == "dial":
         keys = [bytes.fromhex(k) for k in a[2:]]
+        there, _, back = a[0].partition("/")
+        there = there.split(",")
+        back = back.split(",") if back else there[::-1]
         s.call("SetupRPCGateway.DialRouteGroup", "route",
                sint(66) + b"\x01" + octets(describe(keys[0], keys[-1])) + b"\x01" + sint(int(a[1]) * 10**9) + b"\x01" +
-               hops(keys, a[0]) + b"\x01" + hops(keys[::-1], a[0]) + b"\x00")
+               hops(keys, there) + b"\x01" + hops(keys[::-1], back) + b"\x00")
     elif word == "half":
         s.send(DEFS["request"][:20])
     elif word == "raw":
