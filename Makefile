@@ -69,9 +69,9 @@ cp_SRCS := \
 	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c \
 	controlplane/rpc/api_dmsg.c controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_dmsg.c controlplane/rpc/api_list_route.c controlplane/rpc/api_list_service.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c controlplane/rpc/api_stream.c controlplane/rpc/visor_rpc.c \
 	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
-	controlplane/transport/transport_adopt.c controlplane/transport/transport_dp.c \
+	controlplane/transport/transport_adopt.c controlplane/transport/transport_call.c controlplane/transport/transport_carried.c controlplane/transport/transport_dp.c \
 	controlplane/transport/transport_find.c controlplane/transport/transport_flow.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
-	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_ping.c controlplane/transport/transport_way.c
+	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_packets.c controlplane/transport/transport_ping.c controlplane/transport/transport_way.c
 ctl_SRCS := \
 	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/stream.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_rule.c \
 	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_config.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \

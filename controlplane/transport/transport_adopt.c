@@ -214,6 +214,13 @@ static void on_hop(void *arg, const struct evt_hop *e)
 	struct transport *t;
 	struct tp_flow *f;
 
+	// Of those that are carried only ours are there: the data plane keeps no other's.
+	if (e->mode == HOP_MODE_CARRIED) {
+		f = m->by_hop[dpmsg_handle_index(e->hop)];
+		if (f != NULL && f->hop == e->hop)
+			f->seen = true;
+		return;
+	}
 	if (!evt_hop_is_sane(m, e) || m->rx == NULL)
 		return;
 	memcpy(pk.b, e->peer_pk, sizeof(pk.b));
@@ -264,6 +271,7 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 	struct transport_mgr *m = arg;
 	const struct region_hdr *info = dp_client_info(m->conf.dp);
 
+	tp_packets_sync(m, true);
 	m->cookies_due = true; // it may be another data plane
 	tp_cookies_tell(m);
 	for (struct transport *t = m->first; t != NULL; t = t->next) {
@@ -308,6 +316,7 @@ static void on_synced(void *arg, enum dp_sync why)
 	struct tp_iter it;
 
 	m->ready = m->rx != NULL;
+	tp_packets_sync(m, false);
 	for (t = tp_iter_first(m, &it); t != NULL; t = tp_iter_next(m, &it)) {
 		if (t->adopted && !t->in_dp && !adopt_end(t, t->adopted_mode))
 			continue;
@@ -331,6 +340,7 @@ static void on_detach(void *arg)
 	struct tp_iter it;
 
 	m->ready = false;
+	tp_calls_close(m);
 	while (m->pings != NULL) // none begins while we are not ready
 		tp_ping_end(m->pings, -ENOTCONN, 0);
 	tp_outbox_tick(m, 0, true);
@@ -347,6 +357,7 @@ static void on_detach(void *arg)
 // The ends that found no room.
 static void on_room(void *arg)
 {
+	tp_packets_on_room(arg);
 	tp_dels_retry(arg);
 }
 
@@ -359,6 +370,11 @@ void tp_dp_handlers(struct transport_mgr *m)
 		.on_hop = on_hop,
 		.on_room = on_room,
 		.on_hop_note = tp_dp_notes,
+		.on_rule = tp_packets_on_rule,
+		.on_rule_gone = tp_packets_on_rule_gone,
+		.on_route_pause = tp_packets_on_pause,
+		.on_carried = tp_packets_on_carried,
+		.on_route_end = tp_packets_on_end,
 		.on_handshake = tp_hs_on_datagram,
 		.on_rekey = tp_rekey_on_message};
 	dp_client_register(m->conf.dp, &m->handler);

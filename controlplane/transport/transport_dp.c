@@ -344,6 +344,7 @@ int tp_dp_path(struct tp_flow *f)
 // The link has ended: nothing of it is known any more.
 static void link_forget(struct transport *t)
 {
+	tp_carried_hang_up(t);
 	tp_hs_stop(t);
 	tp_rekey_stop(t);
 	tp_hs_answer_drop(t);
@@ -358,6 +359,8 @@ static void link_forget(struct transport *t)
 
 bool tp_link_fits(const struct transport *t)
 {
+	if (t->carried != NULL)
+		return true;
 	if (t->handshake_mono_ns != 0 && (t->conf.ciphers & 1u << t->cipher) == 0)
 		return false;
 	if ((t->in_dp || t->adding) &&
@@ -683,7 +686,7 @@ void tp_dp_notes(void *arg, const struct evt_hop_note *e)
 	struct tp_flow *f = m->by_hop[dpmsg_handle_index(e->hop)];
 	struct transport *t = f != NULL ? f->t : NULL;
 
-	if (f == NULL || f->hop != e->hop || !f->in_dp)
+	if (f == NULL || f->hop != e->hop || !f->in_dp || t->carried != NULL)
 		return;
 	switch (e->h.type) {
 	case EVT_HOP_KEYED:

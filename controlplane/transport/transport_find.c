@@ -144,9 +144,11 @@ bool transport_flow_get(const struct transport *t, unsigned nr, struct transport
 	out->owner = f->owner;
 	out->in_dp = t->in_dp && f->in_dp;
 	out->dead = f->dead;
-	out->up = f->in_dp && f->rx_index != 0 && !f->dead && !f->unheard &&
-		  t->state != TRANSPORT_DOWN;
-	out->local_port = info != NULL ? (uint16_t)(info->udp_port + nr - 1) : 0;
+	out->up = t->carried != NULL ? transport_is_up(t)
+				     : f->in_dp && f->rx_index != 0 && !f->dead && !f->unheard &&
+					       t->state != TRANSPORT_DOWN;
+	out->local_port =
+		info != NULL && t->carried == NULL ? (uint16_t)(info->udp_port + nr - 1) : 0;
 	out->hop = f->hop;
 	out->rtt_us = f->rtt_us;
 	out->peer = f->peer;

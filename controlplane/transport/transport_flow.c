@@ -44,6 +44,8 @@ unsigned tp_flows_wanted(const struct transport *t)
 	const struct region_hdr *info = dp_client_info(t->m->conf.dp);
 	unsigned n = t->conf.flows != 0 ? t->conf.flows : t->m->conf.flows;
 
+	if (t->carried != NULL)
+		return 1;
 	if (info != NULL && n > info->udp_ports)
 		n = info->udp_ports;
 	if (n > RAIL_FLOWS_MAX)

@@ -52,8 +52,10 @@ void tp_state_set(struct transport *t, enum transport_state s, const char *why)
 	t->state = s;
 	t->state_ns = clock_mono_ns();
 	if (is_up)
-		log_notice("transport %s: up, %s cipher=%s", t->conf.name,
-			t->initiator ? "dialed" : "accepted", aead_cipher_name(t->cipher));
+		log_notice("transport %s: up, %s %s", t->conf.name,
+			t->initiator ? "dialed" : "accepted",
+			t->carried != NULL ? transport_type_name(transport_type(t))
+					   : aead_cipher_name(t->cipher));
 	else if (was_up)
 		log_notice("transport %s: %s%s%s", t->conf.name, transport_state_name(s),
 			t->why[0] != '\0' ? ", " : "", t->why);
@@ -109,6 +111,10 @@ void tp_dial(struct transport *t)
 
 	if (t->denied && !t->removed)
 		tp_state_set(t, TRANSPORT_DOWN, why_denied);
+	if (t->carried != NULL) {
+		tp_carried_dial(t);
+		return;
+	}
 	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || t->first.on ||
 		t->state == TRANSPORT_UP)
 		return;
@@ -180,6 +186,10 @@ static void pending_over(struct transport *t)
 
 static void tick_one(struct transport *t, uint64_t now)
 {
+	if (t->carried != NULL) {
+		tp_carried_tick(t, now);
+		return;
+	}
 	old_indices_drop(t, now);
 	if (t->pending.on && now - t->pending.since_ns > TP_PENDING_S * CLOCK_NS_PER_S)
 		pending_over(t);
@@ -245,6 +255,7 @@ void transport_mgr_each(
 // All that t has but its memory.
 static void transport_fini(struct transport *t)
 {
+	tp_carried_free(t);
 	tp_flows_free(t);
 	rail_hs_fini(&t->first.side);
 	rail_hs_fini(&t->rekey.side);
@@ -290,25 +301,31 @@ void tp_cmd_done(struct transport *t)
 
 struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *conf)
 {
+	const char *type = transport_type_name((enum transport_type)conf->type);
 	struct transport *t = calloc(1, sizeof(*t));
+	bool carried = tp_is_carried(conf);
 	int rc = -ENOMEM;
 
 	if (t == NULL)
 		return NULL;
 	t->m = m;
 	t->conf = *conf;
+	if (carried)
+		t->conf.mode = HOP_MODE_CARRIED;
 	// A name that somebody has already is no reason to lose a hop that lives.
 	if (t->conf.name[0] == '\0' || transport_mgr_find(m, t->conf.name) != NULL)
-		snprintf(t->conf.name, sizeof(t->conf.name), "peer-%02x%02x%02x%02x%02x%02x",
+		snprintf(t->conf.name, sizeof(t->conf.name), "peer-%02x%02x%02x%02x%02x%02x%s%s",
 			conf->peer.b[0], conf->peer.b[1], conf->peer.b[2], conf->peer.b[3],
-			conf->peer.b[4], conf->peer.b[5]);
+			conf->peer.b[4], conf->peer.b[5], carried ? "-" : "", carried ? type : "");
 	t->n = 1;
 	t->state_ns = clock_mono_ns();
 	t->instance_local = tp_random64();
-	entry_transport_id(t->tp_id, m->self.pk->b, conf->peer.b, transport_type_name(conf->type));
-	t->timer = loop_timer_new(m->conf.loop, tp_hs_on_timer, t);
+	entry_transport_id(t->tp_id, m->self.pk->b, conf->peer.b, type);
+	t->timer = loop_timer_new(m->conf.loop, carried ? tp_carried_on_timer : tp_hs_on_timer, t);
 	t->rekey_timer = loop_timer_new(m->conf.loop, tp_rekey_on_timer, t);
-	if (t->timer == NULL || t->rekey_timer == NULL || tp_flow_new(t, 1) == NULL)
+	t->carried = carried ? calloc(1, sizeof(*t->carried)) : NULL;
+	if (t->timer == NULL || t->rekey_timer == NULL || tp_flow_new(t, 1) == NULL ||
+		(carried && t->carried == NULL))
 		goto err_transport;
 	rc = htab_put(m->by_id, t->tp_id, t);
 	if (rc != 0)
@@ -344,6 +361,7 @@ void tp_remove(struct transport *t)
 			it->next = t->next;
 	}
 	unlink_from(&m->first, t);
+	tp_carried_hang_up(t);
 	htab_del(m->by_id, t->tp_id);
 	tp_handles_unmap(t);
 	m->n--;
@@ -446,7 +464,7 @@ static int conf_check(
 
 	if (n == 0 || n == sizeof(c->name))
 		return say(err, err_len, -EINVAL, "a transport's name has 1 to 31 characters");
-	if (c->type != TRANSPORT_RAIL)
+	if (c->type >= TRANSPORT_N_TYPES)
 		return say(err, err_len, -EINVAL, "no such type of transport");
 	if (!key_pk_is_valid(&c->peer))
 		return say(err, err_len, -EINVAL, "peer is not a public key");
@@ -454,6 +472,8 @@ static int conf_check(
 		return say(err, err_len, -EINVAL, "peer is this node's own key");
 	if (transport_addr_wrong(c) != NULL)
 		return say(err, err_len, -EINVAL, transport_addr_wrong(c));
+	if (tp_is_carried(c))
+		return 0; // the rest is of rails
 	if (c->mode > HOP_MODE_RELIABLE)
 		return say(err, err_len, -EINVAL, "mode is reliable or datagram");
 	if (c->flows > RAIL_FLOWS_MAX)
@@ -470,11 +490,13 @@ static int conf_check(
 // One that came by itself, or by hand, gets a name and an owner.
 static void take_over(struct transport *t, const struct transport_conf *conf)
 {
-	bool mode_fits = t->conf.mode == conf->mode;
+	bool mode_fits = t->conf.mode == conf->mode || t->carried != NULL;
 
 	if (t->conf.origin == TRANSPORT_ACCEPTED)
 		t->m->n_accepted--;
 	t->conf = *conf;
+	if (t->carried != NULL)
+		t->conf.mode = HOP_MODE_CARRIED;
 	if ((t->in_dp || t->adding) && (!mode_fits || !tp_link_fits(t)))
 		tp_link_unfit(t);
 	else if (t->in_dp)
@@ -592,6 +614,7 @@ struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf)
 	if (m == NULL)
 		return NULL;
 	m->conf = *conf;
+	m->car.born_ns = clock_mono_ns();
 	if (m->conf.accepted_max == 0)
 		m->conf.accepted_max = TP_ACCEPTED_MAX;
 	if (m->conf.flows == 0)
@@ -616,6 +639,9 @@ void transport_mgr_free(struct transport_mgr *m)
 		dp_client_unregister(m->conf.dp, &m->handler);
 	m->watches = NULL;
 	m->ready = false;
+	for (unsigned i = 0; i < TRANSPORT_N_TYPES; i++)
+		transport_mgr_listen(m, (enum transport_type)i, NULL);
+	tp_calls_close(m);
 	while (m->pings != NULL)
 		tp_ping_end(m->pings, -ENOTCONN, 0);
 	tp_outbox_tick(m, 0, true);

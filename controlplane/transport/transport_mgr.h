@@ -134,6 +134,12 @@ struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);
 // Transports stay in the data plane: a control plane that ends takes nothing down.
 void transport_mgr_free(struct transport_mgr *m);
 
+// Where (TCP) peers may call for carried transports of a type from now on; NULL: nowhere. 0 or
+// -errno.
+int transport_mgr_listen(
+	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);
+uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type); // 0: none
+
 // 0, or -EEXIST (name, or peer: one transport per pair and type), -EINVAL (own key, bad name or
 // key, no cipher), -EACCES (denied key; a configured one is taken and stays down), -ENOSPC (no
 // handle left), -ENOMEM. err gets a sentence for people.
@@ -188,6 +194,7 @@ void transport_info_get(const struct transport *t, struct transport_info *out);
 const char *transport_state_name(enum transport_state s);
 
 // One PROBE; cb once, with status 0 and the round trip, or -ENOTCONN, -ETIMEDOUT (2 s), -EAGAIN.
+// -EOPNOTSUPP: it is no rail.
 typedef void (*transport_ping_fn)(void *arg, int status, uint32_t rtt_us);
 int transport_mgr_ping(
 	struct transport_mgr *m, struct transport *t, transport_ping_fn cb, void *arg);
@@ -197,7 +204,7 @@ int transport_mgr_ping(
 // data plane, -ENOSPC: that worker has no room for what it holds, -EAGAIN, -ECONNRESET: the data
 // plane ended before it answered; a flow that stays does not keep the others. Errors that are
 // returned, no cb follows: the same but the last, -ERANGE: there is no such flow, -EINVAL: no such
-// worker. Routes go on meanwhile.
+// worker, -EOPNOTSUPP: it is no rail. Routes go on meanwhile.
 typedef void (*transport_move_fn)(void *arg, int status);
 int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned flow, unsigned worker,
 	transport_move_fn cb, void *arg);

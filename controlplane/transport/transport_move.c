@@ -92,6 +92,8 @@ int transport_mgr_move(struct transport_mgr *m, struct transport *t, unsigned fl
 
 	if (!m->ready || info == NULL)
 		return -ENOTCONN;
+	if (t->carried != NULL)
+		return -EOPNOTSUPP;
 	if (worker >= info->n_workers)
 		return -EINVAL;
 	if (flow > t->n)

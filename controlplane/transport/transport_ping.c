@@ -46,6 +46,8 @@ int transport_mgr_ping(
 	struct tp_ping *p;
 	int rc;
 
+	if (t->carried != NULL)
+		return -EOPNOTSUPP;
 	if (!m->ready || t->state != TRANSPORT_UP)
 		return -ENOTCONN;
 	if (m->n_pings >= TP_PINGS_MAX)

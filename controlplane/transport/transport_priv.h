@@ -1,12 +1,13 @@
 // Inside of transports, shared by transport_mgr.c (life and states), transport_hs.c (first
 // contact), transport_rekey.c (re-keys in the link), transport_flow.c (flows: handles, indices,
 // ways), transport_dp.c (commands and events) and transport_adopt.c (what lives in the data plane).
-// Nobody else includes it.
+// Those of a byte stream have transport_carried.h. Nobody else includes it.
 #pragma once
 
 #include "controlplane/transport/hs_limit.h"
 #include "controlplane/transport/init_time.h"
 #include "controlplane/transport/rx_index.h"
+#include "controlplane/transport/transport_carried.h"
 #include "controlplane/transport/transport_flow.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/base/htab.h"
@@ -90,6 +91,7 @@ struct transport {
 	enum transport_state state;
 	uint64_t state_ns;
 	char why[TRANSPORT_WHY_MAX];
+	struct tp_carried *carried; // NULL: a rail. It has flow 1 only, and no keys.
 
 	// the link as it is in effect
 	bool in_dp, adding, removed, seen;
@@ -180,6 +182,7 @@ struct transport_mgr {
 	struct tp_ping *pings;
 	uint32_t n, n_accepted, n_outbox, n_pings;
 	bool ready, stopping;
+	struct tp_carriers car;
 	struct transport_mgr_stats stats;
 };
 

@@ -22,6 +22,7 @@
 #include "lib/link/rail_cookie.h"
 #include "lib/link/rail_hs.h"
 #include "lib/wire/rail.h"
+#include "tests/controlplane/transport/world_conn.h"
 #include "tests/controlplane/transport/world_loop.h"
 #include "tests/controlplane/transport/world_neigh.h"
 
@@ -41,6 +42,8 @@ struct w_hop {
 	unsigned n_adds, n_rekeys, n_resets, n_paths, n_roamed;
 	uint64_t instance_local, instance_remote;
 	uint8_t n_flows; // in effect
+	bool held; // carried: as told last
+	unsigned n_holds;
 };
 
 struct dp_client {
@@ -59,6 +62,10 @@ struct dp_client {
 	bool moving; // one hop at a time
 	unsigned n_moves;
 	unsigned full_worker; // + 1: moves to it are refused
+	uint8_t *carried; // packets of carried hops that came down, one behind the other
+	size_t carried_len;
+	uint32_t carried_hop; // of the last one
+	bool down_full;
 };
 
 struct w_node {
@@ -335,6 +342,11 @@ static int w_apply(struct dp_client *c, const void *cmd, uint64_t cookie)
 		h->n_paths++;
 		h->n_roamed += ((const struct cmd_hop_path *)cmd)->roamed;
 	}
+	if (hdr->type == CMD_HOP_HOLD) {
+		h->held = ((const struct cmd_hop_hold *)cmd)->held;
+		h->n_holds += h->held;
+		assert_int_equal(((const struct cmd_hop_hold *)cmd)->limit_s, 28);
+	}
 	if (hdr->type == CMD_HOP_MOVE)
 		return w_cmd_move(c, h, ((const struct cmd_hop_move *)cmd)->worker);
 	if (hdr->type == CMD_HOP_PING)
@@ -382,6 +394,22 @@ int dp_client_send_rekey(
 
 	if (h != NULL)
 		w_send_sealed(c, h, SEALED_REKEY, msg, len);
+	return 0;
+}
+
+int dp_client_send_carried(
+	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len)
+{
+	if (!c->attached)
+		return -ENOTCONN;
+	if (c->down_full)
+		return -EAGAIN;
+	assert_non_null(w_hop_find(c, hop));
+	c->carried = realloc(c->carried, c->carried_len + len);
+	assert_non_null(c->carried);
+	memcpy(c->carried + c->carried_len, packet, len);
+	c->carried_len += len;
+	c->carried_hop = hop;
 	return 0;
 }
 
@@ -501,12 +529,22 @@ static void w_on_change(void *arg, struct transport *t, enum transport_change wh
 static uint8_t w_retransmit_limit = 7;
 static uint16_t w_silence_s = 20;
 static uint32_t w_replay_window = 1024;
+static bool w_allow_any;
+
+static unsigned loop_node(const struct loop *l)
+{
+	return (unsigned)((const struct w_node *)l - nodes);
+}
 
 static void w_mgr_start(unsigned i)
 {
 	struct w_node *n = &nodes[i];
-	struct transport_mgr_conf conf = {
-		.dp = &n->dp, .neigh = &n->neigh, .id = n->id, .state_dir = n->dir};
+	struct transport_mgr_conf conf = {.loop = (struct loop *)n,
+		.allow_any = w_allow_any,
+		.dp = &n->dp,
+		.neigh = &n->neigh,
+		.id = n->id,
+		.state_dir = n->dir};
 
 	conf.retransmit_limit = w_retransmit_limit;
 	conf.silence_s = w_silence_s;
@@ -648,6 +686,8 @@ static int w_setup(void **state)
 
 	clock_source_set(&src);
 	log_sink_set(w_quiet, NULL);
+	w_conns_setup(loop_node);
+	w_allow_any = false;
 	w_lose = NULL;
 	w_no_path = false;
 	w_mtu = 1500;
@@ -696,11 +736,15 @@ static int w_teardown(void **state)
 		if (nodes[i].m != NULL)
 			w_mgr_stop(i);
 		identity_free(nodes[i].id);
+		free(nodes[i].dp.carried);
 		snprintf(path, sizeof(path), "%s/last_init", nodes[i].dir);
 		unlink(path);
 		rmdir(nodes[i].dir);
 	}
 	w_settle();
+	w_conns_teardown();
+	for (struct loop_timer *t = w_timers; t != NULL; t = t->next)
+		t->dead = true; // of dials that stand
 	w_reap_timers();
 	clock_source_set(NULL);
 	log_sink_set(NULL, NULL);
@@ -742,34 +786,4 @@ static struct transport *w_add(unsigned i, unsigned j, bool dial)
 	return w_add_with(i, j, dial, TRANSPORT_AUTO);
 }
 
-static struct w_hop *w_hop_of(unsigned i, struct transport *t)
-{
-	return w_hop_find(&nodes[i].dp, transport_hop(t, 1));
-}
-
-static struct transport_info info_of(struct transport *t)
-{
-	struct transport_info i;
-
-	transport_info_get(t, &i);
-	return i;
-}
-
-static struct transport_mgr_stats stats_of(unsigned i)
-{
-	struct transport_mgr_stats s;
-
-	transport_mgr_stats_get(nodes[i].m, &s);
-	return s;
-}
-
-static void both_up(struct transport *a, struct transport *b)
-{
-	assert_true(transport_is_up(a));
-	assert_true(transport_is_up(b));
-}
-
-static bool lose_all(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
-{
-	return true;
-}
+#include "tests/controlplane/transport/world_look.h" // uses all of it

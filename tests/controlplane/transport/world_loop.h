@@ -27,6 +27,7 @@ struct w_job {
 	int kind;
 	void *arg;
 	dp_done_fn done;
+	loop_fn later; // of loop_defer()
 	int status;
 	uint32_t aux, index, hop;
 	uint8_t key[32];

@@ -1,0 +1,360 @@
+// One connection while it is being set up: TCP, connect handshake, Noise, settlement
+// (lib/link/carry_hs.h has the messages and their limits). What a caller may cost is bounded: so
+// many at once, and so many of one address. Once begun, a dial of ours is carried through to its
+// end: a visor that is left in the middle of one accepts no more transports (real visors).
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "controlplane/core/noise_conn.h"
+#include "controlplane/transport/transport_priv.h"
+#include "lib/api/api_field.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/crypto/dh.h"
+
+LOG_MODULE("transport");
+
+static const struct conn_tcp_opts tcp_opts = {
+	.keepalive_s = TP_KEEPALIVE_S, .user_timeout_ms = TP_USER_TIMEOUT_MS};
+
+// Fills buf; the caller has no use for it.
+static const char *from_text(const struct tp_call *c, char *buf, size_t cap)
+{
+	struct api_addr a = {.port = c->from.port};
+
+	memcpy(a.ip, c->from.ip, sizeof(a.ip));
+	api_addr_text(&a, buf, cap);
+	return buf;
+}
+
+void tp_call_close(struct tp_call *c)
+{
+	if (c == NULL)
+		return;
+	if (c->prev != NULL) {
+		*c->prev = c->next;
+		if (c->next != NULL)
+			c->next->prev = c->prev;
+		c->m->car.n_callers--;
+	}
+	conn_close(c->conn);
+	loop_timer_free(c->timer);
+	free(c);
+}
+
+void tp_calls_close(struct transport_mgr *m)
+{
+	while (m->car.callers != NULL)
+		tp_call_close(m->car.callers);
+}
+
+bool tp_call_comes(
+	const struct transport_mgr *m, const struct key_pk *peer, enum transport_type type)
+{
+	for (const struct tp_call *c = m->car.callers; c != NULL; c = c->next)
+		if (c->known && c->type == type && key_pk_cmp(&c->h.peer, peer) == 0)
+			return true;
+	return false;
+}
+
+// ---- the steps ----
+
+// It came to nothing. c is gone afterwards.
+static void over(struct tp_call *c, const char *why, int err)
+{
+	struct transport *t = c->t;
+	char from[64];
+
+	if (t != NULL) {
+		bool crossed = tp_call_comes(c->m, &t->conf.peer, (enum transport_type)c->type);
+
+		t->carried->call = NULL;
+		tp_carried_failed(t, why, c->begun ? err : -ENOTCONN, crossed);
+	} else {
+		c->m->stats.carried_failed++;
+		log_limited(LOG_NOTICE, "%s transport of %s: %s",
+			transport_type_name((enum transport_type)c->type),
+			from_text(c, from, sizeof(from)), why);
+	}
+	tp_call_close(c);
+}
+
+// All of it at once: a few hundred bytes find room in a conn that has written nothing else.
+static bool flush(struct tp_call *c)
+{
+	size_t len = c->h.out_len;
+
+	c->h.out_len = 0;
+	if (len == 0)
+		return true;
+	c->begun = true;
+	return conn_write(c->conn, c->h.out, len) == (ssize_t)len;
+}
+
+static void arm(struct tp_call *c)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (c->h.deadline_ns == 0)
+		loop_timer_stop(c->timer);
+	else
+		loop_timer_start(c->timer,
+			c->h.deadline_ns > now ? (c->h.deadline_ns - now) / CLOCK_NS_PER_MS + 1 : 0,
+			0);
+}
+
+static const struct conn_events noise_events;
+
+static bool go_secret(struct tp_call *c)
+{
+	struct noise_conf nc = {.pattern = NOISE_KK,
+		.dh = dh_secp256k1(),
+		.hash = HASH_SHA256,
+		.initiator = c->h.initiator,
+		.s = c->m->self.sk->b,
+		.s_pk = c->m->self.pk->b,
+		.rs = c->h.peer.b};
+	struct conn *tcp = c->conn;
+
+	c->conn = NULL; // also when it fails
+	c->secret = true;
+	c->conn = noise_conn_new(
+		c->m->conf.loop, tcp, &nc, CARRY_HS_NOISE_S * 1000, &noise_events, c);
+	return c->conn != NULL;
+}
+
+static void settled(struct tp_call *c)
+{
+	struct conn *conn = c->conn;
+
+	c->conn = NULL;
+	tp_carried_settled(c, conn);
+	tp_call_close(c);
+}
+
+// What the handshake wants next. False: c is over, or the link of its transport.
+static bool step(struct tp_call *c, enum carry_hs_event ev)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (ev == CARRY_HS_CALLER) {
+		c->known = true;
+		ev = carry_hs_admit(&c->h, tp_carried_refusal(c->m, c), now);
+	}
+	if (ev == CARRY_HS_ENTRY)
+		ev = carry_hs_settle(&c->h, CARRY_HS_CODE_OK);
+	if (!flush(c) && ev != CARRY_HS_FAILED) {
+		over(c, "it takes no bytes", -ENOBUFS);
+		return false;
+	}
+	if (ev == CARRY_HS_FAILED) {
+		over(c, c->h.why, c->h.err);
+		return false;
+	}
+	if (ev == CARRY_HS_UP) {
+		settled(c);
+		return false;
+	}
+	if (ev == CARRY_HS_NOISE && !go_secret(c)) {
+		over(c, "no memory for it", -ENOMEM);
+		return false;
+	}
+	arm(c);
+	return true;
+}
+
+static size_t on_data(void *arg, uint8_t *p, size_t len)
+{
+	struct tp_call *c = arg;
+	size_t used = 0;
+
+	// Bytes behind the settlement are packets: the conn keeps them for the link.
+	(void)step(c, carry_hs_read(&c->h, p, len, &used, clock_mono_ns()));
+	return used;
+}
+
+static void on_end(void *arg, int err)
+{
+	struct tp_call *c = arg;
+
+	if (err == 0)
+		over(c, c->secret ? "the peer hung up before it settled" : "the peer hung up",
+			-ECONNRESET);
+	else if (err == -EBADMSG)
+		over(c, "its Noise handshake is not right: is it the key of that node?", err);
+	else
+		over(c, strerror(-err), err);
+}
+
+static void on_secret(void *arg)
+{
+	struct tp_call *c = arg;
+
+	step(c, carry_hs_inside(&c->h, clock_mono_ns()));
+}
+
+static const struct conn_events noise_events = {.open = on_secret, .data = on_data, .end = on_end};
+
+static void on_timer(void *arg)
+{
+	struct tp_call *c = arg;
+
+	step(c, carry_hs_tick(&c->h, clock_mono_ns()));
+}
+
+static struct tp_call *call_new(struct transport_mgr *m, enum transport_type type)
+{
+	struct tp_call *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->m = m;
+	c->type = (uint8_t)type;
+	c->timer = loop_timer_new(m->conf.loop, on_timer, c);
+	if (c->timer != NULL)
+		return c;
+	free(c);
+	return NULL;
+}
+
+static struct carry_hs_conf hs_conf(const struct tp_call *c)
+{
+	return (struct carry_hs_conf){.pk = c->m->self.pk,
+		.sk = c->m->self.sk,
+		.type = transport_type_name((enum transport_type)c->type)};
+}
+
+// ---- we dial ----
+
+static uint16_t next_port(struct transport_mgr *m)
+{
+	m->car.call_port = m->car.call_port >= CONNECT_PORT_EPHEMERAL && m->car.call_port < 65535
+				   ? (uint16_t)(m->car.call_port + 1)
+				   : CONNECT_PORT_EPHEMERAL;
+	return m->car.call_port;
+}
+
+static void on_open(void *arg)
+{
+	struct tp_call *c = arg;
+	struct carry_hs_conf conf = hs_conf(c);
+
+	carry_hs_dial(&c->h, &conf, &c->t->conf.peer, next_port(c->m), clock_mono_ns());
+	tp_state_set(c->t, TRANSPORT_HANDSHAKE, "connected, no answer yet");
+	step(c, CARRY_HS_NONE);
+}
+
+static const struct conn_events dial_events = {.open = on_open, .data = on_data, .end = on_end};
+
+struct tp_call *tp_call_dial(struct transport *t)
+{
+	struct tp_call *c = call_new(t->m, (enum transport_type)t->conf.type);
+	char where[64];
+	int rc;
+
+	if (c == NULL)
+		return errno_null(ENOMEM);
+	c->t = t;
+	c->from = t->dial_peer;
+	c->conn = conn_tcp_dial(t->m->conf.loop, from_text(c, where, sizeof(where)),
+		TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
+	if (c->conn != NULL)
+		return c;
+	rc = -errno;
+	tp_call_close(c);
+	return errno_null(rc);
+}
+
+// ---- somebody calls ----
+
+static const struct conn_events call_events = {.data = on_data, .end = on_end};
+
+static void addr_of(const struct sockaddr_storage *ss, struct dpmsg_addr *out)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
+
+	memset(out, 0, sizeof(*out));
+	if (ss->ss_family == AF_INET) {
+		memset(out->ip + 10, 0xff, 2);
+		memcpy(out->ip + 12, &v4->sin_addr, 4);
+		out->port = ntohs(v4->sin_port);
+	} else {
+		memcpy(out->ip, &v6->sin6_addr, 16);
+		out->port = ntohs(v6->sin6_port);
+	}
+}
+
+static bool too_many(const struct transport_mgr *m, const struct dpmsg_addr *from)
+{
+	unsigned same = 0;
+
+	for (const struct tp_call *c = m->car.callers; c != NULL; c = c->next)
+		same += memcmp(c->from.ip, from->ip, sizeof(from->ip)) == 0;
+	return m->car.n_callers >= TP_CALLS_IN_MAX || same >= TP_CALLS_IN_IP_MAX;
+}
+
+static void on_caller(void *arg, struct conn *take_conn, const struct sockaddr_storage *from)
+{
+	struct tp_listener *l = arg;
+	struct transport_mgr *m = l->m;
+	uint8_t nonce[CONNECT_NONCE_LEN];
+	struct dpmsg_addr addr;
+	struct carry_hs_conf conf;
+	struct tp_call *c = NULL;
+
+	addr_of(from, &addr);
+	if (too_many(m, &addr)) {
+		m->stats.drop_carried_calls++;
+	} else if (getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce)) {
+		c = call_new(m, l->type);
+	}
+	if (c == NULL) {
+		conn_close(take_conn);
+		return;
+	}
+	c->conn = take_conn;
+	c->from = addr;
+	c->next = m->car.callers;
+	c->prev = &m->car.callers;
+	if (c->next != NULL)
+		c->next->prev = &c->next;
+	m->car.callers = c;
+	m->car.n_callers++;
+	conn_set_events(take_conn, &call_events, c);
+	conf = hs_conf(c);
+	carry_hs_accept(&c->h, &conf, nonce, clock_mono_ns());
+	arm(c);
+}
+
+int transport_mgr_listen(
+	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr)
+{
+	struct tp_listener *l = &m->car.listeners[type];
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	const struct sockaddr *sa = (struct sockaddr *)&v6;
+
+	conn_listener_close(l->listener);
+	*l = (struct tp_listener){.m = m, .type = type};
+	if (addr == NULL)
+		return 0;
+	v6.sin6_port = v4.sin_port = htons(addr->port);
+	memcpy(&v6.sin6_addr, addr->ip, sizeof(addr->ip));
+	memcpy(&v4.sin_addr, addr->ip + 12, sizeof(v4.sin_addr));
+	if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+		sa = (struct sockaddr *)&v4;
+	l->listener = conn_listen(m->conf.loop, sa, &tcp_opts, on_caller, l);
+	return l->listener != NULL ? 0 : -errno;
+}
+
+uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type)
+{
+	const struct conn_listener *cl = m->car.listeners[type].listener;
+
+	return cl != NULL ? conn_listener_port(cl) : 0;
+}

@@ -1,0 +1,315 @@
+// The life of a transport that a byte stream carries: who dials and when, which callers may have
+// one, its hop in the data plane, its end. Real visors take lasting damage from a second dial while
+// one is under way or just over, so: one at a time, never soon after an end, and by one side
+// (docs/design/transports-carried.md).
+//
+//   down --3 s--> resolving (TCP) --> handshake --settled--> [HOP_ADD] --> up --any error--> down
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/core/backoff.h"
+#include "controlplane/transport/transport_priv.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/wire/rail_frame.h"
+
+LOG_MODULE("transport");
+
+// ---- when to dial ----
+
+// When the last link of this id ended, of a transport that is gone. 0: not known.
+static uint64_t ended_before(const struct transport_mgr *m, const uint8_t id[16])
+{
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < TP_ENDED_MAX; i++)
+		if (memcmp(m->car.ended[i].id, id, sizeof(m->car.ended[i].id)) == 0 &&
+			m->car.ended[i].ns > at)
+			at = m->car.ended[i].ns;
+	return at;
+}
+
+static void remember_end(struct transport *t)
+{
+	struct tp_carriers *all = &t->m->car;
+	unsigned i = all->n_ended++ % TP_ENDED_MAX;
+
+	t->carried->ended_ns = all->ended[i].ns = clock_mono_ns();
+	memcpy(all->ended[i].id, t->tp_id, sizeof(t->tp_id));
+}
+
+// How long the peer has to be left alone yet: what ended before this life of ours is not known.
+static uint64_t alone_ms(const struct transport *t)
+{
+	const struct transport_mgr *m = t->m;
+	uint64_t now = clock_mono_ns(), from = m->car.born_ns;
+	uint64_t ended = ended_before(m, t->tp_id);
+
+	if (ended > from)
+		from = ended;
+	if (t->carried->ended_ns > from)
+		from = t->carried->ended_ns;
+	from += TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS;
+	return from > now ? (from - now) / CLOCK_NS_PER_MS + 1 : 0;
+}
+
+static void dial_in(struct transport *t, uint64_t ms)
+{
+	loop_timer_start(t->timer, ms, 0);
+}
+
+static uint64_t jitter_ms(void)
+{
+	return tp_random64() % TP_REDIAL_JITTER_MS;
+}
+
+void tp_carried_dial(struct transport *t)
+{
+	struct tp_carried *c = t->carried;
+	uint64_t wait;
+
+	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || c->call != NULL ||
+		c->conn != NULL)
+		return;
+	if (!t->conf.dial || t->conf.addr.port == 0) {
+		tp_state_set(t, TRANSPORT_DOWN,
+			t->why[0] != '\0' ? t->why : "waiting for the peer to call");
+		return;
+	}
+	wait = alone_ms(t);
+	if (wait > 0 || tp_call_comes(t->m, &t->conf.peer, transport_type(t))) {
+		tp_state_set(t, TRANSPORT_DOWN, t->why[0] != '\0' ? t->why : "dialing soon");
+		dial_in(t, (wait > 0 ? wait : TP_REDIAL_MIN_MS) + jitter_ms());
+		return;
+	}
+	t->dial_peer = t->conf.addr;
+	c->call = tp_call_dial(t);
+	if (c->call == NULL) {
+		tp_carried_failed(t, strerror(errno), -ENOTCONN, false);
+		return;
+	}
+	tp_state_set(t, TRANSPORT_RESOLVING, "connecting");
+}
+
+void tp_carried_on_timer(void *arg)
+{
+	tp_carried_dial(arg);
+}
+
+// After an end, or a dial that came to nothing.
+static void dial_again(struct transport *t, bool theirs)
+{
+	uint32_t ms = theirs ? TP_REDIAL_OTHERS_MS
+			     : backoff_ms(t->carried->fails, TP_REDIAL_MIN_MS, TP_REDIAL_MAX_MS);
+
+	if (ms < TP_REDIAL_MIN_MS)
+		ms = TP_REDIAL_MIN_MS;
+	if (t->conf.dial && t->conf.addr.port != 0 && t->m->ready && !t->removed && !t->denied)
+		dial_in(t, ms + jitter_ms());
+}
+
+void tp_carried_failed(struct transport *t, const char *why, int err, bool crossed)
+{
+	struct tp_carried *c = t->carried;
+
+	c->fails++;
+	t->n_failures++;
+	if (err != -ENOTCONN)
+		remember_end(t); // the peer heard of it
+	if (t->state != TRANSPORT_DOWN || strcmp(t->why, why) != 0)
+		log_limited(LOG_NOTICE, "transport %s: %s", t->conf.name, why);
+	tp_state_set(t, TRANSPORT_DOWN, why);
+	// Both dialed at once and both refused: the lower key goes first.
+	dial_again(t, crossed || (err == -ECONNREFUSED && t->carried->crossed &&
+					 key_pk_cmp(t->m->self.pk, &t->conf.peer) > 0));
+	c->crossed = false;
+}
+
+// ---- who may call ----
+
+const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c)
+{
+	struct transport *t = transport_mgr_find_peer(m, &c->h.peer, c->type);
+	enum peer_access access = peer_list_find(m->conf.peers, &c->h.peer, NULL);
+
+	if (access == PEER_DENIED) {
+		m->stats.drop_carried_denied++;
+		return "not allowed";
+	}
+	if (t == NULL && access != PEER_ALLOWED && !m->conf.allow_any) {
+		m->stats.drop_carried_not_allowed++;
+		return "not allowed";
+	}
+	if (!m->ready)
+		return "not ready";
+	if (t == NULL && m->n_accepted >= m->conf.accepted_max) {
+		m->stats.drop_carried_too_many++;
+		return "too many transports";
+	}
+	for (const struct tp_call *o = m->car.callers; o != NULL; o = o->next) {
+		if (o == c || !o->known || o->type != c->type ||
+			key_pk_cmp(&o->h.peer, &c->h.peer) != 0)
+			continue;
+		m->stats.drop_carried_twice++;
+		return "a transport is being set up";
+	}
+	if (t == NULL)
+		return NULL;
+	if (t->carried->call != NULL && t->carried->call->begun) {
+		t->carried->crossed = true;
+		m->stats.drop_carried_twice++;
+		return "a transport is being set up";
+	}
+	if (t->carried->conn != NULL) {
+		m->stats.drop_carried_twice++;
+		return "there is a transport already";
+	}
+	// A dial that the peer has not heard of gives way.
+	tp_call_close(t->carried->call);
+	t->carried->call = NULL;
+	return NULL;
+}
+
+// ---- the link ----
+
+static void on_hop_made(void *arg, int status, uint32_t aux)
+{
+	struct transport *t = arg;
+	struct tp_carried *c = t->carried;
+
+	c->n_adds--;
+	if (!t->removed && c->n_adds == 0 && c->conn != NULL && status != -ECONNRESET) {
+		t->adding = false;
+		if (status != 0) {
+			t->flow[0]->in_dp = false;
+			tp_carried_down(t, "the data plane has no room for it");
+		} else {
+			t->in_dp = t->flow[0]->seen = true;
+			t->flow[0]->owner = aux < DPMSG_MAX_WORKERS ? (uint8_t)aux : TP_OWNER_ANY;
+			tp_dp_tell(t);
+			tp_state_set(t, TRANSPORT_UP, NULL);
+			tp_packets_begin(t);
+		}
+	}
+	tp_cmd_done(t);
+}
+
+static int hop_make(struct transport *t)
+{
+	struct cmd_hop_add a = {
+		.h.type = CMD_HOP_ADD,
+		.hop = t->flow[0]->hop,
+		.tp = t->tp,
+		.flow = 1,
+		.n_flows = 1,
+		.mode = HOP_MODE_CARRIED,
+		.owner = TP_OWNER_ANY,
+		.flags = t->conf.origin == TRANSPORT_ACCEPTED ? HOP_ACCEPTED : 0,
+	};
+	int rc;
+
+	if (t->del_due != 0)
+		return -EAGAIN; // the end of the one before is told first
+	memcpy(a.tp_id, t->tp_id, sizeof(a.tp_id));
+	memcpy(a.peer_pk, t->conf.peer.b, sizeof(a.peer_pk));
+	snprintf(a.name, sizeof(a.name), "%s", t->conf.name);
+	rc = dp_client_send(t->m->conf.dp, &a, sizeof(a), on_hop_made, t);
+	if (rc != 0)
+		return rc;
+	t->n_cmds++;
+	t->carried->n_adds++;
+	t->adding = t->flow[0]->in_dp = true;
+	return 0;
+}
+
+// The transport of a caller; made for it where any key may come. NULL: there is no more room.
+static struct transport *transport_of(struct tp_call *c)
+{
+	struct transport_mgr *m = c->m;
+	struct transport_conf conf = {.type = c->type,
+		.mode = HOP_MODE_CARRIED,
+		.origin = TRANSPORT_ACCEPTED,
+		.peer = c->h.peer};
+	struct transport *t = transport_mgr_find_peer(m, &c->h.peer, c->type);
+
+	if (t != NULL)
+		return t;
+	peer_list_find(m->conf.peers, &c->h.peer, conf.name);
+	return m->n_accepted < m->conf.accepted_max ? tp_new(m, &conf) : NULL;
+}
+
+void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
+{
+	struct transport *t = call->t != NULL ? call->t : transport_of(call);
+	struct tp_carried *c = t != NULL ? t->carried : NULL;
+	int rc;
+
+	if (c != NULL && call->t != NULL)
+		c->call = NULL;
+	// Whoever the policy threw out since, or what came into its place meanwhile.
+	if (c == NULL || c->conn != NULL || c->call != NULL || t->denied || !t->m->ready) {
+		conn_close(take_conn);
+		return;
+	}
+	c->conn = take_conn;
+	c->theirs = call->t == NULL;
+	c->fails = 0;
+	c->crossed = false;
+	t->initiator = call->t != NULL;
+	t->flow[0]->peer = call->from;
+	t->handshake_mono_ns = clock_mono_ns();
+	t->n_handshakes++;
+	t->m->stats.carried_settled++;
+	loop_timer_stop(t->timer);
+	conn_set_events(take_conn, tp_packet_events(), t);
+	rc = hop_make(t);
+	if (rc != 0)
+		tp_carried_down(t, "the data plane takes no commands");
+}
+
+void tp_carried_hang_up(struct transport *t)
+{
+	struct tp_carried *c = t->carried;
+
+	if (c == NULL)
+		return;
+	if (c->conn != NULL || (c->call != NULL && c->call->begun))
+		remember_end(t);
+	conn_close(c->conn);
+	c->conn = NULL;
+	tp_call_close(c->call);
+	c->call = NULL;
+	tp_packets_forget(t);
+}
+
+void tp_carried_down(struct transport *t, const char *why)
+{
+	bool theirs = t->carried->theirs;
+	char text[TRANSPORT_WHY_MAX];
+
+	snprintf(text, sizeof(text), "%s", why);
+	tp_dp_del(t, RAIL_CLOSE_REQUESTED, "its connection ended");
+	tp_state_set(t, TRANSPORT_DOWN, text);
+	dial_again(t, theirs);
+}
+
+void tp_carried_free(struct transport *t)
+{
+	if (t->carried == NULL)
+		return;
+	free(t->carried->in);
+	free(t->carried->out);
+	free(t->carried->paused.v);
+	free(t->carried);
+	t->carried = NULL;
+}
+
+void tp_carried_tick(struct transport *t, uint64_t now_ns)
+{
+	tp_packets_ping(t, now_ns);
+	// One that its peer made, and that is over.
+	if (t->conf.origin == TRANSPORT_ACCEPTED && t->carried->conn == NULL)
+		tp_remove(t);
+}

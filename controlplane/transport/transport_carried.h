@@ -1,0 +1,145 @@
+// Inside of transports: those that a byte stream carries (docs/design/transports-carried.md). Part
+// of transport_priv.h, which alone includes it. A connection is a call (transport_call.c) until
+// both ends have settled; then it is the link of its transport (transport_carried.c), and route
+// packets go between it and the data plane (transport_packets.c).
+#pragma once
+
+#include "controlplane/core/conn.h"
+#include "controlplane/core/conn_tcp.h"
+#include "controlplane/transport/transport_mgr.h"
+#include "lib/base/vec.h"
+#include "lib/link/carry_hs.h"
+#include "lib/shm/dpmsg.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	TP_CALL_DIAL_MS = 10000, // until TCP stands
+	TP_CALLS_IN_MAX = 256, // callers that have not settled: about 6 KiB each
+	TP_CALLS_IN_IP_MAX = 16, // ... of one address
+	TP_KEEPALIVE_S = 15, // of TCP: a peer that closed says nothing on a dead path
+	TP_USER_TIMEOUT_MS = 20000,
+	// A visor keeps what was closed for up to a second, and a dial into that does lasting
+	// damage to it: nobody is dialed within this time after a link, or a life of ours, began.
+	TP_REDIAL_MIN_MS = 3000,
+	TP_REDIAL_JITTER_MS = 2000,
+	TP_REDIAL_MAX_MS = 60000,
+	TP_REDIAL_OTHERS_MS = 30000, // when it is the peer's turn to dial
+	TP_ENDED_MAX = 64, // links whose end is remembered without a transport
+	TP_HOLD_S = 28, // a peer may stall for 20 s and live; routes live for 30 s
+	TP_PING_EVERY_S = 15, // of peers that ping us
+	TP_OUT_KEEP = 64 * 1024, // of memory, when all is written
+	TP_OUT_MAX = 64 << 20, // bytes for a blocked peer: more than a ring can hold
+};
+
+// One connection that is being set up.
+struct tp_call {
+	struct transport_mgr *m;
+	struct tp_call *next, **prev; // of m->car.callers
+	struct transport *t; // whose dial it is; NULL: somebody calls
+	uint8_t type; // enum transport_type
+	bool known; // caller: it is h.peer
+	bool begun; // dialer: the peer has heard of it
+	bool secret; // conn is the Noise one
+	struct conn *conn;
+	struct loop_timer *timer; // of h.deadline_ns
+	struct dpmsg_addr from;
+	struct carry_hs h;
+};
+
+// Of a transport that is carried.
+struct tp_carried {
+	struct tp_call *call; // our dial
+	struct conn *conn; // the link, NULL: there is none
+	uint32_t n_adds; // HOP_ADDs that were not answered; the last one counts
+	unsigned fails; // dials in a row
+	uint64_t
+		ended_ns; // when the last link ended, or an attempt that the peer heard of; 0: none
+	bool theirs; // the peer made the last link, and so makes the next one
+	bool crossed; // the peer called while our dial was under way, and was refused
+	struct transport *next_flush; // in m->car.flush
+	bool flush_due; // is there
+
+	// to the peer
+	uint8_t *out; // what conn did not take yet, from out_ofs on
+	size_t out_ofs, out_len, out_cap;
+	bool blocked; // conn is full
+	bool held, hold_due; // as the data plane was told, and whether it is to be told otherwise
+	// from the peer
+	uint8_t *in; // a packet that has not come whole
+	size_t in_len;
+	bool ring_full; // waits for on_room
+	VEC(uint32_t) paused; // route ids that have to wait
+	// pings
+	bool pinged; // the peer sends them, so it understands them
+	uint64_t ping_ns; // when ours is due
+};
+
+// Where callers of a type come.
+struct tp_listener {
+	struct transport_mgr *m;
+	enum transport_type type;
+	struct conn_listener *listener; // NULL: nobody may call
+};
+
+// What the manager knows of all of them.
+struct tp_carriers {
+	struct tp_listener listeners[TRANSPORT_N_TYPES];
+	struct tp_call *callers; // that have not settled
+	struct transport *flush; // have something to write
+	uint32_t n_callers;
+	uint32_t n_paused; // transports that are not read
+	uint16_t call_port; // ours of the last dial
+	bool dump_all; // of rules, as events were lost
+	uint64_t born_ns;
+	uint32_t n_ended;
+	struct {
+		uint8_t id[16];
+		uint64_t ns;
+	} ended[TP_ENDED_MAX]; // the last ones, round and round
+};
+
+static inline bool tp_is_carried(const struct transport_conf *c)
+{
+	return c->type != TRANSPORT_RAIL;
+}
+
+// ---- transport_call.c ----
+// NULL and errno.
+struct tp_call *tp_call_dial(struct transport *t);
+void tp_call_close(struct tp_call *c); // no word about it; NULL is allowed
+void tp_calls_close(struct transport_mgr *m); // all callers
+// Somebody with this key calls: it is known who, and nothing is settled.
+bool tp_call_comes(
+	const struct transport_mgr *m, const struct key_pk *peer, enum transport_type type);
+
+// ---- transport_carried.c ----
+void tp_carried_dial(struct transport *t);
+void tp_carried_on_timer(void *arg); // struct transport
+// The dial failed; the call is closed by the caller of this. crossed: as the peer dials us.
+void tp_carried_failed(struct transport *t, const char *why, int err, bool crossed);
+// Both ends settled: the connection is the link of the transport to the caller, which is made if
+// any key may come. It takes the conn.
+void tp_carried_settled(struct tp_call *c, struct conn *take_conn);
+// May this caller have a transport now? NULL, or what it is told.
+const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c);
+// The link ends, whoever ends it.
+void tp_carried_down(struct transport *t, const char *why);
+// Connection and call, without a word; the rest is the caller's.
+void tp_carried_hang_up(struct transport *t);
+void tp_carried_free(struct transport *t); // its memory, after tp_carried_hang_up()
+void tp_carried_tick(struct transport *t, uint64_t now_ns);
+
+// ---- transport_packets.c ----
+const struct conn_events *tp_packet_events(void); // of a link; arg: struct transport
+void tp_packets_begin(struct transport *t); // the hop is there: read
+void tp_packets_forget(struct transport *t); // of a link that has ended
+void tp_packets_ping(struct transport *t, uint64_t now_ns);
+void tp_packets_on_carried(void *arg, unsigned worker, const struct msg_route *m, size_t len);
+void tp_packets_on_end(void *arg); // of a burst
+void tp_packets_on_pause(void *arg, const struct evt_route_pause *e);
+void tp_packets_on_rule(void *arg, const struct evt_rule *e); // of a dump
+void tp_packets_on_rule_gone(void *arg, const struct evt_rule *e);
+void tp_packets_on_room(struct transport_mgr *m);
+void tp_packets_sync(struct transport_mgr *m, bool begin); // a dump begins, or is over

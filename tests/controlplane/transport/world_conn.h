@@ -1,0 +1,330 @@
+// TCP of the world (world.h, which alone includes it): pipes in memory between nodes, whose bytes
+// come when jobs are run; and what else conns need of a loop.
+#pragma once
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-variable"
+
+#include <arpa/inet.h>
+
+#include "controlplane/core/conn_tcp.h"
+#include "tests/controlplane/transport/world_loop.h"
+
+enum { W_CONNS = 1024, W_LISTENERS = 8 };
+
+struct w_conn {
+	struct conn base;
+	struct w_conn *other; // NULL: it is gone
+	unsigned node, to; // whose it is, and whom it goes to
+	bool open, closed, stuck, eof, told, blocked;
+	int err;
+	uint8_t *in;
+	size_t in_len, in_cap;
+};
+
+struct conn_listener {
+	bool on;
+	unsigned node;
+	uint16_t port;
+	conn_accept_fn fn;
+	void *arg;
+};
+
+static struct w_conn w_conns[W_CONNS];
+static unsigned w_n_conns;
+static struct conn_listener w_listeners[W_LISTENERS];
+static size_t w_conn_cap = 64 * 1024; // bytes under way in one direction
+static size_t w_conn_piece = 100000; // that come at once
+static bool w_conn_black; // nothing comes through any more
+static bool w_conn_mute; // TCP stands, but nobody is heard
+static unsigned w_n_dials;
+static uint64_t w_dialed_ns; // the last one
+
+// ---- loop ----
+
+static void w_deferred(struct w_job *j)
+{
+	j->later(j->arg);
+}
+
+int loop_defer(struct loop *l, loop_fn fn, void *arg)
+{
+	struct w_job *j = w_post(w_deferred);
+
+	(void)l;
+	j->later = fn;
+	j->arg = arg;
+	return 0;
+}
+
+static struct loop_rest *w_rests;
+
+void loop_rest_add(struct loop *l, struct loop_rest *r, loop_fn fn, void *arg)
+{
+	(void)l;
+	*r = (struct loop_rest){.fn = fn, .arg = arg, .next = w_rests, .prev = &w_rests};
+	if (w_rests != NULL)
+		w_rests->prev = &r->next;
+	w_rests = r;
+}
+
+void loop_rest_del(struct loop_rest *r)
+{
+	if (r->prev == NULL)
+		return;
+	*r->prev = r->next;
+	if (r->next != NULL)
+		r->next->prev = r->prev;
+	r->prev = NULL;
+}
+
+// ---- conns ----
+
+static void w_conn_turn(struct w_job *j);
+
+static void w_conn_poke(struct w_conn *c)
+{
+	w_post(w_conn_turn)->arg = c;
+}
+
+static ssize_t w_conn_write(struct conn *base, const void *p, size_t len)
+{
+	struct w_conn *c = (struct w_conn *)base, *o = c->other;
+	size_t room;
+
+	if (!c->open || c->closed || c->err != 0)
+		return -EPIPE;
+	if (o == NULL)
+		return (ssize_t)len; // to nobody, as TCP does at first
+	room = w_conn_cap - o->in_len;
+	c->blocked = len > room;
+	len = c->blocked ? room : len;
+	if (o->in_len + len > o->in_cap) {
+		o->in_cap = w_conn_cap;
+		o->in = realloc(o->in, o->in_cap);
+		assert_non_null(o->in);
+	}
+	if (len > 0)
+		memcpy(o->in + o->in_len, p, len);
+	o->in_len += len;
+	w_conn_poke(o);
+	return (ssize_t)len;
+}
+
+static void w_conn_resume(struct conn *base)
+{
+	struct w_conn *c = (struct w_conn *)base;
+
+	c->stuck = false;
+	w_conn_poke(c);
+}
+
+static void w_conn_shutdown(struct conn *base)
+{
+}
+
+static void w_conn_close(struct conn *base)
+{
+	struct w_conn *c = (struct w_conn *)base;
+
+	c->closed = true;
+	if (c->other != NULL) {
+		c->other->eof = true;
+		c->other->other = NULL;
+		w_conn_poke(c->other);
+	}
+	c->other = NULL;
+}
+
+static const struct conn_ops w_conn_ops = {
+	.write = w_conn_write,
+	.shutdown = w_conn_shutdown,
+	.resume = w_conn_resume,
+	.close = w_conn_close,
+};
+
+// What came, then the end.
+static void w_conn_turn(struct w_job *j)
+{
+	struct w_conn *c = j->arg;
+	uint8_t buf[4096];
+
+	while (!c->closed && c->open && c->base.ev != NULL && c->in_len > 0 && !c->stuck &&
+		!w_conn_black && !w_conn_mute) {
+		size_t n = c->in_len < sizeof(buf) ? c->in_len : sizeof(buf), taken;
+
+		n = n < w_conn_piece ? n : w_conn_piece;
+		memcpy(buf, c->in, n);
+		taken = c->base.ev->data(c->base.arg, buf, n);
+		assert_true(taken <= n);
+		c->stuck = taken < n;
+		c->in_len -= taken;
+		memmove(c->in, c->in + taken, c->in_len);
+	}
+	if (c->other != NULL && c->other->blocked && c->in_len <= w_conn_cap / 2) {
+		c->other->blocked = false;
+		if (c->other->base.ev->drain != NULL)
+			c->other->base.ev->drain(c->other->base.arg);
+	}
+	if (!c->closed && !c->told && c->base.ev != NULL &&
+		(c->err != 0 || (c->eof && c->in_len == 0 && !w_conn_black && !w_conn_mute))) {
+		c->told = true;
+		c->base.ev->end(c->base.arg, c->err);
+	}
+}
+
+static struct w_conn *w_conn_new(unsigned node, unsigned to)
+{
+	struct w_conn *c = &w_conns[w_n_conns++];
+
+	assert_true(w_n_conns <= W_CONNS);
+	*c = (struct w_conn){.base.ops = &w_conn_ops, .node = node, .to = to};
+	return c;
+}
+
+// The path broke, as TCP finds out in the end.
+static void w_conn_break(struct w_conn *c)
+{
+	struct w_conn *o = c->other;
+
+	c->err = -ETIMEDOUT;
+	w_conn_poke(c);
+	if (o == NULL)
+		return;
+	c->other = o->other = NULL;
+	o->err = -ETIMEDOUT;
+	w_conn_poke(o);
+}
+
+// All between two nodes.
+static void w_conns_break(unsigned a, unsigned b)
+{
+	for (unsigned i = 0; i < w_n_conns; i++) {
+		struct w_conn *c = &w_conns[i];
+
+		if (!c->closed && ((c->node == a && c->to == b) || (c->node == b && c->to == a)))
+			w_conn_break(c);
+	}
+}
+
+// Connections that stand between them.
+static unsigned w_conns_between(unsigned a, unsigned b)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w_n_conns; i++)
+		n += !w_conns[i].closed && w_conns[i].node == a && w_conns[i].to == b;
+	return n;
+}
+
+// ---- dialing and listening ----
+
+static void w_conn_arrives(struct w_job *j)
+{
+	struct w_conn *c = j->arg, *o;
+	struct sockaddr_storage from = {0};
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&from;
+
+	if (c->closed || w_conn_black)
+		return;
+	for (unsigned i = 0; i < W_LISTENERS; i++) {
+		struct conn_listener *l = &w_listeners[i];
+
+		if (!l->on || l->node != c->to)
+			continue;
+		o = w_conn_new(c->to, c->node);
+		c->other = o;
+		o->other = c;
+		c->open = o->open = true;
+		v4->sin_family = AF_INET;
+		v4->sin_addr.s_addr = htonl(0x0a000000 | c->node);
+		v4->sin_port = htons((uint16_t)(40000 + w_n_conns));
+		l->fn(l->arg, &o->base, &from);
+		w_conn_poke(o);
+		c->base.ev->open(c->base.arg);
+		return;
+	}
+	c->err = -ECONNREFUSED;
+	w_conn_poke(c);
+}
+
+static void w_dial_late(void *arg)
+{
+	struct w_conn *c = arg;
+
+	if (c->open || c->err != 0)
+		return;
+	c->err = -ETIMEDOUT;
+	w_conn_poke(c);
+}
+
+static unsigned (*w_loop_node)(const struct loop *l); // whose it is
+
+struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_ms,
+	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg)
+{
+	struct loop_timer *t;
+	struct w_conn *c;
+	unsigned to = 0;
+
+	assert_int_equal(sscanf(where, "10.0.0.%u:", &to), 1);
+	assert_int_equal(opts->keepalive_s, 15);
+	assert_int_equal(opts->user_timeout_ms, 20000);
+	c = w_conn_new(w_loop_node(l), to);
+	c->base.ev = ev;
+	c->base.arg = arg;
+	w_n_dials++;
+	w_dialed_ns = w_now;
+	w_post(w_conn_arrives)->arg = c;
+	t = loop_timer_new(l, w_dial_late, c);
+	loop_timer_start(t, timeout_ms, 0);
+	return &c->base;
+}
+
+struct conn_listener *conn_listen(struct loop *l, const struct sockaddr *addr,
+	const struct conn_tcp_opts *opts, conn_accept_fn fn, void *arg)
+{
+	for (unsigned i = 0; i < W_LISTENERS; i++) {
+		struct conn_listener *cl = &w_listeners[i];
+
+		if (cl->on)
+			continue;
+		*cl = (struct conn_listener){.on = true,
+			.node = w_loop_node(l),
+			.port = ntohs(((const struct sockaddr_in *)addr)->sin_port),
+			.fn = fn,
+			.arg = arg};
+		return cl;
+	}
+	errno = EADDRINUSE;
+	return NULL;
+}
+
+uint16_t conn_listener_port(const struct conn_listener *cl)
+{
+	return cl->port;
+}
+
+void conn_listener_close(struct conn_listener *cl)
+{
+	if (cl != NULL)
+		cl->on = false;
+}
+
+static void w_conns_setup(unsigned (*loop_node)(const struct loop *l))
+{
+	w_loop_node = loop_node;
+	w_conn_cap = 64 * 1024;
+	w_conn_piece = 100000;
+	w_conn_black = w_conn_mute = false;
+	w_n_dials = 0;
+}
+
+static void w_conns_teardown(void)
+{
+	while (w_rests != NULL)
+		w_rests->fn(w_rests->arg);
+	w_settle();
+	for (unsigned i = 0; i < w_n_conns; i++)
+		free(w_conns[i].in);
+	w_n_conns = 0;
+}

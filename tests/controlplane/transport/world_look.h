@@ -1,0 +1,37 @@
+// What the world's nodes say of themselves. Part of world.h, which alone includes it.
+#pragma once
+#pragma GCC diagnostic ignored "-Wunused-function"
+
+#include "tests/controlplane/transport/world.h"
+
+static struct w_hop *w_hop_of(unsigned i, struct transport *t)
+{
+	return w_hop_find(&nodes[i].dp, transport_hop(t, 1));
+}
+
+static struct transport_info info_of(struct transport *t)
+{
+	struct transport_info i;
+
+	transport_info_get(t, &i);
+	return i;
+}
+
+static struct transport_mgr_stats stats_of(unsigned i)
+{
+	struct transport_mgr_stats s;
+
+	transport_mgr_stats_get(nodes[i].m, &s);
+	return s;
+}
+
+static void both_up(struct transport *a, struct transport *b)
+{
+	assert_true(transport_is_up(a));
+	assert_true(transport_is_up(b));
+}
+
+static bool lose_all(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
+{
+	return true;
+}
