@@ -17,6 +17,7 @@ enum { CP_TRANSPORTS_MAX = 16384, CP_RULES_MAX = 65536, CP_PEERS_MAX = 16384 };
 struct cp_transport_values {
 	char *name;
 	char *peer;
+	int type; // enum transport_type
 	char *address;
 	char *interface;
 	int mode;
@@ -143,6 +144,7 @@ struct cp_values {
 	uint64_t silence_ns;
 	uint32_t replay_window;
 	int log_level;
+	char *stcp_listen;
 	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
 	struct cp_setup_node_values setup_node;
@@ -176,6 +178,7 @@ struct cp_conf {
 	struct api_edge_add *edges; // named as their devices
 	struct api_edge_attach *attach; // one an edge; ids 0 = none
 	size_t n_transports, n_rules, n_edges;
+	struct dpmsg_addr stcp_listen; // port 0: nowhere
 	struct dmsg_server_at *servers, *peer_servers;
 	size_t n_servers, n_peer_servers;
 	struct key_pk *route_setup_nodes;

@@ -313,7 +313,7 @@ static int start_transports(struct app *a)
 		return die("transports", strerror(errno));
 	for (size_t i = 0; i < a->conf.n_transports; i++)
 		reload_add_transport(a->transports, &a->conf.transports[i]);
-	return 0;
+	return reload_listen(a->transports, &a->conf);
 }
 
 static int start_rules(struct app *a)

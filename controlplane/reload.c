@@ -21,6 +21,18 @@ void reload_add_transport(struct transport_mgr *m, const struct transport_conf *
 		log_err("transport=%s: %s", t->name, err);
 }
 
+int reload_listen(struct transport_mgr *m, const struct cp_conf *c)
+{
+	const struct dpmsg_addr *at = c->stcp_listen.port != 0 ? &c->stcp_listen : NULL;
+	int rc = transport_mgr_listen(m, TRANSPORT_STCP, at);
+
+	if (rc < 0)
+		log_err("[stcp] listen = %s: %s", c->v->stcp_listen, strerror(-rc));
+	else if (at != NULL)
+		log_notice("stcp transports are taken at %s", c->v->stcp_listen);
+	return rc < 0 ? -1 : 0;
+}
+
 void reload_add_edge(struct edge_mgr *m, const struct api_edge_add *e)
 {
 	char err[API_TEXT_MAX] = "out of memory";
@@ -56,7 +68,7 @@ static bool same_transport(const struct transport_conf *x, const struct transpor
 {
 	return key_pk_cmp(&x->peer, &y->peer) == 0 &&
 	       memcmp(&x->addr, &y->addr, sizeof(x->addr)) == 0 &&
-	       strcmp(x->scope_if, y->scope_if) == 0 && x->mode == y->mode &&
+	       strcmp(x->scope_if, y->scope_if) == 0 && x->type == y->type && x->mode == y->mode &&
 	       x->ciphers == y->ciphers && x->congestion == y->congestion &&
 	       x->path_mtu == y->path_mtu && x->flows == y->flows && x->dial == y->dial;
 }
@@ -184,6 +196,8 @@ void reload_apply(const struct reload *r, const struct cp_conf *now, const struc
 	log_level_set("all", next->v->log_level);
 	// A peer that came by itself may have got a name now, with which it may stay.
 	reload_transports(r, now, next);
+	if (memcmp(&now->stcp_listen, &next->stcp_listen, sizeof(now->stcp_listen)) != 0)
+		reload_listen(r->transports, next);
 	transport_mgr_policy(r->transports, next->v->allow == 1, next->peers);
 	if (rule_mgr_config(r->rules, next->rules, next->n_rules) < 0)
 		log_err("rules of the configuration not taken: out of memory");

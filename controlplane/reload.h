@@ -33,5 +33,6 @@ int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in
 
 // At the start as well: a mistake is logged, the others go on.
 void reload_add_transport(struct transport_mgr *m, const struct transport_conf *t);
+int reload_listen(struct transport_mgr *m, const struct cp_conf *c); // 0 or -1
 void reload_add_edge(struct edge_mgr *m, const struct api_edge_add *e);
 void reload_attach_edges(struct edge_mgr *m, const struct cp_conf *c);

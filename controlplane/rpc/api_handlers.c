@@ -49,6 +49,12 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 			"or datagram; congestion is default, bbr or cubic");
 		return;
 	}
+	static_assert((int)API_TP_DMSG == (int)TRANSPORT_DMSG, "the same numbers");
+	if (m.type > API_TP_STCP) {
+		api_req_fail(r, -EINVAL, "type is rail or stcp");
+		return;
+	}
+	c.type = m.type;
 	c.mode = m.mode == API_MODE_RELIABLE ? HOP_MODE_RELIABLE : HOP_MODE_DATAGRAM;
 	memcpy(c.name, m.name, sizeof(c.name));
 	memcpy(c.peer.b, m.peer, sizeof(c.peer.b));
@@ -110,6 +116,8 @@ static void on_pong(void *arg, int status, uint32_t rtt_us)
 		api_req_end(p->r, &pong, sizeof(pong));
 	else if (p->r != NULL && status == -ETIMEDOUT)
 		api_req_fail(p->r, status, "no answer");
+	else if (p->r != NULL && status == -EOPNOTSUPP)
+		api_req_fail(p->r, status, "only rail transports have a ping of their own");
 	else if (p->r != NULL)
 		api_req_fail(
 			p->r, status, "the transport is not up: see `skyrail show transports`");

@@ -37,6 +37,8 @@ static uint8_t cipher_word(const struct transport_info *i)
 {
 	if (i->state != TRANSPORT_UP)
 		return 0;
+	if (i->conf.type != TRANSPORT_RAIL)
+		return API_CIPHER_CHACHA20; // Noise records
 	switch (i->cipher) {
 	case AEAD_CHACHA20_POLY1305:
 		return API_CIPHER_CHACHA20;
@@ -184,6 +186,7 @@ static void tp_record(void *arg, struct transport *tp)
 	t.state = (uint8_t)i.state;
 	t.origin = (uint8_t)i.conf.origin;
 	t.mode = i.conf.mode;
+	t.type = i.conf.type;
 	t.cipher = cipher_word(&i);
 	t.congestion = i.conf.mode == HOP_MODE_RELIABLE ? i.congestion : 0;
 	t.initiator = i.initiator;

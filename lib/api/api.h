@@ -126,8 +126,10 @@ enum api_cipher {
 	API_CIPHER_NONE = 2,
 	API_CIPHER_AES = 3
 };
-enum api_mode { API_MODE_DATAGRAM = 0, API_MODE_RELIABLE = 1 };
+// Carried: whole packets over a byte stream, so nothing is lost; never asked for.
+enum api_mode { API_MODE_DATAGRAM = 0, API_MODE_RELIABLE = 1, API_MODE_CARRIED = 2 };
 enum { API_PATH_MTU_AUTO = 1 };
+enum api_transport_type { API_TP_RAIL = 0, API_TP_STCP = 1, API_TP_STCPR = 2, API_TP_DMSG = 3 };
 enum api_congestion { API_CC_DEFAULT = 0, API_CC_BBR = 1, API_CC_CUBIC = 2 };
 
 struct api_transport_add {
@@ -141,8 +143,10 @@ struct api_transport_add {
 	uint16_t path_mtu; // bytes of IP; API_PATH_MTU_AUTO; 0: as the node's configuration says
 	uint8_t congestion; // enum api_congestion
 	uint8_t flows; // most of them; 0: as the node's configuration says
+	uint8_t type; // enum api_transport_type; what is of rails alone counts for rails alone
+	uint8_t pad[3];
 };
-static_assert(sizeof(struct api_transport_add) == 108, "api_transport_add");
+static_assert(sizeof(struct api_transport_add) == 112, "api_transport_add");
 
 struct api_name_ask { // TRANSPORT_DEL, EDGE_DEL
 	char name[API_NAME_LEN];

@@ -42,7 +42,8 @@ static const char *const exceptions[] = {"drop", "kernel", "tap"};
 static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
 static const char *const flow_states[] = {"down", "up", "silent"};
 static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted"};
-static const char *const modes[] = {"datagram", "reliable"};
+static const char *const modes[] = {"datagram", "reliable", "carried"};
+static const char *const tp_types[] = {"rail", "stcp", "stcpr", "dmsg"};
 static const char *const mtu_states[] = {"-", "fixed", "base", "searching", "complete", "error"};
 static const char *const congestions[] = {"-", "bbr", "cubic"};
 static const char *const ciphers[] = {"-", "chacha20-poly1305", "none", "aes-256-gcm"};
@@ -143,6 +144,7 @@ static const struct api_field transport_fields[] = {
 	F(name, STR, "NAME", 0),
 	GW(LINK, state, tp_states, "STATE", 0),
 	G(LINK, peer, PK, "PEER", S),
+	GW(LINK, type, tp_types, "TYPE", 0),
 	G(LINK, remote, ADDR, "ADDRESS", D | C),
 	GW(LINK, cipher, ciphers, "CIPHER", S | API_F_NULL),
 	GW(LINK, mode, modes, "MODE", W),

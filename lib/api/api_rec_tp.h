@@ -39,7 +39,8 @@ struct api_transport {
 	uint32_t rtt_us;
 	uint32_t owner; // worker of flow 1
 	uint8_t flows; // of the link; counters are of all of them together
-	uint8_t pad[7];
+	uint8_t type; // enum api_transport_type
+	uint8_t pad[6];
 	uint64_t up_ms; // since it came up
 	uint64_t silent_ms; // since something authentic arrived
 	uint64_t key_age_ms;

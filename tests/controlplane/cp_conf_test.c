@@ -261,6 +261,26 @@ static void without_an_address_a_transport_waits(void **state)
 	cp_conf_free(&c);
 }
 
+static void a_peer_may_have_a_transport_of_each_type(void **state)
+{
+	struct cp_conf c;
+
+	assert_int_equal(parse(&c, TP "[transport t]\npeer = " PK "\ntype = stcp\n"
+				      "address = 10.0.0.2:7777\n"
+				      "[stcp]\nlisten = [::1]:7777\n"),
+		0);
+	assert_int_equal(c.transports[0].type, TRANSPORT_RAIL);
+	assert_int_equal(c.transports[1].type, TRANSPORT_STCP);
+	assert_int_equal(c.transports[1].mode, HOP_MODE_CARRIED);
+	assert_true(c.transports[1].dial);
+	assert_int_equal(c.stcp_listen.port, 7777);
+	assert_int_equal(c.stcp_listen.ip[15], 1);
+	cp_conf_free(&c);
+	assert_int_equal(parse(&c, TP), 0);
+	assert_int_equal(c.stcp_listen.port, 0);
+	cp_conf_free(&c);
+}
+
 static const struct {
 	const char *text;
 	const char *says;
@@ -281,6 +301,15 @@ static const struct {
 	{"[transport b]\npeer = " PK "\npath_mtu = 65536\n", "65535"},
 	{"[transport b]\npeer = " PK "\npath_mtu = 1500 \npath_mtu = big\n", "path_mtu"},
 	{TP "[transport c]\npeer = " PK "\n", "ini:5: [transport c]: [transport b] has"},
+	{TP "type = stcp\n[transport c]\npeer = " PK "\ntype = stcp\n",
+		"ini:6: [transport c]: [transport b] has the same peer"},
+	{TP "type = stcpr\n", "rail, stcp"},
+	{TP "type = stcp\nflows = 2\n", "ini:5: [transport b]: is of rail transports only"},
+	{TP "type = stcp\nmode = datagram\n", "of rail transports only"},
+	{TP "type = stcp\ncipher = none\n", "of rail transports only"},
+	{TP "type = stcp\npath_mtu = 1500\n", "of rail transports only"},
+	{TP "type = stcp\ninterface = eth0\n", "of rail transports only"},
+	{"[stcp]\nlisten = 7777\n", "IP:PORT"},
 	{"[transport b]\npeer = "
 	 "020000000000000000000000000000000000000000000000000000000000000005\n",
 		"ini:2: key peer: '020000000000000000000000000000000000000000000000000000000000' is "
@@ -591,6 +620,7 @@ int main(void)
 		cmocka_unit_test(takes_peer_servers),
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
+		cmocka_unit_test(a_peer_may_have_a_transport_of_each_type),
 		cmocka_unit_test(each_mistake_has_its_message),
 		cmocka_unit_test(set_up_nodes_are_taken_with_what_they_may),
 		cmocka_unit_test(absent_keys_are_not_the_same),

@@ -64,12 +64,14 @@ int cmd_transport_add(struct cli *c)
 	static const char *const ciphers[] = {
 		"auto", "chacha20-poly1305", "none", "aes-256-gcm", NULL};
 	static const char *const modes[] = {"datagram", "reliable", NULL};
+	static const char *const types[] = {"rail", "stcp", NULL};
 	static const char *const congestions[] = {"default", "bbr", "cubic", NULL};
 	static const char *const yes_no[] = {"no", "yes", NULL};
 	struct api_transport_add m = {.dial = 1, .mode = API_MODE_RELIABLE};
 	uint16_t flows = 0;
 	struct arg args[] = {
 		{"peer", ARG_PK, m.peer, 0, NULL, true, false},
+		{"type", ARG_WORD, &m.type, 0, types, false, false},
 		{"address", ARG_ADDR, &m.addr, 0, NULL, false, false},
 		{"interface", ARG_NAME, m.interface, sizeof(m.interface), NULL, false, false},
 		{"cipher", ARG_WORD, &m.cipher, 0, ciphers, false, false},
