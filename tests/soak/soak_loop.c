@@ -245,6 +245,40 @@ static bool run_polls(struct loop *l)
 	return true;
 }
 
+// ---- what only sockets need: there are none in this world, transports are rails ----
+
+uv_loop_t *loop_uv(struct loop *l)
+{
+	(void)l;
+	abort();
+}
+
+void *loop_buf_get(struct loop *l)
+{
+	(void)l;
+	abort();
+}
+
+void loop_buf_put(struct loop *l, void *take_buf)
+{
+	(void)l;
+	free(take_buf);
+}
+
+void loop_rest_add(struct loop *l, struct loop_rest *r, loop_fn fn, void *arg)
+{
+	(void)l;
+	(void)r;
+	(void)fn;
+	(void)arg;
+	abort();
+}
+
+void loop_rest_del(struct loop_rest *r)
+{
+	(void)r; // none was ever added
+}
+
 bool soak_loop_turn(struct loop *l)
 {
 	bool busy = run_timers(l);
