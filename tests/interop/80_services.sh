@@ -33,6 +33,12 @@ expect "both of ga" there ga 2
 same "what is not there" "$(ask N find "$T/gb/key" stcpr)" "404 404: transport not found"
 stranger=$(ask N delete "$T/gb/key" stcpr) && fail "what is not there was removed: $stranger"
 
+say "one after the other, with the nonce of the one before"
+ask N post,find,delete,post,find "$T/gb/key" dmsg >"$T/answers" || fail "$(cat "$T/answers")"
+same "posted, found, removed, posted, found" "$(cut -d' ' -f1 "$T/answers" | xargs)" "201 200 200 201 200 nonces"
+same "fetched once: 201 does not count" "$(tail -n1 "$T/answers")" "nonces 1"
+same "fetched once: 200 does" "$(ask N find,delete "$T/gb/key" dmsg | tail -n1)" "nonces 1"
+
 say "addresses"
 no=$(ask N resolve "${PK[N]}") && fail "resolved: $no"
 same "not bound" "$no" "404 404: no transport found"

@@ -1,6 +1,7 @@
-// Our clients of Skywire's services as a program, for tests with services that we did not write:
-// one question a run, in the words of the clients, with a key of its own. Says what came of it in
-// one line; exit 0: it was taken.
+// Our clients of Skywire's services as a program, for tests with services that we did not write: a
+// question, in the words of the clients, with a key of its own. Says what came of it in one line;
+// exit 0: it was taken. Several by commas, of the same arguments, are asked one after the other;
+// how often a nonce was fetched is the last line then.
 //
 //	ask KEY post URL KEY TYPE             an entry that both keys sign
 //	ask KEY find|delete URL KEY TYPE      the entry of the transport to that key
@@ -20,21 +21,28 @@
 #include "lib/base/err.h"
 
 static struct loop *loop;
-static bool taken;
+static const struct identity *us;
+static struct service *service;
+static char *words; // what is asked still
+static char **args;
+static int n_args;
+static bool taken = true;
+
+static void ask_next(void);
 
 static void on_entries(void *arg, const struct tp_discovery_result *r)
 {
 	char id[ENTRY_ID_TEXT_LEN];
 
 	(void)arg;
-	taken = r->taken;
+	taken = taken && r->taken;
 	printf("%u%s%s", r->status, r->text[0] != '\0' ? " " : "", r->text);
 	for (size_t i = 0; i < r->n; i++) {
 		entry_id_format(id, r->entries[i].id);
 		printf(" %s", id);
 	}
 	putchar('\n');
-	loop_stop(loop);
+	ask_next();
 }
 
 static void on_resolver(void *arg, const struct resolver_result *r)
@@ -42,7 +50,7 @@ static void on_resolver(void *arg, const struct resolver_result *r)
 	char text[KEY_PK_TEXT_LEN + 1];
 
 	(void)arg;
-	taken = r->taken;
+	taken = taken && r->taken;
 	printf("%u%s%s", r->status, r->text[0] != '\0' ? " " : "", r->text);
 	for (unsigned i = 0; r->visor != NULL && resolver_visor_addr(r->visor, i, text); i++)
 		printf(" %s", text);
@@ -51,7 +59,7 @@ static void on_resolver(void *arg, const struct resolver_result *r)
 		printf(" %s", text);
 	}
 	putchar('\n');
-	loop_stop(loop);
+	ask_next();
 }
 
 static struct identity *key(const char *path)
@@ -67,15 +75,14 @@ static struct identity *key(const char *path)
 	return id;
 }
 
-static int ask_discovery(
-	struct service *s, const struct identity *us, const char *what, char **argv)
+static int ask_discovery(const char *what)
 {
-	struct identity *peer = key(argv[0]);
+	struct identity *peer = key(args[0]);
 	const struct identity *both[] = {us, peer};
-	const struct key_pk *a = identity_pk(us), *b = identity_pk(peer);
 	struct tp_entry e;
 	bool asked;
-	int rc = tp_entry_make(&e, a, b, argv[1], TP_ENTRY_LABEL_USER);
+	int rc =
+		tp_entry_make(&e, identity_pk(us), identity_pk(peer), args[1], TP_ENTRY_LABEL_USER);
 
 	for (size_t i = 0; i < 2 && rc == 0; i++)
 		rc = tp_entry_sign(&e, identity_pk(both[i]), identity_sk(both[i]));
@@ -83,16 +90,15 @@ static int ask_discovery(
 	if (rc < 0)
 		return rc;
 	if (strcmp(what, "post") == 0)
-		asked = tp_discovery_post(s, &e, on_entries, NULL) != NULL;
+		asked = tp_discovery_post(service, &e, on_entries, NULL) != NULL;
 	else if (strcmp(what, "find") == 0)
-		asked = tp_discovery_find(s, e.id, on_entries, NULL) != NULL;
+		asked = tp_discovery_find(service, e.id, on_entries, NULL) != NULL;
 	else
-		asked = tp_discovery_delete(s, e.id, on_entries, NULL) != NULL;
+		asked = tp_discovery_delete(service, e.id, on_entries, NULL) != NULL;
 	return asked ? 0 : -errno;
 }
 
-static int ask(
-	struct service *s, const struct identity *us, const char *what, int argc, char **argv)
+static int ask(const char *what)
 {
 	static const char *const of_entries[] = {"post", "find", "delete"};
 	struct key_pk pk;
@@ -100,49 +106,74 @@ static int ask(
 
 	errno = EINVAL;
 	for (size_t i = 0; i < ARRAY_LEN(of_entries); i++)
-		if (strcmp(what, of_entries[i]) == 0 && argc == 2)
-			return ask_discovery(s, us, what, argv);
+		if (strcmp(what, of_entries[i]) == 0 && n_args == 2)
+			return ask_discovery(what);
 	if (strcmp(what, "of") == 0)
-		asked = tp_discovery_of(s, identity_pk(us), on_entries, NULL) != NULL;
-	else if (strcmp(what, "bind") == 0 && argc >= 1)
-		asked = resolver_bind(s, (uint16_t)atoi(argv[0]), (const char *const *)(argv + 1),
-				(size_t)argc - 1, on_resolver, NULL) != NULL;
+		asked = tp_discovery_of(service, identity_pk(us), on_entries, NULL) != NULL;
+	else if (strcmp(what, "bind") == 0 && n_args >= 1)
+		asked = resolver_bind(service, (uint16_t)atoi(args[0]),
+				(const char *const *)(args + 1), (size_t)n_args - 1, on_resolver,
+				NULL) != NULL;
 	else if (strcmp(what, "unbind") == 0)
-		asked = resolver_unbind(s, on_resolver, NULL) != NULL;
+		asked = resolver_unbind(service, on_resolver, NULL) != NULL;
 	else if (strcmp(what, "list") == 0)
-		asked = resolver_list(s, on_resolver, NULL) != NULL;
-	else if (strcmp(what, "resolve") == 0 && argc == 1 &&
-		 key_pk_from_text(&pk, argv[0], strlen(argv[0])) == 0)
-		asked = resolver_find(s, &pk, on_resolver, NULL) != NULL;
+		asked = resolver_list(service, on_resolver, NULL) != NULL;
+	else if (strcmp(what, "resolve") == 0 && n_args == 1 &&
+		 key_pk_from_text(&pk, args[0], strlen(args[0])) == 0)
+		asked = resolver_find(service, &pk, on_resolver, NULL) != NULL;
 	return asked ? 0 : -errno;
+}
+
+static void ask_next(void)
+{
+	char *what = strsep(&words, ",");
+	int rc = what != NULL ? ask(what) : 0;
+
+	if (rc < 0) {
+		fprintf(stderr, "ask: %s\n", strerror(-rc));
+		taken = false;
+	}
+	if (what == NULL || rc < 0)
+		loop_stop(loop);
+}
+
+static void on_begin(void *arg)
+{
+	(void)arg;
+	ask_next();
 }
 
 int main(int argc, char **argv)
 {
 	struct service_conf c = {.timeout_ms = 5000};
+	struct service_stats st;
 	struct http_client *http;
-	struct identity *us;
-	struct service *s;
-	int rc;
+	struct identity *id;
+	bool several;
 
 	if (argc < 4)
 		return 2;
-	us = key(argv[1]);
+	us = id = key(argv[1]);
+	words = argv[2];
+	several = strchr(words, ',') != NULL;
+	args = argv + 4;
+	n_args = argc - 4;
 	loop = loop_new();
 	http = http_client_new(loop, "");
 	c.loop = loop;
 	c.http = http;
 	c.id = us;
 	c.url = argv[3];
-	s = service_new(&c);
-	rc = s == NULL ? -errno : ask(s, us, argv[2], argc - 4, argv + 4);
-	if (rc == 0)
-		loop_run(loop);
-	else
-		fprintf(stderr, "ask: %s\n", strerror(-rc));
-	service_free(s);
+	service = service_new(&c);
+	if (service == NULL || loop_defer(loop, on_begin, NULL) < 0)
+		return 2;
+	loop_run(loop);
+	service_stats_get(service, &st);
+	if (several)
+		printf("nonces %llu\n", (unsigned long long)st.nonces);
+	service_free(service);
 	http_client_free(http);
-	identity_free(us);
+	identity_free(id);
 	loop_free(loop);
 	return taken ? 0 : 1;
 }

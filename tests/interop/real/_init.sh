@@ -112,6 +112,31 @@ real_services() {
 	wait_for 10 "the address resolver" get "$RESOLVER/health"
 }
 
+# real_postgres: as Debian has it, for those of D; its server does not run as root
+real_postgres() {
+	local bin dir=$T/postgres
+	bin=$(find /usr/lib/postgresql -name initdb | sort -V | tail -n1)
+	bin=${bin%/*}
+	[ -x "$bin/postgres" ] || { echo "there is no PostgreSQL" && exit 125; }
+	chmod 711 "$T"
+	install -d -o postgres -g postgres "$dir"
+	as_postgres() { in_ns D setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; }
+	as_postgres "$bin/initdb" -D "$dir/data" -U postgres -A trust -N >"$T/initdb.log" 2>&1 || fail "$(tail -n3 "$T/initdb.log")"
+	as_postgres "$bin/postgres" -D "$dir/data" -k "$dir" -h 127.0.0.1 -F >"$T/postgres.log" 2>&1 </dev/null &
+	PID[postgres]=$!
+	wait_for 20 "PostgreSQL" as_postgres psql -qh 127.0.0.1 -c 'create database skywire'
+}
+# real_services_stored: of transports, of addresses and of routes, as in a deployment
+real_services_stored() {
+	local -x PG_USER=postgres PG_DATABASE=skywire PG_PASSWORD=
+	real_run tpd D transport-discovery --addr "$DISC_IP:9091" --dmsg-disc "$DISC"
+	wait_for 20 "the transport discovery" get "$TPD/health"
+	real_run finder D route-finder --addr "$DISC_IP:9092" --dmsg-disc "$DISC"
+	real_run resolver D address-resolver --addr "$DISC_IP:9093" --dmsg-disc "$DISC"
+	wait_for 20 "the route finder" get "$FINDER/health"
+	wait_for 20 "the address resolver" get "$RESOLVER/health"
+}
+
 # real_finder: finds the routes in $T/routes
 real_finder() {
 	: >"$T/routes"
