@@ -137,7 +137,7 @@ int route_gate_reserve(struct route_gate *g, const struct key_pk *by, uint8_t n,
 	if (rc == 0) {
 		g->stats.reserved += n;
 		if (!loop_timer_is_on(g->timer))
-			loop_timer_start(g->timer, g->conf.hold_ms, 0);
+			loop_timer_start(g->timer, ROUTE_HOLD_MS, 0);
 		return 0;
 	}
 	for (i--; i > 0; i--)
@@ -495,10 +495,8 @@ struct route_gate *route_gate_new(const struct route_gate_conf *conf)
 	if (g == NULL)
 		return NULL;
 	g->conf = *conf;
-	if (g->conf.hold_ms == 0)
-		g->conf.hold_ms = ROUTE_HOLD_MS;
 	LIST_INIT(&g->calls);
-	max.hold_ns = g->conf.hold_ms * CLOCK_NS_PER_MS;
+	max.hold_ns = ROUTE_HOLD_MS * CLOCK_NS_PER_MS;
 	g->claims = claims_new(&max);
 	g->timer = loop_timer_new(conf->loop, expire, g);
 	if (g->claims == NULL || g->timer == NULL) {

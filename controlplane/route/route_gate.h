@@ -38,7 +38,6 @@ struct route_gate_conf {
 	struct route_id *ids;
 	struct key_pk self; // where edges' routes end
 	struct route_edges edges; // accept NULL: none
-	uint32_t hold_ms; // 0: ROUTE_HOLD_MS
 };
 
 struct route_gate_stats {

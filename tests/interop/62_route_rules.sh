@@ -3,15 +3,16 @@
 # of that stops the traffic of a route that is there.
 #
 #   sky0 10.9.0.1 [A] ---rail--- [B] ---rail--- [C] 10.9.0.2 sky0
-#   [gs: Go server]   [gn] 2024, [gm] 2026: set-up nodes   [gx]: none
+#   [gs: Go server]   [gn] 2024, [gm] 2026: set-up nodes, by a script   [gx]: none   [gt]: a whole one
 . "$(dirname "$0")/_init.sh"
 
-peers_net gs A B C gn gm gx
+peers_net gs A B C gn gm gx gt
 go_server gs
-for n in gn gm gx; do go_key $n; done
+for n in gn gm gx gt; do go_key $n; done
 for n in A B C; do
 	node_new $n e0
 	node_conf $n controlplane "server gs" "key=${SERVER[gs]%@*}" "address=${SERVER[gs]#*@}"
+	node_conf $n controlplane "route_setup_node t" "key=${PK[gt]}"
 done
 node_peer A b B "${IP[B]}:7780"
 node_peer B a A "${IP[A]}:7780"
@@ -21,7 +22,7 @@ node_conf B controlplane "route_setup_node n" "key=${PK[gn]}"
 node_conf B controlplane "route_setup_node m" "key=${PK[gm]}"
 node_start A B C
 wait_for 20 "all transports up" chain_up
-wait_for 20 "a session of B" own_open B 1
+for n in A B C; do wait_for 20 "a session of $n" own_open $n 1; done
 
 # lay NAME OPTIONS LINE...: as that set-up node at B; what came of each line
 lay() {
@@ -48,6 +49,13 @@ expect "ping" chain_ping
 expect "B's rule" test "$(rule B "$THERE" packets)" -ge 3
 (exec ip netns exec A ping -n -q -i 0.1 10.9.0.2) >"$T/ping" 2>&1 &
 pinger=$!
+
+say "a whole route, asked for by A"
+go_start gt setup -server "${SERVER[gs]}"
+same "the answer" "$(python3 tests/smoke/setup_call.py "$BIN/skyrail" "$T/A/run/control.sock" "${PK[gt]}:36" \
+	"dial rail,rail 5 ${PK[A]} ${PK[B]} ${PK[C]}")" edge
+same "its middle" "$(n_routes gt laid)" 2
+same "its end" "$(sk C -j show routes | jq -r '[.[] | select(.state == "laid") | .type] | sort | join(" ")')" "consume forward"
 
 say "a route of 2026's, taken back; and not by the other one"
 lay gm "-gen 2026" "reserve 2" "rules $RULES" "del $THERE" "del \$0 \$1" "rules $RULES" >"$T/laid"
@@ -99,4 +107,4 @@ same "rules at B" "$(sk B -j show rules | jq length)" 0
 echo "Go 2024 and 2026 lay | Go | ours, by rail transports" >>build/interop/matrix
 logs_clean A B C
 nodes_end A B C
-peers_end gs
+peers_end gs gt

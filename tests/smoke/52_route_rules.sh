@@ -71,11 +71,11 @@ same "packets" "$(shown "$THERE" .packets)" "$(rule B "$THERE" packets)"
 say "what it may not"
 setup_at N "${PK[B]}:136" "reserve 2" "rules $THERE 301 $TP_BC 30" "rules 12345 301 $TP_BC 30" \
 	"rules \$0 301 $TP_BC 30, \$0 301 $TP_BC 30" "rules \$0 301 00000000-0000-0000-0000-000000000001 30" \
-	"rules \$1 301 $TP_BC 2" "reserve 103" "edge ${PK[A]} ${PK[B]} \$1 302 $TP_AB $SPARE 30" "del 12345 $SPARE" >"$T/refused"
+	"rules \$1 301 $TP_BC 2" "reserve 103" "edge ${PK[A]} ${PK[C]} \$1 302 $TP_AB $SPARE 30" "del 12345 $SPARE" >"$T/refused"
 say "$(cat "$T/refused")"
 line=1
 for text in "has a rule already" "id 12345: is not reserved by you" "has a rule already" "no such transport here" \
-	"keep-alives of 5 s to 3600 s" "failure code 4 (more than 102 ids)" "failure code 1"; do
+	"keep-alives of 5 s to 3600 s" "failure code 4 (more than 102 ids)" "the route does not end at this node"; do
 	line=$((line + 1))
 	sed -n "${line}p" "$T/refused" | grep -qF "$text" || fail "answer $line is not '$text'"
 done
@@ -101,6 +101,11 @@ same "laid at B" "$(count B route_rules)" $((laid + 2))
 wait_for 10 "and taken back" has_count B route_rules_back 2
 setup_at A "$SETUP:36" "dial rail,stcp/rail,rail 30 ${PK[A]} ${PK[B]} ${PK[C]}" >"$T/dialled"
 expect "by transports that are not there" grep -q "add intermediary rules at ${PK[B]}: failure code 1 (id [0-9]*: no such transport here" "$T/dialled"
+
+same "and a whole one" "$(setup_at A "$SETUP:36" "dial rail,rail 30 ${PK[A]} ${PK[B]} ${PK[C]}")" edge
+same "its middle at B" "$(sk B -j show routes | jq -r --arg k "$SETUP" '[.[] | select(.setup_node == $k) | "\(.state) \(.type)"] | unique[]')" \
+	"laid intermediary"
+same "its end at C" "$(sk C -j show routes | jq -r '[.[] | select(.state == "laid") | .type] | sort | join(" ")')" "consume forward"
 
 say "a reload: no transit, then nobody"
 sed -i 's/no_transit = no/no_transit = yes/' "$T/B/controlplane.ini"
