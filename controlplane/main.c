@@ -516,6 +516,7 @@ static int start_api(struct app *a)
 		.ids = a->ids,
 		.ends = a->ends,
 		.edges = a->edges,
+		.groups = group_role_groups(a->groups),
 		.routes = a->routes,
 		.services = a->services,
 		.dmsg = a->dmsg,

@@ -1,7 +1,7 @@
 // Noise over any conn (dmsg 2.4): handshake as initiator or responder within a time limit, then
 // records. Itself a conn. It carries dmsg streams (whose handshake is made in their request and
-// answer), stcp transports and route groups; dmsg sessions only use its handshake elsewhere, for
-// their muxer is in the clear. Loop's thread only.
+// answer) and stcp transports; dmsg sessions only use its handshake elsewhere, for their muxer is
+// in the clear. Route groups keep packets and records together themselves. Loop's thread only.
 //
 // Record boundaries are not kept: what one write gave may come in pieces. A peer that closes within
 // a record, or sends one that is not authentic, is an error (-EBADMSG), never an end of file.

@@ -607,6 +607,7 @@ static const struct api_method methods[] = {
 	LIST(API_DMSG_HYPERVISORS, "show hypervisors", api_list_dmsg_hypervisors),
 	LIST(API_SETUPS, "show setups", api_list_setups),
 	LIST(API_ROUTES, "show routes", api_list_routes),
+	LIST(API_GROUPS, "show groups", api_list_groups),
 	LIST(API_SERVICES, "show services", api_list_services),
 	{API_PATHS, API_RIGHT_SHOW, "route find", sizeof(struct api_paths_ask),
 		sizeof(struct api_paths_ask), api_list_paths},

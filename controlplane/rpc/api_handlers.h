@@ -11,6 +11,7 @@
 #include "controlplane/dp/neigh.h"
 #include "controlplane/http/http_client.h"
 #include "controlplane/reload.h"
+#include "controlplane/route/route_group.h"
 #include "controlplane/route/route_peer.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/route/setup_node.h"
@@ -33,6 +34,7 @@ struct api_deps {
 	struct route_id *ids;
 	struct route_ends *ends;
 	struct edge_mgr *edges;
+	const struct route_groups *groups;
 	const struct route_peer *routes; // NULL: no set-up node reaches us
 	struct dmsg_client *dmsg; // NULL: the node has no such role, as the next three
 	struct dmsg_server *dmsg_server;

@@ -293,6 +293,23 @@ static void count_routes(const struct api *a, uint64_t *v)
 	v[C_drop_route_rubbish] = s.bad;
 }
 
+static void count_groups(const struct api *a, uint64_t *v)
+{
+	struct route_groups_stats s = {0};
+
+	if (a->d.groups != NULL)
+		route_groups_stats_get(a->d.groups, &s);
+	v[C_groups_dialled] = s.dialled;
+	v[C_groups_accepted] = s.accepted;
+	v[C_groups_failed] = s.failed;
+	v[C_groups_broken] = s.broken;
+	v[C_groups_replaced] = s.replaced;
+	v[C_groups_unwanted] = s.no_listener;
+	v[C_drop_groups] = s.refused;
+	v[C_drop_groups_slow] = s.overrun;
+	v[C_drop_group_packets] = s.bad_packets;
+}
+
 static void count_dir(const struct api *a, uint64_t *v)
 {
 	struct dir_client_stats s = api_dir_stats(a);
@@ -314,6 +331,7 @@ static void put_control(struct api_req *r, const struct api *a)
 	v[C_drop_no_edge] = a->d.ends != NULL ? route_ends_strays(a->d.ends) : 0;
 	count_rpc(a, v);
 	count_routes(a, v);
+	count_groups(a, v);
 	count_dir(a, v);
 	if (a->d.http != NULL)
 		http_client_stats_get(a->d.http, &http);

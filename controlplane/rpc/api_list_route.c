@@ -1,5 +1,6 @@
 // Lists of the API that are walks of the data plane's rule table, a page at a time: all rules, and
-// those that set-up nodes laid, with the ids that they have reserved.
+// those that set-up nodes laid, with the ids that they have reserved. And the groups of this node,
+// which are few.
 #include "controlplane/rpc/api_priv.h"
 #include "lib/base/clock.h"
 
@@ -258,4 +259,48 @@ void api_list_routes(void *ctx, struct api_req *r, const void *payload, size_t l
 		list_begin(a, r, &all, true);
 	else
 		api_req_end(r, NULL, 0);
+}
+
+static void group_record(void *arg, const struct route_group_info *info)
+{
+	static const uint8_t states[] = {
+		[ROUTE_GROUP_INSTALLS] = API_GROUP_INSTALLS,
+		[ROUTE_GROUP_SHAKES] = API_GROUP_SHAKES,
+		[ROUTE_GROUP_OPEN] = API_GROUP_OPEN,
+		[ROUTE_GROUP_CLOSING] = API_GROUP_CLOSING,
+		[ROUTE_GROUP_ENDED] = API_GROUP_ENDED,
+	};
+	struct api_route_group rec = {.role = !info->initiator,
+		.remote_port = info->remote_port,
+		.local_port = info->local_port,
+		.state = states[info->state],
+		.sealed = !info->plain,
+		.paused = info->paused,
+		.holds = info->holds,
+		.rtt_us = info->stats.rtt_us,
+		.forward_id = info->forward_id,
+		.consume_id = info->consume_id,
+		.keep_alive_ms = info->keep_alive_ms,
+		.age_ms = info->age_ms,
+		.rx_bytes = info->stats.rx_bytes,
+		.tx_bytes = info->stats.tx_bytes,
+		.rx_packets = info->stats.rx_packets,
+		.tx_packets = info->stats.tx_packets,
+		.rx_bad = info->stats.rx_bad,
+		.peer_rate = info->stats.peer_Bps,
+		.queued = info->queued};
+
+	memcpy(rec.pk, info->remote.b, API_PK_LEN);
+	API_COPY(rec.reason, info->why);
+	api_req_record(arg, &rec, sizeof(rec));
+}
+
+void api_list_groups(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+
+	(void)payload, (void)len;
+	if (a->d.groups != NULL)
+		route_groups_each(a->d.groups, group_record, r);
+	api_req_end(r, NULL, 0);
 }

@@ -74,6 +74,7 @@ void api_list_dmsg_streams(void *ctx, struct api_req *r, const void *payload, si
 void api_list_dmsg_discoveries(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_dmsg_hypervisors(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_routes(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_list_groups(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_setups(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_services(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_list_paths(void *ctx, struct api_req *r, const void *payload, size_t len);

@@ -63,6 +63,7 @@ enum api_type {
 	API_ROUTES,
 	API_SERVICES, // this one and the next: api_service.h
 	API_PATHS, // payload: struct api_paths_ask
+	API_GROUPS, // api_route.h
 	// actions
 	API_TRANSPORT_ADD = 64,
 	API_TRANSPORT_DEL,

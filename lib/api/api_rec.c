@@ -67,6 +67,8 @@ static const char *const dmsg_server_kinds[] = {
 	"", "mesh", "found", "for a dial", "lan", "mesh found"};
 static const char *const setup_states[] = {
 	"reserves", "installs", "ends", "done", "undoes", "failed"};
+static const char *const group_roles[] = {"initiator", "responder"};
+static const char *const group_states[] = {"installs", "shakes", "open", "closing", "ended"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -486,6 +488,31 @@ static const struct api_field route_fields[] = {
 	F(bytes, BYTES, "BYTES", 0),
 };
 #undef REC
+#define REC api_route_group
+static const struct api_field group_fields[] = {
+	F(pk, PK, "PEER", 0),
+	F(remote_port, UINT, "PORT", 0),
+	F(local_port, UINT, "OURS", 0),
+	FW(role, group_roles, "WE ARE", 0),
+	FW(state, group_states, "STATE", 0),
+	F(rtt_us, US, "LATENCY", N),
+	F(rx_bytes, BYTES, "RX BYTES", 0),
+	F(tx_bytes, BYTES, "TX BYTES", 0),
+	F(age_ms, MS, "AGE", 0),
+	F(queued, SIZE, "QUEUED", W),
+	F(sealed, BOOL, "SEALED", W),
+	F(paused, BOOL, "PAUSED", W),
+	F(holds, BOOL, "HOLDS", W),
+	F(peer_rate, RATE, "PEER GETS", W),
+	F(rx_packets, UINT, "RX PACKETS", W),
+	F(tx_packets, UINT, "TX PACKETS", W),
+	F(rx_bad, UINT, "BAD", W),
+	F(keep_alive_ms, MS, "KEEP-ALIVE", W | N),
+	F(forward_id, UINT, "FORWARD", W | N),
+	F(consume_id, UINT, "CONSUME", W | N),
+	F(reason, STR, "REASON", D),
+};
+#undef REC
 #define REC api_service
 static const struct api_field service_fields[] = {
 	F(name, STR, "SERVICE", C),
@@ -552,6 +579,8 @@ static const struct api_record records[] = {
 		"routes that our set-up node lays, and the last ones"),
 	R(API_ROUTES, "routes", api_route, route_fields, false,
 		"rules that set-up nodes laid here, and ids that they reserved"),
+	R(API_GROUPS, "groups", api_route_group, group_fields, false,
+		"routes that end here, and those that ended last"),
 	R(API_SERVICES, "services", api_service, service_fields, false,
 		"services of Skywire that this node asks"),
 	R(API_PATHS, "paths", api_path_hop, path_hop_fields, false,

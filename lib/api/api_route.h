@@ -48,3 +48,33 @@ struct api_route {
 	uint64_t packets, bytes;
 };
 static_assert(sizeof(struct api_route) == 144, "api_route");
+
+enum api_group_state {
+	API_GROUP_INSTALLS, // its rules are on their way
+	API_GROUP_SHAKES,
+	API_GROUP_OPEN,
+	API_GROUP_CLOSING,
+	API_GROUP_ENDED,
+};
+
+struct api_route_group { // a route that ends here
+	uint8_t pk[API_PK_LEN]; // far end
+	uint8_t role; // 0 initiator, 1 responder
+	uint16_t remote_port, local_port;
+	uint8_t state; // enum api_group_state
+	uint8_t sealed; // as agreed
+	uint8_t paused; // what we send waits: the data plane holds enough of it
+	uint8_t holds; // what comes waits there: the reader here is slow
+	uint8_t pad[2];
+	uint32_t rtt_us;
+	uint32_t forward_id, consume_id; // 0: it has ended
+	uint32_t keep_alive_ms;
+	uint64_t age_ms; // ended: since then
+	uint64_t rx_bytes, tx_bytes; // of the stream
+	uint64_t rx_packets, tx_packets;
+	uint64_t rx_bad; // packets that made no sense
+	uint64_t peer_rate; // bytes per second that the far end says it gets
+	uint64_t queued; // bytes that the reader here has not taken
+	char reason[128]; // why it ended, or does
+};
+static_assert(sizeof(struct api_route_group) == 256, "api_route_group");

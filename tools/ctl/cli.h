@@ -155,6 +155,7 @@ int cmd_show_streams(struct cli *c);
 int cmd_show_discoveries(struct cli *c);
 int cmd_show_hypervisors(struct cli *c);
 int cmd_show_routes(struct cli *c);
+int cmd_show_groups(struct cli *c);
 int cmd_show_setups(struct cli *c);
 int cmd_show_services(struct cli *c);
 int cmd_route_find(struct cli *c);

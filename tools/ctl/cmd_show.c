@@ -244,6 +244,11 @@ int cmd_show_routes(struct cli *c)
 	return show(c, API_ROUTES, 1);
 }
 
+int cmd_show_groups(struct cli *c)
+{
+	return show(c, API_GROUPS, 0);
+}
+
 int cmd_show_setups(struct cli *c)
 {
 	return show(c, API_SETUPS, 0);

@@ -41,6 +41,8 @@ static const struct command commands[] = {
 	{{"show", "routes"}, "[ID...]", "rules that set-up nodes laid here, and ids they reserved",
 		cmd_show_routes,
 		"A route that passes through this node is a rule in each direction."},
+	{{"show", "groups"}, "", "routes that end here, and those that ended last", cmd_show_groups,
+		""},
 	{{"show", "setups"}, "", "routes that our set-up node lays, and the last ones",
 		cmd_show_setups, ""},
 	{{"show", "services"}, "",
