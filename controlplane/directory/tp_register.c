@@ -341,12 +341,8 @@ static void on_step(void *arg)
 
 static void item_up(struct item *it, bool fresh, bool post)
 {
-	bool deletes = it->r->asked == it && it->r->asked_for == NEED_DELETE;
-
 	if (post) {
 		want(it, NEED_POST, true);
-	} else if (deletes) {
-		want(it, NEED_CHECK, false);
 	} else if (fresh || it->need == NEED_DELETE) {
 		unqueue(it);
 		want_later(it, NEED_CHECK, it->r->conf.first_ms);

@@ -20,7 +20,9 @@ static void service_record(const struct services *all, enum services_kind kind, 
 	struct api_service rec = {.kind = kinds[kind],
 		.up = UINT64_MAX,
 		.registered = UINT64_MAX,
-		.mended = UINT64_MAX};
+		.mended = UINT64_MAX,
+		.late = UINT64_MAX,
+		.full = UINT64_MAX};
 	struct tp_register_stats reg;
 	struct service_stats st;
 
@@ -43,6 +45,8 @@ static void service_record(const struct services *all, enum services_kind kind, 
 		rec.up = reg.up;
 		rec.registered = reg.registered;
 		rec.mended = reg.mended;
+		rec.late = reg.late;
+		rec.full = reg.full;
 	}
 	api_req_record(r, &rec, sizeof(rec));
 }

@@ -523,6 +523,8 @@ static const struct api_field service_fields[] = {
 	F(up, UINT, "OURS", O),
 	F(registered, UINT, "LISTED", O),
 	F(mended, UINT, "PUT BACK", W | O),
+	F(late, UINT, "LATE", W | O),
+	F(full, UINT, "NO PLACE", W | O),
 	F(waiting, UINT, "WAITING", W),
 	F(asked, UINT, "ASKED", W),
 	F(refused, UINT, "REFUSED", W),

@@ -17,10 +17,12 @@ struct api_service {
 	// of the transport discovery, else all ones
 	uint64_t up, registered; // transports, now: ours, and those of them that are known there
 	uint64_t mended; // that were removed by somebody, and put back
+	uint64_t late; // settlements that did not wait for their post
+	uint64_t full; // transports for which there was no place
 	char error[API_DMSG_TEXT_LEN]; // of the last request
 	char note[API_DMSG_TEXT_LEN]; // the same, for people
 };
-static_assert(sizeof(struct api_service) == 840, "api_service");
+static_assert(sizeof(struct api_service) == 856, "api_service");
 
 // API_PATHS.
 struct api_paths_ask {

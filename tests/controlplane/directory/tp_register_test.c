@@ -279,6 +279,26 @@ static void when_the_discovery_comes_back_all_is_registered(void **state)
 	assert_int_equal(fake.n, 2);
 }
 
+static void when_the_discovery_is_away_only_settlements_are_tried(void **state)
+{
+	struct tp_entry ac = fake_entry(2, "stcpr");
+	const struct tp_register_conf c = {.loop = l, .service = s};
+	unsigned n_done = 0;
+
+	(void)state;
+	tp_register_free(reg);
+	reg = tp_register_new(&c); // a second at least, until it is tried again
+	fake_service_stop(&fake);
+	up(&ab, true, on_done, &n_done);
+	run_until(stats().failed == 1);
+	for (unsigned i = 0; i < 100; i++)
+		loop_turn(l);
+	assert_int_equal(stats().failed, 1);
+	up(&ac, true, on_done, &n_done);
+	run_until(stats().failed == 2);
+	run_until(n_done == 2);
+}
+
 static void leaving_removes_all(void **state)
 {
 	struct tp_entry ac = fake_entry(2, "stcpr");
@@ -361,6 +381,7 @@ int main(void)
 		TEST(a_duplicate_is_taken_for_registered),
 		TEST(what_is_refused_is_tried_again_after_a_while),
 		TEST(when_the_discovery_comes_back_all_is_registered),
+		TEST(when_the_discovery_is_away_only_settlements_are_tried),
 		TEST(leaving_removes_all),
 		TEST(with_nothing_up_there_is_nothing_to_leave),
 		TEST(without_a_discovery_nobody_waits),
