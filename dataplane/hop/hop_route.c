@@ -399,8 +399,7 @@ enum hop_sink hop_sink_state(
 		return HOP_SINK_EMPTY;
 	if (unlikely((hh->info[index].flags & HOP_ROUTE_ENDED) && hh->info[index].id == id))
 		return HOP_SINK_ENDED;
-	return hop_route_is_mine(hh, hop_route_rule(w, index)) &&
-			       rel_hold_route_bufs(hh->hold, index) != 0
+	return hop_route_is_mine(hh, hop_route_rule(w, index)) && rel_queue_waits(hh->sink, index)
 		       ? HOP_SINK_WAITS
 		       : HOP_SINK_EMPTY;
 }

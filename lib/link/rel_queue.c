@@ -511,6 +511,13 @@ void rel_queue_fini(struct rel_queue *q)
 	rel_hold_flush(q->hold);
 }
 
+bool rel_queue_waits(const struct rel_queue *q, uint32_t route)
+{
+	const struct route *rt = rel_queue_route(q, route);
+
+	return rt->bufs != 0 || (rt->flags & RT_HELD_UP) != 0;
+}
+
 bool rel_queue_pull(struct rel_queue *q, uint32_t *route, struct rel_pkt *out, uint64_t now_ns)
 {
 	uint32_t i = rel_queue_peek(q);

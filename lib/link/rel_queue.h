@@ -61,6 +61,8 @@ void rel_queue_forget(struct rel_queue *q, uint32_t route);
 // The reader of a sink holds this route up, or no longer. (Links do it themselves, by PAUSE.)
 void rel_queue_pause(struct rel_queue *q, uint32_t route, uint16_t limit_s, uint64_t now_ns);
 void rel_queue_resume(struct rel_queue *q, uint32_t route, uint64_t now_ns);
+// Would the route's next packet have to wait, behind others or for its reader?
+bool rel_queue_waits(const struct rel_queue *q, uint32_t route);
 
 // ---- sinks ----
 

@@ -102,6 +102,27 @@ static void pauses_go_back_to_the_edge(void **state)
 	a_slow_reader_pauses_the_far_edge(2);
 }
 
+// Also if nothing waits yet and the ring has room.
+static void a_reader_that_takes_no_more_is_obeyed_at_once(void **state)
+{
+	struct node_conf conf = {.workers = 2, .cipher = AEAD_NONE, .rel_bufs = 4096};
+	struct hop_msg msg = {.kind = HOP_MSG_SINK_PAUSE, .id = EDGE_OUT};
+	struct chain c;
+	unsigned owner;
+
+	chain_open(&c, &conf, reliable);
+	owner = 3 % conf.workers;
+	assert_true(hop_table_msg(c.n.hops, owner, &msg));
+	turn(&c);
+	send_many(&c, 0, 20, 500);
+	UNTIL(&c, held(&c) == 0); // all acked, so all there
+	assert_int_equal(c.n_up, 0);
+	msg.kind = HOP_MSG_SINK_RESUME;
+	assert_true(hop_table_msg(c.n.hops, owner, &msg));
+	UNTIL(&c, c.n_up == 20);
+	chain_close(&c);
+}
+
 static unsigned n_refused;
 
 static bool refuse(struct wctx *w, unsigned to, const struct hop_msg *msg)
@@ -495,6 +516,7 @@ int main(void)
 		cmocka_unit_test(a_chain_that_loses_delivers_all_the_same),
 		cmocka_unit_test(jumbo_packets_cross_in_parts),
 		cmocka_unit_test(pauses_go_back_to_the_edge),
+		cmocka_unit_test(a_reader_that_takes_no_more_is_obeyed_at_once),
 		cmocka_unit_test(a_resume_that_finds_no_room_is_told_later),
 		cmocka_unit_test(what_is_held_has_a_limit),
 		cmocka_unit_test(a_close_waits_for_all_acks),

@@ -115,6 +115,30 @@ static void a_sink_that_nobody_reads_closes_nothing(void **state)
 	fx_end(f);
 }
 
+static void the_next_packet_waits_behind_others_or_for_the_reader(void **state)
+{
+	struct fx *f = fx_new(4096);
+	struct rel_queue *sink = rel_queue_init(malloc(rel_queue_mem_size()), f->hold);
+	struct rel_pkt p = packet(f, f->account);
+	uint32_t route;
+
+	rel_queue_open(sink, 5, 0);
+	assert_false(rel_queue_waits(sink, 5));
+	rel_queue_push(sink, 5, &p, 0, f->now_ns);
+	assert_true(rel_queue_waits(sink, 5));
+	assert_true(rel_queue_pull(sink, &route, &p, f->now_ns));
+	fx_back(f, p.handle);
+	assert_false(rel_queue_waits(sink, 5));
+	rel_queue_pause(sink, 5, 0, f->now_ns);
+	assert_true(rel_queue_waits(sink, 5));
+	rel_queue_resume(sink, 5, f->now_ns);
+	assert_false(rel_queue_waits(sink, 5));
+	rel_queue_forget(sink, 5);
+	rel_queue_fini(sink);
+	free(sink);
+	fx_end(f);
+}
+
 static void paused_route_waits_alone(void **state)
 {
 	struct fx *f = fx_new(4096);
@@ -502,6 +526,7 @@ int main(void)
 		cmocka_unit_test(routes_take_turns_by_bytes),
 		cmocka_unit_test(pauses_at_64_kib_and_resumes_at_half),
 		cmocka_unit_test(a_sink_that_nobody_reads_closes_nothing),
+		cmocka_unit_test(the_next_packet_waits_behind_others_or_for_the_reader),
 		cmocka_unit_test(paused_route_waits_alone),
 		cmocka_unit_test(resume_waits_for_its_pause),
 		cmocka_unit_test(unknown_ids_are_ignored),
