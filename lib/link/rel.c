@@ -269,6 +269,5 @@ void rel_stats(const struct rel *r, struct rel_stats *out)
 	out->rate = cc_rate(&r->cc);
 	out->kept = (uint32_t)(r->next_seq - r->una);
 	out->unacked = r->n_unacked;
-	out->waiting = r->q.n_waiting;
-	out->waiting_bytes = r->q.waiting;
+	out->waiting = rel_queue_waiting(&r->q, &out->waiting_bytes);
 }

@@ -28,7 +28,7 @@ enum {
 	REL_CHUNK_LEN = 16384, // bytes of what chunk_get() returns, 64-byte aligned
 	REL_ACCOUNTS_MAX = 65535,
 	REL_PAUSE_BYTES = 65536, // a route may hold so much before its ingress is paused ...
-	REL_PAUSE_LIMIT_S = 10, // ... and so long until it is closed; in a sink: for ever
+	REL_PAUSE_LIMIT_S = 10, // ... and so long until it is closed; in a sink: rel_queue_limit()
 	REL_PAUSE_GRACE_S = 2, // a node that passes a pause on waits so much longer
 	REL_TICK_NS = 250 * 1000 * 1000, // granularity of pause limits
 	REL_NO_ROUTE = 0xffffffff,

@@ -214,10 +214,11 @@ static bool holds_little(const struct route *rt)
 	return rt->waiting < rel_queue_most_held(rt) / 2;
 }
 
-// Of pauses that begin here: a link is slow for a while, a reader may take as long as it likes.
+// Of pauses that begin here: a link is slow for a while, a reader may take as long as it likes if
+// nobody has said otherwise.
 static uint16_t own_limit(const struct rel_queue *q)
 {
-	return q->rel != NULL ? REL_PAUSE_LIMIT_S : 0;
+	return q->rel != NULL ? REL_PAUSE_LIMIT_S : q->limit_s;
 }
 
 static void tell_pause(struct rel_queue *q, uint32_t route)
@@ -511,11 +512,36 @@ void rel_queue_fini(struct rel_queue *q)
 	rel_hold_flush(q->hold);
 }
 
+void rel_queue_limit(struct rel_queue *q, uint16_t limit_s)
+{
+	q->limit_s = limit_s;
+}
+
 bool rel_queue_waits(const struct rel_queue *q, uint32_t route)
 {
 	const struct route *rt = rel_queue_route(q, route);
 
 	return rt->bufs != 0 || (rt->flags & RT_HELD_UP) != 0;
+}
+
+static void stall(void *ctx, uint32_t route)
+{
+	struct rel_queue *q = ctx;
+	const struct route *rt = rel_queue_route(q, route);
+
+	if (rt->bufs != 0 && !(rt->flags & RT_ENDING)) // its last words may wait
+		rel_hold_doom(q->hold, route, RAIL_GONE_STALLED);
+}
+
+void rel_queue_stall(struct rel_queue *q)
+{
+	rel_queue_each(q, stall, q);
+}
+
+uint32_t rel_queue_waiting(const struct rel_queue *q, uint64_t *bytes)
+{
+	*bytes = q->waiting;
+	return q->n_waiting;
 }
 
 bool rel_queue_pull(struct rel_queue *q, uint32_t *route, struct rel_pkt *out, uint64_t now_ns)

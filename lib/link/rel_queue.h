@@ -1,6 +1,6 @@
 // Egress queues: packets of many routes that wait for one way out, which is a reliable link
 // (rel_queue() in rel.h) or a sink, something local that takes packets as it has room (a ring to
-// the control plane or to another worker). Each route is served in turn, by bytes; a paused route
+// the control plane). Each route is served in turn, by bytes; a paused route
 // waits alone. Nothing that was pushed is dropped while its route lives.
 //
 //    (zero) --open--> OPEN --drain--> DRAINING --all acked--> REL_EV_DONE -> (zero)
@@ -27,8 +27,8 @@ struct rel_pkt {
 	uint16_t bufs; // buffers of the caller that it takes, at least 1
 };
 
-// A route that leaves by this queue: next_id is its id on the wire (0 for a sink). The entry is
-// zero. 0, -EEXIST (next_id is in use here), -ENOSPC.
+// A route that leaves by this queue: next_id is its id on the wire (of no use to a sink). The entry
+// is zero. 0, -EEXIST (next_id is in use here), -ENOSPC.
 int rel_queue_open(struct rel_queue *q, uint32_t route, uint32_t next_id);
 bool rel_queue_is_open(const struct rel_queue *q, uint32_t route);
 
@@ -73,6 +73,15 @@ void rel_queue_each(const struct rel_queue *q, void (*fn)(void *ctx, uint32_t ro
 int rel_queue_move(struct rel_queue *from, struct rel_queue *to, uint32_t route, uint16_t account);
 struct rel_queue *rel_queue_init(void *mem, struct rel_hold *h);
 void rel_queue_fini(struct rel_queue *q); // every route was forgotten
+// Every route is forgotten, those that drained with REL_EV_DONE.
+void rel_queue_reset(struct rel_queue *q);
+// How long a pause that begins at this sink lasts at most, from now on; 0, as at first: for ever.
+void rel_queue_limit(struct rel_queue *q, uint16_t limit_s);
+// The reader takes nothing any more: whatever holds something is to be closed (REL_EV_CLOSE,
+// stalled). To be said again now and then: what finds no memory to be told is not.
+void rel_queue_stall(struct rel_queue *q);
+// Packets that wait, and their bytes; what overtakes aside.
+uint32_t rel_queue_waiting(const struct rel_queue *q, uint64_t *bytes);
 
 // The next packet; the handle is the caller's. False: none, or only paused ones.
 bool rel_queue_pull(struct rel_queue *q, uint32_t *route, struct rel_pkt *out, uint64_t now_ns);

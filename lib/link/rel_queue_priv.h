@@ -8,6 +8,7 @@
 struct rel_queue {
 	struct rel_hold *hold;
 	struct rel *rel; // NULL: a sink
+	uint16_t limit_s; // of its own pauses, if it is one
 	uint32_t round; // last one of the round, index + 1; its round_next is served now
 	int32_t credit; // bytes that the one served may still take
 	uint32_t urgent_head, urgent_tail;
@@ -114,7 +115,6 @@ static inline void rel_queue_note_ahead(struct rel_queue *q, uint32_t i, uint32_
 uint32_t rel_queue_peek(struct rel_queue *q); // node that is next
 void rel_queue_pop(struct rel_queue *q, uint32_t node);
 void rel_queue_acked(struct rel_queue *q, uint32_t route, uint32_t len, uint16_t bufs);
-void rel_queue_reset(struct rel_queue *q); // forgets all routes; REL_EV_DONE of the draining ones
 // The peer ended it, and its pause. It stays held up until the caller acts on that, too.
 void rel_queue_gone(struct rel_queue *q, uint32_t route);
 // rel_move.c: a node before those that wait; out of the round (it was there).

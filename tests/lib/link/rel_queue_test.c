@@ -115,6 +115,82 @@ static void a_sink_that_nobody_reads_closes_nothing(void **state)
 	fx_end(f);
 }
 
+// A reader that has gone takes with it what waits for it, but not the last words of a route.
+static void what_a_sink_holds_ends_when_its_reader_stalls(void **state)
+{
+	struct fx *f = fx_new(4096);
+	struct rel_queue *sink = rel_queue_init(malloc(rel_queue_mem_size()), f->hold);
+	struct rel_pkt p;
+	struct rel_event ev;
+	uint64_t bytes;
+
+	for (uint32_t r = 0; r < 3; r++)
+		assert_int_equal(rel_queue_open(sink, r, 0), 0);
+	for (uint32_t r = 1; r < 3; r++) {
+		p = packet(f, f->account);
+		assert_true(rel_queue_push(sink, r, &p, 0, f->now_ns));
+	}
+	assert_int_equal(rel_queue_waiting(sink, &bytes), 2);
+	assert_int_equal(bytes, 40);
+	rel_queue_stall(sink);
+	rel_queue_stall(sink); // told once
+	for (unsigned n = 0; n < 2; n++) {
+		assert_true(rel_hold_event(f->hold, &ev));
+		assert_int_equal(ev.kind, REL_EV_CLOSE);
+		assert_int_equal(ev.reason, RAIL_GONE_STALLED);
+		assert_in_range(ev.route, 1, 2);
+		rel_queue_abort(sink, ev.route, ev.reason, f->now_ns);
+		p = packet(f, f->account);
+		assert_true(rel_queue_push(sink, ev.route, &p, REL_PUSH_LAST, f->now_ns));
+		rel_queue_drain(sink, ev.route);
+	}
+	rel_queue_stall(sink);
+	assert_false(rel_hold_event(f->hold, &ev));
+	rel_queue_reset(sink);
+	for (unsigned n = 0; n < 2; n++)
+		assert_true(fx_event(f, REL_EV_DONE, &ev)); // of those that drained
+	assert_false(rel_hold_event(f->hold, &ev));
+	for (uint32_t r = 0; r < 3; r++)
+		assert_false(rel_queue_is_open(sink, r));
+	rel_queue_fini(sink);
+	free(sink);
+	fx_end(f);
+}
+
+static void a_sink_may_have_a_limit_for_its_pauses(void **state)
+{
+	struct fx *f = fx_new(4096);
+	struct rel_queue *sink = rel_queue_init(malloc(rel_queue_mem_size()), f->hold);
+	struct rel_event ev;
+
+	rel_hold_tick(f->hold, f->now_ns);
+	rel_queue_limit(sink, 28);
+	rel_queue_open(sink, 5, 0);
+	for (unsigned i = 0; i < 70; i++) {
+		struct rel_pkt p = packet(f, f->account);
+
+		p.len = 1000;
+		rel_queue_push(sink, 5, &p, 0, f->now_ns);
+	}
+	assert_true(fx_event(f, REL_EV_PAUSE, &ev));
+	assert_int_equal(ev.limit_s, 28);
+	for (unsigned s = 0; s < 27; s++) {
+		f->now_ns += SEC;
+		rel_hold_tick(f->hold, f->now_ns);
+	}
+	assert_false(rel_hold_event(f->hold, &ev));
+	for (unsigned s = 0; s < 3; s++) {
+		f->now_ns += SEC;
+		rel_hold_tick(f->hold, f->now_ns);
+	}
+	assert_true(fx_event(f, REL_EV_CLOSE, &ev));
+	assert_int_equal(ev.reason, RAIL_GONE_STALLED);
+	rel_queue_forget(sink, 5);
+	rel_queue_fini(sink);
+	free(sink);
+	fx_end(f);
+}
+
 static void the_next_packet_waits_behind_others_or_for_the_reader(void **state)
 {
 	struct fx *f = fx_new(4096);
@@ -526,6 +602,8 @@ int main(void)
 		cmocka_unit_test(routes_take_turns_by_bytes),
 		cmocka_unit_test(pauses_at_64_kib_and_resumes_at_half),
 		cmocka_unit_test(a_sink_that_nobody_reads_closes_nothing),
+		cmocka_unit_test(what_a_sink_holds_ends_when_its_reader_stalls),
+		cmocka_unit_test(a_sink_may_have_a_limit_for_its_pauses),
 		cmocka_unit_test(the_next_packet_waits_behind_others_or_for_the_reader),
 		cmocka_unit_test(paused_route_waits_alone),
 		cmocka_unit_test(resume_waits_for_its_pause),
