@@ -1,8 +1,9 @@
-// Inside hop_table*.c and hop_show.c only: what the main lcore knows of each hop.
+// Inside hop_table*.c, hop_make.c and hop_show.c only: what the main lcore knows of each hop.
 #pragma once
 
 #include "dataplane/hop/hop_move.h"
 #include "dataplane/hop/hop_priv.h"
+#include "dataplane/hop/hop_rel.h"
 
 enum { HOP_IDX_MAX = 12 }; // receiver indices of one hop that may lie in the table
 
@@ -30,5 +31,8 @@ struct hop_main {
 	int socket[DPMSG_MAX_WORKERS];
 };
 
+// hop_make.c: NULL: no memory. Without an owner it is freed by rte_free().
+struct hop *hop_make(
+	const struct cmd_hop_add *c, const struct hop_rel_shared *rel, int socket, uint64_t now_ns);
 // NULL: there is none, or it is about to go.
 struct hop_rec *hop_rec_find(const struct hop_table *t, uint32_t handle);
