@@ -39,7 +39,7 @@ dp_SRCS := \
 	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_dump.c \
 	dataplane/ctl/ctl_event.c dataplane/ctl/ctl_route.c dataplane/ctl/ctl_sock.c dataplane/ctl/ctl_stats.c \
 	dataplane/dp_caps.c dataplane/dp_conf.c dataplane/dp_cores.c dataplane/dp_crypto.c dataplane/dp_eal.c \
-	dataplane/hop/hop.c dataplane/hop/hop_ctl.c dataplane/hop/hop_fast.c dataplane/hop/hop_hold.c \
+	dataplane/hop/hop.c dataplane/hop/hop_car.c dataplane/hop/hop_ctl.c dataplane/hop/hop_fast.c dataplane/hop/hop_hold.c \
 	dataplane/hop/hop_join.c dataplane/hop/hop_make.c dataplane/hop/hop_move.c dataplane/hop/hop_mtu.c dataplane/hop/hop_rel.c dataplane/hop/hop_rel_rx.c dataplane/hop/hop_rel_tx.c dataplane/hop/hop_route.c \
 	dataplane/hop/hop_route_event.c dataplane/hop/hop_rx.c dataplane/hop/hop_show.c dataplane/hop/hop_table.c dataplane/hop/hop_table_route.c dataplane/hop/hop_tx.c \
 	dataplane/io/dev_socket.c dataplane/io/encap.c dataplane/io/exception.c dataplane/io/port.c dataplane/io/port_again.c \

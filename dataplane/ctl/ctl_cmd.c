@@ -109,6 +109,11 @@ static int on_hop_del(struct ctl *c, void *rec, uint32_t *aux)
 	return err;
 }
 
+static int on_hop_hold(struct ctl *c, void *rec, uint32_t *aux)
+{
+	return hop_table_hold(c->k.hops, rec);
+}
+
 static int on_hop_ping(struct ctl *c, void *rec, uint32_t *aux)
 {
 	return hop_table_ping(c->k.hops, rec);
@@ -143,10 +148,11 @@ static void look_at_move(struct ctl *c)
 	ctl_notes_of(c, from); // older than those of the new owner
 }
 
-// No hop is on its way to another worker, and whoever asked knows. There is room for an answer.
+// No hop is on its way to another worker, and whoever asked knows; none is left of a control plane
+// before this one. There is room for an answer.
 static bool is_settled(struct ctl *c)
 {
-	if (c->moving)
+	if (c->moving || c->orphans)
 		return false;
 	if (c->move_cookie != 0)
 		ctl_done(c, c->move_cookie, c->move_status, c->move_owner);
@@ -217,6 +223,7 @@ static const struct {
 	[CMD_HOP_PATH] = {sizeof(struct cmd_hop_path), on_hop_path},
 	[CMD_HOP_DEL] = {sizeof(struct cmd_hop_del), on_hop_del},
 	[CMD_HOP_PING] = {sizeof(struct cmd_hop_ping), on_hop_ping},
+	[CMD_HOP_HOLD] = {sizeof(struct cmd_hop_hold), on_hop_hold},
 	[CMD_HOP_MOVE] = {sizeof(struct cmd_hop_move), on_hop_move},
 	[CMD_RULE_ADD] = {sizeof(struct cmd_rule_add), on_rule_add},
 	[CMD_RULE_DEL] = {sizeof(struct cmd_rule_del), on_rule_del},
@@ -286,11 +293,33 @@ static bool one(struct ctl *c)
 	return true;
 }
 
+void ctl_orphan(struct ctl *c)
+{
+	c->orphans = true;
+	c->orphans_at = 0;
+}
+
+// Some at a time, as their workers take it; not while a hop moves.
+static void orphans_end(struct ctl *c)
+{
+	struct cmd_hop_del del = {.send_close = 0};
+	uint32_t aux = 0;
+
+	while (c->orphans && !c->moving) {
+		del.hop = hop_table_carried(c->k.hops, c->orphans_at);
+		c->orphans = del.hop != 0;
+		if (!c->orphans || on_hop_del(c, &del, &aux) == -EAGAIN)
+			return;
+		c->orphans_at = dpmsg_handle_index(del.hop) + 1;
+	}
+}
+
 bool ctl_commands(struct ctl *c)
 {
 	unsigned n = 0;
 
 	look_at_move(c);
+	orphans_end(c);
 	while (n < CTL_BATCH && ctl_room_for_answer(c) && is_settled(c) && one(c))
 		n++;
 	if (n > 0)

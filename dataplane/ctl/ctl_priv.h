@@ -54,6 +54,10 @@ struct ctl {
 	int move_status; // the answer, once it is over
 	uint16_t move_owner;
 
+	bool orphans; // carried hops of a control plane that is gone; no command is taken before
+		      // they are
+	uint32_t orphans_at; // index of the next one
+
 	struct dump dumps[CTL_DUMPS_MAX]; // [0] is under way
 	unsigned n_dumps;
 
@@ -92,6 +96,7 @@ void ctl_port_event(struct ctl *c, unsigned port);
 
 // ctl_cmd.c
 bool ctl_commands(struct ctl *c);
+void ctl_orphan(struct ctl *c); // nobody is there any more that carries what leaves by carried hops
 
 // ctl_route.c: what becomes of rules whose packets leave or come by reliable hops
 int ctl_routes_open(struct ctl *c); // 0 or -ENOMEM

@@ -228,7 +228,8 @@ static void on_pause(struct ctl *c, const struct dp_note *n, bool paused)
 	struct evt_route_pause e = {.h = {.len = sizeof(e), .type = EVT_ROUTE_PAUSE},
 		.id = n->id,
 		.limit_s = (uint16_t)n->value,
-		.paused = paused};
+		.paused = paused,
+		.hop = n->hop};
 
 	if (r == NULL)
 		return;

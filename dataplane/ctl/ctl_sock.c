@@ -80,6 +80,7 @@ static void attached(struct ctl *c, int fd)
 	c->hello = false;
 	c->move_cookie = 0;
 	c->n_dumps = 0;
+	ctl_orphan(c); // what the last one's commands have made since
 	log_debug("region handed to a control plane");
 }
 
@@ -88,6 +89,7 @@ static void detached(struct ctl *c)
 	close(c->control_fd);
 	c->control_fd = -1;
 	c->n_dumps = 0;
+	ctl_orphan(c);
 	atomic_store_explicit(&c->k.region->hdr->cp_sleeping, 0, memory_order_seq_cst);
 	log_notice("control plane is gone; forwarding goes on");
 }

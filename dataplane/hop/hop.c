@@ -4,6 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
+#include "dataplane/hop/hop_car.h"
 #include "dataplane/hop/hop_cmd.h"
 #include "dataplane/hop/hop_move.h"
 #include "dataplane/hop/hop_mtu.h"
@@ -137,6 +138,8 @@ void hop_publish(struct hop *h)
 	atomic_store_explicit(&pub->n_flows, h->flow.n, memory_order_relaxed);
 	if (h->rel != NULL)
 		hop_rel_publish(h);
+	else if (h->car != NULL)
+		hop_car_publish(h);
 	if (h->send >= 0)
 		publish_key(pub, &h->keys[h->send]);
 	// pairs with the acquire in hop_show.c and index_lives()
@@ -146,7 +149,7 @@ void hop_publish(struct hop *h)
 void hop_set_up(struct wctx *w, struct hop *h)
 {
 	// a reliable hop keeps what it is given until its own limits say otherwise
-	h->up = h->send >= 0 && (!h->dead || h->rel != NULL) && !h->closed;
+	h->up = (h->send >= 0 || h->car != NULL) && (!h->dead || h->rel != NULL) && !h->closed;
 	atomic_store_explicit(
 		&w->hops->up[dpmsg_handle_index(h->handle)], h->up, memory_order_relaxed);
 	if (h->up && h->rel != NULL)
@@ -174,7 +177,7 @@ void hop_draw_skip(struct hop *h)
 
 void hop_drop_parts(struct wctx *w, struct hop *h)
 {
-	if (h->rel != NULL)
+	if (h->parts == NULL)
 		return;
 	part_flush(h->parts);
 	hop_reap_parts(w, h);
@@ -435,6 +438,8 @@ static void let_go(struct wctx *w, struct hop *h, const struct hop_cmd *c)
 		hop_rel_end(w, h);
 		hop_unlink_pending(w, h);
 	}
+	if (h->car != NULL)
+		hop_car_end(w, h);
 	for (unsigned k = 0; k < HOP_KEYS; k++)
 		key_wipe(h, k);
 	hop_drop_parts(w, h);
@@ -459,6 +464,10 @@ static void run_cmd(struct wctx *w, const struct hop_cmd *c)
 		hop_list_add(hop_worker(w), h);
 		h->last_rx_ns = w->now_ns;
 		h->last_tx_ns = w->now_ns;
+		if (h->car != NULL) {
+			hop_car_begin(w, h);
+			break;
+		}
 		if (h->rel != NULL)
 			hop_rel_begin(w, h);
 		hop_draw_skip(h);
@@ -475,6 +484,9 @@ static void run_cmd(struct wctx *w, const struct hop_cmd *c)
 	case HOP_CMD_PING:
 		hop_send_probe(w, h, c->cookie);
 		hop_publish(h);
+		break;
+	case HOP_CMD_HOLD:
+		hop_car_hold(w, h, c->held, c->limit_s);
 		break;
 	case HOP_CMD_DEL:
 		let_go(w, h, c);
@@ -562,6 +574,8 @@ static void visit(struct wctx *w, struct hop *h)
 	expire_keys(h, w->now_ns);
 	if (h->rel != NULL)
 		hop_rel_visit(w, h);
+	else if (h->car != NULL)
+		hop_car_visit(w, h);
 	else if (!part_is_empty(h->parts))
 		hop_reap_parts(w, h);
 	if (h->send >= 0) {
@@ -594,7 +608,7 @@ void hop_timers(struct wctx *w)
 
 bool hop_marks(const struct hop *h)
 {
-	return h->rel != NULL;
+	return hop_keeps_order(h);
 }
 
 bool hop_keeps(const struct wctx *w)

@@ -74,6 +74,12 @@ struct hop *hop_tx_local(const struct wctx *w, uint32_t hop);
 int hop_tx_remote(const struct wctx *w, uint32_t hop);
 // [worker: owner] Queue n <= BURST route packets of a hop that hop_tx_local() found in this turn.
 void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
+// [worker] This worker's carried hop, or NULL; *soon: it is, but has not come from the main lcore
+// yet.
+struct hop *hop_car_find(const struct wctx *w, uint32_t hop, bool *soon);
+// [worker: owner] n <= BURST route packets of the peer of a carried hop, of ids that are not 0.
+// Takes the mbufs.
+void hop_car_rx(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
 // [worker: owner] For a source of packets that has nobody to be told by: how many buffers more this
 // hop takes now (UINT_MAX: it does not count), and whether packets of the rule in that slot are to
 // wait (rail 4).

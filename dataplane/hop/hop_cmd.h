@@ -9,7 +9,8 @@ enum hop_cmd_kind {
 	HOP_CMD_PATH,
 	HOP_CMD_DEL,
 	HOP_CMD_PING,
-	HOP_CMD_STOP
+	HOP_CMD_STOP,
+	HOP_CMD_HOLD
 };
 
 // One command to an owner. Keys are wiped in the slot by the owner.
@@ -25,6 +26,8 @@ struct hop_cmd {
 	struct hop_addr peer; // PATH
 	uint16_t payload_max; // PATH
 	uint8_t roamed; // PATH
+	uint8_t held; // HOLD
+	uint16_t limit_s; // HOLD
 	uint8_t send_close; // DEL
 	uint8_t code;
 	uint8_t text_len;

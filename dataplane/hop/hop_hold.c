@@ -126,14 +126,20 @@ static void packets_freed(void *ctx, uint32_t route, uint32_t n)
 {
 	struct hop_hold *hh = ctx;
 	struct hop_route *info = hop_route_info(hh, route);
+	const struct hop *h;
 
 	if (hh->w == NULL) // the worker has stopped
 		return;
 	atomic_store_explicit(&info->freed,
 		atomic_load_explicit(&info->freed, memory_order_relaxed) + n, memory_order_relaxed);
 	count(hh->w, hop_reason_counter(W_freed_held, hh->freeing), n);
-	if (info->hop == 0)
+	if (info->hop == 0) {
 		count(hh->w, W_sink_freed, n);
+		return;
+	}
+	h = hop_by_handle(hh->w, info->hop);
+	if (h != NULL && h->car != NULL) // links count their own
+		count(hh->w, W_drop_seal_freed, n);
 }
 
 static void *split(void *ctx, void *handle, uint32_t off, uint32_t len)
@@ -209,6 +215,7 @@ struct hop_hold *hop_hold_new(
 	hh->info = s->info;
 	hh->me = (uint16_t)(worker + 1);
 	hh->max_bufs = c->rel_bufs;
+	hh->cars_end = &hh->cars;
 	snprintf(name, sizeof(name), "hop_msgs_%u_%u", n_made++, worker);
 	hh->msgs = rte_ring_create_elem(
 		name, sizeof(struct hop_msg), REL_MSGS, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);

@@ -1,6 +1,7 @@
 // What a node's workers and its main lcore have to say to each other about reliable routes (rail.md
 // 4): which have to wait and which end. And what the layers above ask of reliable hops. All of it
-// does nothing where there are none.
+// does nothing where there are none. Reliable are carried hops (hop_car.h), too: they keep what
+// they are given in order.
 #pragma once
 
 #include "dataplane/worker/wctx.h"
@@ -60,9 +61,16 @@ enum hop_sink {
 enum hop_sink hop_sink_state(
 	const struct wctx *w, const struct hop *in, uint32_t index, uint32_t id);
 bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m);
-bool hop_sink_busy(const struct wctx *w); // some may be waiting
-// [worker] The next one that may go up, the caller's now; NULL: none. Its rule and ingress hop.
-struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop);
+// [worker] The next packet that may go up, the caller's now, by turns of consume rules and carried
+// hops. False: none.
+struct hop_up {
+	struct rte_mbuf *m;
+	enum dpmsg_type type; // UP_ROUTE, UP_CARRIED
+	uint32_t id; // of the consume rule, else 0
+	uint32_t hop; // that it came by; UP_CARRIED: that it leaves by
+};
+bool hop_up_busy(const struct wctx *w); // some may be waiting
+bool hop_up_pull(struct wctx *w, struct hop_up *up);
 // What w->rel_entry and w->rel_info are arrays of: fetched by those who know that
 // hop_tx_queue() comes.
 enum { HOP_ENTRY_LEN = 64, HOP_INFO_LEN = 32 };

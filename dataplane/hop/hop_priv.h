@@ -110,7 +110,7 @@ struct hop {
 	uint32_t adj;
 	struct hop_addr peer;
 	struct replay *replay;
-	struct hop_rel *rel; // NULL: datagram mode
+	struct hop_rel *rel; // reliable mode, else NULL
 	struct stats_hop *st;
 	struct hop *next_pending;
 
@@ -124,7 +124,8 @@ struct hop {
 	struct rte_mbuf *pend[HOP_PEND];
 
 	// -- cold --
-	struct part *parts; // datagram mode
+	struct hop_car *car; // carried mode, else NULL; it has no keys, so send is -1
+	struct part *parts; // datagram mode, else NULL
 	struct hop_key keys[HOP_KEYS];
 	struct aead_room rooms[HOP_KEYS][2]; // of each key's rx and tx
 	struct hop_guard guard;
@@ -162,6 +163,7 @@ struct hop {
 	uint64_t try_bytes; // may still go there
 	uint64_t try_counter; // the probe that proves it
 	uint32_t list_pos; // in hop_worker.list
+	uint32_t n_paused; // routes that leave by it of which the ingress has to wait
 	struct stats_hop own_stats; // when there is no segment
 	struct hop_pub pub;
 };
@@ -185,7 +187,7 @@ struct hop_worker {
 	struct hop *most_parts; // holds most of them, as far as was seen; NULL: nobody
 	uint64_t foreign_debt; // cycles spent beyond w->foreign_credit
 	struct hop *released; // let go, note not yet told
-	struct hop_hold *hold; // of reliable hops; NULL: this node has none
+	struct hop_hold *hold; // of reliable and carried hops; NULL: this node has none
 	struct rte_ring *notes; // worker -> main
 	_Atomic uint32_t notes_lost; // main: exchange to 0
 };

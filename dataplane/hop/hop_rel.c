@@ -51,6 +51,15 @@ void hop_rel_timers(struct wctx *w)
 
 // ---- life ----
 
+void hop_hold_begin(struct wctx *w)
+{
+	struct hop_hold *hh = hop_hold(w);
+
+	hh->w = w;
+	w->rel_entry = (const uint8_t *)hh->routes;
+	w->rel_info = (const uint8_t *)hh->info;
+}
+
 void hop_rel_begin(struct wctx *w, struct hop *h)
 {
 	struct hop_rel *hr = h->rel;
@@ -69,9 +78,7 @@ void hop_rel_begin(struct wctx *w, struct hop *h)
 		.replay = h->replay,
 		.on_frame = hop_rel_on_frame};
 
-	hh->w = w;
-	w->rel_entry = (const uint8_t *)hh->routes;
-	w->rel_info = (const uint8_t *)hh->info;
+	hop_hold_begin(w);
 	hh->seed = hh->seed * 6364136223846793005ull + 1442695040888963407ull;
 	conf.seed = hh->seed;
 	hr->hop = h;
@@ -198,7 +205,7 @@ void hop_rel_publish(struct hop *h)
 	put32(&st->unacked, now.unacked);
 	put32(&st->queued_packets, now.waiting);
 	atomic_store_explicit(&st->queued, now.waiting_bytes, memory_order_relaxed);
-	put32(&st->paused, h->rel->n_paused);
+	put32(&st->paused, h->n_paused);
 	put32(&st->held, rel_hold_account_bufs(h->rel->hold, h->rel->account));
 	atomic_store_explicit(&st->cwnd, now.cwnd, memory_order_relaxed);
 	atomic_store_explicit(&st->in_flight, now.in_flight, memory_order_relaxed);

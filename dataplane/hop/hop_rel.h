@@ -80,7 +80,7 @@ struct hop_rel_shared {
 
 // One worker's side. Owner: the worker; main makes and frees it.
 struct hop_hold {
-	struct wctx *w; // NULL until its first reliable hop
+	struct wctx *w; // NULL until its first reliable or carried hop
 	struct rel_hold *hold;
 	struct rel_queue *sink;
 	const struct hop_rel_shared *shared;
@@ -107,6 +107,9 @@ struct hop_hold {
 	uint32_t n_used; // chunks that were ever given
 	void *free_chunk; // linked by their first word
 	bool sink_busy; // something may lie in it
+	bool cars_turn; // of them and the sink, whose packet is next
+	struct hop_car *cars; // carried hops that may have something for the ring up, in turn
+	struct hop_car **cars_end;
 	uint8_t freeing; // enum rail_gone_reason of what is freed now
 	uint64_t no_nodes, no_spares; // in the counters already
 	size_t chunks_len;
@@ -137,7 +140,6 @@ struct hop_rel {
 	uint32_t try_first; // number of the first PROBE that proves the address
 	uint8_t n_tries; // such PROBEs so far
 	uint64_t try_sent_ns; // the last one
-	uint32_t n_paused;
 	uint32_t n_pushed; // packets since we looked what may leave
 	struct rel_stats seen; // what is in the counters already
 };
@@ -161,9 +163,11 @@ static inline bool hop_rel_is_closing(const struct hop *h)
 	return h->rel->got_close || h->rel->broken != 0;
 }
 
-static inline bool hop_is_reliable(const struct hop *h)
+// Reliable or carried: it keeps what it is given in order, in queues of routes, and loses nothing
+// of a route that goes on.
+static inline bool hop_keeps_order(const struct hop *h)
 {
-	return h->rel != NULL;
+	return h->mode != HOP_MODE_DATAGRAM;
 }
 
 // ---- hop_hold.c [main] ----
@@ -178,6 +182,7 @@ struct hop_rel *hop_rel_make(
 	void *mem, const struct hop_rel_shared *s, const struct cmd_hop_add *c);
 
 // ---- hop_rel.c: life ----
+void hop_hold_begin(struct wctx *w); // this worker has got a hop that keeps order
 void hop_rel_begin(struct wctx *w, struct hop *h); // taken over from main
 void hop_rel_end(struct wctx *w, struct hop *h); // let go
 // A new instance, or the link is down: all is freed, the routes are closed (rail.md 2).
@@ -206,8 +211,11 @@ void hop_rel_try_again(struct wctx *w, struct hop *h);
 uint64_t hop_rel_try_ns(const struct hop *h);
 
 // ---- hop_rel_tx.c ----
-// Packets for this hop, n <= BURST: its queue takes them, or they are dropped and counted. When a
-// burst has come, what may leave does so at once: it is still in the cache.
+// Packets into the queue of their hop, n <= BURST: it takes them, or they are dropped and counted.
+void hop_queue_push(
+	struct wctx *w, struct hop *h, struct rel_queue *q, struct rte_mbuf **m, unsigned n);
+// The same for this reliable hop. When a burst has come, what may leave does so at once: it is
+// still in the cache.
 void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);
 // Seal and send what may leave now.
 void hop_rel_flush(struct wctx *w, struct hop *h);

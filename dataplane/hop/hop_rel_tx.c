@@ -308,10 +308,10 @@ void hop_rel_flush(struct wctx *w, struct hop *h)
 
 // ---- packets in ----
 
-static void refused(struct wctx *w, struct hop *h, uint32_t route, struct rte_mbuf *m)
+static void refused(struct wctx *w, uint32_t id, uint32_t route, struct rte_mbuf *m)
 {
 	drop(w, W_drop_route_ended, m);
-	if (route != h->rel->ctl)
+	if (id != 0)
 		hop_route_refused(w, route);
 }
 
@@ -330,10 +330,9 @@ static uint32_t own_route(struct wctx *w, struct hop *h)
 	return hr->ctl;
 }
 
-static void push_one(struct wctx *w, struct hop *h, struct rte_mbuf *m)
+static void push_one(struct wctx *w, struct hop *h, struct rel_queue *q, struct rte_mbuf *m)
 {
 	struct hop_hold *hh = hop_hold(w);
-	struct rel_queue *q = rel_queue(h->rel->rel);
 	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t id = route_hdr_id(p), route = m->hash.usr;
 	uint8_t type = route_hdr_type(p);
@@ -341,10 +340,10 @@ static void push_one(struct wctx *w, struct hop *h, struct rte_mbuf *m)
 	struct rel_pkt pkt;
 	unsigned flags;
 
-	if (unlikely(id == 0))
+	if (unlikely(id == 0 && h->rel != NULL))
 		route = own_route(w, h);
-	else if (unlikely(!hop_route_ready(w, h->handle, route, id))) {
-		refused(w, h, route, m);
+	else if (unlikely(id == 0 || !hop_route_ready(w, h->handle, route, id))) {
+		refused(w, id, route, m);
 		return;
 	}
 	info = hop_route_info(hh, route);
@@ -357,7 +356,7 @@ static void push_one(struct wctx *w, struct hop *h, struct rte_mbuf *m)
 		.handle = m, .len = m->pkt_len, .account = info->account, .bufs = m->nb_segs};
 	flags = type == ROUTE_KEEP_ALIVE ? REL_PUSH_KEEP_ALIVE : 0;
 	if (unlikely(!rel_queue_push(q, route, &pkt, flags, w->now_ns)))
-		refused(w, h, route, m);
+		refused(w, id, route, m);
 	else if (unlikely(type == ROUTE_CLOSE && id != 0))
 		hop_route_drain(w, route, q);
 }
@@ -375,19 +374,20 @@ static inline bool is_usual(
 }
 
 // So many usual ones, in order. Those that do not just wait are for push_one().
-static void push_usual(
-	struct wctx *w, struct hop *h, struct rte_mbuf **m, const struct rel_push *p, unsigned n)
+static void push_usual(struct wctx *w, struct hop *h, struct rel_queue *q, struct rte_mbuf **m,
+	const struct rel_push *p, unsigned n)
 {
 	unsigned i = 0;
 
 	while (i < n) {
-		i += rel_push_run(rel_queue(h->rel->rel), p + i, n - i);
+		i += rel_push_run(q, p + i, n - i);
 		if (unlikely(i < n))
-			push_one(w, h, m[i++]);
+			push_one(w, h, q, m[i++]);
 	}
 }
 
-static void push_all(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+static void push_all(
+	struct wctx *w, struct hop *h, struct rel_queue *q, struct rte_mbuf **m, unsigned n)
 {
 	const struct hop_hold *hh = hop_hold(w);
 	struct rel_push p[BURST];
@@ -395,8 +395,8 @@ static void push_all(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigne
 
 	for (i = 0; i < n; i++) {
 		if (unlikely(!is_usual(w, hh, h, m[i]))) {
-			push_usual(w, h, m + first, p + first, i - first);
-			push_one(w, h, m[i]);
+			push_usual(w, h, q, m + first, p + first, i - first);
+			push_one(w, h, q, m[i]);
 			first = i + 1;
 			continue;
 		}
@@ -406,10 +406,11 @@ static void push_all(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigne
 		p[i].pkt.bufs = m[i]->nb_segs;
 		p[i].route = m[i]->hash.usr;
 	}
-	push_usual(w, h, m + first, p + first, n - first);
+	push_usual(w, h, q, m + first, p + first, n - first);
 }
 
-void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+void hop_queue_push(
+	struct wctx *w, struct hop *h, struct rel_queue *q, struct rte_mbuf **m, unsigned n)
 {
 	const struct hop_hold *hh = hop_hold(w);
 
@@ -422,7 +423,12 @@ void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 			rte_prefetch0(&hh->info[route]);
 		}
 	}
-	push_all(w, h, m, n);
+	push_all(w, h, q, m, n);
+}
+
+void hop_rel_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
+{
+	hop_queue_push(w, h, rel_queue(h->rel->rel), m, n);
 	h->rel->n_pushed += n;
 	if (h->rel->n_pushed >= BURST)
 		send_now(w, h);
@@ -434,7 +440,7 @@ unsigned hop_tx_room(const struct wctx *w, const struct hop *h)
 	const struct hop_hold *hh = hop_hold(w);
 	struct rel_hold_stats st;
 
-	if (h->rel == NULL)
+	if (!hop_keeps_order(h))
 		return UINT_MAX;
 	rel_hold_stats(hh->hold, &st);
 	// half of the budget: what comes in by this worker's hops has the rest

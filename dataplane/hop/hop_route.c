@@ -1,10 +1,18 @@
-// Routes of reliable hops: which rule an entry belongs to, who is charged for it, who is told when
-// it has to wait (rail.md 4). The entry of a rule is at the worker that owns its egress; whoever
-// sends to it may be anybody's, so what is to be said goes as a message to the owner of that hop,
-// or as a note to the main lcore, which alone takes rules out. What happens to a route, its end
-// above all, is in hop_route_event.c.
+// Routes of hops that keep order: which rule an entry belongs to, who is charged for it, who is
+// told when it has to wait (rail.md 4). The entry of a rule is at the worker that owns its egress;
+// whoever sends to it may be anybody's, so what is to be said goes as a message to the owner of
+// that hop, or as a note to the main lcore, which alone takes rules out. What happens to a route,
+// its end above all, is in hop_route_event.c.
 
 #include "dataplane/hop/hop_route_priv.h"
+
+// Of the routes that leave by it; NULL: it keeps nothing.
+static struct rel_queue *queue_of(const struct hop *h)
+{
+	if (h->rel != NULL)
+		return rel_queue(h->rel->rel);
+	return h->car != NULL ? h->car->q : NULL;
+}
 
 // Its hop or the sink; NULL: the hop is not here any more.
 struct rel_queue *hop_route_queue(struct wctx *w, const struct hop_route *info)
@@ -14,7 +22,7 @@ struct rel_queue *hop_route_queue(struct wctx *w, const struct hop_route *info)
 	if (info->hop == 0)
 		return hop_hold(w)->sink;
 	h = hop_by_handle(w, info->hop);
-	return h != NULL && h->rel != NULL ? rel_queue(h->rel->rel) : NULL;
+	return h != NULL ? queue_of(h) : NULL;
 }
 
 // The main lcore may have the slot.
@@ -165,8 +173,8 @@ static void count_paused(struct wctx *w, const struct hop_route *info, int32_t n
 	struct hop *h = hop_by_handle(w, info->hop);
 
 	hop_hold(w)->n_paused += (uint32_t)n;
-	if (h != NULL && h->rel != NULL)
-		h->rel->n_paused += (uint32_t)n;
+	if (h != NULL)
+		h->n_paused += (uint32_t)n;
 }
 
 void hop_route_pause(struct wctx *w, uint32_t route, uint16_t limit_s)
@@ -196,6 +204,15 @@ bool hop_route_paused_drop(struct wctx *w, uint32_t route)
 	return was;
 }
 
+void hop_route_sent(struct wctx *w, uint32_t route)
+{
+	struct rule *r = hop_route_rule(w, route);
+
+	if (hop_route_is_live(w, route, &hop_hold(w)->info[route]) &&
+		atomic_load_explicit(&r->stamp_ds, memory_order_relaxed) != w->now_ds)
+		atomic_store_explicit(&r->stamp_ds, w->now_ds, memory_order_relaxed);
+}
+
 bool hop_route_resume(struct wctx *w, uint32_t route)
 {
 	struct hop_hold *hh = hop_hold(w);
@@ -203,10 +220,8 @@ bool hop_route_resume(struct wctx *w, uint32_t route)
 
 	if (!hop_route_paused_drop(w, route) && !untold)
 		return true;
-	// what was held kept the rule in use; packets come in a round trip
-	if (hop_route_is_live(w, route, &hh->info[route]))
-		atomic_store_explicit(
-			&hop_route_rule(w, route)->stamp_ds, w->now_ds, memory_order_relaxed);
+	hop_route_sent(
+		w, route); // what was held kept the rule in use; packets come in a round trip
 	return hop_route_say(w, route);
 }
 
@@ -244,7 +259,7 @@ void hop_routes_reset(struct wctx *w, struct hop *h, uint8_t reason)
 				(hh->info[i - 1].flags & HOP_ROUTE_PAUSED))
 				hop_route_resume(w, i - 1);
 		}
-	rel_queue_each(rel_queue(h->rel->rel), make_hole, &holes);
+	rel_queue_each(queue_of(h), make_hole, &holes);
 }
 
 // ---- accounts: who is to be charged for what is held ----
@@ -395,7 +410,7 @@ enum hop_sink hop_sink_state(
 {
 	const struct hop_hold *hh = hop_hold(w);
 
-	if (in->rel == NULL)
+	if (!hop_keeps_order(in))
 		return HOP_SINK_EMPTY;
 	if (unlikely((hh->info[index].flags & HOP_ROUTE_ENDED) && hh->info[index].id == id))
 		return HOP_SINK_ENDED;
@@ -431,7 +446,7 @@ bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct 
 	struct hop_hold *hh = hop_hold(w);
 	struct rel_pkt pkt = {.handle = m, .len = m->pkt_len, .bufs = m->nb_segs};
 
-	if (in->rel == NULL || !hop_route_ready(w, 0, index, 0))
+	if (!hop_keeps_order(in) || !hop_route_ready(w, 0, index, 0))
 		return false;
 	pkt.account = hh->info[index].account;
 	if (!rel_queue_push(hh->sink, index, &pkt, 0, w->now_ns))
@@ -440,23 +455,44 @@ bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct 
 	return true;
 }
 
-bool hop_sink_busy(const struct wctx *w)
+// ---- the ring up ----
+
+bool hop_up_busy(const struct wctx *w)
 {
 	const struct hop_hold *hh = hop_hold(w);
 
-	return hh != NULL && hh->sink_busy;
+	return hh != NULL && (hh->sink_busy || hh->cars != NULL);
 }
 
-struct rte_mbuf *hop_sink_pull(struct wctx *w, uint32_t *id, uint32_t *hop)
+static bool sink_pull(struct wctx *w, struct hop_up *up)
 {
 	struct hop_hold *hh = hop_hold(w);
 	struct rel_pkt pkt;
 	uint32_t route;
 
-	hh->sink_busy = rel_queue_pull(hh->sink, &route, &pkt, w->now_ns);
+	hh->sink_busy = hh->sink_busy && rel_queue_pull(hh->sink, &route, &pkt, w->now_ns);
 	if (!hh->sink_busy)
-		return NULL;
-	*id = hh->info[route].id;
-	*hop = hop_route_ingress(w, hh->info[route].in_tp, *id);
-	return pkt.handle;
+		return false;
+	up->m = pkt.handle;
+	up->type = UP_ROUTE;
+	up->id = hh->info[route].id;
+	up->hop = hop_route_ingress(w, hh->info[route].in_tp, up->id);
+	return true;
+}
+
+static bool car_pull(struct wctx *w, struct hop_up *up)
+{
+	up->m = hop_car_pull(w, &up->hop);
+	up->type = UP_CARRIED;
+	up->id = 0;
+	return up->m != NULL;
+}
+
+bool hop_up_pull(struct wctx *w, struct hop_up *up)
+{
+	struct hop_hold *hh = hop_hold(w);
+
+	hh->cars_turn = !hh->cars_turn;
+	return hh->cars_turn ? car_pull(w, up) || sink_pull(w, up)
+			     : sink_pull(w, up) || car_pull(w, up);
 }

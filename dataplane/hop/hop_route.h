@@ -33,6 +33,8 @@ static inline bool hop_route_is_at(
 bool hop_route_ready(struct wctx *w, uint32_t hop, uint32_t index, uint32_t next_id);
 unsigned hop_messages(struct wctx *w); // of the main lcore; how many
 void hop_routes_turn(struct wctx *w); // what the hold wants done
+// A packet of the route has left for good, by a way that does not tell of it later.
+void hop_route_sent(struct wctx *w, uint32_t route);
 // Before its link forgets its routes. Those of which something is held take no packet any more.
 void hop_routes_reset(struct wctx *w, struct hop *h, uint8_t reason);
 // A route that came in by h has lost a packet there, so it is ended from here on: Error and Close

@@ -1,6 +1,6 @@
-// What happens to routes of reliable hops, and how one ends (rail.md 4): what the hold of this
-// worker wants done, what other workers and the main lcore say. Entries are opened, charged and
-// listed in hop_route.c.
+// What happens to routes of hops that keep order, and how one ends (rail.md 4): what the hold of
+// this worker wants done, what other workers and the main lcore say. Entries are opened, charged
+// and listed in hop_route.c.
 
 #include "dataplane/hop/hop_route_priv.h"
 
@@ -83,7 +83,7 @@ static void empty_egress(struct wctx *w, const struct hop_route *info, struct re
 		return;
 	}
 	rel_queue_abort(q, route, reason, w->now_ns);
-	hop_rel_wake(w, h);
+	hop_queue_wake(w, h);
 }
 
 // A static rule stays, for those at other nodes do. What comes from now on waits until the EMPTYs
@@ -94,7 +94,7 @@ static void begin_anew(struct wctx *w, struct rel_queue *q, uint32_t route, uint
 {
 	hop_hold(w)->freeing = reason;
 	rel_queue_restart(q, route, reason, w->now_ns);
-	hop_rel_wake(w, hop_by_handle(w, hop_route_info(hop_hold(w), route)->hop));
+	hop_queue_wake(w, hop_by_handle(w, hop_route_info(hop_hold(w), route)->hop));
 }
 
 // The route ends here and now: what is held of it is freed. Whom to tell: those after us, those
@@ -183,7 +183,7 @@ static void on_end(struct wctx *w, struct hop *h, const struct hop_msg *msg)
 
 	if (r == NULL || (uint32_t)(r - w->rules->slots) != msg->index || r->tx_hop != h->handle)
 		return;
-	if (h->rel != NULL && hop_route_ready(w, h->handle, msg->index, r->next_id) &&
+	if (hop_keeps_order(h) && hop_route_ready(w, h->handle, msg->index, r->next_id) &&
 		!(hh->info[msg->index].flags & HOP_ROUTE_ENDED)) {
 		end_route(w, msg->index, msg->reason, true, false);
 		return;
@@ -191,7 +191,7 @@ static void on_end(struct wctx *w, struct hop *h, const struct hop_msg *msg)
 	if ((r->flags & RULE_STATIC) != 0)
 		return;
 	hop_route_note(w, NOTE_RULE_END, msg->id, msg->reason, 0);
-	if (h->rel != NULL || !h->up)
+	if (hop_keeps_order(h) || !h->up)
 		return;
 	n = make_last(w, r->next_id, msg->reason, m);
 	hop_tx_queue(w, h, m, n);
@@ -300,6 +300,8 @@ static bool on_ingress(struct wctx *w, struct hop *h, const struct hop_msg *msg)
 {
 	bool taken = true;
 
+	if (h->car != NULL)
+		return hop_car_ingress(w, h, msg);
 	if (h->rel == NULL)
 		return true;
 	if (msg->kind == HOP_MSG_PAUSE)

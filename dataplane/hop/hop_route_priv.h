@@ -1,6 +1,7 @@
 // Inside hop_route*.c only. Thread: the owner of the entry, unless said otherwise.
 #pragma once
 
+#include "dataplane/hop/hop_car.h"
 #include "dataplane/hop/hop_route.h"
 
 static inline struct rule *hop_route_rule(const struct wctx *w, uint32_t index)
@@ -16,6 +17,15 @@ static inline bool hop_route_is_of_rule(const struct hop_hold *hh, uint32_t rout
 static inline bool hop_route_is_mine(const struct hop_hold *hh, const struct rule *r)
 {
 	return atomic_load_explicit(&r->route_owner, memory_order_relaxed) == hh->me;
+}
+
+// Its queue has something for the ring up, or for the peer.
+static inline void hop_queue_wake(struct wctx *w, struct hop *h)
+{
+	if (h->car != NULL)
+		hop_car_wake(w, h);
+	else
+		hop_rel_wake(w, h);
 }
 
 // Its hop or the sink; NULL: the hop is not here any more.

@@ -8,6 +8,7 @@
 
 #include "dataplane/hop/hop_table.h"
 
+#include "dataplane/hop/hop_car.h"
 #include "dataplane/hop/hop_cmd.h"
 #include "dataplane/hop/hop_main.h"
 #include "dataplane/hop/hop_route.h"
@@ -159,10 +160,12 @@ static void drain_hop(struct hop *h)
 
 	rte_pktmbuf_free_bulk(h->pend, h->n_pend);
 	h->n_pend = 0;
-	if (h->rel != NULL) {
+	if (h->rel != NULL)
 		hop_rel_drain(h);
+	if (h->car != NULL)
+		hop_car_drain(h);
+	if (h->parts == NULL)
 		return;
-	}
 	part_flush(h->parts);
 	while ((m = part_reap(h->parts, 0)) != NULL)
 		rte_pktmbuf_free(m);
@@ -237,13 +240,23 @@ struct hop_rec *hop_rec_find(const struct hop_table *t, uint32_t handle)
 	return rec != NULL && !rec->going && rec->add.hop == handle ? rec : NULL;
 }
 
-// A command slot for a live hop; 0, -ENOENT or -EAGAIN.
+// A carried hop has neither keys nor a path, and no other can be held.
+static bool suits(uint8_t mode, enum hop_cmd_kind kind)
+{
+	if (kind == HOP_CMD_DEL)
+		return true;
+	return (mode == HOP_MODE_CARRIED) == (kind == HOP_CMD_HOLD);
+}
+
+// A command slot for a live hop; 0, -ENOENT, -ENOTSUP or -EAGAIN.
 static int cmd_for(struct hop_table *t, uint32_t handle, enum hop_cmd_kind kind,
 	struct hop_rec **rec, struct hop_cmd **c)
 {
 	*rec = hop_rec_find(t, handle);
 	if (*rec == NULL)
 		return -ENOENT;
+	if (!suits((*rec)->add.mode, kind))
+		return -ENOTSUP;
 	*c = cmd_begin(t->workers[(*rec)->owner]);
 	if (*c == NULL)
 		return -EAGAIN;
@@ -352,18 +365,33 @@ static int key_make(
 
 // ---- HOP_ADD ----
 
-static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
+// What a link of ours needs, as opposed to a connection of the control plane's.
+static bool link_is_valid(const struct cmd_hop_add *c)
 {
-	return c->hop != 0 && dpmsg_handle_index(c->hop) < t->hop_max && c->tp != 0 &&
-	       c->tp != RULE_IN_LOCAL && c->flow >= 1 && c->flow <= RAIL_FLOWS_MAX &&
-	       c->n_flows <= RAIL_FLOWS_MAX && c->flow <= (c->n_flows != 0 ? c->n_flows : 1) &&
-	       (c->owner < t->n_workers || c->owner == OWNER_ANY) &&
+	return c->flow <= RAIL_FLOWS_MAX && c->n_flows <= RAIL_FLOWS_MAX &&
+	       c->flow <= (c->n_flows != 0 ? c->n_flows : 1) &&
 	       (c->window_log2 == 0 ||
 		       (c->window_log2 >= WINDOW_MIN && c->window_log2 <= WINDOW_MAX)) &&
 	       c->peer.port != 0 && c->local_port != 0 && c->payload_max >= RAIL_PAYLOAD_FLOOR &&
-	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 && c->congestion <= HOP_CC_CUBIC &&
-	       (c->path_mtu == 0 || c->path_mtu >= HOP_PATH_MTU_MIN) &&
-	       memchr(c->name, 0, sizeof(c->name)) != NULL && keys_are_valid(&c->keys);
+	       c->congestion <= HOP_CC_CUBIC &&
+	       (c->path_mtu == 0 || c->path_mtu >= HOP_PATH_MTU_MIN) && keys_are_valid(&c->keys);
+}
+
+static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
+{
+	return c->hop != 0 && dpmsg_handle_index(c->hop) < t->hop_max && c->tp != 0 &&
+	       c->tp != RULE_IN_LOCAL && c->flow >= 1 &&
+	       (c->owner < t->n_workers || c->owner == OWNER_ANY) &&
+	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 &&
+	       memchr(c->name, 0, sizeof(c->name)) != NULL &&
+	       (c->mode == HOP_MODE_CARRIED ? c->flow == 1 && c->n_flows <= 1 : link_is_valid(c));
+}
+
+static int add_is_possible(const struct hop_table *t, const struct cmd_hop_add *c)
+{
+	if (c->mode > HOP_MODE_CARRIED || (c->mode != HOP_MODE_DATAGRAM && t->rel == NULL))
+		return -ENOTSUP;
+	return c->mode == HOP_MODE_RELIABLE && hop_rel_size(c) == 0 ? -EINVAL : 0;
 }
 
 static uint16_t choose_owner(const struct hop_table *t, uint8_t wanted)
@@ -439,7 +467,7 @@ static bool is_of_tp(uint64_t word, uint32_t tp)
 
 static uint64_t word_flags(const struct cmd_hop_add *c)
 {
-	return HOP_TP_LIVE | (c->mode == HOP_MODE_RELIABLE ? HOP_TP_RELIABLE : 0);
+	return HOP_TP_LIVE | (c->mode != HOP_MODE_DATAGRAM ? HOP_TP_RELIABLE : 0);
 }
 
 // Which hop a transport's packets come by.
@@ -486,6 +514,7 @@ uint64_t hop_table_in_word(const struct hop_table *t, uint32_t tp, uint32_t id)
 int hop_table_add(
 	struct hop_table *t, const struct cmd_hop_add *c, uint64_t now_ns, uint16_t *owner)
 {
+	const bool has_key = c->mode != HOP_MODE_CARRIED;
 	struct hop_main *hm = t->main;
 	uint32_t i = dpmsg_handle_index(c->hop);
 	struct hop_rec *rec;
@@ -494,19 +523,18 @@ int hop_table_add(
 
 	if (!add_is_valid(t, c))
 		return -EINVAL;
-	if (c->mode > HOP_MODE_RELIABLE || (c->mode == HOP_MODE_RELIABLE && t->rel == NULL))
-		return -ENOTSUP;
-	if (c->mode == HOP_MODE_RELIABLE && hop_rel_size(c) == 0)
-		return -EINVAL;
+	rc = add_is_possible(t, c);
+	if (rc < 0)
+		return rc;
 	if (hm->recs[i] != NULL)
 		return hm->recs[i]->going ? -EAGAIN : -EEXIST;
-	if (!index_is_free(t, c->keys.rx_index))
+	if (has_key && !index_is_free(t, c->keys.rx_index))
 		return -EEXIST;
 	*owner = choose_owner(t, c->owner);
 	cmd = cmd_begin(t->workers[*owner]);
 	if (cmd == NULL)
 		return -EAGAIN;
-	rc = key_make(t, cmd, &c->keys, now_ns);
+	rc = has_key ? key_make(t, cmd, &c->keys, now_ns) : 0;
 	if (rc < 0)
 		return rc;
 	cmd->key.instance_local = c->instance_local;
@@ -533,7 +561,8 @@ int hop_table_add(
 		(uint64_t)c->hop << 32 | (uint64_t)*owner << 24 | word_flags(c),
 		memory_order_release);
 	tp_publish(t, c);
-	index_publish(t, rec, c->keys.rx_index);
+	if (has_key)
+		index_publish(t, rec, c->keys.rx_index);
 	return 0;
 }
 
@@ -610,6 +639,23 @@ int hop_table_ping(struct hop_table *t, const struct cmd_hop_ping *c)
 	return 0;
 }
 
+int hop_table_hold(struct hop_table *t, const struct cmd_hop_hold *c)
+{
+	struct hop_rec *rec;
+	struct hop_cmd *cmd;
+	int rc;
+
+	if (c->held > 1)
+		return -EINVAL;
+	rc = cmd_for(t, c->hop, HOP_CMD_HOLD, &rec, &cmd);
+	if (rc < 0)
+		return rc;
+	cmd->held = c->held;
+	cmd->limit_s = c->limit_s;
+	cmd_send(t, rec);
+	return 0;
+}
+
 int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c)
 {
 	struct hop_rec *rec;
@@ -648,6 +694,8 @@ int hop_table_move(struct hop_table *t, uint32_t hop, uint16_t worker)
 		return -EINVAL;
 	if (rec == NULL)
 		return -ENOENT;
+	if (rec->add.mode == HOP_MODE_CARRIED)
+		return -ENOTSUP;
 	if (mv->n_workers != 0)
 		return -EBUSY;
 	if (rec->owner == worker)

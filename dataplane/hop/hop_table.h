@@ -35,7 +35,7 @@ struct hop_table_conf {
 	struct stats_hdr *stats; // has hop_max hop blocks; NULL: counters in private memory
 	const struct aead_choice *aead; // copied; NULL: the preferred ones, unmeasured
 	uint32_t part_mbufs; // buffers that one worker may hold for joining; 0 = 2048
-	uint32_t rel_bufs; // ... for reliable hops, 256..2^24; 0: there are none
+	uint32_t rel_bufs; // ... for reliable and carried hops, 256..2^24; 0: there are none
 	const struct rule_table *rules; // of reliable routes
 	const char *cc; // congestion control: "bbr" (NULL) or "cubic"
 };
@@ -54,10 +54,10 @@ struct hop_table {
 	uint32_t hop_max;
 	uint16_t n_workers;
 	struct hop_worker **workers;
-	struct hop_rel_shared *rel; // NULL: no reliable mode
+	struct hop_rel_shared *rel; // NULL: neither reliable nor carried mode
 	struct hop_main *main; // owner: main
 };
-enum { HOP_TP_LIVE = 1, HOP_TP_RELIABLE = 2 };
+enum { HOP_TP_LIVE = 1, HOP_TP_RELIABLE = 2 }; // carried hops are reliable, too
 
 // ---- [main] ----
 
@@ -65,21 +65,24 @@ enum { HOP_TP_LIVE = 1, HOP_TP_RELIABLE = 2 };
 struct hop_table *hop_table_new(const struct hop_table_conf *conf);
 void hop_table_free(struct hop_table *t); // workers have stopped; keys are wiped
 
-// The five commands. The caller has checked the record's length and nothing else; it wipes the
+// The six commands. The caller has checked the record's length and nothing else; it wipes the
 // record's keys afterwards. *owner: the worker that got it.
 // -EINVAL: a field out of range; -EEXIST: handle or receiver index in use; -ENOENT: no such hop;
 // -EAGAIN: the owner's queue is full or the index is still being given back; -ENOTSUP: mode or
-// cipher not available; -ENOMEM.
+// cipher not available, or not for a hop of this mode; -ENOMEM.
 int hop_table_add(
 	struct hop_table *t, const struct cmd_hop_add *c, uint64_t now_ns, uint16_t *owner);
 int hop_table_rekey(struct hop_table *t, const struct cmd_hop_rekey *c, uint64_t now_ns);
 int hop_table_path(struct hop_table *t, const struct cmd_hop_path *c);
 int hop_table_del(struct hop_table *t, const struct cmd_hop_del *c);
 int hop_table_ping(struct hop_table *t, const struct cmd_hop_ping *c);
+int hop_table_hold(struct hop_table *t, const struct cmd_hop_hold *c);
+// The first carried hop with an index >= from, 0: there is none.
+uint32_t hop_table_carried(const struct hop_table *t, uint32_t from);
 
 // Begin to give a hop to another worker; one at a time. While it is under way none of the commands
-// above may be given. -ENOENT; -EINVAL: no such worker; -EALREADY: it is there; -EBUSY: another one
-// is under way; -EAGAIN: a worker's queue is full.
+// above may be given. -ENOENT; -EINVAL: no such worker; -ENOTSUP: a carried hop; -EALREADY: it is
+// there; -EBUSY: another one is under way; -EAGAIN: a worker's queue is full.
 int hop_table_move(struct hop_table *t, uint32_t hop, uint16_t worker);
 // -EINPROGRESS; -ENOENT: none is under way; else it is over. *status: 0, -ENOSPC: no room there.
 // *from: who had it before, *owner: who has it now.

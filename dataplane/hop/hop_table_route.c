@@ -3,6 +3,17 @@
 #include "dataplane/hop/hop_route.h"
 #include "dataplane/hop/hop_table.h"
 
+uint32_t hop_table_carried(const struct hop_table *t, uint32_t from)
+{
+	for (uint32_t i = from; i < t->hop_max; i++) {
+		const struct hop_rec *rec = t->main->recs[i];
+
+		if (rec != NULL && !rec->going && rec->add.mode == HOP_MODE_CARRIED)
+			return rec->add.hop;
+	}
+	return 0;
+}
+
 bool hop_table_msg(struct hop_table *t, unsigned worker, const struct hop_msg *msg)
 {
 	struct hop_msg copy = *msg; // the ring takes no const
@@ -32,7 +43,7 @@ int hop_table_owner(const struct hop_table *t, uint32_t hop, bool *reliable)
 	if (rec == NULL)
 		return -1;
 	if (reliable != NULL)
-		*reliable = rec->add.mode == HOP_MODE_RELIABLE;
+		*reliable = rec->add.mode != HOP_MODE_DATAGRAM;
 	return rec->owner;
 }
 

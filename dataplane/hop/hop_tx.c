@@ -4,6 +4,7 @@
 
 #include "dataplane/hop/hop.h"
 
+#include "dataplane/hop/hop_car.h"
 #include "dataplane/hop/hop_cut.h"
 #include "dataplane/hop/hop_route.h"
 
@@ -493,7 +494,7 @@ bool hop_cut_begin(struct wctx *w, uint32_t hop, struct hop_cut *c)
 	struct hop *h = hop_tx_local(w, hop);
 	const struct adj *a;
 
-	if (h == NULL || h->rel != NULL || h->keys[h->send].cipher != AEAD_NONE)
+	if (h == NULL || hop_keeps_order(h) || h->keys[h->send].cipher != AEAD_NONE)
 		return false;
 	a = adj_find(w->adjs, h->adj);
 	if (!is_clear4(w, h, a))
@@ -532,8 +533,11 @@ struct hop *hop_tx_local(const struct wctx *w, uint32_t hop)
 
 void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
 {
-	if (h->rel != NULL) {
-		hop_rel_push(w, h, m, n);
+	if (hop_keeps_order(h)) {
+		if (likely(h->rel != NULL))
+			hop_rel_push(w, h, m, n);
+		else
+			hop_car_push(w, h, m, n);
 		return;
 	}
 	if (unlikely(h->n_pend + n > HOP_PEND))

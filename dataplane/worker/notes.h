@@ -24,7 +24,8 @@ enum dp_note_kind {
 	NOTE_RULE_CLOSE, // id: a Close went through this rule; main deletes it
 	NOTE_RULE_END, // id: the route ended here; value: enum rail_gone_reason; main deletes it
 	NOTE_RULE_IDLE, // id: nothing of it is held; main deletes it if it has expired
-	NOTE_ROUTE_PAUSE, // id: its packets, the control plane's, have to wait; value: limit in s
+	NOTE_ROUTE_PAUSE, // id: its packets, the control plane's own, or those that come by the
+			  // carried hop, have to wait; value: limit in s
 	NOTE_ROUTE_RESUME, // id: no longer
 	NOTE_HOP_RESET, // value: enum rail_gone_reason; main closes the routes through it
 	NOTE_RULE_MISS, // id: unknown route id; tp: transport it came by. Rate-limited

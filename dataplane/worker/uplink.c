@@ -34,7 +34,9 @@ struct uplink {
 	unsigned n_fences;
 	uint64_t fence[DPMSG_MAX_WORKERS]; // by worker: its ring must be read up to there, 0: none
 	const struct ring_shm *fence_shm[DPMSG_MAX_WORKERS];
-	// packets of the control plane on their way to the sink
+	// packets from the control plane on their way to the sink, all of its own or all of one
+	// carried hop
+	struct hop *in; // NULL: its own
 	unsigned n;
 	struct rte_mbuf *pkts[BURST];
 };
@@ -176,16 +178,18 @@ bool uplink_fenced(struct wctx *w)
 
 void uplink_sink(struct wctx *w)
 {
-	struct rte_mbuf *m;
-	uint32_t id, hop;
+	struct hop_up up;
 
 	if (unlikely(uplink_fenced(w)))
 		return;
-	while (hop_sink_busy(w) && ring_w_room(&w->uplink->up) >= LARGEST &&
-		(m = hop_sink_pull(w, &id, &hop)) != NULL) {
-		if (!uplink_route(w, UP_ROUTE, id, hop, m))
-			count(w, W_sink_freed, 1); // a ring that is smaller than one packet
-		rte_pktmbuf_free(m);
+	while (hop_up_busy(w) && ring_w_room(&w->uplink->up) >= LARGEST && hop_up_pull(w, &up)) {
+		bool carried = up.type == UP_CARRIED;
+
+		if (!uplink_route(w, up.type, up.id, up.hop, up.m)) // larger than the ring
+			count(w, carried ? W_drop_seal_freed : W_sink_freed, 1);
+		else if (carried)
+			count(w, W_seal_carried, 1);
+		rte_pktmbuf_free(up.m);
 	}
 }
 
@@ -247,8 +251,25 @@ static void sink_flush(struct wctx *w)
 	unsigned n = u->n;
 
 	u->n = 0;
-	if (n != 0)
+	if (n == 0)
+		return;
+	if (u->in != NULL)
+		hop_car_rx(w, u->in, u->pkts, n);
+	else
 		w->sink(w, NULL, u->pkts, n);
+}
+
+static void gather(struct wctx *w, struct hop *in, struct rte_mbuf *m)
+{
+	struct uplink *u = w->uplink;
+
+	if (u->in != in)
+		sink_flush(w);
+	u->in = in;
+	u->pkts[u->n++] = m;
+	u->room--;
+	if (u->n == BURST)
+		sink_flush(w);
 }
 
 // A record that is no good: it counts as a packet, so that the books balance.
@@ -263,7 +284,6 @@ static bool bad(struct wctx *w)
 
 static bool down_route(struct wctx *w, const void *shm, uint32_t len)
 {
-	struct uplink *u = w->uplink;
 	struct msg_route rec;
 	struct rte_mbuf *m;
 
@@ -272,16 +292,39 @@ static bool down_route(struct wctx *w, const void *shm, uint32_t len)
 	memcpy(&rec, shm, sizeof(rec));
 	if (rec.id == 0)
 		return bad(w);
-	if (unlikely(u->room == 0))
+	if (unlikely(w->uplink->room == 0))
 		return false; // what another worker has no room for stays where it is
 	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), len - (uint32_t)sizeof(rec));
 	if (m == NULL)
 		return false;
 	route_hdr_put_id(rte_pktmbuf_mtod(m, uint8_t *), rec.id);
-	u->pkts[u->n++] = m;
-	u->room--;
-	if (u->n == BURST)
-		sink_flush(w);
+	gather(w, NULL, m);
+	return true;
+}
+
+static bool down_carried(struct wctx *w, const void *shm, uint32_t len)
+{
+	struct msg_route rec;
+	struct rte_mbuf *m;
+	struct hop *h;
+	bool soon;
+
+	if (len < sizeof(rec) + ROUTE_HDR_LEN || len > sizeof(rec) + ROUTE_PACKET_MAX)
+		return bad(w);
+	memcpy(&rec, shm, sizeof(rec));
+	h = hop_car_find(w, rec.hop, &soon);
+	if (unlikely(soon || w->uplink->room == 0))
+		return false; // the ring of the commands is not in step with ours
+	if (rec.id != 0 || h == NULL)
+		return bad(w);
+	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), len - (uint32_t)sizeof(rec));
+	if (m == NULL)
+		return false;
+	if (route_hdr_id(rte_pktmbuf_mtod(m, const uint8_t *)) == 0) { // not before it was copied
+		rte_pktmbuf_free(m);
+		return bad(w);
+	}
+	gather(w, h, m);
 	return true;
 }
 
@@ -356,11 +399,13 @@ static bool down_record(struct wctx *w, const void *shm, uint32_t len)
 		return bad(w);
 	memcpy(&h, shm, sizeof(h));
 	// the order of records is kept: what is gathered goes first
-	if (h.type != DOWN_ROUTE)
+	if (h.type != DOWN_ROUTE && h.type != DOWN_CARRIED)
 		sink_flush(w);
 	switch (h.type) {
 	case DOWN_ROUTE:
 		return down_route(w, shm, len);
+	case DOWN_CARRIED:
+		return down_carried(w, shm, len);
 	case DOWN_CONTROL:
 		return down_control(w, shm, len);
 	case DOWN_REKEY:

@@ -18,8 +18,8 @@ enum {
 struct uplink *uplink_new(const struct region *region, unsigned i);
 void uplink_free(struct uplink *u); // [main] the worker has stopped
 
-// [worker] Copy a whole route packet (maybe a chain) up as UP_ROUTE or UP_CONTROL; the caller keeps
-// the mbuf. false: no room.
+// [worker] Copy a whole route packet (maybe a chain) up as UP_ROUTE, UP_CONTROL or UP_CARRIED; the
+// caller keeps the mbuf. false: no room.
 bool uplink_route(
 	struct wctx *w, enum dpmsg_type type, uint32_t id, uint32_t hop, const struct rte_mbuf *m);
 // [worker] An init, response or cookie whose mac was checked. false: no room.
@@ -35,7 +35,7 @@ unsigned uplink_down(struct wctx *w);
 // what `before` gave it until now: they may be of the same routes.
 void uplink_fence(struct wctx *w, const struct wctx *before);
 bool uplink_fenced(struct wctx *w); // [worker] not yet
-// [worker] Packets that waited for room in the ring.
+// [worker] Packets that waited for room in the ring, and those of carried hops.
 void uplink_sink(struct wctx *w);
 // [worker] Make visible what went up in this turn.
 void uplink_publish(struct wctx *w);

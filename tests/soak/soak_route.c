@@ -433,9 +433,10 @@ static uint64_t held(const struct soak_node *n)
 {
 	return soak_dp_counter(n, W_seal_in) - soak_dp_counter(n, W_seal_whole) -
 	       soak_dp_counter(n, W_seal_parted) - soak_dp_counter(n, W_seal_acked) -
-	       soak_dp_counter(n, W_drop_seal_freed) - soak_dp_counter(n, W_drop_route_ended) -
-	       soak_dp_counter(n, W_drop_route_full) - soak_dp_counter(n, W_drop_seal_hop) -
-	       soak_dp_counter(n, W_drop_seal_limit) - soak_dp_counter(n, W_drop_no_mbuf);
+	       soak_dp_counter(n, W_seal_carried) - soak_dp_counter(n, W_drop_seal_freed) -
+	       soak_dp_counter(n, W_drop_route_ended) - soak_dp_counter(n, W_drop_route_full) -
+	       soak_dp_counter(n, W_drop_seal_hop) - soak_dp_counter(n, W_drop_seal_limit) -
+	       soak_dp_counter(n, W_drop_no_mbuf);
 }
 
 bool soak_routes_idle(void)

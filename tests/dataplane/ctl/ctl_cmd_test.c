@@ -35,6 +35,7 @@ static void wrong_lengths_types_and_flags_are_refused(void **state)
 		{CMD_HOP_PATH, sizeof(struct cmd_hop_path)},
 		{CMD_HOP_DEL, sizeof(struct cmd_hop_del)},
 		{CMD_HOP_PING, sizeof(struct cmd_hop_ping)},
+		{CMD_HOP_HOLD, sizeof(struct cmd_hop_hold)},
 		{CMD_HOP_MOVE, sizeof(struct cmd_hop_move)},
 		{CMD_RULE_ADD, sizeof(struct cmd_rule_add)},
 		{CMD_RULE_DEL, sizeof(struct cmd_rule_del)},
@@ -59,7 +60,7 @@ static void wrong_lengths_types_and_flags_are_refused(void **state)
 		assert_int_equal(ctl_cmd(f.ctl, rec, right[i].len, &aux), -EINVAL);
 	}
 	assert_int_equal(fix_cmd(&f, rec, CMD_RULE_ADD, 1024), -EMSGSIZE);
-	for (uint16_t type = CMD_HOP_MOVE + 1; type < 300; type++)
+	for (uint16_t type = CMD_HOP_HOLD + 1; type < 300; type++)
 		assert_int_equal(fix_cmd(&f, rec, type, 24), -ENOSYS);
 	assert_int_equal(fix_cmd(&f, rec, 0, 24), -ENOSYS);
 	assert_int_equal(fix_cmd(&f, rec, 0xffff, 24), -ENOSYS);

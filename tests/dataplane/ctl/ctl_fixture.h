@@ -238,3 +238,15 @@ static inline struct cmd_hop_add fix_hop(uint32_t index)
 	m.keys.initiator = 1;
 	return m;
 }
+
+// A connection of the control plane's.
+static inline struct cmd_hop_add fix_carried(uint32_t index)
+{
+	return (struct cmd_hop_add){.hop = index | 1u << DPMSG_HANDLE_BITS,
+		.tp = index | 1u << DPMSG_HANDLE_BITS,
+		.flow = 1,
+		.n_flows = 1,
+		.mode = HOP_MODE_CARRIED,
+		.owner = (uint8_t)(index % FIX_WORKERS),
+		.name = "connection"};
+}

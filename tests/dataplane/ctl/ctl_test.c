@@ -299,6 +299,43 @@ static void control_planes_come_one_at_a_time(void **state)
 	listen_fini(&f, &at);
 }
 
+// Nobody carries what would leave by them. A link of ours goes on.
+static void carried_hops_go_with_their_control_plane(void **state)
+{
+	struct cmd_hop_add link = fix_hop(1), car;
+	struct client a = {0}, b = {0};
+	struct place at;
+	struct fix f;
+
+	listen_init(&f, &at);
+	assert_int_equal(attach(&f, &a, at.path, REGION_ASK_CONTROL), 0);
+	fix_hello(&f);
+	assert_int_equal(fix_cmd(&f, &link, CMD_HOP_ADD, sizeof(link)), 0);
+	for (uint32_t i = 10; i < 20; i++) {
+		car = fix_carried(i);
+		assert_int_equal(fix_cmd(&f, &car, CMD_HOP_ADD, sizeof(car)), 0);
+	}
+	fix_turn(&f, 1);
+	assert_int_equal(hop_table_count(f.hops), 11);
+	region_close(&a.r);
+	serve_until_detached(&f);
+	fix_turn(&f, 1);
+	assert_int_equal(hop_table_count(f.hops), 1);
+	car = fix_carried(30); // a command that it left in the ring
+	fix_send(&f, &car, CMD_HOP_ADD, sizeof(car));
+	assert_int_equal(attach(&f, &b, at.path, REGION_ASK_CONTROL), 0);
+	fix_ends(&f);
+	fix_hello(&f);
+	assert_int_equal(hop_table_count(f.hops), 1);
+	car = fix_carried(10); // the place is free again
+	fix_turn(&f, 1);
+	assert_int_equal(fix_cmd(&f, &car, CMD_HOP_ADD, sizeof(car)), 0);
+	fix_turn(&f, 1);
+	assert_int_equal(hop_table_count(f.hops), 2);
+	region_close(&b.r);
+	listen_fini(&f, &at);
+}
+
 static void successor_of_a_vandal_finds_rules_and_sound_rings(void **state)
 {
 	struct place at;
@@ -383,6 +420,7 @@ int main(void)
 		cmocka_unit_test(lost_events_raise_the_flag),
 		cmocka_unit_test(bell_rings_only_for_a_sleeper_with_something_to_read),
 		cmocka_unit_test(control_planes_come_one_at_a_time),
+		cmocka_unit_test(carried_hops_go_with_their_control_plane),
 		cmocka_unit_test(successor_of_a_vandal_finds_rules_and_sound_rings),
 		cmocka_unit_test(silent_clients_do_not_keep_others_out),
 		cmocka_unit_test(statistics_tell_versions_pools_and_beat),

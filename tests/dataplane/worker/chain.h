@@ -1,8 +1,9 @@
 // A chain of reliable hops that all live in one node of real workers (node.h), whose frames a test
-// carries from its transmit rings to its receive rings, or loses. Packets go in where the control
-// plane's go in and come out where they come out for it, so one route crosses an ingress edge, a
-// transit and an egress edge, and as many workers as there are. Each test that includes it is a
-// program of its own and uses what it needs.
+// carries from its transmit rings to its receive rings, or loses; and what carried hops give to one
+// another through the connections that the control plane has for them. Packets go in where the
+// control plane's go in and come out where they come out for it, so one route crosses an ingress
+// edge, a transit and an egress edge, and as many workers as there are. Each test that includes it
+// is a program of its own and uses what it needs.
 #pragma once
 #pragma GCC diagnostic ignored "-Wunused-function"
 
@@ -30,6 +31,18 @@ enum {
 	TRANSIT = IDX | 2, // at B
 	EDGE_OUT = IDX | 3, // consume, at C
 	PATIENCE_S = 60,
+	PIPE_LEN = 4096, // power of two
+	PIPE_HOLD = 64, // packets that a connection takes before it is blocked
+};
+
+// What a carried hop has sent and the other end has not read yet.
+struct pipe {
+	uint8_t *packet[PIPE_LEN];
+	unsigned head, tail;
+	bool closed; // nobody reads
+	bool held; // so the data plane was told
+	uint32_t paused[8]; // ids that have to wait at the reading end, 0: free
+	uint64_t n_passed;
 };
 
 struct chain {
@@ -56,8 +69,11 @@ struct chain {
 	unsigned n_paused, n_resumed, n_ended, n_gone, n_resets;
 	uint32_t reason[4]; // of ends, by index of the rule
 	char error[64]; // what the Error says that came out
+	uint64_t ahead_ns; // of the real clock
+	uint16_t hold_s; // limit of what is held for a blocked connection
 	uint32_t progress;
 	uint64_t until_ns; // patience without any
+	struct pipe *pipe[HOPS]; // by the hop that writes; NULL: it is not carried
 	struct evt_rule last_gone;
 };
 
@@ -67,6 +83,39 @@ static uint32_t dice(struct chain *c, uint32_t sides)
 	c->rng ^= c->rng >> 7;
 	c->rng ^= c->rng << 17;
 	return (uint32_t)((c->rng >> 11) % sides);
+}
+
+// ---- connections of carried hops ----
+
+// The connection by which a hop reads, or writes.
+static struct pipe *pipe_of(const struct chain *c, uint32_t hop, bool reads)
+{
+	for (unsigned i = 0; i < HOPS; i++)
+		if (c->hop[i] == hop)
+			return c->pipe[reads ? i ^ 1 : i];
+	return NULL;
+}
+
+static void pipe_pause(struct pipe *p, uint32_t id, bool paused)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(p->paused); i++) {
+		if (p->paused[i] == id)
+			p->paused[i] = 0;
+	}
+	for (unsigned i = 0; paused && i < ARRAY_LEN(p->paused); i++) {
+		if (p->paused[i] == 0) {
+			p->paused[i] = id;
+			break;
+		}
+	}
+}
+
+static bool pipe_waits(const struct pipe *p)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(p->paused); i++)
+		if (p->paused[i] != 0)
+			return true;
+	return false;
 }
 
 // ---- the main lcore's part ----
@@ -88,6 +137,9 @@ static void on_gone(void *ctx, const struct evt_rule *final)
 {
 	struct chain *c = ctx;
 
+	for (unsigned i = 0; i < HOPS; i++)
+		if (c->pipe[i] != NULL)
+			pipe_pause(c->pipe[i], final->id, false);
 	c->n_gone++;
 	c->last_gone = *final;
 }
@@ -99,6 +151,10 @@ static uint32_t on_freed(void *ctx, uint32_t index, bool is_over)
 
 static void on_note(struct chain *c, const struct dp_note *n)
 {
+	if (n->hop != 0 && (n->kind == NOTE_ROUTE_PAUSE || n->kind == NOTE_ROUTE_RESUME)) {
+		pipe_pause(pipe_of(c, n->hop, true), n->id, n->kind == NOTE_ROUTE_PAUSE);
+		return;
+	}
 	switch (n->kind) {
 	case NOTE_ROUTE_PAUSE:
 		c->n_paused++;
@@ -185,6 +241,51 @@ static void carry(struct chain *c)
 		}
 }
 
+static void pipe_put(struct chain *c, uint32_t hop, const uint8_t *packet)
+{
+	struct pipe *p = pipe_of(c, hop, false);
+	uint32_t len = route_hdr_packet_len(packet);
+
+	assert_non_null(p);
+	assert_true(p->head - p->tail < PIPE_LEN);
+	p->packet[p->head % PIPE_LEN] = malloc(len);
+	assert_non_null(p->packet[p->head % PIPE_LEN]);
+	memcpy(p->packet[p->head++ % PIPE_LEN], packet, len);
+}
+
+// One end reads what the other wrote, if nothing of it has to wait.
+static void pipe_turn(struct chain *c, unsigned i)
+{
+	static uint8_t buf[sizeof(struct msg_route) + DPMSG_ROUTE_MAX + 64];
+	struct msg_route rec = {.h.type = DOWN_CARRIED, .hop = c->hop[i ^ 1]};
+	struct cmd_hop_hold hold = {.hop = c->hop[i], .limit_s = c->hold_s};
+	struct pipe *p = c->pipe[i];
+
+	for (unsigned n = 0; n < 32 && p->tail != p->head && !pipe_waits(p) && !p->closed; n++) {
+		uint8_t *packet = p->packet[p->tail % PIPE_LEN];
+		uint32_t len = route_hdr_packet_len(packet);
+
+		if (ring_w_room(&c->n.down[(i ^ 1) % c->n.conf.workers]) < sizeof(buf) * 2)
+			break;
+		memcpy(buf, &rec, sizeof(rec));
+		memcpy(buf + sizeof(rec), packet, len);
+		node_down(&c->n, (i ^ 1) % c->n.conf.workers, buf, (unsigned)sizeof(rec) + len);
+		free(packet);
+		p->tail++;
+		p->n_passed++;
+	}
+	hold.held = p->head - p->tail >= PIPE_HOLD;
+	if (hold.held != p->held && hop_table_hold(c->n.hops, &hold) == 0)
+		p->held = hold.held;
+}
+
+static void pipes_turn(struct chain *c)
+{
+	for (unsigned i = 0; i < HOPS; i++)
+		if (c->pipe[i] != NULL)
+			pipe_turn(c, i);
+}
+
 static void read_up(struct chain *c)
 {
 	static uint8_t buf[sizeof(struct msg_route) + DPMSG_ROUTE_MAX + 64];
@@ -195,6 +296,10 @@ static void read_up(struct chain *c)
 		const uint8_t *p = buf + sizeof(rec);
 
 		memcpy(&rec, buf, sizeof(rec));
+		if (rec.h.type == UP_CARRIED) {
+			pipe_put(c, rec.hop, p);
+			continue;
+		}
 		if (rec.id != EDGE_OUT + c->route) { // last words of a route before
 			assert_int_not_equal(route_hdr_type(p), ROUTE_DATA);
 			continue;
@@ -224,10 +329,15 @@ static void read_up(struct chain *c)
 
 static void turn(struct chain *c)
 {
-	for (unsigned i = 0; i < c->n.conf.workers; i++)
-		worker_turn(c->n.w[i]);
+	for (unsigned i = 0; i < c->n.conf.workers; i++) {
+		if (c->ahead_ns != 0)
+			worker_turn_at(c->n.w[i], clock_mono_ns() + c->ahead_ns);
+		else
+			worker_turn(c->n.w[i]);
+	}
 	carry(c);
 	read_up(c);
+	pipes_turn(c);
 	main_turn(c);
 }
 
@@ -247,7 +357,7 @@ static uint64_t held(const struct chain *c)
 	return node_counter(&c->n, W_seal_in) - node_counter(&c->n, W_seal_acked) -
 	       node_counter(&c->n, W_drop_seal_freed) - node_counter(&c->n, W_drop_route_ended) -
 	       node_counter(&c->n, W_drop_route_full) - node_counter(&c->n, W_seal_whole) -
-	       node_counter(&c->n, W_seal_parted);
+	       node_counter(&c->n, W_seal_parted) - node_counter(&c->n, W_seal_carried);
 }
 
 #define UNTIL(c, condition)                                                                        \
@@ -281,6 +391,19 @@ static void make_hop(struct chain *c, unsigned i, uint8_t mode)
 	hop.hop = c->hop[i];
 	hop.tp = c->tp[i];
 	hop.owner = (uint8_t)(i % c->n.conf.workers);
+	if (mode == HOP_MODE_CARRIED) {
+		struct cmd_hop_add car = {.hop = hop.hop,
+			.tp = hop.tp,
+			.owner = hop.owner,
+			.mode = mode,
+			.flow = 1,
+			.n_flows = 1};
+
+		c->pipe[i] = calloc(1, sizeof(*c->pipe[i]));
+		assert_non_null(c->pipe[i]);
+		assert_int_equal(hop_table_add(c->n.hops, &car, clock_mono_ns(), &owner), 0);
+		return;
+	}
 	memcpy(hop.peer.ip, node_ip, 16);
 	hop.peer.port = NODE_UDP;
 	hop.keys.rx_index = 0xabcd0010u + i;
@@ -325,6 +448,15 @@ static void chain_open(struct chain *c, const struct node_conf *conf, const uint
 		turn(c);
 }
 
+static void pipes_free(struct chain *c)
+{
+	for (unsigned i = 0; i < HOPS; i++) {
+		for (struct pipe *p = c->pipe[i]; p != NULL && p->tail != p->head; p->tail++)
+			free(p->packet[p->tail % PIPE_LEN]);
+		free(c->pipe[i]);
+	}
+}
+
 static void chain_close(struct chain *c)
 {
 	c->lose = 0;
@@ -337,6 +469,7 @@ static void chain_close(struct chain *c)
 	c->n.rules.ending = NULL;
 	c->n.rules.freed = NULL;
 	node_close(&c->n);
+	pipes_free(c);
 }
 
 static const uint8_t reliable[PAIRS] = {HOP_MODE_RELIABLE, HOP_MODE_RELIABLE};
