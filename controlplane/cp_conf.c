@@ -299,6 +299,8 @@ static const struct conf_item items[] = {
 		VALUE(routing.groups_max), .help = "route groups that this node has at once"},
 	{"routing", "groups_peer_max", CONF_UINT, .def = "256", .min = 1, .max = 65536,
 		VALUE(routing.groups_peer_max), .help = "of them, towards one node"},
+	{"routing", "bench_port", CONF_UINT, .def = "0", .max = 65535, VALUE(routing.bench_port),
+		.help = "route port of a service that takes, gives and sends back bytes; 0: none"},
 	{"route_setup_node", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, KEY(key),
 		.check = check_pk, .help = "public key of a set-up node that may lay routes here"},
 	{"hypervisor", "key", CONF_STR, .flags = CONF_REQUIRED, KEY(key), .check = check_pk,

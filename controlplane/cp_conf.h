@@ -102,6 +102,7 @@ struct cp_routing_values {
 	bool allow_plaintext;
 	uint32_t groups_max;
 	uint32_t groups_peer_max;
+	uint16_t bench_port; // 0: none
 };
 
 struct cp_saved_lan_values {

@@ -2,6 +2,7 @@
 // datagram of it carries. Where the way leads from the next node on nobody here knows.
 #include "controlplane/group_role.h"
 
+#include "controlplane/app/route_bench.h"
 #include "lib/wire/rail_frame.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 struct group_role {
 	struct group_role_deps d;
 	struct route_groups *groups;
+	struct route_bench *bench; // NULL: none
 };
 
 enum {
@@ -80,17 +82,26 @@ struct group_role *group_role_new(const struct group_role_deps *deps, const stru
 		return NULL;
 	r->d = *deps;
 	r->groups = route_groups_new(&gc);
-	if (r->groups == NULL) {
-		free(r);
-		return NULL;
+	if (r->groups == NULL)
+		goto err_role;
+	if (c->v->routing.bench_port != 0) {
+		r->bench = route_bench_new(r->groups, c->v->routing.bench_port);
+		if (r->bench == NULL)
+			goto err_groups;
 	}
 	return r;
+err_groups:
+	route_groups_free(r->groups);
+err_role:
+	free(r);
+	return NULL;
 }
 
 void group_role_free(struct group_role *r)
 {
 	if (r == NULL)
 		return;
+	route_bench_free(r->bench);
 	route_groups_free(r->groups);
 	free(r);
 }
