@@ -1,5 +1,5 @@
 // What differs between two configurations, section by section, and what waits for a restart.
-// Declared in reload.h. Each section's keys and values become one number, so that long files are
+// Declared in reload.h. Each section's keys and values become two numbers, so that long files are
 // compared section by section.
 #include "controlplane/reload.h"
 
@@ -10,15 +10,19 @@
 
 struct digest {
 	const char *section, *instance; // the configuration's
-	uint64_t hash;
+	uint64_t all, live; // of all keys, and of those that a reload takes
+	bool waits; // a key of it, or it as a whole, does
 };
 
 struct digests {
 	const struct cp_values *v;
+	const struct in_force *f; // NULL: nobody asks what waits
 	VEC(struct digest) all;
 	bool failed;
 	size_t next; // where the one that is looked for is likely
 };
+
+#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
 
 static uint64_t mix(uint64_t h, const char *text)
 {
@@ -46,7 +50,9 @@ static void on_entry(void *arg, const struct conf_entry *e)
 	struct digests *d = arg;
 	struct digest fresh = {.section = e->item->section,
 		.instance = e->instance != NULL ? e->instance : "",
-		.hash = 0xcbf29ce484222325};
+		.all = FNV_BASIS,
+		.live = FNV_BASIS};
+	struct in_force_key k;
 	struct digest *last;
 
 	if (d->all.n == 0 || !same_place(&d->all.v[d->all.n - 1], &fresh))
@@ -54,14 +60,17 @@ static void on_entry(void *arg, const struct conf_entry *e)
 	if (d->failed)
 		return;
 	last = &d->all.v[d->all.n - 1];
-	last->hash = mix(mix(last->hash, e->item->key), value_of(d->v, e));
+	last->all = mix(mix(last->all, e->item->key), value_of(d->v, e));
+	if (e->item->flags & CONF_LIVE)
+		last->live = mix(mix(last->live, e->item->key), value_of(d->v, e));
+	last->waits = last->waits || (d->f != NULL && in_force_waits(d->f, e, &k));
 }
 
 // Both files mostly have the same order.
-static const struct digest *find(struct digests *d, const struct digest *like)
+static struct digest *find(struct digests *d, const struct digest *like)
 {
 	for (size_t n = 0; n < d->all.n; n++) {
-		const struct digest *at = &d->all.v[d->next];
+		struct digest *at = &d->all.v[d->next];
 
 		d->next = d->next + 1 < d->all.n ? d->next + 1 : 0;
 		if (same_place(at, like))
@@ -115,18 +124,30 @@ static void on_gone(void *arg, const struct in_force_key *k)
 	tell_waiting(arg, k);
 }
 
+static void mark_gone(void *arg, const struct in_force_key *k)
+{
+	const struct digest like = {
+		.section = k->item->section, .instance = k->instance != NULL ? k->instance : ""};
+	struct digest *d = find(arg, &like);
+
+	if (d != NULL)
+		d->waits = true;
+}
+
+// Of what waits, another line tells.
 static void tell_sections(const struct teller *t, struct digests *old, struct digests *new)
 {
 	for (size_t i = 0; i < new->all.n; i++) {
 		const struct digest *n = &new->all.v[i], *o = find(old, n);
 
-		if (o == NULL || o->hash != n->hash)
+		if ((o == NULL || o->all != n->all) &&
+			(!n->waits || (o != NULL && o->live != n->live)))
 			tell(t, n->section, n->instance, "",
 				o == NULL ? API_CHANGE_NEW : API_CHANGED, false);
 	}
 	new->next = 0;
 	for (size_t i = 0; i < old->all.n; i++)
-		if (find(new, &old->all.v[i]) == NULL)
+		if (find(new, &old->all.v[i]) == NULL && !old->all.v[i].waits)
 			tell(t, old->all.v[i].section, old->all.v[i].instance, "", API_CHANGE_GONE,
 				false);
 }
@@ -134,13 +155,16 @@ static void tell_sections(const struct teller *t, struct digests *old, struct di
 int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in_force *f,
 	reload_change_fn fn, void *arg)
 {
-	struct digests old = {.v = now->v}, new = {.v = next->v};
+	struct digests old = {.v = now->v}, new = {.v = next->v, .f = f};
 	struct teller t = {.f = f, .fn = fn, .arg = arg};
 	bool failed;
 
 	conf_walk(now->file, on_entry, &old);
 	conf_walk(next->file, on_entry, &new);
 	failed = old.failed || new.failed;
+	if (!failed)
+		in_force_each_gone(f, next->file, mark_gone, &old);
+	old.next = 0;
 	if (!failed)
 		tell_sections(&t, &old, &new);
 	vec_free(&old.all);

@@ -66,18 +66,20 @@ static void what_changed_and_what_waits_is_told(void **state)
 		{{"[edge a]\n[edge b]\n", "[edge b]\n[edge a]\n"}, ""},
 		{{"[peers]\nallow_file = /dev/null\n", "[peers]\nallow_file = /dev/null\n"},
 			"[peers] allow_file read; "},
-		// each key that waits, not only the first one
+		// each key that waits, not only the first one; what waits has changed nothing yet
 		{{"[node]\nname = a\n", "[node]\nname = b\nflows = 2\n[link]\ndead = 20s\n"},
-			"[node]; [link]; waits [node] name; waits [node] flows; "
+			"waits [node] name; waits [node] flows; "
 			"waits [link] dead; "},
 		{{"", "[server s]\n" SERVER "[hypervisor h]\nkey = " PK "\n"},
-			"[server s] new; [hypervisor h] new; waits [server s] new; "
+			"waits [server s] new; "
 			"waits [hypervisor h] new; "},
 		{{"[server s]\n" SERVER "[hypervisor v]\nkey = " PK "\n", ""},
-			"[server s] gone; [hypervisor v] gone; waits [server s] gone; "
+			"waits [server s] gone; "
 			"waits [hypervisor v] gone; "},
 		{{"[server s]\n" SERVER, "[server s]\nkey = " PK2 "\naddress = a:1\n"},
-			"[server s]; waits [server s] key; "},
+			"waits [server s] key; "},
+		{{"", "[peers]\nallow = any\naccepted_max = 7\n"},
+			"[peers]; waits [peers] accepted_max; "},
 		// what waits is told as long as it does, and no longer
 		{{"", "[dmsg]\nsessions = 3\n", "[dmsg]\nsessions = 3\n"},
 			"waits [dmsg] sessions; "},
@@ -92,7 +94,7 @@ static void what_changed_and_what_waits_is_told(void **state)
 		{{"[lan_server]\nsecret_key = " SK "1\n", "[lan_server]\nsecret_key = " SK "1\n"},
 			""},
 		{{"[edge a]\n[edge b]\n", "[edge b]\nmtu = 1400\n[edge c]\nmtu = 1300\n"},
-			"[edge b]; [edge c] new; [edge a] gone; waits [edge b] mtu; "},
+			"[edge c] new; [edge a] gone; waits [edge b] mtu; "},
 		{{"[edge a]\n", "", "[edge a]\nmtu = 1400\n"}, "[edge a] new; "},
 		{{"[dmsg_server]\nlisten = [::]:1\n",
 			 "[dmsg_server]\nlisten = [::]:1\n[peer_server p]\nkey = " PK "\n",
@@ -102,7 +104,7 @@ static void what_changed_and_what_waits_is_told(void **state)
 					 "[route_setup_node r]\nkey = " PK "\n"},
 			"[routing]; [route_setup_node r] new; "},
 		{{"[edge a]\n", "", "[edge a]\nmtu = 1400\n", "[edge a]\n"},
-			"[edge a]; waits [edge a] mtu; "},
+			"waits [edge a] mtu; "},
 	};
 	char text[2000];
 

@@ -68,6 +68,7 @@ waits() { sk A -j config reload | jq -r '.waits[] | "[\(.section)] \(.key) \(.ch
 in_force() { sk A -j config show "$1" | jq -r --arg k "$2" '.[] | select(.key == $k) | "\(.value)|\(.change)|\(.in_force)"'; }
 sk A config reload >"$T/reload.log"
 expect "each is named" grep -qF 'waits for a restart: [node] name, [dmsg] sessions, [server s] is new' "$T/reload.log"
+expect "of them none has changed anything" grep -qx 'nothing changed that is taken now' "$T/reload.log"
 same "again" "$(waits)" "$(printf '%s\n' '[node] name changed' '[dmsg] sessions changed' '[server s] null new')"
 same "and nothing else" "$(sk A -j config reload | jq -c .changed)" '[]'
 same "name" "$(in_force node name)" 'Alpha|changed|A'

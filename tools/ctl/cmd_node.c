@@ -108,12 +108,16 @@ static size_t list_text(const struct changes *ch, const char *head, bool waits, 
 
 static void reload_text(const struct changes *ch)
 {
-	bool lists = false;
+	bool lists = false, waits = false;
 
-	for (size_t i = 0; i < ch->all.n; i++)
+	for (size_t i = 0; i < ch->all.n; i++) {
 		lists = lists || ch->all.v[i].change == API_CHANGE_READ;
+		waits = waits || ch->all.v[i].waits != 0;
+	}
 	if (list_text(ch, "changed: ", false, NAMED_MAX) == 0)
-		fputs(lists ? "no key changed; lists of peers were read again" : "nothing changed",
+		fputs(lists     ? "no key changed; lists of peers were read again"
+			: waits ? "nothing changed that is taken now"
+				: "nothing changed",
 			stdout);
 	list_text(ch, "\nwaits for a restart: ", true, SIZE_MAX);
 	putchar('\n');
