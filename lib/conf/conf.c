@@ -122,6 +122,12 @@ static const struct conf_class *find_class(const struct conf *c, const char *nam
 	return NULL;
 }
 
+// A key may be called "key", which need not be said twice.
+static const char *word_key(const char *key)
+{
+	return strcmp(key, "key") == 0 ? "" : "key ";
+}
+
 static const struct conf_item *find_item(const struct conf *c, const char *section, const char *key)
 {
 	for (size_t i = 0; i < c->schema->n_items; i++) {
@@ -278,7 +284,7 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
 	if (c->current == BAD_SECTION)
 		return 1;
 	if (c->current == NO_SECTION) {
-		fail(c, c->line, "key %s stands before any section", key);
+		fail(c, c->line, "%s%s stands before any section", word_key(key), key);
 		return 1;
 	}
 	g.section = (size_t)c->current;
@@ -291,7 +297,7 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
 	}
 	for (size_t i = 0; i < c->given.n; i++) {
 		if (c->given.v[i].item == g.item && c->given.v[i].section == g.section) {
-			fail(c, c->line, "key %s is there already, in line %u", key,
+			fail(c, c->line, "%s%s is there already, in line %u", word_key(key), key,
 				c->given.v[i].line);
 			return 1;
 		}
@@ -327,14 +333,14 @@ static void fill_item(struct conf *c, const struct conf_item *item, void *base, 
 	int rc;
 
 	if (g == NULL && (item->flags & CONF_REQUIRED)) {
-		fail(c, line, "key %s of [%s%s%s] is missing", item->key, item->section,
-			section != NO_SECTION ? " " : "",
+		fail(c, line, "%s%s of [%s%s%s] is missing", word_key(item->key), item->key,
+			item->section, section != NO_SECTION ? " " : "",
 			section != NO_SECTION ? c->sections.v[section].instance : "");
 		rc = -EINVAL;
 	} else {
 		rc = conf_value_set(item, base, text, why);
 		if (rc < 0 && rc != -ENOMEM)
-			fail(c, line, "key %s: %s", item->key, why);
+			fail(c, line, "%s%s: %s", word_key(item->key), item->key, why);
 	}
 	if (rc < 0 && g != NULL)
 		g->bad = true;

@@ -465,7 +465,7 @@ static void absent_keys_are_not_the_same(void **state)
 			sections[i], sections[i]);
 		err[0] = '\0';
 		assert_true(parse(&c, text) < 0);
-		assert_non_null(strstr(err, "ini:6: key key of "));
+		assert_non_null(strstr(err, "ini:6: key of "));
 		assert_null(strstr(err, "the same"));
 	}
 }
