@@ -90,6 +90,9 @@ expect "the key is that one already" grep -q 'node.key (the key, as it was)' "$T
 expect "it says whose" grep -q "holds another key, of ${PK[S]}" "$T/err.log"
 same "key of S" "$("$BIN/skyrail" key show "$T/S/node.key")" "${PK[S]}"
 chmod 644 "$VISOR"
+"$BIN/skyrail" import-config - <"$VISOR" >"$T/out.log" 2>"$T/err.log"
+expect "which file" grep -q '^the file on standard input can be read by others' "$T/err.log"
+expect "what -o adds" grep -q 'nothing was written.* key_file and state_dir' "$T/err.log"
 echo mine >"$OUT/controlplane.ini.new"
 import -o "$OUT" --force
 same "a file beside it" "$(cat "$OUT/controlplane.ini.new")" mine

@@ -68,7 +68,7 @@ static const struct {
 			PK3, "b:2") "]}",
 		"\n[dmsg]\nsessions = 1\n\n[server 1]\nkey = " PK2
 		"\naddress = a:1\n\n[server 2]\nkey = " PK3 "\naddress = b:2\n",
-		"3 dmsg.sessions_count: a session is kept to each [server NAME]"},
+		"3 dmsg.sessions_count: less than servers: each gets a session"},
 	{"dmsg.servers_type", DMSG("\"servers_type\":\"all\",\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n", NULL},
 	{"dmsg.servers_type", DMSG("\"servers_type\":\"official\",\"discovery\":\"http://d\""),

@@ -388,9 +388,10 @@ static void print_sum(const struct job *j)
 	print_notes(j->im);
 	if (j->open_to_others)
 		fprintf(stderr, "%s can be read by others, and holds the key: chmod 600\n",
-			j->from);
+			strcmp(j->from, "-") == 0 ? "the file on standard input" : j->from);
 	if (j->dir == NULL)
-		fputs("nothing was written, and secret keys are not printed: -o DIR writes all\n",
+		fputs("nothing was written, and secret keys are not printed: -o DIR writes all, "
+		      "with [node] key_file and state_dir, which are in DIR\n",
 			stderr);
 	else
 		print_files(j);

@@ -683,7 +683,7 @@ static void finish_servers(struct import *im)
 	}
 	if (im->sessions > 0 && n > im->sessions)
 		import_note(im, IMPORT_LEFT, "dmsg.sessions_count",
-			"a session is kept to each [server NAME]");
+			"less than servers: each gets a session");
 }
 
 // [class 1] and so on, a key each.
