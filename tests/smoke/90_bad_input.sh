@@ -110,6 +110,10 @@ expect "no warning about ports" test "$(grep -c 'port NAME' "$T/out.log")" = 0
 printf '[log]\nlevel = deaf\n' >"$T/any.ini"
 refused 1 'any.ini:2: key level' "$BIN/skyrail" config check "$T/any.ini"
 same "a mistake for both, once" "$(grep -c any.ini:2: "$T/out.log")" 1
+refused 2 'which program.s' "$BIN/skyrail" config show -c "$T/any.ini"
+refused 1 'nowhere.ini: No such file' "$BIN/skyrail" config show -c "$T/nowhere.ini"
+expect "a file is shown" grep -q '^dead = .*; default ' <("$BIN/skyrail" config show -c config/controlplane.ini)
+expect "that of the data plane" grep -q '^udp_ports = .*; default ' <("$BIN/skyrail" config show -c config/dataplane.ini 2>&1)
 printf '[eel]\nx = 1\n' >"$T/any.ini"
 refused 1 'skyrail-dataplane: .*any.ini:1: unknown section .eel.: did you mean eal' "$BIN/skyrail" config check "$T/any.ini"
 expect "known sections" grep -q 'skyrail-controlplane: .*unknown section .eel.: known are node, ' "$T/out.log"

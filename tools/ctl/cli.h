@@ -73,6 +73,8 @@ int cli_node(struct cli *c, struct api_node *out);
 // `config check` of a control plane's file (cmd_config.c): what the program says goes to said.
 // CLI_OK; CLI_FAIL, which is not told; CLI_NOT_CHECKED, which is.
 int cli_check_controlplane(const char *file, FILE *said);
+// `config show` of a file instead of the node (cmd_config.c). An exit code.
+int cli_config_of_file(struct cli *c);
 // Of a key file (cmd_key.c), which others should not read: CLI_OK or CLI_FAIL, told. The caller
 // wipes.
 int cli_read_key(const char *path, struct key_sk *sk);

@@ -1,5 +1,5 @@
-// `skyrail config check`. A file is checked by the program that reads it, which knows its table: it
-// is started with --check-config.
+// `skyrail config check`, and `config show -c`. A file is read by the program that it is for, which
+// knows its table: it is started with --check-config or --print-config.
 #include "lib/base/err.h"
 #include "tools/ctl/cli.h"
 
@@ -38,7 +38,7 @@ static void program_path(const char *name, char *buf, size_t cap)
 	snprintf(buf, cap, "%s", name);
 }
 
-static void become_program(enum owner owner, const char *file)
+static void become_program(enum owner owner, const char *option, const char *file)
 {
 	char path[PATH_MAX];
 	const char *argv[6] = {path};
@@ -47,7 +47,7 @@ static void become_program(enum owner owner, const char *file)
 	program_path(program_of(owner), path, sizeof(path));
 	if (owner == OWNER_DP)
 		argv[n++] = "--";
-	argv[n++] = "--check-config";
+	argv[n++] = option;
 	if (file != NULL) {
 		argv[n++] = "-c";
 		argv[n++] = file;
@@ -57,7 +57,7 @@ static void become_program(enum owner owner, const char *file)
 }
 
 // said: takes what it says; NULL: it says so itself. CLI_NOT_CHECKED is not told.
-static int run_check(enum owner owner, const char *file, FILE *said)
+static int run_program(enum owner owner, const char *option, const char *file, FILE *said)
 {
 	int status;
 	pid_t pid;
@@ -70,7 +70,7 @@ static int run_check(enum owner owner, const char *file, FILE *said)
 		if (said != NULL && (dup2(fileno(said), STDOUT_FILENO) < 0 ||
 					    dup2(fileno(said), STDERR_FILENO) < 0))
 			_exit(NOT_STARTED);
-		become_program(owner, file);
+		become_program(owner, option, file);
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
@@ -78,6 +78,11 @@ static int run_check(enum owner owner, const char *file, FILE *said)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_STARTED)
 		return CLI_NOT_CHECKED;
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? CLI_OK : CLI_FAIL;
+}
+
+static int run_check(enum owner owner, const char *file, FILE *said)
+{
+	return run_program(owner, "--check-config", file, said);
 }
 
 static int not_checked(enum owner owner, const char *file)
@@ -221,34 +226,68 @@ static int check_default_files(void)
 	return cp == CLI_OK || dp == CLI_FAIL ? dp : cp;
 }
 
-int cmd_config_check(struct cli *c)
+// [--dataplane|--controlplane] [-c FILE], or FILE.
+static int take_file(struct cli *c, const char *usage, enum owner *owner, const char **file)
 {
-	enum owner owner = OWNER_UNKNOWN;
-	const char *file = NULL;
-
+	*owner = OWNER_UNKNOWN;
+	*file = NULL;
 	for (int i = 0; i < c->argc; i++) {
 		const char *arg = c->argv[i];
 
 		if (strcmp(arg, "--dataplane") == 0)
-			owner = OWNER_DP;
+			*owner = OWNER_DP;
 		else if (strcmp(arg, "--controlplane") == 0)
-			owner = OWNER_CP;
-		else if (strcmp(arg, "-c") == 0 && file == NULL && i + 1 < c->argc)
-			file = c->argv[++i];
-		else if (arg[0] != '-' && file == NULL)
-			file = arg;
+			*owner = OWNER_CP;
+		else if (strcmp(arg, "-c") == 0 && *file == NULL && i + 1 < c->argc)
+			*file = c->argv[++i];
+		else if (arg[0] != '-' && *file == NULL)
+			*file = arg;
 		else
-			return cli_error(CLI_USAGE,
-				"usage: skyrail config check [--dataplane|--controlplane] [-c FILE]");
+			return cli_error(CLI_USAGE, "usage: %s", usage);
 	}
-	if (file != NULL && access(file, R_OK) < 0)
-		return cli_error(CLI_FAIL, "%s: %s", file, strerror(errno));
-	if (file != NULL && owner == OWNER_UNKNOWN)
-		owner = owner_of(file);
-	if (owner == OWNER_NONE)
+	if (*file != NULL && access(*file, R_OK) < 0)
+		return cli_error(CLI_FAIL, "%s: %s", *file, strerror(errno));
+	if (*file != NULL && *owner == OWNER_UNKNOWN)
+		*owner = owner_of(*file);
+	if (*owner == OWNER_NONE)
 		return cli_error(
-			CLI_FAIL, "%s: no configuration of skyrail: it has no [section]", file);
+			CLI_FAIL, "%s: no configuration of skyrail: it has no [section]", *file);
+	return CLI_OK;
+}
+
+int cmd_config_check(struct cli *c)
+{
+	enum owner owner;
+	const char *file;
+	int rc = take_file(
+		c, "skyrail config check [--dataplane|--controlplane] [-c FILE]", &owner, &file);
+
+	if (rc != CLI_OK)
+		return rc;
 	if (owner != OWNER_UNKNOWN)
 		return check_by(owner, file);
 	return file != NULL ? check_for_both(file) : check_default_files();
+}
+
+int cli_config_of_file(struct cli *c)
+{
+	enum owner owner;
+	const char *file;
+	int rc = take_file(c,
+		"skyrail config show [SECTION...] | [--dataplane|--controlplane] -c FILE", &owner,
+		&file);
+
+	if (rc != CLI_OK)
+		return rc;
+	if (owner == OWNER_UNKNOWN)
+		return cli_error(CLI_USAGE,
+			"which program's? skyrail config show --dataplane or --controlplane -c FILE");
+	if (c->json)
+		return cli_error(CLI_USAGE, "there is no JSON of a file, only of a node that runs");
+	rc = run_program(owner, "--print-config", file, NULL);
+	if (rc == CLI_NOT_CHECKED)
+		return cli_error(CLI_NOT_CHECKED,
+			"not shown: %s is not beside skyrail, in ../sbin or in PATH",
+			program_of(owner));
+	return rc;
 }

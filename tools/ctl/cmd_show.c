@@ -280,6 +280,9 @@ int cmd_route_find(struct cli *c)
 
 int cmd_config_show(struct cli *c)
 {
+	for (int i = 0; i < c->argc; i++)
+		if (c->argv[i][0] == '-')
+			return cli_config_of_file(c);
 	return show(c, API_CONFIG, 1);
 }
 
