@@ -18,6 +18,7 @@ enum {
 	END_BY_MS = GROUP_CLOSE_MS + 1000, // a second for what was written (conn.h)
 	CLOSED_MS = 500, // between the end of a consume rule and the Close that made it
 	TIMER_SLACK_MS = 1, // a timer is moved for no less
+	AGAIN_MS = 20, // a worker's queue of messages was full
 };
 
 static struct route_group *of(struct conn *c)
@@ -77,6 +78,25 @@ static void defer(struct route_group *rg)
 	}
 }
 
+static void tell_holds(struct route_group *rg);
+
+// Its worker had no room for it: said again, as it stands then.
+static void on_holds_told(void *arg, int status, uint32_t aux)
+{
+	struct route_group *rg = arg;
+
+	(void)aux;
+	rg->telling = false;
+	if (status == -EAGAIN && rg->listed) {
+		rg->holds_told = !rg->holds_told;
+		rg->armed_ns = clock_mono_ns() + AGAIN_MS * CLOCK_NS_PER_MS;
+		loop_timer_start(rg->timer, AGAIN_MS, 0);
+	} else {
+		tell_holds(rg); // it may have changed
+	}
+	route_group_unref(rg);
+}
+
 // What the data plane is to do with what comes. One that finds no room is sent later.
 static void tell_holds(struct route_group *rg)
 {
@@ -85,10 +105,13 @@ static void tell_holds(struct route_group *rg)
 		.limit_s = ROUTE_GROUP_STALL_S,
 		.paused = rg->holds};
 
-	if (rg->holds == rg->holds_told || rg->end.consume_id == 0)
+	if (rg->holds == rg->holds_told || rg->telling || rg->end.consume_id == 0)
 		return;
-	if (dp_client_send(rg->gs->conf.dp, &c, sizeof(c), NULL, NULL) != -EAGAIN)
-		rg->holds_told = rg->holds;
+	if (dp_client_send(rg->gs->conf.dp, &c, sizeof(c), on_holds_told, rg) != 0)
+		return;
+	rg->refs++;
+	rg->telling = true;
+	rg->holds_told = rg->holds;
 }
 
 static void hold(struct route_group *rg, bool holds)
@@ -274,6 +297,7 @@ void route_group_on_timer(void *arg)
 		route_close_encode(close, sizeof(close), 0, ROUTE_CLOSE_REQUESTED);
 		group_take(&rg->g, clock_mono_ns(), close, sizeof(close));
 	}
+	tell_holds(rg);
 	route_group_pump(rg);
 }
 

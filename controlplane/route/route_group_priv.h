@@ -20,7 +20,7 @@ struct route_group {
 	void *done_arg;
 	uint8_t key[ROUTE_KEY_LEN]; // far end, its port, ours
 	unsigned worker;
-	unsigned refs; // table, owner, deferred call
+	unsigned refs; // table, owner, deferred call, command
 	uint64_t since_ns;
 	struct loop_timer *timer;
 	uint64_t armed_ns; // when it fires; 0: it doesn't
@@ -33,6 +33,7 @@ struct route_group {
 	bool shut, blocked, resumed, deferred;
 	bool paused; // by the data plane
 	bool holds, holds_told; // the data plane is to hold what comes, and was told
+	bool telling; // and has not answered
 	bool no_tx; // its forward rule is gone, or another group has its place
 	char why[GROUP_TEXT_LEN]; // what was before there was a group
 	int err; // ditto

@@ -46,6 +46,9 @@ struct dp_client { // and all that a node is
 	unsigned n_sent[ROUTE_TYPE_COUNT];
 	uint32_t last_id; // forward rule of the last packet
 	int hold_of; // CMD_ROUTE_PAUSE: -1 none came
+	int hold_status; // its answer
+	dp_done_fn hold_done;
+	void *hold_arg;
 	uint32_t deleted[64];
 	size_t n_deleted;
 };
@@ -114,7 +117,10 @@ int dp_client_send(struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done
 	assert_int_equal(p->limit_s, ROUTE_GROUP_STALL_S);
 	if (c->room == 0)
 		return -EAGAIN;
+	assert_null(c->hold_done); // one at a time
 	c->hold_of = p->paused;
+	c->hold_done = done;
+	c->hold_arg = arg;
 	return 0;
 }
 
@@ -234,6 +240,15 @@ static int setup_few(void **state)
 	return setup_max(3);
 }
 
+static void answer_hold(struct dp_client *c)
+{
+	dp_done_fn done = c->hold_done;
+
+	c->hold_done = NULL;
+	if (done != NULL)
+		done(c->hold_arg, c->hold_status, 0);
+}
+
 static int teardown(void **state)
 {
 	conn_close(ua.c);
@@ -241,6 +256,7 @@ static int teardown(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct dp_client *c = i == 0 ? &a : &b;
 
+		answer_hold(c);
 		route_groups_free(c->gs);
 		route_ends_free(c->ends);
 		identity_free(c->id);
@@ -277,6 +293,8 @@ static void turns(void)
 
 	for (int quiet = 0; quiet < 3; quiet++) {
 		answer_installs();
+		answer_hold(&a);
+		answer_hold(&b);
 		while (n_queue > 0) {
 			p = queue[0];
 			memmove(queue, queue + 1, --n_queue * sizeof(*queue));

@@ -112,6 +112,31 @@ static void a_slow_reader_is_waited_for_in_the_data_plane(void **state)
 	assert_false(info(&b).holds);
 }
 
+static bool b_told_again(void)
+{
+	return b.hold_of == 0;
+}
+
+// Whether a worker had room for what it was told is known by the answer.
+static void a_reader_that_goes_on_is_told_until_it_is_heard(void **state)
+{
+	connect_both();
+	ub.takes = 0;
+	for (size_t done = 0; b.hold_of != 1; turns())
+		done += write_text(&ua, done, 20000);
+	turns();
+	b.hold_status = -EAGAIN;
+	ub.takes = SIZE_MAX;
+	conn_resume(ub.c);
+	for (int i = 0; i < 10 && b.hold_of != 0; i++)
+		loop_turn(loop);
+	assert_int_equal(b.hold_of, 0);
+	answer_hold(&b);
+	b.hold_of = -1;
+	b.hold_status = 0;
+	assert_true(wait_for(b_told_again));
+}
+
 // By a link that can't hold, it comes all the same.
 static void too_much_ends_the_group_of_a_slow_reader(void **state)
 {
@@ -425,6 +450,7 @@ int main(void)
 		TEST(a_close_ends_both_and_leaves_no_rules),
 		TEST(what_came_before_the_close_is_read_first),
 		TEST(a_slow_reader_is_waited_for_in_the_data_plane),
+		TEST(a_reader_that_goes_on_is_told_until_it_is_heard),
 		TEST(too_much_ends_the_group_of_a_slow_reader),
 		TEST(a_full_ring_is_waited_for),
 		TEST(a_pause_stops_the_writer),
