@@ -44,7 +44,8 @@ struct tp_register *tp_register_new(const struct tp_register_conf *conf);
 void tp_register_free(struct tp_register *r);
 void tp_register_stats_get(const struct tp_register *r, struct tp_register_stats *out);
 
-// A connection's settlement is done: `entry` has both signatures. `post`: we are the responder.
+// A connection's settlement is done: `entry` has both signatures, or, at the initiator, its own,
+// for the other's is not told (no discovery of 2024 looks at them). `post`: we are the responder.
 // `done` (may be NULL) is called once, never from within this call: the entry was posted, or that
 // was refused, or it took too long. NULL: done does not come, nothing will be registered: r is
 // NULL, or there is no memory, or TP_REGISTER_MAX transports are there.
