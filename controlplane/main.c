@@ -562,8 +562,8 @@ static void stop(struct app *a)
 		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
+	group_role_free(a->groups); // it may still owe the set-up nodes' calls an answer
 	route_peer_free(a->routes);
-	group_role_free(a->groups);
 	setup_role_free(a->setup);
 	dmsg_server_free(a->dmsg_server); // it may ask its discovery by the client's streams
 	dir_client_free(a->server_dir);

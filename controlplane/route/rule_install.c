@@ -118,7 +118,7 @@ static void on_installed(void *arg, const struct api_rule_done *done, size_t n)
 	size_t n_ids = 0;
 
 	find_failure(i, done, n);
-	if (i->status == 0) {
+	if (i->status == 0 && i->done != NULL) {
 		finish(i);
 		return;
 	}

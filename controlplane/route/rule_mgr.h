@@ -70,7 +70,8 @@ struct rule_install;
 // plane), ENOMEM, EBUSY (too many jobs), EINVAL (n is 0); ids are still the caller's.
 struct rule_install *rule_mgr_install(struct rule_mgr *m, const struct rule_wire *rules, size_t n,
 	rule_install_fn done, void *arg);
-void rule_install_cancel(struct rule_install *i); // done is not called; all else goes on
+// done is not called, and what there is of it is taken back; not from within done.
+void rule_install_cancel(struct rule_install *i);
 // done is not called; what was sent stays sent.
 void rule_job_cancel(struct rule_job *job);
 // Why a rule is gone (enum rule_gone), in a few words.
