@@ -96,8 +96,11 @@ static void on_reap(void *arg)
 	size_t n = ends->n_ripe;
 
 	if (n > 0 && rule_mgr_del(ends->rules, ends->closing.v, n, NULL, NULL) == NULL) {
-		log_limited(LOG_WARN, "rules=%zu closed but not removed: %s", n, strerror(errno));
-		n = errno == EBUSY ? 0 : n; // in a new data plane they aren't
+		if (errno == EBUSY || errno == ENOMEM)
+			n = 0; // the next time
+		else if (errno != ENOTCONN) // with their data plane they are gone
+			log_limited(LOG_WARN, "rules=%zu closed but not removed: %s", n,
+				strerror(errno));
 	}
 	ends->closing.n -= n;
 	if (n > 0)
