@@ -472,6 +472,7 @@ static int start_dmsg(struct app *a)
 	a->services = services_new(a->loop, &a->conf, a->id, &a->http);
 	if (a->services == NULL)
 		return -1;
+	transport_mgr_register(a->transports, services_register(a->services));
 	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
 	if (a->lan == NULL || start_dmsg_client(a) < 0)
 		return -1;

@@ -42,6 +42,7 @@ void tp_call_close(struct tp_call *c)
 		c->m->car.n_callers--;
 	}
 	conn_close(c->conn);
+	tp_register_down(c->reg);
 	loop_timer_free(c->timer);
 	free(c);
 }
@@ -131,9 +132,28 @@ static void settled(struct tp_call *c)
 {
 	struct conn *conn = c->conn;
 
+	if (c->h.initiator)
+		c->reg = tp_register_up(c->m->car.reg, &c->h.entry, false, NULL, NULL);
 	c->conn = NULL;
 	tp_carried_settled(c, conn);
 	tp_call_close(c);
+}
+
+static bool step(struct tp_call *c, enum carry_hs_event ev);
+
+static void on_registered(void *arg)
+{
+	struct tp_call *c = arg;
+
+	step(c, carry_hs_settle(&c->h, CARRY_HS_CODE_OK));
+}
+
+// A dialer asks for routes as soon as it has the answer, and they are found if the entry is there:
+// so it is posted before. That it can't be is no reason to refuse.
+static enum carry_hs_event settle(struct tp_call *c)
+{
+	c->reg = tp_register_up(c->m->car.reg, &c->h.entry, true, on_registered, c);
+	return c->reg != NULL ? CARRY_HS_NONE : carry_hs_settle(&c->h, CARRY_HS_CODE_OK);
 }
 
 // What the handshake wants next. False: c is over, or the link of its transport.
@@ -146,7 +166,7 @@ static bool step(struct tp_call *c, enum carry_hs_event ev)
 		ev = carry_hs_admit(&c->h, tp_carried_refusal(c->m, c), now);
 	}
 	if (ev == CARRY_HS_ENTRY)
-		ev = carry_hs_settle(&c->h, CARRY_HS_CODE_OK);
+		ev = settle(c);
 	if (!flush(c) && ev != CARRY_HS_FAILED) {
 		over(c, "it takes no bytes", -ENOBUFS);
 		return false;
@@ -350,6 +370,11 @@ int transport_mgr_listen(
 		sa = (struct sockaddr *)&v4;
 	l->listener = conn_listen(m->conf.loop, sa, &tcp_opts, on_caller, l);
 	return l->listener != NULL ? 0 : -errno;
+}
+
+void transport_mgr_register(struct transport_mgr *m, struct tp_register *r)
+{
+	m->car.reg = r;
 }
 
 uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type)

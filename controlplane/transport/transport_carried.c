@@ -254,6 +254,8 @@ void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
 		return;
 	}
 	c->conn = take_conn;
+	c->reg = call->reg;
+	call->reg = NULL;
 	c->theirs = call->t == NULL;
 	c->fails = 0;
 	c->crossed = false;
@@ -279,6 +281,8 @@ void tp_carried_hang_up(struct transport *t)
 		remember_end(t);
 	conn_close(c->conn);
 	c->conn = NULL;
+	tp_register_down(c->reg);
+	c->reg = NULL;
 	tp_call_close(c->call);
 	c->call = NULL;
 	tp_packets_forget(t);

@@ -6,6 +6,7 @@
 
 #include "controlplane/core/conn.h"
 #include "controlplane/core/conn_tcp.h"
+#include "controlplane/directory/tp_register.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/base/vec.h"
 #include "lib/link/carry_hs.h"
@@ -45,6 +46,7 @@ struct tp_call {
 	struct conn *conn;
 	struct loop_timer *timer; // of h.deadline_ns
 	struct dpmsg_addr from;
+	struct tp_reg *reg; // its entry is being registered
 	struct carry_hs h;
 };
 
@@ -52,6 +54,7 @@ struct tp_call {
 struct tp_carried {
 	struct tp_call *call; // our dial
 	struct conn *conn; // the link, NULL: there is none
+	struct tp_reg *reg; // of that link; NULL: it is not registered
 	uint32_t n_adds; // HOP_ADDs that were not answered; the last one counts
 	unsigned fails; // dials in a row
 	uint64_t
@@ -86,6 +89,7 @@ struct tp_listener {
 // What the manager knows of all of them.
 struct tp_carriers {
 	struct tp_listener listeners[TRANSPORT_N_TYPES];
+	struct tp_register *reg; // NULL: no transport discovery
 	struct tp_call *callers; // that have not settled
 	struct transport *flush; // have something to write
 	uint32_t n_callers;

@@ -138,6 +138,9 @@ void transport_mgr_free(struct transport_mgr *m);
 // -errno.
 int transport_mgr_listen(
 	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);
+// Carried transports are registered there from now on; borrowed. NULL: nowhere.
+struct tp_register;
+void transport_mgr_register(struct transport_mgr *m, struct tp_register *r);
 uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type); // 0: none
 
 // 0, or -EEXIST (name, or peer: one transport per pair and type), -EINVAL (own key, bad name or

@@ -119,6 +119,48 @@ static void dials_that_cross_are_not_abandoned(void **state)
 	assert_true(w_n_dials <= 5);
 }
 
+// The dialer hears yes when the entry is registered, or when that took too long; not before.
+static void a_responder_registers_before_it_answers(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		transport_mgr_register(nodes[i].m, (struct tp_register *)&nodes[i]);
+	listens(1);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	w_run(10000);
+	assert_false(transport_is_up(a));
+	assert_int_equal(w_n_regs, 1);
+	assert_true(w_regs[0].post);
+	assert_memory_equal(w_regs[0].e.id, transport_id(b), 16);
+	assert_int_equal(tp_entry_verify(&w_regs[0].e, &nodes[0].pk), 0);
+	assert_int_equal(tp_entry_verify(&w_regs[0].e, &nodes[1].pk), 0);
+	w_reg_answer(&w_regs[0]);
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(w_n_regs, 2);
+	assert_false(w_regs[1].post); // the initiator looks for it later
+	w_conns_break(0, 1);
+	w_run(0);
+	assert_true(w_regs[0].down);
+	assert_true(w_regs[1].down);
+}
+
+static void a_dialer_that_hangs_up_meanwhile_is_no_harm(void **state)
+{
+	(void)state;
+	transport_mgr_register(nodes[1].m, (struct tp_register *)&nodes[1]);
+	listens(1);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	w_run(6000);
+	assert_int_equal(w_n_regs, 1);
+	transport_mgr_del(nodes[0].m, "to-1");
+	w_run(10);
+	assert_true(w_regs[0].down);
+	assert_false(transport_is_up(b));
+}
+
 // ---- ends and returns ----
 
 static void is_dialed_again_not_before_three_seconds_and_by_one_side(void **state)
@@ -611,6 +653,8 @@ int main(void)
 		T(a_peer_may_have_one_of_each_type),
 		T(both_dialing_makes_one_link),
 		T(dials_that_cross_are_not_abandoned),
+		T(a_responder_registers_before_it_answers),
+		T(a_dialer_that_hangs_up_meanwhile_is_no_harm),
 		T(is_dialed_again_not_before_three_seconds_and_by_one_side),
 		T(its_hop_ends_with_the_connection),
 		T(comes_back_after_the_control_plane_was_killed),

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 
 #include "controlplane/core/conn_tcp.h"
+#include "controlplane/directory/tp_register.h"
 #include "tests/controlplane/transport/world_loop.h"
 
 enum { W_CONNS = 1024, W_LISTENERS = 8 };
@@ -75,6 +76,45 @@ void loop_rest_del(struct loop_rest *r)
 	if (r->next != NULL)
 		r->next->prev = r->prev;
 	r->prev = NULL;
+}
+
+// ---- the transport discovery ----
+
+struct tp_reg {
+	tp_register_fn done; // called when a test says that it was answered
+	void *arg;
+	struct tp_entry e;
+	bool post, down;
+};
+
+enum { W_REGS = 64 };
+static struct tp_reg w_regs[W_REGS];
+static unsigned w_n_regs;
+
+struct tp_reg *tp_register_up(
+	struct tp_register *r, const struct tp_entry *e, bool post, tp_register_fn done, void *arg)
+{
+	struct tp_reg *h = &w_regs[w_n_regs];
+
+	if (r == NULL)
+		return NULL;
+	assert_true(w_n_regs++ < W_REGS);
+	*h = (struct tp_reg){.done = done, .arg = arg, .e = *e, .post = post};
+	return h;
+}
+
+void tp_register_down(struct tp_reg *h)
+{
+	if (h == NULL)
+		return;
+	assert_false(h->down);
+	h->down = true;
+}
+
+static void w_reg_answer(struct tp_reg *h)
+{
+	if (!h->down)
+		h->done(h->arg);
 }
 
 // ---- conns ----
@@ -316,7 +356,7 @@ static void w_conns_setup(unsigned (*loop_node)(const struct loop *l))
 	w_conn_cap = 64 * 1024;
 	w_conn_piece = 100000;
 	w_conn_black = w_conn_mute = false;
-	w_n_dials = 0;
+	w_n_dials = w_n_regs = 0;
 }
 
 static void w_conns_teardown(void)
