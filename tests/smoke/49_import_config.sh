@@ -68,8 +68,10 @@ import
 expect "the server" grep -q "^key = $SERVER" "$T/out.log"
 [ ! -e "$OUT" ] || fail "something was written"
 import -o "$OUT"
+expect "its table of addresses" grep -q "^type = stcp" "$OUT/controlplane.ini"
+expect "where peers call" grep -q "^listen = \[::\]:7777" "$OUT/controlplane.ini"
 same "public key" "$(head -n1 "$T/err.log")" "${PK[A]}"
-for field in skywire-tcp.pk_table transport.public_autoconnect launcher.service_discovery launcher.apps uptime_tracker survey_whitelist; do
+for field in transport.public_autoconnect launcher.service_discovery launcher.apps uptime_tracker survey_whitelist; do
 	expect "$field is named" grep -q "^  $field  " "$T/err.log"
 done
 ! grep -q "$VISOR_SK" "$T/out.log" "$T/err.log" || fail "the key is shown"

@@ -190,6 +190,18 @@ static const struct {
 	{"routing.route_setup_nodes", "\"routing\":{\"route_setup_nodes\":[\"" PK2 "\"]}", "",
 		"3 routing.route_setup_nodes[0]: set-up nodes reach a node by dmsg, and there is no way "
 		"to it"},
+	{"skywire-tcp.pk_table",
+		"\"skywire-tcp\":{\"pk_table\":{\"" PK2 "\":\"192.0.2.1:7777\",\"" PK3
+		"\":\"[2001:db8::1]:7777\",\"" PK4 "\":null}}",
+		"\n[transport stcp-1]\npeer = " PK2
+		"\ntype = stcp\naddress = 192.0.2.1:7777\n\n[transport stcp-2]\npeer = " PK3
+		"\ntype = stcp\naddress = [2001:db8::1]:7777\n",
+		NULL},
+	{"skywire-tcp.listening_address", "\"skywire-tcp\":{\"listening_address\":\":7777\"}",
+		"\n[stcp]\nlisten = [::]:7777\n", NULL},
+	{"skywire-tcp.listening_address",
+		"\"skywire-tcp\":{\"listening_address\":\"192.0.2.9:7000\"}",
+		"\n[stcp]\nlisten = 192.0.2.9:7000\n", NULL},
 	{"transport.discovery", "\"transport\":{\"discovery\":\"http://tpd\"}",
 		"\n[transports]\ndiscovery = http://tpd\n", NULL},
 	{"transport.discovery", "\"transport\":{\"discovery\":\"dmsg://" PK2 ":80\"}", "",
@@ -410,6 +422,12 @@ static const struct {
 		"dmsg.sessions_count: must be a whole number, not a number with a fraction"},
 	{"{\"sk\":\"" ONE "\",\"hypervisors\":[\"" PK2 "\",\"x\"]}",
 		"hypervisors[1]: is no public key: 66 hex digits of a point on the curve"},
+	{"{\"sk\":\"" ONE "\",\"skywire-tcp\":{\"pk_table\":{\"" PK2 "\":7}}}",
+		"skywire-tcp.pk_table.02c6047f...: must be a text, not a number"},
+	{"{\"sk\":\"" ONE "\",\"skywire-tcp\":{\"pk_table\":{\"a.b\":\"h:1\"}}}",
+		"skywire-tcp.pk_table.a.b: is no public key: 66 hex digits of a point on the curve"},
+	{"{\"sk\":\"" ONE "\",\"skywire-tcp\":{\"pk_table\":[]}}",
+		"skywire-tcp.pk_table: must be an object, not a list"},
 	{"{\"sk\":\"" ONE "\",\"hypervisors\":\"" PK2 "\"}",
 		"hypervisors: must be a list of texts, not a text"},
 	{"{\"sk\":\"" ONE "\",\"log_level\":\"loud\"}",

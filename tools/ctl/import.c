@@ -216,6 +216,7 @@ static bool is_of_type(const json_t *v, enum import_type type)
 	case IMPORT_BOOL:
 		return json_is_boolean(v);
 	case IMPORT_OBJECT:
+	case IMPORT_PAIRS:
 		return json_is_object(v);
 	case IMPORT_OBJECT_OR_LIST:
 		return json_is_object(v) || json_is_array(v);
@@ -233,7 +234,8 @@ static bool check_type(
 		[IMPORT_TEXTS] = "a list of texts",
 		[IMPORT_OBJECT] = "an object",
 		[IMPORT_OBJECTS] = "a list of objects",
-		[IMPORT_OBJECT_OR_LIST] = "an object, or a list of them"};
+		[IMPORT_OBJECT_OR_LIST] = "an object, or a list of them",
+		[IMPORT_PAIRS] = "an object"};
 	static const char *const is[] = {[JSON_OBJECT] = "an object",
 		[JSON_ARRAY] = "a list",
 		[JSON_STRING] = "a text",
@@ -279,6 +281,24 @@ static void walk_list(
 	}
 }
 
+static void walk_pairs(
+	struct import *im, const struct import_row *row, const json_t *v, const struct where *at)
+{
+	struct where in;
+	const char *name;
+	json_t *member;
+
+	json_object_foreach((json_t *)v, name, member)
+	{
+		go_down(&in, at, name);
+		if (json_is_null(member) || !check_type(im, member, IMPORT_TEXT, &in))
+			continue;
+		im->name = name;
+		if (!is_zero(member))
+			take(im, row, member, &in);
+	}
+}
+
 static void walk(struct import *im, const json_t *v, const struct where *at)
 {
 	const struct import_row *row = find_row(at->name);
@@ -291,6 +311,10 @@ static void walk(struct import *im, const json_t *v, const struct where *at)
 	}
 	if (json_is_null(v) || !check_type(im, v, row->type, at))
 		return;
+	if (row->type == IMPORT_PAIRS) {
+		walk_pairs(im, row, v, at);
+		return;
+	}
 	if (json_is_array(v)) {
 		walk_list(im, row, v, at);
 		return;
@@ -430,6 +454,7 @@ void import_free(struct import *im)
 	vec_free(&im->urls);
 	vec_free(&im->hypervisors);
 	vec_free(&im->route_setup);
+	vec_free(&im->stcp);
 	key_wipe(im->text, im->text_len);
 	free(im->text);
 	key_wipe(im, sizeof(*im));

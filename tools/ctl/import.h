@@ -19,6 +19,7 @@ enum {
 	IMPORT_LAN_MAX = 4,
 	IMPORT_HYPERVISORS_MAX = 16,
 	IMPORT_ROUTE_SETUP_MAX = 64,
+	IMPORT_STCP_MAX = 256, // transports
 	IMPORT_URLS_MAX = 4,
 	IMPORT_KEYS_MAX = 2,
 	IMPORT_FILE_MAX = 256, // with the NUL; longer ones don't fit into a line

@@ -273,6 +273,35 @@ static void take_route_setup(struct import *im, const json_t *v, const char *pat
 		import_no_memory(im);
 }
 
+// A visor's ":7777" is any address of the host.
+static void take_stcp_listen(struct import *im, const json_t *v, const char *path)
+{
+	const char *text = json_string_value(v);
+	char where[128];
+
+	snprintf(where, sizeof(where), "%s%s", text[0] == ':' ? "[::]" : "", text);
+	import_set(im, im->row->section, im->row->key, where, path);
+}
+
+static void take_stcp(struct import *im, const json_t *v, const char *path)
+{
+	struct import_stcp s = {.address = json_string_value(v)};
+
+	if (!read_pk(im, im->name, &s.pk, path))
+		return;
+	snprintf(s.path, sizeof(s.path), "%s", path);
+	for (size_t i = 0; i < im->stcp.n; i++)
+		if (key_pk_cmp(&im->stcp.v[i].pk, &s.pk) == 0) {
+			import_note(
+				im, IMPORT_LEFT, path, "another one has the same key and counts");
+			return;
+		}
+	if (im->stcp.n == IMPORT_STCP_MAX)
+		import_note(im, IMPORT_LEFT, path, "256 transports are the most");
+	else if (vec_push(&im->stcp, s) < 0)
+		import_no_memory(im);
+}
+
 static const struct {
 	const char *section, *key;
 } services[IMPORT_SERVICES] = {
@@ -406,9 +435,9 @@ static const struct import_row rows[] = {
 	LATER("hypervisor.cxo_subscribe_interval", BOARD),
 	// transports
 	OBJECT("skywire-tcp"),
-	LATER("skywire-tcp.pk_table", "stcp transports"),
-	LATER("skywire-tcp.listening_address", "stcp transports"),
-	LATER("stcp", "stcp transports"), // before v1.1
+	TAKE("skywire-tcp.pk_table", IMPORT_PAIRS, take_stcp),
+	{"skywire-tcp.listening_address", IMPORT_TEXT, take_stcp_listen, "stcp", "listen", 0, NULL},
+	LATER("stcp", "its table is read under the name skywire-tcp"), // before v1.1
 	OBJECT("transport"),
 	SERVICE("transport.discovery", "discovery"),
 	SERVICE("transport.discovery_dmsg", "discovery"),
@@ -728,6 +757,26 @@ static void finish_lan(struct import *im)
 	}
 }
 
+// A table of addresses becomes transports that are kept up.
+static void finish_stcp(struct import *im)
+{
+	char section[CONF_NAME_MAX + 1], pk[KEY_PK_TEXT_LEN + 1];
+
+	for (unsigned i = 0; i < im->stcp.n; i++) {
+		const struct import_stcp *s = &im->stcp.v[i];
+
+		if (key_pk_cmp(&s->pk, &im->pk) == 0) {
+			import_note(im, IMPORT_LEFT, s->path, "is the node's own key");
+			continue;
+		}
+		key_pk_to_text(&s->pk, pk);
+		snprintf(section, sizeof(section), "transport stcp-%u", i + 1);
+		import_set(im, section, "peer", pk, s->path);
+		import_set(im, section, "type", "stcp", s->path);
+		import_set(im, section, "address", s->address, s->path);
+	}
+}
+
 void import_finish(struct import *im)
 {
 	finish_keys(im);
@@ -737,4 +786,5 @@ void import_finish(struct import *im)
 	finish_services(im);
 	set_keys(im, "hypervisor", im->hypervisors.v, im->hypervisors.n);
 	finish_lan(im);
+	finish_stcp(im);
 }

@@ -16,10 +16,11 @@ enum import_type {
 	IMPORT_OBJECT,
 	IMPORT_OBJECTS, // a list of them
 	IMPORT_OBJECT_OR_LIST, // one, or a list of them
+	IMPORT_PAIRS, // an object of texts under names that are data
 };
 
-// A value that is not null and not Go's zero, of the row's type. Of a list of texts: an element; of
-// objects: one whose members have all been seen. `path` names it in mistakes.
+// A value that is not null and not Go's zero, of the row's type. Of a list of texts, or of pairs:
+// an element; of objects: one whose members have all been seen. `path` names it in mistakes.
 typedef void (*import_fn)(struct import *im, const json_t *v, const char *path);
 
 struct import_row {
@@ -45,6 +46,13 @@ struct import_found {
 	char path[IMPORT_PATH_MAX];
 };
 
+// Of a visor's table of addresses for stcp.
+struct import_stcp {
+	struct key_pk pk;
+	const char *address; // of the JSON document
+	char path[IMPORT_PATH_MAX];
+};
+
 // A service of Skywire, and the two ways to it.
 struct import_service {
 	struct import_found url, dmsg;
@@ -62,6 +70,7 @@ struct import {
 	char *err;
 	bool failed;
 	const struct import_row *row; // whose value is at hand
+	const char *name; // of the pair at hand
 	const char *key_file; // NULL: no secret may be in the text
 	struct key_sk sk, lan_sk, setup_sk;
 	struct key_pk pk, told_pk, lan_pk; // told: as the file says
@@ -77,6 +86,7 @@ struct import {
 	struct import_server server; // at hand
 	VEC(struct import_server) servers, lan;
 	VEC(struct import_found) urls, hypervisors, route_setup;
+	VEC(struct import_stcp) stcp;
 	unsigned n_urls; // that are in the text
 	struct import_service services[IMPORT_SERVICES];
 	VEC(struct import_set) sets;
