@@ -684,7 +684,7 @@ static int load(struct app *a, int mode)
 static void version(void)
 {
 	printf("skyrail-controlplane %s\nSkywire: route packets of the 2024 and 2026 generations; "
-	       "transports: rail 1\n",
+	       "transports: rail 1, stcp\n",
 		SKYRAIL_VERSION);
 }
 
