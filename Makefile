@@ -31,7 +31,7 @@ lib_SRCS := \
 	lib/link/part.c lib/link/pmtu.c lib/link/rail_cookie.c lib/link/rail_hs.c \
 	lib/link/rel.c lib/link/rel_ack.c lib/link/rel_ctl.c lib/link/rel_hold.c lib/link/rel_ids.c lib/link/rel_join.c lib/link/rel_kept.c lib/link/rel_limit.c \
 	lib/link/rel_loss.c lib/link/rel_move.c lib/link/rel_order.c lib/link/rel_queue.c lib/link/rel_run.c lib/link/rel_rx.c lib/link/rel_tx.c \
-	lib/route/claim.c lib/route/group.c lib/route/setup_plan.c \
+	lib/route/claim.c lib/route/group.c lib/route/setup_plan.c lib/route/route_path.c \
 	lib/mux/mux.c lib/mux/mux_buf.c lib/mux/smux.c lib/mux/yamux.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
 	lib/wire/connect_msg.c lib/wire/dmsg_answer.c lib/wire/dmsg_entry.c lib/wire/dmsg_msg.c lib/wire/edge_msg.c lib/wire/entry.c lib/wire/finder_msg.c lib/wire/gob.c lib/wire/http_auth.c lib/wire/ip.c lib/wire/json_text.c lib/wire/netrpc.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/resolver_msg.c lib/wire/route_hdr.c lib/wire/rule.c lib/wire/setup_ask.c lib/wire/setup_msg.c lib/wire/smux_frame.c lib/wire/tp_entry.c lib/wire/visor_msg.c lib/wire/yamux_frame.c
