@@ -9,8 +9,6 @@
 
 #include "lib/base/err.h"
 
-enum { REQUEST_MAX = 8192 }; // a head, descriptors, and the rules of a node that has all of a route
-
 struct setup_call {
 	setup_call_fn fn;
 	void *arg;
@@ -85,18 +83,20 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 
 // ---- calls ----
 
-enum call { RESERVE, INTERMEDIARY, EDGE, DELETE };
+enum call { DIAL, RESERVE, INTERMEDIARY, EDGE, DELETE };
 
-// what: rules, an edge or ids, n of them; of RESERVE only n.
+// what: a route, rules, an edge or ids, n of them; of RESERVE only n.
 static int call(struct setup_call *c, enum call which, const void *what, uint32_t n)
 {
-	uint8_t buf[REQUEST_MAX];
+	uint8_t buf[SETUP_ASK_MAX]; // the longest
 	struct bytes_w w = bytes_w(buf, sizeof(buf));
 	ssize_t len;
 
 	if (c->conn == NULL)
 		return -ENOTCONN;
-	if (which == RESERVE)
+	if (which == DIAL)
+		setup_put_dial(&c->tx, &w, c->seq, what);
+	else if (which == RESERVE)
 		setup_put_reserve(&c->tx, &w, c->seq, (uint8_t)n);
 	else if (which == INTERMEDIARY)
 		setup_put_intermediary(&c->tx, &w, c->seq, what, n);
@@ -113,6 +113,11 @@ static int call(struct setup_call *c, enum call which, const void *what, uint32_
 	c->waits = true;
 	c->seq++;
 	return 0;
+}
+
+int setup_call_dial(struct setup_call *c, const struct setup_route *route)
+{
+	return call(c, DIAL, route, 1);
 }
 
 int setup_call_reserve(struct setup_call *c, uint8_t n)
@@ -138,9 +143,9 @@ int setup_call_delete(struct setup_call *c, const uint32_t *ids, uint32_t n)
 // ---- life ----
 
 struct setup_call *setup_call_new(struct dmsg_client *client, const struct key_pk *pk,
-	uint32_t timeout_ms, setup_call_fn fn, void *arg)
+	uint16_t port, uint32_t timeout_ms, setup_call_fn fn, void *arg)
 {
-	const struct dmsg_addr to = {*pk, SETUP_GATEWAY_PORT};
+	const struct dmsg_addr to = {*pk, port};
 	struct setup_call *c = calloc(1, sizeof(*c));
 	int err;
 

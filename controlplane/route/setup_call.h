@@ -1,5 +1,5 @@
-// One node of a route as a set-up node calls it: a dmsg stream to its port 136, one net/rpc call at
-// a time. Loop's thread only.
+// Route set-up as a caller sees it: a dmsg stream to a set-up node (port 36), or from one to a node
+// of a route (port 136), one net/rpc call at a time. Loop's thread only.
 #pragma once
 
 #include "controlplane/dmsg/dmsg_client.h"
@@ -14,13 +14,14 @@ typedef void (*setup_call_fn)(void *arg, int err, const char *why);
 
 // Begins to dial. NULL and errno.
 struct setup_call *setup_call_new(struct dmsg_client *client, const struct key_pk *pk,
-	uint32_t timeout_ms, setup_call_fn fn, void *arg);
+	uint16_t port, uint32_t timeout_ms, setup_call_fn fn, void *arg);
 void setup_call_free(struct setup_call *c); // ends the stream; NULL is allowed
 bool setup_call_is_open(const struct setup_call *c); // NULL is not
 const struct netrpc_rx *setup_call_reply(const struct setup_call *c);
 
 // A call; one that is under way is given up, its answer is passed over. 0, or -errno: broken, and
 // fn is not called.
+int setup_call_dial(struct setup_call *c, const struct setup_route *route);
 int setup_call_reserve(struct setup_call *c, uint8_t n);
 int setup_call_intermediary(struct setup_call *c, const uint8_t *rules, uint32_t n);
 int setup_call_edge(struct setup_call *c, const struct setup_edge *edge);

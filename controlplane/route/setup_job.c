@@ -295,8 +295,8 @@ struct setup_job *setup_job_new(const struct setup_job_conf *conf, const struct 
 	}
 	for (uint32_t i = 0; i < j->plan.n_nodes; i++) {
 		j->node[i].job = j;
-		j->node[i].call = setup_call_new(
-			conf->client, &j->plan.node[i], SETUP_DIAL_MS, on_call, &j->node[i]);
+		j->node[i].call = setup_call_new(conf->client, &j->plan.node[i], SETUP_GATEWAY_PORT,
+			SETUP_DIAL_MS, on_call, &j->node[i]);
 		if (j->node[i].call == NULL) {
 			err = errno;
 			goto err_job;

@@ -40,8 +40,8 @@ static void nothing_follows_a_call_that_was_cut(void **state)
 {
 	static const uint8_t rules[SETUP_IDS_MAX * RULE_INTERMEDIARY_LEN];
 	static const uint32_t id = 1;
-	struct setup_call *c =
-		setup_call_new(node[0].c, identity_pk(node[1].id), LONG_MS, on_said, NULL);
+	struct setup_call *c = setup_call_new(
+		node[0].c, identity_pk(node[1].id), SETUP_GATEWAY_PORT, LONG_MS, on_said, NULL);
 	int rc = 0;
 
 	(void)state;
