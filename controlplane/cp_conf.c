@@ -12,6 +12,7 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/crypto/replay.h"
+#include "lib/route/setup_plan.h"
 #include "lib/wire/rail.h"
 
 #include <errno.h>
@@ -128,6 +129,7 @@ static const char *check_path_mtu(const char *text)
 #define RULE(field) CONF_FIELD(struct cp_rule_values, field)
 #define SERVER(field) CONF_FIELD(struct cp_server_values, field)
 #define LAN(field) CONF_FIELD(struct cp_values, lan_server.field)
+#define TO(field) CONF_FIELD(struct cp_route_to_values, field)
 #define KEY(field) CONF_FIELD(struct cp_key_values, field)
 #define SAVED(field) CONF_FIELD(struct cp_saved_lan_values, field)
 #define EDGE(field) CONF_FIELD(struct cp_edge_values, field)
@@ -301,6 +303,21 @@ static const struct conf_item items[] = {
 		VALUE(routing.groups_peer_max), .help = "of them, towards one node"},
 	{"routing", "bench_port", CONF_UINT, .def = "0", .max = 65535, VALUE(routing.bench_port),
 		.help = "route port of a service that takes, gives and sends back bytes; 0: none"},
+	{"routing", "min_hops", CONF_UINT, .def = "1", .min = 1, .max = SETUP_HOPS_MAX,
+		.flags = CONF_LIVE, VALUE(routing.min_hops),
+		.help = "routes that this node dials have so many hops at least"},
+	{"routing", "max_hops", CONF_UINT, .def = "50", .min = 1, .max = SETUP_HOPS_MAX,
+		.flags = CONF_LIVE, VALUE(routing.max_hops), .help = "and at most so many"},
+	{"routing", "rule_keep_alive", CONF_DURATION, .def = "10m",
+		.min = CONF_S(SETUP_KEEP_ALIVE_MIN_S), .max = CONF_S(SETUP_KEEP_ALIVE_MAX_S),
+		.flags = CONF_LIVE, VALUE(routing.keep_alive_ns),
+		.help = "rules of routes that this node dials live so long without a packet"},
+	{"route_to", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, TO(key),
+		.check = check_pk, .help = "public key of a destination with limits of its own"},
+	{"route_to", "min_hops", CONF_UINT, .def = "1", .min = 1, .max = SETUP_HOPS_MAX,
+		.flags = CONF_LIVE, TO(min_hops), .help = "as in [routing]"},
+	{"route_to", "max_hops", CONF_UINT, .def = "50", .min = 1, .max = SETUP_HOPS_MAX,
+		.flags = CONF_LIVE, TO(max_hops), .help = "as in [routing]"},
 	{"route_setup_node", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, KEY(key),
 		.check = check_pk, .help = "public key of a set-up node that may lay routes here"},
 	{"hypervisor", "key", CONF_STR, .flags = CONF_REQUIRED, KEY(key), .check = check_pk,
@@ -346,6 +363,7 @@ static const struct conf_class classes[] = {
 	CLASS("server", servers, struct cp_server_values, DMSG_CLIENT_SERVERS_MAX),
 	CLASS("peer_server", peer_servers, struct cp_server_values, DMSG_MESH_PEERS_MAX),
 	CLASS("route_setup_node", route_setup_nodes, struct cp_key_values, ROUTE_PEER_NODES_MAX),
+	CLASS("route_to", route_to, struct cp_route_to_values, ROUTE_DIAL_TO_MAX),
 	CLASS("hypervisor", hypervisors, struct cp_key_values, VISOR_RPC_HYPERVISORS_MAX),
 	CLASS("visor", visors, struct cp_key_values, LAN_SERVER_VISORS_MAX),
 	CLASS("saved_lan_server", saved_lan, struct cp_saved_lan_values, DMSG_CLIENT_LAN_MAX),
@@ -701,10 +719,11 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->servers = calloc(c->v->servers.n + 1, sizeof(*c->servers));
 	c->peer_servers = calloc(c->v->peer_servers.n + 1, sizeof(*c->peer_servers));
 	c->route_setup_nodes = calloc(c->v->route_setup_nodes.n + 1, sizeof(*c->route_setup_nodes));
+	c->route_to = calloc(c->v->route_to.n + 1, sizeof(*c->route_to));
 	c->lan = calloc(1, sizeof(*c->lan));
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
 		c->attach != NULL && c->servers != NULL && c->peer_servers != NULL &&
-		c->route_setup_nodes != NULL && c->lan != NULL) {
+		c->route_setup_nodes != NULL && c->route_to != NULL && c->lan != NULL) {
 		rc = cp_conf_worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = cp_conf_worse(rc, load_peers(c, err));
 		load_stcp(c);
@@ -712,6 +731,7 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 		rc = cp_conf_worse(rc, load_rules(c, err));
 		rc = cp_conf_worse(rc, load_edges(c, err));
 		rc = cp_conf_worse(rc, cp_conf_load_dmsg(c, err));
+		rc = cp_conf_worse(rc, cp_conf_load_routing(c, err));
 	} else {
 		conf_err_add(err, "out of memory");
 	}
@@ -744,6 +764,7 @@ void cp_conf_free(struct cp_conf *c)
 	free(c->servers);
 	free(c->peer_servers);
 	free(c->route_setup_nodes);
+	free(c->route_to);
 	free(c->lan);
 	memset(c, 0, sizeof(*c));
 }

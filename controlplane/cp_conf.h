@@ -6,6 +6,7 @@
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_mesh.h"
 #include "controlplane/dmsg/lan_server.h"
+#include "controlplane/route/route_dial.h"
 #include "controlplane/route/route_peer.h"
 #include "controlplane/rpc/visor_rpc.h"
 #include "controlplane/transport/transport_mgr.h"
@@ -97,12 +98,20 @@ struct cp_key_values { // [hypervisor NAME], [visor NAME], [route_setup_node NAM
 
 struct cp_routing_values {
 	bool no_transit;
+	uint8_t min_hops, max_hops; // max 0: as many as there may be
+	uint64_t keep_alive_ns;
 	char *route_finder; // URL or ""
 	uint64_t finder_timeout_ns;
 	bool allow_plaintext;
 	uint32_t groups_max;
 	uint32_t groups_peer_max;
 	uint16_t bench_port; // 0: none
+};
+
+struct cp_route_to_values {
+	char *name;
+	char *key;
+	uint8_t min_hops, max_hops;
 };
 
 struct cp_saved_lan_values {
@@ -158,6 +167,7 @@ struct cp_values {
 	struct conf_array edges; // struct cp_edge_values
 	struct conf_array servers, peer_servers; // struct cp_server_values
 	struct conf_array hypervisors, visors, route_setup_nodes; // struct cp_key_values
+	struct conf_array route_to; // struct cp_route_to_values
 	struct conf_array saved_lan; // struct cp_saved_lan_values
 };
 
@@ -183,7 +193,9 @@ struct cp_conf {
 	struct dmsg_server_at *servers, *peer_servers;
 	size_t n_servers, n_peer_servers;
 	struct key_pk *route_setup_nodes;
-	struct route_peer_policy routing; // its nodes are these
+	struct route_peer_policy routing; // its nodes are these, ...
+	struct route_dial_to *route_to;
+	struct route_dial_policy dials; // ... and its, which also has those destinations
 	struct cp_lan *lan;
 };
 

@@ -88,7 +88,7 @@ static bool has_early_discovery(const struct cp_values *v)
 }
 
 // There can be a session without a discovery that is itself reached by one.
-static bool has_way_to_dmsg(const struct cp_values *v)
+bool cp_conf_has_way_to_dmsg(const struct cp_values *v)
 {
 	return v->servers.n > 0 || v->saved_lan.n > 0 || v->lan_server.enable ||
 	       has_early_discovery(v);
@@ -108,7 +108,7 @@ static int check_url(
 {
 	const char *wrong = http_client_check_url(url);
 
-	if (wrong == NULL && http_client_is_dmsg(url) && !has_way_to_dmsg(c->v))
+	if (wrong == NULL && http_client_is_dmsg(url) && !cp_conf_has_way_to_dmsg(c->v))
 		wrong = "can't be reached: add a [server NAME], or an http:// or https:// "
 			"URL to [dmsg] discovery";
 	return wrong != NULL ? BAD(c, err, section, "", key, "%s %s", url, wrong) : 0;
@@ -189,32 +189,13 @@ static int check_setup_node(const struct cp_conf *c, char *err)
 	return 0;
 }
 
-// The table checked all of them.
-static uint32_t load_keys(const struct conf_array *from, struct key_pk *to)
+uint32_t cp_conf_load_keys(const struct conf_array *from, struct key_pk *to)
 {
 	const struct cp_key_values *v = from->v;
 
 	for (size_t i = 0; i < from->n; i++)
 		key_pk_from_text(&to[i], v[i].key, strlen(v[i].key));
 	return (uint32_t)from->n;
-}
-
-static int load_routing(struct cp_conf *c, char *err)
-{
-	const struct conf_array *nodes = &c->v->route_setup_nodes;
-	int rc = conf_same_before(c->file, err, "route_setup_node", "key");
-
-	c->routing = (struct route_peer_policy){.nodes = c->route_setup_nodes,
-		.n_nodes = load_keys(nodes, c->route_setup_nodes),
-		.no_transit = c->v->routing.no_transit};
-	if (nodes->n > 0 && !has_way_to_dmsg(c->v)) {
-		const struct cp_key_values *first = nodes->v;
-
-		rc = cp_conf_worse(rc, BAD(c, err, "route_setup_node", first->name, NULL,
-					       "set-up nodes reach this node by dmsg: add a "
-					       "[server NAME], or set [dmsg] discovery"));
-	}
-	return rc;
 }
 
 static int load_saved(const struct cp_conf *c, const struct cp_saved_lan_values *v,
@@ -238,8 +219,8 @@ static int load_lan(struct cp_conf *c, char *err)
 	int rc = conf_same_before(c->file, err, "hypervisor", "key");
 
 	rc = cp_conf_worse(rc, conf_same_before(c->file, err, "visor", "key"));
-	lan->n_hypervisors = load_keys(&c->v->hypervisors, lan->hypervisors);
-	lan->n_visors = load_keys(&c->v->visors, lan->visors);
+	lan->n_hypervisors = cp_conf_load_keys(&c->v->hypervisors, lan->hypervisors);
+	lan->n_visors = cp_conf_load_keys(&c->v->visors, lan->visors);
 	for (size_t i = 0; i < c->v->saved_lan.n; i++, lan->n_saved++)
 		rc = cp_conf_worse(rc, load_saved(c, &v[i], &lan->saved[i], err));
 	if (lan->n_visors > 0 && !c->v->lan_server.enable &&
@@ -267,6 +248,5 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err)
 	rc = cp_conf_worse(rc, load_servers(c, "server", &c->v->servers, c->servers, err));
 	rc = cp_conf_worse(rc, load_peer_servers(c, err));
 	rc = cp_conf_worse(rc, check_setup_node(c, err));
-	rc = cp_conf_worse(rc, load_routing(c, err));
 	return cp_conf_worse(rc, load_lan(c, err));
 }

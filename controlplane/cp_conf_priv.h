@@ -19,3 +19,10 @@ const char *cp_conf_check_name(const char *text);
 
 // 0 or -errno, and a line for each mistake.
 int cp_conf_load_dmsg(struct cp_conf *c, char *err);
+bool cp_conf_has_way_to_dmsg(const struct cp_values *v);
+// Of sections whose keys the table checked. How many.
+uint32_t cp_conf_load_keys(const struct conf_array *from, struct key_pk *to);
+
+// ---- cp_conf_route.c ----
+
+int cp_conf_load_routing(struct cp_conf *c, char *err);

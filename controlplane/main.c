@@ -6,6 +6,7 @@
 #include "controlplane/core/identity.h"
 #include "controlplane/core/loop.h"
 #include "controlplane/cp_conf.h"
+#include "controlplane/dial_role.h"
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_http.h"
 #include "controlplane/dmsg/dmsg_server.h"
@@ -69,7 +70,8 @@ struct app {
 	bool ending;
 	unsigned n_leaving;
 	struct lan *lan;
-	struct route_peer *routes; // NULL: no dmsg client
+	struct route_peer *routes; // NULL: no dmsg client, as the next one
+	struct dial_role *dials;
 	struct setup_role *setup; // NULL: no such role
 	struct api *api;
 	struct api_server *server;
@@ -188,7 +190,8 @@ static int reload(void *arg, reload_change_fn fn, void *fn_arg, char *text, size
 	struct app *a = arg;
 	struct cp_conf next, old;
 	char err[CONF_ERR_MAX] = "";
-	const struct reload r = {a->transports, a->rules, a->edges, a->dmsg_server, a->routes};
+	const struct reload r = {a->transports, a->rules, a->edges, a->dmsg_server, a->routes,
+		dial_role_dialler(a->dials)};
 	struct told told = {fn, fn_arg};
 	int rc = load_again(a, &r, &next, err);
 
@@ -505,6 +508,23 @@ static int start_routes(struct app *a)
 	return a->routes != NULL ? 0 : die("routes", strerror(errno));
 }
 
+// And those that it dials.
+static int start_dials(struct app *a)
+{
+	const struct dial_role_deps d = {.loop = a->loop,
+		.client = a->dmsg,
+		.id = a->id,
+		.transports = a->transports,
+		.peer = a->routes,
+		.groups = group_role_groups(a->groups),
+		.finder = services_get(a->services, SERVICES_FINDER)};
+
+	if (a->dmsg == NULL)
+		return 0;
+	a->dials = dial_role_new(&d, &a->conf.dials);
+	return a->dials != NULL ? 0 : die("dials", strerror(errno));
+}
+
 static int start_api(struct app *a)
 {
 	static const uint32_t rights[] = {API_RIGHT_SHOW | API_RIGHT_CHANGE, API_RIGHT_SHOW, 0};
@@ -519,6 +539,7 @@ static int start_api(struct app *a)
 		.edges = a->edges,
 		.groups = group_role_groups(a->groups),
 		.routes = a->routes,
+		.dialler = dial_role_dialler(a->dials),
 		.services = a->services,
 		.dmsg = a->dmsg,
 		.dmsg_server = a->dmsg_server,
@@ -563,6 +584,7 @@ static void stop(struct app *a)
 		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
+	dial_role_free(a->dials);
 	group_role_free(a->groups); // it may still owe the set-up nodes' calls an answer
 	route_peer_free(a->routes);
 	setup_role_free(a->setup);
@@ -618,6 +640,8 @@ static int run(struct app *a)
 		rc = start_setup(a);
 	if (rc == 0)
 		rc = start_routes(a);
+	if (rc == 0)
+		rc = start_dials(a);
 	if (rc == 0)
 		rc = start_api(a);
 	if (rc == 0 && (loop_on_signal(a->loop, SIGTERM, on_term, a) < 0 ||

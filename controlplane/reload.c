@@ -159,6 +159,8 @@ static void reload_routing(const struct reload *r, const struct cp_conf *next)
 		return;
 	}
 	rc = route_peer_set_policy(r->route_peer, &next->routing);
+	if (rc == 0)
+		rc = route_dialler_set(r->dialler, &next->dials);
 	if (rc < 0)
 		log_err("set-up nodes of the configuration not taken: %s", strerror(-rc));
 }

@@ -13,7 +13,8 @@ struct reload {
 	struct rule_mgr *rules;
 	struct edge_mgr *edges;
 	struct dmsg_server *dmsg_server; // NULL: this node is none
-	struct route_peer *route_peer; // NULL: it is no dmsg client
+	struct route_peer *route_peer; // NULL: it is no dmsg client, as the next one
+	struct route_dialler *dialler;
 };
 
 // Could reload_apply() take it? 0, or -errno and a sentence that says what is in the way. Changes

@@ -87,6 +87,7 @@ enum route_group_state {
 	ROUTE_GROUP_OPEN,
 	ROUTE_GROUP_CLOSING,
 	ROUTE_GROUP_ENDED,
+	ROUTE_GROUP_LISTENS, // no group: somebody waits at the local port for one
 };
 
 struct route_group_info {
@@ -105,7 +106,7 @@ struct route_group_info {
 	const char *why;
 };
 
-// Living ones, then those that ended last. fn changes nothing here.
+// Listeners, living groups, then those that ended last. fn changes nothing here.
 void route_groups_each(const struct route_groups *gs,
 	void (*fn)(void *arg, const struct route_group_info *info), void *arg);
 

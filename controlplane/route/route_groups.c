@@ -412,6 +412,12 @@ void route_groups_each(const struct route_groups *gs,
 	struct route_group_info info;
 	unsigned n = gs->n_ended < ROUTE_GROUPS_ENDED ? gs->n_ended : ROUTE_GROUPS_ENDED;
 
+	for (size_t i = 0; i < gs->n_listeners; i++) {
+		info = (struct route_group_info){.local_port = gs->listeners[i].port,
+			.state = ROUTE_GROUP_LISTENS,
+			.why = ""};
+		fn(arg, &info);
+	}
 	TAILQ_FOREACH (rg, &gs->list, link) {
 		route_group_info_get(rg, &info);
 		fn(arg, &info);

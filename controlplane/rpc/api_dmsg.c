@@ -119,7 +119,7 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 
 	t->dial = NULL;
 	if (take_conn != NULL) {
-		api_task_stream(&t->t, take_conn, &to.pk, to.port);
+		api_task_stream(&t->t, take_conn, true, &to.pk, to.port);
 		return;
 	}
 	dmsg_client_dial_text(t->t.a->d.dmsg, code, err, why, sizeof(why));
@@ -147,7 +147,7 @@ static void on_accepted(void *arg, struct conn *take_conn, const struct dmsg_add
 
 	dmsg_client_unlisten(t->listener); // one stream a request
 	t->listener = NULL;
-	api_task_stream(&t->t, take_conn, &from->pk, from->port);
+	api_task_stream(&t->t, take_conn, true, &from->pk, from->port);
 }
 
 void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t len)

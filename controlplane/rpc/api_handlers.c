@@ -630,6 +630,8 @@ static const struct api_method methods[] = {
 		sizeof(struct api_dmsg_ask), api_dmsg_ping},
 	{API_DMSG_IP, API_RIGHT_SHOW, "dmsg ip", sizeof(struct api_dmsg_ask),
 		sizeof(struct api_dmsg_ask), api_dmsg_ip},
+	ACT(API_ROUTE_LISTEN, "route listen", api_route_listen, struct api_route_ask),
+	ACT(API_ROUTE_DIAL, "route dial", api_route_dial, struct api_route_ask),
 	ACT(API_STREAM_ENDED, "stream ended", api_stream_ended, struct api_stream_ended_ask),
 };
 

@@ -11,6 +11,7 @@
 #include "controlplane/dp/neigh.h"
 #include "controlplane/http/http_client.h"
 #include "controlplane/reload.h"
+#include "controlplane/route/route_dial.h"
 #include "controlplane/route/route_group.h"
 #include "controlplane/route/route_peer.h"
 #include "controlplane/route/rule_mgr.h"
@@ -34,12 +35,13 @@ struct api_deps {
 	struct route_id *ids;
 	struct route_ends *ends;
 	struct edge_mgr *edges;
-	const struct route_groups *groups;
+	struct route_groups *groups;
 	const struct route_peer *routes; // NULL: no set-up node reaches us
 	struct dmsg_client *dmsg; // NULL: the node has no such role, as the next three
 	struct dmsg_server *dmsg_server;
 	struct lan_server *lan_server;
 	struct visor_rpc *visor;
+	struct route_dialler *dialler; // ditto
 	const struct setup_node *setup; // ditto, with its key and its client
 	const struct key_pk *setup_pk;
 	struct dmsg_client *setup_client;

@@ -269,6 +269,7 @@ static void group_record(void *arg, const struct route_group_info *info)
 		[ROUTE_GROUP_OPEN] = API_GROUP_OPEN,
 		[ROUTE_GROUP_CLOSING] = API_GROUP_CLOSING,
 		[ROUTE_GROUP_ENDED] = API_GROUP_ENDED,
+		[ROUTE_GROUP_LISTENS] = API_GROUP_LISTENS,
 	};
 	struct api_route_group rec = {.role = !info->initiator,
 		.remote_port = info->remote_port,

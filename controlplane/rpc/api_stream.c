@@ -109,21 +109,22 @@ static void on_connection(void *arg, int take_fd)
 	else if (take_fd >= 0)
 		close(take_fd);
 	if (client != NULL)
-		t->join = conn_join_new(stream, client, CONN_JOIN_HALF_CLOSE, on_join_done, t);
+		t->join = conn_join_new(stream, client, t->mode, on_join_done, t);
 	else
 		conn_close(stream);
 	if (t->join == NULL)
 		api_task_free(t);
 }
 
-void api_task_stream(
-	struct api_task *t, struct conn *take_conn, const struct key_pk *pk, uint16_t port)
+void api_task_stream(struct api_task *t, struct conn *take_conn, bool half, const struct key_pk *pk,
+	uint16_t port)
 {
 	struct api_stream_peer p = {.port = port, .id = ++t->a->last_id};
 	struct api_req *r = t->r;
 
 	memcpy(p.pk, pk->b, API_PK_LEN);
 	t->id = p.id;
+	t->mode = half ? CONN_JOIN_HALF_CLOSE : CONN_JOIN_CLOSE_BOTH;
 	t->r = NULL;
 	conn_hold(&t->held, take_conn);
 	api_req_stream(r, &p, sizeof(p), on_connection, t);

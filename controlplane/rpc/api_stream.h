@@ -15,6 +15,7 @@ struct api_task {
 	struct api_req *asked; // how the stream ends, NULL: nobody did
 	void (*stop)(struct api_task *t); // ends what the kind has under way
 	uint32_t id; // of the stream
+	enum conn_join_mode mode;
 	struct conn_hold held;
 	struct conn_join *join;
 	TAILQ_ENTRY(api_task) all;
@@ -27,6 +28,6 @@ void api_task_free(struct api_task *t);
 // What was to be started is under way: the task ends if the client goes away.
 void api_task_pend(struct api_task *t);
 // The conn is there: it and the client's connection become the stream, with whoever is at (pk,
-// port).
-void api_task_stream(
-	struct api_task *t, struct conn *take_conn, const struct key_pk *pk, uint16_t port);
+// port). half: the conn knows the end of one direction.
+void api_task_stream(struct api_task *t, struct conn *take_conn, bool half, const struct key_pk *pk,
+	uint16_t port);

@@ -82,6 +82,8 @@ enum api_type {
 	API_DMSG_PING, // struct api_dmsg_pong
 	API_DMSG_IP, // struct api_dmsg_ip
 	API_STREAM_ENDED, // api_stream.h
+	API_ROUTE_DIAL, // struct api_route_ask, as the next one
+	API_ROUTE_LISTEN,
 };
 
 struct api_hello {

@@ -68,7 +68,8 @@ static const char *const dmsg_server_kinds[] = {
 static const char *const setup_states[] = {
 	"reserves", "installs", "ends", "done", "undoes", "failed"};
 static const char *const group_roles[] = {"initiator", "responder"};
-static const char *const group_states[] = {"installs", "shakes", "open", "closing", "ended"};
+static const char *const group_states[] = {
+	"installs", "shakes", "open", "closing", "ended", "listens"};
 static const char *const edge_states[] = {"detached", "attached", "rule gone", "waiting"};
 
 #define REC api_node
@@ -490,8 +491,8 @@ static const struct api_field route_fields[] = {
 #undef REC
 #define REC api_route_group
 static const struct api_field group_fields[] = {
-	F(pk, PK, "PEER", 0),
-	F(remote_port, UINT, "PORT", 0),
+	F(pk, PK, "PEER", N),
+	F(remote_port, UINT, "PORT", N),
 	F(local_port, UINT, "OURS", 0),
 	FW(role, group_roles, "WE ARE", 0),
 	FW(state, group_states, "STATE", 0),

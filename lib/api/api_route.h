@@ -1,7 +1,28 @@
-// The part of the API that is about routes of Skywire: records of its lists (api_rec.h).
+// The part of the API that is about routes of Skywire: requests, and the records of its lists
+// (api_rec.h). API_ROUTE_DIAL and API_ROUTE_LISTEN turn the connection into a stream
+// (api_stream.h).
 #pragma once
 
-#include "lib/api/api.h"
+#include "lib/api/api_stream.h"
+
+enum {
+	API_ROUTE_VIA_MAX = 16,
+	API_ROUTE_TYPE_LEN = 20, // of transports, with the final NUL
+	API_ROUTE_TIMEOUT_MAX_MS = 120000,
+};
+
+struct api_route_ask {
+	uint8_t pk[API_PK_LEN]; // dial: the destination
+	uint8_t n_via;
+	uint16_t port; // dial: there; listen: here
+	uint32_t timeout_ms; // dial: 1..API_ROUTE_TIMEOUT_MAX_MS
+	uint32_t keep_alive_ms; // of the rules, whole seconds; 0: as the node's configuration says
+	uint8_t min_hops, max_hops; // without via; zeros: ditto
+	uint8_t pad[2];
+	char type[API_ROUTE_TYPE_LEN]; // of transports behind the first node of via; "" = rail
+	uint8_t via[API_ROUTE_VIA_MAX][API_PK_LEN]; // nodes between, in order
+};
+static_assert(sizeof(struct api_route_ask) == 596, "api_route_ask");
 
 enum { API_SETUP_ERROR_LEN = 256 };
 
@@ -55,6 +76,7 @@ enum api_group_state {
 	API_GROUP_OPEN,
 	API_GROUP_CLOSING,
 	API_GROUP_ENDED,
+	API_GROUP_LISTENS, // none yet: somebody waits at our port
 };
 
 struct api_route_group { // a route that ends here

@@ -388,6 +388,13 @@ static const struct {
 	{"[server s]\nkey = " PK "\naddress = a:1\n[route_setup_node r]\nkey = " PK2
 	 "\n[route_setup_node q]\nkey = " PK2 "\n",
 		"ini:7: [route_setup_node q]: [route_setup_node r] has the same key"},
+	{"[routing]\nmin_hops = 3\nmax_hops = 2\n",
+		"ini:2: [routing]: min_hops is more than max_hops"},
+	{"[routing]\nrule_keep_alive = 4s\n", "rule_keep_alive: '4s' is not between"},
+	{"[route_to r]\nkey = " PK2 "\nmin_hops = 51\n", "min_hops"},
+	{"[route_to r]\nkey = " PK2 "\nmin_hops = 3\nmax_hops = 2\n", "[route_to r]"},
+	{"[route_to r]\nkey = " PK2 "\n[route_to q]\nkey = " PK2 "\n",
+		"ini:4: [route_to q]: [route_to r] has the same key"},
 	{"[route_setup_node r]\nkey = " PK2 "\n",
 		"[route_setup_node r]: set-up nodes reach this node by dmsg: add a [server NAME]"},
 	{"[lan_server]\nenable = yes\n[visor v]\nkey = " PK2 "\n[visor w]\nkey = " PK
@@ -430,6 +437,21 @@ static void set_up_nodes_are_taken_with_what_they_may(void **state)
 	key_pk_to_text(&c.routing.nodes[1], pk);
 	assert_string_equal(pk, PK);
 	assert_true(c.routing.no_transit);
+	assert_int_equal(c.dials.n_nodes, 2);
+	assert_int_equal(c.dials.hops.min, 1);
+	assert_int_equal(c.dials.hops.max, 50);
+	assert_int_equal(c.dials.keep_alive_s, 600);
+	cp_conf_free(&c);
+	assert_int_equal(parse(&c, "[routing]\nmin_hops = 2\nmax_hops = 3\nrule_keep_alive = 30s\n"
+				   "[route_to far]\nkey = " PK "\nmin_hops = 4\n"),
+		0);
+	assert_int_equal(c.dials.hops.min, 2);
+	assert_int_equal(c.dials.hops.max, 3);
+	assert_int_equal(c.dials.keep_alive_s, 30);
+	assert_int_equal(c.dials.n_to, 1);
+	assert_int_equal(c.dials.to[0].hops.min, 4);
+	key_pk_to_text(&c.dials.to[0].pk, pk);
+	assert_string_equal(pk, PK);
 	cp_conf_free(&c);
 	assert_int_equal(parse(&c, ""), 0);
 	assert_int_equal(c.routing.n_nodes, 0);

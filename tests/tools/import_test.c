@@ -231,6 +231,8 @@ static const struct {
 		"\n[routing]\nroute_finder_timeout = 500ms\n", NULL},
 	{"routing.route_finder_timeout", "\"routing\":{\"route_finder_timeout\":\"1m30s\"}", "",
 		"3 routing.route_finder_timeout: a time is written in one unit: 90s"},
+	{"routing.min_hops", "\"routing\":{\"min_hops\":2}", "\n[routing]\nmin_hops = 2\n", NULL},
+	{"routing.min_hops", "\"routing\":{\"min_hops\":0}", "", NULL},
 	{"log_level", "\"log_level\":\"trace\"", "\n[log]\nlevel = debug\n", NULL},
 	{"log_level", "\"log_level\":\"warning\"", "\n[log]\nlevel = warn\n", NULL},
 	{"log_level", "\"log_level\":\"Fatal\"", "\n[log]\nlevel = err\n", NULL},

@@ -64,7 +64,8 @@ static void one(FILE *out, const struct command *c)
 
 	command_line(out, "usage: skyrail ", c, c->args);
 	fprintf(out, "\n%s\n\n", c->help);
-	if (c->fn != cmd_config_check && c->fn != cmd_dmsg_dial && c->fn != cmd_dmsg_listen)
+	if (c->fn != cmd_config_check && c->fn != cmd_dmsg_dial && c->fn != cmd_route_dial &&
+		c->fn != cmd_route_listen && c->fn != cmd_dmsg_listen)
 		fputs("  -j, --json           JSON\n", out);
 	if (shows)
 		fputs(show_options, out);

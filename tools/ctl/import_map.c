@@ -468,7 +468,7 @@ static const struct import_row rows[] = {
 	SERVICE("routing.route_finder_dmsg", "route_finder"),
 	{"routing.route_finder_timeout", IMPORT_TEXT, take_finder_timeout, "routing",
 		"route_finder_timeout", 0, NULL},
-	LATER("routing.min_hops", "routes that this node dials"),
+	COPY("routing.min_hops", IMPORT_INT, "routing", "min_hops"),
 	LATER("routing.calculate_routes", "routes that this node dials"),
 	LATER("routing.mux_routes", "routes that this node dials"),
 	LATER("routing.mux_fec", "routes that this node dials"),
