@@ -172,6 +172,9 @@ static void takes_a_discovery_by_dmsg_where_something_leads_to_it(void **state)
 		"[dmsg]\nmux = smux\ndiscovery = dmsg://" PK ", https://a\n",
 		"[server s]\nkey = " PK "\naddress = a:1\n",
 		"[dmsg]\ndiscovery = dmsg://" PK ", http://a\n",
+		"[transports]\ndiscovery = dmsg://" PK "\n[server s]\nkey = " PK2
+		"\naddress = a:1\n",
+		"[routing]\nroute_finder = dmsg://" PK ":81\n[dmsg]\ndiscovery = https://a\n",
 		"[lan_server]\nenable = yes\n",
 		"[saved_lan_server 1]\nkey = " PK "\nhypervisor = " PK "\naddress = a:1\n",
 	};
@@ -359,6 +362,12 @@ static const struct {
 	{"[dmsg_server]\nsessions_max = 0\n", "sessions_max"},
 	{"[dmsg_server]\nlisten = [::]:8081\npublic_address = a:8081\ndiscovery = dmsg://" PK "\n",
 		"ini:4: [dmsg_server]: dmsg://" PK " can't be reached: add a [server NAME]"},
+	{"[transports]\ndiscovery = ftp://a\n", "ini:2: [transports]: ftp://a is no URL"},
+	{"[transports]\naddress_resolver = dmsg://" PK "\n",
+		"ini:2: [transports]: dmsg://" PK " can't be reached: add a [server NAME]"},
+	{"[routing]\nroute_finder = dmsg://12\n", "ini:2: [routing]: dmsg://12 is no dmsg://"},
+	{"[routing]\nroute_finder_timeout = 99ms\n",
+		"ini:2: key route_finder_timeout: '99ms' is not between"},
 	{"[dmsg]\ndiscovery = dmsg://" PK ", dmsg://" PK2 "\n",
 		"ini:2: [dmsg]: dmsg://" PK " can't be reached: add a [server NAME]"},
 	{"[dmsg]\nmux = smux\n", "ini:2: [dmsg]: mux = smux needs discovery"},
