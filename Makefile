@@ -26,7 +26,7 @@ lib_SRCS := \
 	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
 	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/noise_rec.c lib/crypto/noise_unit.c \
 	lib/crypto/secp.c lib/crypto/sign.c \
-	lib/dmsg/accept.c lib/dmsg/dial.c lib/dmsg/inbox.c lib/dmsg/peer_mem.c lib/dmsg/relay.c lib/dmsg/session.c \
+	lib/dmsg/accept.c lib/dmsg/dial.c lib/dmsg/inbox.c lib/dmsg/peer_mem.c lib/dmsg/relay.c lib/dmsg/session.c lib/dmsg/ss_mem.c \
 	lib/link/carry_hs.c lib/link/cc.c lib/link/cc_bbr.c lib/link/cc_bbr_model.c lib/link/cc_cubic.c lib/link/gro.c lib/link/gso.c \
 	lib/link/part.c lib/link/pmtu.c lib/link/rail_cookie.c lib/link/rail_hs.c \
 	lib/link/rel.c lib/link/rel_ack.c lib/link/rel_ctl.c lib/link/rel_hold.c lib/link/rel_ids.c lib/link/rel_join.c lib/link/rel_kept.c lib/link/rel_limit.c \

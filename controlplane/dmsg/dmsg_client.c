@@ -4,6 +4,7 @@
 #include "controlplane/dmsg/dmsg_client_priv.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,6 +242,7 @@ static void on_timer(void *arg)
 	struct dmsg_link_conf c = {
 		.sk = identity_sk(se->c->conf.id),
 		.pk = identity_pk(se->c->conf.id),
+		.ss = se->c->ss,
 		.server = &se->conf.pk,
 		.mux = se->kind == DMSG_CLIENT_LAN ? DMSG_LINK_YAMUX : se->c->conf.mux,
 		.streams_max = se->c->conf.session_streams,
@@ -509,10 +511,13 @@ struct dmsg_client_ping *dmsg_client_ping(struct dmsg_client *c, const struct ke
 
 static int start(struct dmsg_client *c, const struct dmsg_client_conf *conf)
 {
+	uint8_t secret[SS_MEM_SECRET_LEN];
 	int rc;
 
+	randombytes_buf(secret, sizeof(secret));
+	c->ss = ss_mem_new(identity_sk(conf->id), DMSG_CLIENT_PEERS, secret);
 	c->streams = dmsg_conn_list_new();
-	if (c->streams == NULL)
+	if (c->ss == NULL || c->streams == NULL)
 		return -ENOMEM;
 	if (conf->mux == DMSG_LINK_SMUX2)
 		c->held = HOLD_ENTRY;
@@ -566,6 +571,7 @@ void dmsg_client_free(struct dmsg_client *c)
 		loop_timer_free(c->server[i].timer);
 	}
 	dmsg_conn_list_free(c->streams);
+	ss_mem_free(c->ss);
 	free(c);
 }
 

@@ -22,6 +22,7 @@ enum {
 	DMSG_CLIENT_LAN_MAX = 4, // servers in the LAN, beside those
 	DMSG_CLIENT_LAN_START_MS = 10000, // for an address of one that was saved, and ...
 	DMSG_CLIENT_LAN_PUSH_MS = 5000, // ... of one that was told now
+	DMSG_CLIENT_PEERS = 1024, // with whom the product of the static keys is kept
 	DMSG_CLIENT_WHY_LEN = 128, // why a dial failed, with the final NUL
 	DMSG_CLIENT_PORT_FIRST = 49152, // of those that the client chooses
 	DMSG_CLIENT_MADE_MAX = 2, // sessions that one dial makes

@@ -97,6 +97,7 @@ struct dmsg_client {
 	unsigned held; // HOLD_*
 	struct dmsg_find *find; // NULL: no discovery
 	struct dmsg_conn_list *streams;
+	struct ss_mem *ss;
 	TAILQ_HEAD(, dmsg_client_dial) dials;
 	uint32_t n_asks, n_queued; // of them, that ask a discovery, that wait until they may
 	TAILQ_HEAD(, dmsg_client_listener) listeners;

@@ -265,7 +265,8 @@ static void on_end(void *arg, int err)
 
 static int shake(struct dmsg_link *k)
 {
-	struct dmsg_session_conf c = {.sk = k->conf.sk, .pk = k->conf.pk, .server = k->conf.server};
+	struct dmsg_session_conf c = {
+		.sk = k->conf.sk, .pk = k->conf.pk, .server = k->conf.server, .ss = k->conf.ss};
 	int rc = dmsg_session_init(&k->s, &c, clock_mono_ns());
 
 	if (rc < 0)

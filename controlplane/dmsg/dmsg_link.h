@@ -42,6 +42,7 @@ const char *dmsg_link_error(int err);
 struct dmsg_link_conf {
 	const struct key_sk *sk; // ours, borrowed: they outlive the link
 	const struct key_pk *pk;
+	struct ss_mem *ss; // of sk, borrowed: outlives the link; NULL: none
 	const struct key_pk *server; // whom we dial, borrowed; NULL: the other end dialled us
 	enum dmsg_link_mux mux;
 	uint32_t streams_max; // of both sides; 0: the muxer's default

@@ -59,6 +59,7 @@ struct __attribute__((may_alias)) state {
 	bool has_k;
 	bool has_rs;
 	bool has_test_e;
+	bool has_ss;
 	uint64_t n; // nonce counter under k
 	uint8_t k[NOISE_KEY_LEN];
 	uint8_t ck[HASH_MAX_LEN];
@@ -69,6 +70,7 @@ struct __attribute__((may_alias)) state {
 	uint8_t e_pk[DH_MAX_PK_LEN];
 	uint8_t rs[DH_MAX_PK_LEN];
 	uint8_t re[DH_MAX_PK_LEN];
+	uint8_t ss[DH_MAX_DH_LEN];
 };
 
 static_assert(sizeof(struct state) <= NOISE_STATE_LEN, "struct noise is too small");
@@ -126,7 +128,10 @@ static int mix_token(struct state *s, uint8_t token)
 	case SE:
 		return s->initiator ? mix_dh(s, s->s, s->re) : mix_dh(s, s->e, s->rs);
 	default:
-		return mix_dh(s, s->s, s->rs);
+		if (!s->has_ss)
+			return mix_dh(s, s->s, s->rs);
+		mix_key(s, s->ss, s->dh->dh_len);
+		return 0;
 	}
 }
 
@@ -179,6 +184,7 @@ static void advance(struct state *s)
 	key_wipe(s->k, sizeof(s->k));
 	key_wipe(s->e, sizeof(s->e));
 	key_wipe(s->s, sizeof(s->s));
+	key_wipe(s->ss, sizeof(s->ss));
 }
 
 static bool conf_is_valid(const struct noise_conf *c)
@@ -190,7 +196,7 @@ static bool conf_is_valid(const struct noise_conf *c)
 	const struct pattern *p = &patterns[c->pattern];
 	bool needs_rs = c->initiator ? p->knows_r : p->knows_i;
 
-	return needs_rs == (c->rs != NULL);
+	return needs_rs == (c->rs != NULL) && (c->ss == NULL || c->rs != NULL);
 }
 
 ssize_t noise_name(const struct noise_conf *c, char *out, size_t cap)
@@ -249,6 +255,10 @@ int noise_init(struct noise *n, const struct noise_conf *c)
 	if (c->rs != NULL) {
 		memcpy(s->rs, c->rs, s->dh->pk_len);
 		s->has_rs = true;
+	}
+	if (c->ss != NULL) {
+		memcpy(s->ss, c->ss, s->dh->dh_len);
+		s->has_ss = true;
 	}
 	if (c->test_e != NULL) {
 		memcpy(s->e, c->test_e, s->dh->sk_len);

@@ -51,12 +51,14 @@ struct noise_conf {
 	const uint8_t *s_pk; // its public key, which saves a multiplication; NULL: is made of s
 	const uint8_t
 		*rs; // peer's static public key: initiator of IK and XK, both of KK; else NULL
+	const uint8_t
+		*ss; // dh(s, rs), dh_len bytes, which saves a multiplication; NULL: is made of both
 	const uint8_t *test_e; // tests only: the ephemeral secret key; NULL = random
 };
 
 // Everything in conf is copied. -EINVAL: unknown pattern or hash, a key that the pattern needs is
-// missing, one that it does not know yet is given, `s` is no secret key. A bad `rs`, and a bad `s`
-// whose s_pk is given, show at the first write or read.
+// missing, one that it does not know yet is given, ss without rs, `s` is no secret key. A bad `rs`,
+// and a bad `s` whose s_pk is given, show at the first write or read.
 int noise_init(struct noise *n, const struct noise_conf *conf);
 // Wipes the state. Idempotent, also on a zeroed struct.
 void noise_fini(struct noise *n);

@@ -34,6 +34,7 @@ int dmsg_session_init(struct dmsg_session *s, const struct dmsg_session_conf *co
 	if (conf->server != NULL)
 		s->peer = *conf->server;
 	s->sk = conf->sk;
+	s->ss = conf->ss;
 	s->is_dialler = c.initiator;
 	s->deadline_ns = now_ns + DMSG_SHAKE_TIMEOUT_MS * CLOCK_NS_PER_MS;
 	s->phase = DMSG_PHASE_SHAKE;
@@ -158,6 +159,7 @@ int dmsg_session_kk(const struct dmsg_session *s, const struct key_pk *peer, boo
 		.s = s->sk->b,
 		.s_pk = s->pk.b,
 		.rs = peer->b,
+		.ss = s->ss != NULL ? ss_mem_get(s->ss, peer) : NULL,
 		.test_e = test_e,
 	};
 

@@ -15,6 +15,7 @@
 
 #include "lib/crypto/key.h"
 #include "lib/crypto/noise_rec.h"
+#include "lib/dmsg/ss_mem.h"
 #include "lib/wire/dmsg_msg.h"
 
 enum {
@@ -36,7 +37,8 @@ enum dmsg_phase {
 struct dmsg_session {
 	enum dmsg_phase phase;
 	bool is_dialler;
-	const struct key_sk *sk; // borrowed: outlives the session
+	const struct key_sk *sk; // borrowed: outlives the session, as the next one
+	struct ss_mem *ss; // NULL: none
 	struct key_pk pk, peer; // ours; the other's: null until it is known
 	uint64_t deadline_ns; // of the handshake
 	uint64_t asked_ns; // when message 1 went out
@@ -50,6 +52,7 @@ struct dmsg_session_conf {
 	const struct key_sk *sk; // a server's own, or the client's
 	const struct key_pk *pk; // of sk; NULL: is made of it
 	const struct key_pk *server; // whom we dial; NULL: we are the server
+	struct ss_mem *ss; // of sk, for streams; borrowed: outlives the session; NULL: none
 	const uint8_t *test_e; // tests only: the ephemeral secret key
 };
 

@@ -494,6 +494,35 @@ static void a_public_key_that_is_given_need_not_be_made(void **state)
 	noise_fini(&n);
 }
 
+// By what it makes of it, and since a wrong one shows.
+static void the_product_of_static_keys_is_used_if_it_is_given(void **state)
+{
+	static const enum noise_pattern with_ss[] = {NOISE_IK, NOISE_KK};
+	uint8_t a[MAX_MSG], b[MAX_MSG], ss[DH_MAX_DH_LEN];
+	struct noise_conf c;
+	struct noise n;
+	struct kat k;
+
+	for (size_t i = 0; i < 2; i++) {
+		ssize_t len;
+
+		make_pair(&k, with_ss[i], dh_secp256k1(), HASH_SHA256);
+		kat_conf(&k, true, &c);
+		assert_int_equal(noise_init(&n, &c), 0);
+		len = noise_write(&n, NULL, 0, a, sizeof(a));
+		assert_int_equal(c.dh->dh(ss, k.r_s, k.i_pk), 0);
+		c.ss = ss;
+		assert_int_equal(noise_init(&n, &c), 0);
+		assert_int_equal(noise_write(&n, NULL, 0, b, sizeof(b)), len);
+		assert_memory_equal(a, b, (size_t)len);
+		ss[0] ^= 1;
+		assert_int_equal(noise_init(&n, &c), 0);
+		assert_int_equal(noise_write(&n, NULL, 0, b, sizeof(b)), len);
+		assert_memory_not_equal(a, b, (size_t)len);
+		noise_fini(&n);
+	}
+}
+
 static void refuses_configurations_that_do_not_fit_the_pattern(void **state)
 {
 	static const uint8_t zero[32];
@@ -506,6 +535,8 @@ static void refuses_configurations_that_do_not_fit_the_pattern(void **state)
 	c = good, c.rs = NULL;
 	assert_int_equal(noise_init(&n, &c), -EINVAL);
 	c = good, c.initiator = false; // an IK responder does not know the peer yet
+	assert_int_equal(noise_init(&n, &c), -EINVAL);
+	c = good, c.initiator = false, c.rs = NULL, c.ss = k.r_s; // of whom?
 	assert_int_equal(noise_init(&n, &c), -EINVAL);
 	c = good, c.s = NULL;
 	assert_int_equal(noise_init(&n, &c), -EINVAL);
@@ -537,6 +568,7 @@ int main(void)
 		cmocka_unit_test(small_buffers_and_wrong_turns_change_nothing),
 		cmocka_unit_test(ephemerals_are_fresh_without_injection),
 		cmocka_unit_test(a_public_key_that_is_given_need_not_be_made),
+		cmocka_unit_test(the_product_of_static_keys_is_used_if_it_is_given),
 		cmocka_unit_test(refuses_configurations_that_do_not_fit_the_pattern),
 	};
 
