@@ -89,11 +89,52 @@ static void the_longest_route_has_room(void **state)
 	assert_memory_equal(&route, &asked, sizeof(route));
 }
 
+static int read_again(const struct setup_route *asked)
+{
+	struct netrpc_tx tx = {0};
+	uint8_t out[SETUP_ASK_MAX];
+	struct bytes_w w = bytes_w(out, sizeof(out));
+	bool ready;
+
+	setup_put_dial(&tx, &w, 0, asked);
+	memset(&rx, 0, sizeof(rx));
+	assert_int_equal(netrpc_take(&rx, out, bytes_w_len(&w), &ready), bytes_w_len(&w));
+	assert_true(ready);
+	return setup_route_read(&route, &rx);
+}
+
+// Wherever it stands: the good ones, which stand there several times, are checked once.
+static void a_key_that_is_no_point_is_refused(void **state)
+{
+	static const struct key_pk bad = {{2, [32] = 5}}; // X = 5 is not on the curve
+	static struct setup_route asked;
+	struct setup_path *const paths[] = {&asked.forward, &asked.reverse};
+	size_t len;
+	uint8_t *p = request_new(state, "1_DialRouteGroup_first_call_on_conn", &len);
+
+	memset(&rx, 0, sizeof(rx));
+	take(p, len);
+	free(p);
+	asked = route;
+	assert_int_equal(read_again(&asked), 0);
+	for (size_t k = 0; k < ARRAY_LEN(paths); k++)
+		for (uint32_t i = 0; i < 2 * paths[k]->n; i++) {
+			struct setup_hop *hop = &paths[k]->hop[i / 2];
+			struct key_pk *pk = i % 2 == 0 ? &hop->from : &hop->to, was = *pk;
+
+			*pk = bad;
+			assert_int_equal(read_again(&asked), -EBADMSG);
+			*pk = was;
+		}
+	assert_int_equal(read_again(&asked), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_are_those_of_go),
 		cmocka_unit_test(the_longest_route_has_room),
+		cmocka_unit_test(a_key_that_is_no_point_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);
