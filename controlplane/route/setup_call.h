@@ -5,12 +5,37 @@
 #include "controlplane/dmsg/dmsg_client.h"
 #include "lib/wire/setup_msg.h"
 
+enum {
+	// Streams that are kept, 25 KiB each, and for how long: less than the 35 s after which
+	// nodes of ours end one (route_peer.h); those of Skywire never do.
+	SETUP_KEEP_MAX = 256,
+	SETUP_KEEP_MS = 20000,
+	// For the first answer on such a stream: its node may have gone to another server
+	// meanwhile, where a new one reaches it.
+	SETUP_TRY_MS = 3000,
+};
+
 struct setup_call;
+struct setup_keep;
 
 // What came of the dial, and of each call after it. 0: open, or answered: the reply is in
 // setup_call_reply(). -EREMOTEIO: the node said no, `why` are its words. Any other -errno: broken,
 // no more can be called. Never from within a call of the owner's; the owner may free it here.
 typedef void (*setup_call_fn)(void *arg, int err, const char *why);
+
+// Streams to nodes between two set-ups, for keep_ms, and then for try_ms. NULL and errno. Owner:
+// the caller.
+struct setup_keep *setup_keep_new(struct loop *l, uint32_t keep_ms, uint32_t try_ms);
+// Ends them. All that were taken were freed. NULL is allowed.
+void setup_keep_free(struct setup_keep *k);
+uint32_t setup_keep_n(const struct setup_keep *k);
+// One that is open and waits for no answer, for whoever calls that node next.
+void setup_keep_put(struct setup_keep *k, struct setup_call *take_c);
+// A stream that was kept: open at once, the first call may be made. Should it turn out to be broken
+// before that is answered, or silent, it is dialled anew, and fn comes as after setup_call_new().
+// NULL: there is none.
+struct setup_call *setup_keep_take(
+	struct setup_keep *k, const struct key_pk *pk, setup_call_fn fn, void *arg);
 
 // Begins to dial. NULL and errno.
 struct setup_call *setup_call_new(struct dmsg_client *client, const struct key_pk *pk,

@@ -40,6 +40,14 @@ static void calls_end(struct setup_job *j)
 	j->n_waiting = 0;
 }
 
+static void calls_keep(struct setup_job *j)
+{
+	for (uint32_t i = 0; i < j->plan.n_nodes; i++) {
+		setup_keep_put(j->conf.keep, j->node[i].call);
+		j->node[i].call = NULL;
+	}
+}
+
 static void over(struct setup_job *j)
 {
 	calls_end(j);
@@ -178,8 +186,7 @@ static void finish(struct setup_job *j)
 {
 	struct setup_edge edge;
 
-	// streams end before the initiator hears of it (real-peers 2.4)
-	calls_end(j);
+	calls_keep(j); // all have answered
 	setup_plan_initiator(&j->plan, &edge);
 	answer(j, &edge, "");
 	over(j);
@@ -275,6 +282,19 @@ static void on_call(void *arg, int err, const char *why)
 		on_installed(n);
 }
 
+// By a stream that was kept, if it takes the first call; else a new one is dialled. NULL and errno.
+static struct setup_call *reach(struct setup_job *j, uint32_t i)
+{
+	const struct key_pk *pk = &j->plan.node[i];
+	struct setup_call *c = setup_keep_take(j->conf.keep, pk, on_call, &j->node[i]);
+
+	if (c != NULL && setup_call_reserve(c, (uint8_t)setup_plan_wants(&j->plan, i)) == 0)
+		return c;
+	setup_call_free(c);
+	return setup_call_new(
+		j->conf.client, pk, SETUP_GATEWAY_PORT, SETUP_DIAL_MS, on_call, &j->node[i]);
+}
+
 // ---- life ----
 
 struct setup_job *setup_job_new(const struct setup_job_conf *conf, const struct setup_route *route,
@@ -295,8 +315,7 @@ struct setup_job *setup_job_new(const struct setup_job_conf *conf, const struct 
 	}
 	for (uint32_t i = 0; i < j->plan.n_nodes; i++) {
 		j->node[i].job = j;
-		j->node[i].call = setup_call_new(conf->client, &j->plan.node[i], SETUP_GATEWAY_PORT,
-			SETUP_DIAL_MS, on_call, &j->node[i]);
+		j->node[i].call = reach(j, i);
 		if (j->node[i].call == NULL) {
 			err = errno;
 			goto err_job;

@@ -43,7 +43,8 @@ struct setup_job_conf {
 	struct loop *loop;
 	struct dmsg_client *client; // borrowed
 	uint32_t limit_ms, rest_ms, old_ms;
-	struct setup_old *old; // shared by all jobs
+	struct setup_keep *keep; // shared by all jobs, as the next one; borrowed
+	struct setup_old *old;
 	// Once: the initiator's rules, or NULL and why there are none.
 	void (*answer)(void *arg, const struct setup_edge *edge, const char *why);
 	void (*over)(void *arg); // the last word: the owner frees the job, now or later

@@ -27,6 +27,7 @@ struct setup_node {
 	struct setup_node_conf conf;
 	struct rpc_port *port;
 	struct job *jobs;
+	struct setup_keep *keep;
 	struct setup_old old;
 	struct setup_info history[SETUP_HISTORY];
 	uint64_t n_history; // so far
@@ -168,6 +169,7 @@ static const char *begin(struct setup_node *n, struct rpc_stream *a,
 		.limit_ms = n->conf.job_ms,
 		.rest_ms = n->conf.rest_ms,
 		.old_ms = n->conf.old_ms,
+		.keep = n->keep,
 		.old = &n->old,
 		.answer = on_answer,
 		.over = on_over};
@@ -259,13 +261,20 @@ struct setup_node *setup_node_new(const struct setup_node_conf *conf)
 		n->conf.rest_ms = SETUP_REST_MS;
 	if (n->conf.old_ms == 0)
 		n->conf.old_ms = SETUP_OLD_MS;
+	if (n->conf.keep_ms == 0)
+		n->conf.keep_ms = SETUP_KEEP_MS;
+	if (n->conf.try_ms == 0)
+		n->conf.try_ms = SETUP_TRY_MS;
 	c.idle_ms = n->conf.idle_ms;
 	c.rest_ms = n->conf.rest_ms;
 	c.arg = n;
-	n->port = rpc_port_new(&c);
+	n->keep = setup_keep_new(conf->loop, n->conf.keep_ms, n->conf.try_ms);
+	if (n->keep != NULL)
+		n->port = rpc_port_new(&c);
 	if (n->port != NULL)
 		return n;
 	err = errno;
+	setup_keep_free(n->keep);
 	free(n);
 	return errno_null(err);
 }
@@ -279,6 +288,7 @@ void setup_node_free(struct setup_node *n)
 			n->jobs->asker->waits_for = NULL;
 		job_free(n->jobs);
 	}
+	setup_keep_free(n->keep);
 	rpc_port_free(n->port);
 	free(n);
 }
@@ -293,6 +303,7 @@ void setup_node_stats_get(const struct setup_node *n, struct setup_node_stats *o
 	out->streams_refused = s.refused;
 	out->bad = s.bad;
 	out->askers = s.now;
+	out->kept = setup_keep_n(n->keep);
 }
 
 void setup_node_each(

@@ -21,8 +21,9 @@ struct setup_node;
 struct setup_node_conf {
 	struct loop *loop;
 	struct dmsg_client *client; // borrowed: of the role's own key
-	// 0: SETUP_IDLE_MS, SETUP_JOB_MS, SETUP_REST_MS, SETUP_OLD_MS
-	uint32_t idle_ms, job_ms, rest_ms, old_ms;
+	// 0: SETUP_IDLE_MS, SETUP_JOB_MS, SETUP_REST_MS, SETUP_OLD_MS, SETUP_KEEP_MS,
+	// SETUP_TRY_MS
+	uint32_t idle_ms, job_ms, rest_ms, old_ms, keep_ms, try_ms;
 	uint32_t calls_max; // 0: SETUP_CALLS_MAX
 };
 
@@ -31,7 +32,7 @@ struct setup_node_stats {
 	uint64_t refused; // beyond the limits, or no routes
 	uint64_t streams, streams_refused; // of those who ask
 	uint64_t bad; // streams that carried no net/rpc, or nothing in time
-	uint32_t running, askers, calls; // now
+	uint32_t running, askers, calls, kept; // now
 };
 
 struct setup_info {

@@ -4,6 +4,7 @@
 #
 #   tests/bench/setup.sh BUILD_DIR [--quick]
 #
+# The same 16 nodes lay all routes: streams that ours keeps to them are there for the next one. Go's opens them anew, as in 2024.
 # All are on the loopback of one namespace, and share the processors: so time is not wall-clock time but the node's own. Beside
 # it: how long one route takes while nothing else is asked for.
 set -eEuo pipefail
