@@ -218,13 +218,12 @@ static void put_counter(struct api_req *r, const char *of, unsigned scope,
 {
 	static const char *const stages[] = {"frame", "dgram", "packet", "seal", "send", ""};
 	struct api_counter rec = {.scope = (uint8_t)scope, .value = value};
-	bool has_role = d->scope != SCOPE_PORT && d->scope != SCOPE_HOP;
 
 	COPY(rec.of, of);
 	COPY(rec.name, d->name);
 	COPY(rec.unit, d->unit);
 	COPY(rec.help, d->help);
-	rec.role = has_role ? d->role : API_ROLE_INFO;
+	rec.role = d->role;
 	if (d->scope == SCOPE_WORKER && d->stage < ARRAY_LEN(stages))
 		COPY(rec.stage, stages[d->stage]);
 	api_req_record(r, &rec, sizeof(rec));

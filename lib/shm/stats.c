@@ -14,8 +14,8 @@ static const struct counter_desc workers[] = {
 };
 
 static const struct counter_desc ports[] = {
-#define COUNTER_PORT(name, unit, help)                                                             \
-	[P_##name] = {#name, unit, help, SCOPE_PORT, STAGE_info, ROLE_INFO},
+#define COUNTER_PORT(role, name, unit, help)                                                       \
+	[P_##name] = {#name, unit, help, SCOPE_PORT, STAGE_info, ROLE_##role},
 #include "lib/shm/counters.def"
 };
 

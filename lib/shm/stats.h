@@ -17,7 +17,7 @@ enum worker_counter {
 };
 
 enum port_counter {
-#define COUNTER_PORT(name, unit, help) P_##name,
+#define COUNTER_PORT(role, name, unit, help) P_##name,
 #include "lib/shm/counters.def"
 	P_COUNT
 };

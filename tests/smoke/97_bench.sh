@@ -113,6 +113,9 @@ expect "B forwarded them" test "$(counter B pkt_forwarded)" -ge "$(json '.run.re
 same "rules that it left" "$(sk B -j show rules | jq length)" 0
 same "transports that it left" "$(sk B -j show transports | jq length)" 0
 
+# all that it may tell as dropped by the node is in the node's list
+same "drops of devices" "$(sk B -j show drops | jq -c '[.drops[].name | select(startswith("port_"))]')" '["port_rx_missed","port_rx_nombuf"]'
+
 # where it cannot work, it says why
 refused() { # WHAT PATTERN IN NAMESPACE ARGUMENTS...
 	rc=0

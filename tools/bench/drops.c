@@ -2,11 +2,8 @@
 
 #include "tools/bench/drops.h"
 
-#include "lib/base/err.h"
-
 void drops_each(const struct drops *now, const struct drops *since, drops_cb cb, void *ctx)
 {
-	static const enum port_counter of_ports[] = {P_port_rx_missed, P_port_rx_nombuf};
 	size_t n;
 	const struct counter_desc *d = stats_desc(SCOPE_WORKER, &n);
 
@@ -15,10 +12,9 @@ void drops_each(const struct drops *now, const struct drops *since, drops_cb cb,
 			now->worker[k] > since->worker[k])
 			cb(ctx, d[k].name, now->worker[k] - since->worker[k]);
 	d = stats_desc(SCOPE_PORT, &n);
-	for (size_t i = 0; i < ARRAY_LEN(of_ports); i++)
-		if (now->port[of_ports[i]] > since->port[of_ports[i]])
-			cb(ctx, d[of_ports[i]].name,
-				now->port[of_ports[i]] - since->port[of_ports[i]]);
+	for (size_t k = 0; k < n; k++)
+		if (d[k].role == ROLE_DROP && now->port[k] > since->port[k])
+			cb(ctx, d[k].name, now->port[k] - since->port[k]);
 }
 
 static void add(void *ctx, const char *name, uint64_t n)

@@ -496,7 +496,8 @@ static int on_edge(void *ctx, int more, const void *payload, size_t len)
 
 int cmd_show_drops(struct cli *c)
 {
-	struct api_counters_ask ask = {.scopes = API_SCOPE_WORKER | API_SCOPE_CONTROL};
+	struct api_counters_ask ask = {
+		.scopes = API_SCOPE_WORKER | API_SCOPE_CONTROL | API_SCOPE_PORT};
 	struct stage st[8];
 	struct drops d = {0};
 	uint64_t edges = 0;

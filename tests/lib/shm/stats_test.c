@@ -85,6 +85,18 @@ static void drops_are_named_so(void **state)
 	}
 }
 
+// Names of ports' counters are those of devices.
+static void what_devices_lost_before_a_worker_saw_it_is_dropped(void **state)
+{
+	size_t n;
+	const struct counter_desc *d = stats_desc(SCOPE_PORT, &n);
+
+	assert_int_equal(n, P_COUNT);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(
+			d[i].role == ROLE_DROP, i == P_port_rx_missed || i == P_port_rx_nombuf);
+}
+
 static void no_name_stands_in_two_lists(void **state)
 {
 	for (size_t a = 0; a < ARRAY_LEN(dropping); a++)
@@ -178,6 +190,7 @@ int main(void)
 		cmocka_unit_test(each_counter_has_name_unit_and_help_once),
 		cmocka_unit_test(a_counter_stands_at_its_number),
 		cmocka_unit_test(drops_are_named_so),
+		cmocka_unit_test(what_devices_lost_before_a_worker_saw_it_is_dropped),
 		cmocka_unit_test(no_name_stands_in_two_lists),
 		cmocka_unit_test(blocks_do_not_overlap_and_end_at_len),
 		cmocka_unit_test(a_view_does_not_follow_a_header_that_changes),
