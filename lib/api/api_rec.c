@@ -144,7 +144,7 @@ static const struct api_field worker_fields[] = {
 #undef REC
 #define REC api_transport
 static const struct api_field transport_fields[] = {
-	F(name, STR, "NAME", 0),
+	F(name, STR, "NAME", C),
 	GW(LINK, state, tp_states, "STATE", 0),
 	G(LINK, peer, PK, "PEER", S),
 	GW(LINK, type, tp_types, "TYPE", 0),
@@ -195,7 +195,7 @@ static const struct api_field transport_fields[] = {
 #undef REC
 #define REC api_flow
 static const struct api_field flow_fields[] = {
-	F(name, STR, "TRANSPORT", 0),
+	F(name, STR, "TRANSPORT", C),
 	F(flow, UINT, "FLOW", 0),
 	GW(LINK, state, flow_states, "STATE", 0),
 	G(LINK, local_port, UINT, "OUR PORT", D),
@@ -394,8 +394,8 @@ static const struct api_field dmsg_fields[] = {
 #undef REC
 #define REC api_dmsg_server
 static const struct api_field dmsg_server_fields[] = {
-	F(section, STR, "NAME", 0),
-	F(name, STR, "SERVER", 0),
+	F(section, STR, "NAME", C),
+	F(name, STR, "SERVER", C),
 	F(pk, PK, "KEY", 0),
 	FW(kind, dmsg_server_kinds, "KIND", 0),
 	FW(state, dmsg_states, "STATE", 0),
@@ -479,8 +479,8 @@ static const struct api_field route_fields[] = {
 	FW(state, route_states, "STATE", 0),
 	FW(type, route_types, "TYPE", API_F_NULL),
 	F(next_id, UINT, "NEXT", N),
-	F(transport, STR, "OUT BY", N),
-	F(in_transport, STR, "IN BY", N),
+	F(transport, STR, "OUT BY", N | C),
+	F(in_transport, STR, "IN BY", N | C),
 	F(setup_node, PK, "SET-UP NODE", 0),
 	F(age_ms, MS, "FOR", 0),
 	F(keep_alive_ms, MS, "KEEP-ALIVE", S | N),

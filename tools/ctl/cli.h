@@ -129,7 +129,8 @@ void block_print(FILE *out, const struct api_record *kind, const void *rec);
 
 // A table, or JSON, of one record kind on standard output. all: also the wide columns, as a block
 // for each record where the kind has groups. A table without them is as wide as the terminal at
-// most, 80 columns if there is none, as far as leaving out spare columns helps.
+// most, as far as leaving out spare columns and the middle of long texts helps; where standard
+// output is no terminal, nothing is left out.
 struct print *print_new(const struct api_record *kind, bool json, bool all);
 int print_add(struct print *p, const void *rec); // 0 or -ENOMEM
 // Writes what is left and frees. CLI_OK or CLI_FAIL (standard output can't be written).

@@ -15,7 +15,7 @@ enum {
 	TEXT_LEN = 640, // more than a URL
 	JSON_LEN = 16384,
 	COLUMNS_MAX = 64,
-	WIDTH = 80,
+	WIDTH = 80, // of what is no table, and of a terminal that does not say
 	CUT_MIN = 12, // what is left of a text without its middle
 	WRAP_MIN = 24,
 };
@@ -226,11 +226,14 @@ static void hide(struct print *p, size_t i)
 	p->width[i] = 0;
 }
 
+// Programs, and people with a pager or grep, get all there is.
 static size_t room(void)
 {
 	struct winsize w;
 
-	if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+	if (!isatty(STDOUT_FILENO))
+		return SIZE_MAX;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
 		return w.ws_col;
 	return WIDTH;
 }
@@ -296,21 +299,27 @@ static void wrap(const char *text, size_t width, char *to, size_t cap)
 	to[o] = '\0';
 }
 
-// What is too wide by so much goes: of the widest column that may be cut.
+// Of the columns that may be cut, always the widest: a long name does not squeeze all the others.
 static void cut_columns(struct print *p, size_t n)
 {
-	while (table_width(p, n) > room()) {
-		size_t over = table_width(p, n) - room(), widest = n;
+	const size_t most = room();
+	bool cuts[COLUMNS_MAX] = {false};
+
+	while (table_width(p, n) > most) {
+		size_t widest = n;
 
 		for (size_t i = 0; i < n; i++)
 			if ((p->fields[i]->flags & API_F_CUT) && p->width[i] > CUT_MIN &&
 				(widest == n || p->width[i] > p->width[widest]))
 				widest = i;
 		if (widest == n)
-			return;
-		over = p->width[widest] - CUT_MIN < over ? p->width[widest] - CUT_MIN : over;
-		rewrite(p, widest, p->width[widest] - over, cut);
+			break;
+		p->width[widest]--;
+		cuts[widest] = true;
 	}
+	for (size_t i = 0; i < n; i++)
+		if (cuts[i])
+			rewrite(p, i, p->width[i], cut);
 }
 
 static void wrap_column(struct print *p, size_t n)
