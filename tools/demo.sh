@@ -20,7 +20,7 @@ if [ -t 1 ]; then
 	bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' off=$'\e[0m' live=1
 fi
 title() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
-remark() { printf '    %s%s%s\n' "$dim" "$*" "$off"; }
+remark() { fold -sw 76 <<<"$*" | sed "s/^/    $dim/; s/\$/$off/"; } # of 80 columns
 good() { printf '  %s✓%s %s\n' "$green" "$off" "$*"; }
 fail() {
 	printf '  %s✗ %s%s\n' "$red" "$*" "$off"
@@ -43,20 +43,27 @@ trap demo_end EXIT
 trap 'exit 130' INT TERM
 trap 'printf "  line %d: %s\n" $LINENO "$BASH_COMMAND" >&2' ERR
 
-# tables: what B's node says now
+# table WHAT: what B's node says of it now; on a terminal as wide as that, less the blanks before it
+table() {
+	local ask=("$BIN/skyrail" -s "$T/B/run/control.sock" show "$1")
+
+	printf '%s  B: skyrail show %s%s\n' "$dim" "$1" "$off"
+	if [ -n "$live" ]; then
+		script -qec "stty cols $(($(tput cols 2>/dev/null || echo 80) - 2)); ${ask[*]@Q}" /dev/null </dev/null |
+			tr -d '\r'
+	else
+		"${ask[@]}" 2>&1
+	fi | sed 's/^/  /' || true
+}
+
 tables() {
 	local what
-	for what in transports rules drops; do
-		printf '%s  B: skyrail show %s%s\n' "$dim" "$what" "$off"
-		sk B show $what 2>&1 | cut -c 1-"$((${COLUMNS:-150} - 2))" | sed 's/^/  /' || true
-	done
+	for what in transports rules drops; do table "$what"; done
 }
 
 # watch_while PID: B's tables for as long as the process runs; redrawn on a terminal
 watch_while() {
 	local drawn=0 text next=0 end=$((SECONDS + 90))
-	COLUMNS=400 # a log keeps whole lines, a terminal what fits
-	[ -z "$live" ] || COLUMNS=$(tput cols 2>/dev/null || echo 150)
 	while kill -0 "$1" 2>/dev/null; do
 		[ $SECONDS -lt $end ] || { kill "$1" && fail "no end in 90 s"; }
 		if [ $SECONDS -ge $next ]; then
@@ -90,7 +97,7 @@ done
 
 title "2. Transports: Noise handshakes A-B and B-C"
 wait_for 20 "transports" chain_up || fail "transports did not come up"
-sk B show transports | sed 's/^/  /'
+table transports
 good "both are up, sealed with $(tp B a cipher)"
 crossed=$(sk B -j show counters | jq '[.[] | select(.name == "drop_hs_crossed") | .value] | add')
 [ "$crossed" = 0 ] || remark "both ends called at once, where one handshake is enough: B dropped $crossed (drop_hs_crossed below)"
@@ -98,7 +105,7 @@ crossed=$(sk B -j show counters | jq '[.[] | select(.name == "drop_hs_crossed") 
 title "3. Rules by the CLI, edges in A and C"
 chain_rules 10s >/dev/null
 chain_edges
-sk B show rules | sed 's/^/  /'
+table rules
 good "one route each way: A 101 -> B 201 -> C 301, C 302 -> B 202 -> A 102"
 
 title "4. Ping through B"
@@ -124,7 +131,8 @@ alive B.dp || fail "B's data plane died too"
 kill -0 $transfer 2>/dev/null || fail "the transfer ended too early to show anything"
 cp_start B || fail "B's control plane did not come back"
 printf '  %sB: a new control plane, %s, took over%s\n' "$bold" "${PID[B.cp]}" "$off"
-remark "UP FOR counts from there; keys, counters and packets are the data plane's and went on"
+remark "UP FOR and what the control plane counts itself, of handshakes (drop_hs_crossed), begin again;" \
+	"keys, packets and all other counters are the data plane's and went on"
 watch_while $transfer || fail "curl failed with $?"
 cmp "$T/www/file" "$T/copy" || fail "the copy differs"
 good "checksums agree: $(sha256sum <"$T/copy" | cut -c 1-32)…"
@@ -152,8 +160,8 @@ good "UDP $udp"
 udp_lost="$((lost > queue + socket ? lost - queue - socket : 0)) on the way, $queue before sky0, $socket at iperf3's socket"
 if [ "$lost" -gt 0 ]; then
 	remark "iperf3 misses $lost of them: $udp_lost."
-	remark "Before sky0 it is A's kernel whose queue was full; at the socket C's kernel had no room, for iperf3"
-	remark "did not fetch in time (RcvbufErrors): these went all the way and are no loss of the nodes."
+	remark "Before sky0 it is A's kernel whose queue was full; at the socket C's kernel had no room, for iperf3" \
+		"did not fetch in time (RcvbufErrors): these went all the way and are no loss of the nodes."
 fi
 wait_for 5 "books" books B || fail "B's books do not balance"
 good "B's books balance: each packet was forwarded, consumed or counted in one named drop"
@@ -164,6 +172,7 @@ sk C edge detach sky0
 routes_gone() { for n in A B C; do [ "$(sk $n -j show rules | jq length)" = 0 ] || return; done; }
 (wait_for 30 "sweeper" routes_gone) &
 watch_while $! || fail "rules were not swept"
+[ -n "$live" ] || table rules
 good "all rules are gone; B: $(sk B -j show node | jq .rules_expired) expired"
 
 title "8. Orderly end"
