@@ -404,8 +404,10 @@ void route_group_drop(struct route_group *rg, int err, const char *why)
 	void (*done)(void *, int) = rg->done;
 
 	rg->refs++;
-	if (rg->install != NULL)
-		rule_install_cancel(rg->install);
+	if (rg->install != NULL) {
+		rule_install_cancel(rg->install); // takes the rules back, so they are not ours to
+		route_ends_unbind(rg->gs->conf.ends, &rg->end);
+	}
 	rg->install = NULL;
 	rg->done = NULL;
 	rg->no_tx = true;

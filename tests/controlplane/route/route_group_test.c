@@ -403,6 +403,20 @@ static void the_end_of_the_data_plane_is_theirs(void **state)
 	assert_string_equal(info(&a).why, "the data plane is gone");
 }
 
+static void rules_under_way_are_taken_back_by_who_lays_them(void **state)
+{
+	open_at_a();
+	TELL(&a, on_detach);
+	turns();
+	assert_int_equal(ua.err, -ENETDOWN);
+	conn_close(ua.c);
+	memset(&ua, 0, sizeof(ua));
+	connect_both();
+	conn_close(ua.c);
+	ua.c = NULL;
+	assert_true(wait_for(rules_are_gone)); // of this one only
+}
+
 static void a_node_that_ends_says_so(void **state)
 {
 	connect_both();
@@ -465,6 +479,7 @@ int main(void)
 		TEST(who_gives_up_finishes_the_handshake),
 		TEST(who_gives_up_before_begins_none),
 		TEST(the_end_of_the_data_plane_is_theirs),
+		TEST(rules_under_way_are_taken_back_by_who_lays_them),
 		TEST(a_node_that_ends_says_so),
 		TEST(ports_come_again_late),
 		TEST(one_port_has_one_listener),
