@@ -1,0 +1,91 @@
+#!/bin/bash
+# Route groups between the ends of routes that a set-up node laid: one link and two, bytes both ways with checksums, an
+# idle one that is kept, one without a listener, a link that goes, a reader that stops; and no rules are left.
+#
+#   [A] a0 ---- b0 [B] b1 ---- c0 [C: bench service on port 5]
+#    all are clients of [S: dmsg server]; [N] is the set-up node
+. "$(dirname "$0")/_init.sh"
+
+PORT=8081 MB=100
+
+chain_net 4
+net_add S N
+net_link S s0 10.2.1.1/24 A a1 10.2.1.2/24
+net_link S s1 10.2.2.1/24 B b2 10.2.2.2/24
+net_link S s2 10.2.3.1/24 C c1 10.2.3.2/24
+net_link S s3 10.2.4.1/24 N n0 10.2.4.2/24
+chain_nodes
+node_new S net_null0,no-rx=1
+node_new N net_null0,no-rx=1
+SERVER=$(node_key "$T/S/dmsg.key")
+SETUP=$(node_key "$T/N/setup.key")
+node_conf S controlplane dmsg_server "listen=0.0.0.0:$PORT" "key_file=$T/S/dmsg.key"
+client() { node_conf "$1" controlplane "server s" "key=$SERVER" "address=$2:$PORT"; }
+client A 10.2.1.1
+client B 10.2.2.1
+client C 10.2.3.1
+client N 10.2.4.1
+node_conf N controlplane setup_node enable=yes "key_file=$T/N/setup.key"
+for n in A B C; do node_conf $n controlplane "route_setup_node ours" "key=$SETUP"; done
+for n in B C; do node_conf $n controlplane routing bench_port=5; done
+node_start S A B C N
+wait_for 20 "all transports up" chain_up
+for n in A B C N; do wait_for 20 "a session of $n" dmsg_is $n sessions 1; done
+wait_for 20 "a session of the set-up node" dmsg_is N setup_sessions 1
+
+bench() { # TO OPTION... -- WHAT N...
+	local to=$1
+	shift
+	python3 tests/smoke/route_bench.py "$BIN/skyrail" "$T/A/run/control.sock" "$to" "$@"
+}
+mkfifo "$T/nothing" && exec 9<>"$T/nothing"
+# hold TO...: a stream that is kept open; what dial says is in $T/held
+hold() {
+	sk A route dial "$@" <&9 >"$T/held" 2>&1 &
+	HELD=$!
+}
+groups() { sk "$1" -j show groups | jq -r --arg s "$2" '[.[] | select(.state == $s)] | length'; }
+has_groups() { [ "$(groups "$1" "$2")" = "$3" ]; }
+# group NODE STATE WHAT: of the newest one in that state
+group() { sk "$1" -j show groups | jq -r --arg s "$2" "[.[] | select(.state == \$s)][0] | $3"; }
+no_rules() { [ "$(sk "$1" -j show rules | jq length)" = 0 ]; }
+all_gone() { has_groups A open 0 && has_groups C open 0 && no_rules A && no_rules B && no_rules C; }
+count() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
+
+say "one link"
+bench "${PK[B]}:5" -- sum 20000000 give 20000000 >"$T/one"
+say "$(cat "$T/one")"
+same "lines" "$(wc -l <"$T/one")" 2
+
+say "two links"
+bench "${PK[C]}:5" "via=${PK[B]}" -- sum $((MB * 1000000)) give $((MB * 1000000)) echo 5000000 >"$T/two"
+say "$(cat "$T/two")"
+same "lines" "$(wc -l <"$T/two")" 3
+wait_for 10 "its end" has_groups C ended 1
+same "bytes in" "$(group C ended .rx_bytes)" $((MB * 1000000 + 5000000 + $(printf "sum %d\ngive %d\necho\n" ${MB}000000 ${MB}000000 | wc -c)))
+same "bytes out" "$(group C ended .tx_bytes)" "$(group A ended .rx_bytes)"
+same "why" "$(group C ended '"\(.role) \(.local_port) \(.reason)"')" "responder 5 "
+wait_for 10 "no rules are left" all_gone
+
+say "nobody listens"
+sk A route dial "${PK[C]}:9" "via=${PK[B]}" </dev/null >"$T/nobody" 2>&1 || true
+expect "why not" grep -q "no listener on port 9, service offline" "$T/nobody"
+same "it is counted" "$(count C groups_unwanted)" 1
+wait_for 10 "no rules are left" all_gone
+
+say "an idle one outlives its rules' time"
+hold "${PK[C]}:5" "via=${PK[B]}" keep-alive=5s
+wait_for 10 "it is open" has_groups C open 1
+lives() { [ "$(group A open .age_ms)" -gt 12000 ]; }
+wait_for 20 "12 seconds" lives
+same "rules" "$(sk B -j show rules | jq length)" 2
+expect "its latency" test "$(group A open '.rtt_us // 0')" -gt 0
+say "$(sk A show groups)"
+
+say "a link goes"
+sk B transport del c
+wait_for 10 "its end at A" has_groups A open 0
+expect "why" test -n "$(group A ended .reason)"
+say "$(group A ended .reason)"
+wait $HELD && fail "the stream ended as if nothing was"
+wait_for 20 "no rules are left" all_gone
