@@ -135,7 +135,10 @@ bool hop_route_say(struct wctx *w, uint32_t route)
 	const struct hop_route *info = &hh->info[route];
 	bool told;
 
-	if (!hop_route_is_live(w, route, info))
+	// that it may go on is told even of one that is gone: what waits learns of that when it
+	// comes
+	if ((info->flags & (HOP_ROUTE_ENDED | HOP_ROUTE_PAUSED)) &&
+		!hop_route_is_live(w, route, info))
 		told = true;
 	else if (info->flags & HOP_ROUTE_ENDED)
 		told = hop_route_note(w, NOTE_RULE_END, info->id, info->reason, 0);

@@ -123,6 +123,29 @@ static void a_reader_that_takes_no_more_is_obeyed_at_once(void **state)
 	chain_close(&c);
 }
 
+// The ring took all that had waited, and its ingress was to be told to go on, when the rule went.
+static void a_rule_that_goes_before_its_resume_was_told_leaves_nobody_waiting(void **state)
+{
+	struct node_conf conf = {.workers = 1, .cipher = AEAD_NONE, .rel_bufs = 4096};
+	struct hop_msg msg = {.kind = HOP_MSG_SINK_PAUSE, .id = EDGE_OUT};
+	struct chain c;
+	uint32_t n = 0;
+
+	chain_open(&c, &conf, reliable);
+	assert_true(hop_table_msg(c.n.hops, 0, &msg));
+	while (!c.edge_waits) {
+		send_packet(&c, ROUTE_DATA, n++, 1000);
+		turn(&c);
+	}
+	msg.kind = HOP_MSG_SINK_RESUME;
+	assert_true(hop_table_msg(c.n.hops, 0, &msg));
+	worker_turn(c.n.w[0]);
+	assert_int_equal(rel_hold_route_bufs(hop_hold(c.n.w[0])->hold, EDGE_OUT % IDX), 0);
+	assert_int_equal(rule_table_del(&c.n.rules, EDGE_OUT, RULE_GONE_DEL), 0);
+	UNTIL(&c, held(&c) == 0);
+	chain_close(&c);
+}
+
 static unsigned n_refused;
 
 static bool refuse(struct wctx *w, unsigned to, const struct hop_msg *msg)
@@ -517,6 +540,7 @@ int main(void)
 		cmocka_unit_test(jumbo_packets_cross_in_parts),
 		cmocka_unit_test(pauses_go_back_to_the_edge),
 		cmocka_unit_test(a_reader_that_takes_no_more_is_obeyed_at_once),
+		cmocka_unit_test(a_rule_that_goes_before_its_resume_was_told_leaves_nobody_waiting),
 		cmocka_unit_test(a_resume_that_finds_no_room_is_told_later),
 		cmocka_unit_test(what_is_held_has_a_limit),
 		cmocka_unit_test(a_close_waits_for_all_acks),
