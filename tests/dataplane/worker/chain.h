@@ -399,7 +399,8 @@ static void make_hop(struct chain *c, unsigned i, uint8_t mode)
 			.flow = 1,
 			.n_flows = 1};
 
-		c->pipe[i] = calloc(1, sizeof(*c->pipe[i]));
+		if (c->pipe[i] == NULL) // else it is another connection in its place
+			c->pipe[i] = calloc(1, sizeof(*c->pipe[i]));
 		assert_non_null(c->pipe[i]);
 		assert_int_equal(hop_table_add(c->n.hops, &car, clock_mono_ns(), &owner), 0);
 		return;
@@ -448,11 +449,18 @@ static void chain_open(struct chain *c, const struct node_conf *conf, const uint
 		turn(c);
 }
 
+static void pipe_empty(struct pipe *p)
+{
+	for (; p->tail != p->head; p->tail++)
+		free(p->packet[p->tail % PIPE_LEN]);
+	memset(p, 0, sizeof(*p));
+}
+
 static void pipes_free(struct chain *c)
 {
 	for (unsigned i = 0; i < HOPS; i++) {
-		for (struct pipe *p = c->pipe[i]; p != NULL && p->tail != p->head; p->tail++)
-			free(p->packet[p->tail % PIPE_LEN]);
+		if (c->pipe[i] != NULL)
+			pipe_empty(c->pipe[i]);
 		free(c->pipe[i]);
 	}
 }
