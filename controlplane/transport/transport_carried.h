@@ -30,6 +30,9 @@ enum {
 	TP_ENDED_MAX = 64, // links whose end is remembered without a transport
 	TP_HOLD_S = 28, // a peer may stall for 20 s and live; routes live for 30 s
 	TP_PING_EVERY_S = 15, // of peers that ping us
+	// Of a link in a turn of the loop, between two looks at what the data plane says: a single
+	// read may bring thousands of small ones, far more than a worker keeps for a slow route.
+	TP_TURN_PACKETS = 512,
 	TP_OUT_KEEP = 64 * 1024, // of memory, when all is written
 	TP_OUT_MAX = 64 << 20, // bytes for a blocked peer: more than a ring can hold
 };
@@ -73,6 +76,7 @@ struct tp_carried {
 	uint8_t *in; // a packet that has not come whole
 	size_t in_len;
 	bool ring_full; // waits for on_room
+	uint32_t turn, n_turn; // packets given in that turn
 	VEC(uint32_t) paused; // route ids that have to wait
 	// pings
 	bool pinged; // the peer sends them, so it understands them
@@ -94,6 +98,9 @@ struct tp_carriers {
 	struct transport *flush; // have something to write
 	uint32_t n_callers;
 	uint32_t n_paused; // transports that are not read
+	struct loop_timer *turn_timer; // the next turn begins
+	uint32_t turn;
+	bool resting; // somebody gave all that he may in this one
 	uint16_t call_port; // ours of the last dial
 	bool dump_all; // of rules, as events were lost
 	uint64_t born_ns;
@@ -146,4 +153,5 @@ void tp_packets_on_pause(void *arg, const struct evt_route_pause *e);
 void tp_packets_on_rule(void *arg, const struct evt_rule *e); // of a dump
 void tp_packets_on_rule_gone(void *arg, const struct evt_rule *e);
 void tp_packets_on_room(struct transport_mgr *m);
+void tp_packets_on_turn(void *arg); // struct transport_mgr
 void tp_packets_sync(struct transport_mgr *m, bool begin); // a dump begins, or is over

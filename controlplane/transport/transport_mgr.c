@@ -596,8 +596,11 @@ static int mgr_init(struct transport_mgr *m)
 	m->limit = hs_limit_new(clock_mono_ns());
 	m->init_time = init_time_open(m->conf.state_dir, &err);
 	m->tick = loop_timer_new(m->conf.loop, on_tick, m);
+	m->car.turn = 1; // links begin with 0
+	m->car.turn_timer = loop_timer_new(m->conf.loop, tp_packets_on_turn, m);
 	if (m->by_id == NULL || m->tps == NULL || m->hops == NULL || m->by_hop == NULL ||
-		m->by_tp == NULL || m->limit == NULL || m->init_time == NULL || m->tick == NULL)
+		m->by_tp == NULL || m->limit == NULL || m->init_time == NULL || m->tick == NULL ||
+		m->car.turn_timer == NULL)
 		return -ENOMEM;
 	if (err != 0)
 		log_warn("%s/last_init can't be used (%s): after a restart with the clock set "
@@ -658,6 +661,7 @@ void transport_mgr_free(struct transport_mgr *m)
 		t->m = NULL;
 	}
 	loop_timer_free(m->tick);
+	loop_timer_free(m->car.turn_timer);
 	init_time_close(m->init_time);
 	hs_limit_free(m->limit);
 	rx_index_free(m->rx);

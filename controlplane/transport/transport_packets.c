@@ -1,7 +1,8 @@
 // Route packets between a connection and the data plane, and who has to wait. Nothing is dropped:
 //
 //   peer -> data plane   no more is read while the down ring is full, or while the data plane
-//                        holds enough of one of the routes that come by this link (paused ids)
+//                        holds enough of one of the routes that come by this link (paused ids);
+//                        and in a turn of the loop no more than can be stopped in time
 //   data plane -> peer   what the connection does not take waits here, and the data plane is told
 //                        to hold the rest (CMD_HOP_HOLD); it ends what waits for TP_HOLD_S
 //
@@ -222,7 +223,22 @@ static bool may_read(const struct transport *t)
 {
 	const struct tp_carried *c = t->carried;
 
-	return c->conn != NULL && t->in_dp && !c->ring_full && c->paused.n == 0;
+	return c->conn != NULL && t->in_dp && !c->ring_full && c->paused.n == 0 &&
+	       (c->turn != t->m->car.turn || c->n_turn < TP_TURN_PACKETS);
+}
+
+static void count_turn(struct transport *t)
+{
+	struct tp_carried *c = t->carried;
+	struct tp_carriers *all = &t->m->car;
+
+	if (c->turn != all->turn)
+		c->n_turn = 0;
+	c->turn = all->turn;
+	c->n_turn++;
+	all->resting |= c->n_turn >= TP_TURN_PACKETS;
+	if (!loop_timer_is_on(all->turn_timer))
+		loop_timer_start(all->turn_timer, 0, 0);
 }
 
 // One whole packet. False: the ring is full, it is to be given again.
@@ -236,6 +252,7 @@ static bool deliver(struct transport *t, const uint8_t *p, size_t len)
 	}
 	rc = dp_client_send_carried(t->m->conf.dp, transport_worker(t), t->flow[0]->hop, p, len);
 	t->carried->ring_full = rc == -EAGAIN;
+	count_turn(t);
 	return rc != -EAGAIN; // other errors: detached, and the link ends with that
 }
 
@@ -399,6 +416,19 @@ void tp_packets_on_room(struct transport_mgr *m)
 			resume(t);
 		}
 	}
+}
+
+void tp_packets_on_turn(void *arg)
+{
+	struct transport_mgr *m = arg;
+	uint32_t turn = m->car.turn++;
+	bool resting = m->car.resting;
+
+	m->car.resting = false;
+	for (struct transport *t = m->first; resting && t != NULL; t = t->next)
+		if (t->carried != NULL && t->carried->turn == turn &&
+			t->carried->n_turn >= TP_TURN_PACKETS)
+			resume(t);
 }
 
 // ---- begin and end ----

@@ -544,6 +544,25 @@ static void nothing_is_read_while_a_route_waits(void **state)
 	assert_int_equal(stats_of(1).carried_pauses, 4);
 }
 
+// A read brings far more small packets than a worker keeps: the data plane gets the time to say
+// that it has enough.
+static void a_flood_can_be_stopped_in_time(void **state)
+{
+	const unsigned n = 3000;
+
+	(void)state;
+	link_up();
+	for (unsigned i = 0; i < n; i++)
+		give(0, a, 7, 10);
+	burst_ends(0);
+	w_settle(); // all that comes in a turn of the loop
+	assert_int_equal(nodes[1].dp.carried_len, 512 * (ROUTE_HDR_LEN + 10));
+	waits(1, b, 7, 1);
+	assert_int_equal(came(1), 512);
+	waits(1, b, 7, 0);
+	assert_int_equal(came(1), n);
+}
+
 // Events were lost: a dump says which of them wait.
 static void pauses_are_mended_by_a_dump(void **state)
 {
@@ -671,6 +690,7 @@ int main(void)
 		T(a_peer_that_does_not_read_holds_its_hop),
 		T(a_hold_that_found_no_room_is_told_later),
 		T(nothing_is_read_while_a_route_waits),
+		T(a_flood_can_be_stopped_in_time),
 		T(pauses_are_mended_by_a_dump),
 		T(a_link_that_ended_waits_for_nobody),
 		T(packets_for_a_link_that_is_gone_are_counted),
