@@ -1,10 +1,12 @@
 // A filter between two conns. Reading: whole records are opened where they lie in the buffer of the
 // conn below; a record that is cut by the end of that buffer is gathered in `in`; what the reader
 // above does not take waits, decrypted, in `plain`, and then nothing more is taken from below.
-// Writing: a record at a time; what the conn below does not take of one waits in `out`, and then
-// nothing more is taken from above. So a conn holds at most a record in each of the three.
+// Writing: as many records as are given, up to a batch, go to the conn below in one piece; what it
+// does not take of them waits in `out`, and then nothing more is taken from above. So a conn holds
+// at most a record each in `in` and `plain`, and a batch in `out`.
 #include "controlplane/core/noise_conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,7 +15,8 @@
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
 
-enum { FIRST_MAX = 4 * NOISE_REC_FRAME_MAX };
+enum { FIRST_MAX = 4 * NOISE_REC_FRAME_MAX, BATCH_MAX = 16 * NOISE_REC_FRAME_MAX };
+static_assert((int)BATCH_MAX <= (int)LOOP_BUF_LEN, "is made in one");
 
 struct noise_conn {
 	struct conn base;
@@ -32,7 +35,7 @@ struct noise_conn {
 	size_t first_ofs, first_len;
 	uint8_t plain[NOISE_REC_DATA_MAX];
 	size_t plain_ofs, plain_len;
-	uint8_t out[NOISE_REC_FRAME_MAX];
+	uint8_t *out; // NULL: none waits
 	size_t out_ofs, out_len;
 };
 
@@ -48,6 +51,7 @@ static void unref(struct noise_conn *n)
 	if (--n->refs > 0)
 		return;
 	free(n->first);
+	free(n->out);
 	key_wipe(n, sizeof(*n));
 	free(n);
 }
@@ -76,33 +80,74 @@ static bool flush(struct noise_conn *n)
 	}
 	n->out_ofs += (size_t)rc;
 	n->out_len -= (size_t)rc;
-	if (n->out_len == 0 && n->shut)
+	if (n->out_len > 0)
+		return false;
+	free(n->out);
+	n->out = NULL;
+	if (n->shut)
 		conn_shutdown(n->below);
-	return n->out_len == 0;
+	return true;
 }
 
-static ssize_t nc_write(struct conn *c, const void *p, size_t len)
+// Sealed bytes, when none wait: what the conn below does not take of them does.
+static void pass_on(struct noise_conn *n, const uint8_t *p, size_t len)
 {
-	struct noise_conn *n = nc_of(c);
+	ssize_t rc = conn_write(n->below, p, len);
+
+	if (rc < 0) {
+		fail(n, (int)rc);
+		return;
+	}
+	if ((size_t)rc == len)
+		return;
+	n->out = malloc(len - (size_t)rc);
+	if (n->out == NULL) {
+		fail(n, -ENOMEM);
+		return;
+	}
+	n->out_ofs = 0;
+	n->out_len = len - (size_t)rc;
+	memcpy(n->out, p + rc, n->out_len);
+}
+
+// Seals what goes into a batch; how much of p that was.
+static size_t seal(struct noise_conn *n, const uint8_t *p, size_t len, uint8_t *out, size_t *sealed)
+{
 	size_t done = 0;
 
-	if (!n->open || n->shut || n->closing || n->err != 0)
-		return -EPIPE;
-	while (done < len && n->err == 0 && flush(n)) {
+	*sealed = 0;
+	while (done < len && *sealed + NOISE_REC_FRAME_MAX <= BATCH_MAX) {
 		size_t part = len - done < NOISE_REC_DATA_MAX ? len - done : NOISE_REC_DATA_MAX;
-		ssize_t rc = noise_rec_seal(
-			&n->rec, (const uint8_t *)p + done, part, n->out, sizeof(n->out));
+		ssize_t rc =
+			noise_rec_seal(&n->rec, p + done, part, out + *sealed, NOISE_REC_FRAME_MAX);
 
 		if (rc < 0) {
 			fail(n, (int)rc);
 			break;
 		}
-		n->out_ofs = 0;
-		n->out_len = (size_t)rc;
+		*sealed += (size_t)rc;
 		done += part;
 	}
-	if (n->err == 0)
-		flush(n);
+	return done;
+}
+
+static ssize_t nc_write(struct conn *c, const void *p, size_t len)
+{
+	struct noise_conn *n = nc_of(c);
+	size_t done = 0, sealed;
+	uint8_t *buf;
+
+	if (!n->open || n->shut || n->closing || n->err != 0)
+		return -EPIPE;
+	buf = loop_buf_get(n->l);
+	if (buf == NULL)
+		fail(n, -ENOMEM);
+	while (done < len && n->err == 0 && flush(n)) {
+		done += seal(n, (const uint8_t *)p + done, len - done, buf, &sealed);
+		if (sealed > 0)
+			pass_on(n, buf, sealed);
+	}
+	loop_buf_put(n->l, buf);
 	if (done == 0 && n->err != 0)
 		return -EPIPE;
 	n->blocked = n->blocked || done < len;
@@ -151,17 +196,15 @@ static void on_below_drain(void *arg)
 // Our message, if it is our turn; then, when both are through, `open`. False: it is over.
 static bool shake(struct noise_conn *n)
 {
-	ssize_t rc = noise_rec_shake(&n->rec, n->out, sizeof(n->out));
+	uint8_t frame[NOISE_REC_FRAME_MAX];
+	ssize_t rc = noise_rec_shake(&n->rec, frame, sizeof(frame));
 
 	if (rc < 0) {
 		fail(n, (int)rc);
 		return false;
 	}
-	if (rc > 0) {
-		n->out_ofs = 0;
-		n->out_len = (size_t)rc;
-		flush(n);
-	}
+	if (rc > 0)
+		pass_on(n, frame, (size_t)rc);
 	return n->err == 0;
 }
 

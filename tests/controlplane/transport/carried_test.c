@@ -458,6 +458,21 @@ static void packets_pass_whole_and_in_order(void **state)
 	assert_int_equal(stats_of(0).carried_holds, 0);
 }
 
+// System calls cost more than copies: what a turn brought is written in large pieces.
+static void a_burst_goes_in_few_writes(void **state)
+{
+	(void)state;
+	w_conn_cap = 1 << 20;
+	link_up();
+	w_n_writes = 0;
+	for (unsigned i = 0; i < 100; i++)
+		give(0, a, 1 + i, 1000);
+	burst_ends(0);
+	assert_int_equal(w_n_writes, 2);
+	w_run(10);
+	expect_packets(1, 1, 100, 1000);
+}
+
 // The peer takes nothing for a while: the data plane is told to hold, and nothing is lost.
 static void a_peer_that_does_not_read_holds_its_hop(void **state)
 {
@@ -687,6 +702,7 @@ int main(void)
 		T(one_who_may_not_any_more_is_thrown_out),
 		T(silent_callers_are_bounded),
 		T(packets_pass_whole_and_in_order),
+		T(a_burst_goes_in_few_writes),
 		T(a_peer_that_does_not_read_holds_its_hop),
 		T(a_hold_that_found_no_room_is_told_later),
 		T(nothing_is_read_while_a_route_waits),

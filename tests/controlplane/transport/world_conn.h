@@ -37,7 +37,7 @@ static size_t w_conn_cap = 64 * 1024; // bytes under way in one direction
 static size_t w_conn_piece = 100000; // that come at once
 static bool w_conn_black; // nothing comes through any more
 static bool w_conn_mute; // TCP stands, but nobody is heard
-static unsigned w_n_dials;
+static unsigned w_n_dials, w_n_writes;
 static uint64_t w_dialed_ns; // the last one
 
 // ---- loop ----
@@ -55,6 +55,16 @@ int loop_defer(struct loop *l, loop_fn fn, void *arg)
 	j->later = fn;
 	j->arg = arg;
 	return 0;
+}
+
+void *loop_buf_get(struct loop *l)
+{
+	return malloc(LOOP_BUF_LEN);
+}
+
+void loop_buf_put(struct loop *l, void *take_buf)
+{
+	free(take_buf);
 }
 
 static struct loop_rest *w_rests;
@@ -131,6 +141,7 @@ static ssize_t w_conn_write(struct conn *base, const void *p, size_t len)
 	struct w_conn *c = (struct w_conn *)base, *o = c->other;
 	size_t room;
 
+	w_n_writes++;
 	if (!c->open || c->closed || c->err != 0)
 		return -EPIPE;
 	if (o == NULL)
