@@ -30,6 +30,7 @@ type group struct {
 
 	closing  int32
 	echo     sync.WaitGroup // of its Close
+	limit    time.Duration  // until the Handshake of the other end
 	patience time.Duration  // with who should close, too
 	once     sync.Once
 	err      error
@@ -45,6 +46,10 @@ func newGroup(r *router, t *transport, e EdgeRules, starts bool) *group {
 	g := &group{r: r, tp: t, e: e, starts: starts, in: make(chan []byte, 1024), hello: make(chan struct{}),
 		done: make(chan struct{}), patience: 2 * time.Second}
 	g.Conn = &groupStream{g: g}
+	g.limit = 2 * time.Second
+	if *r.o.gen >= 2026 {
+		g.limit = 6 * time.Second
+	}
 	return g
 }
 
@@ -83,11 +88,11 @@ func (g *group) handshake() error {
 }
 
 func (g *group) establish() error {
-	limit, again := 2*time.Second, time.Hour // 2024 says it once
+	again := time.Hour // 2024 says it once
 	if *g.r.o.gen >= 2026 {
-		limit, again = 6*time.Second, 300*time.Millisecond
+		again = 300 * time.Millisecond
 	}
-	over := time.After(limit)
+	over := time.After(g.limit)
 	tick := time.NewTicker(again)
 	defer tick.Stop()
 	for heard := false; !heard; {

@@ -135,6 +135,17 @@ func parseRule(text string) (key, next RouteID, by PubKey, err error) {
 	return RouteID(x), RouteID(y), by, err
 }
 
+// wait gives who dials us some time.
+func (n *node) wait(id uuid) error {
+	for i := 0; i < 300; i++ {
+		if n.r.transport(id) != nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("no transport %v", id)
+}
+
 // What a set-up node would have said: an end whose rules were given to us and to those between by hand. Its own id
 // of the forward rule is seen by nobody.
 func (n *node) staticEdge(port uint16, starts bool) (e EdgeRules, err error) {
@@ -153,7 +164,7 @@ func (n *node) staticEdge(port uint16, starts bool) (e EdgeRules, err error) {
 	e.Reverse = newRule(consume, *n.o.keep, key, e.Desc, 0, uuid{})
 	e.Forward = newRule(forward, *n.o.keep, key+1<<20, e.Desc.invert(), next, newEntry(n.r.pk, by, "stcp").ID)
 	n.r.rules.save(e.Forward, e.Reverse)
-	return e, nil
+	return e, n.wait(e.Forward.tp())
 }
 
 func (n *node) dial(to Addr) (*group, error) {
@@ -271,12 +282,15 @@ func runRouteListen(o *options) error {
 	n.r.accepts[uint16(port)] = func(g *group) { first <- g }
 	if *o.edge != "" {
 		e, err := n.staticEdge(uint16(port), false)
-		if err == nil {
-			err = n.openEdge(e)
-		}
 		if err != nil {
 			return err
 		}
+		g, err := n.r.open(e, false)
+		if err != nil {
+			return err
+		}
+		g.limit = time.Minute // nobody tells when the other end begins
+		go n.r.respond(g)
 	}
 	tell("ready")
 	return n.join(<-first)
