@@ -445,17 +445,19 @@ static void pause_of(struct dp_client *c, uint32_t id, bool paused)
 }
 
 static struct route_group_info found;
-static unsigned n_found;
+static unsigned n_found, n_listen;
 
 static void on_info(void *arg, const struct route_group_info *info)
 {
-	if (n_found++ == 0)
+	if (info->state == ROUTE_GROUP_LISTENS)
+		n_listen++;
+	else if (n_found++ == 0)
 		found = *info;
 }
 
 static struct route_group_info info(const struct dp_client *c)
 {
-	n_found = 0;
+	n_found = n_listen = 0;
 	found = (struct route_group_info){0};
 	route_groups_each(c->gs, on_info, NULL);
 	return found;

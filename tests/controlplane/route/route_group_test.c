@@ -453,6 +453,9 @@ static void one_port_has_one_listener(void **state)
 	route_groups_unlisten(b.gs, 9);
 	for (uint16_t port = 9; port < 40; port++)
 		assert_int_equal(route_groups_listen(b.gs, port, on_accept, &ub), 0);
+	info(&b);
+	assert_int_equal(n_found, 0);
+	assert_true(n_listen >= 31); // those, and the fixture's
 }
 
 int main(void)
