@@ -23,7 +23,7 @@
 
 static const char *const offload_names[] = {"auto", "no", NULL}; // enum api_offload
 static const char *const mux_names[] = {"yamux", "smux", NULL}; // enum dmsg_link_mux
-static const char *const tp_type_names[] = {"rail", "stcp", NULL}; // enum transport_type
+static const char *const tp_type_names[] = {"rail", "stcp", "stcpr", "dmsg", NULL};
 static const char *const mode_names[] = {"datagram", "reliable", NULL};
 static const char *const cipher_names[] = {
 	"auto", "chacha20-poly1305", "aes-256-gcm", "none", NULL};
@@ -63,7 +63,7 @@ static const char *check_pk(const char *text)
 		       : "is no public key: 66 hex digits as `skyrail key show` prints them";
 }
 
-static const char *check_addr(const char *text)
+const char *cp_conf_check_addr(const char *text)
 {
 	const char *colon = strrchr(text, ':');
 	struct api_addr a;
@@ -188,9 +188,9 @@ static const struct conf_item items[] = {
 		.check = check_pk, .help = "public key of the node at the other end"},
 	{"transport", "type", CONF_ENUM, .def = "rail", .flags = CONF_LIVE, TP(type),
 		.names = tp_type_names,
-		.help = "rail: sealed UDP between nodes of this kind; stcp: TCP, also to visors"},
-	{"transport", "address", CONF_STR, .flags = CONF_LIVE, TP(address), .check = check_addr,
-		.help = "IP:PORT of the peer; empty: wait for it"},
+		.help = "rail: sealed UDP between nodes of this kind; stcp, dmsg: also to visors"},
+	{"transport", "address", CONF_STR, .flags = CONF_LIVE, TP(address),
+		.check = cp_conf_check_addr, .help = "IP:PORT of the peer; empty: wait for it"},
 	{"transport", "interface", CONF_STR, .flags = CONF_LIVE, TP(interface), .check = check_if,
 		.help = "interface of a link-local address"},
 	{"transport", "mode", CONF_ENUM, .def = "reliable", .flags = CONF_LIVE, TP(mode),
@@ -209,7 +209,8 @@ static const struct conf_item items[] = {
 		.help = "most flows, each with a UDP port; 0: as [node] says; the smaller of both ends"},
 	{"transport", "dial", CONF_BOOL, .def = "yes", .flags = CONF_LIVE, TP(dial),
 		.help = "make the connection; no: only accept it"},
-	{"stcp", "listen", CONF_STR, .flags = CONF_LIVE, VALUE(stcp_listen), .check = check_addr,
+	{"stcp", "listen", CONF_STR, .flags = CONF_LIVE, VALUE(stcp_listen),
+		.check = cp_conf_check_addr,
 		.help = "IP:PORT (TCP) where peers may call for stcp transports; empty: nowhere"},
 	{"rule", "type", CONF_ENUM, .flags = CONF_REQUIRED | CONF_LIVE, RULE(type),
 		.names = type_names, .help = "what to do with packets of this route id"},
@@ -251,7 +252,7 @@ static const struct conf_item items[] = {
 		.help = "public key of a dmsg server that a session is kept to"},
 	{"server", "address", CONF_STR, .flags = CONF_REQUIRED, SERVER(address),
 		.check = check_host_port, .help = "HOST:PORT of that server"},
-	{"dmsg_server", "listen", CONF_STR, VALUE(dmsg_server.listen), .check = check_addr,
+	{"dmsg_server", "listen", CONF_STR, VALUE(dmsg_server.listen), .check = cp_conf_check_addr,
 		.help = "IP:PORT (TCP) on which this node is a dmsg server; empty: it is none"},
 	{"dmsg_server", "key_file", CONF_STR, .def = "/var/lib/skyrail/dmsg-server.key",
 		VALUE(dmsg_server.key_file), .check = check_dir,
@@ -416,96 +417,6 @@ static int load_peers(struct cp_conf *c, char *err)
 	if (rc == 0)
 		peer_list_done(c->peers);
 	return rc;
-}
-
-// ---- transports ----
-
-// The key of a transport that is no rail, and that only rails have. NULL: none is given.
-static const char *of_rails(const struct cp_transport_values *v)
-{
-	if (v->type == TRANSPORT_RAIL)
-		return NULL;
-	if (v->interface[0] != '\0')
-		return "interface";
-	if (v->mode != HOP_MODE_RELIABLE)
-		return "mode";
-	if (v->cipher != 0)
-		return "cipher";
-	if (v->congestion != HOP_CC_DEFAULT)
-		return "congestion";
-	if (v->path_mtu[0] != '\0')
-		return "path_mtu";
-	return v->flows != 0 ? "flows" : NULL;
-}
-
-static int load_transport(const struct cp_conf *c, const struct cp_transport_values *v,
-	struct transport_conf *t, char *err)
-{
-	static const uint8_t ciphers[] = {
-		TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_AES, TRANSPORT_NONE};
-	const char *wrong = of_rails(v);
-	struct api_addr a = {0};
-
-	snprintf(t->name, sizeof(t->name), "%s", v->name); // rules that name it find it
-	if (cp_conf_check_name(v->name) != NULL)
-		return BAD(c, err, "transport", v->name, NULL, "%s", cp_conf_check_name(v->name));
-	key_pk_from_text(&t->peer, v->peer, strlen(v->peer)); // the table checked it
-	t->type = (uint8_t)v->type;
-	if (wrong != NULL)
-		return BAD(c, err, "transport", v->name, wrong, "is of rail transports only");
-	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
-		return BAD(c, err, "transport", v->name, "address", "%s", check_addr(v->address));
-	memcpy(t->addr.ip, a.ip, sizeof(t->addr.ip));
-	t->addr.port = a.port;
-	snprintf(t->scope_if, sizeof(t->scope_if), "%s", v->interface);
-	t->mode = v->type == TRANSPORT_RAIL ? (uint8_t)v->mode : HOP_MODE_CARRIED;
-	t->ciphers = ciphers[v->cipher];
-	t->congestion = (uint8_t)v->congestion;
-	t->path_mtu = cp_conf_path_mtu(v->path_mtu);
-	t->flows = (uint8_t)v->flows;
-	t->dial = v->dial && a.port != 0;
-	t->origin = TRANSPORT_CONFIGURED;
-	wrong = transport_addr_wrong(t);
-	return wrong == NULL ? 0 : BAD(c, err, "transport", v->name, "address", "%s", wrong);
-}
-
-// A peer has one transport of a type.
-static int check_one_of_type(const struct cp_conf *c, size_t nr, char *err)
-{
-	const struct transport_conf *t = &c->transports[nr];
-
-	for (size_t i = 0; i < nr && !key_pk_is_null(&t->peer); i++) {
-		const struct transport_conf *o = &c->transports[i];
-
-		if (o->type == t->type && key_pk_cmp(&o->peer, &t->peer) == 0)
-			return BAD(c, err, "transport", t->name, "peer",
-				"[transport %s] has the same peer", o->name);
-	}
-	return 0;
-}
-
-static int load_transports(struct cp_conf *c, char *err)
-{
-	const struct cp_transport_values *v = c->v->transports.v;
-	int rc = 0;
-
-	for (size_t i = 0; i < c->v->transports.n; i++) {
-		rc = cp_conf_worse(rc, load_transport(c, &v[i], &c->transports[i], err));
-		c->n_transports++;
-	}
-	for (size_t i = 0; i < c->n_transports; i++)
-		rc = cp_conf_worse(rc, check_one_of_type(c, i, err));
-	return rc;
-}
-
-static void load_stcp(struct cp_conf *c)
-{
-	struct api_addr a = {0};
-
-	if (c->v->stcp_listen[0] != '\0')
-		(void)api_addr_parse(c->v->stcp_listen, &a); // the table checked it
-	memcpy(c->stcp_listen.ip, a.ip, sizeof(a.ip));
-	c->stcp_listen.port = a.port;
 }
 
 static bool has_transport(const struct cp_conf *c, const char *name)
@@ -726,8 +637,8 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 		c->route_setup_nodes != NULL && c->route_to != NULL && c->lan != NULL) {
 		rc = cp_conf_worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = cp_conf_worse(rc, load_peers(c, err));
-		load_stcp(c);
-		rc = cp_conf_worse(rc, load_transports(c, err));
+		cp_conf_load_stcp(c);
+		rc = cp_conf_worse(rc, cp_conf_load_transports(c, err));
 		rc = cp_conf_worse(rc, load_rules(c, err));
 		rc = cp_conf_worse(rc, load_edges(c, err));
 		rc = cp_conf_worse(rc, cp_conf_load_dmsg(c, err));

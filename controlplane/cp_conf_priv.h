@@ -14,6 +14,8 @@ static inline int cp_conf_worse(int before, int now)
 
 // NULL, or what is wrong with a section's name.
 const char *cp_conf_check_name(const char *text);
+// ... with IP:PORT; an empty one is right.
+const char *cp_conf_check_addr(const char *text);
 
 // ---- cp_conf_dmsg.c ----
 
@@ -22,6 +24,11 @@ int cp_conf_load_dmsg(struct cp_conf *c, char *err);
 bool cp_conf_has_way_to_dmsg(const struct cp_values *v);
 // Of sections whose keys the table checked. How many.
 uint32_t cp_conf_load_keys(const struct conf_array *from, struct key_pk *to);
+
+// ---- cp_conf_transport.c ----
+
+int cp_conf_load_transports(struct cp_conf *c, char *err);
+void cp_conf_load_stcp(struct cp_conf *c);
 
 // ---- cp_conf_route.c ----
 

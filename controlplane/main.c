@@ -479,6 +479,8 @@ static int start_dmsg(struct app *a)
 	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
 	if (a->lan == NULL || start_dmsg_client(a) < 0)
 		return -1;
+	if (a->dmsg != NULL && transport_mgr_dmsg(a->transports, a->dmsg) < 0)
+		return die("dmsg transports", strerror(errno));
 	return lan_start(a->lan, &a->conf, a->dmsg, &own) < 0 ? -1 : 0;
 }
 
@@ -592,6 +594,8 @@ static void stop(struct app *a)
 	dir_client_free(a->server_dir);
 	services_free(a->services);
 	lan_free(a->lan);
+	if (a->transports != NULL)
+		transport_mgr_dmsg(a->transports, NULL);
 	dmsg_client_free(a->dmsg);
 	dir_client_free(a->dir);
 	dmsg_http_free(a->dmsg_http);
@@ -708,7 +712,7 @@ static int load(struct app *a, int mode)
 static void version(void)
 {
 	printf("skyrail-controlplane %s\nSkywire: route packets of the 2024 and 2026 generations; "
-	       "transports: rail 1, stcp\n",
+	       "transports: rail 1, stcp, dmsg\n",
 		SKYRAIL_VERSION);
 }
 

@@ -50,8 +50,8 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 		return;
 	}
 	static_assert((int)API_TP_DMSG == (int)TRANSPORT_DMSG, "the same numbers");
-	if (m.type > API_TP_STCP) {
-		api_req_fail(r, -EINVAL, "type is rail or stcp");
+	if (m.type > API_TP_DMSG || m.type == API_TP_STCPR) {
+		api_req_fail(r, -EINVAL, "type is rail, stcp or dmsg");
 		return;
 	}
 	c.type = m.type;
@@ -71,7 +71,8 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 	c.congestion = m.congestion;
 	c.path_mtu = m.path_mtu;
 	c.flows = m.flows;
-	c.dial = m.dial && m.addr.port != 0;
+	c.dial = m.dial &&
+		 (m.addr.port != 0 || !transport_type_has_address((enum transport_type)m.type));
 	rc = transport_mgr_add(a->d.transports, &c, err, sizeof(err));
 	if (rc < 0)
 		api_req_fail(r, rc, "transport %s: %s", c.name, err);

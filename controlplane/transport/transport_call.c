@@ -1,5 +1,6 @@
 // One connection while it is being set up: TCP, connect handshake, Noise, settlement
-// (lib/link/carry_hs.h has the messages and their limits). What a caller may cost is bounded: so
+// (lib/link/carry_hs.h has the messages and their limits); or a dmsg stream, which says who calls
+// and is sealed already, so that only the settlement is left. What a caller may cost is bounded: so
 // many at once, and so many of one address. Once begun, a dial of ours is carried through to its
 // end: a visor that is left in the middle of one accepts no more transports (real visors).
 #include <errno.h>
@@ -21,11 +22,16 @@ LOG_MODULE("transport");
 static const struct conn_tcp_opts tcp_opts = {
 	.keepalive_s = TP_KEEPALIVE_S, .user_timeout_ms = TP_USER_TIMEOUT_MS};
 
-// Fills buf; the caller has no use for it.
 static const char *from_text(const struct tp_call *c, char *buf, size_t cap)
 {
 	struct api_addr a = {.port = c->from.port};
+	char key[KEY_PK_TEXT_LEN + 1];
 
+	if (c->type == TRANSPORT_DMSG) { // which has no addresses
+		key_pk_to_text(&c->h.peer, key);
+		snprintf(buf, cap, "%.8s", key);
+		return buf;
+	}
 	memcpy(a.ip, c->from.ip, sizeof(a.ip));
 	api_addr_text(&a, buf, cap);
 	return buf;
@@ -41,6 +47,7 @@ void tp_call_close(struct tp_call *c)
 			c->next->prev = c->prev;
 		c->m->car.n_callers--;
 	}
+	dmsg_client_dial_cancel(c->dial);
 	conn_close(c->conn);
 	tp_register_down(c->reg);
 	loop_timer_free(c->timer);
@@ -201,7 +208,9 @@ static void on_end(void *arg, int err)
 {
 	struct tp_call *c = arg;
 
-	if (err == 0)
+	if (err == 0 && c->type == TRANSPORT_DMSG)
+		over(c, "the peer hung up: may this node connect there?", -ECONNRESET);
+	else if (err == 0)
 		over(c, c->secret ? "the peer hung up before it settled" : "the peer hung up",
 			-ECONNRESET);
 	else if (err == -EBADMSG)
@@ -269,20 +278,56 @@ static void on_open(void *arg)
 }
 
 static const struct conn_events dial_events = {.open = on_open, .data = on_data, .end = on_end};
+static const struct conn_events stream_events = {.data = on_data, .end = on_end};
+
+static void on_stream(void *arg, struct conn *take_conn, enum dmsg_err code, int err)
+{
+	struct tp_call *c = arg;
+	struct carry_hs_conf conf = hs_conf(c);
+	char why[DMSG_CLIENT_WHY_LEN];
+
+	c->dial = NULL;
+	if (take_conn == NULL) {
+		dmsg_client_dial_text(c->m->car.dmsg, code, err, why, sizeof(why));
+		over(c, why, err != 0 ? err : -ECONNREFUSED);
+		return;
+	}
+	c->conn = take_conn;
+	c->secret = true;
+	conn_set_events(take_conn, &stream_events, c);
+	tp_state_set(c->t, TRANSPORT_HANDSHAKE, "connected, no answer yet");
+	step(c, carry_hs_settlement(&c->h, &conf, &c->t->conf.peer, true, clock_mono_ns()));
+}
+
+static bool dial_stream(struct tp_call *c)
+{
+	const struct dmsg_addr to = {.pk = c->t->conf.peer, .port = CONNECT_PORT_TRANSPORT};
+
+	// Its program may see the stream before we do, and must not see it go.
+	c->begun = true;
+	c->dial = dmsg_client_dial(c->m->car.dmsg, &to, TP_CALL_DIAL_MS, on_stream, c);
+	return c->dial != NULL;
+}
+
+static bool dial_tcp(struct tp_call *c)
+{
+	char where[64];
+
+	c->from = c->t->dial_peer;
+	c->conn = conn_tcp_dial(c->m->conf.loop, from_text(c, where, sizeof(where)),
+		TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
+	return c->conn != NULL;
+}
 
 struct tp_call *tp_call_dial(struct transport *t)
 {
-	struct tp_call *c = call_new(t->m, (enum transport_type)t->conf.type);
-	char where[64];
+	struct tp_call *c = call_new(t->m, transport_type(t));
 	int rc;
 
 	if (c == NULL)
 		return errno_null(ENOMEM);
 	c->t = t;
-	c->from = t->dial_peer;
-	c->conn = conn_tcp_dial(t->m->conf.loop, from_text(c, where, sizeof(where)),
-		TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
-	if (c->conn != NULL)
+	if (c->type == TRANSPORT_DMSG ? dial_stream(c) : dial_tcp(c))
 		return c;
 	rc = -errno;
 	tp_call_close(c);
@@ -290,8 +335,6 @@ struct tp_call *tp_call_dial(struct transport *t)
 }
 
 // ---- somebody calls ----
-
-static const struct conn_events call_events = {.data = on_data, .end = on_end};
 
 static void addr_of(const struct sockaddr_storage *ss, struct dpmsg_addr *out)
 {
@@ -318,6 +361,18 @@ static bool too_many(const struct transport_mgr *m, const struct dpmsg_addr *fro
 	return m->car.n_callers >= TP_CALLS_IN_MAX || same >= TP_CALLS_IN_IP_MAX;
 }
 
+static void link_caller(struct tp_call *c)
+{
+	struct transport_mgr *m = c->m;
+
+	c->next = m->car.callers;
+	c->prev = &m->car.callers;
+	if (c->next != NULL)
+		c->next->prev = &c->next;
+	m->car.callers = c;
+	m->car.n_callers++;
+}
+
 static void on_caller(void *arg, struct conn *take_conn, const struct sockaddr_storage *from)
 {
 	struct tp_listener *l = arg;
@@ -339,16 +394,69 @@ static void on_caller(void *arg, struct conn *take_conn, const struct sockaddr_s
 	}
 	c->conn = take_conn;
 	c->from = addr;
-	c->next = m->car.callers;
-	c->prev = &m->car.callers;
-	if (c->next != NULL)
-		c->next->prev = &c->next;
-	m->car.callers = c;
-	m->car.n_callers++;
-	conn_set_events(take_conn, &call_events, c);
+	link_caller(c);
+	conn_set_events(take_conn, &stream_events, c);
 	conf = hs_conf(c);
 	carry_hs_accept(&c->h, &conf, nonce, clock_mono_ns());
 	arm(c);
+}
+
+// Who calls is known, and nothing was said yet: one who may not is hung up on.
+static void on_stream_caller(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
+{
+	struct transport_mgr *m = arg;
+	struct tp_call *c = NULL;
+	struct carry_hs_conf conf;
+	const char *refusal;
+
+	if (m->car.n_callers >= TP_CALLS_IN_MAX)
+		m->stats.drop_carried_calls++;
+	else if (key_pk_cmp(&from->pk, m->self.pk) != 0)
+		c = call_new(m, TRANSPORT_DMSG);
+	if (c == NULL) {
+		conn_close(take_conn);
+		return;
+	}
+	c->conn = take_conn;
+	c->known = c->secret = true;
+	conf = hs_conf(c);
+	carry_hs_settlement(&c->h, &conf, &from->pk, false, clock_mono_ns());
+	refusal = tp_carried_refusal(m, c);
+	if (refusal != NULL) {
+		over(c, refusal, -ECONNREFUSED);
+		return;
+	}
+	link_caller(c);
+	conn_set_events(take_conn, &stream_events, c);
+	arm(c);
+}
+
+// All that is over dmsg, or on its way there.
+static void hang_up_streams(struct transport_mgr *m)
+{
+	for (struct tp_call *c = m->car.callers, *next; c != NULL; c = next) {
+		next = c->next;
+		if (c->type == TRANSPORT_DMSG)
+			tp_call_close(c);
+	}
+	for (struct transport *t = m->first; t != NULL; t = t->next)
+		if (t->conf.type == TRANSPORT_DMSG)
+			tp_carried_hang_up(t);
+}
+
+int transport_mgr_dmsg(struct transport_mgr *m, struct dmsg_client *client)
+{
+	struct tp_carriers *all = &m->car;
+
+	dmsg_client_unlisten(all->dmsg_listener);
+	all->dmsg_listener = NULL;
+	hang_up_streams(m);
+	all->dmsg = client;
+	if (client == NULL)
+		return 0;
+	all->dmsg_listener =
+		dmsg_client_listen(client, CONNECT_PORT_TRANSPORT, on_stream_caller, m);
+	return all->dmsg_listener != NULL ? 0 : -errno;
 }
 
 int transport_mgr_listen(

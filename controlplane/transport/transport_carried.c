@@ -65,6 +65,12 @@ static uint64_t jitter_ms(void)
 	return tp_random64() % TP_REDIAL_JITTER_MS;
 }
 
+static bool may_dial(const struct transport *t)
+{
+	return t->conf.dial &&
+	       (t->conf.addr.port != 0 || !transport_type_has_address(transport_type(t)));
+}
+
 void tp_carried_dial(struct transport *t)
 {
 	struct tp_carried *c = t->carried;
@@ -73,7 +79,12 @@ void tp_carried_dial(struct transport *t)
 	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || c->call != NULL ||
 		c->conn != NULL)
 		return;
-	if (!t->conf.dial || t->conf.addr.port == 0) {
+	if (transport_type(t) == TRANSPORT_DMSG && t->m->car.dmsg == NULL) {
+		tp_state_set(t, TRANSPORT_DOWN,
+			"this node is no dmsg client: it has no [server] and no discovery");
+		return;
+	}
+	if (!may_dial(t)) {
 		tp_state_set(t, TRANSPORT_DOWN,
 			t->why[0] != '\0' ? t->why : "waiting for the peer to call");
 		return;
@@ -106,7 +117,7 @@ static void dial_again(struct transport *t, bool theirs)
 
 	if (ms < TP_REDIAL_MIN_MS)
 		ms = TP_REDIAL_MIN_MS;
-	if (t->conf.dial && t->conf.addr.port != 0 && t->m->ready && !t->removed && !t->denied)
+	if (may_dial(t) && t->m->ready && !t->removed && !t->denied)
 		dial_in(t, ms + jitter_ms());
 }
 
@@ -122,8 +133,7 @@ void tp_carried_failed(struct transport *t, const char *why, int err, bool cross
 		log_limited(LOG_NOTICE, "transport %s: %s", t->conf.name, why);
 	tp_state_set(t, TRANSPORT_DOWN, why);
 	// Both dialed at once and both refused: the lower key goes first.
-	dial_again(t, crossed || (err == -ECONNREFUSED && t->carried->crossed &&
-					 key_pk_cmp(t->m->self.pk, &t->conf.peer) > 0));
+	dial_again(t, crossed || (c->crossed && key_pk_cmp(t->m->self.pk, &t->conf.peer) > 0));
 	c->crossed = false;
 }
 

@@ -7,6 +7,7 @@
 #include "controlplane/core/conn.h"
 #include "controlplane/core/conn_tcp.h"
 #include "controlplane/directory/tp_register.h"
+#include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/base/vec.h"
 #include "lib/link/carry_hs.h"
@@ -45,7 +46,8 @@ struct tp_call {
 	uint8_t type; // enum transport_type
 	bool known; // caller: it is h.peer
 	bool begun; // dialer: the peer has heard of it
-	bool secret; // conn is the Noise one
+	bool secret; // conn is the Noise one, or a dmsg stream
+	struct dmsg_client_dial *dial; // instead of conn, until the stream stands
 	struct conn *conn;
 	struct loop_timer *timer; // of h.deadline_ns
 	struct dpmsg_addr from;
@@ -83,7 +85,7 @@ struct tp_carried {
 	uint64_t ping_ns; // when ours is due
 };
 
-// Where callers of a type come.
+// Where callers of a type come by TCP.
 struct tp_listener {
 	struct transport_mgr *m;
 	enum transport_type type;
@@ -93,6 +95,8 @@ struct tp_listener {
 // What the manager knows of all of them.
 struct tp_carriers {
 	struct tp_listener listeners[TRANSPORT_N_TYPES];
+	struct dmsg_client *dmsg; // NULL: no dmsg transports, as the next one
+	struct dmsg_client_listener *dmsg_listener;
 	struct tp_register *reg; // NULL: no transport discovery
 	struct tp_call *callers; // that have not settled
 	struct transport *flush; // have something to write

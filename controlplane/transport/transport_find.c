@@ -80,6 +80,11 @@ const char *transport_type_name(enum transport_type type)
 	return (size_t)type < TRANSPORT_N_TYPES ? names[type] : "?";
 }
 
+bool transport_type_has_address(enum transport_type type)
+{
+	return type == TRANSPORT_RAIL || type == TRANSPORT_STCP;
+}
+
 enum transport_type transport_type(const struct transport *t)
 {
 	return (enum transport_type)t->conf.type;

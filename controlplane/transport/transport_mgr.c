@@ -450,6 +450,8 @@ const char *transport_addr_wrong(const struct transport_conf *c)
 {
 	if (c->addr.port == 0)
 		return NULL;
+	if (!transport_type_has_address((enum transport_type)c->type))
+		return "a transport of this type has no address: the peer is found by its key";
 	if (!neigh_nl_is_unicast(c->addr.ip))
 		return "address is no address of one node";
 	if (neigh_nl_is_link_local(c->addr.ip) && c->scope_if[0] == '\0')
@@ -644,6 +646,7 @@ void transport_mgr_free(struct transport_mgr *m)
 	m->ready = false;
 	for (unsigned i = 0; i < TRANSPORT_N_TYPES; i++)
 		transport_mgr_listen(m, (enum transport_type)i, NULL);
+	transport_mgr_dmsg(m, NULL);
 	tp_calls_close(m);
 	while (m->pings != NULL)
 		tp_ping_end(m->pings, -ENOTCONN, 0);

@@ -59,7 +59,7 @@ struct transport_conf {
 	char name[DPMSG_NAME_LEN];
 	struct key_pk peer;
 	uint8_t type; // enum transport_type; what is of rails alone is said
-	struct dpmsg_addr addr; // port 0: passive, the peer dials
+	struct dpmsg_addr addr; // port 0: passive, the peer dials, or the type has none
 	char scope_if[16]; // interface of a link-local address, else ""
 	uint8_t mode; // HOP_MODE_*; carried ones have HOP_MODE_CARRIED, whatever is said here
 	uint8_t ciphers; // rail, mask: what we offer and accept, as far as the data plane has it
@@ -141,6 +141,10 @@ int transport_mgr_listen(
 // Carried transports are registered there from now on; borrowed. NULL: nowhere.
 struct tp_register;
 void transport_mgr_register(struct transport_mgr *m, struct tp_register *r);
+// Peers may call for dmsg transports there (port 45), and they are dialed by it, from now on;
+// borrowed. NULL: no more, and those that there are end. 0 or -errno.
+struct dmsg_client;
+int transport_mgr_dmsg(struct transport_mgr *m, struct dmsg_client *client);
 uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type); // 0: none
 
 // 0, or -EEXIST (name, or peer: one transport per pair and type), -EINVAL (own key, bad name or
@@ -178,6 +182,8 @@ void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr
 const char *transport_name(const struct transport *t);
 enum transport_type transport_type(const struct transport *t);
 const char *transport_type_name(enum transport_type type); // "rail", "stcp", "stcpr", "dmsg"
+// Where its peer is has to be said; others find it by its key.
+bool transport_type_has_address(enum transport_type type);
 const struct key_pk *transport_peer(const struct transport *t); // borrowed
 const uint8_t *transport_id(const struct transport *t); // 16 bytes, borrowed
 uint32_t transport_tp(const struct transport *t);

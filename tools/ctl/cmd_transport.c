@@ -64,7 +64,7 @@ int cmd_transport_add(struct cli *c)
 	static const char *const ciphers[] = {
 		"auto", "chacha20-poly1305", "none", "aes-256-gcm", NULL};
 	static const char *const modes[] = {"datagram", "reliable", NULL};
-	static const char *const types[] = {"rail", "stcp", NULL};
+	static const char *const types[] = {"rail", "stcp", "stcpr", "dmsg", NULL};
 	static const char *const congestions[] = {"default", "bbr", "cubic", NULL};
 	static const char *const yes_no[] = {"no", "yes", NULL};
 	struct api_transport_add m = {.dial = 1, .mode = API_MODE_RELIABLE};

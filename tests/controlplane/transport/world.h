@@ -23,10 +23,11 @@
 #include "lib/link/rail_hs.h"
 #include "lib/wire/rail.h"
 #include "tests/controlplane/transport/world_conn.h"
+#include "tests/controlplane/transport/world_dmsg.h"
 #include "tests/controlplane/transport/world_loop.h"
 #include "tests/controlplane/transport/world_neigh.h"
 
-enum { N_NODES = 3, KEYS = 8, HOPS = 64, RX_BITS = 10, PORT = 7780 };
+enum { N_NODES = W_CLIENTS, KEYS = 8, HOPS = 64, RX_BITS = 10, PORT = 7780 };
 
 struct w_key {
 	bool live, confirmed;
@@ -722,6 +723,7 @@ static int w_setup(void **state)
 		n->dp.info.cipher_ns[AEAD_NONE] = 1;
 		snprintf(n->dir, sizeof(n->dir), "/tmp/skyrail-world-XXXXXX");
 		assert_non_null(mkdtemp(n->dir));
+		w_dmsg_setup(i, &n->pk, (struct loop *)n);
 		w_mgr_start(i);
 		w_attach(i, DP_SYNC_FRESH);
 	}

@@ -1,0 +1,99 @@
+// What sections about transports mean together: their types have different keys, and a peer has one
+// transport of each type.
+#include "controlplane/cp_conf_priv.h"
+
+#include "lib/api/api_field.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// The key of a transport that is no rail, and that only rails have. NULL: none is given.
+static const char *of_rails(const struct cp_transport_values *v)
+{
+	if (v->type == TRANSPORT_RAIL)
+		return NULL;
+	if (v->interface[0] != '\0')
+		return "interface";
+	if (v->mode != HOP_MODE_RELIABLE)
+		return "mode";
+	if (v->cipher != 0)
+		return "cipher";
+	if (v->congestion != HOP_CC_DEFAULT)
+		return "congestion";
+	if (v->path_mtu[0] != '\0')
+		return "path_mtu";
+	return v->flows != 0 ? "flows" : NULL;
+}
+
+static int load_transport(const struct cp_conf *c, const struct cp_transport_values *v,
+	struct transport_conf *t, char *err)
+{
+	static const uint8_t ciphers[] = {
+		TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_AES, TRANSPORT_NONE};
+	const char *wrong = of_rails(v);
+	struct api_addr a = {0};
+
+	snprintf(t->name, sizeof(t->name), "%s", v->name); // rules that name it find it
+	if (cp_conf_check_name(v->name) != NULL)
+		return BAD(c, err, "transport", v->name, NULL, "%s", cp_conf_check_name(v->name));
+	key_pk_from_text(&t->peer, v->peer, strlen(v->peer)); // the table checked it
+	t->type = (uint8_t)v->type;
+	if (wrong != NULL)
+		return BAD(c, err, "transport", v->name, wrong, "is of rail transports only");
+	if (v->type == TRANSPORT_STCPR)
+		return BAD(c, err, "transport", v->name, "type", "stcpr is not served yet");
+	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
+		return BAD(c, err, "transport", v->name, "address", "%s",
+			cp_conf_check_addr(v->address));
+	memcpy(t->addr.ip, a.ip, sizeof(t->addr.ip));
+	t->addr.port = a.port;
+	snprintf(t->scope_if, sizeof(t->scope_if), "%s", v->interface);
+	t->mode = v->type == TRANSPORT_RAIL ? (uint8_t)v->mode : HOP_MODE_CARRIED;
+	t->ciphers = ciphers[v->cipher];
+	t->congestion = (uint8_t)v->congestion;
+	t->path_mtu = cp_conf_path_mtu(v->path_mtu);
+	t->flows = (uint8_t)v->flows;
+	t->dial = v->dial && (a.port != 0 || !transport_type_has_address(v->type));
+	t->origin = TRANSPORT_CONFIGURED;
+	wrong = transport_addr_wrong(t);
+	return wrong == NULL ? 0 : BAD(c, err, "transport", v->name, "address", "%s", wrong);
+}
+
+// A peer has one transport of a type.
+static int check_one_of_type(const struct cp_conf *c, size_t nr, char *err)
+{
+	const struct transport_conf *t = &c->transports[nr];
+
+	for (size_t i = 0; i < nr && !key_pk_is_null(&t->peer); i++) {
+		const struct transport_conf *o = &c->transports[i];
+
+		if (o->type == t->type && key_pk_cmp(&o->peer, &t->peer) == 0)
+			return BAD(c, err, "transport", t->name, "peer",
+				"[transport %s] has the same peer", o->name);
+	}
+	return 0;
+}
+
+int cp_conf_load_transports(struct cp_conf *c, char *err)
+{
+	const struct cp_transport_values *v = c->v->transports.v;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->v->transports.n; i++) {
+		rc = cp_conf_worse(rc, load_transport(c, &v[i], &c->transports[i], err));
+		c->n_transports++;
+	}
+	for (size_t i = 0; i < c->n_transports; i++)
+		rc = cp_conf_worse(rc, check_one_of_type(c, i, err));
+	return rc;
+}
+
+void cp_conf_load_stcp(struct cp_conf *c)
+{
+	struct api_addr a = {0};
+
+	if (c->v->stcp_listen[0] != '\0')
+		(void)api_addr_parse(c->v->stcp_listen, &a); // the table checked it
+	memcpy(c->stcp_listen.ip, a.ip, sizeof(a.ip));
+	c->stcp_listen.port = a.port;
+}
