@@ -101,6 +101,7 @@ static void forget(struct wctx *w, struct hop *h, uint8_t reason)
 
 void hop_rel_reset(struct wctx *w, struct hop *h, uint8_t reason)
 {
+	hop_routes_turn(w); // what came behind an EMPTY is to be ended, too
 	if (h->rel->more)
 		hop_rel_last(w, h, reason);
 	forget(w, h, reason);

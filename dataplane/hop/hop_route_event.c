@@ -481,6 +481,8 @@ static void on_event(struct wctx *w, const struct rel_event *ev)
 		on_done(w, ev->route);
 		break;
 	case REL_EV_EMPTY:
+		h->rel->more = true; // what came behind it
+		hop_rel_wake(w, h);
 		if (rule_of(w, h, ev->route_id) == NULL) {
 			count(w, W_frames_ignored, 1);
 			break;

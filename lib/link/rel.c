@@ -81,6 +81,7 @@ static void begin(struct rel *r, uint64_t now_ns)
 	r->closed = false;
 	r->rx_next = REL_SEQ_FIRST;
 	r->rx_end = REL_SEQ_FIRST;
+	r->held_up = false;
 	r->rx_top = 0;
 	r->ack_owed = 0;
 	r->ack_now = false;

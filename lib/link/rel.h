@@ -116,8 +116,9 @@ enum rel_verdict rel_rx(
 // Of one that there is no room for, so that it is not committed: its ACK frames alone. NO_ROOM, or
 // CLOSE_*. The handle stays the caller's.
 enum rel_verdict rel_rx_acks(struct rel *r, const struct rel_in *in, uint64_t now_ns);
-// More released packets; true while there may be still more. Once per burst, and later when the
-// caller has room again.
+// More released packets; true while there may be still more. Once per burst, later when the caller
+// has room again, and when a REL_EV_EMPTY of the link was acted on: what came behind one is kept
+// until then, lest it go on past the hole.
 bool rel_rx_more(struct rel *r, struct rel_out *out);
 
 // Tell the peer, who sends us packets of route_id (our id). Kept until there is room; a second

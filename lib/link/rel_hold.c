@@ -365,6 +365,7 @@ bool rel_hold_tell(struct rel_hold *h, const struct rel_event *ev)
 	i = rel_hold_node_new(h, 0);
 	if (i == 0)
 		return false;
+	h->ev_told++;
 	n = node_at(h, i);
 	n->ev = (uint8_t)ev->kind;
 	n->kind = ev->reason;
@@ -406,6 +407,7 @@ bool rel_hold_event(struct rel_hold *h, struct rel_event *out)
 		.rtt_us = n->off,
 		.link = n->link};
 	h->ev_head = n->next;
+	h->ev_taken++;
 	node_free(h, i);
 	return true;
 }

@@ -72,7 +72,7 @@ enum rel_event_kind {
 	REL_EV_DONE, // route, drained or aborted, has nothing left here: the entry is free again
 	REL_EV_EMPTY, // route_id that comes in by link was ended by the peer (EMPTY, reason): end
 		      // the rule, Error and Close along its egress; what the link held of it is
-		      // freed
+		      // freed, and whatever came behind waits: rel_rx_more()
 	REL_EV_CLOSE_IN, // route_id that comes in by link holds most, out of order: end it as in
 			 // REL_EV_CLOSE
 	REL_EV_PROBE, // the PROBE with this tag was acked (ok), rtt_us after it left, or lost; one

@@ -158,6 +158,7 @@ struct rel_hold {
 	uint32_t small_at; // node at which small routes are looked for next
 	struct account *accounts;
 	uint32_t ev_head, ev_tail; // nodes
+	uint64_t ev_told, ev_taken; // so many events
 	uint16_t tick;
 	uint64_t tick_ns;
 	uint32_t wheel[REL_WHEEL]; // nodes

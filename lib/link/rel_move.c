@@ -408,6 +408,7 @@ static void walk_ready(struct move *mv, struct rel *r, uint16_t account)
 		visit_list(mv, i, LINK_NEXT_IN);
 		i = next;
 	}
+	r->held_up = false; // all events were taken
 	r->ready_head = moved(mv, r->ready_head);
 	if (r->ready_head != 0)
 		r->ready_tail = moved(mv, r->ready_tail);

@@ -226,8 +226,17 @@ static void release(struct rel *r, uint32_t i, uint64_t now_ns)
 	}
 }
 
+// What came behind an EMPTY would find its route open until the caller has taken the event.
+static bool is_held_up(struct rel *r)
+{
+	r->held_up = r->held_up && r->q.hold->ev_taken < r->empty_ev;
+	return r->held_up;
+}
+
 void rel_order_drain(struct rel *r, struct rel_out *out)
 {
+	if (unlikely(is_held_up(r)))
+		return;
 	while (r->ready_head != 0) {
 		uint32_t i = r->ready_head;
 		struct rel_node *n = node(r, i);
@@ -540,6 +549,9 @@ enum rel_place rel_order_empty(struct rel *r, struct rel_got *g)
 	e = g->seq < r->rx_next ? NULL : entry(r, g->seq);
 	if ((g->seq >= r->rx_next && e == NULL) || !rel_hold_tell(r->q.hold, &ev))
 		return PLACE_NONE;
+	rel_order_drain(r, g->out); // what came before the hole
+	r->held_up = true;
+	r->empty_ev = r->q.hold->ev_told;
 	rel_order_drop_id(r, g->f->route_id, g->now_ns);
 	if (g->seq < r->rx_next)
 		return PLACE_OK;

@@ -95,6 +95,7 @@ struct rel {
 	uint32_t **rx_dir;
 	uint32_t rx_ctl_held, rx_join_bufs, rx_ids; // rx_ids: spare entries
 	uint32_t ready_head, ready_tail;
+	bool held_up; // by event empty_ev: what is released is ready, but does not leave
 
 	// acks to be sent
 	uint64_t rx_top, rx_top_ns; // highest counter + 1
@@ -117,6 +118,7 @@ struct rel {
 	uint32_t large_lost;
 	uint32_t looks; // that ACKs may still take, as of counter looks_at
 	uint64_t looks_at;
+	uint64_t empty_ev; // the last REL_EV_EMPTY, as rel_hold.ev_told counts
 	uint64_t gone_ns; // when the next GONE for an unknown id may go
 	uint64_t idle_ns; // since when nothing is kept, 0: something is
 	uint32_t id_bucket[REL_ID_BUCKETS]; // spare routes by id, index + 1

@@ -38,7 +38,7 @@ unsigned rel_rx_run(struct rel *r, const uint8_t *const frames[], const uint32_t
 	uint32_t most = ((1u << RXES_LOG2) - 1) - (uint32_t)(seq & ((1u << RXES_LOG2) - 1));
 	unsigned k;
 
-	if (unlikely(r->closed || r->rx_next != r->rx_end || r->ready_head != 0 ||
+	if (unlikely(r->closed || r->rx_next != r->rx_end || (r->ready_head | r->held_up) != 0 ||
 		     counter != r->rx_top))
 		return 0;
 	if (most > n)

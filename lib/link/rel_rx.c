@@ -145,8 +145,9 @@ enum rel_verdict rel_rx(
 		return long_way(r, in, out, now_ns);
 	seq = be32_get(p + 1);
 	dist = (uint32_t)p[5] << 16 | be16_get(p + 6);
-	if (unlikely(seq != (uint32_t)r->rx_next || r->rx_next != r->rx_end || r->ready_head != 0 ||
-		     r->rx_next - dist < REL_SEQ_FIRST || out->n == out->cap))
+	if (unlikely(seq != (uint32_t)r->rx_next || r->rx_next != r->rx_end ||
+		     (r->ready_head | r->held_up) != 0 || r->rx_next - dist < REL_SEQ_FIRST ||
+		     out->n == out->cap))
 		return long_way(r, in, out, now_ns);
 	r->rx_next++;
 	r->rx_end++;
@@ -184,7 +185,7 @@ bool rel_rx_more(struct rel *r, struct rel_out *out)
 {
 	rel_hold_flush(r->q.hold);
 	rel_order_drain(r, out);
-	return r->ready_head != 0;
+	return r->ready_head != 0 && !r->held_up;
 }
 
 void rel_ingress_close(struct rel *r, uint32_t route_id, uint8_t reason, uint64_t now_ns)

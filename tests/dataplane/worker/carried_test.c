@@ -635,13 +635,13 @@ static void one_random_route(struct chain *c)
 	c->route += 3;
 }
 
-static void random_routes(uint64_t seed)
+static void random_routes(unsigned m, uint64_t seed)
 {
-	// not with a reliable link as the last one: packets that it releases in one burst with an
-	// EMPTY go up behind the hole
 	static const uint8_t mode[][PAIRS] = {
 		{HOP_MODE_CARRIED, HOP_MODE_CARRIED},
 		{HOP_MODE_RELIABLE, HOP_MODE_CARRIED},
+		{HOP_MODE_CARRIED, HOP_MODE_RELIABLE},
+		{HOP_MODE_RELIABLE, HOP_MODE_RELIABLE},
 	};
 	struct node_conf conf = {.workers = 1 + (unsigned)(seed / 2 % 3),
 		.cipher = AEAD_NONE,
@@ -649,8 +649,8 @@ static void random_routes(uint64_t seed)
 		.up_size = seed / 6 % 2 != 0 ? 1 << 18 : 0};
 	struct chain c;
 
-	print_message("seed %lu\n", (unsigned long)seed);
-	chain_open(&c, &conf, mode[seed % 2]);
+	print_message("mode %u, seed %lu\n", m, (unsigned long)seed);
+	chain_open(&c, &conf, mode[m]);
 	c.rng ^= seed * 0x9e3779b97f4a7c15ull;
 	c.lose = dice(&c, 40);
 	for (unsigned i = 0; i < RANDOM_ROUTES; i++) {
@@ -667,9 +667,13 @@ static void routes_come_and_go_as_they_should(void **state)
 	const char *one = getenv("SKYRAIL_TEST_SEED");
 
 	for (uint64_t seed = 0; one == NULL && seed < 18; seed++)
-		random_routes(seed);
+		random_routes(seed % 2, seed);
+	// a reliable link comes last: nothing goes up behind a hole, which these had in its bursts
+	for (uint64_t seed = 4; one == NULL && seed < 29; seed += 6)
+		random_routes(2 + seed / 6 % 2, seed);
 	if (one != NULL)
-		random_routes(strtoull(one, NULL, 10));
+		for (unsigned m = 0; m < 4; m++)
+			random_routes(m, strtoull(one, NULL, 10));
 }
 
 // ---- threads ----

@@ -532,6 +532,56 @@ static void a_route_that_lost_packets_before_its_link_was_up_ends(void **state)
 	}
 }
 
+// A frame of the last link that it has not made itself, alone in its datagram.
+static void put_frame(struct chain *c, const struct rail_frame *f)
+{
+	struct wctx *w = c->n.w[2 % c->n.conf.workers];
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
+	uint8_t buf[64];
+	struct bytes_w b = bytes_w(buf, sizeof(buf));
+
+	assert_non_null(m);
+	assert_int_equal(rail_frame_encode(&b, f), 0);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)bytes_w_len(&b)), buf, bytes_w_len(&b));
+	assert_true(hop_rel_frame(w, hop_by_handle(w, c->hop[2]), RAIL_NOTICE, m));
+}
+
+static void put_packet(struct chain *c, uint32_t number)
+{
+	uint8_t p[ROUTE_HDR_LEN + 4];
+	struct rail_frame f = {.type = RAIL_SEQ, .seq = number, .data = p, .len = sizeof(p)};
+
+	f.distance = number != 0;
+	route_hdr_put(p, ROUTE_DATA, EDGE_OUT, 4);
+	be32_put(p + ROUTE_HDR_LEN, number);
+	put_frame(c, &f);
+}
+
+static void nothing_goes_on_behind_a_hole(void **state)
+{
+	static const struct rail_frame empty = {
+		.type = RAIL_EMPTY, .seq = 2, .route_id = EDGE_OUT, .code = RAIL_GONE_STALLED};
+
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct node_conf conf = {.workers = workers, .cipher = AEAD_NONE, .rel_bufs = 4096};
+		struct chain c;
+
+		chain_open(&c, &conf, reliable);
+		c.steady = true; // one burst
+		put_packet(&c, 0);
+		put_packet(&c, 1);
+		put_frame(&c, &empty);
+		put_packet(&c, 3);
+		put_packet(&c, 4);
+		UNTIL(&c, c.n_ended != 0);
+		assert_int_equal(c.reason[3], RAIL_GONE_STALLED);
+		assert_int_equal(node_counter(&c.n, W_routes_emptied), 1);
+		assert_int_equal(node_counter(&c.n, W_drop_sink_ended), 2);
+		assert_int_equal(c.n_up, 2);
+		chain_close(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -551,6 +601,7 @@ int main(void)
 		cmocka_unit_test(modes_may_be_mixed),
 		cmocka_unit_test(a_link_that_is_shut_is_told_to_have_lost_its_routes),
 		cmocka_unit_test(a_route_that_lost_packets_before_its_link_was_up_ends),
+		cmocka_unit_test(nothing_goes_on_behind_a_hole),
 	};
 
 	test_eal_init(NULL, NULL);

@@ -1,5 +1,6 @@
 // Order per route by distance, and ends of routes on the receiving side (rail 4).
 #include "lib/link/rel_hold_priv.h"
+#include "lib/link/rel_run.h"
 #include "tests/lib/link/rel_fixture.h"
 
 struct arrival {
@@ -109,6 +110,81 @@ static void empty_frees_its_route_and_tells(void **state)
 	assert_int_equal(fx_stats(f).rx_freed, 2);
 	fx_rx_seq(f, 4, 0, 8); // and nothing is missing below it
 	assert_int_equal(f->out.n, 3);
+	fx_end(f);
+}
+
+// Else it would go on past the hole: the caller does not know of it yet.
+static void what_comes_behind_an_empty_waits_for_its_event(void **state)
+{
+	struct rail_frame empty = {
+		.type = RAIL_EMPTY, .seq = 1, .route_id = 7, .code = RAIL_GONE_HELD};
+	struct rail_frame gone = {
+		.type = RAIL_GONE, .seq = 2, .route_id = 3, .code = RAIL_GONE_HELD};
+	struct fx *f = fx_new(1024);
+	struct bytes_w w;
+	struct rel_event ev;
+	uint8_t buf[128];
+	const uint8_t *frames = buf;
+	uint32_t len;
+
+	rel_queue_open(f->q, 3, 3);
+	fx_rx_seq(f, 0, 0, 7);
+	assert_int_equal(fx_rx_frame(f, &empty), REL_COMMIT);
+	fx_rx_frame(f, &gone); // an event behind it is none of its business
+	fx_rx_seq(f, 3, 2, 7);
+	fx_rx_seq(f, 5, 1, 7);
+	fx_rx_seq(f, 4, 1, 7);
+	w = bytes_w(buf, sizeof(buf));
+	fx_put_seq(&w, 6, 1, 7, 20);
+	len = (uint32_t)bytes_w_len(&w);
+	assert_int_equal(rel_rx_run(f->rel, &frames, &len, 1, f->counter, f->now_ns), 0);
+	assert_int_equal(f->out.n, 1);
+	assert_true(rel_hold_event(f->hold, &ev));
+	assert_int_equal(ev.kind, REL_EV_EMPTY);
+	assert_false(rel_rx_more(f->rel, &f->out));
+	assert_int_equal(f->out.n, 4);
+	assert_int_equal((uintptr_t)f->item[1].handle, 4); // in order
+	assert_int_equal((uintptr_t)f->item[2].handle, 6);
+	assert_int_equal((uintptr_t)f->item[3].handle, 5);
+	fx_end(f);
+}
+
+static void what_comes_before_an_empty_does_not_wait(void **state)
+{
+	struct rail_frame empty = {
+		.type = RAIL_EMPTY, .seq = 1, .route_id = 7, .code = RAIL_GONE_HELD};
+	struct fx *f = fx_new(1024);
+	uint8_t buf[128];
+	struct bytes_w w = bytes_w(buf, sizeof(buf));
+	struct rel_event ev;
+
+	fx_put_seq(&w, 0, 0, 7, 20);
+	rail_frame_encode(&w, &empty);
+	fx_put_seq(&w, 2, 1, 7, 20);
+	assert_int_equal(fx_rx(f, &w), REL_COMMIT);
+	assert_int_equal(f->out.n, 1);
+	assert_true(fx_event(f, REL_EV_EMPTY, &ev));
+	rel_rx_more(f->rel, &f->out);
+	assert_int_equal(f->out.n, 2);
+	fx_end(f);
+}
+
+// All of it is given back, and the next instance knows nothing of it.
+static void what_waits_behind_an_empty_goes_with_its_link(void **state)
+{
+	struct rail_frame empty = {
+		.type = RAIL_EMPTY, .seq = 0, .route_id = 7, .code = RAIL_GONE_HELD};
+	struct fx *f = fx_new(1024);
+
+	assert_int_equal(fx_rx_frame(f, &empty), REL_COMMIT);
+	fx_rx_seq(f, 1, 1, 7);
+	assert_int_equal(f->out.n, 0);
+	rel_reset(f->rel, f->now_ns);
+	assert_int_equal(rel_hold_account_bufs(f->hold, f->account), 0);
+	f->counter = 0;
+	replay_init(f->replay, REPLAY_BITS_DEFAULT);
+	fx_rx_seq(f, 0, 0, 7);
+	assert_int_equal(f->out.n, 1);
 	fx_end(f);
 }
 
@@ -378,6 +454,9 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_unlawful),
 		cmocka_unit_test(last_one_inside_the_window_is_taken),
 		cmocka_unit_test(empty_frees_its_route_and_tells),
+		cmocka_unit_test(what_comes_behind_an_empty_waits_for_its_event),
+		cmocka_unit_test(what_comes_before_an_empty_does_not_wait),
+		cmocka_unit_test(what_waits_behind_an_empty_goes_with_its_link),
 		cmocka_unit_test(empty_of_a_received_sequence_counts),
 		cmocka_unit_test(ingress_close_frees_and_sends_gone),
 		cmocka_unit_test(last_eighth_takes_no_held_ones),
