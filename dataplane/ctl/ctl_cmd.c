@@ -266,7 +266,13 @@ int ctl_cmd(struct ctl *c, void *rec, uint32_t len, uint32_t *aux)
 	return status;
 }
 
-// One command from the ring, answered unless it began a dump. False: there is none.
+// What was decided and is not asked for again: when its worker has no room, it stays in the ring.
+static bool waits_for_room(uint16_t type)
+{
+	return type == CMD_HOP_DEL || type == CMD_HOP_HOLD;
+}
+
+// One command from the ring, answered unless it began a dump. False: there is none, or it waits.
 static bool one(struct ctl *c)
 {
 	_Alignas(8) uint8_t rec[CTL_CMD_MAX];
@@ -284,10 +290,14 @@ static bool one(struct ctl *c)
 		memcpy(rec, &len, sizeof(len));
 		memcpy(&h, rec, len < sizeof(h) ? len : sizeof(h));
 	}
+	status = waits_for_room(h.type) && len <= sizeof(rec) ? ctl_cmd(c, rec, len, &aux) : 1;
+	if (status == -EAGAIN)
+		return false;
 	if (has_keys(h.type))
 		ring_r_wipe(&c->cmd);
 	ring_r_next(&c->cmd);
-	status = len <= sizeof(rec) ? ctl_cmd(c, rec, len, &aux) : -EMSGSIZE;
+	if (!waits_for_room(h.type))
+		status = len <= sizeof(rec) ? ctl_cmd(c, rec, len, &aux) : -EMSGSIZE;
 	if (status <= 0 && (status != 0 || h.type != CMD_DUMP))
 		ctl_done(c, h.cookie, status, aux);
 	return true;

@@ -381,6 +381,44 @@ static void hops_of_a_control_plane_that_is_gone_go_when_there_is_room(void **st
 	assert_int_equal(hop_table_carried(f.hops, 0), 0);
 }
 
+static unsigned n_done(void)
+{
+	union fix_evt e;
+	unsigned n = 0;
+
+	while (fix_event(&f, EVT_DONE, &e)) {
+		assert_int_equal(e.done.status, 0);
+		n++;
+	}
+	return n;
+}
+
+static void what_is_decided_waits_for_a_worker_that_has_no_room(void **state)
+{
+	struct cmd_hop_hold m = {.hop = HANDLE(OUT), .limit_s = 28};
+	struct cmd_hop_del del = {.hop = HANDLE(OUT)};
+	enum { MANY = 300 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		m.held = i % 2;
+		fix_send(&f, &m, CMD_HOP_HOLD, sizeof(m));
+	}
+	fix_send(&f, &del, CMD_HOP_DEL, sizeof(del));
+	for (unsigned i = 0; i < 10; i++) {
+		f.now_ns += 1000000;
+		ctl_turn(f.ctl, f.now_ns); // the workers sleep
+		n += n_done();
+	}
+	assert_true(n < MANY);
+	for (unsigned i = 0; i < 50 && n <= MANY; i++) {
+		pass(10);
+		n += n_done();
+	}
+	assert_int_equal(n, MANY + 1);
+	assert_int_equal(hop_table_count(f.hops), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +432,7 @@ int main(void)
 		T(what_is_held_too_long_is_told_as_stalled),
 		T(routes_end_with_the_hop_that_they_came_by_or_leave_by),
 		T(a_hop_that_is_held_and_full_can_be_removed),
+		T(what_is_decided_waits_for_a_worker_that_has_no_room),
 		T(hops_of_a_control_plane_that_is_gone_go_when_there_is_room),
 #undef T
 	};
