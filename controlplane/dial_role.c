@@ -40,6 +40,14 @@ static bool op_claim(void *arg, const struct key_pk *setup_node, const uint32_t 
 	return route_peer_claim(r->d.peer, setup_node, ids, n);
 }
 
+static void op_release(void *arg, const uint32_t *ids, size_t n)
+{
+	struct dial_role *r = arg;
+
+	for (size_t i = 0; i < n; i++)
+		route_id_release(r->d.ids, ids[i]);
+}
+
 static uint16_t op_port(void *arg, const struct key_pk *pk, uint16_t port)
 {
 	struct dial_role *r = arg;
@@ -115,6 +123,7 @@ struct dial_role *dial_role_new(
 		.self = identity_pk(deps->id),
 		.ops = {.link = op_link,
 			.claim = op_claim,
+			.release = op_release,
 			.port = op_port,
 			.open = op_open,
 			.why = route_group_why,

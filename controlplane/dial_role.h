@@ -13,6 +13,7 @@ struct dial_role_deps { // borrowed
 	struct dmsg_client *client;
 	const struct identity *id;
 	struct transport_mgr *transports;
+	struct route_id *ids;
 	struct route_peer *peer;
 	struct route_groups *groups;
 	struct service *finder; // NULL: there is none

@@ -517,6 +517,7 @@ static int start_dials(struct app *a)
 		.client = a->dmsg,
 		.id = a->id,
 		.transports = a->transports,
+		.ids = a->ids,
 		.peer = a->routes,
 		.groups = group_role_groups(a->groups),
 		.finder = services_get(a->services, SERVICES_FINDER)};

@@ -122,13 +122,13 @@ static bool is_our_consume(const struct setup_route *r, const struct rule_wire *
 	       memcmp(&rule->desc, &back, sizeof(back)) == 0;
 }
 
-// NULL, or what is wrong.
-static const char *check_edge(const struct route_dial *dial, const struct setup_edge *edge)
+// NULL, and both ids are claimed; or what is wrong.
+static const char *check_edge(
+	const struct route_dial *dial, const struct setup_edge *edge, uint32_t ids[2])
 {
 	const struct route_dial_ops *ops = &dial->d->conf.ops;
 	struct rule_wire forward, consume;
 	struct rule_desc back;
-	uint32_t ids[2];
 
 	rule_desc_invert(&back, &dial->route.desc);
 	if (rule_decode(edge->forward, sizeof(edge->forward), &forward) < 0 ||
@@ -138,21 +138,26 @@ static const char *check_edge(const struct route_dial *dial, const struct setup_
 		return "rules that are not those of the route";
 	ids[0] = forward.key_id;
 	ids[1] = consume.key_id;
-	if (!ops->claim(ops->arg, &dial->node_pk, ids, ARRAY_LEN(ids)))
+	if (!ops->claim(ops->arg, &dial->node_pk, ids, 2))
 		return "rules whose ids it has not reserved here";
 	return NULL;
 }
 
-static void open_group(struct route_dial *dial, const struct setup_edge *edge)
+static void open_group(
+	struct route_dial *dial, const struct setup_edge *edge, const uint32_t ids[2])
 {
 	const struct route_dial_ops *ops = &dial->d->conf.ops;
+	int err;
 
 	loop_timer_stop(dial->timer);
 	setup_call_free(dial->call);
 	dial->call = NULL;
 	dial->group = ops->open(ops->arg, edge, &group_events, dial);
-	if (dial->group == NULL)
-		fail(dial, -errno, "the route was laid, but: %s", strerror(errno));
+	if (dial->group != NULL)
+		return;
+	err = errno;
+	ops->release(ops->arg, ids, 2);
+	fail(dial, -err, "the route was laid, but: %s", strerror(err));
 }
 
 // ---- the set-up node ----
@@ -164,6 +169,7 @@ static void on_answer(struct route_dial *dial, int err, const char *why)
 	struct setup_edge edge;
 	char pk[KEY_PK_TEXT_LEN + 1];
 	const char *wrong;
+	uint32_t ids[2];
 
 	key_pk_to_text(&dial->node_pk, pk);
 	if (err != 0) {
@@ -172,11 +178,11 @@ static void on_answer(struct route_dial *dial, int err, const char *why)
 	}
 	wrong = setup_edge_read(&edge, setup_call_reply(dial->call)) < 0
 			? "what is no answer to a dial"
-			: check_edge(dial, &edge);
+			: check_edge(dial, &edge, ids);
 	if (wrong != NULL)
 		fail(dial, -EPROTO, "set-up node %s answered %s", pk, wrong);
 	else
-		open_group(dial, &edge);
+		open_group(dial, &edge, ids);
 }
 
 static void on_call(void *arg, int err, const char *why)

@@ -36,6 +36,8 @@ struct route_dial_ops {
 	bool (*link)(void *arg, const struct key_pk *peer, uint8_t tp_id[RULE_TP_ID_LEN]);
 	// Ids that this set-up node reserved here are ours from now on. false: they are not its.
 	bool (*claim)(void *arg, const struct key_pk *setup_node, const uint32_t *ids, size_t n);
+	// Ids that were claimed are free again: there will be no rules.
+	void (*release)(void *arg, const uint32_t *ids, size_t n);
 	// A local port for a group with (pk, port); 0: none is free.
 	uint16_t (*port)(void *arg, const struct key_pk *pk, uint16_t port);
 	// The group over these rules: `open` or `end` will come. NULL and errno.

@@ -57,6 +57,7 @@ static struct dmsg_server *server;
 static struct route_dialler *dialler;
 static struct key_pk key_b, key_c;
 static bool linked_b, linked_c, ids_are_ours, no_port;
+static unsigned n_claimed, n_released;
 
 // ---- what a dial needs ----
 
@@ -82,9 +83,17 @@ static bool op_claim(void *arg, const struct key_pk *setup_node, const uint32_t 
 	(void)arg;
 	assert_int_equal(n, 2);
 	assert_int_not_equal(ids[0], ids[1]);
+	n_claimed += ids_are_ours ? 2 : 0;
 	return ids_are_ours &&
 	       (key_pk_cmp(setup_node, identity_pk(client[SETTER].id)) == 0 ||
 		       key_pk_cmp(setup_node, identity_pk(client[OTHER_SETTER].id)) == 0);
+}
+
+static void op_release(void *arg, const uint32_t *ids, size_t n)
+{
+	(void)arg;
+	assert_int_not_equal(ids[0], ids[1]);
+	n_released += (unsigned)n;
 }
 
 static uint16_t op_port(void *arg, const struct key_pk *pk, uint16_t port)
@@ -314,7 +323,8 @@ static void start_dialler(void)
 	struct route_dialler_conf c = {.loop = l,
 		.client = client[SELF].c,
 		.self = identity_pk(client[SELF].id),
-		.ops = {op_link, op_claim, op_port, op_open, op_why, op_find, op_unfind, NULL},
+		.ops = {op_link, op_claim, op_release, op_port, op_open, op_why, op_find, op_unfind,
+			NULL},
 		.setup_ms = 300,
 		.node_ms = 2000};
 
@@ -350,6 +360,7 @@ static int setup(void **state)
 	key_c = key_of(C);
 	linked_b = ids_are_ours = true;
 	linked_c = no_port = false;
+	n_claimed = n_released = 0;
 	server_id = identity_of(98);
 	c.loop = l;
 	c.id = server_id;
@@ -554,8 +565,12 @@ static void a_group_that_does_not_come_up_fails_the_dial_with_its_words(void **s
 	assert_int_equal(result.err, -ETIMEDOUT);
 	assert_string_equal(result.why, "the route was laid, but: no handshake came");
 	assert_int_equal(group.n_closed, 1);
+	assert_int_equal(n_released, 0); // they are the group's
 	group.fails = true;
+	n_claimed = 0;
 	dial_fails(ask_c(), -ENOBUFS, "the route was laid, but: ");
+	assert_int_equal(n_claimed, 2);
+	assert_int_equal(n_released, 2);
 	group.fails = false;
 	no_port = true;
 	dial_fails(ask_c(), -EADDRINUSE, "no local port");
