@@ -21,16 +21,24 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{"nothing there", 2, 0, {{0, 0}}, 0, 0},
-	{"one worker", 1, 2, {{5, 0}, {3, 0}}, 0, 8},
-	{"two on one", 2, 2, {{5, 0}, {5, 0}}, 1, 5},
-	{"one cannot be cut", 2, 1, {{5, 0}}, 0, 5},
-	{"even as it is", 2, 4, {{5, 0}, {3, 1}, {1, 0}, {3, 1}}, 0, 6},
-	{"a heavy one goes alone", 2, 5, {{10, 0}, {2, 0}, {2, 0}, {2, 0}, {2, 0}}, 1, 10},
-	{"a big one there, a small one back", 2, 4, {{6, 0}, {4, 0}, {1, 0}, {1, 1}}, 2, 6},
+	{"nothing there", 2, 0, {{0, 0, false}}, 0, 0},
+	{"one worker", 1, 2, {{5, 0, false}, {3, 0, false}}, 0, 8},
+	{"two on one", 2, 2, {{5, 0, false}, {5, 0, false}}, 1, 5},
+	{"one cannot be cut", 2, 1, {{5, 0, false}}, 0, 5},
+	{"even as it is", 2, 4, {{5, 0, false}, {3, 1, false}, {1, 0, false}, {3, 1, false}}, 0, 6},
+	{"a heavy one goes alone", 2, 5,
+		{{10, 0, false}, {2, 0, false}, {2, 0, false}, {2, 0, false}, {2, 0, false}}, 1,
+		10},
+	{"a big one there, a small one back", 2, 4,
+		{{6, 0, false}, {4, 0, false}, {1, 0, false}, {1, 1, false}}, 2, 6},
 	{"all idle, all on one", 4, 8,
-		{{1, 0}, {1, 0}, {1, 0}, {1, 0}, {1, 0}, {1, 0}, {1, 0}, {1, 0}}, 6, 2},
-	{"less than a twentieth is noise", 2, 3, {{50, 0}, {49, 1}, {0.4, 0}}, 0, 50.4},
+		{{1, 0, false}, {1, 0, false}, {1, 0, false}, {1, 0, false}, {1, 0, false},
+			{1, 0, false}, {1, 0, false}, {1, 0, false}},
+		6, 2},
+	{"those that stay are counted, and stay", 2, 3,
+		{{9, 0, true}, {2, 0, false}, {1, 0, false}}, 2, 9},
+	{"less than a twentieth is noise", 2, 3, {{50, 0, false}, {49, 1, false}, {0.4, 0, false}},
+		0, 50.4},
 };
 
 static double most_of(const struct balance_item *item, unsigned n)
@@ -65,7 +73,7 @@ static void loads_become_even(void **state)
 
 static void too_many_workers_are_left_alone(void **state)
 {
-	struct balance_item item[2] = {{1, 0}, {1, 0}};
+	struct balance_item item[2] = {{1, 0, false}, {1, 0, false}};
 	struct balance_move mv;
 
 	assert_int_equal(balance_next(item, 2, 0, &mv), 0);

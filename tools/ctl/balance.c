@@ -43,7 +43,7 @@ int balance_next(struct balance_item *items, size_t n, unsigned n_workers, struc
 	for (size_t i = 0; i < n; i++) {
 		double after;
 
-		if (items[i].worker != hi)
+		if (items[i].worker != hi || items[i].fixed)
 			continue;
 		after = more(load[hi] - items[i].load, load[lo] + items[i].load);
 		if (after < best) {

@@ -9,6 +9,7 @@
 struct balance_item {
 	double load; // what its worker spends on it, in any unit
 	unsigned worker;
+	bool fixed; // stays where it is
 };
 
 struct balance_move {

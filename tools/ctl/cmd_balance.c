@@ -16,6 +16,7 @@ struct sample {
 	uint8_t flow;
 	bool sisters; // it has several
 	uint32_t worker;
+	bool fixed; // of a byte stream: it has no port of its own, and stays with its worker
 	double weight; // packets, and what their bytes cost in packets
 };
 
@@ -75,6 +76,7 @@ static int on_flow(void *ctx, int more, const void *rec, size_t len)
 	s = &l->s[l->n++];
 	*s = (struct sample){.flow = t->flow,
 		.worker = t->owner,
+		.fixed = t->local_port == 0,
 		.weight = (double)(t->rx_packets + t->tx_packets) +
 			  (double)(t->rx_bytes + t->tx_bytes) / PACKET_BYTES};
 	memcpy(s->name, t->name, sizeof(t->name));
@@ -140,6 +142,7 @@ static double loads(const struct look *a, const struct look *b, struct balance_i
 		double w = b->s[i].weight - (before != NULL ? before->weight : 0);
 
 		items[i].worker = b->s[i].worker;
+		items[i].fixed = b->s[i].fixed;
 		carried += w > 0 ? w : 0;
 		items[i].load = (w > 0 ? w : 0) + 1e-3;
 		weight[items[i].worker] += items[i].load;
