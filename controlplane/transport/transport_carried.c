@@ -177,6 +177,8 @@ const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c)
 		return "there is a transport already";
 	}
 	// A dial that the peer has not heard of gives way.
+	if (t->carried->call != NULL)
+		dial_in(t, TP_REDIAL_OTHERS_MS + jitter_ms()); // should nothing come of the call
 	tp_call_close(t->carried->call);
 	t->carried->call = NULL;
 	return NULL;
@@ -234,7 +236,8 @@ static int hop_make(struct transport *t)
 	return 0;
 }
 
-// The transport of a caller; made for it where any key may come. NULL: there is no more room.
+// The transport of a caller; made for it where its key may come. NULL: it may not, or there is no
+// more room.
 static struct transport *transport_of(struct tp_call *c)
 {
 	struct transport_mgr *m = c->m;
@@ -244,9 +247,14 @@ static struct transport *transport_of(struct tp_call *c)
 		.peer = c->h.peer};
 	struct transport *t = transport_mgr_find_peer(m, &c->h.peer, c->type);
 
+	enum peer_access access;
+
 	if (t != NULL)
 		return t;
-	peer_list_find(m->conf.peers, &c->h.peer, conf.name);
+	// The lists may have changed since it was admitted.
+	access = peer_list_find(m->conf.peers, &c->h.peer, conf.name);
+	if (access == PEER_DENIED || (access != PEER_ALLOWED && !m->conf.allow_any))
+		return NULL;
 	return m->n_accepted < m->conf.accepted_max ? tp_new(m, &conf) : NULL;
 }
 

@@ -83,6 +83,9 @@ struct tp_carried {
 	// pings
 	bool pinged; // the peer sends them, so it understands them
 	uint64_t ping_ns; // when ours is due
+	uint64_t
+		asked_ns; // when the last one left, monotonic; 0: it was answered, or there is none
+	int64_t asked_wall_ns; // and what it said
 };
 
 // Where callers of a type come by TCP.

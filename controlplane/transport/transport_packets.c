@@ -167,10 +167,14 @@ static void say_ping(struct transport *t, enum route_type type, int64_t time_ns)
 
 static void on_pong(struct transport *t, int64_t sent_ns)
 {
-	int64_t rtt_us = ((int64_t)clock_wall_ns() - sent_ns) / 1000;
+	struct tp_carried *c = t->carried;
+	uint64_t rtt_us = (clock_mono_ns() - c->asked_ns) / 1000;
 
-	if (t->carried->pinged && rtt_us > 0 && rtt_us < TP_PING_EVERY_S * 1000000)
-		t->flow[0]->rtt_us = (uint32_t)rtt_us;
+	if (c->asked_ns == 0 || sent_ns != c->asked_wall_ns)
+		return; // no answer to the last one of ours
+	c->asked_ns = 0;
+	if (rtt_us < TP_PING_EVERY_S * 1000000ull)
+		t->flow[0]->rtt_us = rtt_us > 0 ? (uint32_t)rtt_us : 1;
 }
 
 // Nothing here serves them: without a word the dialer would wait before it takes a route.
@@ -214,7 +218,9 @@ void tp_packets_ping(struct transport *t, uint64_t now_ns)
 	if (!c->pinged || t->state != TRANSPORT_UP || now_ns < c->ping_ns)
 		return;
 	c->ping_ns = now_ns + TP_PING_EVERY_S * CLOCK_NS_PER_S;
-	say_ping(t, ROUTE_TP_PING, (int64_t)clock_wall_ns());
+	c->asked_ns = now_ns;
+	c->asked_wall_ns = (int64_t)clock_wall_ns();
+	say_ping(t, ROUTE_TP_PING, c->asked_wall_ns);
 }
 
 // ---- from the peer ----
@@ -246,13 +252,13 @@ static bool deliver(struct transport *t, const uint8_t *p, size_t len)
 {
 	int rc;
 
+	count_turn(t);
 	if (route_hdr_id(p) == 0) {
 		on_control(t, p, len);
 		return true;
 	}
 	rc = dp_client_send_carried(t->m->conf.dp, transport_worker(t), t->flow[0]->hop, p, len);
 	t->carried->ring_full = rc == -EAGAIN;
-	count_turn(t);
 	return rc != -EAGAIN; // other errors: detached, and the link ends with that
 }
 

@@ -352,6 +352,22 @@ static void one_who_may_not_any_more_is_thrown_out(void **state)
 	peer_list_free(l);
 }
 
+static void one_who_may_not_any_more_when_it_is_settled_gets_nothing(void **state)
+{
+	(void)state;
+	transport_mgr_policy(nodes[1].m, true, NULL);
+	transport_mgr_register(nodes[1].m, (struct tp_register *)&nodes[1]);
+	listens(1);
+	a = stcp(0, 1, true);
+	w_run(6000);
+	assert_int_equal(w_n_regs, 1); // admitted, and not answered yet
+	transport_mgr_policy(nodes[1].m, false, NULL);
+	w_reg_answer(&w_regs[0]);
+	w_run(10);
+	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP));
+	assert_false(transport_is_up(a));
+}
+
 static void on_open(void *arg)
 {
 }
@@ -661,6 +677,21 @@ static void pings_go_to_those_that_ping(void **state)
 	both_up(a, b);
 }
 
+static void a_pong_that_answers_nothing_says_nothing(void **state)
+{
+	static const uint8_t least[8] = {0x80}, other[8] = {0x18};
+
+	(void)state;
+	link_up();
+	control(ROUTE_TP_PING, "12345678", 8);
+	w_run(40000);
+	assert_int_equal(info_of(b).rtt_us, 1); // that of this world
+	w_wall_off += 1000000;
+	control(ROUTE_TP_PONG, least, sizeof(least));
+	control(ROUTE_TP_PONG, other, sizeof(other));
+	assert_int_equal(info_of(b).rtt_us, 1);
+}
+
 static void what_is_not_served_is_counted_and_streams_are_refused(void **state)
 {
 	uint8_t syn[42] = {[7] = 3, [41] = 1};
@@ -698,6 +729,7 @@ int main(void)
 		T(one_that_was_removed_and_added_waits_too),
 		T(a_hop_that_the_data_plane_refuses_ends_the_link),
 		T(strangers_are_refused_and_told),
+		T(one_who_may_not_any_more_when_it_is_settled_gets_nothing),
 		T(any_key_may_come_where_that_is_allowed),
 		T(one_who_may_not_any_more_is_thrown_out),
 		T(silent_callers_are_bounded),
@@ -711,6 +743,7 @@ int main(void)
 		T(a_link_that_ended_waits_for_nobody),
 		T(packets_for_a_link_that_is_gone_are_counted),
 		T(pings_go_to_those_that_ping),
+		T(a_pong_that_answers_nothing_says_nothing),
 		T(what_is_not_served_is_counted_and_streams_are_refused),
 	};
 
