@@ -135,6 +135,31 @@ static void both_dialing_makes_one_link(void **state)
 	}
 }
 
+// Nobody is told why he was hung up on, and still it is the lower key that goes first.
+static void of_dials_that_cross_the_lower_key_is_repeated(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 10; round++) {
+		unsigned low = key_pk_cmp(&nodes[0].pk, &nodes[1].pk) < 0 ? 0 : 1;
+
+		is_client(0);
+		is_client(1);
+		w_run(10000); // nothing ended lately
+		a = over_dmsg(0, 1, true);
+		b = over_dmsg(1, 0, true);
+		w_run(10);
+		assert_int_equal(w_n_dials, 2);
+		assert_int_equal(stats_of(0).drop_carried_twice, 1);
+		assert_int_equal(stats_of(1).drop_carried_twice, 1);
+		w_run(10000);
+		both_up(a, b);
+		assert_int_equal(w_n_dials, 3);
+		assert_true(info_of(low == 0 ? a : b).initiator);
+		w_teardown(state);
+		w_setup(state);
+	}
+}
+
 static void is_dialed_again_not_before_three_seconds_and_by_one_side(void **state)
 {
 	(void)state;
@@ -363,6 +388,7 @@ int main(void)
 		T(a_node_that_is_no_client_says_so),
 		T(registers_before_it_answers),
 		T(both_dialing_makes_one_link),
+		T(of_dials_that_cross_the_lower_key_is_repeated),
 		T(is_dialed_again_not_before_three_seconds_and_by_one_side),
 		T(a_peer_that_does_not_listen_is_tried_slower_and_slower),
 		T(a_silent_peer_is_given_up),

@@ -15,6 +15,7 @@ own_node A
 own_knows A "$SERVER" S
 own_knows A "${PK[R]}" R
 node_conf A controlplane dmsg "discovery=$DISC"
+node_conf A controlplane peers allow=any
 for n in G V X; do real_key $n; done
 for n in V X; do
 	visor_conf $n ".[\"skywire-tcp\"].pk_table = {\"${PK[V]}\": \"${ADDR[V]}:7777\", \"${PK[X]}\": \"${ADDR[X]}:7777\"}"
@@ -52,19 +53,10 @@ visors_work() {
 	real_clean
 }
 
-# visor_calls WHEN: V dials A for a transport, and is not answered, for which it waits 20 s
+# visor_calls WHEN: V makes a transport to A, and ends it
 visor_calls() {
-	local listener dialler
 	say "$1: a visor dials ours"
-	sk A dmsg listen 45 </dev/null >"$T/came" &
-	listener=$!
-	wait_for 10 "a listener" own_listens A
-	visor V tp add -f -t dmsg "${PK[A]}" >/dev/null 2>&1 &
-	dialler=$!
-	wait_for 30 "V's first words" test -s "$T/came"
-	kill "$listener"
-	wait "$listener" || true
-	! wait "$dialler" || fail "a transport to A"
+	expect "a transport to A" visor_tp V dmsg "${PK[A]}"
 	row "visor | $1 | our client"
 	real_clean
 }
