@@ -266,9 +266,20 @@ bool ctl_route_note(struct ctl *c, const struct dp_note *n)
 	}
 }
 
+// The rule of that id, also while a worker holds packets of it and it is out of the table.
+static const struct rule *rule_or_rest(const struct ctl *c, uint32_t id)
+{
+	const struct rule *r = rule_lookup(c->k.rules, id);
+	const struct rule *slot = rule_slot(c->k.rules, id);
+
+	if (r != NULL)
+		return r;
+	return id != 0 && slot->retired != RULE_IN_USE && slot->last_id == id ? slot : NULL;
+}
+
 int ctl_route_pause(struct ctl *c, const struct cmd_route_pause *m)
 {
-	const struct rule *r = rule_lookup(c->k.rules, m->id);
+	const struct rule *r = rule_or_rest(c, m->id);
 	struct hop_msg msg = {.kind = m->paused != 0 ? HOP_MSG_SINK_PAUSE : HOP_MSG_SINK_RESUME,
 		.limit_s = m->limit_s,
 		.id = m->id};
@@ -280,6 +291,8 @@ int ctl_route_pause(struct ctl *c, const struct cmd_route_pause *m)
 		return -ENOENT;
 	owner = hop_table_ingress(
 		c->k.hops, atomic_load_explicit(&r->in_tp, memory_order_relaxed), m->id, &msg.hop);
+	if (r->retired != RULE_IN_USE) // who holds the rest; the hop may be gone
+		owner = (int)atomic_load_explicit(&r->route_owner, memory_order_relaxed) - 1;
 	if (owner < 0)
 		return -ENOTSUP;
 	return hop_table_msg(c->k.hops, (unsigned)owner, &msg) ? 0 : -EAGAIN;

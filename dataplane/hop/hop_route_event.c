@@ -282,15 +282,18 @@ static void on_idle(struct wctx *w, const struct hop_msg *msg)
 static void on_sink_pause(struct wctx *w, const struct hop_msg *msg)
 {
 	struct hop_hold *hh = hop_hold(w);
-	struct rule *r = rule_lookup(w->rules, msg->id);
+	const struct rule *r = rule_lookup(w->rules, msg->id);
+	uint32_t index = msg->id & w->rules->mask;
 
-	if (r == NULL || r->type != RULE_CONSUME ||
-		!hop_route_ready(w, 0, (uint32_t)(r - w->rules->slots), 0))
+	// What waits here of a rule that was taken out is the reader's still.
+	if (r == NULL && (!hop_route_is_at(w, hh, 0, index) || hh->info[index].id != msg->id))
+		return;
+	if (r != NULL && (r->type != RULE_CONSUME || !hop_route_ready(w, 0, index, 0)))
 		return;
 	if (msg->kind == HOP_MSG_SINK_PAUSE)
-		rel_queue_pause(hh->sink, (uint32_t)(r - w->rules->slots), msg->limit_s, w->now_ns);
+		rel_queue_pause(hh->sink, index, msg->limit_s, w->now_ns);
 	else
-		rel_queue_resume(hh->sink, (uint32_t)(r - w->rules->slots), w->now_ns);
+		rel_queue_resume(hh->sink, index, w->now_ns);
 	hh->sink_busy = true;
 }
 

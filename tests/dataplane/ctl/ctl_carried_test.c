@@ -302,6 +302,56 @@ static void what_is_held_too_long_is_told_as_stalled(void **state)
 	assert_int_equal(rules_gone(RULE_GONE_STALLED), 1);
 }
 
+static unsigned n_up(uint32_t in, uint32_t id)
+{
+	static _Alignas(8) uint8_t rec[4096];
+	struct msg_route m;
+	unsigned n = 0;
+	int len;
+
+	while ((len = ring_r_read(&up[in % FIX_WORKERS], rec, sizeof(rec))) > 0) {
+		ring_r_release(&up[in % FIX_WORKERS]);
+		memcpy(&m, rec, sizeof(m));
+		n += m.h.type == UP_ROUTE && m.id == id;
+	}
+	return n;
+}
+
+static int route_pause(uint32_t id, uint8_t paused)
+{
+	struct cmd_route_pause m = {.id = id, .limit_s = 28, .paused = paused};
+
+	return fix_cmd(&f, &m, CMD_ROUTE_PAUSE, sizeof(m));
+}
+
+// The Close takes the rule out of the table; what waits before it is the reader's all the same.
+static void what_a_slow_reader_left_is_given_after_the_rule_was_closed(void **state)
+{
+	static const uint8_t close[] = {ROUTE_CLOSE, 0, 0, 0, 0, 0, 1, 0};
+	struct msg_route m = {
+		.h = {.len = sizeof(m) + sizeof(close), .type = DOWN_CARRIED}, .hop = HANDLE(IN)};
+	uint8_t *to;
+
+	rule_add(ID(1), RULE_CONSUME, IN, 0);
+	assert_int_equal(route_pause(ID(1), 1), 0);
+	pass(5);
+	send(IN, ID(1), 5, 100);
+	to = ring_w_reserve(&down[IN % FIX_WORKERS], m.h.len);
+	memcpy(to, &m, sizeof(m));
+	memcpy(to + sizeof(m), close, sizeof(close));
+	be32_put(to + sizeof(m) + 1, ID(1));
+	ring_w_publish(&down[IN % FIX_WORKERS]);
+	pass(500);
+	assert_null(rule_lookup(&f.rules, ID(1)));
+	assert_int_equal(n_up(IN, ID(1)), 0);
+	assert_int_equal(rules_gone(RULE_GONE_CLOSE), 0); // not before all is given
+	assert_int_equal(route_pause(ID(1), 0), 0);
+	pass(500);
+	assert_int_equal(n_up(IN, ID(1)), 6);
+	assert_int_equal(rules_gone(RULE_GONE_CLOSE), 1);
+	assert_int_equal(route_pause(ID(1), 0), -ENOENT);
+}
+
 static void expect_last_words(uint32_t next_id)
 {
 	static const char text[] = "transport is down";
@@ -430,6 +480,7 @@ int main(void)
 		T(a_pause_names_the_hop_by_which_packets_come),
 		T(a_rule_lives_on_while_its_packets_wait),
 		T(what_is_held_too_long_is_told_as_stalled),
+		T(what_a_slow_reader_left_is_given_after_the_rule_was_closed),
 		T(routes_end_with_the_hop_that_they_came_by_or_leave_by),
 		T(a_hop_that_is_held_and_full_can_be_removed),
 		T(what_is_decided_waits_for_a_worker_that_has_no_room),
