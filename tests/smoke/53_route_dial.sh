@@ -106,6 +106,19 @@ expect "the dialler's end" wait "$dialler"
 expect "the listener's end" wait "$listener"
 same "there" "$(sha256sum <"$T/got")" "$(sha256sum <"$T/there")"
 
+say "a rule of it is deleted while a stream is open"
+listen "$T/got" /dev/null
+sk A route dial "${PK[C]}:7" "via=${PK[B]}" <"$T/in" >"$T/reply" 2>"$T/why" &
+dialler=$!
+exec 9>"$T/in"
+forward_of() { sk A -j show groups | jq -e '[.[] | select(.state == "open")][0].forward_id'; }
+wait_for 10 "a group" forward_of
+sk A rule del "$(forward_of)"
+! wait "$dialler" || fail "the dialler ended well"
+exec 9>&-
+why "cut: the route has ended"
+wait "$listener" || true
+
 say "the set-up node is not there"
 node_kill S.cp KILL || true
 gone() { refused "${PK[C]}:7" "via=${PK[B]}" timeout=3s; }

@@ -133,6 +133,18 @@ static int input_left(struct way *out)
 	return CLI_OK;
 }
 
+static const char *cut_text(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return "in the middle of what was sent";
+	case -ENETDOWN: // of routes alone: a rule of it is gone
+		return "the route has ended: `skyrail show groups` says why";
+	default:
+		return strerror(-err);
+	}
+}
+
 static int how_ended(struct cli *c, uint32_t id, struct way *out)
 {
 	struct api_stream_ended_ask ask = {id};
@@ -150,9 +162,7 @@ static int how_ended(struct cli *c, uint32_t id, struct way *out)
 		return cli_error(CLI_FAIL,
 			"stream: the far end had finished before the last of the input came");
 	if (how.err != 0)
-		return cli_error(CLI_FAIL, "stream: cut: %s",
-			how.err == -EBADMSG ? "in the middle of what was sent"
-					    : strerror(-how.err));
+		return cli_error(CLI_FAIL, "stream: cut: %s", cut_text(how.err));
 	return input_left(out);
 }
 
