@@ -77,6 +77,16 @@ void hop_tx_queue(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 // [worker] This worker's carried hop, or NULL; *soon: it is, but has not come from the main lcore
 // yet.
 struct hop *hop_car_find(const struct wctx *w, uint32_t hop, bool *soon);
+// [worker: owner] Buffers of packets of its peer that may be taken now; the rest is to wait where
+// it is, since a pause comes too late for it: so no route has to end for want of buffers. Half of
+// the budget is for it; when that is used up, all but an eighth after 50 ms, so that one that was
+// told to wait by then is out of the way of others. Who can't be told in time, or has too many
+// routes, is in their way for a second; then the budget's rule decides.
+struct hop_car_wait { // zero at first
+	uint64_t full_ns; // since when half is used up, 0: it is not
+	uint64_t stuck_ns; // since when nothing was taken
+};
+unsigned hop_car_room(const struct wctx *w, const struct hop *h, struct hop_car_wait *wait);
 // [worker: owner] n <= BURST route packets of the peer of a carried hop, of ids that are not 0.
 // Takes the mbufs.
 void hop_car_rx(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n);

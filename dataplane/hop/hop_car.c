@@ -7,6 +7,11 @@
 
 #include "dataplane/hop/hop_route.h"
 
+enum {
+	CAR_HEARD_NS = 50 * 1000 * 1000, // in which the control plane hears of a pause
+	CAR_STUCK_NS = 1000 * 1000 * 1000,
+};
+
 // ---- life ----
 
 size_t hop_car_size(void)
@@ -180,6 +185,46 @@ void hop_car_rx(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n)
 	hop_count(h, H_hop_rx_bytes, bytes);
 	h->last_rx_ns = w->now_ns;
 	w->sink(w, h, m, n);
+}
+
+static uint32_t room_below(const struct wctx *w, const struct hop *h, uint32_t most)
+{
+	uint32_t room = rel_hold_room(h->car->hold, h->car->account, most);
+
+	for (unsigned i = 0; i < w->n_workers; i++) {
+		const struct hop_hold *to = w->hops->workers[i]->hold;
+		uint32_t bufs, given;
+
+		if (i == w->id)
+			continue;
+		// as of its last turn; all who give to it have equal parts of the rest
+		bufs = atomic_load_explicit(&to->bufs, memory_order_relaxed);
+		given = w->ops->handoff_given(w, i) * (w->n_workers - 1u);
+		bufs = bufs + given < most ? most - bufs - given : 0;
+		room = RTE_MIN(room, bufs / (w->n_workers - 1u));
+	}
+	return room;
+}
+
+unsigned hop_car_room(const struct wctx *w, const struct hop *h, struct hop_car_wait *wait)
+{
+	uint32_t max = hop_hold(w)->max_bufs, room = room_below(w, h, max / 2);
+
+	if (likely(room > 0)) {
+		wait->full_ns = wait->stuck_ns = 0;
+		return room;
+	}
+	if (wait->full_ns == 0)
+		wait->full_ns = w->now_ns;
+	if (w->now_ns - wait->full_ns >= CAR_HEARD_NS)
+		room = room_below(w, h, max - max / 8);
+	if (room > 0) {
+		wait->stuck_ns = 0;
+		return room;
+	}
+	if (wait->stuck_ns == 0)
+		wait->stuck_ns = w->now_ns;
+	return w->now_ns - wait->stuck_ns >= CAR_STUCK_NS ? BURST : 0;
 }
 
 bool hop_car_ingress(struct wctx *w, const struct hop *h, const struct hop_msg *msg)

@@ -29,11 +29,22 @@ static void count_hold(struct wctx *w, struct hop_hold *hh)
 	hh->no_spares = now.no_spares;
 }
 
+// To workers whose carried hops have packets for us.
+static void say_bufs(struct hop_hold *hh)
+{
+	uint32_t bufs = rel_hold_bufs(hh->hold);
+
+	if (bufs != atomic_load_explicit(&hh->bufs, memory_order_relaxed))
+		atomic_store_explicit(&hh->bufs, bufs, memory_order_relaxed);
+}
+
 void hop_rel_timers(struct wctx *w)
 {
 	struct hop_hold *hh = hop_hold(w);
 	struct hop_timer *t;
 
+	if (w->n_workers > 1)
+		say_bufs(hh);
 	while ((t = wheel_due(&hh->wheel, w->now_ns)) != NULL) {
 		struct hop_rel *hr = container_of(t, struct hop_rel, timer);
 

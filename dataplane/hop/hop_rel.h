@@ -114,6 +114,7 @@ struct hop_hold {
 	uint64_t no_nodes, no_spares; // in the counters already
 	size_t chunks_len;
 	uint32_t max_bufs;
+	_Atomic uint32_t bufs; // rel_hold_bufs() in this turn; other workers: ro, relaxed
 };
 
 struct hop_rel {

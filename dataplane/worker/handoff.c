@@ -256,6 +256,13 @@ unsigned handoff_room(struct wctx *w)
 	return least > FOR_MSGS ? least - FOR_MSGS : 0;
 }
 
+unsigned handoff_given(const struct wctx *w, unsigned to)
+{
+	const struct out *o = &w->handoff->out[to];
+
+	return o->ring == NULL ? 0 : (rte_ring_count(o->ring) + o->n) * (1 + HANDOFF_MORE);
+}
+
 void handoff_flush(struct wctx *w)
 {
 	struct handoff *h = w->handoff;

@@ -34,6 +34,8 @@ bool handoff_has_room(struct wctx *w, unsigned to, unsigned n);
 bool handoff_msg(struct wctx *w, unsigned to, const struct hop_msg *msg);
 // [worker] Route packets for which every other worker's ring has room now.
 unsigned handoff_room(struct wctx *w);
+// [worker] Route packets that are on their way to that worker, at most.
+unsigned handoff_given(const struct wctx *w, unsigned to);
 // [worker] Make visible what this turn gave.
 void handoff_flush(struct wctx *w);
 

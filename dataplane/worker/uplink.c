@@ -31,6 +31,9 @@ struct uplink {
 	struct ring_shm *down_shm;
 	size_t down_max;
 	unsigned room; // of other workers, for packets of this turn
+	const struct hop *car; // carried hop whose room was looked at last in this turn
+	unsigned car_room; // buffers that may still be taken from it
+	struct hop_car_wait car_wait;
 	unsigned n_fences;
 	uint64_t fence[DPMSG_MAX_WORKERS]; // by worker: its ring must be read up to there, 0: none
 	const struct ring_shm *fence_shm[DPMSG_MAX_WORKERS];
@@ -302,6 +305,18 @@ static bool down_route(struct wctx *w, const void *shm, uint32_t len)
 	return true;
 }
 
+static inline bool car_has_room(struct wctx *w, const struct hop *h)
+{
+	struct uplink *u = w->uplink;
+
+	if (unlikely(u->car != h)) {
+		sink_flush(w); // so that it is counted
+		u->car = h;
+		u->car_room = hop_car_room(w, h, &u->car_wait);
+	}
+	return u->car_room > 0;
+}
+
 static bool down_carried(struct wctx *w, const void *shm, uint32_t len)
 {
 	struct msg_route rec;
@@ -317,6 +332,8 @@ static bool down_carried(struct wctx *w, const void *shm, uint32_t len)
 		return false; // the ring of the commands is not in step with ours
 	if (rec.id != 0 || h == NULL)
 		return bad(w);
+	if (unlikely(!car_has_room(w, h)))
+		return false;
 	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), len - (uint32_t)sizeof(rec));
 	if (m == NULL)
 		return false;
@@ -324,6 +341,7 @@ static bool down_carried(struct wctx *w, const void *shm, uint32_t len)
 		rte_pktmbuf_free(m);
 		return bad(w);
 	}
+	w->uplink->car_room -= RTE_MIN(w->uplink->car_room, m->nb_segs);
 	gather(w, h, m);
 	return true;
 }
@@ -441,6 +459,7 @@ unsigned uplink_down(struct wctx *w)
 	uint32_t len, bytes = 0;
 	unsigned n;
 
+	u->car = NULL;
 	u->room = w->n_workers > 1 && hop_keeps(w) ? w->ops->handoff_room(w) : UPLINK_TURN_MAX;
 	for (n = 0; n < UPLINK_TURN_MAX && bytes < UPLINK_TURN_BYTES; n++) {
 		const void *shm = ring_r_peek(&u->down, &len);

@@ -53,6 +53,8 @@ struct wctx_ops {
 	void (*handoff_raw)(struct wctx *w, unsigned to, uint16_t port, struct rte_mbuf *m);
 	// Route packets that any other worker has room for.
 	unsigned (*handoff_room)(struct wctx *w);
+	// Route packets that are on their way to that worker, at most.
+	unsigned (*handoff_given)(const struct wctx *w, unsigned to);
 	bool (*handoff_msg)(struct wctx *w, unsigned to, const struct hop_msg *msg);
 	bool (*uplink_rekey)(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t len);
 };

@@ -72,6 +72,7 @@ static const struct wctx_ops ops = {
 	.handoff_has_room = handoff_has_room,
 	.handoff_raw = handoff_raw,
 	.handoff_room = handoff_room,
+	.handoff_given = handoff_given,
 	.handoff_msg = handoff_msg,
 	.uplink_rekey = uplink_rekey,
 };

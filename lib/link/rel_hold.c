@@ -308,6 +308,26 @@ uint32_t rel_hold_account_bufs(const struct rel_hold *h, uint16_t account)
 	return h->accounts[account].bufs;
 }
 
+static uint32_t left_of(uint32_t most, uint32_t bufs)
+{
+	return bufs < most ? most - bufs : 0;
+}
+
+uint32_t rel_hold_room(const struct rel_hold *h, uint16_t account, uint32_t most)
+{
+	uint32_t own = left_of(h->share - h->share / 8, h->accounts[account].bufs);
+	uint32_t lent = left_of(most, h->bufs);
+	uint32_t all = left_of(h->conf.max_bufs - h->conf.max_bufs / 16, h->bufs);
+
+	own = own < all ? own : all;
+	return own > lent ? own : lent;
+}
+
+uint32_t rel_hold_bufs(const struct rel_hold *h)
+{
+	return h->bufs;
+}
+
 static void account_unlink(struct rel_hold *h, uint16_t id)
 {
 	struct account *a = &h->accounts[id];

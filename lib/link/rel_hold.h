@@ -114,6 +114,11 @@ void rel_hold_fini(struct rel_hold *h);
 int rel_hold_account_open(struct rel_hold *h);
 void rel_hold_account_close(struct rel_hold *h, uint16_t account);
 uint32_t rel_hold_account_bufs(const struct rel_hold *h, uint16_t account);
+// For a source that can wait: buffers that may be pushed for this account now. What is left of its
+// share less an eighth as long as a sixteenth of the budget is left, or if that is more, until
+// `most` buffers are held for all.
+uint32_t rel_hold_room(const struct rel_hold *h, uint16_t account, uint32_t most);
+uint32_t rel_hold_bufs(const struct rel_hold *h); // held now, for all
 
 // The next thing to be done, in order. After each burst, until false. What a route or link had much
 // of when it ended is given back there, too, some at a time: it counts until then, and goes before

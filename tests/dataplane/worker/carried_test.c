@@ -470,6 +470,60 @@ static void records_that_make_no_sense_are_dropped_and_counted(void **state)
 	chain_close(&c);
 }
 
+static uint64_t lost(const struct chain *c)
+{
+	return node_counter(&c->n, W_drop_seal_freed) + node_counter(&c->n, W_drop_route_ended) +
+	       node_counter(&c->n, W_drop_handoff_tx) + node_counter(&c->n, W_routes_held);
+}
+
+enum { FLOOD = 30000, FLOOD_RING = 1024, FLOOD_DEAF = 300 };
+
+// As the control plane does, with a bound for what is in the ring, but that it hears of a pause
+// only so many turns late. Nothing leaves until then.
+static void flood(struct chain *c, unsigned worker)
+{
+	const uint32_t size = 1 << 21;
+	uint8_t p[ROUTE_HDR_LEN + 64] = {0};
+	uint32_t sent = 0;
+	unsigned n_waits = 0, deaf = FLOOD_DEAF;
+
+	route_hdr_put(p, ROUTE_DATA, TRANSIT, 64);
+	while (c->n_up < FLOOD) {
+		bool waits = pipe_waits(c->pipe[0]);
+
+		deaf = !waits ? FLOOD_DEAF : deaf - (deaf > 0);
+		n_waits += deaf == 1;
+		c->pipe[2]->closed = deaf > 0 && sent < FLOOD;
+		while (sent < FLOOD && (!waits || deaf > 0) &&
+			ring_w_room(&c->n.down[worker]) > size - FLOOD_RING * 88) {
+			be32_put(p + ROUTE_HDR_LEN, sent++);
+			carry_down(c, worker, c->hop[1], 0, p, sizeof(p));
+		}
+		turn(c);
+		if (lost(c) != 0)
+			fail_msg("%u workers: lost after %u", c->n.conf.workers, c->n_up);
+		if (!goes_on(c, c->n_up))
+			fail_msg("%u workers: stuck after %u", c->n.conf.workers, c->n_up);
+	}
+	assert_true(n_waits > 0);
+}
+
+// A pause that is heard after several times the budget could have come: what is too much stays in
+// the ring, and nothing is lost of it.
+static void a_flood_waits_in_the_ring_before_it_is_too_much(void **state)
+{
+	for (unsigned workers = 1; workers <= 3; workers++) {
+		struct node_conf conf = {.workers = workers, .cipher = AEAD_NONE, .rel_bufs = 4096};
+		struct chain c;
+
+		chain_open(&c, &conf, carried);
+		flood(&c, 1 % workers);
+		UNTIL(&c, !pipe_waits(c.pipe[0]));
+		assert_int_equal(c.n_up, FLOOD);
+		chain_close(&c);
+	}
+}
+
 static void rules_are_pinned_to_the_transport_as_any(void **state)
 {
 	struct node_conf conf = {.workers = 2, .cipher = AEAD_NONE, .rel_bufs = 4096};
@@ -725,6 +779,7 @@ int main(void)
 		cmocka_unit_test(those_after_a_hop_that_is_gone_get_error_and_close),
 		cmocka_unit_test(what_waits_at_the_end_is_given_back),
 		cmocka_unit_test(records_that_make_no_sense_are_dropped_and_counted),
+		cmocka_unit_test(a_flood_waits_in_the_ring_before_it_is_too_much),
 		cmocka_unit_test(rules_are_pinned_to_the_transport_as_any),
 		cmocka_unit_test(what_comes_before_its_hop_waits_for_it),
 		cmocka_unit_test(control_packets_do_not_leave_by_a_carried_hop),

@@ -432,6 +432,39 @@ static void hog_of_the_richest_account_is_closed(void **state)
 	fx_end(f);
 }
 
+// Others' routes may hold more than their share; a route may be charged to whom it was opened for.
+static void a_source_that_can_wait_gets_what_nobody_is_closed_for(void **state)
+{
+	struct fx *f = fx_new(256);
+	uint16_t other = (uint16_t)rel_hold_account_open(f->hold);
+	const struct {
+		uint32_t bufs, most, other, own; // room when the first account holds bufs
+	} rows[] = {
+		{0, 128, 128, 128},
+		{1, 256, 255, 255},
+		{100, 128, 112, 28}, // 112: a share less an eighth
+		{128, 128, 112, 0},
+		{128, 224, 112, 96},
+		{200, 128, 40, 0},
+		{200, 224, 40, 24},
+		{240, 224, 0, 0},
+	};
+	struct rel_event ev;
+	struct rel_pkt p;
+
+	rel_queue_open(f->q, 0, 0);
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		while (rel_hold_bufs(f->hold) < rows[i].bufs) {
+			p = packet(f, f->account);
+			assert_true(rel_queue_push(f->q, 0, &p, 0, f->now_ns));
+		}
+		assert_int_equal(rel_hold_room(f->hold, other, rows[i].most), rows[i].other);
+		assert_int_equal(rel_hold_room(f->hold, f->account, rows[i].most), rows[i].own);
+	}
+	assert_false(rel_hold_event(f->hold, &ev));
+	fx_end(f);
+}
+
 static void whoever_is_past_its_share_pays_itself(void **state)
 {
 	struct fx *f = fx_new(256);
@@ -615,6 +648,7 @@ int main(void)
 		cmocka_unit_test(a_reset_is_the_end_of_a_draining_route),
 		cmocka_unit_test(finds_routes_by_next_id),
 		cmocka_unit_test(hog_of_the_richest_account_is_closed),
+		cmocka_unit_test(a_source_that_can_wait_gets_what_nobody_is_closed_for),
 		cmocka_unit_test(whoever_is_past_its_share_pays_itself),
 		cmocka_unit_test(account_ends_with_its_last_buffer),
 		cmocka_unit_test(reset_forgets_all_routes),
