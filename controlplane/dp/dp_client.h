@@ -104,7 +104,8 @@ int dp_client_send_route(
 	struct dp_client *c, unsigned worker, uint32_t id, const void *packet, size_t len);
 int dp_client_send_control(
 	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len);
-// A packet that came by a carried hop; its id is one of ours.
+// A packet that came by a carried hop; its id is one of ours. -EAGAIN when a quarter of the ring is
+// full: all that it holds may be of one route that has to wait by then.
 int dp_client_send_carried(
 	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len);
 int dp_client_send_rekey(

@@ -39,6 +39,30 @@ static void packets_go_down_by_the_ring_of_the_worker(void **state)
 	assert_int_equal(dp_client_send_route(c, 0, 1, big, 0), -EMSGSIZE);
 }
 
+// Other packets find room behind a flood of them, and it is over soon when a route has to wait.
+static void carried_packets_fill_a_quarter_of_a_ring(void **state)
+{
+	const uint32_t record = sizeof(struct msg_route) + 64;
+	uint8_t packet[64] = {0};
+	uint8_t buf[256];
+	uint32_t n = 0, size = 0;
+
+	(void)state;
+	attach_and_sync();
+	size = down[1].size;
+	while (dp_client_send_carried(c, 1, 9, packet, sizeof(packet)) == 0)
+		n++;
+	assert_true(n * record > size / 4 - record && n * record <= size / 4 + record);
+	assert_int_equal(dp_client_send_carried(c, 1, 9, packet, sizeof(packet)), -EAGAIN);
+	assert_int_equal(dp_client_send_carried(c, 0, 9, packet, sizeof(packet)), 0);
+	assert_int_equal(dp_client_send_route(c, 1, 42, packet, sizeof(packet)), 0);
+	turns(1);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(ring_r_read(&down[1], buf, sizeof(buf)), record);
+	ring_r_release(&down[1]);
+	assert_int_equal(dp_client_send_carried(c, 1, 9, packet, sizeof(packet)), 0);
+}
+
 static void packets_come_up_with_their_length(void **state)
 {
 	uint8_t b[sizeof(struct msg_route) + 1000] __attribute__((aligned(8))) = {0};
@@ -131,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(packets_go_down_by_the_ring_of_the_worker),
+		T(carried_packets_fill_a_quarter_of_a_ring),
 		T(packets_come_up_with_their_length),
 		T(packets_that_are_carried_come_up_by_a_hook_of_their_own),
 		T(a_pause_says_by_which_hop),
