@@ -225,7 +225,7 @@ def main():
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
     ap.add_argument("--only", default="",
-                    help="path,workers,rel,ndr,sim,flood,dmsg,dmsg_relay,ctl,chain,restart,xdp,lossy,wireguard,setup,testpmd")
+                    help="path,workers,rel,ndr,sim,flood,dmsg,dmsg_relay,ctl,chain,restart,xdp,lossy,wireguard,setup,transit,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -262,7 +262,8 @@ def main():
                            [os.path.join(here, "chain.sh"), args.build, part]
                            + (["--quick"] if args.quick else []))
         for part, title in (("lossy", "loss and delay, against the kernel's TCP"),
-                            ("wireguard", "against wireguard-go"), ("setup", "set-up node, against one in Go")):
+                            ("wireguard", "against wireguard-go"), ("setup", "set-up node, against one in Go"),
+                            ("transit", "transit by stcp, against a router in Go")):
             if want(part):
                 report.run(title, [os.path.join(here, part + ".sh"), args.build]
                            + (["--quick"] if args.quick else []))

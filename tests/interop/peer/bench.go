@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,5 +60,66 @@ func runXK(rounds string) error {
 		}
 	}
 	fmt.Println(float64(n) / (cpuTime() - start).Seconds())
+	return nil
+}
+
+// bursts puts records together, so that who sends is not what is measured.
+type bursts struct {
+	net.Conn
+	w *bufio.Writer
+}
+
+func (b bursts) Write(p []byte) (int, error) { return b.w.Write(p) }
+
+// Both ends of a node in the middle (-stcp): packets go to it by a transport of ours, with that route id (the second
+// argument), and come back by one of another key (the first). Prints how many came.
+func runBlast(o *options) error {
+	far, err := loadKey(o.args[0])
+	if err != nil {
+		return err
+	}
+	id, err := strconv.ParseUint(o.args[1], 10, 32)
+	if err != nil || len(o.stcp) != 1 {
+		return fmt.Errorf("blast takes one -stcp, a key and a route id")
+	}
+	pk, address, err := splitServer(o.stcp[0])
+	if err != nil {
+		return err
+	}
+	from := o.newStcp(nil)
+	to := &stcp{sk: far, pk: far.pub()}
+	a, err := from.dial(pk, address)
+	if err != nil {
+		return err
+	}
+	c, err := to.dial(pk, address)
+	if err != nil {
+		return err
+	}
+	var came uint64
+	go c.read(func(p packet) {
+		if len(p.payload()) == int(*o.size) {
+			atomic.AddUint64(&came, 1)
+		}
+	})
+	go a.read(func(packet) {})
+	sealed := a.conn.(*noiseConn)
+	out := bufio.NewWriterSize(sealed.Conn, 65536)
+	sealed.Conn = bursts{sealed.Conn, out}
+	p := newPacket(pktData, RouteID(id), make([]byte, *o.size))
+	begin, sent := time.Now(), uint64(0)
+	for ; time.Since(begin) < *o.span; sent++ {
+		if err = a.send(p); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	for i := 0; i < 1000 && atomic.LoadUint64(&came) < sent; i++ {
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Println(atomic.LoadUint64(&came))
+	if came := atomic.LoadUint64(&came); came != sent {
+		return fmt.Errorf("%d of %d packets came", came, sent)
+	}
 	return nil
 }

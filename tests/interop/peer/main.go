@@ -13,6 +13,7 @@
 //	peer rdial -key FILE [options] PK:PORT                       a node, and a group to there: standard input and output
 //	peer rlisten -key FILE [options] PORT                        a node, and the first group that comes
 //	peer stcp -key FILE [-fault WORD] PK@ADDRESS                 a transport; with a fault, how the other end bears it
+//	peer blast -key FILE -stcp PK@ADDRESS [options] KEY ID       packets through a node, to ourselves: how many
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
 //	peer lay -key FILE -server PK@ADDRESS [options] PK           a set-up node at that node, by a script: lay.go
 //	peer load -server PK@ADDRESS [options] PK N                  asks that set-up node for N routes, as fast as can be
@@ -98,6 +99,8 @@ type options struct {
 	echo                                  *uint
 	expect                                *uint64
 	plain                                 *bool
+	size                                  *uint // of blast
+	span                                  *time.Duration
 }
 
 // list is an option that may be given many times.
@@ -134,6 +137,8 @@ func parse(args []string, n int) (*options, error) {
 		echo:   fs.Uint("echo", 0, "port that says all again"),
 		expect: fs.Uint64("expect", 0, "bytes that have to come before a group is closed"),
 		plain:  fs.Bool("plain", false, "a group without noise"),
+		size:   fs.Uint("size", 512, "bytes of each packet's payload"),
+		span:   fs.Duration("for", 3*time.Second, "how long packets are sent"),
 	}
 	fs.Var(&o.stcp, "stcp", "PK@ADDRESS of a transport that is dialled, again when it ends")
 	fs.Var(&o.rules, "rule", "KEY:NEXT@PK of a rule in the middle that nobody sets up")
@@ -346,6 +351,7 @@ var commands = map[string]struct {
 	"stcp":       {1, runStcp},
 	"services":   {1, runServices},
 	"register":   {3, runRegister},
+	"blast":      {2, runBlast},
 	"ip":         {0, runIP},
 	"ping":       {0, runPing},
 }
