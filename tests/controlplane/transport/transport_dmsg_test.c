@@ -290,7 +290,7 @@ static void calls(struct caller *c)
 // Whatever else this key has: one link, and one that is being set up.
 static void a_second_call_is_hung_up_on(void **state)
 {
-	struct caller c = {NULL};
+	struct caller c = {.conn = NULL};
 
 	(void)state;
 	link_up();
@@ -304,7 +304,7 @@ static void a_second_call_is_hung_up_on(void **state)
 // One that says nothing, or rubbish, is let go; and meanwhile it is the only one of its key.
 static void callers_that_do_not_settle_are_let_go(void **state)
 {
-	struct caller c[3] = {{NULL}};
+	struct caller c[3] = {0};
 
 	(void)state;
 	transport_mgr_policy(nodes[1].m, true, NULL);
