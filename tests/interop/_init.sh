@@ -86,7 +86,7 @@ own_client() {
 	done
 }
 own_open() { [ "$(sk "$1" -j show servers | jq 'map(select(.state == "open")) | length')" = "$2" ]; }
-own_listens() { [ "$(sk "$1" -j show dmsg | jq -r .listeners)" = 1 ]; }
+own_listens() { [ "$(sk "$1" -j show dmsg | jq -r .listeners)" = 2 ]; }
 own_has() { sk "$1" -j show sessions | jq -e --arg k "$2" 'any(.pk == $k)' >/dev/null; }
 
 # ---- a stream from one to the other ----

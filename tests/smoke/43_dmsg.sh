@@ -72,18 +72,18 @@ same "servers of S" "$(dmsg S servers)" null
 say "who stops waiting leaves no listener"
 "$BIN/skyrail" -s "$T/B/run/control.sock" dmsg listen "$PORT" </dev/null >/dev/null 2>&1 &
 waiting=$!
-wait_for 10 "a listener" dmsg_is B listeners 1
+wait_for 10 "a listener" dmsg_is B listeners 2
 ! sk B dmsg listen "$PORT" </dev/null 2>/dev/null || fail "a port is listened on twice"
 kill "$waiting"
 wait "$waiting" 2>/dev/null || true
-wait_for 5 "no listener" dmsg_is B listeners 0
+wait_for 5 "no listener" dmsg_is B listeners 1
 
 say "a question and its answer on one stream, shown while it lasts"
 mkfifo "$T/ask" "$T/answer"
 sk B dmsg listen "$PORT" <"$T/answer" >"$T/asked" 2>"$T/listen.log" &
 listener=$!
 exec 7>"$T/answer"
-wait_for 10 "a listener" dmsg_is B listeners 1
+wait_for 10 "a listener" dmsg_is B listeners 2
 sk A dmsg dial "${PK[B]}:$PORT" <"$T/ask" >"$T/answered" 2>"$T/dial.log" &
 dialler=$!
 exec 8>"$T/ask"
@@ -116,7 +116,7 @@ first() {
 	sk B dmsg listen "$PORT" <"$1" >"$T/asked" 2>"$T/listen.log" &
 	listener=$!
 	[ ! -p "$1" ] || exec 7>"$1"
-	wait_for 10 "a listener" dmsg_is B listeners 1
+	wait_for 10 "a listener" dmsg_is B listeners 2
 	[ ! -p "$1" ] || printf '%s' "${2:-}" >&7
 	# shellcheck disable=SC2094
 	{ echo word; [ -z "${2:-}" ] || wait_for 10 "the input" grep -q "$2" "$T/answered" >&2; } |

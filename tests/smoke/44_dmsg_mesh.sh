@@ -64,7 +64,7 @@ same "C heard nothing" "$(dmsg C no_destination)$(dmsg C mesh_in)" 00
 say "B is killed under a stream, and comes back"
 mkfifo "$T/ask"
 sk B dmsg listen "$PORT" </dev/null >"$T/asked" 2>"$T/listen.log" &
-wait_for 10 "a listener" dmsg_is B listeners 1
+wait_for 10 "a listener" dmsg_is B listeners 2
 sk A dmsg dial "${PK[B]}:$PORT" <"$T/ask" >/dev/null 2>&1 &
 exec 8>"$T/ask"
 echo question >&8

@@ -293,7 +293,7 @@ carry() {
 	local listener
 	sk "$2" dmsg listen "$3" </dev/null >"$T/copy" 2>"$T/listen.log" &
 	listener=$!
-	wait_for 10 "a listener" dmsg_is "$2" listeners 1 || return
+	wait_for 10 "a listener" dmsg_is "$2" listeners 2 || return
 	sk "$1" dmsg dial "${PK[$2]}:$3" <"$T/file" >"$T/back" || { say "dial, $1 to $2: $?" && return 1; }
 	wait "$listener" || { say "listen, $1 to $2: $?" && return 1; }
 	cmp "$T/file" "$T/copy" && [ ! -s "$T/back" ]

@@ -292,7 +292,7 @@ own_client() {
 # own_knows NAME SERVER_KEY SERVER_NAMESPACE
 own_knows() { node_conf "$1" controlplane "server $3" "key=$2" "address=${ADDR[$3]}:8081"; }
 own_session() { [ "$(sk "$1" -j show servers | jq -r '.[0].state')" = open ]; }
-own_listens() { [ "$(sk "$1" -j show dmsg | jq -r .listeners)" = 1 ]; }
+own_listens() { [ "$(sk "$1" -j show dmsg | jq -r .listeners)" = 2 ]; }
 # own_has NODE PK [NUMBER]: so many sessions of a client at our server
 own_has() { [ "$(sk "$1" -j show sessions | jq -r --arg k "$2" 'map(select(.pk == $k)) | length')" = "${3:-1}" ]; }
 
