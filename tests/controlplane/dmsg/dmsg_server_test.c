@@ -245,6 +245,7 @@ static void one_key_has_its_share_of_what_is_left(void **state)
 	assert_int_equal(stats().streams, 1);
 	assert_int_equal(stats().c.drop_dmsg_undelivered, 1);
 	conn_close(first);
+	end_close(&node[1].accepted);
 	run_until(stats().streams == 0);
 	start_client(0); // and has it again
 	run_until(sessions(0) == 1);
