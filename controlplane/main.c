@@ -113,7 +113,6 @@ static unsigned worker_of_hop(void *arg, uint32_t hop)
 	return t != NULL ? transport_worker_of(t, hop) : 0;
 }
 
-// Of our dmsg server; NULL: there is none.
 static struct cp_own own_keys(const struct app *a)
 {
 	return (struct cp_own){.node = identity_pk(a->id),

@@ -106,20 +106,14 @@ static const struct conn_events group_events = {
 
 // ---- what the set-up node answered ----
 
-static bool is_our_forward(const struct setup_route *r, const struct rule_wire *rule)
+// Back is the route's descriptor the other way round.
+static bool are_ours(const struct setup_route *r, const struct rule_desc *back,
+	const struct rule_wire *forward, const struct rule_wire *consume)
 {
-	return rule->kind == RULE_KIND_FORWARD && rule->keep_alive_ns == r->keep_alive_ns &&
-	       memcmp(rule->next_tp, r->forward.hop[0].tp_id, RULE_TP_ID_LEN) == 0 &&
-	       memcmp(&rule->desc, &r->desc, sizeof(r->desc)) == 0;
-}
-
-static bool is_our_consume(const struct setup_route *r, const struct rule_wire *rule)
-{
-	struct rule_desc back;
-
-	rule_desc_invert(&back, &r->desc);
-	return rule->kind == RULE_KIND_CONSUME && rule->keep_alive_ns == r->keep_alive_ns &&
-	       memcmp(&rule->desc, &back, sizeof(back)) == 0;
+	return forward->keep_alive_ns == r->keep_alive_ns &&
+	       consume->keep_alive_ns == r->keep_alive_ns &&
+	       memcmp(forward->next_tp, r->forward.hop[0].tp_id, RULE_TP_ID_LEN) == 0 &&
+	       rule_desc_equal(&forward->desc, &r->desc) && rule_desc_equal(&consume->desc, back);
 }
 
 // NULL, and both ids are claimed; or what is wrong.
@@ -131,10 +125,8 @@ static const char *check_edge(
 	struct rule_desc back;
 
 	rule_desc_invert(&back, &dial->route.desc);
-	if (rule_decode(edge->forward, sizeof(edge->forward), &forward) < 0 ||
-		rule_decode(edge->consume, sizeof(edge->consume), &consume) < 0 ||
-		memcmp(&edge->desc, &back, sizeof(back)) != 0 ||
-		!is_our_forward(&dial->route, &forward) || !is_our_consume(&dial->route, &consume))
+	if (!setup_edge_rules(edge, &forward, &consume) || !rule_desc_equal(&edge->desc, &back) ||
+		!are_ours(&dial->route, &back, &forward, &consume))
 		return "rules that are not those of the route";
 	ids[0] = forward.key_id;
 	ids[1] = consume.key_id;

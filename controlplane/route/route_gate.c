@@ -317,13 +317,6 @@ static void on_edge(void *arg, int status)
 	installed(arg, status, 0);
 }
 
-static bool same_desc(const struct rule_desc *a, const struct rule_desc *b)
-{
-	return memcmp(a->src_pk, b->src_pk, sizeof(a->src_pk)) == 0 &&
-	       memcmp(a->dst_pk, b->dst_pk, sizeof(a->dst_pk)) == 0 && a->src_port == b->src_port &&
-	       a->dst_port == b->dst_port;
-}
-
 // skywire-routing 2.3: we are responder.
 static const char *edge_wrong(const struct route_gate *g, const struct setup_edge *edge,
 	const struct rule_wire *forward, const struct rule_wire *consume)
@@ -334,8 +327,8 @@ static const char *edge_wrong(const struct route_gate *g, const struct setup_edg
 	rule_desc_invert(&back, &forward->desc);
 	if (wrong == NULL)
 		wrong = keep_alive_wrong(consume);
-	if (wrong == NULL &&
-		(!same_desc(&edge->desc, &consume->desc) || !same_desc(&edge->desc, &back)))
+	if (wrong == NULL && (!rule_desc_equal(&edge->desc, &consume->desc) ||
+				     !rule_desc_equal(&edge->desc, &back)))
 		wrong = "descriptors are not those of one route";
 	if (wrong == NULL && memcmp(edge->desc.dst_pk, g->conf.self.b, RULE_PK_LEN) != 0)
 		wrong = "the route does not end at this node";
@@ -350,8 +343,7 @@ int route_gate_edge(struct route_gate *g, const struct key_pk *by, const struct 
 	const char *wrong;
 	int rc;
 
-	if (rule_decode(edge->forward, sizeof(edge->forward), &forward) < 0 ||
-		rule_decode(edge->consume, sizeof(edge->consume), &consume) < 0)
+	if (!setup_edge_rules(edge, &forward, &consume))
 		return refuse(g, why, "failure code 1 (these are no rules of an edge)");
 	wrong = edge_wrong(g, edge, &forward, &consume);
 	if (wrong == NULL && g->conf.edges.accept == NULL)

@@ -68,26 +68,17 @@ void route_groups_forget(struct route_group *rg)
 
 // ---- the beginning ----
 
-static bool same_desc(const struct rule_desc *a, const struct rule_desc *b)
-{
-	return memcmp(a->src_pk, b->src_pk, RULE_PK_LEN) == 0 &&
-	       memcmp(a->dst_pk, b->dst_pk, RULE_PK_LEN) == 0 && a->src_port == b->src_port &&
-	       a->dst_port == b->dst_port;
-}
-
 // The two rules, forward first, if they are those of an edge of ours.
 static bool read_edge(
 	const struct route_groups *gs, const struct setup_edge *edge, struct rule_wire rules[2])
 {
 	struct rule_desc inverse;
 
-	if (rule_decode(edge->forward, sizeof(edge->forward), &rules[0]) < 0 ||
-		rule_decode(edge->consume, sizeof(edge->consume), &rules[1]) < 0 ||
-		rules[0].kind != RULE_KIND_FORWARD || rules[1].kind != RULE_KIND_CONSUME)
+	if (!setup_edge_rules(edge, &rules[0], &rules[1]))
 		return false;
 	rule_desc_invert(&inverse, &edge->desc);
-	return rules[0].key_id != rules[1].key_id && same_desc(&rules[0].desc, &inverse) &&
-	       same_desc(&rules[1].desc, &edge->desc) &&
+	return rules[0].key_id != rules[1].key_id && rule_desc_equal(&rules[0].desc, &inverse) &&
+	       rule_desc_equal(&rules[1].desc, &edge->desc) &&
 	       memcmp(edge->desc.dst_pk, identity_pk(gs->conf.id)->b, KEY_PK_LEN) == 0 &&
 	       key_pk_is_valid((const struct key_pk *)edge->desc.src_pk);
 }

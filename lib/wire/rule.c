@@ -2,6 +2,8 @@
 // means, and whether its sender may install it, is decided by others.
 #include "lib/wire/rule.h"
 
+#include <assert.h>
+
 #include "lib/base/err.h"
 
 void rule_desc_read(struct bytes_r *r, struct rule_desc *out)
@@ -28,6 +30,13 @@ void rule_desc_invert(struct rule_desc *out, const struct rule_desc *desc)
 	memcpy(out->dst_pk, in.src_pk, sizeof(out->dst_pk));
 	out->src_port = in.dst_port;
 	out->dst_port = in.src_port;
+}
+
+static_assert(sizeof(struct rule_desc) == RULE_DESC_LEN, "no holes");
+
+bool rule_desc_equal(const struct rule_desc *a, const struct rule_desc *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
 static bool is_valid(const struct rule_wire *rule)

@@ -50,5 +50,7 @@ void rule_desc_write(struct bytes_w *w, const struct rule_desc *desc);
 // Source and destination change places; out may be desc.
 void rule_desc_invert(struct rule_desc *out, const struct rule_desc *desc);
 
+bool rule_desc_equal(const struct rule_desc *a, const struct rule_desc *b);
+
 // "consume", "forward", "intermediary" or "unknown".
 const char *rule_kind_name(uint8_t kind);

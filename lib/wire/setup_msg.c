@@ -189,6 +189,14 @@ int setup_edge_read(struct setup_edge *edge, const struct netrpc_rx *rx)
 	return 0;
 }
 
+bool setup_edge_rules(
+	const struct setup_edge *edge, struct rule_wire *forward, struct rule_wire *consume)
+{
+	return rule_decode(edge->forward, sizeof(edge->forward), forward) > 0 &&
+	       rule_decode(edge->consume, sizeof(edge->consume), consume) > 0 &&
+	       forward->kind == RULE_KIND_FORWARD && consume->kind == RULE_KIND_CONSUME;
+}
+
 // ---- writing ----
 
 // Before a value that is no struct.

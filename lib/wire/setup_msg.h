@@ -57,6 +57,9 @@ int setup_rules_read(
 	struct rule_wire rules[SETUP_IDS_MAX], uint32_t *n, const struct netrpc_rx *rx);
 // One forward and one consume rule, as their bytes say.
 int setup_edge_read(struct setup_edge *edge, const struct netrpc_rx *rx);
+// The rules of an edge; false: they are not one of each kind.
+bool setup_edge_rules(
+	const struct setup_edge *edge, struct rule_wire *forward, struct rule_wire *consume);
 
 // Whole calls. Rules are RULE_INTERMEDIARY_LEN bytes each. w->bad: they have no room.
 void setup_put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, uint8_t n);
