@@ -290,14 +290,12 @@ static bool one(struct ctl *c)
 		memcpy(rec, &len, sizeof(len));
 		memcpy(&h, rec, len < sizeof(h) ? len : sizeof(h));
 	}
-	status = waits_for_room(h.type) && len <= sizeof(rec) ? ctl_cmd(c, rec, len, &aux) : 1;
-	if (status == -EAGAIN)
-		return false;
 	if (has_keys(h.type))
 		ring_r_wipe(&c->cmd);
+	status = len <= sizeof(rec) ? ctl_cmd(c, rec, len, &aux) : -EMSGSIZE;
+	if (status == -EAGAIN && waits_for_room(h.type))
+		return false;
 	ring_r_next(&c->cmd);
-	if (!waits_for_room(h.type))
-		status = len <= sizeof(rec) ? ctl_cmd(c, rec, len, &aux) : -EMSGSIZE;
 	if (status <= 0 && (status != 0 || h.type != CMD_DUMP))
 		ctl_done(c, h.cookie, status, aux);
 	return true;
