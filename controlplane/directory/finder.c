@@ -8,7 +8,7 @@
 #include "lib/base/err.h"
 
 struct finder_query {
-	struct service_ask *ask;
+	struct service_call call;
 	struct finder_ask what;
 	finder_fn fn;
 	void *arg;
@@ -43,25 +43,15 @@ struct finder_query *finder_paths(
 	struct service_request r = {
 		.method = "POST", .path = "/routes", .body = body, .answer_max = FINDER_JSON_MAX};
 	ssize_t len = finder_request_write(ask, body, sizeof(body));
-	struct finder_query *q = len < 0 ? NULL : malloc(sizeof(*q));
-	int err;
+	const struct finder_query q = {.what = *ask, .fn = fn, .arg = arg};
 
-	if (q == NULL)
-		return errno_null(len < 0 ? (int)len : ENOMEM);
-	*q = (struct finder_query){.what = *ask, .fn = fn, .arg = arg};
+	if (len < 0)
+		return errno_null((int)len);
 	r.body_len = (size_t)len;
-	q->ask = service_ask(s, &r, on_answer, q);
-	if (q->ask != NULL)
-		return q;
-	err = errno;
-	free(q);
-	return errno_null(err);
+	return service_call_new(s, &r, &q, sizeof(q), on_answer);
 }
 
 void finder_cancel(struct finder_query *q)
 {
-	if (q == NULL)
-		return;
-	service_cancel(q->ask);
-	free(q);
+	service_call_cancel((struct service_call *)q);
 }

@@ -14,7 +14,7 @@
 enum want { WANT_DONE, WANT_VISOR, WANT_LIST };
 
 struct resolver_ask {
-	struct service_ask *ask;
+	struct service_call call;
 	enum want want;
 	resolver_fn fn;
 	void *arg;
@@ -58,18 +58,9 @@ static void on_answer(void *arg, const struct http_answer *h)
 static struct resolver_ask *ask(struct service *s, enum want want, const struct service_request *r,
 	resolver_fn fn, void *arg)
 {
-	struct resolver_ask *a = malloc(sizeof(*a));
-	int err;
+	const struct resolver_ask a = {.want = want, .fn = fn, .arg = arg};
 
-	if (a == NULL)
-		return NULL;
-	*a = (struct resolver_ask){.want = want, .fn = fn, .arg = arg};
-	a->ask = service_ask(s, r, on_answer, a);
-	if (a->ask != NULL)
-		return a;
-	err = errno;
-	free(a);
-	return errno_null(err);
+	return service_call_new(s, r, &a, sizeof(a), on_answer);
 }
 
 struct resolver_ask *resolver_bind(struct service *s, uint16_t port, const char *const *addrs,
@@ -121,8 +112,5 @@ struct resolver_ask *resolver_list(struct service *s, resolver_fn fn, void *arg)
 
 void resolver_cancel(struct resolver_ask *a)
 {
-	if (a == NULL)
-		return;
-	service_cancel(a->ask);
-	free(a);
+	service_call_cancel((struct service_call *)a);
 }

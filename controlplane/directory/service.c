@@ -294,3 +294,30 @@ void service_stats_get(const struct service *s, struct service_stats *out)
 {
 	*out = s->stats;
 }
+
+// ---- questions of kinds ----
+
+void *service_call_new(struct service *s, const struct service_request *r, const void *like,
+	size_t len, http_answer_fn fn)
+{
+	struct service_call *call = malloc(len);
+	int err;
+
+	if (call == NULL)
+		return NULL;
+	memcpy(call, like, len);
+	call->ask = service_ask(s, r, fn, call);
+	if (call->ask != NULL)
+		return call;
+	err = errno;
+	free(call);
+	return errno_null(err);
+}
+
+void service_call_cancel(struct service_call *call)
+{
+	if (call == NULL)
+		return;
+	service_cancel(call->ask);
+	free(call);
+}

@@ -62,5 +62,14 @@ struct service_ask *service_ask(
 // No call any more; the server may have got it. NULL is allowed; not after the call.
 void service_cancel(struct service_ask *a);
 
+// A question of a kind's own, of which this is the first member. A copy of `like`, len bytes, asks;
+// it is the arg of fn, which frees it. NULL and errno, as service_ask().
+struct service_call {
+	struct service_ask *ask;
+};
+void *service_call_new(struct service *s, const struct service_request *r, const void *like,
+	size_t len, http_answer_fn fn);
+void service_call_cancel(struct service_call *call); // frees it; NULL is allowed
+
 // What an answer says to people, when it is no success: "404: entry not found".
 void service_answer_text(const struct http_answer *a, char *text, size_t cap);

@@ -11,7 +11,7 @@
 enum { LIST_JSON_MAX = TP_ENTRY_LIST_MAX * TP_ENTRY_TEXT_MAX };
 
 struct tp_discovery_ask {
-	struct service_ask *ask;
+	struct service_call call;
 	bool is_question, is_list;
 	uint8_t id[ENTRY_ID_LEN]; // of a question after one
 	tp_discovery_fn fn;
@@ -71,18 +71,7 @@ static void on_answer(void *arg, const struct http_answer *h)
 static struct tp_discovery_ask *ask(
 	struct service *s, const struct tp_discovery_ask *like, const struct service_request *r)
 {
-	struct tp_discovery_ask *a = malloc(sizeof(*a));
-	int err;
-
-	if (a == NULL)
-		return NULL;
-	*a = *like;
-	a->ask = service_ask(s, r, on_answer, a);
-	if (a->ask != NULL)
-		return a;
-	err = errno;
-	free(a);
-	return errno_null(err);
+	return service_call_new(s, r, like, sizeof(*like), on_answer);
 }
 
 struct tp_discovery_ask *tp_discovery_post(
@@ -146,8 +135,5 @@ struct tp_discovery_ask *tp_discovery_of(
 
 void tp_discovery_cancel(struct tp_discovery_ask *a)
 {
-	if (a == NULL)
-		return;
-	service_cancel(a->ask);
-	free(a);
+	service_call_cancel((struct service_call *)a);
 }
