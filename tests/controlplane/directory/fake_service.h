@@ -4,6 +4,7 @@
 #pragma once
 
 #include "controlplane/core/identity.h"
+#include "controlplane/directory/service.h"
 #include "controlplane/http/http_client.h"
 #include "lib/wire/http_auth.h"
 #include "lib/wire/tp_entry.h"
@@ -300,4 +301,27 @@ static inline int fake_service_teardown(void **state)
 	fake_service_stop(&fake);
 	identity_free(asker);
 	return teardown_loop(state);
+}
+
+// The client of it: by `asker`, or of a service that asks for no signature.
+static struct service *s;
+
+static inline int fake_client_setup(void **state, bool is_signed, uint32_t timeout_ms)
+{
+	struct service_conf c = {.timeout_ms = timeout_ms};
+
+	if (fake_service_setup(state) != 0)
+		return 1;
+	c.loop = l;
+	c.http = http;
+	c.id = is_signed ? asker : NULL;
+	c.url = fake.url;
+	s = service_new(&c);
+	return s == NULL;
+}
+
+static inline int fake_client_teardown(void **state)
+{
+	service_free(s);
+	return fake_service_teardown(state);
 }

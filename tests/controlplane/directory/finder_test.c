@@ -5,8 +5,6 @@
 #include "lib/base/err.h"
 #include "tests/support/vectors.h"
 
-static struct service *s;
-
 struct seen {
 	unsigned n;
 	struct finder_result r;
@@ -28,22 +26,8 @@ static void on_result(void *arg, const struct finder_result *r)
 
 static int setup(void **state)
 {
-	struct service_conf c = {.timeout_ms = 2000};
-
-	if (fake_service_setup(state) != 0)
-		return 1;
 	memset(&seen, 0, sizeof(seen));
-	c.loop = l;
-	c.http = http;
-	c.url = fake.url;
-	s = service_new(&c);
-	return s == NULL;
-}
-
-static int teardown(void **state)
-{
-	service_free(s);
-	return fake_service_teardown(state);
+	return fake_client_setup(state, false, 2000);
 }
 
 static void ask(void)
@@ -97,7 +81,7 @@ static void what_is_no_answer_says_why(void **state)
 	assert_int_equal(seen.n, 0);
 }
 
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, fake_client_teardown)
 
 int main(void)
 {

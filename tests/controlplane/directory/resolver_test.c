@@ -4,8 +4,6 @@
 
 #include "lib/base/err.h"
 
-static struct service *s;
-
 struct seen {
 	unsigned n;
 	struct resolver_result r;
@@ -26,22 +24,7 @@ static void on_result(void *arg, const struct resolver_result *r)
 
 static int setup(void **state)
 {
-	struct service_conf c = {.timeout_ms = 2000};
-
-	if (fake_service_setup(state) != 0)
-		return 1;
-	c.loop = l;
-	c.http = http;
-	c.id = asker;
-	c.url = fake.url;
-	s = service_new(&c);
-	return s == NULL;
-}
-
-static int teardown(void **state)
-{
-	service_free(s);
-	return fake_service_teardown(state);
+	return fake_client_setup(state, true, 2000);
 }
 
 static struct seen wait_for(struct resolver_ask *a, struct seen *seen)
@@ -112,7 +95,7 @@ static void answers_that_cannot_be_read_are_none(void **state)
 	assert_int_equal(seen.n, 0);
 }
 
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, fake_client_teardown)
 
 int main(void)
 {

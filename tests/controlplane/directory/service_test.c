@@ -4,8 +4,6 @@
 
 #include "lib/base/err.h"
 
-static struct service *s;
-
 struct seen {
 	unsigned n;
 	int err;
@@ -26,22 +24,7 @@ static void on_answer(void *arg, const struct http_answer *a)
 
 static int setup(void **state)
 {
-	struct service_conf c = {.timeout_ms = 2000};
-
-	if (fake_service_setup(state) != 0)
-		return 1;
-	c.loop = l;
-	c.http = http;
-	c.id = asker;
-	c.url = fake.url;
-	s = service_new(&c);
-	return s == NULL;
-}
-
-static int teardown(void **state)
-{
-	service_free(s);
-	return fake_service_teardown(state);
+	return fake_client_setup(state, true, 2000);
 }
 
 static struct service_stats stats(void)
@@ -279,7 +262,7 @@ static void an_url_that_is_none_is_refused(void **state)
 	assert_int_equal(errno, EINVAL);
 }
 
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, fake_client_teardown)
 
 int main(void)
 {

@@ -4,8 +4,6 @@
 
 #include "lib/base/err.h"
 
-static struct service *s;
-
 struct seen {
 	unsigned n;
 	struct tp_discovery_result r;
@@ -26,22 +24,7 @@ static void on_result(void *arg, const struct tp_discovery_result *r)
 
 static int setup(void **state)
 {
-	struct service_conf c = {.timeout_ms = 2000};
-
-	if (fake_service_setup(state) != 0)
-		return 1;
-	c.loop = l;
-	c.http = http;
-	c.id = asker;
-	c.url = fake.url;
-	s = service_new(&c);
-	return s == NULL;
-}
-
-static int teardown(void **state)
-{
-	service_free(s);
-	return fake_service_teardown(state);
+	return fake_client_setup(state, true, 2000);
 }
 
 static struct seen post(const struct tp_entry *e)
@@ -165,7 +148,7 @@ static void a_cancelled_question_is_not_answered(void **state)
 	assert_int_equal(seen.n, 0);
 }
 
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, fake_client_teardown)
 
 int main(void)
 {

@@ -8,7 +8,6 @@
 
 enum { FIRST_MS = 5, AGAIN_MS = 10, BACKOFF_MS = 20, LONG_MS = 1000000 };
 
-static struct service *s;
 static struct tp_register *reg;
 static struct tp_entry ab;
 // Whatever a test leaves up.
@@ -53,19 +52,12 @@ static void start_with(uint32_t wait_ms, uint32_t first_ms, uint32_t again_ms)
 
 static int setup(void **state)
 {
-	struct service_conf c = {.timeout_ms = 5000};
-
-	if (fake_service_setup(state) != 0)
+	if (fake_client_setup(state, true, 5000) != 0)
 		return 1;
-	c.loop = l;
-	c.http = http;
-	c.id = asker;
-	c.url = fake.url;
-	s = service_new(&c);
 	reg = NULL;
 	start_with(LONG_MS, FIRST_MS, AGAIN_MS);
 	ab = fake_entry(1, "stcpr");
-	return s == NULL;
+	return 0;
 }
 
 static int teardown(void **state)
@@ -73,8 +65,7 @@ static int teardown(void **state)
 	tp_register_free(reg);
 	while (n_held > 0) // after the register: nothing is left to be done
 		down(held[0]);
-	service_free(s);
-	return fake_service_teardown(state);
+	return fake_client_teardown(state);
 }
 
 static struct tp_register_stats stats(void)
