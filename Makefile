@@ -61,7 +61,7 @@ cp_SRCS := \
 	controlplane/dmsg/dmsg_http.c controlplane/dmsg/dmsg_publish.c \
 	controlplane/dmsg/dmsg_mesh.c controlplane/dmsg/dmsg_mesh_find.c controlplane/dmsg/dmsg_server.c controlplane/dmsg/dmsg_server_mesh.c controlplane/dmsg/dmsg_server_relay.c \
 	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
-	controlplane/directory/dir_client.c controlplane/directory/finder.c controlplane/directory/resolver.c controlplane/directory/service.c \
+	controlplane/directory/dir_client.c controlplane/directory/finder.c controlplane/directory/resolver.c controlplane/directory/resolver_keep.c controlplane/directory/service.c \
 	controlplane/directory/tp_discovery.c controlplane/directory/tp_register.c controlplane/http/http_client.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/dmsg/lan_server.c controlplane/mux/mux_conn.c controlplane/route/route_gate.c controlplane/route/route_id.c controlplane/route/route_peer.c controlplane/route/rpc_port.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \

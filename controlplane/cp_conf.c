@@ -188,7 +188,7 @@ static const struct conf_item items[] = {
 		.check = check_pk, .help = "public key of the node at the other end"},
 	{"transport", "type", CONF_ENUM, .def = "rail", .flags = CONF_LIVE, TP(type),
 		.names = tp_type_names,
-		.help = "rail: sealed UDP between nodes of this kind; stcp, dmsg: also to visors"},
+		.help = "rail: sealed UDP between nodes of this kind; stcp, stcpr, dmsg: also to visors"},
 	{"transport", "address", CONF_STR, .flags = CONF_LIVE, TP(address),
 		.check = cp_conf_check_addr, .help = "IP:PORT of the peer; empty: wait for it"},
 	{"transport", "interface", CONF_STR, .flags = CONF_LIVE, TP(interface), .check = check_if,
@@ -212,6 +212,8 @@ static const struct conf_item items[] = {
 	{"stcp", "listen", CONF_STR, .flags = CONF_LIVE, VALUE(stcp_listen),
 		.check = cp_conf_check_addr,
 		.help = "IP:PORT (TCP) where peers may call for stcp transports; empty: nowhere"},
+	{"stcpr", "listen", CONF_STR, VALUE(stcpr_listen), .check = cp_conf_check_addr,
+		.help = "the same for stcpr transports; peers find it by the address resolver"},
 	{"rule", "type", CONF_ENUM, .flags = CONF_REQUIRED | CONF_LIVE, RULE(type),
 		.names = type_names, .help = "what to do with packets of this route id"},
 	{"rule", "id", CONF_UINT, .flags = CONF_REQUIRED | CONF_LIVE, .min = 1, .max = 0xffffffff,
@@ -637,7 +639,7 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 		c->route_setup_nodes != NULL && c->route_to != NULL && c->lan != NULL) {
 		rc = cp_conf_worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = cp_conf_worse(rc, load_peers(c, err));
-		cp_conf_load_stcp(c);
+		rc = cp_conf_worse(rc, cp_conf_load_listen(c, err));
 		rc = cp_conf_worse(rc, cp_conf_load_transports(c, err));
 		rc = cp_conf_worse(rc, load_rules(c, err));
 		rc = cp_conf_worse(rc, load_edges(c, err));

@@ -154,7 +154,7 @@ struct cp_values {
 	uint64_t silence_ns;
 	uint32_t replay_window;
 	int log_level;
-	char *stcp_listen;
+	char *stcp_listen, *stcpr_listen;
 	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
 	struct cp_setup_node_values setup_node;
@@ -189,7 +189,7 @@ struct cp_conf {
 	struct api_edge_add *edges; // named as their devices
 	struct api_edge_attach *attach; // one an edge; ids 0 = none
 	size_t n_transports, n_rules, n_edges;
-	struct dpmsg_addr stcp_listen; // port 0: nowhere
+	struct dpmsg_addr stcp_listen, stcpr_listen; // port 0: nowhere
 	struct dmsg_server_at *servers, *peer_servers;
 	size_t n_servers, n_peer_servers;
 	struct key_pk *route_setup_nodes;

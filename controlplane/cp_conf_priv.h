@@ -28,7 +28,7 @@ uint32_t cp_conf_load_keys(const struct conf_array *from, struct key_pk *to);
 // ---- cp_conf_transport.c ----
 
 int cp_conf_load_transports(struct cp_conf *c, char *err);
-void cp_conf_load_stcp(struct cp_conf *c);
+int cp_conf_load_listen(struct cp_conf *c, char *err);
 
 // ---- cp_conf_route.c ----
 

@@ -40,8 +40,6 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 	t->type = (uint8_t)v->type;
 	if (wrong != NULL)
 		return BAD(c, err, "transport", v->name, wrong, "is of rail transports only");
-	if (v->type == TRANSPORT_STCPR)
-		return BAD(c, err, "transport", v->name, "type", "stcpr is not served yet");
 	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
 		return BAD(c, err, "transport", v->name, "address", "%s",
 			cp_conf_check_addr(v->address));
@@ -88,12 +86,24 @@ int cp_conf_load_transports(struct cp_conf *c, char *err)
 	return rc;
 }
 
-void cp_conf_load_stcp(struct cp_conf *c)
+static struct dpmsg_addr address(const char *text)
 {
+	struct dpmsg_addr out = {.port = 0};
 	struct api_addr a = {0};
 
-	if (c->v->stcp_listen[0] != '\0')
-		(void)api_addr_parse(c->v->stcp_listen, &a); // the table checked it
-	memcpy(c->stcp_listen.ip, a.ip, sizeof(a.ip));
-	c->stcp_listen.port = a.port;
+	if (text[0] != '\0')
+		(void)api_addr_parse(text, &a); // the table checked it
+	memcpy(out.ip, a.ip, sizeof(a.ip));
+	out.port = a.port;
+	return out;
+}
+
+int cp_conf_load_listen(struct cp_conf *c, char *err)
+{
+	c->stcp_listen = address(c->v->stcp_listen);
+	c->stcpr_listen = address(c->v->stcpr_listen);
+	if (c->stcpr_listen.port == 0 || c->v->services.address_resolver[0] != '\0')
+		return 0;
+	return BAD(c, err, "stcpr", "", "listen",
+		"nobody finds it without an address resolver: [transports] address_resolver");
 }

@@ -252,6 +252,7 @@ static void on_term(void *arg)
 		a->n_leaving++;
 		tp_register_leave(services_register(a->services), on_left, a);
 	}
+	a->n_leaving += a->services != NULL && services_unbind(a->services, on_left, a);
 	if (a->setup != NULL) {
 		a->n_leaving++;
 		setup_role_leave(a->setup, on_left, a);
@@ -465,6 +466,21 @@ static int open_role_keys(struct app *a)
 	return -1;
 }
 
+static int listen_stcpr(struct app *a)
+{
+	const struct dpmsg_addr *at = &a->conf.stcpr_listen;
+	int rc;
+
+	if (at->port == 0)
+		return 0;
+	rc = transport_mgr_listen(a->transports, TRANSPORT_STCPR, at);
+	if (rc == 0)
+		rc = services_bind(a->services, at);
+	if (rc < 0)
+		log_err("[stcpr] listen = %s: %s", a->conf.v->stcpr_listen, strerror(-rc));
+	return rc;
+}
+
 static int start_dmsg(struct app *a)
 {
 	const struct cp_own own = own_keys(a);
@@ -475,6 +491,9 @@ static int start_dmsg(struct app *a)
 	if (a->services == NULL)
 		return -1;
 	transport_mgr_register(a->transports, services_register(a->services));
+	transport_mgr_resolver(a->transports, services_get(a->services, SERVICES_RESOLVER));
+	if (listen_stcpr(a) < 0)
+		return -1;
 	a->lan = lan_new(a->loop, &a->conf, a->conf_path);
 	if (a->lan == NULL || start_dmsg_client(a) < 0)
 		return -1;
@@ -712,7 +731,7 @@ static int load(struct app *a, int mode)
 static void version(void)
 {
 	printf("skyrail-controlplane %s\nSkywire: route packets of the 2024 and 2026 generations; "
-	       "transports: rail 1, stcp, dmsg\n",
+	       "transports: rail 1, stcp, stcpr, dmsg\n",
 		SKYRAIL_VERSION);
 }
 

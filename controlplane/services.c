@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/directory/resolver_keep.h"
 #include "controlplane/role.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
@@ -16,6 +17,8 @@ struct services {
 	struct loop *loop;
 	struct service *of[SERVICES_KINDS];
 	struct tp_register *reg;
+	uint8_t listen[16]; // of the next one
+	struct resolver_keep *bound; // NULL: nobody has to find us
 };
 
 static int start(struct services *s, enum services_kind kind, const char *url,
@@ -81,6 +84,7 @@ void services_free(struct services *s)
 {
 	if (s == NULL)
 		return;
+	resolver_keep_free(s->bound);
 	tp_register_free(s->reg);
 	for (size_t i = 0; i < SERVICES_KINDS; i++)
 		service_free(s->of[i]);
@@ -95,4 +99,25 @@ struct service *services_get(const struct services *s, enum services_kind kind)
 struct tp_register *services_register(const struct services *s)
 {
 	return s->reg;
+}
+
+int services_bind(struct services *s, const struct dpmsg_addr *listen)
+{
+	const struct resolver_keep_conf c = {.loop = s->loop,
+		.service = s->of[SERVICES_RESOLVER],
+		.port = listen->port,
+		.addrs = resolver_keep_addrs,
+		.arg = s->listen};
+
+	memcpy(s->listen, listen->ip, sizeof(s->listen));
+	s->bound = resolver_keep_new(&c);
+	return s->bound != NULL ? 0 : -errno;
+}
+
+bool services_unbind(struct services *s, loop_fn done, void *arg)
+{
+	if (s->bound == NULL)
+		return false;
+	resolver_keep_leave(s->bound, done, arg);
+	return true;
 }

@@ -17,5 +17,11 @@ struct services *services_new(struct loop *l, const struct cp_conf *c, const str
 void services_free(struct services *s); // NULL is allowed
 // NULL: it is not configured.
 struct service *services_get(const struct services *s, enum services_kind kind);
+// Peers that dial stcpr transports find us there: tells the address resolver, which there is, of
+// this address until the end. 0 or -errno.
+int services_bind(struct services *s, const struct dpmsg_addr *listen);
+// Takes it back; `done` comes once, never from within the call. False: nothing is bound, and done
+// does not come.
+bool services_unbind(struct services *s, loop_fn done, void *arg);
 // What registers transports; NULL: no transport discovery.
 struct tp_register *services_register(const struct services *s);

@@ -50,8 +50,8 @@ static void on_transport_add(void *ctx, struct api_req *r, const void *payload, 
 		return;
 	}
 	static_assert((int)API_TP_DMSG == (int)TRANSPORT_DMSG, "the same numbers");
-	if (m.type > API_TP_DMSG || m.type == API_TP_STCPR) {
-		api_req_fail(r, -EINVAL, "type is rail, stcp or dmsg");
+	if (m.type > API_TP_DMSG) {
+		api_req_fail(r, -EINVAL, "type is rail, stcp, stcpr or dmsg");
 		return;
 	}
 	c.type = m.type;

@@ -48,6 +48,8 @@ void tp_call_close(struct tp_call *c)
 		c->m->car.n_callers--;
 	}
 	dmsg_client_dial_cancel(c->dial);
+	resolver_cancel(c->ask);
+	free(c->where);
 	conn_close(c->conn);
 	tp_register_down(c->reg);
 	loop_timer_free(c->timer);
@@ -204,10 +206,14 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 	return used;
 }
 
+static bool dial_next(struct tp_call *c);
+
 static void on_end(void *arg, int err)
 {
 	struct tp_call *c = arg;
 
+	if (c->where != NULL && !c->begun && dial_next(c))
+		return;
 	if (err == 0 && c->type == TRANSPORT_DMSG)
 		over(c, "the peer hung up: may this node connect there?", -ECONNRESET);
 	else if (err == 0)
@@ -309,14 +315,77 @@ static bool dial_stream(struct tp_call *c)
 	return c->dial != NULL;
 }
 
-static bool dial_tcp(struct tp_call *c)
+static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to)
 {
 	char where[64];
 
-	c->from = c->t->dial_peer;
+	c->from = *to;
 	c->conn = conn_tcp_dial(c->m->conf.loop, from_text(c, where, sizeof(where)),
 		TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
 	return c->conn != NULL;
+}
+
+// The next address that the resolver told, if there is one. Only public ones: who told it could
+// have us call at anything in our own network.
+static bool dial_next(struct tp_call *c)
+{
+	char text[RESOLVER_ADDR_LEN];
+	struct dpmsg_addr to;
+	struct api_addr a;
+
+	for (unsigned i = c->n_tried;
+		i < TP_CALL_TRIED_MAX && resolver_visor_addr(c->where, i, text); i++) {
+		c->n_tried = i + 1;
+		if (api_addr_parse(text, &a) < 0 || !resolver_ip_is_public(a.ip))
+			continue;
+		to = (struct dpmsg_addr){.port = a.port};
+		memcpy(to.ip, a.ip, sizeof(to.ip));
+		conn_close(c->conn);
+		if (dial_tcp(c, &to))
+			return true;
+	}
+	return false;
+}
+
+static void on_found(void *arg, const struct resolver_result *r)
+{
+	struct tp_call *c = arg;
+
+	c->ask = NULL;
+	if (r->err == 0 && r->status == 404) {
+		over(c, "the address resolver does not know this peer", -ENOTCONN);
+		return;
+	}
+	if (!r->taken) {
+		over(c, r->text, -ENOTCONN);
+		return;
+	}
+	c->where = malloc(sizeof(*c->where));
+	if (c->where == NULL) {
+		over(c, "no memory for it", -ENOTCONN);
+		return;
+	}
+	*c->where = *r->visor;
+	if (!dial_next(c))
+		over(c, "the address resolver tells no public address of this peer", -ENOTCONN);
+}
+
+static bool dial_found(struct tp_call *c)
+{
+	c->ask = resolver_find(c->m->car.resolver, &c->t->conf.peer, on_found, c);
+	return c->ask != NULL;
+}
+
+static bool dial(struct tp_call *c)
+{
+	switch ((enum transport_type)c->type) {
+	case TRANSPORT_DMSG:
+		return dial_stream(c);
+	case TRANSPORT_STCPR:
+		return dial_found(c);
+	default:
+		return dial_tcp(c, &c->t->dial_peer);
+	}
 }
 
 struct tp_call *tp_call_dial(struct transport *t)
@@ -327,7 +396,7 @@ struct tp_call *tp_call_dial(struct transport *t)
 	if (c == NULL)
 		return errno_null(ENOMEM);
 	c->t = t;
-	if (c->type == TRANSPORT_DMSG ? dial_stream(c) : dial_tcp(c))
+	if (dial(c))
 		return c;
 	rc = -errno;
 	tp_call_close(c);
@@ -478,6 +547,11 @@ int transport_mgr_listen(
 		sa = (struct sockaddr *)&v4;
 	l->listener = conn_listen(m->conf.loop, sa, &tcp_opts, on_caller, l);
 	return l->listener != NULL ? 0 : -errno;
+}
+
+void transport_mgr_resolver(struct transport_mgr *m, struct service *s)
+{
+	m->car.resolver = s;
 }
 
 void transport_mgr_register(struct transport_mgr *m, struct tp_register *r)

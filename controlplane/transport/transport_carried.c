@@ -71,6 +71,16 @@ static bool may_dial(const struct transport *t)
 	       (t->conf.addr.port != 0 || !transport_type_has_address(transport_type(t)));
 }
 
+// Why there can't be one of this type, or NULL.
+static const char *no_way(const struct transport *t)
+{
+	if (transport_type(t) == TRANSPORT_DMSG && t->m->car.dmsg == NULL)
+		return "this node is no dmsg client: it has no [server] and no discovery";
+	if (transport_type(t) == TRANSPORT_STCPR && t->conf.dial && t->m->car.resolver == NULL)
+		return "there is no address resolver to ask ([transports] address_resolver)";
+	return NULL;
+}
+
 void tp_carried_dial(struct transport *t)
 {
 	struct tp_carried *c = t->carried;
@@ -79,9 +89,8 @@ void tp_carried_dial(struct transport *t)
 	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || c->call != NULL ||
 		c->conn != NULL)
 		return;
-	if (transport_type(t) == TRANSPORT_DMSG && t->m->car.dmsg == NULL) {
-		tp_state_set(t, TRANSPORT_DOWN,
-			"this node is no dmsg client: it has no [server] and no discovery");
+	if (no_way(t) != NULL) {
+		tp_state_set(t, TRANSPORT_DOWN, no_way(t));
 		return;
 	}
 	if (!may_dial(t)) {

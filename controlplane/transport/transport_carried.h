@@ -6,6 +6,7 @@
 
 #include "controlplane/core/conn.h"
 #include "controlplane/core/conn_tcp.h"
+#include "controlplane/directory/resolver.h"
 #include "controlplane/directory/tp_register.h"
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/transport/transport_mgr.h"
@@ -17,7 +18,8 @@
 #include <stdint.h>
 
 enum {
-	TP_CALL_DIAL_MS = 10000, // until TCP stands
+	TP_CALL_DIAL_MS = 10000, // until TCP stands, or the stream
+	TP_CALL_TRIED_MAX = 4, // addresses of one peer: each may take so long
 	TP_CALLS_IN_MAX = 256, // callers that have not settled: about 6 KiB each
 	TP_CALLS_IN_IP_MAX = 16, // ... of one address
 	TP_KEEPALIVE_S = 15, // of TCP: a peer that closed says nothing on a dead path
@@ -48,6 +50,9 @@ struct tp_call {
 	bool begun; // dialer: the peer has heard of it
 	bool secret; // conn is the Noise one, or a dmsg stream
 	struct dmsg_client_dial *dial; // instead of conn, until the stream stands
+	struct resolver_ask *ask; // ... or until it is known where the peer is:
+	struct resolver_visor *where; // stcpr; NULL: not known
+	unsigned n_tried; // of its addresses
 	struct conn *conn;
 	struct loop_timer *timer; // of h.deadline_ns
 	struct dpmsg_addr from;
@@ -101,6 +106,7 @@ struct tp_carriers {
 	struct dmsg_client *dmsg; // NULL: no dmsg transports, as the next one
 	struct dmsg_client_listener *dmsg_listener;
 	struct tp_register *reg; // NULL: no transport discovery
+	struct service *resolver; // NULL: no stcpr transport is dialed
 	struct tp_call *callers; // that have not settled
 	struct transport *flush; // have something to write
 	uint32_t n_callers;

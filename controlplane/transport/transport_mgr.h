@@ -145,6 +145,9 @@ void transport_mgr_register(struct transport_mgr *m, struct tp_register *r);
 // borrowed. NULL: no more, and those that there are end. 0 or -errno.
 struct dmsg_client;
 int transport_mgr_dmsg(struct transport_mgr *m, struct dmsg_client *client);
+// Peers of stcpr transports are looked for there from now on; borrowed. NULL: nowhere.
+struct service;
+void transport_mgr_resolver(struct transport_mgr *m, struct service *s);
 uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type); // 0: none
 
 // 0, or -EEXIST (name, or peer: one transport per pair and type), -EINVAL (own key, bad name or

@@ -108,6 +108,19 @@ int resolver_visor_read(struct resolver_visor *v, const char *json, size_t len)
 	return good ? 0 : -EBADMSG;
 }
 
+bool resolver_ip_is_public(const uint8_t ip[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, zeros[15];
+	const uint8_t *v4 = ip + 12;
+
+	if (memcmp(ip, mapped, sizeof(mapped)) != 0)
+		return memcmp(ip, zeros, sizeof(zeros)) != 0 && (ip[0] & 0xfe) != 0xfc &&
+		       ip[0] != 0xff && !(ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
+	return v4[0] != 0 && v4[0] != 10 && v4[0] != 127 && v4[0] < 224 &&
+	       !(v4[0] == 169 && v4[1] == 254) && !(v4[0] == 172 && (v4[1] & 0xf0) == 16) &&
+	       !(v4[0] == 192 && v4[1] == 168);
+}
+
 static bool put_addr(char out[RESOLVER_ADDR_LEN], const char *ip, uint16_t port)
 {
 	struct json_text t = json_text(out, RESOLVER_ADDR_LEN);

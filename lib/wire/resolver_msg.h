@@ -35,6 +35,9 @@ struct resolver_visor {
 // -EBADMSG: not such JSON, no remote address, a port that is none. Local addresses that are none,
 // or too many, are left out.
 int resolver_visor_read(struct resolver_visor *v, const char *json, size_t len);
+// Can a peer anywhere be at this address? IPv4 as IPv6 mapped. Of those that are not public
+// (private networks, loopback, link-local, multicast) a resolver takes none.
+bool resolver_ip_is_public(const uint8_t ip[16]);
 // The i-th address to try, as IP:PORT with IPv6 in brackets: those of our network first, then the
 // remote one. False: there are no more.
 bool resolver_visor_addr(const struct resolver_visor *v, unsigned i, char out[RESOLVER_ADDR_LEN]);

@@ -281,6 +281,27 @@ static void a_peer_may_have_a_transport_of_each_type(void **state)
 	cp_conf_free(&c);
 	assert_int_equal(parse(&c, TP), 0);
 	assert_int_equal(c.stcp_listen.port, 0);
+	assert_int_equal(c.stcpr_listen.port, 0);
+	cp_conf_free(&c);
+}
+
+static void peers_of_some_types_are_dialed_without_an_address(void **state)
+{
+	struct cp_conf c;
+
+	assert_int_equal(parse(&c, "[transport a]\npeer = " PK "\ntype = stcpr\n"
+				   "[transport b]\npeer = " PK "\ntype = dmsg\n"
+				   "[transport c]\npeer = " PK "\ntype = stcp\n"
+				   "[stcpr]\nlisten = 198.51.100.7:7773\n"
+				   "[transports]\naddress_resolver = http://192.0.2.1\n"),
+		0);
+	assert_int_equal(c.transports[0].type, TRANSPORT_STCPR);
+	assert_true(c.transports[0].dial);
+	assert_int_equal(c.transports[1].type, TRANSPORT_DMSG);
+	assert_true(c.transports[1].dial);
+	assert_false(c.transports[2].dial);
+	assert_int_equal(c.stcpr_listen.port, 7773);
+	assert_int_equal(c.stcpr_listen.ip[12], 198);
 	cp_conf_free(&c);
 }
 
@@ -306,7 +327,10 @@ static const struct {
 	{TP "[transport c]\npeer = " PK "\n", "ini:5: [transport c]: [transport b] has"},
 	{TP "type = stcp\n[transport c]\npeer = " PK "\ntype = stcp\n",
 		"ini:6: [transport c]: [transport b] has the same peer"},
-	{TP "type = stcpr\n", "stcpr is not served yet"},
+	{TP "type = stcpr\naddress = 192.0.2.1:7777\n", "has no address"},
+	{TP "type = stcpr\nmode = datagram\n", "of rail transports only"},
+	{"[stcpr]\nlisten = 7777\n", "IP:PORT"},
+	{"[stcpr]\nlisten = 0.0.0.0:7777\n", "[transports] address_resolver"},
 	{TP "type = dmsg\nflows = 2\n", "ini:5: [transport b]: is of rail transports only"},
 	{TP "type = dmsg\naddress = 192.0.2.1:45\n", "has no address"},
 	{TP "type = stcp\nflows = 2\n", "ini:5: [transport b]: is of rail transports only"},
@@ -654,6 +678,7 @@ int main(void)
 		cmocka_unit_test(takes_peers_from_sections_and_files),
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(a_peer_may_have_a_transport_of_each_type),
+		cmocka_unit_test(peers_of_some_types_are_dialed_without_an_address),
 		cmocka_unit_test(each_mistake_has_its_message),
 		cmocka_unit_test(set_up_nodes_are_taken_with_what_they_may),
 		cmocka_unit_test(absent_keys_are_not_the_same),

@@ -48,7 +48,7 @@ static const struct command commands[] = {
 		"services of Skywire that are asked: transport discovery, address resolver, route finder",
 		cmd_show_services, ""},
 	{{"transport", "add"},
-		"NAME peer=KEY [type=rail|stcp|dmsg] [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [congestion=bbr|cubic] [path_mtu=auto|BYTES] [flows=N] [dial=yes|no]",
+		"NAME peer=KEY [type=rail|stcp|stcpr|dmsg] [address=IP:PORT] [interface=NAME] [cipher=auto|chacha20-poly1305|aes-256-gcm|none] [mode=reliable|datagram] [congestion=bbr|cubic] [path_mtu=auto|BYTES] [flows=N] [dial=yes|no]",
 		"make a transport", cmd_transport_add,
 		"c peer=0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798 address=192.0.2.3:7780"},
 	{{"transport", "del"}, "NAME", "end a transport", cmd_transport_del, "c"},

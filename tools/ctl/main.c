@@ -29,7 +29,7 @@ static int version(struct cli *c)
 	struct api_node n;
 
 	printf("skyrail %s\n"
-	       "Skywire: route packets of the 2024 and 2026 generations (types 0 to 23); transports: rail 1, stcp, dmsg\n",
+	       "Skywire: route packets of the 2024 and 2026 generations (types 0 to 23); transports: rail 1, stcp, stcpr, dmsg\n",
 		SKYRAIL_VERSION);
 	if (api_client_open(&c->client, c->socket, 1000, err) == 0) {
 		if (api_client_node(c->client, &n) == 0)

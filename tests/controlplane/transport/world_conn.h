@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 
 #include "controlplane/core/conn_tcp.h"
+#include "controlplane/directory/resolver.h"
 #include "controlplane/directory/tp_register.h"
 #include "tests/controlplane/transport/world_loop.h"
 
@@ -125,6 +126,56 @@ static void w_reg_answer(struct tp_reg *h)
 {
 	if (!h->down)
 		h->done(h->arg);
+}
+
+// ---- the address resolver ----
+
+struct resolver_ask {
+	struct key_pk pk;
+	resolver_fn fn; // NULL: told, or cancelled
+	void *arg;
+};
+
+enum { W_ASKS = 64 };
+static struct resolver_ask w_asks[W_ASKS];
+static unsigned w_n_asks;
+static bool w_resolver_silent;
+static unsigned w_resolver_status; // not 0: what it answers
+static struct resolver_visor w_visor; // ... else
+
+static void w_ask_answered(struct w_job *j)
+{
+	struct resolver_ask *a = j->arg;
+	resolver_fn fn = a->fn;
+	struct resolver_result r = {.status = w_resolver_status, .text = "503: away"};
+
+	a->fn = NULL;
+	if (w_resolver_status == 0)
+		r = (struct resolver_result){
+			.status = 200, .taken = true, .visor = &w_visor, .text = ""};
+	if (fn != NULL && !w_resolver_silent)
+		fn(a->arg, &r);
+}
+
+struct resolver_ask *resolver_find(
+	struct service *s, const struct key_pk *pk, resolver_fn fn, void *arg)
+{
+	struct resolver_ask *a = &w_asks[w_n_asks];
+
+	assert_non_null(s);
+	assert_true(w_n_asks++ < W_ASKS);
+	*a = (struct resolver_ask){.pk = *pk, .fn = fn, .arg = arg};
+	if (!w_resolver_silent)
+		w_post(w_ask_answered)->arg = a;
+	return a;
+}
+
+void resolver_cancel(struct resolver_ask *a)
+{
+	if (a == NULL)
+		return;
+	assert_non_null(a->fn); // not after the call
+	a->fn = NULL;
 }
 
 // ---- conns ----
@@ -317,7 +368,9 @@ struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_m
 	struct w_conn *c;
 	unsigned to = 0;
 
-	assert_int_equal(sscanf(where, "10.0.0.%u:", &to), 1);
+	assert_int_equal(sscanf(where, "10.0.0.%u:", &to) +
+				 sscanf(where, "198.51.100.%u:", &to), // its public one
+		1);
 	assert_int_equal(opts->keepalive_s, 15);
 	assert_int_equal(opts->user_timeout_ms, 20000);
 	c = w_conn_new(w_loop_node(l), to);
@@ -367,7 +420,10 @@ static void w_conns_setup(unsigned (*loop_node)(const struct loop *l))
 	w_conn_cap = 64 * 1024;
 	w_conn_piece = 100000;
 	w_conn_black = w_conn_mute = false;
-	w_n_dials = w_n_regs = 0;
+	w_n_dials = w_n_regs = w_n_asks = 0;
+	w_resolver_silent = false;
+	w_resolver_status = 0;
+	memset(&w_visor, 0, sizeof(w_visor));
 }
 
 static void w_conns_teardown(void)

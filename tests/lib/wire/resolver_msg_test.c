@@ -2,6 +2,7 @@
 // order.
 #include "lib/wire/resolver_msg.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -121,6 +122,32 @@ static void at_most_32_local_addresses_are_kept(void **state)
 	assert_int_equal(v.n, RESOLVER_ADDRS_MAX);
 }
 
+static void addresses_of_private_networks_are_not_public(void **state)
+{
+	static const struct {
+		const char *text;
+		bool public;
+	} cases[] = {{"198.51.100.7", true}, {"203.0.113.1", true}, {"8.8.8.8", true},
+		{"172.15.255.255", true}, {"172.16.0.0", false}, {"172.31.255.255", false},
+		{"172.32.0.0", true}, {"10.0.0.1", false}, {"11.0.0.1", true}, {"9.9.9.9", true},
+		{"192.168.0.1", false}, {"192.167.0.1", true}, {"192.169.0.1", true},
+		{"169.254.1.1", false}, {"169.253.1.1", true}, {"127.0.0.1", false},
+		{"0.0.0.0", false}, {"223.255.255.255", true}, {"224.0.0.1", false},
+		{"255.255.255.255", false}, {"::", false}, {"::1", false}, {"fe80::1", false},
+		{"febf::1", false}, {"fec0::1", true}, {"fc00::1", false}, {"fdff::1", false},
+		{"fe00::1", true}, {"ff02::1", false}, {"2001:db8::1", true}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint8_t ip[16] = {[10] = 0xff, [11] = 0xff};
+
+		if (inet_pton(AF_INET, cases[i].text, ip + 12) != 1)
+			assert_int_equal(inet_pton(AF_INET6, cases[i].text, ip), 1);
+		if (resolver_ip_is_public(ip) != cases[i].public)
+			fail_msg("%s", cases[i].text);
+	}
+}
+
 static void lists_give_the_keys_of_one_type(void **state)
 {
 	static const char list[] = "{\"sudph\":[\"" PK_A "\"],\"stcpr\":[\"" PK_B "\",\"x\",\"" PK_A
@@ -148,6 +175,7 @@ int main(void)
 		cmocka_unit_test(bind_refuses_what_is_no_address),
 		cmocka_unit_test(addresses_are_tried_local_ones_first_then_the_remote_one),
 		cmocka_unit_test(malformed_answers_are_refused),
+		cmocka_unit_test(addresses_of_private_networks_are_not_public),
 		cmocka_unit_test(at_most_32_local_addresses_are_kept),
 		cmocka_unit_test(lists_give_the_keys_of_one_type),
 	};
