@@ -75,7 +75,7 @@ cp_SRCS := \
 ctl_SRCS := \
 	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/stream.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_route.c tools/ctl/cmd_rule.c \
 	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_config.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \
-	tools/ctl/cmd_import.c tools/ctl/import.c tools/ctl/import_map.c \
+	tools/ctl/cmd_import.c tools/ctl/import.c tools/ctl/import_map.c tools/ctl/import_tp.c \
 	tools/ctl/help.c tools/ctl/options.c tools/ctl/print.c
 gen_SRCS := \
 	tools/bench/args.c tools/bench/drops.c tools/bench/eal.c tools/bench/hist.c tools/bench/local.c tools/bench/memory.c \

@@ -63,8 +63,10 @@ static void a_configuration_of_2024(void **state)
 		"03defdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34\n\n"
 		"[transport stcp-1]\npeer = "
 		"03fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556\n"
-		"type = stcp\naddress = 198.51.100.6:7777\n");
-	assert_notes(im, (unsigned[]){14, 8, 0, 1});
+		"type = stcp\naddress = 198.51.100.6:7777\n\n[transport kept-1]\npeer = "
+		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n"
+		"type = stcpr\n");
+	assert_notes(im, (unsigned[]){13, 8, 0, 1});
 	import_free(im);
 }
 
@@ -93,8 +95,9 @@ static void a_configuration_of_2026(void **state)
 		"[saved_lan_server 1]\nkey = "
 		"022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
 		"address = 192.168.1.2:8085\nhypervisor = "
-		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n");
-	assert_notes(im, (unsigned[]){27, 12, 1, 6});
+		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
+		"[stcpr]\nlisten = [::]:7773\n");
+	assert_notes(im, (unsigned[]){26, 12, 1, 6});
 	import_free(im);
 }
 

@@ -455,6 +455,7 @@ void import_free(struct import *im)
 	vec_free(&im->hypervisors);
 	vec_free(&im->route_setup);
 	vec_free(&im->stcp);
+	vec_free(&im->persistents);
 	key_wipe(im->text, im->text_len);
 	free(im->text);
 	key_wipe(im, sizeof(*im));

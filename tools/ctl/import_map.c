@@ -28,7 +28,7 @@ static void copy(struct import *im, const json_t *v, const char *path)
 		path);
 }
 
-static bool read_pk(struct import *im, const char *text, struct key_pk *pk, const char *path)
+bool import_read_pk(struct import *im, const char *text, struct key_pk *pk, const char *path)
 {
 	if (key_pk_from_text(pk, text, strlen(text)) == 0 && !key_pk_is_null(pk))
 		return true;
@@ -49,7 +49,7 @@ static void take_sk(struct import *im, const json_t *v, const char *path)
 
 static void take_pk(struct import *im, const json_t *v, const char *path)
 {
-	read_pk(im, json_string_value(v), &im->told_pk, path);
+	import_read_pk(im, json_string_value(v), &im->told_pk, path);
 }
 
 static void take_lan_enable(struct import *im, const json_t *v, const char *path)
@@ -68,7 +68,7 @@ static void take_lan_sk(struct import *im, const json_t *v, const char *path)
 
 static void take_lan_pk(struct import *im, const json_t *v, const char *path)
 {
-	read_pk(im, json_string_value(v), &im->lan_pk, path);
+	import_read_pk(im, json_string_value(v), &im->lan_pk, path);
 }
 
 static void take_setup_sk(struct import *im, const json_t *v, const char *path)
@@ -160,7 +160,7 @@ static void take_static(struct import *im, const json_t *v, const char *path)
 {
 	struct key_pk pk;
 
-	if (read_pk(im, json_string_value(v), &pk, path))
+	if (import_read_pk(im, json_string_value(v), &pk, path))
 		im->server.key = json_string_value(v);
 }
 
@@ -174,7 +174,7 @@ static void take_server_type(struct import *im, const json_t *v, const char *pat
 	im->server.type = json_string_value(v);
 }
 
-static bool is_missing(const json_t *v)
+bool import_is_missing(const json_t *v)
 {
 	return v == NULL || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0);
 }
@@ -187,10 +187,10 @@ static bool end_entry(struct import *im, const json_t *v, const char *path, stru
 	*s = im->server;
 	memset(&im->server, 0, sizeof(im->server));
 	snprintf(s->path, sizeof(s->path), "%s", path);
-	if (is_missing(json_object_get(v, "static")))
+	if (import_is_missing(json_object_get(v, "static")))
 		import_mistake(im, path, "has no key (static)");
-	if (is_missing(server) ||
-		(json_is_object(server) && is_missing(json_object_get(server, "address"))))
+	if (import_is_missing(server) ||
+		(json_is_object(server) && import_is_missing(json_object_get(server, "address"))))
 		import_mistake(im, path, "has no address (server.address)");
 	return s->key != NULL && s->address != NULL;
 }
@@ -246,7 +246,7 @@ static void take_hypervisor(struct import *im, const json_t *v, const char *path
 	struct import_found h;
 	struct key_pk pk;
 
-	if (!read_pk(im, json_string_value(v), &pk, path))
+	if (!import_read_pk(im, json_string_value(v), &pk, path))
 		return;
 	keep(im, &h, v, path);
 	if (im->hypervisors.n == IMPORT_HYPERVISORS_MAX)
@@ -261,7 +261,7 @@ static void take_route_setup(struct import *im, const json_t *v, const char *pat
 	struct import_found n;
 	struct key_pk pk;
 
-	if (!read_pk(im, json_string_value(v), &pk, path))
+	if (!import_read_pk(im, json_string_value(v), &pk, path))
 		return;
 	keep(im, &n, v, path);
 	for (size_t i = 0; i < im->route_setup.n; i++)
@@ -270,35 +270,6 @@ static void take_route_setup(struct import *im, const json_t *v, const char *pat
 	if (im->route_setup.n == IMPORT_ROUTE_SETUP_MAX)
 		import_note(im, IMPORT_LEFT, path, "64 set-up nodes are the most");
 	else if (vec_push(&im->route_setup, n) < 0)
-		import_no_memory(im);
-}
-
-// A visor's ":7777" is any address of the host.
-static void take_stcp_listen(struct import *im, const json_t *v, const char *path)
-{
-	const char *text = json_string_value(v);
-	char where[128];
-
-	snprintf(where, sizeof(where), "%s%s", text[0] == ':' ? "[::]" : "", text);
-	import_set(im, im->row->section, im->row->key, where, path);
-}
-
-static void take_stcp(struct import *im, const json_t *v, const char *path)
-{
-	struct import_stcp s = {.address = json_string_value(v)};
-
-	if (!read_pk(im, im->name, &s.pk, path))
-		return;
-	snprintf(s.path, sizeof(s.path), "%s", path);
-	for (size_t i = 0; i < im->stcp.n; i++)
-		if (key_pk_cmp(&im->stcp.v[i].pk, &s.pk) == 0) {
-			import_note(
-				im, IMPORT_LEFT, path, "another one has the same key and counts");
-			return;
-		}
-	if (im->stcp.n == IMPORT_STCP_MAX)
-		import_note(im, IMPORT_LEFT, path, "256 transports are the most");
-	else if (vec_push(&im->stcp, s) < 0)
 		import_no_memory(im);
 }
 
@@ -435,15 +406,17 @@ static const struct import_row rows[] = {
 	LATER("hypervisor.cxo_subscribe_interval", BOARD),
 	// transports
 	OBJECT("skywire-tcp"),
-	TAKE("skywire-tcp.pk_table", IMPORT_PAIRS, take_stcp),
-	{"skywire-tcp.listening_address", IMPORT_TEXT, take_stcp_listen, "stcp", "listen", 0, NULL},
+	TAKE("skywire-tcp.pk_table", IMPORT_PAIRS, import_take_stcp),
+	{"skywire-tcp.listening_address", IMPORT_TEXT, import_take_stcp_listen, "stcp", "listen", 0,
+		NULL},
 	LATER("stcp", "its table is read under the name skywire-tcp"), // before v1.1
 	OBJECT("transport"),
 	SERVICE("transport.discovery", "discovery"),
 	SERVICE("transport.discovery_dmsg", "discovery"),
 	SERVICE("transport.address_resolver", "address_resolver"),
 	SERVICE("transport.address_resolver_dmsg", "address_resolver"),
-	LATER("transport.ar_transport_limit", "stcpr transports"),
+	LATER("transport.ar_transport_limit",
+		"transports to visors of the address resolver's list"),
 	LATER("transport.public_autoconnect", "transports to public visors"),
 	LATER("transport.transport_setup", "transports that others set up"),
 	LATER("transport.transport_setup_nodes",
@@ -451,12 +424,14 @@ static const struct import_row rows[] = {
 	LATER("transport.user_transport_setup", "transports that others set up"),
 	LATER("transport.tps_sk", "a transport set-up node in this one"),
 	LATER("transport.tps_dmsg", "a transport set-up node in this one"),
-	LATER("transport.stcpr_port", "stcpr transports"),
+	TAKE("transport.stcpr_port", IMPORT_INT, import_take_stcpr_port),
 	LATER("transport.sudph_port", "sudph transports"),
 	LATER("transport.sync_tpd_data", "routes that the node finds itself"),
 	LATER("transport.cxo_feed_pk", "routes that the node finds itself"),
 	NONE("transport.log_store", "counters are in `skyrail show transports`"),
-	LATER("persistent_transports", "stcpr, sudph and dmsg transports"),
+	TAKE("persistent_transports", IMPORT_OBJECTS, import_end_persistent),
+	TAKE("persistent_transports.pk", IMPORT_TEXT, import_take_persistent_pk),
+	TAKE("persistent_transports.type", IMPORT_TEXT, import_take_persistent_type),
 	LATER("stun_servers", "sudph transports"),
 	// routes
 	OBJECT("routing"),
@@ -757,26 +732,6 @@ static void finish_lan(struct import *im)
 	}
 }
 
-// A table of addresses becomes transports that are kept up.
-static void finish_stcp(struct import *im)
-{
-	char section[CONF_NAME_MAX + 1], pk[KEY_PK_TEXT_LEN + 1];
-
-	for (unsigned i = 0; i < im->stcp.n; i++) {
-		const struct import_stcp *s = &im->stcp.v[i];
-
-		if (key_pk_cmp(&s->pk, &im->pk) == 0) {
-			import_note(im, IMPORT_LEFT, s->path, "is the node's own key");
-			continue;
-		}
-		key_pk_to_text(&s->pk, pk);
-		snprintf(section, sizeof(section), "transport stcp-%u", i + 1);
-		import_set(im, section, "peer", pk, s->path);
-		import_set(im, section, "type", "stcp", s->path);
-		import_set(im, section, "address", s->address, s->path);
-	}
-}
-
 void import_finish(struct import *im)
 {
 	finish_keys(im);
@@ -786,5 +741,5 @@ void import_finish(struct import *im)
 	finish_services(im);
 	set_keys(im, "hypervisor", im->hypervisors.v, im->hypervisors.n);
 	finish_lan(im);
-	finish_stcp(im);
+	import_finish_transports(im);
 }

@@ -53,6 +53,13 @@ struct import_stcp {
 	char path[IMPORT_PATH_MAX];
 };
 
+// One that is kept up.
+struct import_tp {
+	struct key_pk pk;
+	const char *type; // of the JSON document
+	char path[IMPORT_PATH_MAX];
+};
+
 // A service of Skywire, and the two ways to it.
 struct import_service {
 	struct import_found url, dmsg;
@@ -87,6 +94,10 @@ struct import {
 	VEC(struct import_server) servers, lan;
 	VEC(struct import_found) urls, hypervisors, route_setup;
 	VEC(struct import_stcp) stcp;
+	struct import_tp persistent; // at hand
+	VEC(struct import_tp) persistents;
+	json_int_t stcpr_port; // 0: not told
+	char stcpr_path[IMPORT_PATH_MAX];
 	unsigned n_urls; // that are in the text
 	struct import_service services[IMPORT_SERVICES];
 	VEC(struct import_set) sets;
@@ -115,3 +126,17 @@ void import_no_memory(struct import *im);
 
 // When all fields have been seen: what several of them mean together.
 void import_finish(struct import *im);
+// Not there, null, or an empty text.
+bool import_is_missing(const json_t *v);
+// A public key of somebody; null and a mistake if it is none.
+bool import_read_pk(struct import *im, const char *text, struct key_pk *pk, const char *path);
+
+// ---- import_tp.c, for the table ----
+
+void import_take_stcp_listen(struct import *im, const json_t *v, const char *path);
+void import_take_stcp(struct import *im, const json_t *v, const char *path);
+void import_take_stcpr_port(struct import *im, const json_t *v, const char *path);
+void import_take_persistent_pk(struct import *im, const json_t *v, const char *path);
+void import_take_persistent_type(struct import *im, const json_t *v, const char *path);
+void import_end_persistent(struct import *im, const json_t *v, const char *path);
+void import_finish_transports(struct import *im); // after the services
