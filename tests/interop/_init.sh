@@ -11,14 +11,14 @@ declare -A IP=() SERVER=() # of namespaces; PK@ADDRESS of servers
 head -c "$BYTES" /dev/urandom >"$T/file"
 SUM=$(sha256sum <"$T/file")
 
-# peers_net NAMESPACE...: 10.1.0.1 and so on
+# peers_net NAMESPACE...: 10.1.0.1 and so on; of another /24 if NET says so
 peers_net() {
 	local ns n=0
 	net_add W
 	ip -n W link add sw type bridge
 	ip -n W link set sw up
 	for ns in "$@"; do
-		n=$((n + 1)) IP[$ns]=10.1.0.$n
+		n=$((n + 1)) IP[$ns]=${NET:-10.1.0}.$n
 		net_add "$ns"
 		ip link add e0 netns "$ns" type veth peer name "w$n" netns W
 		ip -n W link set "w$n" master sw up
