@@ -66,6 +66,11 @@ int route_groups_accept(struct route_groups *gs, const struct setup_edge *edge,
 // there is such a group.
 struct conn *route_groups_open(struct route_groups *gs, const struct setup_edge *edge,
 	const struct conn_events *ev, void *arg);
+// Ends this group as its operator wants it: its owner and the far end see it cut (here
+// -ECONNABORTED), with why; what is still in its handshake finishes that first. -ENOENT: there is
+// none.
+int route_groups_close(struct route_groups *gs, const struct key_pk *remote, uint16_t remote_port,
+	uint16_t local_port, const char *why);
 // A local port for a group towards it: not used for 60 s, nor by another group. 0: none is free.
 uint16_t route_groups_port(
 	struct route_groups *gs, const struct key_pk *remote, uint16_t remote_port);
@@ -114,7 +119,7 @@ struct route_groups_stats {
 	uint64_t groups; // now
 	uint64_t dialled, accepted; // that were begun
 	uint64_t failed; // of those, that never were open
-	uint64_t broken; // open ones that did not end by a Close
+	uint64_t broken; // open ones that did not end by a Close, nor by their operator
 	uint64_t replaced, no_listener;
 	uint64_t refused; // too many of them
 	uint64_t bad_packets; // that made no sense

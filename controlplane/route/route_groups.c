@@ -40,7 +40,7 @@ static void note_ended(struct route_groups *gs, const struct route_group *rg)
 	snprintf(e->why, sizeof(e->why), "%s", e->info.why);
 	e->info.why = e->why;
 	gs->stats.failed += !rg->opened;
-	gs->stats.broken += rg->opened && e->info.err != 0;
+	gs->stats.broken += rg->opened && e->info.err != 0 && e->info.err != -ECONNABORTED;
 }
 
 void route_groups_forget(struct route_group *rg)
@@ -216,6 +216,24 @@ struct conn *route_groups_open(struct route_groups *gs, const struct setup_edge 
 	rg->refs++;
 	conn_set_events(&rg->base, ev, arg);
 	return &rg->base;
+}
+
+int route_groups_close(struct route_groups *gs, const struct key_pk *remote, uint16_t remote_port,
+	uint16_t local_port, const char *why)
+{
+	uint8_t key[ROUTE_KEY_LEN];
+	struct route_group *rg;
+
+	key_make(key, remote->b, remote_port, local_port);
+	rg = htab_find(gs->table, key);
+	if (rg == NULL)
+		return -ENOENT;
+	if (group_state(&rg->g) == GROUP_OPEN)
+		group_fail(&rg->g, clock_mono_ns(), -ECONNABORTED, why);
+	else
+		group_close(&rg->g, clock_mono_ns(), why);
+	route_group_pump(rg);
+	return 0;
 }
 
 // ---- ports ----

@@ -1,4 +1,4 @@
-// route dial and listen.
+// route dial, listen and close.
 #include "controlplane/rpc/api_stream.h"
 
 #include <errno.h>
@@ -168,4 +168,21 @@ void api_route_listen(void *ctx, struct api_req *r, const void *payload, size_t 
 	api_task_free(&t->t);
 	api_req_fail(r, rc, "listen: %s",
 		rc == -EADDRINUSE ? "somebody has that port already" : strerror(-rc));
+}
+
+void api_route_close(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_route_close m;
+	struct key_pk pk;
+
+	(void)len;
+	memcpy(&m, payload, sizeof(m));
+	memcpy(pk.b, m.pk, sizeof(pk.b));
+	if (route_groups_close(
+		    a->d.groups, &pk, m.remote_port, m.local_port, "closed by its operator") < 0)
+		api_req_fail(
+			r, -ENOENT, "close: there is no such group (see `skyrail show groups`)");
+	else
+		api_req_end(r, NULL, 0);
 }

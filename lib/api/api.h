@@ -84,6 +84,7 @@ enum api_type {
 	API_STREAM_ENDED, // api_stream.h
 	API_ROUTE_DIAL, // struct api_route_ask, as the next one
 	API_ROUTE_LISTEN,
+	API_ROUTE_CLOSE, // struct api_route_close
 };
 
 struct api_hello {

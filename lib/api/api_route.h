@@ -24,6 +24,13 @@ struct api_route_ask {
 };
 static_assert(sizeof(struct api_route_ask) == 596, "api_route_ask");
 
+struct api_route_close { // a group, as API_GROUPS lists it
+	uint8_t pk[API_PK_LEN]; // far end
+	uint8_t pad;
+	uint16_t remote_port, local_port;
+};
+static_assert(sizeof(struct api_route_close) == 38, "api_route_close");
+
 enum { API_SETUP_ERROR_LEN = 256 };
 
 enum api_setup_state { // of a route that our set-up node lays

@@ -82,7 +82,19 @@ same "rules" "$(sk B -j show rules | jq length)" 2
 expect "its latency" test "$(group A open '.rtt_us // 0')" -gt 0
 say "$(sk A show groups)"
 
+say "its operator ends it"
+read -r peer port ours _ < <(sk C show groups | awk '$5 == "open"')
+expect "an unknown one" bash -c "! '$BIN/skyrail' -s '$T/C/run/control.sock' route close $peer $port 1 2>/dev/null"
+sk C route close "$peer" "$port" "$ours"
+wait $HELD && fail "the stream ended as if nothing was"
+same "why, here" "$(group C ended .reason)" "closed by its operator"
+same "why, there" "$(group A ended .reason)" "the far end says: closed by its operator"
+expect "what the dialler says" grep -q "cut: Connection reset" "$T/held"
+wait_for 10 "no rules are left" all_gone
+
 say "a link goes"
+hold "${PK[C]}:5" "via=${PK[B]}"
+wait_for 10 "it is open" has_groups C open 1
 sk B transport del c
 wait_for 10 "its end at A" has_groups A open 0
 expect "why" test -n "$(group A ended .reason)"

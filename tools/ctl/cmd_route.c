@@ -1,9 +1,11 @@
-// `skyrail route dial|listen`.
+// `skyrail route dial|listen|close`.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "tools/ctl/stream.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 int cmd_route_dial(struct cli *c)
 {
@@ -50,4 +52,56 @@ int cmd_route_listen(struct cli *c)
 	if (rc == CLI_OK)
 		rc = stream_port(&m.port, port);
 	return rc != CLI_OK ? rc : stream_call(c, API_ROUTE_LISTEN, &m, sizeof(m), INT_MAX);
+}
+
+struct by_peer {
+	const char *peer; // the first digits of a key
+	struct api_route_close *m;
+	unsigned n;
+};
+
+static int on_group(void *ctx, int more, const void *payload, size_t len)
+{
+	struct by_peer *b = ctx;
+	struct api_route_group g;
+	char text[KEY_PK_TEXT_LEN + 1];
+	struct key_pk pk;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(g))
+		return -EPROTO;
+	memcpy(&g, payload, sizeof(g));
+	memcpy(pk.b, g.pk, sizeof(pk.b));
+	key_pk_to_text(&pk, text);
+	if (g.state >= API_GROUP_ENDED || g.remote_port != b->m->remote_port ||
+		g.local_port != b->m->local_port || strncmp(text, b->peer, strlen(b->peer)) != 0)
+		return 0;
+	memcpy(b->m->pk, g.pk, sizeof(g.pk));
+	b->n++;
+	return 0;
+}
+
+int cmd_route_close(struct cli *c)
+{
+	struct api_route_close m = {0};
+	struct by_peer b = {.m = &m};
+	const char *words[3];
+	int rc = cli_args(c, words, 3, NULL, 0);
+
+	if (rc == CLI_OK)
+		rc = stream_port(&m.remote_port, words[1]);
+	if (rc == CLI_OK)
+		rc = stream_port(&m.local_port, words[2]);
+	if (rc != CLI_OK)
+		return rc;
+	b.peer = words[0];
+	if (cli_call(c, API_GROUPS, NULL, 0, on_group, &b) < 0)
+		return cli_failed(c);
+	if (b.n != 1)
+		return cli_error(CLI_FAIL,
+			b.n == 0
+				? "no open route has this PEER, PORT and OURS (see `skyrail show groups`)"
+				: "several peers have keys that begin so: write more digits");
+	return cli_call(c, API_ROUTE_CLOSE, &m, sizeof(m), NULL, NULL) < 0 ? cli_failed(c) : CLI_OK;
 }

@@ -140,6 +140,8 @@ static const char *cut_text(int err)
 		return "in the middle of what was sent";
 	case -ENETDOWN: // of routes alone: a rule of it is gone
 		return "the route has ended: `skyrail show groups` says why";
+	case -ECONNABORTED:
+		return "closed by `skyrail route close`";
 	default:
 		return strerror(-err);
 	}

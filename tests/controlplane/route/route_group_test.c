@@ -234,6 +234,42 @@ static void a_rule_that_goes_ends_it_with_its_reason(void **state)
 	}
 }
 
+static void its_operator_ends_it_and_both_are_told(void **state)
+{
+	connect_both();
+	assert_int_equal(route_groups_close(a.gs, identity_pk(a.id), PORT_B, PORT_A, "x"), -ENOENT);
+	assert_int_equal(route_groups_close(a.gs, identity_pk(b.id), PORT_A, PORT_B, "x"), -ENOENT);
+	turns();
+	assert_int_equal(ua.err, 0);
+	assert_int_equal(
+		route_groups_close(a.gs, identity_pk(b.id), PORT_B, PORT_A, "by its operator"), 0);
+	turns();
+	assert_int_equal(ua.err, -ECONNABORTED);
+	assert_string_equal(ua.why, "by its operator");
+	assert_int_equal(ub.err, -ECONNRESET);
+	assert_string_equal(ub.why, "the far end says: by its operator");
+	assert_int_equal(stats(&a).groups, 0);
+	assert_int_equal(stats(&b).groups, 0);
+	assert_int_equal(stats(&a).broken, 0);
+	assert_true(wait_for(rules_are_gone));
+	assert_int_equal(route_groups_close(a.gs, identity_pk(b.id), PORT_B, PORT_A, "x"), -ENOENT);
+}
+
+// A visor that sees a Handshake begin and no keys follow takes no more routes.
+static void one_in_its_handshake_finishes_that_first(void **state)
+{
+	open_at_a();
+	answer_installs();
+	assert_int_equal(a.n_sent[ROUTE_HANDSHAKE], 1);
+	assert_int_equal(route_groups_close(a.gs, identity_pk(b.id), PORT_B, PORT_A, "no"), 0);
+	assert_int_equal(a.n_sent[ROUTE_CLOSE], 0);
+	assert_int_equal(accept_at_b(200, PORT_B, PORT_A), 0);
+	turns();
+	assert_int_equal(a.n_sent[ROUTE_DATA], 1);
+	assert_int_equal(a.n_sent[ROUTE_CLOSE], 1);
+	assert_int_equal(stats(&a).groups, 0);
+}
+
 static bool b_is_over(void)
 {
 	return ub.n_eof == 1;
@@ -473,6 +509,8 @@ int main(void)
 		TEST(a_pause_stops_the_writer),
 		TEST(who_closes_does_not_wait_for_a_pause),
 		TEST(a_rule_that_goes_ends_it_with_its_reason),
+		TEST(its_operator_ends_it_and_both_are_told),
+		TEST(one_in_its_handshake_finishes_that_first),
 		TEST(packets_behind_the_news_of_a_close_are_read),
 		TEST(rules_that_are_not_installed_are_an_error),
 		TEST(other_rules_than_an_edges_are_refused),
