@@ -6,35 +6,14 @@
 #                       all are clients of [S: dmsg server] over the link to B; [N] is the set-up node
 . "$(dirname "$0")/_init.sh"
 
-PORT=8081
-
 chain_net 4
-net_add S N
-net_link S s0 10.2.1.1/24 A a1 10.2.1.2/24
-net_link S s1 10.2.2.1/24 B b2 10.2.2.2/24
-net_link S s2 10.2.3.1/24 C c1 10.2.3.2/24
-net_link S s3 10.2.4.1/24 N n0 10.2.4.2/24
 chain_nodes
-node_new S net_null0,no-rx=1
-node_new N net_null0,no-rx=1
-SERVER=$(node_key "$T/S/dmsg.key")
-SETUP=$(node_key "$T/N/setup.key")
-node_conf S controlplane dmsg_server "listen=0.0.0.0:$PORT" "key_file=$T/S/dmsg.key"
-client() { node_conf "$1" controlplane "server s" "key=$SERVER" "address=$2:$PORT"; }
-client A 10.2.1.1
-client B 10.2.2.1
-client C 10.2.3.1
-client N 10.2.4.1
-node_conf N controlplane setup_node enable=yes "key_file=$T/N/setup.key"
-for n in A B C; do
-	node_conf $n controlplane "route_setup_node ours" "key=$SETUP"
-	node_conf $n controlplane "route_setup_node n" "key=${PK[N]}"
-done
+chain_dmsg N
+for n in A B C; do node_conf $n controlplane "route_setup_node n" "key=${PK[N]}"; done
 node_conf B controlplane routing no_transit=no
-node_start S A B C N
-wait_for 20 "all transports up" chain_up
-for n in A B C N; do wait_for 20 "a session of $n" dmsg_is $n sessions 1; done
-wait_for 20 "a session of the set-up node" dmsg_is N setup_sessions 1
+chain_dmsg_start N
+# a client of its own, which calls as the node
+wait_for 20 "a session of N" dmsg_is N sessions 1
 
 # setup_at FROM KEY:PORT CALL...: as that node; the answers, a line each
 setup_at() {
@@ -45,8 +24,6 @@ setup_at() {
 TP_AB=$(tp B a tp_id) TP_BC=$(tp B c tp_id)
 routes() { sk "$1" -j show routes | jq -r '[.[] | .state] | group_by(.) | map("\(length) \(.[0])") | join(", ")'; }
 has_routes() { [ "$(routes "$1")" = "$2" ]; }
-count() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
-has_count() { [ "$(count "$1" "$2")" = "$3" ]; }
 
 say "a route through B"
 setup_at N "${PK[B]}:136" "reserve 3" "rules \$0 301 $TP_BC 10, \$1 102 $TP_AB 10" >"$T/laid"
@@ -87,10 +64,10 @@ expect "ping goes on" chain_ping
 
 say "who may not"
 same "its answer" "$(setup_at C "${PK[B]}:136" "reserve 1")" end
-wait_for 5 "it is counted" has_count B drop_route_strangers 1
+wait_for 5 "it is counted" count_is B drop_route_strangers 1
 setup_at N "${PK[B]}:136" "raw 80ff" >"$T/rubbish"
 same "its answer" "$(cat "$T/rubbish")" end
-wait_for 5 "it is counted" has_count B drop_route_rubbish 1
+wait_for 5 "it is counted" count_is B drop_route_rubbish 1
 same "another set-up node gets ids, and not those of N" \
 	"$(setup_at N "${PK[B]}:136" "reserve 1" "del \$0" | cut -d' ' -f1 | xargs)" "ids true"
 
@@ -100,7 +77,7 @@ setup_at A "$SETUP:36" "dial rail,rail/stcp,rail 30 ${PK[A]} ${PK[B]} ${PK[C]}" 
 say "$(cat "$T/dialled")"
 expect "why not" grep -q "add edge rules at ${PK[C]}: failure code 1" "$T/dialled"
 same "laid at B" "$(count B route_rules)" $((laid + 2))
-wait_for 10 "and taken back" has_count B route_rules_back 2
+wait_for 10 "and taken back" count_is B route_rules_back 2
 setup_at A "$SETUP:36" "dial rail,stcp/rail,rail 30 ${PK[A]} ${PK[B]} ${PK[C]}" >"$T/dialled"
 expect "by transports that are not there" grep -q "add intermediary rules at ${PK[B]}: failure code 1 (id [0-9]*: no such transport here" "$T/dialled"
 

@@ -6,29 +6,10 @@
 #   all are clients of [S: dmsg server], where the set-up node is, too
 . "$(dirname "$0")/_init.sh"
 
-PORT=8081
-
-chain_net 3
-net_add S
-net_link S s0 10.2.1.1/24 A a1 10.2.1.2/24
-net_link S s1 10.2.2.1/24 B b2 10.2.2.2/24
-net_link S s2 10.2.3.1/24 C c1 10.2.3.2/24
+chain_net 6
 chain_nodes
-node_new S net_null0,no-rx=1
-SERVER=$(node_key "$T/S/dmsg.key")
-SETUP=$(node_key "$T/S/setup.key")
-node_conf S controlplane dmsg_server "listen=0.0.0.0:$PORT" "key_file=$T/S/dmsg.key"
-client() { node_conf "$1" controlplane "server s" "key=$SERVER" "address=$2:$PORT"; }
-client S 10.2.1.1
-client A 10.2.1.1
-client B 10.2.2.1
-client C 10.2.3.1
-node_conf S controlplane setup_node enable=yes "key_file=$T/S/setup.key"
-for n in A B C; do node_conf $n controlplane "route_setup_node s" "key=$SETUP"; done
-node_start S A B C
-wait_for 20 "all transports up" chain_up
-for n in A B C; do wait_for 20 "a session of $n" dmsg_is $n sessions 1; done
-wait_for 20 "a session of the set-up node" dmsg_is S setup_sessions 1
+chain_dmsg S
+chain_dmsg_start S
 
 rules() { sk "$1" -j show rules | jq length; }
 no_rules() { [ "$(rules A)$(rules B)$(rules C)" = 000 ]; }
@@ -38,7 +19,6 @@ listen() {
 	listener=$!
 	wait_for 10 "a listener" listens C 7
 }
-listens() { sk "$1" -j show groups | jq -e --argjson p "$2" 'any(.local_port == $p and .state == "listens")' >/dev/null; }
 # A dial that has to fail; its words are in $T/why
 refused() { ! sk A route dial "$@" </dev/null >"$T/out" 2>"$T/why"; }
 why() { grep -qF "$1" "$T/why" || fail "'$1' is not in: $(cat "$T/why")"; }

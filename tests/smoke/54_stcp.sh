@@ -5,7 +5,6 @@
 #   sky0 10.9.0.1 [A] a0 --stcp-- b0 [B] b1 --stcp, or NEXT=rail-- c0 [C] 10.9.0.2 sky0
 . "$(dirname "$0")/_init.sh"
 
-control() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
 test_same_rule() { [ "$(rule "$1" "$2" packets) $(rule "$1" "$2" bytes)" = "$(rule "$3" "$4" packets) $(rule "$3" "$4" bytes)" ]; }
 next=${NEXT:-stcp} port=7777
 [ "$next" = stcp ] || port=7780
@@ -64,7 +63,7 @@ in_ns A iperf3 -c 10.9.0.2 -u -b 80M -l 1000 -t 6 -J >"$T/iperf.json" &
 client=$!
 sleep 1
 kill -STOP "${PID[B.cp]}"
-held() { [ "$(control A carried_holds)" -gt 0 ]; }
+held() { [ "$(count A carried_holds)" -gt 0 ]; }
 wait_for 4 "A is held up" held || true
 kill -CONT "${PID[B.cp]}"
 expect "A is held up" held
@@ -84,7 +83,7 @@ start=$SECONDS
 wait_for 10 "transports back" chain_up
 say "back after $((SECONDS - start)) s"
 same "dials of A" "$(($(tp A b handshakes) - before))" 1
-same "calls that met another" "$(control A drop_carried_twice) $(control B drop_carried_twice) $(control C drop_carried_twice)" "0 0 0"
+same "calls that met another" "$(count A drop_carried_twice) $(count B drop_carried_twice) $(count C drop_carried_twice)" "0 0 0"
 expect "ping at last" chain_ping
 for n in A B C; do wait_for 5 "books of $n" books $n || books $n; done
 logs_clean A B C

@@ -22,13 +22,11 @@ for n in A B; do node_conf $n controlplane "route_setup_node s" "key=$SETUP"; do
 node_peer A b B type=dmsg
 node_start S A B
 
-control() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
 rules() { sk "$1" -j show rules | jq length; }
 no_rules() { [ "$(rules A)$(rules B)" = 00 ]; }
-listens() { sk "$1" -j show groups | jq -e --argjson p "$2" 'any(.local_port == $p and .state == "listens")' >/dev/null; }
 
 say "B does not know A"
-hung_up() { [ "$(control B drop_carried_not_allowed)" -gt 0 ]; }
+hung_up() { [ "$(count B drop_carried_not_allowed)" -gt 0 ]; }
 wait_for 30 "A is refused" hung_up
 expect "A says why" sk A show transports | grep -q "the peer hung up: may this node connect there?"
 
@@ -82,6 +80,6 @@ wait_for 20 "B's is gone" gone
 cp_start S
 wait_for 90 "it is back" tp_up A b
 wait_for 5 "B's" accepted
-same "calls that met another" "$(control A drop_carried_twice) $(control B drop_carried_twice)" "0 0"
+same "calls that met another" "$(count A drop_carried_twice) $(count B drop_carried_twice)" "0 0"
 logs_clean A B
 nodes_end A B S

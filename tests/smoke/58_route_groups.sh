@@ -6,32 +6,13 @@
 #    all are clients of [S: dmsg server]; [N] is the set-up node
 . "$(dirname "$0")/_init.sh"
 
-PORT=8081 MB=100
+MB=100
 
 chain_net 4
-net_add S N
-net_link S s0 10.2.1.1/24 A a1 10.2.1.2/24
-net_link S s1 10.2.2.1/24 B b2 10.2.2.2/24
-net_link S s2 10.2.3.1/24 C c1 10.2.3.2/24
-net_link S s3 10.2.4.1/24 N n0 10.2.4.2/24
 chain_nodes
-node_new S net_null0,no-rx=1
-node_new N net_null0,no-rx=1
-SERVER=$(node_key "$T/S/dmsg.key")
-SETUP=$(node_key "$T/N/setup.key")
-node_conf S controlplane dmsg_server "listen=0.0.0.0:$PORT" "key_file=$T/S/dmsg.key"
-client() { node_conf "$1" controlplane "server s" "key=$SERVER" "address=$2:$PORT"; }
-client A 10.2.1.1
-client B 10.2.2.1
-client C 10.2.3.1
-client N 10.2.4.1
-node_conf N controlplane setup_node enable=yes "key_file=$T/N/setup.key"
-for n in A B C; do node_conf $n controlplane "route_setup_node ours" "key=$SETUP"; done
+chain_dmsg N
 for n in B C; do node_conf $n controlplane routing bench_port=5; done
-node_start S A B C N
-wait_for 20 "all transports up" chain_up
-for n in A B C N; do wait_for 20 "a session of $n" dmsg_is $n sessions 1; done
-wait_for 20 "a session of the set-up node" dmsg_is N setup_sessions 1
+chain_dmsg_start N
 
 bench() { # TO OPTION... -- WHAT N...
 	local to=$1
@@ -50,7 +31,6 @@ has_groups() { [ "$(groups "$1" "$2")" = "$3" ]; }
 group() { sk "$1" -j show groups | jq -r --arg s "$2" "[.[] | select(.state == \$s)][0] | $3"; }
 no_rules() { [ "$(sk "$1" -j show rules | jq length)" = 0 ]; }
 all_gone() { has_groups A open 0 && has_groups C open 0 && no_rules A && no_rules B && no_rules C; }
-count() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
 
 say "one link"
 bench "${PK[B]}:5" -- sum 20000000 give 20000000 >"$T/one"

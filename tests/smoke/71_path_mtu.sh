@@ -5,23 +5,6 @@
 #   [A] a0 -1500- |1400| -1500- b0 [B] b1 -9000- |9000, then 1500| -9000- c0 [C]
 . "$(dirname "$0")/_init.sh"
 
-# carries IF BYTES: longer IP packets that come out of that wire's end vanish
-carries() {
-	in_ns W nft -f - <<-END
-		table netdev mtu_$1
-		delete table netdev mtu_$1
-		table netdev mtu_$1 {
-			chain in {
-				type filter hook ingress device "w$1" priority 0;
-				ip length > $2 counter drop
-			}
-		}
-	END
-}
-both() {
-	carries "$1" "$3"
-	carries "$2" "$3"
-}
 mtu_is() { [ "$(tp "$1" "$2" mtu)" = "$3" ] && [ "$(tp "$1" "$2" mtu_state)" = "$4" ]; }
 
 net_add A B C W
@@ -31,8 +14,8 @@ net_wire B b1 $IP_BC/24 C c0 $IP_C/24
 ip -n B link set b1 mtu 9000
 ip -n C link set c0 mtu 9000
 for i in b1 c0; do ip -n W link set w$i mtu 9000; done
-both a0 b0 1400
-both b1 c0 9000
+wire_carries a0 b0 1400
+wire_carries b1 c0 9000
 chain_nodes "mode=${MODE:-reliable}"
 # this end knows it, and has its own congestion control
 sed -i '/^\[transport b\]/a path_mtu = 8000\ncongestion = cubic' "$T/C/controlplane.ini"
@@ -67,7 +50,7 @@ say "B to C carries 1500 from now on"
 in_ns A ping -n -q -i 0.02 -c 1500 -s 4000 -W 5 10.9.0.2 >"$T/ping.log" &
 pings=$!
 sleep 2
-both b1 c0 1500
+wire_carries b1 c0 1500
 wait_for 60 "B to C: 1500" mtu_is B c 1500 complete
 same "black holes seen by B" "$(tp B c black_holes)" 1
 same "... by A" "$(tp A b black_holes)" 0
@@ -81,7 +64,7 @@ for n in A B C; do wait_for 5 "books of $n" books $n || books $n; done
 logs_clean A B C
 
 say "A to B carries 1200 from now on"
-both a0 b0 1200
+wire_carries a0 b0 1200
 in_ns A ping -n -q -i 0.1 -c 900 -s 1300 -W 1 10.9.0.2 >"$T/ping2.log" &
 pings=$!
 refused() { tp A b note | grep -q "less than 1280 bytes"; }

@@ -27,7 +27,7 @@ flooded() { # 4|6
 	node_start C
 	wait_for 20 "C during the flood" tp_up C b
 	expect "the flood goes on" kill -0 $flood
-	expect "C had to show a cookie" test "$(counter_of C hs_cookies_taken)" -ge 1
+	expect "C had to show a cookie" test "$(count C hs_cookies_taken)" -ge 1
 	wait_for 10 "new keys during the flood" newer_keys "$keys0"
 	same "link of A" "$(tp A b state)" up
 	kill $flood
@@ -40,7 +40,6 @@ flooded() { # 4|6
 	ip netns del A && ip netns del B && ip netns del C
 	rm -rf "${T:?}"/[ABC]
 }
-counter_of() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
 asks_for_cookies() { [ "$(counter B hs_cookies)" -gt 500 ]; }
 newer_keys() { [ "$(tp A b rekeys)" -gt $(($1 + 2)) ]; }
 

@@ -98,6 +98,23 @@ net_wire() {
 	net_up "$4" "$5" "$6"
 }
 
+# wire_carries IF IF BYTES: longer IP packets vanish in that wire, both ways, and nobody is told
+wire_carries() {
+	local i
+	for i in "$1" "$2"; do
+		in_ns W nft -f - <<-END
+			table netdev mtu_$i
+			delete table netdev mtu_$i
+			table netdev mtu_$i {
+				chain in {
+					type filter hook ingress device "w$i" priority 0;
+					ip length > $3 counter drop
+				}
+			}
+		END
+	done
+}
+
 # net_up NS IF ADDR[,ADDR]
 net_up() {
 	local a
@@ -272,6 +289,10 @@ drops_text() {
 	sk "$1" -j show counters | jq -r '.[] | select(.role == "drop" and .value > 0) | "\(.of) \(.name) \(.value)"'
 }
 
+# count NODE NAME: a counter, of whatever scope; count_is NODE NAME VALUE
+count() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
+count_is() { [ "$(count "$1" "$2")" = "$3" ]; }
+
 # books NODE: for each stage in = out + drop, of all workers together; prints what differs. Packets
 # held for a moment make a difference, so ask at rest.
 books() {
@@ -382,3 +403,38 @@ chain_whole() {
 
 # chain_ping [PING ARGUMENTS...]: a few packets from A's edge to C's
 chain_ping() { in_ns A ping -n -q -c 3 -i 0.2 -W 5 "$@" 10.9.0.2; }
+
+# listens NODE PORT: somebody waits there for a route
+listens() { sk "$1" -j show groups | jq -e --argjson p "$2" 'any(.local_port == $p and .state == "listens")' >/dev/null; }
+
+# chain_dmsg NODE: a dmsg server S, of which A, B and C are clients over links of their own, and a set-up node whose
+# routes they take, with the key $SETUP: in S, or in another node, which is made. After chain_nodes.
+chain_dmsg() {
+	local n i=0 key clients=(A B C)
+	[ "$1" = S ] || clients+=("$1")
+	for n in S "${clients[@]:3}"; do
+		net_add "$n"
+		node_new "$n" net_null0,no-rx=1
+	done
+	key=$(node_key "$T/S/dmsg.key")
+	SETUP=$(node_key "$T/$1/setup.key")
+	node_conf S controlplane dmsg_server listen=0.0.0.0:8081 "key_file=$T/S/dmsg.key"
+	for n in "${clients[@]}"; do
+		i=$((i + 1))
+		net_link S "s$i" "10.2.$i.1/24" "$n" d0 "10.2.$i.2/24"
+		node_conf "$n" controlplane "server s" "key=$key" "address=10.2.$i.1:8081"
+	done
+	[ "$1" != S ] || node_conf S controlplane "server s" "key=$key" address=10.2.1.1:8081
+	node_conf "$1" controlplane setup_node enable=yes "key_file=$T/$1/setup.key"
+	for n in A B C; do node_conf "$n" controlplane "route_setup_node ours" "key=$SETUP"; done
+}
+
+# chain_dmsg_start NODE: all of that, until routes can be laid
+chain_dmsg_start() {
+	local n nodes=(A B C S)
+	[ "$1" = S ] || nodes+=("$1")
+	node_start "${nodes[@]}"
+	wait_for 20 "all transports up" chain_up
+	for n in A B C; do wait_for 20 "a session of $n" dmsg_is "$n" sessions 1; done
+	wait_for 20 "a session of the set-up node" dmsg_is "$1" setup_sessions 1
+}
