@@ -286,6 +286,17 @@ void route_group_pump(struct route_group *rg)
 	route_group_unref(rg);
 }
 
+// What is known of the path changes: it is searched for, and may become less or more. A group that
+// may send has its timer for pings, so it knows by the next one.
+static void look_at_path(struct route_group *rg)
+{
+	const struct route_groups_conf *conf = &rg->gs->conf;
+	struct route_way way;
+
+	conf->way(conf->way_arg, &rg->forward, &way);
+	group_set_payload(&rg->g, way.payload_max);
+}
+
 void route_group_on_timer(void *arg)
 {
 	struct route_group *rg = arg;
@@ -298,6 +309,8 @@ void route_group_on_timer(void *arg)
 		group_take(&rg->g, clock_mono_ns(), close, sizeof(close));
 	}
 	tell_holds(rg);
+	if (rg->opened)
+		look_at_path(rg);
 	route_group_pump(rg);
 }
 
@@ -498,6 +511,7 @@ void route_group_info_get(const struct route_group *rg, struct route_group_info 
 		.forward_id = rg->end.forward_id,
 		.consume_id = rg->end.consume_id,
 		.keep_alive_ms = rg->g.conf.keep_alive_ms,
+		.payload_max = rg->g.conf.payload_max,
 		.age_ms = (clock_mono_ns() - rg->since_ns) / CLOCK_NS_PER_MS,
 		.queued = rg->in.len,
 		.stats = rg->g.stats,

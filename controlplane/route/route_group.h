@@ -40,6 +40,7 @@ struct route_groups_conf {
 	struct rule_mgr *rules;
 	struct route_ends *ends;
 	const struct identity *id;
+	// Asked when a group begins, and again with its pings: a path changes.
 	void (*way)(void *arg, const struct rule_wire *forward, struct route_way *out);
 	void *way_arg;
 	bool allow_plain; // far ends that do not seal
@@ -105,6 +106,7 @@ struct route_group_info {
 	int err;
 	uint32_t forward_id, consume_id; // 0 when it has ended
 	uint32_t keep_alive_ms;
+	uint16_t payload_max; // of its DATA, as its path is now
 	uint64_t age_ms; // ended: since then
 	uint64_t queued; // bytes that its reader has not taken
 	struct group_stats stats;

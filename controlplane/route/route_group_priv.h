@@ -19,7 +19,8 @@ struct route_group {
 	void (*done)(void *arg, int status); // of who waits for that; NULL: nobody
 	void *done_arg;
 	uint8_t key[ROUTE_KEY_LEN]; // far end, its port, ours
-	unsigned worker;
+	struct rule_wire forward; // for conf.way
+	unsigned worker; // of the first look: by another one packets could overtake each other
 	unsigned refs; // table, owner, deferred call, command
 	uint64_t since_ns;
 	struct loop_timer *timer;

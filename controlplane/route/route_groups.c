@@ -105,7 +105,7 @@ static int group_begin(struct route_group *rg, const struct rule_wire rules[2], 
 	int64_t keep_ns = rules[0].keep_alive_ns < rules[1].keep_alive_ns ? rules[0].keep_alive_ns
 									  : rules[1].keep_alive_ns;
 	uint64_t keep_ms = (uint64_t)keep_ns / CLOCK_NS_PER_MS;
-	struct route_way way = {0};
+	struct route_way way;
 	struct group_conf gc = {.initiator = initiator,
 		.allow_plain = conf->allow_plain,
 		.forward_id = rules[0].key_id,
@@ -115,7 +115,8 @@ static int group_begin(struct route_group *rg, const struct rule_wire rules[2], 
 		.s_pk = identity_pk(conf->id)->b,
 		.rs = rules[1].desc.src_pk};
 
-	conf->way(conf->way_arg, &rules[0], &way);
+	rg->forward = rules[0];
+	conf->way(conf->way_arg, &rg->forward, &way);
 	rg->worker = way.worker;
 	gc.payload_max = way.payload_max;
 	return group_init(&rg->g, &gc, clock_mono_ns());

@@ -278,6 +278,7 @@ static void group_record(void *arg, const struct route_group_info *info)
 		.sealed = !info->plain,
 		.paused = info->paused,
 		.holds = info->holds,
+		.payload_max = info->payload_max,
 		.rtt_us = info->stats.rtt_us,
 		.forward_id = info->forward_id,
 		.consume_id = info->consume_id,

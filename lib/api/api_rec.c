@@ -501,6 +501,7 @@ static const struct api_field group_fields[] = {
 	F(tx_bytes, BYTES, "TX BYTES", 0),
 	F(age_ms, MS, "AGE", 0),
 	F(queued, SIZE, "QUEUED", W),
+	F(payload_max, SIZE, "PAYLOAD", W | N),
 	F(sealed, BOOL, "SEALED", W),
 	F(paused, BOOL, "PAUSED", W),
 	F(holds, BOOL, "HOLDS", W),

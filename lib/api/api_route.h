@@ -94,7 +94,7 @@ struct api_route_group { // a route that ends here
 	uint8_t sealed; // as agreed
 	uint8_t paused; // what we send waits: the data plane holds enough of it
 	uint8_t holds; // what comes waits there: the reader here is slow
-	uint8_t pad[2];
+	uint16_t payload_max; // of the packets that we send
 	uint32_t rtt_us;
 	uint32_t forward_id, consume_id; // 0: it has ended
 	uint32_t keep_alive_ms;

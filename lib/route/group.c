@@ -32,15 +32,23 @@ int group_init(struct group_end *g, const struct group_conf *conf, uint64_t now_
 	memset(g, 0, sizeof(*g));
 	g->conf = *conf;
 	g->conf.s = g->conf.s_pk = g->conf.rs = g->conf.test_e = NULL;
-	if (g->conf.payload_max == 0)
-		g->conf.payload_max = GROUP_PAYLOAD_MAX;
-	if (g->conf.payload_max < GROUP_PAYLOAD_MIN || g->conf.payload_max > GROUP_PAYLOAD_MAX)
-		return -EINVAL;
-	rc = noise_rec_init(&g->rec, &noise);
+	rc = group_set_payload(g, conf->payload_max);
+	if (rc == 0)
+		rc = noise_rec_init(&g->rec, &noise);
 	if (rc < 0)
 		return rc;
 	g->start_ns = g->sent_ns = g->shake_ns = now_ns;
 	g->limit_ns = after(now_ns, conf->initiator ? GROUP_DIAL_MS : GROUP_ACCEPT_MS);
+	return 0;
+}
+
+int group_set_payload(struct group_end *g, uint16_t payload_max)
+{
+	uint16_t max = payload_max != 0 ? payload_max : GROUP_PAYLOAD_MAX;
+
+	if (max < GROUP_PAYLOAD_MIN || max > GROUP_PAYLOAD_MAX)
+		return -EINVAL;
+	g->conf.payload_max = max;
 	return 0;
 }
 

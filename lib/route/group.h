@@ -89,6 +89,9 @@ struct group_end {
 // -EINVAL as noise_init(), or a payload_max out of range.
 int group_init(struct group_end *g, const struct group_conf *conf, uint64_t now_ns);
 void group_fini(struct group_end *g); // wipes; idempotent
+// From the next DATA on, its payload is so long at most; else as in struct group_conf. -EINVAL: out
+// of range, and nothing has changed.
+int group_set_payload(struct group_end *g, uint16_t payload_max);
 
 enum group_state group_state(const struct group_end *g);
 // 0, or -errno: why there is no group, or will be none; group_why() in words ("" when it was just

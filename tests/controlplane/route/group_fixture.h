@@ -74,6 +74,7 @@ static struct user ua, ub;
 static int install_status;
 static size_t n_installs;
 static int accepted_status;
+static uint16_t path_payload; // what the path carries
 static unsigned n_accepted;
 
 struct rule_install {
@@ -181,7 +182,7 @@ const char *rule_gone_text(uint8_t reason)
 static void way(void *arg, const struct rule_wire *forward, struct route_way *out)
 {
 	assert_int_equal(forward->kind, RULE_KIND_FORWARD);
-	*out = (struct route_way){.worker = 3, .payload_max = 1400};
+	*out = (struct route_way){.worker = 3, .payload_max = path_payload};
 }
 
 // ---- the world ----
@@ -223,6 +224,7 @@ static int setup_max(uint32_t max)
 	n_installs = 0;
 	install_status = 0;
 	n_accepted = 0;
+	path_payload = 1400;
 	queue = calloc(QUEUE, sizeof(*queue));
 	loop = loop_new();
 	node_init(&a, &b, 1, max);

@@ -27,6 +27,37 @@ static void bytes_go_both_ways(void **state)
 							  // path's length
 }
 
+static bool a_looked(void)
+{
+	return info(&a).payload_max == path_payload;
+}
+
+// With records of `payload` bytes at most: as many as that takes.
+static void writes_packets_of(size_t payload)
+{
+	unsigned before = a.n_sent[ROUTE_DATA];
+	size_t got = ub.n_got, one = payload - NOISE_REC_OVERHEAD;
+
+	assert_int_equal(write_text(&ua, got, 30000), 30000);
+	turns();
+	assert_int_equal(ub.n_got - got, 30000);
+	assert_int_equal(a.n_sent[ROUTE_DATA] - before, (30000 + one - 1) / one);
+}
+
+// It may become less, or more, at any time.
+static void packets_are_as_long_as_the_path_carries_now(void **state)
+{
+	static const uint16_t paths[] = {1400, GROUP_PAYLOAD_MIN, GROUP_PAYLOAD_MAX};
+
+	connect_both();
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		path_payload = paths[i];
+		assert_true(wait_for(a_looked));
+		writes_packets_of(paths[i]);
+	}
+	expect_text(&ub, ub.n_got);
+}
+
 static void who_has_no_listener_says_so(void **state)
 {
 	assert_int_equal(accept_at_b(200, PORT_B, PORT_A), 0);
@@ -499,6 +530,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(bytes_go_both_ways),
+		TEST(packets_are_as_long_as_the_path_carries_now),
 		TEST(who_has_no_listener_says_so),
 		TEST(a_close_ends_both_and_leaves_no_rules),
 		TEST(what_came_before_the_close_is_read_first),

@@ -1,7 +1,10 @@
 // Route groups: the shared vectors in both roles, peers as of 2024 and 2026, what a handshake has
 // to survive, closing in every state, and every touched bit.
 
+#include "lib/base/err.h"
 #include "tests/lib/route/group_world.h"
+
+#include <errno.h>
 
 static void check(const json_t *obj, const char *key, const uint8_t *p, size_t len)
 {
@@ -308,6 +311,29 @@ static void records_are_cut_to_the_path(void **state)
 	assert_int_equal(group_init(&ini.g, &c, now_ns), -EINVAL);
 	c.payload_max = GROUP_PAYLOAD_MAX + 1;
 	assert_int_equal(group_init(&ini.g, &c, now_ns), -EINVAL);
+}
+
+static void records_follow_the_path(void **state)
+{
+	static const uint16_t max[] = {1300, GROUP_PAYLOAD_MIN, 0, 2000};
+	static const uint16_t wrong[] = {1, GROUP_PAYLOAD_MIN - 1, GROUP_PAYLOAD_MAX + 1};
+	static uint8_t text[10000];
+	uint8_t p[GROUP_PACKET_MAX];
+	size_t n;
+
+	make_open();
+	for (size_t i = 0; i < ARRAY_LEN(max); i++) {
+		assert_int_equal(group_set_payload(&ini.g, max[i]), 0);
+		assert_true(group_write(&ini.g, now_ns, text, sizeof(text), p, sizeof(p), &n) > 0);
+		assert_int_equal(n, ROUTE_HDR_LEN + (max[i] != 0 ? max[i] : GROUP_PAYLOAD_MAX));
+		give(&res, p, n);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_int_equal(group_set_payload(&ini.g, wrong[i]), -EINVAL);
+	assert_true(group_write(&ini.g, now_ns, text, sizeof(text), p, sizeof(p), &n) > 0);
+	assert_int_equal(n, ROUTE_HDR_LEN + max[3]);
+	give(&res, p, n);
+	assert_int_equal(group_stats_of(&res.g)->rx_bytes, group_stats_of(&ini.g)->tx_bytes);
 }
 
 static void nothing_is_written_for_nothing(void **state)
@@ -660,6 +686,7 @@ int main(void)
 		TEST(frames_may_be_split_and_packed),
 		TEST(records_may_follow_the_noise_message),
 		TEST(records_are_cut_to_the_path),
+		TEST(records_follow_the_path),
 		TEST(nothing_is_written_for_nothing),
 		TEST(a_cancelled_handshake_is_finished_first),
 		TEST(a_cancelled_handshake_waits_no_longer_than_any),
