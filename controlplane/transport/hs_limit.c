@@ -77,11 +77,14 @@ static bool spend(struct bucket *b, uint32_t n, uint32_t cap)
 	return true;
 }
 
+size_t hs_limit_prefix_len(const uint8_t ip[16])
+{
+	return memcmp(ip, v4_prefix, sizeof(v4_prefix)) == 0 ? 16 : 8;
+}
+
 static struct bucket *bucket_of(struct hs_limit *h, const uint8_t ip[16])
 {
-	size_t n = memcmp(ip, v4_prefix, sizeof(v4_prefix)) == 0 ? 16 : 8;
-
-	return &h->source[htab_hash(h->hash_key, ip, n) % N_BUCKETS];
+	return &h->source[htab_hash(h->hash_key, ip, hs_limit_prefix_len(ip)) % N_BUCKETS];
 }
 
 // Of one share. The second half is for those who may.

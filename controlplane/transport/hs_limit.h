@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -49,7 +50,10 @@ struct hs_limit_regime {
 struct hs_limit *hs_limit_new(uint64_t now_ns);
 void hs_limit_free(struct hs_limit *h);
 
-// One init from ip (16 bytes, IPv4 mapped). has_cookie: its mac2 is right.
+// How many bytes of an address stand for one source: an IPv4 address, or an IPv6 /64.
+size_t hs_limit_prefix_len(const uint8_t ip[16]);
+// One init from ip (16 bytes, IPv4 mapped). has_cookie: its mac2 is right, or the
+// address was shown otherwise.
 enum hs_verdict hs_limit_take(
 	struct hs_limit *h, const uint8_t ip[16], bool has_cookie, uint64_t now_ns);
 // One re-key that a peer begins inside its link. is_due: the keys have been in use for long. False:

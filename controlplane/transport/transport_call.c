@@ -148,6 +148,27 @@ static void settled(struct tp_call *c)
 	tp_call_close(c);
 }
 
+// A signature is looked at where its key may come, and as long as there is time for curves: an
+// address and all of them have as much as for inits of rails. TCP has shown the address, as a
+// cookie does.
+static enum carry_hs_event prove(struct tp_call *c)
+{
+	struct transport_mgr *m = c->m;
+	const char *refusal = tp_carried_unwelcome(m, c);
+	uint64_t begin_ns = clock_mono_ns();
+	enum carry_hs_event ev;
+
+	if (refusal == NULL &&
+		hs_limit_take(m->limit, c->from.ip, true, begin_ns) != HS_LIMIT_PASS) {
+		m->stats.drop_carried_load++;
+		refusal = "too many calls";
+	}
+	ev = carry_hs_prove(&c->h, refusal);
+	if (refusal == NULL)
+		hs_limit_spent(m->limit, TP_CALL_COST * (clock_mono_ns() - begin_ns));
+	return ev;
+}
+
 static bool step(struct tp_call *c, enum carry_hs_event ev);
 
 static void on_registered(void *arg)
@@ -170,6 +191,8 @@ static bool step(struct tp_call *c, enum carry_hs_event ev)
 {
 	uint64_t now = clock_mono_ns();
 
+	if (ev == CARRY_HS_CLAIM)
+		ev = prove(c);
 	if (ev == CARRY_HS_CALLER) {
 		c->known = true;
 		ev = carry_hs_admit(&c->h, tp_carried_refusal(c->m, c), now);
@@ -423,10 +446,11 @@ static void addr_of(const struct sockaddr_storage *ss, struct dpmsg_addr *out)
 
 static bool too_many(const struct transport_mgr *m, const struct dpmsg_addr *from)
 {
+	size_t prefix_len = hs_limit_prefix_len(from->ip);
 	unsigned same = 0;
 
 	for (const struct tp_call *c = m->car.callers; c != NULL; c = c->next)
-		same += memcmp(c->from.ip, from->ip, sizeof(from->ip)) == 0;
+		same += memcmp(c->from.ip, from->ip, prefix_len) == 0;
 	return m->car.n_callers >= TP_CALLS_IN_MAX || same >= TP_CALLS_IN_IP_MAX;
 }
 
@@ -490,7 +514,9 @@ static void on_stream_caller(void *arg, struct conn *take_conn, const struct dms
 	c->known = c->secret = true;
 	conf = hs_conf(c);
 	carry_hs_settlement(&c->h, &conf, &from->pk, false, clock_mono_ns());
-	refusal = tp_carried_refusal(m, c);
+	refusal = tp_carried_unwelcome(m, c);
+	if (refusal == NULL)
+		refusal = tp_carried_refusal(m, c);
 	if (refusal != NULL) {
 		over(c, refusal, -ECONNREFUSED);
 		return;

@@ -148,21 +148,26 @@ void tp_carried_failed(struct transport *t, const char *why, int err, bool cross
 
 // ---- who may call ----
 
-const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c)
+const char *tp_carried_unwelcome(struct transport_mgr *m, const struct tp_call *c)
 {
-	struct transport *t = transport_mgr_find_peer(m, &c->h.peer, c->type);
 	enum peer_access access = peer_list_find(m->conf.peers, &c->h.peer, NULL);
 
 	if (access == PEER_DENIED) {
 		m->stats.drop_carried_denied++;
 		return "not allowed";
 	}
-	if (t == NULL && access != PEER_ALLOWED && !m->conf.allow_any) {
+	if (access != PEER_ALLOWED && !m->conf.allow_any &&
+		transport_mgr_find_peer(m, &c->h.peer, c->type) == NULL) {
 		m->stats.drop_carried_not_allowed++;
 		return "not allowed";
 	}
-	if (!m->ready)
-		return "not ready";
+	return m->ready ? NULL : "not ready";
+}
+
+const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c)
+{
+	struct transport *t = transport_mgr_find_peer(m, &c->h.peer, c->type);
+
 	if (t == NULL && m->n_accepted >= m->conf.accepted_max) {
 		m->stats.drop_carried_too_many++;
 		return "too many transports";

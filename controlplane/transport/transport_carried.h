@@ -21,7 +21,8 @@ enum {
 	TP_CALL_DIAL_MS = 10000, // until TCP stands, or the stream
 	TP_CALL_TRIED_MAX = 4, // addresses of one peer: each may take so long
 	TP_CALLS_IN_MAX = 256, // callers that have not settled: about 6 KiB each
-	TP_CALLS_IN_IP_MAX = 16, // ... of one address
+	TP_CALLS_IN_IP_MAX = 16, // ... of one source (hs_limit_prefix_len())
+	TP_CALL_COST = 8, // all curves of a call, in looks at its signature: Noise KK is five
 	TP_KEEPALIVE_S = 15, // of TCP: a peer that closed says nothing on a dead path
 	TP_USER_TIMEOUT_MS = 20000,
 	// A visor keeps what was closed for up to a second, and a dial into that does lasting
@@ -146,7 +147,9 @@ void tp_carried_failed(struct transport *t, const char *why, int err, bool cross
 // Both ends settled: the connection is the link of the transport to the caller, which is made if
 // any key may come. It takes the conn.
 void tp_carried_settled(struct tp_call *c, struct conn *take_conn);
-// May this caller have a transport now? NULL, or what it is told.
+// May the key come that this caller claims to have? NULL, or what it is told.
+const char *tp_carried_unwelcome(struct transport_mgr *m, const struct tp_call *c);
+// It has it: may it have a transport now? As before.
 const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c);
 // The link ends, whoever ends it.
 void tp_carried_down(struct transport *t, const char *why);

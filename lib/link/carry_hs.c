@@ -14,7 +14,8 @@ enum state {
 	ANSWER,
 	ASK, // responder: waits for get_nonce
 	CALL,
-	ADMIT, // for its owner
+	PROVE, // for its owner
+	ADMIT, // ditto
 	NOISE,
 	CODE, // initiator
 	ENTRY, // responder
@@ -127,22 +128,32 @@ static enum carry_hs_event answer(struct carry_hs *h, const char *refusal)
 
 static enum carry_hs_event take_call(struct carry_hs *h)
 {
-	struct connect_call c;
+	struct connect_call *c = &h->call;
 
-	if (connect_call_read(&c, h->in, h->in_len) != 0)
+	if (connect_call_read(c, h->in, h->in_len) != 0)
 		return fail(h, -EBADMSG, "the caller's message is none");
-	if (memcmp(c.nonce, h->nonce, sizeof(c.nonce)) != 0)
+	if (memcmp(c->nonce, h->nonce, sizeof(c->nonce)) != 0)
 		return answer(h, "it is another nonce");
-	if (connect_call_verify(&c) != 0)
-		return answer(h, "the signature is not right");
-	if (key_pk_cmp(&c.dst.pk, h->conf.pk) != 0)
+	if (key_pk_cmp(&c->dst.pk, h->conf.pk) != 0)
 		return answer(h, "this is another node");
-	if (c.dst.port != CONNECT_PORT_TRANSPORT)
+	if (c->dst.port != CONNECT_PORT_TRANSPORT)
 		return answer(h, CONNECT_ERR_PORT);
-	if (key_pk_cmp(&c.src.pk, h->conf.pk) == 0)
+	if (key_pk_cmp(&c->src.pk, h->conf.pk) == 0)
 		return answer(h, "that is this node's own key");
-	h->peer = c.src.pk;
-	h->port = c.src.port;
+	h->peer = c->src.pk;
+	h->port = c->src.port;
+	wait_for(h, PROVE);
+	return CARRY_HS_CLAIM;
+}
+
+enum carry_hs_event carry_hs_prove(struct carry_hs *h, const char *refusal)
+{
+	if (h->state != PROVE)
+		return fail(h, -EBADMSG, "nobody waits to be known");
+	if (refusal == NULL && connect_call_verify(&h->call) != 0)
+		refusal = "the signature is not right";
+	if (refusal != NULL)
+		return answer(h, refusal);
 	wait_for(h, ADMIT);
 	return CARRY_HS_CALLER;
 }
@@ -309,7 +320,7 @@ enum carry_hs_event carry_hs_read(
 		return h->state == UP ? CARRY_HS_UP : CARRY_HS_FAILED;
 	if (len == 0)
 		return CARRY_HS_NONE;
-	if (h->state == ADMIT || h->state == NOISE || h->state == SETTLE)
+	if (h->state == PROVE || h->state == ADMIT || h->state == NOISE || h->state == SETTLE)
 		return fail(h, -EBADMSG, "the peer sends ahead");
 	if (h->state == ASK)
 		whole = gather(h, CONNECT_ASK_LEN, p, len, used);
@@ -337,6 +348,7 @@ enum carry_hs_event carry_hs_tick(struct carry_hs *h, uint64_t now_ns)
 		[ANSWER] = "no answer came within 10 s",
 		[ASK] = "the caller said nothing for 10 s",
 		[CALL] = "the caller did not say who it is within 10 s",
+		[PROVE] = "nobody looked at the signature",
 		[ADMIT] = "nobody admitted the caller",
 		[NOISE] = "no Noise handshake within 5 s",
 		[CODE] = "the peer did not settle the transport within 20 s",
@@ -347,9 +359,4 @@ enum carry_hs_event carry_hs_tick(struct carry_hs *h, uint64_t now_ns)
 	if (h->deadline_ns == 0 || now_ns < h->deadline_ns)
 		return CARRY_HS_NONE;
 	return fail(h, -ETIMEDOUT, what[h->state]);
-}
-
-bool carry_hs_is_under_way(const struct carry_hs *h)
-{
-	return h->state != UP && h->state != FAILED;
 }

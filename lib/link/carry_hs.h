@@ -6,7 +6,8 @@
 //     initiator                                      responder
 //     get_nonce ------------------------------------>
 //               <------------------------------------ nonce
-//     call, signed --------------------------------->           CALLER: carry_hs_admit()
+//     call, signed --------------------------------->           CLAIM: carry_hs_prove(),
+//                                                               CALLER: carry_hs_admit()
 //               <------------------------------------ OK, or why not
 //     NOISE                                           NOISE     each: carry_hs_inside()
 //     entry, signed by us -------------------------->           ENTRY: carry_hs_settle()
@@ -40,6 +41,8 @@ enum carry_hs_code {
 
 enum carry_hs_event {
 	CARRY_HS_NONE, // more bytes are needed
+	CARRY_HS_CLAIM, // responder: h->peer is said to call; carry_hs_prove() looks at its
+			// signature
 	CARRY_HS_CALLER, // responder: h->peer has signed; carry_hs_admit() says whether it may
 	CARRY_HS_NOISE, // now Noise KK with h->peer, by the same initiator; then carry_hs_inside()
 	CARRY_HS_ENTRY, // responder: h->entry is signed by both; carry_hs_settle() when it is known
@@ -57,13 +60,14 @@ struct carry_hs {
 	struct carry_hs_conf conf;
 	uint8_t state;
 	bool initiator;
-	struct key_pk peer; // responder: null before CALLER
+	struct key_pk peer; // responder: null before CLAIM, anybody's word before CALLER
 	struct tp_entry entry; // the settled one after UP
 	uint64_t deadline_ns; // monotonic; 0: nothing is waited for
 	int err; // of a failure: -ETIMEDOUT, -EBADMSG, -ECONNREFUSED
 	char why[CARRY_HS_WHY_LEN];
 
 	uint16_t port; // the initiator's
+	struct connect_call call; // responder: from CLAIM to CALLER
 	uint8_t nonce[CONNECT_NONCE_LEN];
 	char in[CONNECT_JSON_MAX]; // a message that has not come whole
 	uint16_t in_len;
@@ -86,6 +90,9 @@ enum carry_hs_event carry_hs_settlement(struct carry_hs *h, const struct carry_h
 // Bytes that came; *used of them belonged to the handshake. They may go on behind UP only.
 enum carry_hs_event carry_hs_read(
 	struct carry_hs *h, const uint8_t *p, size_t len, size_t *used, uint64_t now_ns);
+// After CLAIM, as carry_hs_admit(): then CALLER, or FAILED. A signature costs curves, a refusal
+// does not.
+enum carry_hs_event carry_hs_prove(struct carry_hs *h, const char *refusal);
 // After CALLER; refusal: a text for the peer, NULL: welcome (then NOISE). After a refusal: FAILED.
 enum carry_hs_event carry_hs_admit(struct carry_hs *h, const char *refusal, uint64_t now_ns);
 // The Noise handshake is done.
@@ -94,5 +101,3 @@ enum carry_hs_event carry_hs_inside(struct carry_hs *h, uint64_t now_ns);
 enum carry_hs_event carry_hs_settle(struct carry_hs *h, enum carry_hs_code code);
 // FAILED when the deadline has passed, else NONE.
 enum carry_hs_event carry_hs_tick(struct carry_hs *h, uint64_t now_ns);
-// Both ends may still send messages: not UP, not failed.
-bool carry_hs_is_under_way(const struct carry_hs *h);

@@ -37,6 +37,7 @@ static struct conn_listener w_listeners[W_LISTENERS];
 static size_t w_conn_cap = 64 * 1024; // bytes under way in one direction
 static size_t w_conn_piece = 100000; // that come at once
 static bool w_conn_black; // nothing comes through any more
+static uint8_t w_conn_from[16]; // where callers are; zeros: where their node is
 static bool w_conn_mute; // TCP stands, but nobody is heard
 static unsigned w_n_dials, w_n_writes;
 static uint64_t w_dialed_ns; // the last one
@@ -325,6 +326,7 @@ static void w_conn_arrives(struct w_job *j)
 	struct w_conn *c = j->arg, *o;
 	struct sockaddr_storage from = {0};
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&from;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&from;
 
 	if (c->closed || w_conn_black)
 		return;
@@ -340,6 +342,10 @@ static void w_conn_arrives(struct w_job *j)
 		v4->sin_family = AF_INET;
 		v4->sin_addr.s_addr = htonl(0x0a000000 | c->node);
 		v4->sin_port = htons((uint16_t)(40000 + w_n_conns));
+		if (w_conn_from[0] != 0) {
+			v6->sin6_family = AF_INET6;
+			memcpy(&v6->sin6_addr, w_conn_from, sizeof(v6->sin6_addr));
+		}
 		l->fn(l->arg, &o->base, &from);
 		w_conn_poke(o);
 		c->base.ev->open(c->base.arg);
@@ -420,6 +426,7 @@ static void w_conns_setup(unsigned (*loop_node)(const struct loop *l))
 	w_conn_cap = 64 * 1024;
 	w_conn_piece = 100000;
 	w_conn_black = w_conn_mute = false;
+	memset(w_conn_from, 0, sizeof(w_conn_from));
 	w_n_dials = w_n_regs = w_n_asks = 0;
 	w_resolver_silent = false;
 	w_resolver_status = 0;

@@ -128,30 +128,35 @@ static void w_reap_timers(void)
 	}
 }
 
+// The first one that is due by then. False: there is none.
+static bool w_timer_fires(uint64_t end)
+{
+	struct loop_timer *first = NULL;
+
+	w_reap_timers();
+	for (struct loop_timer *t = w_timers; t != NULL; t = t->next) {
+		if (t->on && t->at_ns <= end && (first == NULL || t->at_ns < first->at_ns))
+			first = t;
+	}
+	if (first == NULL)
+		return false;
+	if (first->at_ns > w_now)
+		w_now = first->at_ns;
+	if (first->repeat_ns != 0)
+		first->at_ns = w_now + first->repeat_ns;
+	else
+		first->on = false;
+	first->fn(first->arg);
+	return true;
+}
+
 // Let `ms` pass, with everything that happens meanwhile.
 static void w_run(uint64_t ms)
 {
 	uint64_t end = w_now + ms * CLOCK_NS_PER_MS;
 
-	w_settle();
-	for (;;) {
-		struct loop_timer *first = NULL;
-
-		w_reap_timers();
-		for (struct loop_timer *t = w_timers; t != NULL; t = t->next) {
-			if (t->on && t->at_ns <= end && (first == NULL || t->at_ns < first->at_ns))
-				first = t;
-		}
-		if (first == NULL)
-			break;
-		if (first->at_ns > w_now)
-			w_now = first->at_ns;
-		if (first->repeat_ns != 0)
-			first->at_ns = w_now + first->repeat_ns;
-		else
-			first->on = false;
-		first->fn(first->arg);
+	do
 		w_settle();
-	}
+	while (w_timer_fires(end));
 	w_now = end;
 }

@@ -1,0 +1,221 @@
+// Who may call for a transport that a byte stream carries, and what callers may cost.
+#include "controlplane/transport/hs_limit.h"
+#include "lib/link/carry_hs.h"
+#include "tests/controlplane/transport/world_stcp.h"
+
+static void strangers_are_refused_and_told(void **state)
+{
+	(void)state;
+	listens(1);
+	a = stcp(0, 1, true);
+	w_run(10000);
+	assert_string_equal(info_of(a).why, "the peer refuses: not allowed");
+	assert_int_equal(stats_of(1).drop_carried_not_allowed, w_n_dials);
+	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP));
+}
+
+static void any_key_may_come_where_that_is_allowed(void **state)
+{
+	struct transport *t;
+
+	(void)state;
+	transport_mgr_policy(nodes[1].m, true, NULL);
+	listens(1);
+	a = stcp(0, 1, true);
+	w_run(10000);
+	t = transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP);
+	assert_non_null(t);
+	both_up(a, t);
+	assert_int_equal(info_of(t).conf.origin, TRANSPORT_ACCEPTED);
+	assert_int_equal(w_hop_of(1, t)->add.flags, HOP_ACCEPTED);
+	assert_non_null(strstr(transport_name(t), "-stcp"));
+	transport_mgr_del(nodes[0].m, "to-1");
+	w_run(2000);
+	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP));
+	assert_int_equal(nodes[1].n_removed, 1);
+}
+
+static void one_who_may_not_any_more_is_thrown_out(void **state)
+{
+	struct peer_list *l = peer_list_new();
+
+	(void)state;
+	link_up();
+	assert_int_equal(peer_list_add(l, &nodes[0].pk, PEER_DENIED, ""), 0);
+	peer_list_done(l);
+	transport_mgr_policy(nodes[1].m, false, l);
+	w_run(10);
+	assert_false(transport_is_up(a));
+	assert_false(transport_is_up(b));
+	w_run(20000);
+	assert_string_equal(info_of(a).why, "the peer refuses: not allowed");
+	assert_true(stats_of(1).drop_carried_denied >= 1);
+	transport_mgr_policy(nodes[1].m, false, NULL);
+	w_run(60000);
+	both_up(a, b);
+	peer_list_free(l);
+}
+
+static void one_who_may_not_any_more_when_it_is_settled_gets_nothing(void **state)
+{
+	(void)state;
+	transport_mgr_policy(nodes[1].m, true, NULL);
+	transport_mgr_register(nodes[1].m, (struct tp_register *)&nodes[1]);
+	listens(1);
+	a = stcp(0, 1, true);
+	w_run(6000);
+	assert_int_equal(w_n_regs, 1); // admitted, and not answered yet
+	transport_mgr_policy(nodes[1].m, false, NULL);
+	w_reg_answer(&w_regs[0]);
+	w_run(10);
+	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP));
+	assert_false(transport_is_up(a));
+}
+
+// ---- what they may cost ----
+
+// A caller of node 0's, by hand; sk: whose signature it has.
+struct caller {
+	struct carry_hs h;
+	struct carry_hs_conf conf;
+	struct conn *conn;
+	bool speaks, over;
+};
+
+static struct caller callers[64];
+
+static void say(struct caller *c)
+{
+	if (c->h.out_len > 0)
+		assert_int_equal(conn_write(c->conn, c->h.out, c->h.out_len), c->h.out_len);
+	c->h.out_len = 0;
+}
+
+static void on_open(void *arg)
+{
+	struct caller *c = arg;
+
+	if (!c->speaks)
+		return;
+	carry_hs_dial(&c->h, &c->conf, &nodes[1].pk, CONNECT_PORT_EPHEMERAL, w_now);
+	say(c);
+}
+
+static size_t on_data(void *arg, uint8_t *p, size_t len)
+{
+	struct caller *c = arg;
+	size_t used;
+
+	c->over |= carry_hs_read(&c->h, p, len, &used, w_now) != CARRY_HS_NONE;
+	say(c);
+	return len;
+}
+
+static void on_end(void *arg, int err)
+{
+	((struct caller *)arg)->over = true;
+}
+
+static void call(struct caller *c, unsigned sk, bool speaks)
+{
+	static const struct conn_events ev = {.open = on_open, .data = on_data, .end = on_end};
+	static const struct conn_tcp_opts opts = {.keepalive_s = 15, .user_timeout_ms = 20000};
+
+	*c = (struct caller){
+		.conf = {&nodes[0].pk, identity_sk(nodes[sk].id), "stcp"}, .speaks = speaks};
+	c->conn = conn_tcp_dial((struct loop *)&nodes[0], "10.0.0.1:7780", 10000, &opts, &ev, c);
+}
+
+static void callers_hang_up(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(callers); i++) {
+		conn_close(callers[i].conn);
+		callers[i].conn = NULL;
+	}
+	w_settle();
+}
+
+// Callers that say nothing: so many of a source, and each for ten seconds.
+static void silent_callers_are_bounded(void **state)
+{
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		listens(1);
+		for (unsigned i = 0; i < 20; i++) {
+			if (v6) { // of one /64
+				memset(w_conn_from, 0x20, 8);
+				w_conn_from[15] = (uint8_t)i;
+			}
+			call(&callers[i], 0, false);
+			w_settle();
+		}
+		w_run(10);
+		assert_int_equal(w_conns_between(1, 0), 16);
+		assert_int_equal(stats_of(1).drop_carried_calls, 4);
+		w_run(10100);
+		assert_int_equal(w_conns_between(1, 0), 0);
+		assert_int_equal(stats_of(1).carried_failed, 16);
+		callers_hang_up();
+		memset(w_conn_from, 0, sizeof(w_conn_from));
+		link_up(); // and there is room again
+		w_teardown(state);
+		w_setup(state);
+	}
+}
+
+// Forged calls cost a look at a signature each: so many of a source, as of rails' inits.
+static void forged_calls_are_bounded(void **state)
+{
+	unsigned wrong = 0, too_many = 0;
+
+	(void)state;
+	listens(1);
+	b = stcp(1, 0, false);
+	for (unsigned i = 0; i < 30; i++) {
+		call(&callers[i], 2, true);
+		w_settle();
+		assert_true(callers[i].over);
+		wrong += strcmp(callers[i].h.why, "the peer refuses: the signature is not right") ==
+			 0;
+		too_many += strcmp(callers[i].h.why, "the peer refuses: too many calls") == 0;
+	}
+	assert_int_equal(wrong, HS_LIMIT_SOURCE_BURST);
+	assert_int_equal(too_many, 30 - HS_LIMIT_SOURCE_BURST);
+	assert_int_equal(stats_of(1).drop_carried_load, 30 - HS_LIMIT_SOURCE_BURST);
+	callers_hang_up();
+	a = stcp(0, 1, true);
+	w_run(10000);
+	both_up(a, b); // later there is time again
+}
+
+// ... and nothing for keys that may not come.
+static void forged_calls_of_strangers_cost_nothing(void **state)
+{
+	(void)state;
+	listens(1);
+	for (unsigned i = 0; i < 30; i++) {
+		call(&callers[i], 2, true);
+		w_settle();
+		assert_string_equal(callers[i].h.why, "the peer refuses: not allowed");
+	}
+	assert_int_equal(stats_of(1).drop_carried_not_allowed, 30);
+	assert_int_equal(stats_of(1).drop_carried_load, 0);
+	callers_hang_up();
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, w_setup, w_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(strangers_are_refused_and_told),
+		T(any_key_may_come_where_that_is_allowed),
+		T(one_who_may_not_any_more_is_thrown_out),
+		T(one_who_may_not_any_more_when_it_is_settled_gets_nothing),
+		T(silent_callers_are_bounded),
+		T(forged_calls_are_bounded),
+		T(forged_calls_of_strangers_cost_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
