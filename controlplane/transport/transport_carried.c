@@ -113,11 +113,6 @@ void tp_carried_dial(struct transport *t)
 	tp_state_set(t, TRANSPORT_RESOLVING, "connecting");
 }
 
-void tp_carried_on_timer(void *arg)
-{
-	tp_carried_dial(arg);
-}
-
 // After an end, or a dial that came to nothing.
 static void dial_again(struct transport *t, bool theirs)
 {
@@ -200,29 +195,38 @@ const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c)
 
 // ---- the link ----
 
+static void hop_made(struct transport *t, int status, uint32_t aux)
+{
+	t->adding = false;
+	// There already: one that we believed gone has our handle still, and goes with this link.
+	t->flow[0]->in_dp = status == 0 || status == -EEXIST;
+	if (status == -EAGAIN) {
+		loop_timer_start(t->timer, TP_ADD_AGAIN_MS, 0);
+	} else if (status != 0) {
+		tp_carried_down(t, "the data plane has no room for it");
+	} else {
+		t->in_dp = t->flow[0]->seen = true;
+		t->flow[0]->owner = aux < DPMSG_MAX_WORKERS ? (uint8_t)aux : TP_OWNER_ANY;
+		tp_dp_tell(t);
+		tp_state_set(t, TRANSPORT_UP, NULL);
+		tp_packets_begin(t);
+	}
+}
+
 static void on_hop_made(void *arg, int status, uint32_t aux)
 {
 	struct transport *t = arg;
-	struct tp_carried *c = t->carried;
 
-	c->n_adds--;
-	if (!t->removed && c->n_adds == 0 && c->conn != NULL && status != -ECONNRESET) {
-		t->adding = false;
-		if (status != 0) {
-			t->flow[0]->in_dp = false;
-			tp_carried_down(t, "the data plane has no room for it");
-		} else {
-			t->in_dp = t->flow[0]->seen = true;
-			t->flow[0]->owner = aux < DPMSG_MAX_WORKERS ? (uint8_t)aux : TP_OWNER_ANY;
-			tp_dp_tell(t);
-			tp_state_set(t, TRANSPORT_UP, NULL);
-			tp_packets_begin(t);
-		}
+	// One that is removed may have nothing left but its memory.
+	if (!t->removed) {
+		t->carried->n_adds--;
+		if (t->adding && t->carried->n_adds == 0 && status != -ECONNRESET)
+			hop_made(t, status, aux);
 	}
 	tp_cmd_done(t);
 }
 
-static int hop_make(struct transport *t)
+static int hop_send(struct transport *t)
 {
 	struct cmd_hop_add a = {
 		.h.type = CMD_HOP_ADD,
@@ -250,6 +254,18 @@ static int hop_make(struct transport *t)
 	return 0;
 }
 
+// A link that stands is kept, though its hop has no place yet: the ring is full, or the worker's,
+// or the hop of the link before is not gone.
+static void hop_make(struct transport *t)
+{
+	int rc = hop_send(t);
+
+	if (rc == -EAGAIN)
+		loop_timer_start(t->timer, TP_ADD_AGAIN_MS, 0);
+	else if (rc != 0)
+		tp_carried_down(t, "the data plane takes no commands");
+}
+
 // The transport of a caller; made for it where its key may come. NULL: it may not, or there is no
 // more room.
 static struct transport *transport_of(struct tp_call *c)
@@ -272,11 +288,20 @@ static struct transport *transport_of(struct tp_call *c)
 	return m->n_accepted < m->conf.accepted_max ? tp_new(m, &conf) : NULL;
 }
 
+void tp_carried_on_timer(void *arg)
+{
+	struct transport *t = arg;
+
+	if (t->carried->conn == NULL)
+		tp_carried_dial(t);
+	else if (!t->in_dp && !t->adding)
+		hop_make(t);
+}
+
 void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
 {
 	struct transport *t = call->t != NULL ? call->t : transport_of(call);
 	struct tp_carried *c = t != NULL ? t->carried : NULL;
-	int rc;
 
 	if (c != NULL && call->t != NULL)
 		c->call = NULL;
@@ -298,9 +323,7 @@ void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
 	t->m->stats.carried_settled++;
 	loop_timer_stop(t->timer);
 	conn_set_events(take_conn, tp_packet_events(), t);
-	rc = hop_make(t);
-	if (rc != 0)
-		tp_carried_down(t, "the data plane takes no commands");
+	hop_make(t);
 }
 
 void tp_carried_hang_up(struct transport *t)

@@ -31,6 +31,7 @@ enum {
 	TP_REDIAL_JITTER_MS = 2000,
 	TP_REDIAL_MAX_MS = 60000,
 	TP_REDIAL_OTHERS_MS = 30000, // when it is the peer's turn to dial
+	TP_ADD_AGAIN_MS = 10, // a hop that the data plane had no room for
 	TP_ENDED_MAX = 64, // links whose end is remembered without a transport
 	TP_HOLD_S = 28, // a peer may stall for 20 s and live; routes live for 30 s
 	TP_PING_EVERY_S = 15, // of peers that ping us
@@ -111,7 +112,6 @@ struct tp_carriers {
 	struct tp_call *callers; // that have not settled
 	struct transport *flush; // have something to write
 	uint32_t n_callers;
-	uint32_t n_paused; // transports that are not read
 	struct loop_timer *turn_timer; // the next turn begins
 	uint32_t turn;
 	bool resting; // somebody gave all that he may in this one

@@ -343,37 +343,41 @@ static void paused_set(struct transport *t, uint32_t id, bool paused)
 
 	while (i < c->paused.n && c->paused.v[i] != id)
 		i++;
-	if (paused && i == c->paused.n) {
-		if (vec_push(&c->paused, id) == 0 && c->paused.n == 1)
-			t->m->car.n_paused++;
-	} else if (!paused && i < c->paused.n) {
+	if (paused && i == c->paused.n)
+		(void)vec_push(
+			&c->paused, id); // without memory the data plane's limits end the route
+	else if (!paused && i < c->paused.n)
 		vec_remove_swap(&c->paused, i);
-		t->m->car.n_paused -= c->paused.n == 0;
-	}
 }
 
 void tp_packets_on_pause(void *arg, const struct evt_route_pause *e)
 {
 	struct transport *t = e->hop != 0 ? transport_mgr_find_hop(arg, e->hop) : NULL;
 
-	if (t == NULL || t->carried == NULL || t->carried->conn == NULL)
+	// Before the hop is there, it is said of the one that had its handle before.
+	if (t == NULL || t->carried == NULL || !t->in_dp)
 		return;
 	t->m->stats.carried_pauses += e->paused != 0;
 	paused_set(t, e->id, e->paused != 0);
 	resume(t);
 }
 
-// Of which link it was is not said, so all that wait are looked at.
+// By whose link a rule's packets come; NULL: by none that is carried and stands.
+static struct transport *link_of(struct transport_mgr *m, const struct evt_rule *e)
+{
+	struct transport *t = e->in_tp != 0 ? transport_mgr_find_tp(m, e->in_tp) : NULL;
+
+	return t != NULL && t->carried != NULL && t->carried->conn != NULL ? t : NULL;
+}
+
 void tp_packets_on_rule_gone(void *arg, const struct evt_rule *e)
 {
-	struct transport_mgr *m = arg;
+	struct transport *t = link_of(arg, e);
 
-	for (struct transport *t = m->first; t != NULL && m->car.n_paused > 0; t = t->next) {
-		if (t->carried == NULL || t->carried->paused.n == 0)
-			continue;
-		paused_set(t, e->id, false);
-		resume(t);
-	}
+	if (t == NULL)
+		return;
+	paused_set(t, e->id, false);
+	resume(t);
 }
 
 // A dump says again what events that were lost said.
@@ -384,15 +388,9 @@ void tp_packets_on_rule(void *arg, const struct evt_rule *e)
 
 	if (!m->car.dump_all || (e->flags & RULE_PAUSED) == 0)
 		return;
-	t = e->in_tp != 0 ? transport_mgr_find_tp(m, e->in_tp) : NULL;
-	if (t != NULL && t->carried != NULL && t->carried->conn != NULL)
+	t = link_of(m, e);
+	if (t != NULL)
 		paused_set(t, e->id, true);
-}
-
-static void unpause(struct transport *t)
-{
-	t->m->car.n_paused -= t->carried->paused.n != 0;
-	t->carried->paused.n = 0;
 }
 
 void tp_packets_sync(struct transport_mgr *m, bool begin)
@@ -402,7 +400,7 @@ void tp_packets_sync(struct transport_mgr *m, bool begin)
 		if (t->carried == NULL)
 			continue;
 		if (begin)
-			unpause(t);
+			t->carried->paused.n = 0;
 		else
 			resume(t);
 	}
@@ -441,6 +439,7 @@ void tp_packets_on_turn(void *arg)
 
 void tp_packets_begin(struct transport *t)
 {
+	hold_tell(t); // what its peer did not take of packets that were there first
 	resume(t);
 }
 
@@ -454,7 +453,7 @@ void tp_packets_forget(struct transport *t)
 	if (c->flush_due)
 		*p = c->next_flush;
 	c->flush_due = false;
-	unpause(t);
+	c->paused.n = 0;
 	c->out_ofs = c->out_len = c->in_len = 0;
 	c->blocked = c->held = c->hold_due = c->ring_full = c->pinged = false;
 	t->flow[0]->rtt_us = 0;

@@ -1,35 +1,10 @@
-// Transports that a byte stream carries, between two or three nodes: who dials and when, whom they
-// take, what passes and who waits. The edges are in world.h; Noise and settlement are real.
-#include "lib/wire/connect_msg.h"
+// Transports that a byte stream carries, between two or three nodes: who dials and when, what
+// passes and who waits; transport_call_test.c has whom they take. The edges are in world.h; Noise
+// and settlement are real.
 #include "lib/wire/route_hdr.h"
-#include "tests/controlplane/transport/world.h"
+#include "tests/controlplane/transport/world_stcp.h"
 
 enum { BIG = 64 * 1024 };
-
-static void listens(unsigned i)
-{
-	struct dpmsg_addr a = w_addr(i);
-
-	assert_int_equal(transport_mgr_listen(nodes[i].m, TRANSPORT_STCP, &a), 0);
-	assert_int_equal(transport_mgr_port(nodes[i].m, TRANSPORT_STCP), PORT);
-}
-
-static struct transport *stcp(unsigned i, unsigned j, bool dial)
-{
-	return w_add_conf(i, j, (struct transport_conf){.type = TRANSPORT_STCP, .dial = dial});
-}
-
-static struct transport *a, *b; // of node 0 to node 1, and back
-
-// A link that 0 made to 1.
-static void link_up(void)
-{
-	listens(1);
-	a = stcp(0, 1, true);
-	b = stcp(1, 0, false);
-	w_run(10000);
-	both_up(a, b);
-}
 
 // ---- coming up ----
 
@@ -297,113 +272,6 @@ static void a_hop_that_the_data_plane_refuses_ends_the_link(void **state)
 	both_up(a, b);
 }
 
-// ---- who may ----
-
-static void strangers_are_refused_and_told(void **state)
-{
-	(void)state;
-	listens(1);
-	a = stcp(0, 1, true);
-	w_run(10000);
-	assert_string_equal(info_of(a).why, "the peer refuses: not allowed");
-	assert_int_equal(stats_of(1).drop_carried_not_allowed, w_n_dials);
-	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP));
-}
-
-static void any_key_may_come_where_that_is_allowed(void **state)
-{
-	struct transport *t;
-
-	(void)state;
-	transport_mgr_policy(nodes[1].m, true, NULL);
-	listens(1);
-	a = stcp(0, 1, true);
-	w_run(10000);
-	t = transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP);
-	assert_non_null(t);
-	both_up(a, t);
-	assert_int_equal(info_of(t).conf.origin, TRANSPORT_ACCEPTED);
-	assert_int_equal(w_hop_of(1, t)->add.flags, HOP_ACCEPTED);
-	assert_non_null(strstr(transport_name(t), "-stcp"));
-	transport_mgr_del(nodes[0].m, "to-1");
-	w_run(2000);
-	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP));
-	assert_int_equal(nodes[1].n_removed, 1);
-}
-
-static void one_who_may_not_any_more_is_thrown_out(void **state)
-{
-	struct peer_list *l = peer_list_new();
-
-	(void)state;
-	link_up();
-	assert_int_equal(peer_list_add(l, &nodes[0].pk, PEER_DENIED, ""), 0);
-	peer_list_done(l);
-	transport_mgr_policy(nodes[1].m, false, l);
-	w_run(10);
-	assert_false(transport_is_up(a));
-	assert_false(transport_is_up(b));
-	w_run(20000);
-	assert_string_equal(info_of(a).why, "the peer refuses: not allowed");
-	assert_true(stats_of(1).drop_carried_denied >= 1);
-	transport_mgr_policy(nodes[1].m, false, NULL);
-	w_run(60000);
-	both_up(a, b);
-	peer_list_free(l);
-}
-
-static void one_who_may_not_any_more_when_it_is_settled_gets_nothing(void **state)
-{
-	(void)state;
-	transport_mgr_policy(nodes[1].m, true, NULL);
-	transport_mgr_register(nodes[1].m, (struct tp_register *)&nodes[1]);
-	listens(1);
-	a = stcp(0, 1, true);
-	w_run(6000);
-	assert_int_equal(w_n_regs, 1); // admitted, and not answered yet
-	transport_mgr_policy(nodes[1].m, false, NULL);
-	w_reg_answer(&w_regs[0]);
-	w_run(10);
-	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP));
-	assert_false(transport_is_up(a));
-}
-
-static void on_open(void *arg)
-{
-}
-
-static void on_end(void *arg, int err)
-{
-}
-
-static size_t on_data(void *arg, uint8_t *p, size_t len)
-{
-	return len;
-}
-
-// Callers that say nothing: so many of an address, and each for ten seconds.
-static void silent_callers_are_bounded(void **state)
-{
-	static const struct conn_events ev = {.open = on_open, .data = on_data, .end = on_end};
-	static const struct conn_tcp_opts opts = {.keepalive_s = 15, .user_timeout_ms = 20000};
-	struct conn *c[20];
-
-	(void)state;
-	listens(1);
-	for (unsigned i = 0; i < 20; i++)
-		c[i] = conn_tcp_dial(
-			(struct loop *)&nodes[0], "10.0.0.1:7780", 10000, &opts, &ev, NULL);
-	w_run(10);
-	assert_int_equal(w_conns_between(1, 0), 16);
-	assert_int_equal(stats_of(1).drop_carried_calls, 4);
-	w_run(10100);
-	assert_int_equal(w_conns_between(1, 0), 0);
-	assert_int_equal(stats_of(1).carried_failed, 16);
-	for (unsigned i = 0; i < 20; i++)
-		conn_close(c[i]);
-	link_up(); // and there is room again
-}
-
 // ---- packets ----
 
 static uint8_t packet[ROUTE_PACKET_MAX];
@@ -529,6 +397,29 @@ static void a_hold_that_found_no_room_is_told_later(void **state)
 	assert_true(w_hop_of(0, a)->held);
 }
 
+// Its first packets may be there before the answer to HOP_ADD.
+static void a_hold_is_told_of_what_came_before_the_hop(void **state)
+{
+	(void)state;
+	listens(1);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	hop_is_asked_for(0);
+	nodes[1].dp.down_full = true;
+	for (unsigned i = 0; i < 100; i++)
+		give(0, a, 1 + i, 4000);
+	burst_ends(0);
+	assert_false(transport_is_up(a));
+	w_run(10);
+	both_up(a, b);
+	assert_true(w_hop_of(0, a)->held);
+	nodes[1].dp.down_full = false;
+	w_room(1);
+	w_run(10);
+	assert_false(w_hop_of(0, a)->held);
+	expect_packets(1, 1, 100, 4000);
+}
+
 // ---- routes that have to wait ----
 
 static void waits(unsigned i, struct transport *t, uint32_t id, uint8_t paused)
@@ -557,6 +448,7 @@ static void nothing_is_read_while_a_route_waits(void **state)
 
 	(void)state;
 	link_up();
+	gone.in_tp = transport_tp(b);
 	waits(1, b, 7, 1);
 	waits(1, b, 9, 1);
 	waits(1, b, 9, 1);
@@ -631,6 +523,21 @@ static void a_link_that_ended_waits_for_nobody(void **state)
 	assert_int_equal(came(1), 1);
 }
 
+// The next link has the handle of the one before: what was said of that one is not meant for it.
+static void a_pause_of_the_link_before_holds_up_nobody(void **state)
+{
+	(void)state;
+	link_up();
+	w_conns_break(0, 1);
+	w_run(0);
+	hop_is_asked_for(1);
+	waits(1, b, 7, 1);
+	w_run(10);
+	both_up(a, b);
+	send_one(7);
+	assert_int_equal(came(1), 1);
+}
+
 static void packets_for_a_link_that_is_gone_are_counted(void **state)
 {
 	uint32_t hop;
@@ -643,6 +550,79 @@ static void packets_for_a_link_that_is_gone_are_counted(void **state)
 	assert_int_equal(transport_hop(a, 0), hop);
 	send_one(7);
 	assert_int_equal(stats_of(0).drop_carried_late, 1);
+}
+
+// ---- the data plane is busy ----
+
+// Whatever the data plane is busy with: a connection that both ends settled is not thrown away.
+static void a_link_waits_until_there_is_room_for_its_hop(void **state)
+{
+	(void)state;
+	listens(1);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	nodes[0].dp.refuse = -EAGAIN; // its worker's queue is full, or the old hop is still going
+	nodes[1].dp.full = true; // its ring is
+	while (w_conns_between(0, 1) == 0)
+		w_run(1);
+	w_run(1);
+	assert_int_equal(nodes[0].dp.refuse, 0);
+	assert_false(transport_is_up(a));
+	assert_false(transport_is_up(b));
+	w_run(50);
+	assert_true(transport_is_up(a));
+	send_one(7);
+	w_run(1000);
+	assert_false(transport_is_up(b));
+	nodes[1].dp.full = false;
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(w_n_dials, 1);
+	assert_int_equal(came(1), 1);
+}
+
+// The hop of the link before could not be deleted yet: its end is told first.
+static void a_hop_waits_for_the_end_of_the_one_before(void **state)
+{
+	(void)state;
+	link_up();
+	nodes[1].dp.full = true;
+	w_conns_break(0, 1);
+	w_run(10000);
+	assert_true(transport_is_up(a));
+	assert_false(transport_is_up(b));
+	w_room(1);
+	w_run(10);
+	both_up(a, b);
+	assert_int_equal(w_n_dials, 2);
+}
+
+// One that we believed gone: it ends, and the next link finds its place free.
+static void a_hop_that_is_there_already_is_ended(void **state)
+{
+	(void)state;
+	listens(1);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	nodes[0].dp.hops[5] = (struct w_hop){.live = true, .add.hop = transport_hop(a, 0)};
+	w_run(6000);
+	assert_false(nodes[0].dp.hops[5].live);
+	assert_string_equal(info_of(a).why, "the data plane has no room for it");
+	w_run(10000);
+	both_up(a, b);
+}
+
+static void a_command_may_be_answered_after_everything_is_gone(void **state)
+{
+	(void)state;
+	listens(1);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	hop_is_asked_for(0);
+	transport_mgr_free(nodes[0].m); // HOP_ADD is under way
+	nodes[0].m = NULL;
+	w_run(10);
+	assert_false(transport_is_up(b));
 }
 
 // ---- the link's own packets ----
@@ -728,19 +708,20 @@ int main(void)
 		T(a_silent_peer_is_given_up),
 		T(one_that_was_removed_and_added_waits_too),
 		T(a_hop_that_the_data_plane_refuses_ends_the_link),
-		T(strangers_are_refused_and_told),
-		T(one_who_may_not_any_more_when_it_is_settled_gets_nothing),
-		T(any_key_may_come_where_that_is_allowed),
-		T(one_who_may_not_any_more_is_thrown_out),
-		T(silent_callers_are_bounded),
+		T(a_link_waits_until_there_is_room_for_its_hop),
+		T(a_hop_waits_for_the_end_of_the_one_before),
+		T(a_hop_that_is_there_already_is_ended),
+		T(a_command_may_be_answered_after_everything_is_gone),
 		T(packets_pass_whole_and_in_order),
 		T(a_burst_goes_in_few_writes),
 		T(a_peer_that_does_not_read_holds_its_hop),
 		T(a_hold_that_found_no_room_is_told_later),
+		T(a_hold_is_told_of_what_came_before_the_hop),
 		T(nothing_is_read_while_a_route_waits),
 		T(a_flood_can_be_stopped_in_time),
 		T(pauses_are_mended_by_a_dump),
 		T(a_link_that_ended_waits_for_nobody),
+		T(a_pause_of_the_link_before_holds_up_nobody),
 		T(packets_for_a_link_that_is_gone_are_counted),
 		T(pings_go_to_those_that_ping),
 		T(a_pong_that_answers_nothing_says_nothing),
