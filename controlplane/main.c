@@ -176,6 +176,9 @@ static int load_again(struct app *a, const struct reload *r, struct cp_conf *nex
 		rc = cp_conf_check_own(next, &own, err);
 	if (rc == 0)
 		rc = reload_check(r, &a->conf, next, err, CONF_ERR_MAX);
+	if (rc == 0 &&
+		memcmp(&a->conf.stcp_listen, &next->stcp_listen, sizeof(next->stcp_listen)) != 0)
+		rc = reload_listen(a->transports, next, err, CONF_ERR_MAX);
 	if (rc == 0 && (rc = in_force_take(a->in_force, next)) < 0)
 		snprintf(err, CONF_ERR_MAX, "%s", strerror(-rc));
 	if (rc < 0)
@@ -292,6 +295,7 @@ static int start_dp(struct app *a)
 
 static int start_transports(struct app *a)
 {
+	char err[API_TEXT_MAX] = "";
 	const struct cp_values *v = a->conf.v;
 	struct transport_mgr_conf c = {.loop = a->loop,
 		.dp = a->dp,
@@ -316,7 +320,11 @@ static int start_transports(struct app *a)
 		return die("transports", strerror(errno));
 	for (size_t i = 0; i < a->conf.n_transports; i++)
 		reload_add_transport(a->transports, &a->conf.transports[i]);
-	return reload_listen(a->transports, &a->conf);
+	if (reload_listen(a->transports, &a->conf, err, sizeof(err)) < 0) {
+		log_err("%s", err);
+		return -1;
+	}
+	return 0;
 }
 
 static int start_rules(struct app *a)

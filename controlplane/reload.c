@@ -21,16 +21,16 @@ void reload_add_transport(struct transport_mgr *m, const struct transport_conf *
 		log_err("transport=%s: %s", t->name, err);
 }
 
-int reload_listen(struct transport_mgr *m, const struct cp_conf *c)
+int reload_listen(struct transport_mgr *m, const struct cp_conf *c, char *err, size_t err_len)
 {
 	const struct dpmsg_addr *at = c->stcp_listen.port != 0 ? &c->stcp_listen : NULL;
 	int rc = transport_mgr_listen(m, TRANSPORT_STCP, at);
 
 	if (rc < 0)
-		log_err("[stcp] listen = %s: %s", c->v->stcp_listen, strerror(-rc));
+		snprintf(err, err_len, "[stcp] listen = %s: %s", c->v->stcp_listen, strerror(-rc));
 	else if (at != NULL)
 		log_notice("stcp transports are taken at %s", c->v->stcp_listen);
-	return rc < 0 ? -1 : 0;
+	return rc;
 }
 
 void reload_add_edge(struct edge_mgr *m, const struct api_edge_add *e)
@@ -198,8 +198,6 @@ void reload_apply(const struct reload *r, const struct cp_conf *now, const struc
 	log_level_set("all", next->v->log_level);
 	// A peer that came by itself may have got a name now, with which it may stay.
 	reload_transports(r, now, next);
-	if (memcmp(&now->stcp_listen, &next->stcp_listen, sizeof(now->stcp_listen)) != 0)
-		reload_listen(r->transports, next);
 	transport_mgr_policy(r->transports, next->v->allow == 1, next->peers);
 	if (rule_mgr_config(r->rules, next->rules, next->n_rules) < 0)
 		log_err("rules of the configuration not taken: out of memory");

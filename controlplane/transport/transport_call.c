@@ -554,25 +554,48 @@ int transport_mgr_dmsg(struct transport_mgr *m, struct dmsg_client *client)
 	return all->dmsg_listener != NULL ? 0 : -errno;
 }
 
-int transport_mgr_listen(
-	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr)
+static struct conn_listener *listen_at(struct tp_listener *l, const struct dpmsg_addr *addr)
 {
-	struct tp_listener *l = &m->car.listeners[type];
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	const struct sockaddr *sa = (struct sockaddr *)&v6;
 
-	conn_listener_close(l->listener);
-	*l = (struct tp_listener){.m = m, .type = type};
-	if (addr == NULL)
-		return 0;
 	v6.sin6_port = v4.sin_port = htons(addr->port);
 	memcpy(&v6.sin6_addr, addr->ip, sizeof(addr->ip));
 	memcpy(&v4.sin_addr, addr->ip + 12, sizeof(v4.sin_addr));
 	if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
 		sa = (struct sockaddr *)&v4;
-	l->listener = conn_listen(m->conf.loop, sa, &tcp_opts, on_caller, l);
-	return l->listener != NULL ? 0 : -errno;
+	return conn_listen(l->m->conf.loop, sa, &tcp_opts, on_caller, l);
+}
+
+int transport_mgr_listen(
+	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr)
+{
+	struct tp_listener *l = &m->car.listeners[type];
+	struct conn_listener *next = NULL;
+
+	l->m = m;
+	l->type = type;
+	if (addr != NULL)
+		next = listen_at(l, addr);
+	if (addr != NULL && next == NULL) {
+		int rc = -errno;
+
+		if (rc != -EADDRINUSE || l->listener == NULL)
+			return rc;
+		// Perhaps only we are in the way, with the same port of other addresses.
+		conn_listener_close(l->listener);
+		l->listener = NULL;
+		next = listen_at(l, addr);
+		if (next == NULL) {
+			l->listener = listen_at(l, &l->at);
+			return rc;
+		}
+	}
+	conn_listener_close(l->listener);
+	l->listener = next;
+	l->at = addr != NULL ? *addr : (struct dpmsg_addr){0};
+	return 0;
 }
 
 void transport_mgr_resolver(struct transport_mgr *m, struct service *s)
@@ -583,11 +606,4 @@ void transport_mgr_resolver(struct transport_mgr *m, struct service *s)
 void transport_mgr_register(struct transport_mgr *m, struct tp_register *r)
 {
 	m->car.reg = r;
-}
-
-uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type)
-{
-	const struct conn_listener *cl = m->car.listeners[type].listener;
-
-	return cl != NULL ? conn_listener_port(cl) : 0;
 }

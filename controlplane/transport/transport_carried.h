@@ -100,6 +100,7 @@ struct tp_listener {
 	struct transport_mgr *m;
 	enum transport_type type;
 	struct conn_listener *listener; // NULL: nobody may call
+	struct dpmsg_addr at; // it is
 };
 
 // What the manager knows of all of them.

@@ -134,8 +134,8 @@ struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);
 // Transports stay in the data plane: a control plane that ends takes nothing down.
 void transport_mgr_free(struct transport_mgr *m);
 
-// Where (TCP) peers may call for carried transports of a type from now on; NULL: nowhere. 0 or
-// -errno.
+// Where (TCP) peers may call for carried transports of a type from now on; NULL: nowhere. 0, or
+// -errno: they may where they could.
 int transport_mgr_listen(
 	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);
 // Carried transports are registered there from now on; borrowed. NULL: nowhere.
@@ -148,7 +148,6 @@ int transport_mgr_dmsg(struct transport_mgr *m, struct dmsg_client *client);
 // Peers of stcpr transports are looked for there from now on; borrowed. NULL: nowhere.
 struct service;
 void transport_mgr_resolver(struct transport_mgr *m, struct service *s);
-uint16_t transport_mgr_port(const struct transport_mgr *m, enum transport_type type); // 0: none
 
 // 0, or -EEXIST (name, or peer: one transport per pair and type), -EINVAL (own key, bad name or
 // key, no cipher), -EACCES (denied key; a configured one is taken and stays down), -ENOSPC (no

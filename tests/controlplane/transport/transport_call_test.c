@@ -72,6 +72,47 @@ static void one_who_may_not_any_more_when_it_is_settled_gets_nothing(void **stat
 	assert_false(transport_is_up(a));
 }
 
+// ---- where ----
+
+static const struct conn_listener *listener_of(unsigned i)
+{
+	const struct conn_listener *found = NULL;
+
+	for (unsigned k = 0; k < W_LISTENERS; k++) {
+		if (!w_listeners[k].on || w_listeners[k].node != i)
+			continue;
+		assert_null(found);
+		found = &w_listeners[k];
+	}
+	return found;
+}
+
+// Another place that can't be had is refused, and callers come where they came.
+static void callers_are_taken_where_they_were_until_there_is_another_place(void **state)
+{
+	struct dpmsg_addr at = w_addr(1), other = at;
+
+	(void)state;
+	listens(1);
+	other.port = w_port_taken = 7781;
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &other), -EADDRINUSE);
+	assert_int_equal(listener_of(1)->port, PORT);
+	w_port_taken = 0;
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &other), 0);
+	assert_int_equal(listener_of(1)->port, 7781);
+	// the same port of another address, where both at once can't be
+	other.ip[15] = 9;
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &other), 0);
+	assert_int_equal(listener_of(1)->ip, 0x0a000009);
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &at), 0);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	w_run(10000);
+	both_up(a, b);
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, NULL), 0);
+	assert_null(listener_of(1));
+}
+
 // ---- what they may cost ----
 
 // A caller of node 0's, by hand; sk: whose signature it has.
@@ -212,6 +253,7 @@ int main(void)
 		T(any_key_may_come_where_that_is_allowed),
 		T(one_who_may_not_any_more_is_thrown_out),
 		T(one_who_may_not_any_more_when_it_is_settled_gets_nothing),
+		T(callers_are_taken_where_they_were_until_there_is_another_place),
 		T(silent_callers_are_bounded),
 		T(forged_calls_are_bounded),
 		T(forged_calls_of_strangers_cost_nothing),

@@ -27,6 +27,7 @@ struct conn_listener {
 	bool on;
 	unsigned node;
 	uint16_t port;
+	uint32_t ip; // of IPv4
 	conn_accept_fn fn;
 	void *arg;
 };
@@ -38,6 +39,7 @@ static size_t w_conn_cap = 64 * 1024; // bytes under way in one direction
 static size_t w_conn_piece = 100000; // that come at once
 static bool w_conn_black; // nothing comes through any more
 static uint8_t w_conn_from[16]; // where callers are; zeros: where their node is
+static uint16_t w_port_taken; // by another program
 static bool w_conn_mute; // TCP stands, but nobody is heard
 static unsigned w_n_dials, w_n_writes;
 static uint64_t w_dialed_ns; // the last one
@@ -393,6 +395,18 @@ struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_m
 struct conn_listener *conn_listen(struct loop *l, const struct sockaddr *addr,
 	const struct conn_tcp_opts *opts, conn_accept_fn fn, void *arg)
 {
+	const struct sockaddr_in *at = (const struct sockaddr_in *)addr;
+	uint16_t port = ntohs(at->sin_port);
+
+	for (unsigned i = 0; i < W_LISTENERS; i++) {
+		const struct conn_listener *cl = &w_listeners[i];
+
+		if (port != w_port_taken &&
+			!(cl->on && cl->node == w_loop_node(l) && cl->port == port))
+			continue;
+		errno = EADDRINUSE;
+		return NULL;
+	}
 	for (unsigned i = 0; i < W_LISTENERS; i++) {
 		struct conn_listener *cl = &w_listeners[i];
 
@@ -400,18 +414,14 @@ struct conn_listener *conn_listen(struct loop *l, const struct sockaddr *addr,
 			continue;
 		*cl = (struct conn_listener){.on = true,
 			.node = w_loop_node(l),
-			.port = ntohs(((const struct sockaddr_in *)addr)->sin_port),
+			.port = port,
+			.ip = ntohl(at->sin_addr.s_addr),
 			.fn = fn,
 			.arg = arg};
 		return cl;
 	}
 	errno = EADDRINUSE;
 	return NULL;
-}
-
-uint16_t conn_listener_port(const struct conn_listener *cl)
-{
-	return cl->port;
 }
 
 void conn_listener_close(struct conn_listener *cl)
@@ -426,6 +436,7 @@ static void w_conns_setup(unsigned (*loop_node)(const struct loop *l))
 	w_conn_cap = 64 * 1024;
 	w_conn_piece = 100000;
 	w_conn_black = w_conn_mute = false;
+	w_port_taken = 0;
 	memset(w_conn_from, 0, sizeof(w_conn_from));
 	w_n_dials = w_n_regs = w_n_asks = 0;
 	w_resolver_silent = false;
