@@ -278,8 +278,9 @@ func runRouteListen(o *options) error {
 	if err != nil {
 		return err
 	}
-	first := make(chan *group, 1)
+	first, failed := make(chan *group, 1), make(chan error, 1)
 	n.r.accepts[uint16(port)] = func(g *group) { first <- g }
+	n.r.failed = func(err error) { failed <- err }
 	if *o.edge != "" {
 		e, err := n.staticEdge(uint16(port), false)
 		if err != nil {
@@ -293,7 +294,12 @@ func runRouteListen(o *options) error {
 		go n.r.respond(g)
 	}
 	tell("ready")
-	return n.join(<-first)
+	select {
+	case g := <-first:
+		return n.join(g)
+	case err = <-failed:
+		return err
+	}
 }
 
 func runNode(o *options) error {

@@ -107,7 +107,8 @@ type router struct {
 	tps     map[uuid]*transport
 	groups  map[RouteDescriptor]*group
 	accepts map[uint16]func(*group)
-	dropped uint64 // packets
+	failed  func(error) // of who waits for one group
+	dropped uint64      // packets
 }
 
 func newRouter(o *options) *router {
@@ -237,6 +238,9 @@ func (r *router) respond(g *group) {
 	if err := g.establish(); err != nil {
 		tell("group %v failed: %v", g.remote(), err)
 		g.end(err)
+		if r.failed != nil {
+			r.failed(err)
+		}
 		return
 	}
 	tell("group %v up", g.remote())
