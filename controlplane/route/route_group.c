@@ -345,6 +345,7 @@ static bool on_packet(void *arg, uint8_t *packet, size_t len)
 
 	rg->refs++;
 	group_take(&rg->g, now_ns, packet, len);
+	settle(rg, now_ns); // what opened it may be bytes, of a far end that does not seal
 	while ((n = group_read(&rg->g, now_ns, &data)) > 0)
 		take_data(rg, data, n);
 	rg->gs->stats.bad_packets += group_stats_of(&rg->g)->rx_bad - bad;

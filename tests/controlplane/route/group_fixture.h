@@ -75,6 +75,7 @@ static int install_status;
 static size_t n_installs;
 static int accepted_status;
 static uint16_t path_payload; // what the path carries
+static bool plain_allowed; // by nodes that begin from now on
 static unsigned n_accepted;
 
 struct rule_install {
@@ -198,6 +199,7 @@ static void node_init(struct dp_client *c, struct dp_client *peer, uint8_t key, 
 		.dp = c,
 		.rules = (struct rule_mgr *)c,
 		.way = way,
+		.allow_plain = plain_allowed,
 		.max = max,
 		.max_peer = max != 0 ? max - 1 : 0};
 
@@ -235,6 +237,14 @@ static int setup_max(uint32_t max)
 static int setup(void **state)
 {
 	return setup_max(0);
+}
+
+static int setup_plain(void **state)
+{
+	plain_allowed = true;
+	setup_max(0);
+	plain_allowed = false;
+	return 0;
 }
 
 static int setup_few(void **state)

@@ -72,6 +72,24 @@ static void who_has_no_listener_says_so(void **state)
 	assert_string_equal(info(&b).why, "no listener on port 3, skysocks offline");
 }
 
+// A visor that heard of nobody begins in the clear.
+static void what_begins_a_plain_group_is_its_first_bytes(void **state)
+{
+	uint8_t p[ROUTE_HDR_LEN + 4];
+
+	route_groups_listen(b.gs, PORT_B, on_accept, &ub);
+	assert_int_equal(accept_at_b(200, PORT_B, PORT_A), 0);
+	answer_installs();
+	route_hdr_put(p, ROUTE_DATA, 7, 4);
+	for (size_t i = 0; i < 4; i++)
+		p[ROUTE_HDR_LEN + i] = text_at(i);
+	dp_client_send_route(&a, 3, FWD_A, p, sizeof(p));
+	turns();
+	assert_non_null(ub.c);
+	expect_text(&ub, 4);
+	assert_int_equal(info(&b).stats.rx_bytes, 4);
+}
+
 static bool rules_are_gone(void)
 {
 	return a.n_deleted == 2 && b.n_deleted == 2;
@@ -547,6 +565,8 @@ int main(void)
 		TEST(rules_that_are_not_installed_are_an_error),
 		TEST(other_rules_than_an_edges_are_refused),
 		cmocka_unit_test_setup_teardown(limits_hold, setup_few, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_begins_a_plain_group_is_its_first_bytes, setup_plain, teardown),
 		TEST(a_descriptor_that_comes_again_replaces_the_group),
 		TEST(what_we_opened_is_not_opened_again),
 		TEST(who_gives_up_finishes_the_handshake),
