@@ -38,6 +38,7 @@ int group_init(struct group_end *g, const struct group_conf *conf, uint64_t now_
 	if (rc < 0)
 		return rc;
 	g->start_ns = g->sent_ns = g->shake_ns = now_ns;
+	g->keys_ns = conf->initiator ? after(now_ns, GROUP_UNHEARD_MS) : UINT64_MAX;
 	g->limit_ns = after(now_ns, conf->initiator ? GROUP_DIAL_MS : GROUP_ACCEPT_MS);
 	return 0;
 }
@@ -167,7 +168,7 @@ static void become_open(struct group_end *g, uint64_t now_ns)
 
 static void become_plain(struct group_end *g, uint64_t now_ns)
 {
-	if (!g->conf.allow_plain) {
+	if (!g->conf.allow_plain || g->sent_keys) { // a noise message would be in its stream
 		group_fail(g, now_ns, -EPROTONOSUPPORT,
 			"the far end does not seal the route, and plaintext is not allowed here");
 		return;
@@ -196,7 +197,8 @@ static void on_shake(struct group_end *g, uint64_t now_ns, const uint8_t *p, siz
 	}
 	g->state = GROUP_KEYS;
 	g->limit_ns = after(now_ns, GROUP_KEYS_MS);
-	if (g->conf.initiator)
+	g->keys_ns = g->sent_keys ? after(now_ns, GROUP_KEYS_AGAIN_MS) : UINT64_MAX;
+	if (g->conf.initiator && !g->sent_keys)
 		g->due |= DUE_KEYS;
 }
 
@@ -371,6 +373,11 @@ static uint64_t keep_ns(const struct group_end *g)
 
 static void turn(struct group_end *g, uint64_t now_ns)
 {
+	if (g->state <= GROUP_KEYS && now_ns >= g->keys_ns) {
+		g->sent_keys = true;
+		g->keys_ns = UINT64_MAX;
+		g->due |= DUE_KEYS;
+	}
 	switch (g->state) {
 	case GROUP_SHAKES:
 		if (now_ns >= g->limit_ns) {
@@ -408,6 +415,8 @@ uint64_t group_next_ns(const struct group_end *g)
 		return 0;
 	if (g->state == GROUP_SHAKES && g->conf.initiator && g->shake_ns < next)
 		next = g->shake_ns;
+	if (g->state <= GROUP_KEYS && g->keys_ns < next)
+		next = g->keys_ns;
 	if (g->state == GROUP_OPEN)
 		next = g->ping_ns < keep_ns(g) ? g->ping_ns : keep_ns(g);
 	return next;
@@ -447,15 +456,19 @@ static size_t put_close(struct group_end *g, uint64_t now_ns, uint8_t *out, size
 	return (size_t)route_close_encode(out, cap, g->conf.forward_id, g->close_code);
 }
 
-static size_t put_keys(struct group_end *g, uint64_t now_ns, uint8_t *out, size_t cap)
+static size_t put_keys(struct group_end *g, uint64_t now_ns, uint8_t *out)
 {
-	ssize_t n = noise_rec_shake(&g->rec, out + ROUTE_HDR_LEN, cap - ROUTE_HDR_LEN);
+	ssize_t n = g->keys_len;
 
+	if (n == 0)
+		n = noise_rec_shake(&g->rec, g->keys, sizeof(g->keys));
 	if (n <= 0) {
 		group_fail(g, now_ns, -EIO, "no noise message could be made");
 		return 0;
 	}
+	g->keys_len = (uint8_t)n;
 	route_hdr_put(out, ROUTE_DATA, g->conf.forward_id, (uint16_t)n);
+	memcpy(out + ROUTE_HDR_LEN, g->keys, (size_t)n);
 	if (!g->conf.initiator)
 		become_open(g, now_ns);
 	return ROUTE_HDR_LEN + (size_t)n;
@@ -470,7 +483,7 @@ static size_t put(struct group_end *g, uint8_t due, uint64_t now_ns, uint8_t *ou
 		out[ROUTE_HDR_LEN] = !g->plain;
 		return ROUTE_HDR_LEN + 1;
 	case DUE_KEYS:
-		return put_keys(g, now_ns, out, cap);
+		return put_keys(g, now_ns, out);
 	case DUE_ERROR:
 		return put_text(g, out, cap);
 	case DUE_CLOSE:

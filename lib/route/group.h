@@ -12,7 +12,9 @@
 //
 // A visor whose noise handshake fails accepts no route any more until it is started again
 // (real-peers 2.1). So no DATA leaves before the peer's Handshake was here, and once a Handshake of
-// ours is out, closing waits for the keys or for the end of their time.
+// ours is out, closing waits for the keys or for the end of their time. A peer that is not heard
+// for 3 s may yet have heard us, and its time runs: noise message 1 goes then, and once more when
+// the peer's Handshake comes with no noise message behind it, for then the first one was too early.
 //
 // Our Handshake offers no capabilities: 2026 peers then speak as those of 2024 do. It is of one
 // byte, which both take. Sealing is never left out unless allow_plain says that old peers may.
@@ -29,10 +31,13 @@ enum {
 	GROUP_DIAL_MS = 6000, // for the peer's Handshake, as initiators of 2026
 	GROUP_ACCEPT_MS = 10000, // the initiator first hears of our rules
 	GROUP_KEYS_MS = 5000,
+	GROUP_UNHEARD_MS = 3000, // until noise message 1 goes all the same; visors wait 5 s for it
+	GROUP_KEYS_AGAIN_MS = 1000,
 	GROUP_CLOSE_MS = 2000, // for the peer's Close
 	GROUP_PING_MS = 3000,
 	GROUP_TEXT_LEN = 128, // with the final NUL
 	GROUP_ERROR_MAX = 1024, // longer Error texts are none
+	GROUP_KEYS_LEN = NOISE_REC_HDR_LEN + DH_MAX_PK_LEN + NOISE_TAG_LEN,
 };
 
 enum group_state { GROUP_SHAKES, GROUP_KEYS, GROUP_OPEN, GROUP_CLOSING, GROUP_OVER };
@@ -66,12 +71,14 @@ struct group_end {
 	uint8_t due; // packets to be sent, group.c
 	uint8_t close_code;
 	bool sent_shake; // a Handshake of ours is out
+	bool sent_keys; // noise message 1 is, though the peer's Handshake had not come
 	bool plain; // agreed: nothing is sealed
 	bool leaving; // to be closed as soon as it is open
 	bool peer_closed, peer_error;
 	int err; // -errno: why it failed
 	uint64_t limit_ns; // of the state
 	uint64_t shake_ns; // when to send the Handshake again
+	uint64_t keys_ns; // when noise message 1 goes though it is not its turn; UINT64_MAX: never
 	uint64_t ping_ns; // when to send the next Ping
 	uint64_t sent_ns; // the last packet
 	uint64_t asked_ns; // Ping that was sent last; 0: it was answered
@@ -82,6 +89,8 @@ struct group_end {
 	size_t in_len;
 	uint8_t frame[NOISE_REC_FRAME_MAX]; // one that is not whole yet
 	size_t frame_len;
+	uint8_t keys[GROUP_KEYS_LEN]; // our noise message in its frame
+	uint8_t keys_len;
 	char why[GROUP_TEXT_LEN];
 	struct group_stats stats;
 };

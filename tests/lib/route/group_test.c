@@ -128,27 +128,109 @@ static void a_quantum_offer_is_answered_classically(void **state)
 	json_decref(root);
 }
 
-static void nothing_but_handshakes_leaves_before_the_peers(void **state)
+static void only_handshakes_and_late_keys_leave_before_the_peers(void **state)
 {
 	uint8_t p[GROUP_PACKET_MAX];
-	unsigned n = 0;
+	unsigned n = 0, keys = 0;
 	size_t len;
 
 	pulls_nothing(&res);
 	for (uint64_t t = 0; t < GROUP_DIAL_MS; t += 50, later(50)) {
 		assert_int_equal(group_write(&ini.g, now_ns, "x", 1, p, sizeof(p), &len), -EAGAIN);
 		while (pull(&ini, p) > 0) {
-			assert_int_equal(route_hdr_type(p), ROUTE_HANDSHAKE);
-			n++;
+			if (route_hdr_type(p) == ROUTE_HANDSHAKE) {
+				n++;
+				continue;
+			}
+			assert_int_equal(route_hdr_type(p), ROUTE_DATA);
+			assert_int_equal(t, GROUP_UNHEARD_MS);
+			keys++;
 		}
 		assert_true(group_next_ns(&ini.g) > now_ns);
 	}
 	assert_int_equal(n, GROUP_DIAL_MS / GROUP_REPEAT_MS);
+	assert_int_equal(keys, 1);
 	pull_type(&ini, ROUTE_ERROR, p);
 	pull_type(&ini, ROUTE_CLOSE, p);
 	assert_int_equal(group_err(&ini.g), -ETIMEDOUT);
 	assert_non_null(strstr(group_why(&ini.g), "no handshake"));
 	run_out(&ini);
+}
+
+// What ini sends until the time of its noise message to a peer that is not heard, which is the
+// last.
+static size_t keys_unheard(uint8_t p[GROUP_PACKET_MAX], bool arrives)
+{
+	size_t n;
+
+	assert_true(group_next_ns(&ini.g) <= now_ns);
+	for (uint64_t t = 0; t <= GROUP_UNHEARD_MS; t += GROUP_REPEAT_MS) {
+		later(t > 0 ? GROUP_REPEAT_MS : 0);
+		n = pull_type(&ini, ROUTE_HANDSHAKE, p);
+		if (arrives)
+			give(&res, p, n);
+	}
+	n = pull_type(&ini, ROUTE_DATA, p);
+	if (arrives)
+		give(&res, p, n);
+	return n;
+}
+
+// The way back is blocked: the far end has its keys in time, and we have them when it is free.
+static void a_peer_that_is_not_heard_gets_its_keys(void **state)
+{
+	uint8_t shake[GROUP_PACKET_MAX], keys[GROUP_PACKET_MAX], p[GROUP_PACKET_MAX];
+	size_t n_shake, n_keys;
+
+	keys_unheard(p, true);
+	n_shake = pull_type(&res, ROUTE_HANDSHAKE, shake);
+	n_keys = pull_type(&res, ROUTE_DATA, keys);
+	assert_int_equal(group_state(&res.g), GROUP_OPEN);
+	give(&ini, shake, n_shake);
+	give(&ini, keys, n_keys);
+	assert_int_equal(group_state(&ini.g), GROUP_OPEN);
+	later(GROUP_KEYS_AGAIN_MS);
+	pulls_nothing(&ini);
+	write_all(&ini, &res, "abc", 3);
+	assert_int_equal(res.n_got, 3);
+}
+
+// It had no rules yet when our noise message came: that goes once more.
+static void a_peer_that_comes_late_gets_its_keys(void **state)
+{
+	uint8_t first[GROUP_PACKET_MAX], p[GROUP_PACKET_MAX];
+	size_t n_first = keys_unheard(first, false), n;
+
+	later(GROUP_REPEAT_MS);
+	n = pull_type(&ini, ROUTE_HANDSHAKE, p);
+	give(&res, p, n);
+	n = pull_type(&res, ROUTE_HANDSHAKE, p);
+	give(&ini, p, n);
+	pulls_nothing(&ini);
+	assert_true(group_next_ns(&ini.g) == now_ns + GROUP_KEYS_AGAIN_MS * CLOCK_NS_PER_MS);
+	later(GROUP_KEYS_AGAIN_MS);
+	n = pull_type(&ini, ROUTE_DATA, p);
+	assert_int_equal(n, n_first);
+	assert_memory_equal(p, first, n);
+	give(&res, p, n);
+	n = pull_type(&res, ROUTE_DATA, p);
+	give(&ini, p, n);
+	pulls_nothing(&ini);
+	write_all(&ini, &res, "abc", 3);
+	assert_int_equal(res.n_got, 3);
+}
+
+// It would read our noise message as the stream's first bytes.
+static void a_peer_that_is_heard_late_may_not_go_to_plaintext(void **state)
+{
+	uint8_t p[GROUP_PACKET_MAX];
+	struct group_conf c = conf_of(&ini, &res);
+
+	c.allow_plain = true;
+	assert_int_equal(group_init(&ini.g, &c, now_ns), 0);
+	keys_unheard(p, false);
+	give_payload(&ini, ROUTE_HANDSHAKE, "\0", 1);
+	assert_int_equal(group_err(&ini.g), -EPROTONOSUPPORT);
 }
 
 static void a_responder_waits_longer_for_the_first_handshake(void **state)
@@ -678,7 +760,10 @@ int main(void)
 		TEST(small_packets_are_as_the_vectors_say),
 		TEST(takes_the_handshakes_of_2026),
 		TEST(a_quantum_offer_is_answered_classically),
-		TEST(nothing_but_handshakes_leaves_before_the_peers),
+		TEST(only_handshakes_and_late_keys_leave_before_the_peers),
+		TEST(a_peer_that_is_not_heard_gets_its_keys),
+		TEST(a_peer_that_comes_late_gets_its_keys),
+		TEST(a_peer_that_is_heard_late_may_not_go_to_plaintext),
 		TEST(a_responder_waits_longer_for_the_first_handshake),
 		TEST(handshakes_that_come_again_do_no_harm),
 		TEST(a_handshake_may_come_before_ours_left),
