@@ -40,6 +40,9 @@ same "types" "$(tp A b type) $(tp B a type)" "dmsg dmsg"
 expect "it says why" grep -q "has no address" "$T/why"
 ! sk A transport add c "peer=${PK[B]}" type=dmsg 2>"$T/why" || fail "a second one"
 expect "it says why" grep -q "this peer has a dmsg transport already: b" "$T/why"
+sk A transport add bs "peer=${PK[B]}" type=stcp dial=no 2>"$T/why"
+same "one of another type takes no name from it: $(cat "$T/why")" "$(wc -c <"$T/why") $(tp A b type)" "0 dmsg"
+sk A transport del bs
 
 # group: a stream each way between A and B, over the transport
 group() {

@@ -25,7 +25,7 @@ static int take_name(char *dst, size_t cap, const char *name)
 }
 
 struct finding {
-	const uint8_t *pk;
+	const struct api_transport_add *like; // of its peer and type
 	char name[API_NAME_LEN];
 };
 
@@ -39,7 +39,7 @@ static int on_transport(void *ctx, int more, const void *payload, size_t len)
 	if (len < sizeof(t))
 		return -EPROTO;
 	memcpy(&t, payload, sizeof(t));
-	if (memcmp(t.peer, f->pk, sizeof(t.peer)) == 0)
+	if (t.type == f->like->type && memcmp(t.peer, f->like->peer, sizeof(t.peer)) == 0)
 		snprintf(f->name, sizeof(f->name), "%.*s", (int)sizeof(t.name) - 1, t.name);
 	return 0;
 }
@@ -47,7 +47,7 @@ static int on_transport(void *ctx, int more, const void *payload, size_t len)
 // A transport that the peer made by itself gets the name that it is given now: say so.
 static int add(struct cli *c, const struct api_transport_add *m)
 {
-	struct finding f = {.pk = m->peer};
+	struct finding f = {.like = m};
 	int rc;
 
 	if (cli_call(c, API_TRANSPORTS, NULL, 0, on_transport, &f) < 0)
