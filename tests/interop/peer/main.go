@@ -13,6 +13,8 @@
 //	peer rdial -key FILE [options] PK:PORT                       a node, and a group to there: standard input and output
 //	peer rlisten -key FILE [options] PORT                        a node, and the first group that comes
 //	peer stcp -key FILE [-fault WORD] PK@ADDRESS                 a transport; with a fault, how the other end bears it
+//	peer callers -key FILE N                                     the public keys by which flip calls
+//	peer flip -key FILE -from IP PK@ADDRESS N                    stcp handshakes with each bit of ours turned, by N callers: flip.go
 //	peer blast -key FILE -stcp PK@ADDRESS [options] KEY ID       packets through a node, to ourselves: how many
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
 //	peer lay -key FILE -server PK@ADDRESS [options] PK           a set-up node at that node, by a script: lay.go
@@ -94,6 +96,7 @@ type options struct {
 
 	// of nodes: node.go
 	listen, setup, via, hops, edge, fault *string
+	from                                  *string // of flip
 	stcp, rules                           list
 	ping                                  *time.Duration
 	echo                                  *uint
@@ -133,6 +136,7 @@ func parse(args []string, n int) (*options, error) {
 		hops:   fs.String("hops", "", "type of each hop's transport, by commas; stcp where none is said"),
 		edge:   fs.String("edge", "", "KEY:NEXT@PK,REMOTE of a route that nobody sets up: from port 50000"),
 		fault:  fs.String("fault", "", "how stcp is bad: see stcp.go"),
+		from:   fs.String("from", "", "address of the first caller, IPv4; that of each is one more"),
 		ping:   fs.Duration("ping", 3*time.Second, "how often a group asks; 0 for never"),
 		echo:   fs.Uint("echo", 0, "port that says all again"),
 		expect: fs.Uint64("expect", 0, "bytes that have to come before a group is closed"),
@@ -349,6 +353,8 @@ var commands = map[string]struct {
 	"rdial":      {1, runRouteDial},
 	"rlisten":    {1, runRouteListen},
 	"stcp":       {1, runStcp},
+	"callers":    {1, runCallers},
+	"flip":       {2, runFlip},
 	"services":   {1, runServices},
 	"register":   {3, runRegister},
 	"blast":      {2, runBlast},

@@ -119,6 +119,20 @@ static void both_come_up_whatever_the_pieces(void **state)
 	}
 }
 
+// Skywire's own words for stcp leave the frames out and begin with Noise.
+static void four_frames_stand_before_noise(void **state)
+{
+	assert_int_equal(a.out_len, 9);
+	assert_memory_equal(a.out, "get_nonce", 9);
+	assert_int_equal(pass(&a, &b, 4096), CARRY_HS_NONE);
+	assert_memory_equal(b.out, "{\"Nonce\":[7,7,", 14);
+	assert_int_equal(pass(&b, &a, 4096), CARRY_HS_NONE);
+	assert_memory_equal(a.out, "{\"SrcAddr\":{\"public_key\":", 25);
+	assert_int_equal(carry_hs_inside(&a, now), CARRY_HS_FAILED); // it is not its turn
+	begin(NULL);
+	to_noise(4096); // the fourth frame is the one before
+}
+
 // Packets may follow the answer in the same bytes.
 static void packets_behind_the_answer_are_left(void **state)
 {
@@ -374,6 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(both_come_up_whatever_the_pieces),
+		T(four_frames_stand_before_noise),
 		T(packets_behind_the_answer_are_left),
 		T(settlement_alone_is_made_over_what_is_sealed),
 		T(a_refusal_is_told_to_the_caller),

@@ -121,6 +121,24 @@ static void decodes_bodies(void **state)
 	assert_int_equal(t, 1700000000000000000);
 }
 
+// Who forwards it changes its id alone; nobody here reads more of it (skywire-routing 1.4).
+static void a_sack_is_last_seq_then_count_then_words_and_stays_so(void **state)
+{
+	uint8_t p[] = {7, 0, 0, 0, 7, 0, 13, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0, 3};
+	uint8_t before[sizeof(p)];
+	struct route_hdr h;
+
+	assert_int_equal(route_hdr_decode(p, sizeof(p), &h), sizeof(p));
+	assert_int_equal(h.type, ROUTE_SACK);
+	assert_int_equal(be32_get(p + 7), 5); // all up to here have come
+	assert_int_equal(p[11], 1);
+	assert_true(be64_get(p + 12) == 3); // bit i: 5 + 1 + i has come, too
+	memcpy(before, p, sizeof(p));
+	route_hdr_put_id(p, 0x01020304);
+	assert_int_equal(be32_get(p + 1), 0x01020304);
+	assert_memory_equal(p + 5, before + 5, sizeof(p) - 5);
+}
+
 static void refuses_short_bodies(void **state)
 {
 	struct route_ping ping;
@@ -160,6 +178,7 @@ int main(void)
 		cmocka_unit_test(encodes_known_packets),
 		cmocka_unit_test(encoders_refuse_short_room),
 		cmocka_unit_test(decodes_bodies),
+		cmocka_unit_test(a_sack_is_last_seq_then_count_then_words_and_stays_so),
 		cmocka_unit_test(refuses_short_bodies),
 		cmocka_unit_test(reads_unknown_close_codes_as_requested),
 	};

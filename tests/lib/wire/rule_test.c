@@ -95,6 +95,23 @@ static void reads_descriptor_and_inverts_it(void **state)
 	assert_memory_equal(out, rev, sizeof(rev));
 }
 
+// Not the other way round, as it is often told.
+static void a_forward_rules_descriptor_stands_before_its_next_hop(void **state)
+{
+	const json_t *rules = vectors_get(*state, "rules");
+	uint8_t wire[RULE_FORWARD_LEN], desc[RULE_DESC_LEN];
+	struct rule_wire r;
+
+	vectors_hex(rules, "A_forward", wire, sizeof(wire));
+	vectors_hex(rules, "descriptor_forward", desc, sizeof(desc));
+	assert_int_equal(rule_decode(wire, sizeof(wire), &r), RULE_FORWARD_LEN);
+	assert_memory_equal(wire + 13, desc, RULE_DESC_LEN);
+	assert_int_equal(be32_get(wire + 83), r.next_id);
+	assert_memory_equal(wire + 87, r.next_tp, sizeof(r.next_tp));
+	assert_int_equal(r.desc.src_port, 50000);
+	assert_int_equal(r.desc.dst_port, 3);
+}
+
 static void takes_rules_with_trailing_bytes(void **state)
 {
 	uint8_t wire[RULE_INTERMEDIARY_LEN + 9];
@@ -142,6 +159,7 @@ int main(void)
 		cmocka_unit_test(decodes_and_encodes_known_rules),
 		cmocka_unit_test(asks_for_more_at_each_truncation),
 		cmocka_unit_test(reads_descriptor_and_inverts_it),
+		cmocka_unit_test(a_forward_rules_descriptor_stands_before_its_next_hop),
 		cmocka_unit_test(takes_rules_with_trailing_bytes),
 		cmocka_unit_test(refuses_impossible_rules),
 		cmocka_unit_test(names_kinds),

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Every bit of what a caller says before a transport stands is turned, one in each handshake: get_nonce, the signed frame,
+// noise, the sealed entry. The other end has to end each of them, in time; it may take only what Go takes, too.
+
+const flipPatience = 30 * time.Second // its own limits are 10, 5 and 20 s
+
+// flipConn turns one bit of all that is written. It has one limit, which those of the handshake don't change.
+type flipConn struct {
+	net.Conn
+	bit   int
+	wrote []byte
+}
+
+func (c *flipConn) SetDeadline(time.Time) error { return nil }
+
+func (c *flipConn) Write(p []byte) (int, error) {
+	p = append([]byte{}, p...)
+	if at := c.bit/8 - len(c.wrote); at >= 0 && at < len(p) {
+		p[at] ^= 1 << (c.bit % 8)
+	}
+	c.wrote = append(c.wrote, p...)
+	return c.Conn.Write(p)
+}
+
+func (c *flipConn) turned() bool { return c.bit/8 < len(c.wrote) }
+
+// Whether Go would take this frame 2: names of JSON may be written otherwise.
+func (c *flipConn) isGood() bool {
+	var f helloFrame
+	if c.bit/8 < 9 || json.NewDecoder(bytes.NewReader(c.wrote[9:])).Decode(&f) != nil {
+		return false
+	}
+	return verify(f.SrcAddr.PK, f.Sig, f.text()) == nil
+}
+
+type flips struct {
+	peer    PubKey
+	address string
+	next    int32
+	mu      sync.Mutex
+	ends    map[string]int // what came of them
+}
+
+func (f *flips) count(what string) {
+	f.mu.Lock()
+	f.ends[what]++
+	f.mu.Unlock()
+}
+
+// try is one handshake. False: this bit is beyond all that is said.
+func (f *flips) try(s *stcp, from net.IP, bit int) (bool, error) {
+	d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: from}}
+	tcp, err := d.Dial("tcp", f.address)
+	if err != nil {
+		return false, err
+	}
+	defer tcp.Close()
+	tcp.SetDeadline(time.Now().Add(flipPatience))
+	c := &flipConn{Conn: tcp, bit: bit}
+	_, err = s.connect(c, f.peer)
+	switch {
+	case err == nil && !c.turned():
+		return false, nil
+	case err == nil && c.isGood():
+		f.count("taken, as Go does")
+		return true, nil
+	case err == nil:
+		return false, fmt.Errorf("bit %d: taken: %x", bit, c.wrote)
+	case strings.Contains(err.Error(), "too many calls"):
+		return f.again(s, from, bit)
+	case !c.turned():
+		return false, fmt.Errorf("bit %d: nothing is wrong with it: %w", bit, err)
+	}
+	if _, over := io.Copy(io.Discard, tcp); errors.Is(over, net.ErrClosed) || isTimeout(over) || isTimeout(err) {
+		return false, fmt.Errorf("bit %d: not ended in %v: %v, %v", bit, flipPatience, err, over)
+	}
+	f.count(strings.SplitN(err.Error(), ":", 2)[0])
+	return true, nil
+}
+
+func (f *flips) again(s *stcp, from net.IP, bit int) (bool, error) {
+	f.count("told to come later")
+	time.Sleep(500 * time.Millisecond)
+	return f.try(s, from, bit)
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+func (f *flips) run(sk SecKey, from net.IP) error {
+	s := &stcp{sk: sk, pk: sk.pub()}
+	for {
+		more, err := f.try(s, from, int(atomic.AddInt32(&f.next, 1)-1))
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// The key of the nth caller.
+func (o *options) callerKey(n int) SecKey {
+	return SecKey(hashOf(binary.BigEndian.AppendUint32(o.sk[:], uint32(n))))
+}
+
+func runCallers(o *options) error {
+	n, err := strconv.Atoi(o.args[0])
+	for i := 0; i < n; i++ {
+		fmt.Println(o.callerKey(i).pub())
+	}
+	return err
+}
+
+func runFlip(o *options) error {
+	peer, address, err := splitServer(o.args[0])
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(o.args[1])
+	if err != nil {
+		return err
+	}
+	from := net.ParseIP(*o.from).To4()
+	if from == nil {
+		return errors.New("-from is an IPv4 address")
+	}
+	f := &flips{peer: peer, address: address, ends: map[string]int{}}
+	done := make(chan error, n)
+	for i := 0; i < n; i++ {
+		ip := append(net.IP{}, from...)
+		ip[3] += byte(i)
+		go func(i int) { done <- f.run(o.callerKey(i), ip) }(i)
+	}
+	for i := 0; i < n; i++ {
+		if e := <-done; e != nil {
+			fmt.Println(e)
+			err = errors.New("not each bit was borne")
+		}
+	}
+	fmt.Println(int(f.next)-n, "bits:", f.ends)
+	return err
+}
