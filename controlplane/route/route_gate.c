@@ -24,6 +24,7 @@ struct route_call {
 	void *arg;
 	struct rule_install *install; // one of these two, or edges' accept
 	struct rule_job *job;
+	struct key_pk by;
 	uint32_t n;
 	LIST_ENTRY(route_call) entry;
 	uint32_t ids[];
@@ -158,16 +159,30 @@ bool route_gate_claim(struct route_gate *g, const struct key_pk *by, const uint3
 
 // ---- calls ----
 
-static struct route_call *call_new(
-	struct route_gate *g, const uint32_t *ids, uint32_t n, route_call_fn done, void *arg)
+// A call outlives its stream, so the limits of streams do not bound them.
+static bool call_has_place(const struct route_gate *g, const struct key_pk *by)
+{
+	const struct route_call *c;
+	uint32_t of_key = 0;
+
+	if (g->n_calls < ROUTE_CALLS_OF_KEY)
+		return true;
+	LIST_FOREACH (c, &g->calls, entry)
+		of_key += key_pk_cmp(&c->by, by) == 0;
+	return g->n_calls < ROUTE_CALLS_MAX && of_key < ROUTE_CALLS_OF_KEY;
+}
+
+static struct route_call *call_new(struct route_gate *g, const struct key_pk *by,
+	const uint32_t *ids, uint32_t n, route_call_fn done, void *arg)
 {
 	struct route_call *c = NULL;
 
-	if (g->n_calls < ROUTE_CALLS_MAX)
+	if (call_has_place(g, by))
 		c = calloc(1, sizeof(*c) + n * sizeof(c->ids[0]));
 	if (c == NULL)
 		return NULL;
 	c->gate = g;
+	c->by = *by;
 	c->done = done;
 	c->arg = arg;
 	c->n = n;
@@ -207,7 +222,7 @@ static struct route_call *begin(struct route_gate *g, const struct key_pk *by, c
 	size_t which = 0;
 	int rc;
 
-	c = call_new(g, ids, n, done, arg);
+	c = call_new(g, by, ids, n, done, arg);
 	if (c == NULL) {
 		refuse(g, why, "failure code 1 (too many calls at once: try again)");
 		return NULL;
@@ -414,7 +429,7 @@ int route_gate_delete(struct route_gate *g, const struct key_pk *by, const uint3
 			rules[n_rules++] = ids[i];
 	if (n_rules == 0)
 		return -EALREADY;
-	c = call_new(g, rules, n_rules, done, arg);
+	c = call_new(g, by, rules, n_rules, done, arg);
 	if (c == NULL)
 		return refuse(g, why, "failure code 1 (too many calls at once: try again)");
 	c->job = rule_mgr_del(g->conf.rules, rules, n_rules, on_deleted, c);

@@ -16,7 +16,10 @@ enum {
 	ROUTE_HOLD_MS = 60000, // real-peers 2.4
 	ROUTE_RESERVED_MAX = 16384, // ids that wait for rules ...
 	ROUTE_RESERVED_OF_KEY = 4096, // ... of one set-up node
-	ROUTE_CALLS_MAX = 1024, // of all set-up nodes, that wait for an answer
+	// Calls of all set-up nodes that wait for the data plane: each is a job of the rules, of
+	// which some are left to this node's own (static rules, ends of groups).
+	ROUTE_CALLS_MAX = RULE_JOBS_MAX / 4 * 3,
+	ROUTE_CALLS_OF_KEY = RULE_JOBS_MAX / 2, // of one set-up node
 	ROUTE_WHY_MAX = 200,
 };
 

@@ -291,6 +291,35 @@ static void calls_that_nobody_waits_for_go_on(void **state)
 	assert_int_equal(route_gate_find(gate, id)->state, CLAIM_LAID);
 }
 
+// Who goes away and comes again leaves calls behind: neither of one key nor of all are they what
+// the node needs for itself.
+static void calls_under_way_have_limits(void **state)
+{
+	struct api_rule_add own = consume(0, 30000);
+	uint32_t id[ROUTE_CALLS_MAX + 1], n = 0;
+
+	fake_attach(DP_SYNC_FRESH);
+	for (; n < ROUTE_CALLS_OF_KEY; n++) {
+		reserve(&one, &id[n], 1);
+		assert_int_equal(lay(&one, &id[n], 1, NULL), 0);
+	}
+	reserve(&one, &id[n], 1);
+	assert_int_equal(lay(&one, &id[n], 1, NULL), -EACCES);
+	assert_string_equal(why, "failure code 1 (too many calls at once: try again)");
+	for (n++; n <= ROUTE_CALLS_MAX; n++) {
+		reserve(&two, &id[n], 1);
+		assert_int_equal(lay(&two, &id[n], 1, NULL), 0);
+	}
+	reserve(&two, &id[0], 1);
+	assert_int_equal(lay(&two, &id[0], 1, NULL), -EACCES);
+	assert_int_equal(stats().refused, 2);
+	assert_non_null(rule_mgr_add(m, &own, 1, on_done, NULL));
+	n_said = 0;
+	fake_answer();
+	assert_int_equal(n_said, ROUTE_CALLS_MAX);
+	lay_now(&one, &id[ROUTE_CALLS_OF_KEY], 1); // it has kept its id
+}
+
 static void the_gate_may_end_in_the_middle(void **state)
 {
 	uint32_t id[3];
@@ -473,6 +502,7 @@ int main(void)
 		T(lost_events_take_away_what_the_dump_does_not_name),
 		T(no_key_and_not_all_of_them_can_fill_the_table),
 		T(calls_that_nobody_waits_for_go_on),
+		T(calls_under_way_have_limits),
 		T(the_gate_may_end_in_the_middle),
 		T(an_initiator_takes_what_is_reserved_for_it),
 		E(an_edge_is_given_to_the_route_groups),
