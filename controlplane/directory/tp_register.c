@@ -447,7 +447,7 @@ struct tp_register *tp_register_new(const struct tp_register_conf *conf)
 	r->conf.again_ms = conf->again_ms != 0 ? conf->again_ms : TP_REGISTER_AGAIN_MS;
 	r->conf.backoff_ms = conf->backoff_ms != 0 ? conf->backoff_ms : TP_REGISTER_BACKOFF_MAX_MS;
 	randombytes_buf(secret, sizeof(secret));
-	r->by_id = htab_new(ENTRY_ID_LEN, TP_REGISTER_MAX, secret);
+	r->by_id = htab_new(ENTRY_ID_LEN, conf->max != 0 ? conf->max : TP_REGISTER_MAX, secret);
 	r->step = loop_timer_new(conf->loop, on_step, r);
 	r->pause = loop_timer_new(conf->loop, on_step, r);
 	r->leave_timer = loop_timer_new(conf->loop, on_leave_over, r);

@@ -23,6 +23,7 @@ struct tp_register_conf {
 	struct service *service; // borrowed; outlives this
 	// 0: those above; others are for tests
 	uint32_t wait_ms, first_ms, again_ms, backoff_ms;
+	uint32_t max; // 0: TP_REGISTER_MAX
 };
 
 struct tp_register_stats {

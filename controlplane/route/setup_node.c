@@ -129,7 +129,7 @@ static const char too_many_text[] = "failure code 0 (too many routes are being s
 
 static const char *too_many(const struct setup_node *n, const struct key_pk *pk)
 {
-	if (n->stats.running >= SETUP_JOBS_MAX)
+	if (n->stats.running >= n->conf.jobs_max)
 		return too_many_text;
 	if (jobs_of(n, pk) >= SETUP_JOBS_OF_KEY)
 		return "failure code 0 (too many routes are being set up for you: try again)";
@@ -257,6 +257,8 @@ struct setup_node *setup_node_new(const struct setup_node_conf *conf)
 		n->conf.job_ms = SETUP_JOB_MS;
 	if (n->conf.calls_max == 0)
 		n->conf.calls_max = SETUP_CALLS_MAX;
+	if (n->conf.jobs_max == 0)
+		n->conf.jobs_max = SETUP_JOBS_MAX;
 	if (n->conf.rest_ms == 0)
 		n->conf.rest_ms = SETUP_REST_MS;
 	if (n->conf.old_ms == 0)

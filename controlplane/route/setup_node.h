@@ -24,7 +24,7 @@ struct setup_node_conf {
 	// 0: SETUP_IDLE_MS, SETUP_JOB_MS, SETUP_REST_MS, SETUP_OLD_MS, SETUP_KEEP_MS,
 	// SETUP_TRY_MS
 	uint32_t idle_ms, job_ms, rest_ms, old_ms, keep_ms, try_ms;
-	uint32_t calls_max; // 0: SETUP_CALLS_MAX
+	uint32_t calls_max, jobs_max; // 0: SETUP_CALLS_MAX, SETUP_JOBS_MAX
 };
 
 struct setup_node_stats {

@@ -36,9 +36,12 @@ static void down(struct tp_reg *h)
 	tp_register_down(h);
 }
 
+static uint32_t max; // 0: the default
+
 static void start_with(uint32_t wait_ms, uint32_t first_ms, uint32_t again_ms)
 {
 	const struct tp_register_conf c = {.loop = l,
+		.max = max,
 		.service = s,
 		.wait_ms = wait_ms,
 		.first_ms = first_ms,
@@ -359,6 +362,28 @@ static void a_connection_may_end_while_it_waits_or_is_told(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
+// One without a place settles all the same, and is not known.
+static void transports_are_so_many(void **state)
+{
+	struct tp_entry other = fake_entry(2, "stcpr");
+	unsigned n_done = 0;
+
+	(void)state;
+	max = 1;
+	start_with(LONG_MS, FIRST_MS, AGAIN_MS);
+	max = 0;
+	up(&ab, true, on_done, &n_done);
+	assert_null(tp_register_up(reg, &other, true, on_done, &n_done));
+	assert_int_equal(stats().full, 1);
+	run_until(n_done == 1);
+	up(&ab, false, NULL, NULL); // another connection of the same
+	down(held[0]);
+	down(held[0]);
+	run_until(stats().deleted == 1);
+	up(&other, true, on_done, &n_done);
+	run_until(n_done == 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +402,7 @@ int main(void)
 		TEST(with_nothing_up_there_is_nothing_to_leave),
 		TEST(without_a_discovery_nobody_waits),
 		TEST(a_connection_may_end_while_it_waits_or_is_told),
+		TEST(transports_are_so_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

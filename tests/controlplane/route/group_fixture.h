@@ -76,6 +76,7 @@ static size_t n_installs;
 static int accepted_status;
 static uint16_t path_payload; // what the path carries
 static bool plain_allowed; // by nodes that begin from now on
+static uint64_t queued_max; // bytes of all groups; 0: the default
 static unsigned n_accepted;
 
 struct rule_install {
@@ -201,6 +202,7 @@ static void node_init(struct dp_client *c, struct dp_client *peer, uint8_t key, 
 		.way = way,
 		.allow_plain = plain_allowed,
 		.max = max,
+		.queued_max = queued_max,
 		.max_peer = max != 0 ? max - 1 : 0};
 
 	memset(c, 0, sizeof(*c));

@@ -187,20 +187,45 @@ static void a_reader_that_goes_on_is_told_until_it_is_heard(void **state)
 }
 
 // By a link that can't hold, it comes all the same.
-static void too_much_ends_the_group_of_a_slow_reader(void **state)
+static void ends_the_slow_reader(size_t limit)
 {
+	size_t done = 0;
+
 	connect_both();
 	ub.takes = 0;
-	for (size_t done = 0; done < ROUTE_GROUP_QUEUE_MAX + 20000 && ua.n_err == 0; turns()) {
+	for (; done < 2 * limit && ua.n_err == 0; turns()) {
 		uint8_t zeros[20000] = {0};
 		ssize_t n = conn_write(ua.c, zeros, sizeof(zeros));
 
 		done += n > 0 ? (size_t)n : 0;
 	}
+	assert_in_range(done, limit, limit + 2 * 20000);
 	assert_int_equal(ub.err, -ENOBUFS);
 	assert_int_equal(ua.err, -ECONNRESET);
 	assert_non_null(strstr(ua.why, "reader is too slow"));
 	assert_int_equal(stats(&b).overrun, 1);
+}
+
+static void too_much_ends_the_group_of_a_slow_reader(void **state)
+{
+	ends_the_slow_reader(ROUTE_GROUP_QUEUE_MAX);
+}
+
+static void too_much_of_all_ends_one(void **state)
+{
+	ends_the_slow_reader(queued_max);
+}
+
+static int setup_little(void **state)
+{
+	queued_max = ROUTE_GROUP_QUEUE_HIGH + 100000;
+	return setup(state);
+}
+
+static int teardown_little(void **state)
+{
+	queued_max = 0;
+	return teardown(state);
 }
 
 static void a_full_ring_is_waited_for(void **state)
@@ -555,6 +580,8 @@ int main(void)
 		TEST(a_slow_reader_is_waited_for_in_the_data_plane),
 		TEST(a_reader_that_goes_on_is_told_until_it_is_heard),
 		TEST(too_much_ends_the_group_of_a_slow_reader),
+		cmocka_unit_test_setup_teardown(
+			too_much_of_all_ends_one, setup_little, teardown_little),
 		TEST(a_full_ring_is_waited_for),
 		TEST(a_pause_stops_the_writer),
 		TEST(who_closes_does_not_wait_for_a_pause),

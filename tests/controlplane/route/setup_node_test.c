@@ -22,6 +22,11 @@ static int setup_few_calls(void **state)
 	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS, .calls_max = 6});
 }
 
+static int setup_one_route(void **state)
+{
+	return setup(state, (struct setup_node_conf){.rest_ms = REST_MS, .jobs_max = 1});
+}
+
 // ---- tests ----
 
 static void a_route_is_laid_in_order(void **state)
@@ -202,7 +207,8 @@ static void one_key_has_so_many_at_once(void **state)
 	assert_int_equal(stats().failed, SETUP_JOBS_OF_KEY);
 }
 
-static void all_streams_to_nodes_are_so_many(void **state)
+// By streams to nodes, or by routes.
+static void all_of_them_are_so_many(void **state)
 {
 	(void)state;
 	node[B].silent[RESERVE] = true;
@@ -411,8 +417,8 @@ int main(void)
 		T(who_goes_away_leaves_nothing),
 		T(one_key_has_so_many_at_once),
 		T(one_key_has_so_many_streams),
-		cmocka_unit_test_setup_teardown(
-			all_streams_to_nodes_are_so_many, setup_few_calls, teardown),
+		cmocka_unit_test_setup_teardown(all_of_them_are_so_many, setup_few_calls, teardown),
+		cmocka_unit_test_setup_teardown(all_of_them_are_so_many, setup_one_route, teardown),
 		TR(what_failed_keeps_its_place_for_a_while),
 		TR(who_was_refused_has_to_wait_also_on_other_streams),
 		T(who_waited_is_served_again),
