@@ -45,7 +45,6 @@ void tp_call_close(struct tp_call *c)
 		*c->prev = c->next;
 		if (c->next != NULL)
 			c->next->prev = c->prev;
-		c->m->car.n_callers--;
 	}
 	dmsg_client_dial_cancel(c->dial);
 	resolver_cancel(c->ask);
@@ -86,6 +85,8 @@ static void over(struct tp_call *c, const char *why, int err)
 		tp_carried_failed(t, why, c->begun ? err : -ENOTCONN, crossed);
 	} else {
 		c->m->stats.carried_failed++;
+		c->m->stats.drop_carried_forged += err == -EBADMSG;
+		c->m->stats.drop_carried_slow += err == -ETIMEDOUT;
 		log_limited(LOG_NOTICE, "%s transport of %s: %s",
 			transport_type_name((enum transport_type)c->type),
 			from_text(c, from, sizeof(from)), why);
@@ -148,9 +149,17 @@ static void settled(struct tp_call *c)
 	tp_call_close(c);
 }
 
-// A signature is looked at where its key may come, and as long as there is time for curves: an
-// address and all of them have as much as for inits of rails. TCP has shown the address, as a
-// cookie does.
+// Time for curves: a source and all of them have as much as for inits of rails. The source is true,
+// as if it had shown a cookie.
+static bool has_time(struct transport_mgr *m, const uint8_t source[16])
+{
+	bool passes = hs_limit_take(m->limit, source, true, clock_mono_ns()) == HS_LIMIT_PASS;
+
+	m->stats.drop_carried_load += !passes;
+	return passes;
+}
+
+// A signature is looked at where its key may come, and as long as there is time for it.
 static enum carry_hs_event prove(struct tp_call *c)
 {
 	struct transport_mgr *m = c->m;
@@ -158,11 +167,8 @@ static enum carry_hs_event prove(struct tp_call *c)
 	uint64_t begin_ns = clock_mono_ns();
 	enum carry_hs_event ev;
 
-	if (refusal == NULL &&
-		hs_limit_take(m->limit, c->from.ip, true, begin_ns) != HS_LIMIT_PASS) {
-		m->stats.drop_carried_load++;
+	if (refusal == NULL && !has_time(m, c->from.ip))
 		refusal = "too many calls";
-	}
 	ev = carry_hs_prove(&c->h, refusal);
 	if (refusal == NULL)
 		hs_limit_spent(m->limit, TP_CALL_COST * (clock_mono_ns() - begin_ns));
@@ -444,14 +450,20 @@ static void addr_of(const struct sockaddr_storage *ss, struct dpmsg_addr *out)
 	}
 }
 
-static bool too_many(const struct transport_mgr *m, const struct dpmsg_addr *from)
+// Of a type, and of a source; a dmsg stream has none.
+static bool too_many(struct transport_mgr *m, enum transport_type type, const uint8_t *source)
 {
-	size_t prefix_len = hs_limit_prefix_len(from->ip);
-	unsigned same = 0;
+	size_t prefix_len = source != NULL ? hs_limit_prefix_len(source) : 0;
+	unsigned of_type = 0, of_source = 0;
+	bool many;
 
-	for (const struct tp_call *c = m->car.callers; c != NULL; c = c->next)
-		same += memcmp(c->from.ip, from->ip, prefix_len) == 0;
-	return m->car.n_callers >= TP_CALLS_IN_MAX || same >= TP_CALLS_IN_IP_MAX;
+	for (const struct tp_call *c = m->car.callers; c != NULL; c = c->next) {
+		of_type += c->type == type;
+		of_source += source != NULL && memcmp(c->from.ip, source, prefix_len) == 0;
+	}
+	many = of_type >= TP_CALLS_IN_TYPE_MAX || of_source >= TP_CALLS_IN_IP_MAX;
+	m->stats.drop_carried_calls += many;
+	return many;
 }
 
 static void link_caller(struct tp_call *c)
@@ -463,7 +475,6 @@ static void link_caller(struct tp_call *c)
 	if (c->next != NULL)
 		c->next->prev = &c->next;
 	m->car.callers = c;
-	m->car.n_callers++;
 }
 
 static void on_caller(void *arg, struct conn *take_conn, const struct sockaddr_storage *from)
@@ -476,11 +487,8 @@ static void on_caller(void *arg, struct conn *take_conn, const struct sockaddr_s
 	struct tp_call *c = NULL;
 
 	addr_of(from, &addr);
-	if (too_many(m, &addr)) {
-		m->stats.drop_carried_calls++;
-	} else if (getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce)) {
+	if (!too_many(m, l->type, addr.ip) && getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce))
 		c = call_new(m, l->type);
-	}
 	if (c == NULL) {
 		conn_close(take_conn);
 		return;
@@ -502,9 +510,7 @@ static void on_stream_caller(void *arg, struct conn *take_conn, const struct dms
 	struct carry_hs_conf conf;
 	const char *refusal;
 
-	if (m->car.n_callers >= TP_CALLS_IN_MAX)
-		m->stats.drop_carried_calls++;
-	else if (key_pk_cmp(&from->pk, m->self.pk) != 0)
+	if (key_pk_cmp(&from->pk, m->self.pk) != 0 && !too_many(m, TRANSPORT_DMSG, NULL))
 		c = call_new(m, TRANSPORT_DMSG);
 	if (c == NULL) {
 		conn_close(take_conn);
@@ -515,6 +521,8 @@ static void on_stream_caller(void *arg, struct conn *take_conn, const struct dms
 	conf = hs_conf(c);
 	carry_hs_settlement(&c->h, &conf, &from->pk, false, clock_mono_ns());
 	refusal = tp_carried_unwelcome(m, c);
+	if (refusal == NULL && !has_time(m, from->pk.b + 1)) // its key stands for an address
+		refusal = "too many calls";
 	if (refusal == NULL)
 		refusal = tp_carried_refusal(m, c);
 	if (refusal != NULL) {

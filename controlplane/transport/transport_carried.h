@@ -20,7 +20,9 @@
 enum {
 	TP_CALL_DIAL_MS = 10000, // until TCP stands, or the stream
 	TP_CALL_TRIED_MAX = 4, // addresses of one peer: each may take so long
-	TP_CALLS_IN_MAX = 256, // callers that have not settled: about 6 KiB each
+	// Callers of a type that have not settled: about 6 KiB each. Those of another type are not
+	// in their way.
+	TP_CALLS_IN_TYPE_MAX = 128,
 	TP_CALLS_IN_IP_MAX = 16, // ... of one source (hs_limit_prefix_len())
 	TP_CALL_COST = 8, // all curves of a call, in looks at its signature: Noise KK is five
 	TP_KEEPALIVE_S = 15, // of TCP: a peer that closed says nothing on a dead path
@@ -112,7 +114,6 @@ struct tp_carriers {
 	struct service *resolver; // NULL: no stcpr transport is dialed
 	struct tp_call *callers; // that have not settled
 	struct transport *flush; // have something to write
-	uint32_t n_callers;
 	struct loop_timer *turn_timer; // the next turn begins
 	uint32_t turn;
 	bool resting; // somebody gave all that he may in this one

@@ -117,13 +117,13 @@ static enum carry_hs_event send_nonce(struct carry_hs *h)
 	return CARRY_HS_NONE;
 }
 
-static enum carry_hs_event answer(struct carry_hs *h, const char *refusal)
+static enum carry_hs_event answer(struct carry_hs *h, int err, const char *refusal)
 {
 	struct connect_answer a = {.ok = refusal == NULL};
 
 	snprintf(a.err, sizeof(a.err), "%s", refusal != NULL ? refusal : "");
 	h->out_len = (uint16_t)connect_answer_write(&a, h->out, sizeof(h->out));
-	return refusal != NULL ? fail(h, -ECONNREFUSED, refusal) : CARRY_HS_NONE;
+	return refusal != NULL ? fail(h, err, refusal) : CARRY_HS_NONE;
 }
 
 static enum carry_hs_event take_call(struct carry_hs *h)
@@ -133,13 +133,13 @@ static enum carry_hs_event take_call(struct carry_hs *h)
 	if (connect_call_read(c, h->in, h->in_len) != 0)
 		return fail(h, -EBADMSG, "the caller's message is none");
 	if (memcmp(c->nonce, h->nonce, sizeof(c->nonce)) != 0)
-		return answer(h, "it is another nonce");
+		return answer(h, -EBADMSG, "it is another nonce");
 	if (key_pk_cmp(&c->dst.pk, h->conf.pk) != 0)
-		return answer(h, "this is another node");
+		return answer(h, -ECONNREFUSED, "this is another node");
 	if (c->dst.port != CONNECT_PORT_TRANSPORT)
-		return answer(h, CONNECT_ERR_PORT);
+		return answer(h, -ECONNREFUSED, CONNECT_ERR_PORT);
 	if (key_pk_cmp(&c->src.pk, h->conf.pk) == 0)
-		return answer(h, "that is this node's own key");
+		return answer(h, -ECONNREFUSED, "that is this node's own key");
 	h->peer = c->src.pk;
 	h->port = c->src.port;
 	wait_for(h, PROVE);
@@ -150,10 +150,10 @@ enum carry_hs_event carry_hs_prove(struct carry_hs *h, const char *refusal)
 {
 	if (h->state != PROVE)
 		return fail(h, -EBADMSG, "nobody waits to be known");
-	if (refusal == NULL && connect_call_verify(&h->call) != 0)
-		refusal = "the signature is not right";
 	if (refusal != NULL)
-		return answer(h, refusal);
+		return answer(h, -ECONNREFUSED, refusal);
+	if (connect_call_verify(&h->call) != 0)
+		return answer(h, -EBADMSG, "the signature is not right");
 	wait_for(h, ADMIT);
 	return CARRY_HS_CALLER;
 }
@@ -162,7 +162,7 @@ enum carry_hs_event carry_hs_admit(struct carry_hs *h, const char *refusal, uint
 {
 	if (h->state != ADMIT)
 		return fail(h, -EBADMSG, "nobody waits to be admitted");
-	if (answer(h, refusal) == CARRY_HS_FAILED)
+	if (answer(h, -ECONNREFUSED, refusal) == CARRY_HS_FAILED)
 		return CARRY_HS_FAILED;
 	return enter_noise(h, now_ns);
 }

@@ -120,10 +120,14 @@ struct caller {
 	struct carry_hs h;
 	struct carry_hs_conf conf;
 	struct conn *conn;
-	bool speaks, over;
+	bool speaks, replays, over;
 };
 
-static struct caller callers[64];
+enum { OF_TYPE = 128 }; // callers that have a place
+
+static struct caller callers[160];
+static char said[CONNECT_TEXT_MAX]; // the last call that was signed
+static uint16_t said_len;
 
 static void say(struct caller *c)
 {
@@ -148,6 +152,10 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 	size_t used;
 
 	c->over |= carry_hs_read(&c->h, p, len, &used, w_now) != CARRY_HS_NONE;
+	if (c->h.out_len > 0 && c->replays)
+		memcpy(c->h.out, said, c->h.out_len = said_len);
+	else if (c->h.out_len > 0)
+		memcpy(said, c->h.out, said_len = c->h.out_len);
 	say(c);
 	return len;
 }
@@ -196,6 +204,7 @@ static void silent_callers_are_bounded(void **state)
 		w_run(10100);
 		assert_int_equal(w_conns_between(1, 0), 0);
 		assert_int_equal(stats_of(1).carried_failed, 16);
+		assert_int_equal(stats_of(1).drop_carried_slow, 16);
 		callers_hang_up();
 		memset(w_conn_from, 0, sizeof(w_conn_from));
 		link_up(); // and there is room again
@@ -223,6 +232,7 @@ static void forged_calls_are_bounded(void **state)
 	assert_int_equal(wrong, HS_LIMIT_SOURCE_BURST);
 	assert_int_equal(too_many, 30 - HS_LIMIT_SOURCE_BURST);
 	assert_int_equal(stats_of(1).drop_carried_load, 30 - HS_LIMIT_SOURCE_BURST);
+	assert_int_equal(stats_of(1).drop_carried_forged, HS_LIMIT_SOURCE_BURST);
 	callers_hang_up();
 	a = stcp(0, 1, true);
 	w_run(10000);
@@ -244,6 +254,78 @@ static void forged_calls_of_strangers_cost_nothing(void **state)
 	callers_hang_up();
 }
 
+// Each from another address, so it is those of a type that are bounded.
+static void silent_callers_of_a_type_leave_room_for_others(void **state)
+{
+	struct dpmsg_addr at = w_addr(1);
+	unsigned i = 0;
+
+	(void)state;
+	listens(1);
+	for (; i < OF_TYPE + 2; i++) {
+		w_conn_from[0] = 0x20;
+		w_conn_from[7] = (uint8_t)i;
+		call(&callers[i], 0, false);
+		w_settle();
+	}
+	assert_int_equal(w_conns_between(1, 0), OF_TYPE);
+	assert_int_equal(stats_of(1).drop_carried_calls, 2);
+	transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, NULL);
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCPR, &at), 0);
+	w_conn_from[7] = (uint8_t)i;
+	call(&callers[i], 0, false);
+	w_settle();
+	assert_int_equal(w_conns_between(1, 0), OF_TYPE + 1);
+	assert_int_equal(stats_of(1).drop_carried_calls, 2);
+	callers_hang_up();
+}
+
+static void replayed_calls_and_rubbish_are_counted(void **state)
+{
+	(void)state;
+	listens(1);
+	b = stcp(1, 0, false);
+	call(&callers[0], 0, true);
+	w_settle();
+	assert_true(callers[0].over); // it is taken, and does not go on
+	assert_string_equal(callers[0].h.why, "");
+	callers_hang_up();
+	call(&callers[1], 0, true);
+	callers[1].replays = true;
+	w_settle();
+	assert_string_equal(callers[1].h.why, "the peer refuses: it is another nonce");
+	assert_int_equal(stats_of(1).drop_carried_forged, 1);
+	call(&callers[2], 0, false);
+	w_settle();
+	assert_int_equal(conn_write(callers[2].conn, "GET / HTTP/1.1\r\n\r\n", 18), 18);
+	w_settle();
+	assert_true(callers[2].over);
+	assert_int_equal(stats_of(1).drop_carried_forged, 2);
+	assert_int_equal(stats_of(1).carried_settled, 0);
+	callers_hang_up();
+}
+
+static void peers_of_any_key_are_so_many(void **state)
+{
+	struct transport *second;
+
+	(void)state;
+	w_mgr_stop(1);
+	w_allow_any = true;
+	w_accepted_max = 1;
+	w_mgr_start(1);
+	w_attach(1, DP_SYNC_FRESH);
+	listens(1);
+	a = stcp(0, 1, true);
+	w_run(10000);
+	assert_true(transport_is_up(a));
+	second = stcp(2, 1, true);
+	w_run(10000);
+	assert_string_equal(info_of(second).why, "the peer refuses: too many transports");
+	assert_true(stats_of(1).drop_carried_too_many >= 1);
+	assert_true(transport_is_up(a));
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, w_setup, w_teardown)
 
 int main(void)
@@ -257,6 +339,9 @@ int main(void)
 		T(silent_callers_are_bounded),
 		T(forged_calls_are_bounded),
 		T(forged_calls_of_strangers_cost_nothing),
+		T(silent_callers_of_a_type_leave_room_for_others),
+		T(replayed_calls_and_rubbish_are_counted),
+		T(peers_of_any_key_are_so_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 // Transports over dmsg streams, between two or three nodes: who dials and when, whom they take, and
 // what passes. What they have in common with those over TCP is in carried_test.c.
+#include "controlplane/transport/hs_limit.h"
 #include "lib/wire/connect_msg.h"
 #include "lib/wire/route_hdr.h"
 #include "tests/controlplane/transport/world.h"
@@ -327,6 +328,30 @@ static void callers_that_do_not_settle_are_let_go(void **state)
 		conn_close(c[i].conn);
 }
 
+// A stream costs curves on both sides: a key has as many as an address by TCP.
+static void callers_of_one_key_have_a_budget(void **state)
+{
+	struct caller c = {0};
+	unsigned n_ended = 0;
+
+	(void)state;
+	transport_mgr_policy(nodes[1].m, true, NULL);
+	is_client(1);
+	for (unsigned i = 0; i < HS_LIMIT_SOURCE_BURST + 10; i++) { // 10 ms each
+		calls(&c);
+		n_ended += c.ended;
+		conn_close(c.conn);
+		w_settle();
+		c.ended = 0;
+	}
+	assert_in_range(n_ended, 7, 10);
+	assert_int_equal(stats_of(1).drop_carried_load, n_ended);
+	w_run(1000);
+	calls(&c);
+	assert_int_equal(c.ended, 0);
+	conn_close(c.conn);
+}
+
 static void ends_with_the_client(void **state)
 {
 	(void)state;
@@ -396,6 +421,7 @@ int main(void)
 		T(any_key_may_come_where_that_is_allowed),
 		T(a_second_call_is_hung_up_on),
 		T(callers_that_do_not_settle_are_let_go),
+		T(callers_of_one_key_have_a_budget),
 		T(ends_with_the_client),
 		T(a_dial_is_over_when_its_transport_goes),
 		T(packets_pass_both_ways),

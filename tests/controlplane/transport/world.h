@@ -531,6 +531,7 @@ static uint8_t w_retransmit_limit = 7;
 static uint16_t w_silence_s = 20;
 static uint32_t w_replay_window = 1024;
 static bool w_allow_any;
+static uint32_t w_accepted_max; // 0: the default
 
 static unsigned loop_node(const struct loop *l)
 {
@@ -542,6 +543,7 @@ static void w_mgr_start(unsigned i)
 	struct w_node *n = &nodes[i];
 	struct transport_mgr_conf conf = {.loop = (struct loop *)n,
 		.allow_any = w_allow_any,
+		.accepted_max = w_accepted_max,
 		.dp = &n->dp,
 		.neigh = &n->neigh,
 		.id = n->id,
@@ -689,6 +691,7 @@ static int w_setup(void **state)
 	log_sink_set(w_quiet, NULL);
 	w_conns_setup(loop_node);
 	w_allow_any = false;
+	w_accepted_max = 0;
 	w_lose = NULL;
 	w_no_path = false;
 	w_mtu = 1500;

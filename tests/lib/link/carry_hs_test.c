@@ -373,6 +373,59 @@ static void going_on_slowly_gains_no_time(void **state)
 	assert_int_equal(carry_hs_tick(&b, end), CARRY_HS_FAILED);
 }
 
+// The messages in their order, up to the first that `which` does not count; whose turn it is then.
+static struct carry_hs *up_to(unsigned which)
+{
+	begin(NULL);
+	for (unsigned i = 0; i < which; i++) {
+		enum carry_hs_event ev = i % 2 == 0 ? pass(&a, &b, 4096) : pass(&b, &a, 4096);
+
+		if (ev == CARRY_HS_CLAIM && carry_hs_prove(&b, NULL) == CARRY_HS_CALLER)
+			carry_hs_admit(&b, NULL, now);
+		if (ev == CARRY_HS_NOISE) {
+			carry_hs_inside(&b, now);
+			carry_hs_inside(&a, now);
+		}
+		if (ev == CARRY_HS_ENTRY)
+			carry_hs_settle(&b, CARRY_HS_CODE_OK);
+	}
+	return which % 2 == 0 ? &a : &b;
+}
+
+// JSON says the same thing in many ways, so one may be read; but then it says who and what it said.
+static void every_touched_bit_fails_or_says_the_same(void **state)
+{
+	static const enum carry_hs_event good[] = {CARRY_HS_NONE, CARRY_HS_NONE, CARRY_HS_CALLER,
+		CARRY_HS_NOISE, CARRY_HS_ENTRY, CARRY_HS_UP};
+	unsigned n_failed = 0, n_read = 0;
+
+	for (unsigned which = 0; which < ARRAY_LEN(good); which++) {
+		size_t len = up_to(which)->out_len;
+
+		for (size_t bit = 0; bit < 8 * len; bit++) {
+			struct carry_hs *from = up_to(which), *to = from == &a ? &b : &a;
+			enum carry_hs_event ev;
+
+			from->out[bit / 8] ^= (char)(1 << bit % 8);
+			ev = pass(from, to, 4096);
+			if (ev == CARRY_HS_CLAIM)
+				ev = carry_hs_prove(to, NULL);
+			if (ev == CARRY_HS_NONE) // it may wait for the rest, but not for ever
+				ev = carry_hs_tick(to, to->deadline_ns);
+			n_failed += ev == CARRY_HS_FAILED;
+			if (ev == CARRY_HS_FAILED)
+				continue;
+			n_read++;
+			assert_int_equal(ev, good[which]);
+			assert_memory_equal(to->peer.b, from->conf.pk->b, KEY_PK_LEN);
+			if (ev == CARRY_HS_ENTRY)
+				assert_memory_equal(
+					to->entry.id, from->entry.id, sizeof(from->entry.id));
+		}
+	}
+	assert_true(n_failed > 5 * n_read); // case of names and of hex digits
+}
+
 static void an_open_link_has_no_limit(void **state)
 {
 	to_settlement(4096);
@@ -402,6 +455,7 @@ int main(void)
 		T(calls_out_of_turn_fail),
 		T(each_part_has_its_limit),
 		T(going_on_slowly_gains_no_time),
+		T(every_touched_bit_fails_or_says_the_same),
 		T(an_open_link_has_no_limit),
 	};
 
