@@ -2,10 +2,7 @@
 // identity, and one stream that it dialled and one that it took.
 #pragma once
 
-#include "controlplane/dmsg/dmsg_client.h"
-#include "controlplane/dmsg/dmsg_server.h"
-#include "tests/controlplane/core/conn_fixture.h"
-#include "tests/support/loopback.h"
+#include "tests/support/dmsg_loop.h"
 
 #include <signal.h>
 
@@ -54,49 +51,16 @@ static inline void nodes_fini(void)
 	}
 }
 
-// A server of ours; limits that c leaves out are wide, port 0 is any. The caller's.
-static inline struct dmsg_server *serve_at(
-	uint16_t port, const struct identity *id, struct dmsg_server_conf c)
-{
-	struct sockaddr_in sa = loopback(port);
-	struct dmsg_server *s;
-
-	c.loop = l;
-	c.id = id;
-	c.listen = (const struct sockaddr *)&sa;
-	if (c.sessions_max == 0)
-		c.sessions_max = 100;
-	if (c.session_streams == 0)
-		c.session_streams = 100;
-	if (c.streams_max == 0)
-		c.streams_max = 100;
-	s = dmsg_server_new(&c);
-	assert_non_null(s);
-	return s;
-}
-
 // A client with one server.
 static inline void start_client_at(unsigned i, const struct key_pk *pk, uint16_t port)
 {
-	struct dmsg_server_at sc = {.pk = *pk};
-	struct dmsg_client_conf c = {.loop = l,
-		.id = node[i].id,
-		.servers = &sc,
-		.n_servers = 1,
-		.retry_min_ms = RETRY_MS,
-		.taken_ms = TAKEN_MS};
-
-	snprintf(sc.address, sizeof(sc.address), "127.0.0.1:%u", port);
-	node[i].c = dmsg_client_new(&c);
-	assert_non_null(node[i].c);
+	node[i].c = dmsg_loop_client(node[i].id, pk, port,
+		(struct dmsg_client_conf){.retry_min_ms = RETRY_MS, .taken_ms = TAKEN_MS});
 }
 
 static inline unsigned sessions(unsigned i)
 {
-	struct dmsg_client_stats st;
-
-	dmsg_client_stats_get(node[i].c, &st);
-	return st.sessions;
+	return dmsg_loop_sessions(node[i].c);
 }
 
 static inline void on_accepted(void *arg, struct conn *c, const struct dmsg_addr *from)

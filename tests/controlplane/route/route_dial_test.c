@@ -1,13 +1,9 @@
 // A dial over a dmsg server of ours on the loopback: set-up nodes that answer as they are told, by
 // rules that setup_plan makes of what they were asked, and a group, a finder and transports that
 // are played. What is asked of whom, what is believed of the answer, and how each failure reads.
-#include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/route/route_dial.h"
 #include "lib/route/setup_plan.h"
-#include "tests/controlplane/core/conn_fixture.h"
-#include "tests/support/loopback.h"
-
-#include <stdio.h>
+#include "tests/support/dmsg_loop.h"
 
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -297,24 +293,15 @@ static void nodes_are(size_t n)
 
 static void start_client(struct setter *s)
 {
-	struct dmsg_server_at at = {.pk = *identity_pk(server_id)};
-	struct dmsg_client_conf c = {
-		.loop = l, .id = s->id, .servers = &at, .n_servers = 1, .retry_min_ms = 5};
-
-	snprintf(at.address, sizeof(at.address), "127.0.0.1:%u", dmsg_server_port(server));
-	s->c = dmsg_client_new(&c);
-	assert_non_null(s->c);
+	s->c = dmsg_loop_client(s->id, identity_pk(server_id), dmsg_server_port(server),
+		(struct dmsg_client_conf){.retry_min_ms = 0});
 }
 
 static bool all_have_sessions(void)
 {
-	struct dmsg_client_stats s;
-
-	for (unsigned i = 0; i < N_CLIENTS; i++) {
-		dmsg_client_stats_get(client[i].c, &s);
-		if (s.sessions == 0)
+	for (unsigned i = 0; i < N_CLIENTS; i++)
+		if (dmsg_loop_sessions(client[i].c) == 0)
 			return false;
-	}
 	return true;
 }
 
@@ -344,12 +331,6 @@ static struct key_pk key_of(uint8_t n)
 
 static int setup(void **state)
 {
-	struct sockaddr_in sa = loopback(0);
-	struct dmsg_server_conf c = {.listen = (const struct sockaddr *)&sa,
-		.sessions_max = 100,
-		.session_streams = 100,
-		.streams_max = 400};
-
 	setup_loop(state);
 	log_level_set("all", LOG_ERR);
 	memset(client, 0, sizeof(client));
@@ -362,10 +343,7 @@ static int setup(void **state)
 	linked_c = no_port = false;
 	n_claimed = n_released = 0;
 	server_id = identity_of(98);
-	c.loop = l;
-	c.id = server_id;
-	server = dmsg_server_new(&c);
-	assert_non_null(server);
+	server = serve_at(0, server_id, (struct dmsg_server_conf){.streams_max = 400});
 	for (unsigned i = 0; i < N_CLIENTS; i++) {
 		client[i].id = identity_of((uint8_t)(i + 1));
 		start_client(&client[i]);

@@ -2,12 +2,8 @@
 // are told, speak bytes.
 #pragma once
 
-#include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/route/setup_node.h"
-#include "tests/controlplane/core/conn_fixture.h"
-#include "tests/support/loopback.h"
-
-#include <stdio.h>
+#include "tests/support/dmsg_loop.h"
 
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -297,50 +293,27 @@ static inline struct setup_node_stats stats(void)
 
 // ---- set-up ----
 
-static inline void start_client(unsigned i)
-{
-	struct dmsg_server_at sc = {.pk = *identity_pk(server_id)};
-	struct dmsg_client_conf c = {
-		.loop = l, .id = node[i].id, .servers = &sc, .n_servers = 1, .retry_min_ms = 5};
-
-	snprintf(sc.address, sizeof(sc.address), "127.0.0.1:%u", dmsg_server_port(server));
-	node[i].c = dmsg_client_new(&c);
-	assert_non_null(node[i].c);
-}
-
 static inline bool all_have_sessions(void)
 {
-	struct dmsg_client_stats s;
-
-	for (unsigned i = 0; i < N_NODES; i++) {
-		dmsg_client_stats_get(node[i].c, &s);
-		if (s.sessions == 0)
+	for (unsigned i = 0; i < N_NODES; i++)
+		if (dmsg_loop_sessions(node[i].c) == 0)
 			return false;
-	}
 	return true;
 }
 
 static inline int setup(void **state, struct setup_node_conf sc)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct dmsg_server_conf c = {.listen = (const struct sockaddr *)&sa,
-		.sessions_max = 100,
-		.session_streams = 100,
-		.streams_max = 400};
-
 	setup_loop(state);
 	log_level_set("all", LOG_ERR);
 	memset(node, 0, sizeof(node));
 	memset(asker, 0, sizeof(asker));
 	n_calls = 0;
 	server_id = identity_of(98);
-	c.loop = l;
-	c.id = server_id;
-	server = dmsg_server_new(&c);
-	assert_non_null(server);
+	server = serve_at(0, server_id, (struct dmsg_server_conf){.streams_max = 400});
 	for (unsigned i = 0; i < N_NODES; i++) {
 		node[i].id = identity_of((uint8_t)(i + 1));
-		start_client(i);
+		node[i].c = dmsg_loop_client(node[i].id, identity_pk(server_id),
+			dmsg_server_port(server), (struct dmsg_client_conf){.retry_min_ms = 0});
 		if (i != SETTER)
 			serve(i);
 	}
