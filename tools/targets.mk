@@ -64,7 +64,7 @@ interop: $(PROGRAMS) $(PEER) $O/tests/interop/decode $O/tests/interop/ask ## wit
 	@rm -f $(BUILD)/interop/matrix $(BUILD)/interop/real
 	@tools/run-tests -s "Go peers" tests/smoke/run -d tests/interop $O
 	@tools/run-tests -c tools/check/matrix "Go peers" $(BUILD)/interop/matrix
-	@SKYRAIL_SMOKE_TIMEOUT=900 tools/run-tests -s "real Skywire programs" tests/smoke/run -d tests/interop/real $O
+	@SKYRAIL_SMOKE_TIMEOUT=2700 tools/run-tests -s "real Skywire programs" tests/smoke/run -d tests/interop/real $O
 	@[ -z "$(SKYWIRE_BIN)" ] || tools/run-tests -c tools/check/matrix -s "Real programs" $(BUILD)/interop/real
 asan: ## unit tests and corpora under sanitizers
 	@$(MAKE) unit replay PROFILE=asan

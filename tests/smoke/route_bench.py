@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The client of the bench service of routes ([routing] bench_port), over `skyrail route dial`.
 
-route_bench.py SKYRAIL SOCKET KEY:PORT [dial's OPTION=...] -- sum N | give N | echo N ...
+route_bench.py SKYRAIL SOCKET KEY:PORT [dial's OPTION=...] -- sum N | give N | echo N | idle SECONDS ...
 
 Each is done on the same stream, one after another, and checked by SHA-256. A line each: what, bytes, Mbit/s.
 """
@@ -69,7 +69,10 @@ def main():
     p = subprocess.Popen([skyrail, "-s", socket, "route", "dial", to, *options], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE)
     for what, n in zip(words[::2], words[1::2], strict=True):
-        run(p, what, int(n))
+        if what == "idle":
+            time.sleep(int(n))
+        else:
+            run(p, what, int(n))
     p.stdin.close()
     sys.exit(p.wait())
 

@@ -84,6 +84,7 @@ at() {
 
 node_start S A
 wait_for 20 "our server in the discovery" has_server "$SERVER"
+real_finder
 real_setup
 visor_start V X
 at "$SERVER"

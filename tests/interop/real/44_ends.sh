@@ -1,0 +1,126 @@
+#!/bin/bash
+# Edges and transports that go away in the middle of a route: the other end hears why, and all is as before when they are
+# back. A visor that starts again begins again with the same local port.
+#
+#   X - V - N, N - V - X, M - N - X, V - N - X     V, X: visors; N, M: ours
+. "$(dirname "$0")/_routes.sh" dmsg-server setup-node
+
+routes_new
+routes_setup real
+routes_start
+open_groups() { sk "$1" -j show groups | jq '[.[] | select(.state == "open" or .state == "closing")] | length'; }
+has_open() { [ "$(open_groups "$1")" = "$2" ]; }
+port_of() { sk "$1" -j show groups | jq -r '.[] | select(.state == "open") | .remote_port'; }
+why() { sk "$1" -j show groups | jq -r '[.[] | select(.state == "ended")][0].reason'; }
+node_kill_all() {
+	node_kill "$1.cp" KILL || true
+	node_kill "$1.dp" KILL || true
+}
+
+say "a real edge is killed and starts again, the other one is ours: X - V - N"
+link stcp N V
+link stcp X V
+serve N
+group_from X N || fail "no group from X to N: $(visor X rev -k "${PK[N]}" -r $WEB -p 9001 2>&1)"
+expect "a page" group_get X
+first=$(port_of N)
+real_end X KILL
+same "N has not heard of it" "$(open_groups N)" 1
+visor_back X
+sleep 3
+link stcp X V
+serve N
+group_from X N || fail "no group from X to N again"
+expect "a page again" group_get X
+same "the same port" "$(port_of N)" "$first"
+same "one is open" "$(open_groups N)" 1
+group_end X
+wait_for 20 "its end" has_open N 0
+unlink_all
+fit "a real edge starts again"
+row "visor, killed and back | visor | ours"
+
+say "a real edge is killed, ours has dialled: N - V - X"
+link stcp N V
+link stcp V X
+fwd N get "${PK[X]}" $WEB $SOME min-hops=2 keep-alive=10s hold >"$T/held" 2>&1 &
+held=$!
+wait_for 30 "a page" grep -q "$SOME_SUM" "$T/held"
+real_end X KILL
+visor_back X
+wait_for 40 "N's end of the group" has_open N 0
+say "its reason: $(why N)"
+expect "a reason" grep -q expired <<<"$(why N)"
+wait $held || true
+sleep 3
+visor V tp rm -a >/dev/null || true
+sleep 4
+link stcp V X
+wait_for 30 "stcp from N to V" tp_up N stcp-V
+expect "a group again" group_to N X min-hops=2
+unlink_all
+fit "a real edge starts again, dialled by ours"
+row "ours | visor | visor, killed and back"
+
+say "our edge is killed and starts again: N - V - X"
+link stcp N V
+link stcp V X
+fwd N get "${PK[X]}" $WEB $SOME min-hops=2 keep-alive=10s hold >"$T/held" 2>&1 &
+held=$!
+wait_for 30 "a page" grep -q "$SOME_SUM" "$T/held"
+node_kill_all N
+wait $held || true
+node_start N
+wait_for 60 "N at the server" delegated "${PK[N]}" "${PK[R]}"
+sk N transport add stcp-V "peer=${PK[V]}" type=stcp "address=${ADDR[V]}:7777" >/dev/null
+wait_for 60 "stcp from N to V" tp_up N stcp-V
+wait_for 20 "stcp between N and V, registered" has_tps N V stcp 1
+expect "a group again" group_to N X min-hops=2
+unlink_all
+fit "our edge starts again"
+row "ours, killed and back | visor | visor"
+
+# part NAME OTHER, rejoin NAME: nothing passes between them
+part() { in_ns "$1" nft "table ip cut { chain in { type filter hook input priority 0; ip saddr ${ADDR[$2]} drop; }
+	chain out { type filter hook output priority 0; ip daddr ${ADDR[$2]} drop; }; }"; }
+rejoin() { in_ns "$1" nft delete table ip cut; }
+
+say "N - X is cut, ours has dialled: M - N - X"
+link stcp M N
+link stcp N X
+fwd M get "${PK[X]}" $WEB $SOME min-hops=2 hold >"$T/held" 2>&1 &
+held=$!
+wait_for 30 "a page" grep -q "$SOME_SUM" "$T/held"
+part X N
+began=$SECONDS
+wait_for 25 "M's end of the group" has_open M 0
+took=$((SECONDS - began))
+say "after $took s: $(why M)"
+expect "in under 25 s: $took" test $took -lt 25
+expect "a reason" grep -q "transport" <<<"$(why M)"
+rejoin X
+wait $held || true
+wait_for 60 "stcp from N to X" tp_up N stcp-X
+unlink_all
+fit "a cut, dialled by ours"
+row "ours | ours, cut off | visor"
+
+say "N - X is cut, a visor has dialled: V - N - X"
+link stcp V N
+link stcp N X
+group_from V X || fail "no group from V to X"
+expect "a page" group_get V
+part X N
+began=$SECONDS
+hears() { grep -aE "RouteGroup|router" "$T/V/V.log" | tail -n 40 | grep -aqE "Got (close|error) packet|closed with error"; }
+wait_for 25 "V hears of it" hears
+took=$((SECONDS - began))
+say "after $took s: $(grep -aE "Got (close|error) packet|error packet" "$T/V/V.log" | tail -n 2)"
+expect "in under 25 s: $took" test $took -lt 25
+rejoin X
+wait_for 60 "stcp from N to X" tp_up N stcp-X
+unlink_all
+fit "a cut, dialled by a visor"
+row "visor | ours, cut off | visor"
+logs_clean N M
+nodes_end N M
