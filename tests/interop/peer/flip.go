@@ -49,6 +49,27 @@ func (c *flipConn) isGood() bool {
 	return verify(f.SrcAddr.PK, f.Sig, f.text()) == nil
 }
 
+// packetFlip turns one bit of the packets of a group: of type and payload, for what is between says where they end, and
+// whose they are.
+type packetFlip struct {
+	bit, said int
+	turned    bool
+}
+
+func (f *packetFlip) turn(p packet) packet {
+	bits := 8 * (1 + len(p.payload()))
+	if at := f.bit - f.said; at >= 0 && at < bits {
+		p = append(packet{}, p...)
+		if at >= 8 {
+			at += 8 * 6
+		}
+		p[at/8] ^= 1 << (at % 8)
+		f.turned = true
+	}
+	f.said += bits
+	return p
+}
+
 type flips struct {
 	peer    PubKey
 	address string
@@ -113,6 +134,72 @@ func (f *flips) run(sk SecKey, from net.IP) error {
 			return err
 		}
 	}
+}
+
+// runFlipGroups makes groups to a port, each with a bit turned, until one had none: the bits of a Handshake that say the same
+// are the only ones that may be taken.
+func runFlipGroups(o *options) error {
+	to, err := parseAddr(o.args[0])
+	if err != nil {
+		return err
+	}
+	*o.fault = "flip"
+	events = io.Discard
+	n, err := newNode(o)
+	if err != nil {
+		return err
+	}
+	const many = 16
+	f := &flips{ends: map[string]int{}}
+	done := make(chan error, many)
+	for i := 0; i < many; i++ {
+		go func() {
+			for {
+				more, err := f.tryGroup(n, to)
+				if err != nil || !more {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	for i := 0; i < many; i++ {
+		if e := <-done; e != nil {
+			fmt.Println(e)
+			err = errors.New("not each bit was borne")
+		}
+	}
+	fmt.Println(int(n.r.flips)-many, "bits:", f.ends)
+	return err
+}
+
+func (f *flips) tryGroup(n *node, to Addr) (bool, error) {
+	e, err := n.askEdge(to)
+	if err != nil {
+		return false, fmt.Errorf("set-up: %w", err)
+	}
+	g, err := n.r.open(e, true)
+	if err != nil {
+		return false, err
+	}
+	flip := g.flip
+	if err = g.establish(); err != nil {
+		g.Close()
+		if !flip.turned {
+			return false, fmt.Errorf("bit %d: nothing is wrong with it: %w", flip.bit, err)
+		}
+		f.count(err.Error())
+		return true, nil
+	}
+	g.Close()
+	if !flip.turned {
+		return false, nil
+	}
+	if flip.bit < 9 || flip.bit > 15 { // any value but 0 asks for a seal
+		return false, fmt.Errorf("bit %d: taken", flip.bit)
+	}
+	f.count("taken, as Go does")
+	return true, nil
 }
 
 // The key of the nth caller.

@@ -40,12 +40,17 @@ type group struct {
 	wrote     int64 // nanoseconds: the last DATA
 	sent, got uint64
 	latency   int64 // nanoseconds
+
+	flip *packetFlip // of its handshake
 }
 
 func newGroup(r *router, t *transport, e EdgeRules, starts bool) *group {
 	g := &group{r: r, tp: t, e: e, starts: starts, in: make(chan []byte, 1024), hello: make(chan struct{}),
 		done: make(chan struct{}), patience: 2 * time.Second}
 	g.Conn = &groupStream{g: g}
+	if *r.o.fault == "flip" {
+		g.flip = &packetFlip{bit: int(atomic.AddInt32(&r.flips, 1) - 1)}
+	}
 	g.limit = 2 * time.Second
 	if *r.o.gen >= 2026 {
 		g.limit = 6 * time.Second
@@ -60,6 +65,9 @@ func (g *group) remote() (a Addr) {
 }
 
 func (g *group) send(p packet) error {
+	if g.flip != nil {
+		p = g.flip.turn(p)
+	}
 	if err := g.tp.send(p); err != nil {
 		return err
 	}
@@ -142,6 +150,10 @@ func (g *group) establish() error {
 	g.r.mu.Lock()
 	g.ready = true
 	g.r.mu.Unlock()
+	if g.flip != nil {
+		tell("flip %d %v", g.flip.bit, g.flip.turned)
+		g.flip = nil
+	}
 	go g.service()
 	return nil
 }

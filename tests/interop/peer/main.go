@@ -15,6 +15,7 @@
 //	peer stcp -key FILE [-fault WORD] PK@ADDRESS                 a transport; with a fault, how the other end bears it
 //	peer callers -key FILE N                                     the public keys by which flip calls
 //	peer flip -key FILE -from IP PK@ADDRESS N                    stcp handshakes with each bit of ours turned, by N callers: flip.go
+//	peer flipgroups -key FILE [options] PK:PORT                  a node, and groups to there with each bit of the handshake turned
 //	peer blast -key FILE -stcp PK@ADDRESS [options] KEY ID       packets through a node, to ourselves: how many
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
 //	peer lay -key FILE -server PK@ADDRESS [options] PK           a set-up node at that node, by a script: lay.go
@@ -355,6 +356,7 @@ var commands = map[string]struct {
 	"stcp":       {1, runStcp},
 	"callers":    {1, runCallers},
 	"flip":       {2, runFlip},
+	"flipgroups": {1, runFlipGroups},
 	"services":   {1, runServices},
 	"register":   {3, runRegister},
 	"blast":      {2, runBlast},

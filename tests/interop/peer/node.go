@@ -20,6 +20,8 @@ type node struct {
 	m *stcp
 	c *client
 	s *session
+
+	ports uint32 // of our ends: one after the other, from anywhere
 }
 
 func (o *options) newStcp(taken func(uuid) bool) *stcp {
@@ -30,6 +32,7 @@ func (o *options) newStcp(taken func(uuid) bool) *stcp {
 func newNode(o *options) (*node, error) {
 	r := newRouter(o)
 	n := &node{o: o, r: r, c: newClient(o.sk, *o.gen, *o.pq)}
+	n.ports = rand.New(rand.NewSource(time.Now().UnixNano())).Uint32() / 2
 	n.m = o.newStcp(func(id uuid) bool { return r.transport(id) != nil })
 	for _, text := range o.rules {
 		key, next, by, err := parseRule(text)
@@ -202,7 +205,7 @@ func (n *node) askEdge(to Addr) (e EdgeRules, err error) {
 		return e, err
 	}
 	path = append(append([]PubKey{n.r.pk}, path...), to.PK)
-	port := uint16(49153 + rand.New(rand.NewSource(time.Now().UnixNano())).Intn(65536-49153))
+	port := uint16(49153 + atomic.AddUint32(&n.ports, 1)%(65536-49153))
 	if e, err = n.o.ask(n.c, n.s, setup, path, port, to.Port); err == nil {
 		n.r.rules.save(e.Forward, e.Reverse)
 	}

@@ -109,6 +109,7 @@ type router struct {
 	accepts map[uint16]func(*group)
 	failed  func(error) // of who waits for one group
 	dropped uint64      // packets
+	flips   int32       // groups with a bit that is turned
 }
 
 func newRouter(o *options) *router {
