@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/rpc"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type flipConn struct {
 	net.Conn
 	bit   int
 	wrote []byte
+	heard atomic.Bool // something, since the bit was turned
 }
 
 func (c *flipConn) SetDeadline(time.Time) error { return nil }
@@ -36,6 +38,14 @@ func (c *flipConn) Write(p []byte) (int, error) {
 	}
 	c.wrote = append(c.wrote, p...)
 	return c.Conn.Write(p)
+}
+
+func (c *flipConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.turned() {
+		c.heard.Store(true)
+	}
+	return n, err
 }
 
 func (c *flipConn) turned() bool { return c.bit/8 < len(c.wrote) }
@@ -199,6 +209,93 @@ func (f *flips) tryGroup(n *node, to Addr) (bool, error) {
 		return false, fmt.Errorf("bit %d: taken", flip.bit)
 	}
 	f.count("taken, as Go does")
+	return true, nil
+}
+
+// runFlipCalls turns each bit of a set-up node's calls at a node: ids, and a rule to a neighbour. A call that is changed may well be
+// good; it has to be answered, or the stream has to end.
+func runFlipCalls(o *options) error {
+	to, err := parsePK(o.args[0])
+	if err != nil {
+		return err
+	}
+	by, err := parsePK(o.args[1])
+	if err != nil {
+		return err
+	}
+	s, err := o.session(nil)
+	if err != nil {
+		return err
+	}
+	n := &setupNode{newClient(o.sk, *o.gen, *o.pq), s}
+	rule := newRule(intermediary, *o.keep, 1, RouteDescriptor{}, 7, newEntry(to, by, "stcp").ID)
+	const many = 128 // most of what it does is to wait for the end of those that lack something
+	f := &flips{ends: map[string]int{}}
+	done := make(chan error, many)
+	for i := 0; i < many; i++ {
+		go func() {
+			for {
+				more, err := f.tryCalls(n, to, rule, int(atomic.AddInt32(&f.next, 1)-1))
+				if err != nil || !more {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	for i := 0; i < many; i++ {
+		if e := <-done; e != nil {
+			fmt.Println(e)
+			err = errors.New("not each bit was borne")
+		}
+	}
+	fmt.Println(int(f.next)-many, "bits:", f.ends)
+	return err
+}
+
+func (f *flips) tryCalls(n *setupNode, to PubKey, rule Rule, bit int) (bool, error) {
+	conn, err := n.c.dial(n.s, Addr{to, gatewayPort})
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	c := &flipConn{Conn: conn, bit: bit}
+	call := rpc.NewClient(c)
+	over := make(chan error, 1)
+	go func() {
+		var ids []RouteID
+		var ok bool
+		err := call.Call("RPCGateway.ReserveIDs", uint8(1), &ids)
+		if err == nil && len(ids) > 0 {
+			r := append(Rule{}, rule...)
+			binary.BigEndian.PutUint32(r[9:], uint32(ids[0]))
+			err = call.Call("RPCGateway.AddIntermediaryRules", []Rule{r}, &ok)
+		}
+		over <- err
+	}()
+	late := false
+	select {
+	case err = <-over:
+	case <-time.After(2 * flipPatience):
+		if !c.heard.Load() {
+			return false, fmt.Errorf("bit %d: neither answered nor ended in %v", bit, 2*flipPatience)
+		}
+		late, err = true, errors.New("no answer with our number")
+	}
+	if !c.turned() {
+		return false, err
+	}
+	var refusal rpc.ServerError
+	switch {
+	case err == nil:
+		f.count("taken")
+	case errors.As(err, &refusal):
+		f.count("refused")
+	case late:
+		f.count("answered with another number")
+	default:
+		f.count("ended")
+	}
 	return true, nil
 }
 

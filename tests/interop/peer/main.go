@@ -16,6 +16,7 @@
 //	peer callers -key FILE N                                     the public keys by which flip calls
 //	peer flip -key FILE -from IP PK@ADDRESS N                    stcp handshakes with each bit of ours turned, by N callers: flip.go
 //	peer flipgroups -key FILE [options] PK:PORT                  a node, and groups to there with each bit of the handshake turned
+//	peer flipcalls -key FILE -server PK@ADDRESS [options] PK PK  a set-up node at the first, with each bit of its calls turned
 //	peer blast -key FILE -stcp PK@ADDRESS [options] KEY ID       packets through a node, to ourselves: how many
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
 //	peer lay -key FILE -server PK@ADDRESS [options] PK           a set-up node at that node, by a script: lay.go
@@ -357,6 +358,7 @@ var commands = map[string]struct {
 	"callers":    {1, runCallers},
 	"flip":       {2, runFlip},
 	"flipgroups": {1, runFlipGroups},
+	"flipcalls":  {2, runFlipCalls},
 	"services":   {1, runServices},
 	"register":   {3, runRegister},
 	"blast":      {2, runBlast},
