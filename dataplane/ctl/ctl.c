@@ -59,6 +59,8 @@ static int rings_open(struct ctl *c)
 			err = ring_of(c, h->up_off[w], &c->up[n++], &len);
 	}
 	c->n_up = n;
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS && err == 0; k++)
+		err = ring_of(c, h->car_up_off[k], &c->car_up[k], &len);
 	return err;
 }
 
@@ -102,32 +104,46 @@ void ctl_free(struct ctl *c)
 	free(c);
 }
 
-// Ring if the control plane sleeps and any ring towards it holds something. A ring that it emptied
-// between our two looks costs a bell in vain; one that was filled after them is seen next turn.
+// Does a ring up hold anything? When it got something is remembered.
+static bool waits(struct ctl *c, struct ring_shm *up, uint64_t *last_head)
+{
+	uint64_t head = atomic_load_explicit(&up->head, memory_order_acquire);
+
+	if (head != *last_head) {
+		*last_head = head;
+		c->up_ns = c->now_ns;
+	}
+	return head != atomic_load_explicit(&up->tail, memory_order_relaxed);
+}
+
+static void wake(struct ctl *c, _Atomic uint32_t *sleeping, int bell_fd)
+{
+	uint64_t one = 1;
+
+	if (atomic_load_explicit(sleeping, memory_order_seq_cst) == 0 || c->control_fd < 0)
+		return;
+	// pairs with the reader's store of 1 and its second look at the rings
+	if (atomic_exchange_explicit(sleeping, 0, memory_order_seq_cst) != 0 &&
+		write(bell_fd, &one, sizeof(one)) < 0)
+		c->up_ns = c->now_ns; // full counter: it is readable as it is
+}
+
+// Ring if the control plane, or a carrier of its, sleeps and any ring towards it holds something. A
+// ring that it emptied between our two looks costs a bell in vain; one that was filled after them
+// is seen next turn.
 static void bell(struct ctl *c)
 {
-	struct region_hdr *h = c->k.region->hdr;
-	uint64_t one = 1;
-	bool waits = false;
+	const struct region *r = c->k.region;
+	unsigned n_carriers = region_n_carriers(r->hdr);
+	bool any = atomic_load_explicit(&r->hdr->evt_overflow, memory_order_relaxed) != 0;
 
-	for (unsigned i = 0; i < c->n_up; i++) {
-		uint64_t head = atomic_load_explicit(&c->up[i]->head, memory_order_acquire);
-
-		if (head != c->up_head[i]) {
-			c->up_head[i] = head;
-			c->up_ns = c->now_ns;
-		}
-		if (head != atomic_load_explicit(&c->up[i]->tail, memory_order_relaxed))
-			waits = true;
-	}
-	if (!waits && atomic_load_explicit(&h->evt_overflow, memory_order_relaxed) == 0)
-		return;
-	if (atomic_load_explicit(&h->cp_sleeping, memory_order_seq_cst) == 0 || c->control_fd < 0)
-		return;
-	// pairs with the control plane's store of 1 and its second look at the rings
-	if (atomic_exchange_explicit(&h->cp_sleeping, 0, memory_order_seq_cst) != 0 &&
-		write(c->k.region->bell_cp, &one, sizeof(one)) < 0)
-		c->up_ns = c->now_ns; // full counter: it is readable as it is
+	for (unsigned i = 0; i < c->n_up; i++)
+		any |= waits(c, c->up[i], &c->up_head[i]);
+	if (any)
+		wake(c, &r->hdr->cp_sleeping, r->bell_cp);
+	for (unsigned k = 0; k < n_carriers; k++)
+		if (waits(c, c->car_up[k], &c->car_up_head[k]))
+			wake(c, &r->hdr->car[k].sleeping, r->bell_car[k]);
 }
 
 bool ctl_turn(struct ctl *c, uint64_t now_ns)

@@ -91,6 +91,8 @@ static void detached(struct ctl *c)
 	c->n_dumps = 0;
 	ctl_orphan(c);
 	atomic_store_explicit(&c->k.region->hdr->cp_sleeping, 0, memory_order_seq_cst);
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS; k++)
+		atomic_store_explicit(&c->k.region->hdr->car[k].sleeping, 0, memory_order_seq_cst);
 	log_notice("control plane is gone; forwarding goes on");
 }
 
@@ -120,6 +122,7 @@ static void conn_readable(struct ctl *c, unsigned i)
 
 	if (!busy) {
 		prepare(c);
+		atomic_store_explicit(&h->n_carriers, 0, memory_order_relaxed);
 		atomic_store_explicit(&h->cp_sleeping, 0, memory_order_seq_cst);
 		atomic_fetch_add_explicit(&h->attaches, 1, memory_order_relaxed);
 	}

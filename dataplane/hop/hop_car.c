@@ -19,12 +19,13 @@ size_t hop_car_size(void)
 	return sizeof(struct hop_car) + rel_queue_mem_size();
 }
 
-struct hop_car *hop_car_make(void *mem)
+struct hop_car *hop_car_make(void *mem, uint8_t carrier)
 {
 	struct hop_car *car = mem;
 
 	static_assert(sizeof(*car) % 8 == 0, "the queue lies behind it");
 	car->q = (struct rel_queue *)(car + 1);
+	car->carrier = carrier;
 	car->stall_ns = UINT64_MAX;
 	return car;
 }
@@ -44,22 +45,25 @@ void hop_car_begin(struct wctx *w, struct hop *h)
 
 static void put_last(struct hop_hold *hh, struct hop_car *car)
 {
+	struct hop_cars *cars = &hh->cars[car->carrier];
+
 	car->next = NULL;
-	*hh->cars_end = car;
-	hh->cars_end = &car->next;
+	*(cars->first != NULL ? &cars->last->next : &cars->first) = car;
+	cars->last = car;
 }
 
 static void take_out(struct hop_hold *hh, struct hop_car *car)
 {
-	struct hop_car **at = &hh->cars;
+	struct hop_cars *cars = &hh->cars[car->carrier];
+	struct hop_car *before = NULL, *at = cars->first;
 
-	while (*at != NULL && *at != car)
-		at = &(*at)->next;
-	if (*at == car)
-		*at = car->next;
-	while (*at != NULL)
-		at = &(*at)->next;
-	hh->cars_end = at;
+	for (; at != NULL && at != car; at = at->next)
+		before = at;
+	if (at != NULL) {
+		*(before != NULL ? &before->next : &cars->first) = car->next;
+		if (cars->last == car)
+			cars->last = before;
+	}
 	car->busy = false;
 }
 
@@ -141,17 +145,16 @@ void hop_car_push(struct wctx *w, struct hop *h, struct rte_mbuf **m, unsigned n
 	hop_car_wake(w, h);
 }
 
-struct rte_mbuf *hop_car_pull(struct wctx *w, uint32_t *hop)
+struct rte_mbuf *hop_car_pull(struct wctx *w, unsigned carrier, uint32_t *hop)
 {
 	struct hop_hold *hh = hop_hold(w);
+	struct hop_cars *cars = &hh->cars[carrier];
 	struct hop_car *car;
 	struct rel_pkt pkt;
 	uint32_t route;
 
-	while ((car = hh->cars) != NULL) {
-		hh->cars = car->next;
-		if (hh->cars == NULL)
-			hh->cars_end = &hh->cars;
+	while ((car = cars->first) != NULL) {
+		cars->first = car->next;
 		car->busy = rel_queue_pull(car->q, &route, &pkt, w->now_ns);
 		if (!car->busy)
 			continue;

@@ -215,7 +215,6 @@ struct hop_hold *hop_hold_new(
 	hh->info = s->info;
 	hh->me = (uint16_t)(worker + 1);
 	hh->max_bufs = c->rel_bufs;
-	hh->cars_end = &hh->cars;
 	snprintf(name, sizeof(name), "hop_msgs_%u_%u", n_made++, worker);
 	hh->msgs = rte_ring_create_elem(
 		name, sizeof(struct hop_msg), REL_MSGS, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);

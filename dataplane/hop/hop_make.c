@@ -43,7 +43,7 @@ static void rest_make(
 		h->rel = hop_rel_make(mem, rel, c);
 		break;
 	case HOP_MODE_CARRIED:
-		h->car = hop_car_make(mem);
+		h->car = hop_car_make(mem, c->carrier);
 		break;
 	default:
 		h->parts = part_init(mem, &part_conf);

@@ -61,16 +61,16 @@ enum hop_sink {
 enum hop_sink hop_sink_state(
 	const struct wctx *w, const struct hop *in, uint32_t index, uint32_t id);
 bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct rte_mbuf *m);
-// [worker] The next packet that may go up, the caller's now, by turns of consume rules and carried
-// hops. False: none.
+// [worker] The next packet that may go up by the ring of a carrier, the caller's now. 0: by the
+// worker's own, by turns of consume rules and carried hops. False: none.
 struct hop_up {
 	struct rte_mbuf *m;
 	enum dpmsg_type type; // UP_ROUTE, UP_CARRIED
 	uint32_t id; // of the consume rule, else 0
 	uint32_t hop; // that it came by; UP_CARRIED: that it leaves by
 };
-bool hop_up_busy(const struct wctx *w); // some may be waiting
-bool hop_up_pull(struct wctx *w, struct hop_up *up);
+bool hop_up_busy(const struct wctx *w, unsigned carrier); // some may be waiting
+bool hop_up_pull(struct wctx *w, unsigned carrier, struct hop_up *up);
 // What w->rel_entry and w->rel_info are arrays of: fetched by those who know that
 // hop_tx_queue() comes.
 enum { HOP_ENTRY_LEN = 64, HOP_INFO_LEN = 32 };

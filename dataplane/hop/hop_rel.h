@@ -78,6 +78,11 @@ struct hop_rel_shared {
 	size_t map_len;
 };
 
+// Carried hops that may have something for a ring up, in turn.
+struct hop_cars {
+	struct hop_car *first, *last; // last: while there is a first
+};
+
 // One worker's side. Owner: the worker; main makes and frees it.
 struct hop_hold {
 	struct wctx *w; // NULL until its first reliable or carried hop
@@ -107,9 +112,8 @@ struct hop_hold {
 	uint32_t n_used; // chunks that were ever given
 	void *free_chunk; // linked by their first word
 	bool sink_busy; // something may lie in it
-	bool cars_turn; // of them and the sink, whose packet is next
-	struct hop_car *cars; // carried hops that may have something for the ring up, in turn
-	struct hop_car **cars_end;
+	bool cars_turn; // of those without a carrier and the sink, whose packet is next
+	struct hop_cars cars[DPMSG_MAX_CARRIERS + 1]; // by carrier, [0]: those that have none
 	uint8_t freeing; // enum rail_gone_reason of what is freed now
 	uint64_t no_nodes, no_spares; // in the counters already
 	size_t chunks_len;

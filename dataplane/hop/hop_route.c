@@ -460,11 +460,11 @@ bool hop_sink_push(struct wctx *w, const struct hop *in, uint32_t index, struct 
 
 // ---- the ring up ----
 
-bool hop_up_busy(const struct wctx *w)
+bool hop_up_busy(const struct wctx *w, unsigned carrier)
 {
 	const struct hop_hold *hh = hop_hold(w);
 
-	return hh != NULL && (hh->sink_busy || hh->cars != NULL);
+	return hh != NULL && (hh->cars[carrier].first != NULL || (carrier == 0 && hh->sink_busy));
 }
 
 static bool sink_pull(struct wctx *w, struct hop_up *up)
@@ -483,19 +483,21 @@ static bool sink_pull(struct wctx *w, struct hop_up *up)
 	return true;
 }
 
-static bool car_pull(struct wctx *w, struct hop_up *up)
+static bool car_pull(struct wctx *w, unsigned carrier, struct hop_up *up)
 {
-	up->m = hop_car_pull(w, &up->hop);
+	up->m = hop_car_pull(w, carrier, &up->hop);
 	up->type = UP_CARRIED;
 	up->id = 0;
 	return up->m != NULL;
 }
 
-bool hop_up_pull(struct wctx *w, struct hop_up *up)
+bool hop_up_pull(struct wctx *w, unsigned carrier, struct hop_up *up)
 {
 	struct hop_hold *hh = hop_hold(w);
 
+	if (carrier != 0)
+		return car_pull(w, carrier, up);
 	hh->cars_turn = !hh->cars_turn;
-	return hh->cars_turn ? car_pull(w, up) || sink_pull(w, up)
-			     : sink_pull(w, up) || car_pull(w, up);
+	return hh->cars_turn ? car_pull(w, 0, up) || sink_pull(w, up)
+			     : sink_pull(w, up) || car_pull(w, 0, up);
 }

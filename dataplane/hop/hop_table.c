@@ -384,7 +384,9 @@ static bool add_is_valid(const struct hop_table *t, const struct cmd_hop_add *c)
 	       (c->owner < t->n_workers || c->owner == OWNER_ANY) &&
 	       (c->flags & ~(uint32_t)HOP_ACCEPTED) == 0 &&
 	       memchr(c->name, 0, sizeof(c->name)) != NULL &&
-	       (c->mode == HOP_MODE_CARRIED ? c->flow == 1 && c->n_flows <= 1 : link_is_valid(c));
+	       (c->mode == HOP_MODE_CARRIED
+			       ? c->flow == 1 && c->n_flows <= 1 && c->carrier <= DPMSG_MAX_CARRIERS
+			       : c->carrier == 0 && link_is_valid(c));
 }
 
 static int add_is_possible(const struct hop_table *t, const struct cmd_hop_add *c)
@@ -394,12 +396,14 @@ static int add_is_possible(const struct hop_table *t, const struct cmd_hop_add *
 	return c->mode == HOP_MODE_RELIABLE && hop_rel_size(c) == 0 ? -EINVAL : 0;
 }
 
-static uint16_t choose_owner(const struct hop_table *t, uint8_t wanted)
+static uint16_t choose_owner(const struct hop_table *t, const struct cmd_hop_add *c)
 {
 	uint16_t best = 0;
 
-	if (wanted != OWNER_ANY)
-		return wanted;
+	if (c->carrier != 0)
+		return (uint16_t)((c->carrier - 1u) % t->n_workers);
+	if (c->owner != OWNER_ANY)
+		return c->owner;
 	for (uint16_t i = 1; i < t->n_workers; i++)
 		if (t->main->n_hops[i] < t->main->n_hops[best])
 			best = i;
@@ -530,7 +534,7 @@ int hop_table_add(
 		return hm->recs[i]->going ? -EAGAIN : -EEXIST;
 	if (has_key && !index_is_free(t, c->keys.rx_index))
 		return -EEXIST;
-	*owner = choose_owner(t, c->owner);
+	*owner = choose_owner(t, c);
 	cmd = cmd_begin(t->workers[*owner]);
 	if (cmd == NULL)
 		return -EAGAIN;

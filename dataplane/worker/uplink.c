@@ -21,19 +21,26 @@ enum {
 	MEND_PERIOD_NS = 1000 * 1000 * 1000, // a broken ring is looked at again so often
 };
 
-struct uplink {
+// One pair of rings.
+struct lane {
 	struct ring_w up;
-	struct ring_w hs;
 	struct ring_r down;
 	bool up_new; // something to publish
-	bool hs_new;
 	uint64_t mend_ns; // when a broken down ring is looked at again
 	struct ring_shm *down_shm;
 	size_t down_max;
+	struct hop_car_wait car_wait;
+};
+
+struct uplink {
+	struct lane own; // with the control plane's main thread
+	struct lane cars[DPMSG_MAX_CARRIERS]; // those with its carriers that are this worker's
+	const struct region_hdr *hdr;
+	struct ring_w hs;
+	bool hs_new;
 	unsigned room; // of other workers, for packets of this turn
 	const struct hop *car; // carried hop whose room was looked at last in this turn
 	unsigned car_room; // buffers that may still be taken from it
-	struct hop_car_wait car_wait;
 	unsigned n_fences;
 	uint64_t fence[DPMSG_MAX_WORKERS]; // by worker: its ring must be read up to there, 0: none
 	const struct ring_shm *fence_shm[DPMSG_MAX_WORKERS];
@@ -52,23 +59,33 @@ static int attach_w(const struct region *region, uint64_t off, struct ring_w *w)
 	return shm == NULL ? -EPROTO : ring_w_attach(w, shm, max);
 }
 
+static int attach_lane(
+	const struct region *region, uint64_t up_off, uint64_t down_off, struct lane *l)
+{
+	int err = attach_w(region, up_off, &l->up);
+
+	if (err < 0)
+		return err;
+	l->down_shm = region_ring(region, down_off, &l->down_max);
+	return l->down_shm == NULL ? -EPROTO : ring_r_attach(&l->down, l->down_shm, l->down_max);
+}
+
 struct uplink *uplink_new(const struct region *region, unsigned i)
 {
 	struct uplink *u = rte_zmalloc("uplink", sizeof(*u), 64);
+	const struct region_hdr *h = region->hdr;
 	int err;
 
 	if (u == NULL) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	err = attach_w(region, region->hdr->up_off[i], &u->up);
+	u->hdr = h;
+	err = attach_lane(region, h->up_off[i], h->down_off[i], &u->own);
 	if (err == 0)
-		err = attach_w(region, region->hdr->hs_off[i], &u->hs);
-	if (err == 0) {
-		u->down_shm = region_ring(region, region->hdr->down_off[i], &u->down_max);
-		err = u->down_shm == NULL ? -EPROTO
-					  : ring_r_attach(&u->down, u->down_shm, u->down_max);
-	}
+		err = attach_w(region, h->hs_off[i], &u->hs);
+	for (unsigned k = i; k < DPMSG_MAX_CARRIERS && err == 0; k += h->n_workers)
+		err = attach_lane(region, h->car_up_off[k], h->car_down_off[k], &u->cars[k]);
 	if (err < 0) {
 		rte_free(u);
 		errno = -err;
@@ -82,6 +99,11 @@ void uplink_free(struct uplink *u)
 	rte_free(u);
 }
 
+// Those carriers of this worker that there are.
+#define EACH_CARRIER(w, k)                                                                         \
+	for (unsigned k = (w)->id, n_ = region_n_carriers((w)->uplink->hdr); k < n_;               \
+		k += (w)->n_workers)
+
 // ---- up ----
 
 static void chain_copy(uint8_t *to, const struct rte_mbuf *m)
@@ -92,18 +114,24 @@ static void chain_copy(uint8_t *to, const struct rte_mbuf *m)
 	}
 }
 
-bool uplink_route(
-	struct wctx *w, enum dpmsg_type type, uint32_t id, uint32_t hop, const struct rte_mbuf *m)
+static bool put(
+	struct lane *l, enum dpmsg_type type, uint32_t id, uint32_t hop, const struct rte_mbuf *m)
 {
 	uint32_t len = (uint32_t)sizeof(struct msg_route) + m->pkt_len;
-	struct msg_route *rec = ring_w_reserve(&w->uplink->up, len);
+	struct msg_route *rec = ring_w_reserve(&l->up, len);
 
 	if (rec == NULL)
 		return false;
 	*rec = (struct msg_route){.h = {.len = len, .type = (uint16_t)type}, .id = id, .hop = hop};
 	chain_copy(rec->bytes, m);
-	w->uplink->up_new = true;
+	l->up_new = true;
 	return true;
+}
+
+bool uplink_route(
+	struct wctx *w, enum dpmsg_type type, uint32_t id, uint32_t hop, const struct rte_mbuf *m)
+{
+	return put(&w->uplink->own, type, id, hop, m);
 }
 
 bool uplink_handshake(struct wctx *w, const struct dpmsg_addr *src, const struct dpmsg_addr *dst,
@@ -156,7 +184,7 @@ void uplink_fence(struct wctx *w, const struct wctx *before)
 		if (b->fence[i] != 0 && i != w->id &&
 			(u->fence[i] < b->fence[i] || u->fence_shm[i] != b->fence_shm[i]))
 			fence_put(u, i, b->fence_shm[i], b->fence[i]);
-	fence_put(u, before->id, b->up.shm, b->up.head + 1);
+	fence_put(u, before->id, b->own.up.shm, b->own.up.head + 1);
 }
 
 // A ring that was made anew meanwhile is behind its fence for ever: its head tells.
@@ -179,16 +207,15 @@ bool uplink_fenced(struct wctx *w)
 	return u->n_fences != 0;
 }
 
-void uplink_sink(struct wctx *w)
+static void lane_sink(struct wctx *w, struct lane *l, unsigned carrier)
 {
 	struct hop_up up;
 
-	if (unlikely(uplink_fenced(w)))
-		return;
-	while (hop_up_busy(w) && ring_w_room(&w->uplink->up) >= LARGEST && hop_up_pull(w, &up)) {
+	while (hop_up_busy(w, carrier) && ring_w_room(&l->up) >= LARGEST &&
+		hop_up_pull(w, carrier, &up)) {
 		bool carried = up.type == UP_CARRIED;
 
-		if (!uplink_route(w, up.type, up.id, up.hop, up.m)) // larger than the ring
+		if (!put(l, up.type, up.id, up.hop, up.m)) // larger than the ring
 			count(w, carried ? W_drop_seal_freed : W_sink_freed, 1);
 		else if (carried)
 			count(w, W_seal_carried, 1);
@@ -196,15 +223,31 @@ void uplink_sink(struct wctx *w)
 	}
 }
 
+// The fence is for packets of consume rules: a carried hop never moves.
+void uplink_sink(struct wctx *w)
+{
+	EACH_CARRIER(w, k)
+	lane_sink(w, &w->uplink->cars[k], k + 1);
+	if (likely(!uplink_fenced(w)))
+		lane_sink(w, &w->uplink->own, 0);
+}
+
+static inline void lane_publish(struct lane *l)
+{
+	if (l->up_new)
+		ring_w_publish(&l->up);
+	l->up_new = false;
+}
+
 void uplink_publish(struct wctx *w)
 {
 	struct uplink *u = w->uplink;
 
-	if (u->up_new)
-		ring_w_publish(&u->up);
+	lane_publish(&u->own);
+	EACH_CARRIER(w, k)
+	lane_publish(&u->cars[k]);
 	if (u->hs_new)
 		ring_w_publish(&u->hs);
-	u->up_new = false;
 	u->hs_new = false;
 }
 
@@ -284,6 +327,7 @@ static bool bad(struct wctx *w)
 }
 
 // Each takes a record of len bytes in shared memory; false: no buffers or room, try again later.
+// That is true of the lane only: its order is kept, and nobody else's.
 
 static bool down_route(struct wctx *w, const void *shm, uint32_t len)
 {
@@ -305,19 +349,19 @@ static bool down_route(struct wctx *w, const void *shm, uint32_t len)
 	return true;
 }
 
-static inline bool car_has_room(struct wctx *w, const struct hop *h)
+static inline bool car_has_room(struct wctx *w, struct lane *l, const struct hop *h)
 {
 	struct uplink *u = w->uplink;
 
 	if (unlikely(u->car != h)) {
 		sink_flush(w); // so that it is counted
 		u->car = h;
-		u->car_room = hop_car_room(w, h, &u->car_wait);
+		u->car_room = hop_car_room(w, h, &l->car_wait);
 	}
 	return u->car_room > 0;
 }
 
-static bool down_carried(struct wctx *w, const void *shm, uint32_t len)
+static bool down_carried(struct wctx *w, struct lane *l, const void *shm, uint32_t len)
 {
 	struct msg_route rec;
 	struct rte_mbuf *m;
@@ -332,7 +376,7 @@ static bool down_carried(struct wctx *w, const void *shm, uint32_t len)
 		return false; // the ring of the commands is not in step with ours
 	if (rec.id != 0 || h == NULL)
 		return bad(w);
-	if (unlikely(!car_has_room(w, h)))
+	if (unlikely(!car_has_room(w, l, h)))
 		return false;
 	m = mbuf_of(w, (const uint8_t *)shm + sizeof(rec), len - (uint32_t)sizeof(rec));
 	if (m == NULL)
@@ -409,7 +453,7 @@ static bool down_datagram(struct wctx *w, const void *shm, uint32_t len)
 	return true;
 }
 
-static bool down_record(struct wctx *w, const void *shm, uint32_t len)
+static bool down_record(struct wctx *w, struct lane *l, const void *shm, uint32_t len)
 {
 	struct dpmsg_hdr h;
 
@@ -419,11 +463,13 @@ static bool down_record(struct wctx *w, const void *shm, uint32_t len)
 	// the order of records is kept: what is gathered goes first
 	if (h.type != DOWN_ROUTE && h.type != DOWN_CARRIED)
 		sink_flush(w);
+	if (unlikely(l != &w->uplink->own && h.type != DOWN_CARRIED))
+		return bad(w);
 	switch (h.type) {
 	case DOWN_ROUTE:
 		return down_route(w, shm, len);
 	case DOWN_CARRIED:
-		return down_carried(w, shm, len);
+		return down_carried(w, l, shm, len);
 	case DOWN_CONTROL:
 		return down_control(w, shm, len);
 	case DOWN_REKEY:
@@ -437,23 +483,22 @@ static bool down_record(struct wctx *w, const void *shm, uint32_t len)
 
 // The control plane wrote nonsense, or died in the middle of a write. What is in the ring is given
 // up, so that its successor finds a ring that works.
-static void mend(struct wctx *w)
+static void mend(struct wctx *w, struct lane *l)
 {
-	struct uplink *u = w->uplink;
 	struct ring_r fresh;
 
-	if (w->now_ns < u->mend_ns)
+	if (w->now_ns < l->mend_ns)
 		return;
-	u->mend_ns = w->now_ns + MEND_PERIOD_NS;
-	if (ring_r_attach(&fresh, u->down_shm, u->down_max) < 0)
+	l->mend_ns = w->now_ns + MEND_PERIOD_NS;
+	if (ring_r_attach(&fresh, l->down_shm, l->down_max) < 0)
 		return;
 	fresh.tail = fresh.head;
-	u->down = fresh;
-	ring_r_release(&u->down);
+	l->down = fresh;
+	ring_r_release(&l->down);
 	bad(w);
 }
 
-unsigned uplink_down(struct wctx *w)
+static unsigned lane_down(struct wctx *w, struct lane *l)
 {
 	struct uplink *u = w->uplink;
 	uint32_t len, bytes = 0;
@@ -462,17 +507,26 @@ unsigned uplink_down(struct wctx *w)
 	u->car = NULL;
 	u->room = w->n_workers > 1 && hop_keeps(w) ? w->ops->handoff_room(w) : UPLINK_TURN_MAX;
 	for (n = 0; n < UPLINK_TURN_MAX && bytes < UPLINK_TURN_BYTES; n++) {
-		const void *shm = ring_r_peek(&u->down, &len);
+		const void *shm = ring_r_peek(&l->down, &len);
 
-		if (shm == NULL || !down_record(w, shm, len))
+		if (shm == NULL || !down_record(w, l, shm, len))
 			break;
-		ring_r_next(&u->down);
+		ring_r_next(&l->down);
 		bytes += len;
 	}
 	sink_flush(w);
 	if (n != 0)
-		ring_r_release(&u->down);
-	if (unlikely(u->down.broken))
-		mend(w);
+		ring_r_release(&l->down);
+	if (unlikely(l->down.broken))
+		mend(w, l);
+	return n;
+}
+
+unsigned uplink_down(struct wctx *w)
+{
+	unsigned n = lane_down(w, &w->uplink->own);
+
+	EACH_CARRIER(w, k)
+	n += lane_down(w, &w->uplink->cars[k]);
 	return n;
 }

@@ -1,6 +1,7 @@
-// This worker's three rings to the control plane: packets and handshakes up, packets and datagrams
-// down. Copies both ways; whatever comes down is copied first, then checked, then used. Never rings
-// a bell: the main lcore does (lib/shm/region.h).
+// This worker's rings to the control plane: packets and handshakes up, packets and datagrams down;
+// and a pair with each of the carriers k for which k % n_workers is this worker. Copies both ways;
+// whatever comes down is copied first, then checked, then used. Never rings a bell: the main lcore
+// does (lib/shm/region.h).
 #pragma once
 
 #include "dataplane/hop/hop.h"
@@ -18,7 +19,7 @@ enum {
 struct uplink *uplink_new(const struct region *region, unsigned i);
 void uplink_free(struct uplink *u); // [main] the worker has stopped
 
-// [worker] Copy a whole route packet (maybe a chain) up as UP_ROUTE, UP_CONTROL or UP_CARRIED; the
+// [worker] Copy a whole route packet (maybe a chain) up as UP_ROUTE or UP_CONTROL; the
 // caller keeps the mbuf. false: no room.
 bool uplink_route(
 	struct wctx *w, enum dpmsg_type type, uint32_t id, uint32_t hop, const struct rte_mbuf *m);
@@ -28,7 +29,7 @@ bool uplink_handshake(struct wctx *w, const struct dpmsg_addr *src, const struct
 // [worker] The message of a REKEY frame. false: no room.
 bool uplink_rekey(struct wctx *w, uint32_t hop, const uint8_t *bytes, uint32_t len);
 
-// [worker] Work off what the control plane sent, up to UPLINK_TURN_MAX records and
+// [worker] Work off what the control plane sent, by each ring up to UPLINK_TURN_MAX records and
 // about UPLINK_TURN_BYTES; returns how many.
 unsigned uplink_down(struct wctx *w);
 // [worker, in a stop] Packets of reliable hops go up by w no sooner than the control plane has read

@@ -11,6 +11,8 @@
 //   hs[w]   w -> c   handshake datagrams and re-key messages: a ring of their own
 //   up[w]   w -> c   route packets for the control plane, and those that leave by carried hops
 //   down[w] c -> w   route packets and datagrams from the control plane, and by carried hops
+//   car_up[k], car_down[k]  the same for the packets of carried hops alone, between a carrier (a
+//           thread of the control plane) and worker k % n_workers
 // Events are hints: nobody waits for them. When evt has no room the data plane sets `evt_overflow`
 // in the region header and the control plane mends its picture with CMD_DUMP.
 //
@@ -23,10 +25,11 @@
 #include <stdint.h>
 
 enum {
-	DPMSG_VERSION = 8,
+	DPMSG_VERSION = 9,
 	DPMSG_HANDLE_BITS = 20, // up to 1 M hops, transports, adjs; 12 bits of generation
 	DPMSG_MAX_WORKERS = 64,
 	DPMSG_MAX_PORTS = 32,
+	DPMSG_MAX_CARRIERS = 16,
 	DPMSG_NAME_LEN = 32, // with the final NUL
 	DPMSG_TEXT_LEN = 64, // ditto
 	DPMSG_ROUTE_MAX = 65542, // largest route packet, header included (skywire-routing 1.1)
@@ -173,7 +176,8 @@ static_assert(sizeof(struct dpmsg_keys) == 80, "dpmsg_keys");
 // Carried: the control plane carries the hop's route packets over a connection of its own, both
 // ways whole and in order (UP_CARRIED, DOWN_CARRIED). HOP_ADD has neither keys, adj nor addresses
 // then, and its flow is the only one; it is up at once, and REKEY, PATH, PING and MOVE are not for
-// it. Those of a control plane that detaches are deleted.
+// it. Those of a control plane that detaches are deleted. With a carrier they cross by its rings,
+// and its worker is the owner.
 enum { HOP_MODE_DATAGRAM = 0, HOP_MODE_RELIABLE = 1, HOP_MODE_CARRIED = 2 };
 enum { HOP_PATH_MTU_MIN = 1280 }; // bytes of IP (rail.md 5)
 enum hop_cc { HOP_CC_DEFAULT = 0, HOP_CC_BBR = 1, HOP_CC_CUBIC = 2 }; // default: BBR
@@ -211,7 +215,8 @@ struct cmd_hop_add {
 	uint8_t retransmit_limit; // reliable: probe time-outs in a row, 0 = 10, and ...
 	uint16_t silence_s; // ... seconds without an ack, 0 = 15, until the link is down
 	uint8_t n_flows; // of the transport, as agreed; 0 = 1
-	uint8_t pad[5];
+	uint8_t carrier; // carried: k + 1 whose rings its packets go by; 0 = those of its worker
+	uint8_t pad[4];
 	struct dpmsg_keys keys;
 };
 static_assert(sizeof(struct cmd_hop_add) == 272, "cmd_hop_add");

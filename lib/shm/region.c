@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-	N_RING_FDS = 4, // rings, stats, bell_cp, bell_dp
+	N_RING_FDS = 4 + DPMSG_MAX_CARRIERS, // rings, stats, bell_cp, bell_dp, bell_car
 	N_STATS_FDS = 1,
 	ATTACH_TIMEOUT_S = 2, // the main lcore answers within a turn, a few ms at most
 	LISTEN_BACKLOG = 16,
@@ -37,6 +37,8 @@ static void region_clear(struct region *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->rings_fd = r->stats_fd = r->bell_cp = r->bell_dp = r->sock = -1;
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS; k++)
+		r->bell_car[k] = -1;
 }
 
 // A sealed memfd of len bytes, mapped. Descriptor or -errno.
@@ -93,6 +95,11 @@ static int64_t rings_layout(struct region_hdr *h, const struct region_conf *c, u
 		err |= ring_place(&at, size_or(c->up_size, UP_SIZE), &h->up_off[w], map);
 		err |= ring_place(&at, size_or(c->down_size, DOWN_SIZE), &h->down_off[w], map);
 	}
+	// of those that no carrier uses only the first page is ever touched
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS; k++) {
+		err |= ring_place(&at, size_or(c->up_size, UP_SIZE), &h->car_up_off[k], map);
+		err |= ring_place(&at, size_or(c->down_size, DOWN_SIZE), &h->car_down_off[k], map);
+	}
 	return err != 0 ? -EINVAL : (int64_t)at;
 }
 
@@ -113,6 +120,20 @@ static void header_fill(
 	h->pid = (uint32_t)getpid();
 	memcpy(h->cipher_ns, c->cipher_ns, sizeof(h->cipher_ns));
 	h->magic = REGION_MAGIC;
+}
+
+static int bells_make(struct region *r)
+{
+	r->bell_cp = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->bell_dp = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->bell_cp < 0 || r->bell_dp < 0)
+		return -errno;
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS; k++) {
+		r->bell_car[k] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (r->bell_car[k] < 0)
+			return -errno;
+	}
+	return 0;
 }
 
 int region_create(struct region *r, const struct region_conf *c, uint64_t epoch)
@@ -144,12 +165,9 @@ int region_create(struct region *r, const struct region_conf *c, uint64_t epoch)
 		goto err_close;
 	n.stats = map;
 	stats_init(n.stats, c->n_workers, c->n_ports, c->hop_max, epoch);
-	n.bell_cp = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	n.bell_dp = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (n.bell_cp < 0 || n.bell_dp < 0) {
-		err = -errno;
+	err = bells_make(&n);
+	if (err < 0)
 		goto err_close;
-	}
 	*r = n;
 	return 0;
 err_close:
@@ -175,6 +193,10 @@ void region_repair(struct region *r, const struct region_conf *c)
 		REPAIR(h.up_off[w], size_or(c->up_size, UP_SIZE));
 		REPAIR(h.down_off[w], size_or(c->down_size, DOWN_SIZE));
 	}
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS; k++) {
+		REPAIR(h.car_up_off[k], size_or(c->up_size, UP_SIZE));
+		REPAIR(h.car_down_off[k], size_or(c->down_size, DOWN_SIZE));
+	}
 #undef REPAIR
 }
 
@@ -190,6 +212,9 @@ void region_close(struct region *r)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS; k++)
+		if (r->bell_car[k] >= 0)
+			close(r->bell_car[k]);
 	region_clear(r);
 }
 
@@ -347,6 +372,7 @@ int region_serve(struct region *r, int conn, bool control_busy, uid_t uid)
 		fds[1] = stats_ro;
 		fds[2] = r->bell_cp;
 		fds[3] = r->bell_dp;
+		memcpy(fds + 4, r->bell_car, sizeof(r->bell_car));
 		err = offer_send(conn, &offer, fds, N_RING_FDS);
 	}
 	close(stats_ro);
@@ -406,7 +432,7 @@ static void *segment_map(int fd, uint64_t len, int prot)
 static int header_check(const struct region *r)
 {
 	struct region_hdr copy, *h = &copy;
-	uint64_t offs[2 + 3 * DPMSG_MAX_WORKERS];
+	uint64_t offs[2 + 3 * DPMSG_MAX_WORKERS + 2 * DPMSG_MAX_CARRIERS];
 	size_t n = 0;
 
 	if (r->rings_len < sizeof(copy))
@@ -425,6 +451,10 @@ static int header_check(const struct region *r)
 		offs[n++] = h->hs_off[w];
 		offs[n++] = h->up_off[w];
 		offs[n++] = h->down_off[w];
+	}
+	for (unsigned k = 0; k < DPMSG_MAX_CARRIERS; k++) {
+		offs[n++] = h->car_up_off[k];
+		offs[n++] = h->car_down_off[k];
 	}
 	for (size_t i = 0; i < n; i++) {
 		size_t max_len;
@@ -453,9 +483,13 @@ static int offer_accept(struct region *n, uint32_t what, int fds[N_RING_FDS])
 	n->hdr = segment_map(fds[0], n->rings_len, PROT_READ | PROT_WRITE);
 	if (n->hdr == NULL)
 		return -errno;
+	n->rings_fd = fds[0];
 	n->bell_cp = fds[2];
 	n->bell_dp = fds[3];
-	fds[2] = fds[3] = -1;
+	memcpy(n->bell_car, fds + 4, sizeof(n->bell_car));
+	fds[0] = -1;
+	for (unsigned i = 2; i < N_RING_FDS; i++)
+		fds[i] = -1;
 	return header_check(n);
 }
 
@@ -515,12 +549,14 @@ int region_attach(struct region *r, const char *path, uint32_t what)
 int region_take(struct region *r, int sock, uint32_t what)
 {
 	struct region_offer offer = {0};
-	int fds[N_RING_FDS] = {-1, -1, -1, -1};
+	int fds[N_RING_FDS];
 	int want = what == REGION_ASK_CONTROL ? N_RING_FDS : N_STATS_FDS;
 	struct region n;
 	int err;
 
 	region_clear(&n);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = -1;
 	err = offer_recv(sock, &offer, fds);
 	if (err < 0)
 		goto out;
@@ -546,5 +582,26 @@ out:
 	else
 		n.sock = sock;
 	*r = n;
+	return 0;
+}
+
+int region_share(const struct region *r, unsigned k, struct region *out)
+{
+	struct region n;
+	int err;
+
+	region_clear(&n);
+	n.epoch = r->epoch;
+	n.rings_len = r->rings_len;
+	n.hdr = segment_map(r->rings_fd, r->rings_len, PROT_READ | PROT_WRITE);
+	if (n.hdr == NULL)
+		return -errno;
+	n.bell_car[k] = fcntl(r->bell_car[k], F_DUPFD_CLOEXEC, 0);
+	if (n.bell_car[k] < 0) {
+		err = -errno;
+		region_close(&n);
+		return err;
+	}
+	*out = n;
 	return 0;
 }

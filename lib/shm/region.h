@@ -19,7 +19,7 @@
 
 enum {
 	REGION_MAGIC = 0x736b7267,
-	REGION_VERSION = 3,
+	REGION_VERSION = 4,
 	REGION_ASK_CONTROL = 1,
 	REGION_ASK_STATS = 2,
 	REGION_CIPHERS = 4,
@@ -32,8 +32,9 @@ struct region_ask {
 	uint32_t counters; // stats_counters_hash(): the same list of counters
 };
 
-// status 0: rings, stats, bell_cp, bell_dp follow as descriptors (REGION_ASK_STATS: just stats).
-// -EBUSY: a control plane is attached already; -EACCES: wrong user; -EPROTO: other version.
+// status 0: rings, stats, bell_cp, bell_dp, bell_car[] follow as descriptors (REGION_ASK_STATS:
+// just stats). -EBUSY: a control plane is attached already; -EACCES: wrong user; -EPROTO: other
+// version.
 struct region_offer {
 	int32_t status;
 	uint32_t version;
@@ -64,6 +65,8 @@ struct region_hdr {
 	uint64_t hs_off[DPMSG_MAX_WORKERS];
 	uint64_t up_off[DPMSG_MAX_WORKERS];
 	uint64_t down_off[DPMSG_MAX_WORKERS];
+	uint64_t car_up_off[DPMSG_MAX_CARRIERS];
+	uint64_t car_down_off[DPMSG_MAX_CARRIERS];
 
 	// A reader that is about to sleep stores 1 (seq_cst), looks at its rings once more, and
 	// sleeps on its eventfd; the writer, after publishing, exchanges it to 0 and writes the
@@ -76,7 +79,21 @@ struct region_hdr {
 		evt_overflow; // set by the main lcore, cleared by the control plane
 	_Atomic uint32_t
 		attaches; // control planes that attached in this epoch, the present one included
+	_Atomic uint32_t n_carriers; // whose rings are looked at; set by the control plane, cleared
+				     // by the main lcore
+	struct {
+		_Alignas(64) _Atomic uint32_t
+			sleeping; // set by the carrier, cleared by the main lcore
+	} car[DPMSG_MAX_CARRIERS];
 };
+
+// How many carriers there are. Either side; what the control plane says is not believed.
+static inline unsigned region_n_carriers(const struct region_hdr *h)
+{
+	uint32_t n = atomic_load_explicit(&h->n_carriers, memory_order_relaxed);
+
+	return n < DPMSG_MAX_CARRIERS ? n : DPMSG_MAX_CARRIERS;
+}
 
 struct region_conf {
 	uint32_t n_workers;
@@ -97,8 +114,10 @@ struct region {
 	struct stats_hdr *stats; // read-only mapping in a reader
 	struct stats_view view; // of stats: a reader's
 	size_t rings_len, stats_len;
-	int rings_fd, stats_fd; // creator only, else -1
+	int rings_fd; // not in a tool
+	int stats_fd; // creator only, else -1
 	int bell_cp, bell_dp; // eventfds, non-blocking
+	int bell_car[DPMSG_MAX_CARRIERS]; // ditto, of the control plane's carriers
 	int sock; // the client's connection, else -1
 	uint64_t epoch;
 };
@@ -124,6 +143,9 @@ int region_attach(struct region *r, const char *path, uint32_t what);
 // untouched (-EAGAIN: no answer yet), and sock stays the caller's.
 int region_ask(const char *path, uint32_t what);
 int region_take(struct region *r, int sock, uint32_t what);
+// Control plane: what carrier k needs of r, mapped once more and with a bell of its own, so that it
+// may be closed by another thread at another time than r. 0 or -errno.
+int region_share(const struct region *r, unsigned k, struct region *out);
 void region_close(struct region *r);
 
 // Ring at an offset of the header, and the bytes of mapping behind it; NULL when the offset is

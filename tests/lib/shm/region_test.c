@@ -129,6 +129,39 @@ static void control_plane_gets_rings_stats_and_bells(void **state)
 	server_fini(&s);
 }
 
+// A thread of the control plane has a mapping and a bell of its own, whatever becomes of the first.
+static void a_carrier_has_a_share_that_lives_on(void **state)
+{
+	struct server s;
+	struct region c, share;
+	struct ring_w w;
+	struct ring_r r;
+	size_t max_len;
+	struct ring_shm *shm;
+	uint64_t one = 1;
+	uint32_t len = 16;
+	uint8_t buf[64];
+
+	server_init(&s);
+	assert_int_equal(attach(&s, &c, REGION_ASK_CONTROL), 0);
+	assert_int_equal(region_n_carriers(s.r.hdr), 0);
+	atomic_store(&c.hdr->n_carriers, 1000);
+	assert_int_equal(region_n_carriers(s.r.hdr), DPMSG_MAX_CARRIERS);
+	assert_int_equal(region_share(&c, 3, &share), 0);
+	region_close(&c);
+	shm = region_ring(&share, share.hdr->car_down_off[3], &max_len);
+	assert_int_equal(ring_w_attach(&w, shm, max_len), 0);
+	memcpy(ring_w_reserve(&w, len), &len, sizeof(len));
+	ring_w_publish(&w);
+	shm = region_ring(&s.r, s.r.hdr->car_down_off[3], &max_len);
+	assert_int_equal(ring_r_attach(&r, shm, max_len), 0);
+	assert_int_equal(ring_r_read(&r, buf, sizeof(buf)), 16);
+	assert_int_equal(write(s.r.bell_car[3], &one, 8), 8);
+	assert_int_equal(read(share.bell_car[3], &one, 8), 8);
+	region_close(&share);
+	server_fini(&s);
+}
+
 static void tool_gets_statistics_only(void **state)
 {
 	struct server s;
@@ -342,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(control_plane_gets_rings_stats_and_bells),
+		cmocka_unit_test(a_carrier_has_a_share_that_lives_on),
 		cmocka_unit_test(tool_gets_statistics_only),
 		cmocka_unit_test(segments_are_sealed_and_keep_modes),
 		cmocka_unit_test(second_control_plane_is_told_busy),
