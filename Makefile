@@ -53,7 +53,7 @@ cp_SRCS := \
 	controlplane/app/edge.c controlplane/app/edge_far.c controlplane/app/edge_in.c \
 	controlplane/app/edge_io.c controlplane/app/route_bench.c controlplane/app/tun.c \
 	controlplane/core/backoff.c controlplane/core/conf_file.c controlplane/core/conn.c controlplane/core/conn_join.c controlplane/core/conn_listen.c controlplane/core/conn_tcp.c \
-	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/noise_conn.c \
+	controlplane/core/identity.c controlplane/core/loop.c controlplane/core/mailbox.c controlplane/core/noise_conn.c \
 	controlplane/cp_conf.c controlplane/cp_conf_dmsg.c controlplane/in_force.c controlplane/lan.c controlplane/reload.c controlplane/reload_diff.c controlplane/cp_conf_route.c controlplane/cp_conf_transport.c controlplane/dial_role.c \
 	controlplane/role.c controlplane/services.c controlplane/setup_role.c controlplane/host.c controlplane/group_role.c \
 	controlplane/dmsg/dmsg_link.c controlplane/dmsg/dmsg_ping.c controlplane/dmsg/dmsg_rtt.c controlplane/dmsg/dmsg_stream.c controlplane/dmsg/dmsg_conn.c \

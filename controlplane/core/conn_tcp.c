@@ -5,6 +5,7 @@
 #include "controlplane/core/conn_tcp_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -574,6 +575,29 @@ struct conn *conn_tcp_adopt(struct loop *l, int take_fd, const struct conn_tcp_o
 		return errno_null(rc);
 	}
 	return conn_tcp_from_handle(l, h, opts, ev, arg);
+}
+
+int conn_tcp_release(struct conn *c, uint8_t **bytes, size_t *len)
+{
+	struct tcp *t = tcp_of(c);
+	int fd, copy;
+
+	if (!t->open || t->shut || t->eof || t->err != 0 || unsent(t) > 0)
+		return -EBUSY;
+	if (uv_fileno(&t->h->uv.h, &fd) != 0)
+		return -EBADF;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0); // libuv closes its own
+	if (copy < 0)
+		return -errno;
+	conn_handle_close(t->h);
+	t->h = NULL;
+	t->open = false;
+	if (t->kept != NULL)
+		memmove(t->kept, t->kept + t->kept_ofs, t->kept_len);
+	*bytes = t->kept;
+	*len = t->kept != NULL ? t->kept_len : 0;
+	t->kept = NULL;
+	return copy;
 }
 
 int conn_handle_remote(const struct conn_handle *h, struct sockaddr_storage *addr)

@@ -45,6 +45,11 @@ void conn_tcp_address_text(const struct sockaddr_storage *ss, char *out, size_t 
 // Of a conn that this file made; for a dialled one after `open`. 0 or -errno.
 int conn_tcp_remote(const struct conn *c, struct sockaddr_storage *addr);
 
+// Takes the socket out of a conn, for conn_tcp_adopt() on another loop: a descriptor, and in *bytes
+// (the caller's, NULL: none) what was read and not taken. Only conn_close() may follow. -EBUSY: it
+// has unsent bytes or an error to tell; else -errno; then nothing has changed.
+int conn_tcp_release(struct conn *c, uint8_t **bytes, size_t *len);
+
 // ---- listening ----
 
 struct conn_listener;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
@@ -548,6 +549,83 @@ struct conn *noise_conn_adopt(struct loop *l, struct conn *take_below, struct no
 	conn_set_events(take_below, &below_events, n);
 	nc_resume(&n->base);
 	return &n->base;
+}
+
+// ---- moving ----
+
+// One that belongs to no loop, and the socket that is to be below it.
+struct noise_conn_moved {
+	struct noise_conn *n;
+	int fd;
+};
+
+void noise_conn_moved_free(struct noise_conn_moved *m)
+{
+	if (m == NULL)
+		return;
+	if (m->fd >= 0)
+		close(m->fd);
+	if (m->n != NULL)
+		unref(m->n);
+	free(m);
+}
+
+// All that is not one loop's.
+static struct noise_conn *state_copy(const struct noise_conn *n)
+{
+	struct noise_conn *to = nc_new(NULL, NULL, NULL, NULL);
+
+	if (to == NULL)
+		return NULL;
+	to->rec = n->rec;
+	to->open = to->opened = true;
+	memcpy(to->peer, n->peer, sizeof(to->peer));
+	memcpy(to->in, n->in, n->in_len);
+	to->in_len = n->in_len;
+	memcpy(to->plain, n->plain + n->plain_ofs, n->plain_len);
+	to->plain_len = n->plain_len;
+	return to;
+}
+
+struct noise_conn_moved *noise_conn_move(struct conn *c)
+{
+	struct noise_conn *n = nc_of(c);
+	struct noise_conn_moved *m;
+
+	// An adopted one has nothing to be read first any more once somebody reads it.
+	if (!n->open || n->shut || n->closing || n->below_eof || n->err != 0 || n->out_len > 0 ||
+		n->first_len > 0)
+		return errno_null(EBUSY);
+	m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	m->n = state_copy(n);
+	m->fd = m->n != NULL ? conn_tcp_release(n->below, &m->n->first, &m->n->first_len) : -ENOMEM;
+	if (m->fd < 0) {
+		int rc = m->fd;
+
+		noise_conn_moved_free(m);
+		return errno_null(rc);
+	}
+	n->open = false;
+	key_wipe(&n->rec, sizeof(n->rec));
+	return m;
+}
+
+struct conn *noise_conn_arrive(struct loop *l, struct noise_conn_moved *take_m,
+	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg)
+{
+	struct noise_conn *n = take_m->n;
+
+	n->l = l;
+	n->base.ev = ev;
+	n->base.arg = arg;
+	n->below = conn_tcp_adopt(l, take_m->fd, opts, &below_events, n);
+	take_m->fd = -1;
+	if (n->below != NULL)
+		take_m->n = NULL;
+	noise_conn_moved_free(take_m);
+	return n->below != NULL ? &n->base : NULL;
 }
 
 const uint8_t *noise_conn_peer(const struct conn *c)

@@ -7,7 +7,7 @@
 // a record, or sends one that is not authentic, is an error (-EBADMSG), never an end of file.
 #pragma once
 
-#include "controlplane/core/conn.h"
+#include "controlplane/core/conn_tcp.h"
 #include "controlplane/core/loop.h"
 #include "lib/crypto/noise_rec.h"
 
@@ -26,6 +26,19 @@ struct conn *noise_conn_new(struct loop *l, struct conn *take_below, const struc
 // it go first: up to NOISE_REC_FRAME_MAX * 4 of them. Open at once.
 struct conn *noise_conn_adopt(struct loop *l, struct conn *take_below, struct noise_rec *take_rec,
 	const uint8_t *first, size_t first_len, const struct conn_events *ev, void *arg);
+
+// ---- from one loop to another ----
+
+struct noise_conn_moved;
+
+// Takes an open one that is over TCP apart: socket, keys, bytes that nobody took. Only conn_close()
+// may follow. NULL and errno, as conn_tcp_release() has it: then nothing has changed.
+struct noise_conn_moved *noise_conn_move(struct conn *c);
+// Puts it together again, on the loop of this thread. Nothing is read before conn_resume(). Frees m
+// in any case. NULL and errno.
+struct conn *noise_conn_arrive(struct loop *l, struct noise_conn_moved *take_m,
+	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg);
+void noise_conn_moved_free(struct noise_conn_moved *m); // ends it; NULL is allowed
 
 // The peer's static key, once it is authenticated: NULL before that. Borrowed.
 const uint8_t *noise_conn_peer(const struct conn *c);

@@ -302,6 +302,83 @@ static void an_unfinished_handshake_is_not_adopted(void **state)
 	end_close(&b);
 }
 
+// To another loop, at any moment of a stream: nothing is lost, doubled or out of order.
+static void moves_with_all_that_nobody_took(void **state)
+{
+	static const size_t bites[] = {1, 100, 4070, 20000};
+
+	for (size_t i = 0; i < ARRAY_LEN(bites); i++) {
+		struct end a = {.to_send = MIB, .finish = true};
+		struct end b = {.to_send = 5000, .bite = bites[i]};
+		struct noise_conn_moved *m;
+
+		noise_pair(&a, &b, NOISE_KK);
+		run_until(b.got >= 1000 && a.got == 5000);
+		b.deaf = true;
+		for (unsigned k = 0; k < 50; k++)
+			uv_run(loop_uv(l), UV_RUN_NOWAIT);
+		m = noise_conn_move(b.c);
+		assert_non_null(m);
+		assert_int_equal(conn_write(b.c, "x", 1), -EPIPE);
+		end_close(&b);
+		b.c = noise_conn_arrive(l, m, NULL, &end_events, &b);
+		assert_non_null(b.c);
+		b.deaf = false;
+		b.bite = 0;
+		b.to_send = MIB;
+		b.finish = true;
+		conn_resume(b.c);
+		end_send(&b);
+		run_until(a.n_eof && b.n_eof);
+		assert_int_equal(b.got, MIB);
+		assert_int_equal(a.got, MIB);
+		assert_false(a.wrong || b.wrong);
+		end_close(&a);
+		end_close(&b);
+	}
+}
+
+static void one_that_owes_bytes_or_is_over_stays(void **state)
+{
+	struct end a = {.deaf = true}, b = {.to_send = 8 * MIB};
+	struct keys k;
+
+	noise_pair(&a, &b, NOISE_KK);
+	run_until(b.n_short > 0);
+	assert_null(noise_conn_move(b.c));
+	assert_int_equal(errno, EBUSY);
+	a.deaf = false;
+	conn_resume(a.c); // it is as it was
+	run_until(a.got == 8 * MIB);
+	end_close(&a);
+	run_until(b.n_eof == 1 || b.err != 0);
+	assert_null(noise_conn_move(b.c));
+	end_close(&b);
+
+	make_keys(&k);
+	a = (struct end){0};
+	b = (struct end){0};
+	pair(&a, &b);
+	b.c = wrap(b.c, &k, NOISE_KK, false, &b);
+	assert_null(noise_conn_move(b.c)); // not open yet
+	end_close(&a);
+	end_close(&b);
+}
+
+static void one_under_way_may_be_given_up(void **state)
+{
+	struct end a = {0}, b = {0};
+	struct noise_conn_moved *m;
+
+	noise_pair(&a, &b, NOISE_KK);
+	m = noise_conn_move(b.c);
+	assert_non_null(m);
+	end_close(&b);
+	noise_conn_moved_free(m);
+	run_until(a.n_eof == 1);
+	end_close(&a);
+}
+
 static void owners_may_close_within_any_event(void **state)
 {
 	for (unsigned when = 0; when < 3; when++) {
@@ -335,6 +412,9 @@ int main(void)
 		test(faults_after_the_handshake_are_errors),
 		test(adopts_keys_and_first_records),
 		test(an_unfinished_handshake_is_not_adopted),
+		test(moves_with_all_that_nobody_took),
+		test(one_that_owes_bytes_or_is_over_stays),
+		test(one_under_way_may_be_given_up),
 		test(owners_may_close_within_any_event),
 	};
 

@@ -392,6 +392,20 @@ struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_m
 	return &c->base;
 }
 
+struct conn *conn_tcp_adopt(struct loop *l, int take_fd, const struct conn_tcp_opts *opts,
+	const struct conn_events *ev, void *arg)
+{
+	(void)l, (void)take_fd, (void)opts, (void)ev, (void)arg;
+	errno = ENOSYS;
+	return NULL;
+}
+
+int conn_tcp_release(struct conn *c, uint8_t **bytes, size_t *len)
+{
+	(void)c, (void)bytes, (void)len;
+	return -ENOSYS;
+}
+
 struct conn_listener *conn_listen(struct loop *l, const struct sockaddr *addr,
 	const struct conn_tcp_opts *opts, conn_accept_fn fn, void *arg)
 {
