@@ -60,7 +60,7 @@ cp_SRCS := \
 	controlplane/dmsg/dmsg_client.c controlplane/dmsg/dmsg_client_dial.c controlplane/dmsg/dmsg_client_find.c controlplane/dmsg/dmsg_client_lan.c \
 	controlplane/dmsg/dmsg_http.c controlplane/dmsg/dmsg_publish.c \
 	controlplane/dmsg/dmsg_mesh.c controlplane/dmsg/dmsg_mesh_find.c controlplane/dmsg/dmsg_server.c controlplane/dmsg/dmsg_server_mesh.c controlplane/dmsg/dmsg_server_relay.c \
-	controlplane/dp/dp_client.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
+	controlplane/dp/dp_client.c controlplane/dp/dp_lane.c controlplane/dp/dp_recv.c controlplane/dp/handles.c \
 	controlplane/directory/dir_client.c controlplane/directory/finder.c controlplane/directory/resolver.c controlplane/directory/resolver_keep.c controlplane/directory/service.c \
 	controlplane/directory/tp_discovery.c controlplane/directory/tp_register.c controlplane/http/http_client.c \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
@@ -68,7 +68,7 @@ cp_SRCS := \
 	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_install.c controlplane/route/rule_mgr.c controlplane/route/route_end.c controlplane/route/route_group.c controlplane/route/route_groups.c \
 	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c controlplane/route/route_dial.c \
 	controlplane/rpc/api_dmsg.c controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_dmsg.c controlplane/rpc/api_list_route.c controlplane/rpc/api_list_service.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c controlplane/rpc/api_stream.c controlplane/rpc/visor_rpc.c controlplane/rpc/api_route.c \
-	controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
+	controlplane/transport/carried_link.c controlplane/transport/carrier.c controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_adopt.c controlplane/transport/transport_call.c controlplane/transport/transport_carried.c controlplane/transport/transport_dp.c \
 	controlplane/transport/transport_find.c controlplane/transport/transport_flow.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
 	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_packets.c controlplane/transport/transport_ping.c controlplane/transport/transport_way.c

@@ -155,6 +155,7 @@ struct cp_values {
 	uint32_t replay_window;
 	int log_level;
 	char *stcp_listen, *stcpr_listen;
+	uint32_t carriers;
 	struct cp_dmsg_values dmsg;
 	struct cp_dmsg_server_values dmsg_server;
 	struct cp_setup_node_values setup_node;

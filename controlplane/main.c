@@ -313,7 +313,8 @@ static int start_transports(struct app *a)
 		.rekey_ms = (uint32_t)(v->rekey_ns / CLOCK_NS_PER_MS),
 		.retransmit_limit = (uint8_t)v->retransmit_limit,
 		.silence_s = (uint16_t)(v->silence_ns / CLOCK_NS_PER_S),
-		.replay_window = v->replay_window};
+		.replay_window = v->replay_window,
+		.carriers = v->carriers};
 
 	a->transports = transport_mgr_new(&c);
 	if (a->transports == NULL)

@@ -2,6 +2,7 @@
 // commands and keeps their completions. Reading is bounded per turn and fair between rings;
 // sleeping follows the flag protocol of lib/shm/region.h. It believes no length, type or string
 // from the other side and knows nothing about what hops, rules or adjs mean.
+#include "controlplane/dp/dp_lane.h"
 #include "controlplane/dp/dp_priv.h"
 
 #include <stdlib.h>
@@ -18,9 +19,6 @@ LOG_MODULE("dp");
 
 enum {
 	ROOM_POLL_MS = 1, // nobody tells us that a ring has room again
-	// of a ring down, for carried packets: those who come behind it when a route has to wait
-	// are no more than a worker can keep
-	CARRIED_PART = 4,
 	ANSWER_MS = 500, // the main lcore answers within a turn, a few ms at most
 	BROKEN_RETRY_MS = 5000, // after a data plane that spoke nonsense
 };
@@ -201,11 +199,9 @@ int dp_client_send_carried(
 	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len)
 {
 	struct msg_route m = {.h.type = DOWN_CARRIED, .hop = hop};
-	struct ring_w *w = &c->down[worker < c->info.n_workers ? worker : 0];
-	uint32_t most = w->size / CARRIED_PART;
 
-	if (c->hello_done && (uint32_t)(w->head - w->tail) > most &&
-		w->size - ring_w_room(w) > most) {
+	if (c->hello_done &&
+		!dp_carried_has_room(&c->down[worker < c->info.n_workers ? worker : 0])) {
 		tell_room(c);
 		return -EAGAIN;
 	}

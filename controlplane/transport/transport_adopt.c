@@ -286,6 +286,7 @@ static void on_sync_begin(void *arg, enum dp_sync why)
 	m->rx = rx_index_new(info->rx_index_bits);
 	if (m->rx == NULL)
 		log_err("no memory for 2^%u receiver indices", info->rx_index_bits);
+	carriers_attach(m->car.threads, dp_client_region(m->conf.dp), info->hop_max);
 	handles_set_max(m->hops, info->hop_max);
 	handles_set_max(m->tps, info->hop_max);
 	for (struct transport *t = m->first; t != NULL; t = t->next) {
@@ -350,6 +351,7 @@ static void on_detach(void *arg)
 		tp_dp_forget(t);
 		tp_state_set(t, TRANSPORT_DOWN, "no data plane");
 	}
+	carriers_detach(m->car.threads);
 	rx_index_free(m->rx);
 	m->rx = NULL;
 }

@@ -87,7 +87,7 @@ void tp_carried_dial(struct transport *t)
 	uint64_t wait;
 
 	if (!t->m->ready || t->removed || t->denied || t->flow[0]->hop == 0 || c->call != NULL ||
-		c->conn != NULL)
+		tp_is_linked(c))
 		return;
 	if (no_way(t) != NULL) {
 		tp_state_set(t, TRANSPORT_DOWN, no_way(t));
@@ -181,7 +181,7 @@ const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c)
 		m->stats.drop_carried_twice++;
 		return "a transport is being set up";
 	}
-	if (t->carried->conn != NULL) {
+	if (tp_is_linked(t->carried)) {
 		m->stats.drop_carried_twice++;
 		return "there is a transport already";
 	}
@@ -236,6 +236,7 @@ static int hop_send(struct transport *t)
 		.n_flows = 1,
 		.mode = HOP_MODE_CARRIED,
 		.owner = TP_OWNER_ANY,
+		.carrier = t->carried->carrier != NULL ? carrier_nr(t->carried->carrier) : 0,
 		.flags = t->conf.origin == TRANSPORT_ACCEPTED ? HOP_ACCEPTED : 0,
 	};
 	int rc;
@@ -258,8 +259,15 @@ static int hop_send(struct transport *t)
 // or the hop of the link before is not gone.
 static void hop_make(struct transport *t)
 {
-	int rc = hop_send(t);
+	const struct tp_carried *c = t->carried;
+	int rc;
 
+	if (c->carrier != NULL && c->far == NULL && !tp_packets_move(t)) {
+		remember_end(t); // there is nothing left that tells
+		tp_carried_down(t, "its connection ended");
+		return;
+	}
+	rc = hop_send(t);
 	if (rc == -EAGAIN)
 		loop_timer_start(t->timer, TP_ADD_AGAIN_MS, 0);
 	else if (rc != 0)
@@ -292,7 +300,7 @@ void tp_carried_on_timer(void *arg)
 {
 	struct transport *t = arg;
 
-	if (t->carried->conn == NULL)
+	if (!tp_is_linked(t->carried))
 		tp_carried_dial(t);
 	else if (!t->in_dp && !t->adding)
 		hop_make(t);
@@ -306,11 +314,16 @@ void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
 	if (c != NULL && call->t != NULL)
 		c->call = NULL;
 	// Whoever the policy threw out since, or what came into its place meanwhile.
-	if (c == NULL || c->conn != NULL || c->call != NULL || t->denied || !t->m->ready) {
+	if (c == NULL || tp_is_linked(c) || c->call != NULL || t->denied || !t->m->ready) {
 		conn_close(take_conn);
 		return;
 	}
-	c->conn = take_conn;
+	if (!tp_packets_take(t, take_conn)) {
+		tp_carried_failed(t, "no memory for its connection", -ENOMEM, false);
+		return;
+	}
+	// A dmsg stream is part of its session, which is this loop's.
+	c->carrier = call->type != TRANSPORT_DMSG ? carriers_pick(t->m->car.threads) : NULL;
 	c->reg = call->reg;
 	call->reg = NULL;
 	c->theirs = call->t == NULL;
@@ -322,8 +335,11 @@ void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
 	t->n_handshakes++;
 	t->m->stats.carried_settled++;
 	loop_timer_stop(t->timer);
-	conn_set_events(take_conn, tp_packet_events(), t);
-	hop_make(t);
+	// Not within an event of the connection.
+	if (c->carrier != NULL)
+		loop_timer_start(t->timer, 0, 0);
+	else
+		hop_make(t);
 }
 
 void tp_carried_hang_up(struct transport *t)
@@ -332,10 +348,8 @@ void tp_carried_hang_up(struct transport *t)
 
 	if (c == NULL)
 		return;
-	if (c->conn != NULL || (c->call != NULL && c->call->begun))
+	if (tp_is_linked(c) || (c->call != NULL && c->call->begun))
 		remember_end(t);
-	conn_close(c->conn);
-	c->conn = NULL;
 	tp_register_down(c->reg);
 	c->reg = NULL;
 	tp_call_close(c->call);
@@ -358,8 +372,6 @@ void tp_carried_free(struct transport *t)
 {
 	if (t->carried == NULL)
 		return;
-	free(t->carried->in);
-	free(t->carried->out);
 	free(t->carried->paused.v);
 	free(t->carried);
 	t->carried = NULL;
@@ -369,6 +381,6 @@ void tp_carried_tick(struct transport *t, uint64_t now_ns)
 {
 	tp_packets_ping(t, now_ns);
 	// One that its peer made, and that is over.
-	if (t->conf.origin == TRANSPORT_ACCEPTED && t->carried->conn == NULL)
+	if (t->conf.origin == TRANSPORT_ACCEPTED && !tp_is_linked(t->carried))
 		tp_remove(t);
 }

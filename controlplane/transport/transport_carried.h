@@ -9,6 +9,7 @@
 #include "controlplane/directory/resolver.h"
 #include "controlplane/directory/tp_register.h"
 #include "controlplane/dmsg/dmsg_client.h"
+#include "controlplane/transport/carrier.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/base/vec.h"
 #include "lib/link/carry_hs.h"
@@ -37,11 +38,6 @@ enum {
 	TP_ENDED_MAX = 64, // links whose end is remembered without a transport
 	TP_HOLD_S = 28, // a peer may stall for 20 s and live; routes live for 30 s
 	TP_PING_EVERY_S = 15, // of peers that ping us
-	// Of a link in a turn of the loop, between two looks at what the data plane says: a single
-	// read may bring thousands of small ones, far more than a worker keeps for a slow route.
-	TP_TURN_PACKETS = 512,
-	TP_OUT_KEEP = 64 * 1024, // of memory, when all is written
-	TP_OUT_MAX = 64 << 20, // bytes for a blocked peer: more than a ring can hold
 };
 
 // One connection that is being set up.
@@ -67,7 +63,9 @@ struct tp_call {
 // Of a transport that is carried.
 struct tp_carried {
 	struct tp_call *call; // our dial
-	struct conn *conn; // the link, NULL: there is none
+	struct carried_link *link; // on this loop; NULL: there is none, or
+	struct carrier_link *far; // it is a carrier's
+	struct carrier *carrier; // whose it is, or is going to be; NULL: this loop's
 	struct tp_reg *reg; // of that link; NULL: it is not registered
 	uint32_t n_adds; // HOP_ADDs that were not answered; the last one counts
 	unsigned fails; // dials in a row
@@ -75,19 +73,13 @@ struct tp_carried {
 		ended_ns; // when the last link ended, or an attempt that the peer heard of; 0: none
 	bool theirs; // the peer made the last link, and so makes the next one
 	bool crossed; // the peer called while our dial was under way, and was refused
-	struct transport *next_flush; // in m->car.flush
-	bool flush_due; // is there
 
 	// to the peer
-	uint8_t *out; // what conn did not take yet, from out_ofs on
-	size_t out_ofs, out_len, out_cap;
-	bool blocked; // conn is full
+	bool blocked; // the connection is full
 	bool held, hold_due; // as the data plane was told, and whether it is to be told otherwise
+	uint32_t n_holds; // HOP_HOLDs that were not answered
 	// from the peer
-	uint8_t *in; // a packet that has not come whole
-	size_t in_len;
-	bool ring_full; // waits for on_room
-	uint32_t turn, n_turn; // packets given in that turn
+	bool reading; // as the link was told
 	VEC(uint32_t) paused; // route ids that have to wait
 	// pings
 	bool pinged; // the peer sends them, so it understands them
@@ -113,10 +105,8 @@ struct tp_carriers {
 	struct tp_register *reg; // NULL: no transport discovery
 	struct service *resolver; // NULL: no stcpr transport is dialed
 	struct tp_call *callers; // that have not settled
-	struct transport *flush; // have something to write
-	struct loop_timer *turn_timer; // the next turn begins
-	uint32_t turn;
-	bool resting; // somebody gave all that he may in this one
+	struct carried_links *links; // of this loop
+	struct carriers *threads; // NULL: all are carried here
 	uint16_t call_port; // ours of the last dial
 	bool dump_all; // of rules, as events were lost
 	uint64_t born_ns;
@@ -130,6 +120,11 @@ struct tp_carriers {
 static inline bool tp_is_carried(const struct transport_conf *c)
 {
 	return c->type != TRANSPORT_RAIL;
+}
+
+static inline bool tp_is_linked(const struct tp_carried *c)
+{
+	return c->link != NULL || c->far != NULL;
 }
 
 // ---- transport_call.c ----
@@ -161,9 +156,13 @@ void tp_carried_free(struct transport *t); // its memory, after tp_carried_hang_
 void tp_carried_tick(struct transport *t, uint64_t now_ns);
 
 // ---- transport_packets.c ----
-const struct conn_events *tp_packet_events(void); // of a link; arg: struct transport
+// The conn is the link of t, and nothing is read. False: no memory.
+bool tp_packets_take(struct transport *t, struct conn *take_conn);
+// From this loop to the carrier's, before the hop is made: packets may come up as soon as it is.
+// Not from within an event of the link. False: it is of no use any more.
+bool tp_packets_move(struct transport *t);
 void tp_packets_begin(struct transport *t); // the hop is there: read
-void tp_packets_forget(struct transport *t); // of a link that has ended
+void tp_packets_forget(struct transport *t); // the link ends, without a word
 void tp_packets_ping(struct transport *t, uint64_t now_ns);
 void tp_packets_on_carried(void *arg, unsigned worker, const struct msg_route *m, size_t len);
 void tp_packets_on_end(void *arg); // of a burst
@@ -171,5 +170,4 @@ void tp_packets_on_pause(void *arg, const struct evt_route_pause *e);
 void tp_packets_on_rule(void *arg, const struct evt_rule *e); // of a dump
 void tp_packets_on_rule_gone(void *arg, const struct evt_rule *e);
 void tp_packets_on_room(struct transport_mgr *m);
-void tp_packets_on_turn(void *arg); // struct transport_mgr
 void tp_packets_sync(struct transport_mgr *m, bool begin); // a dump begins, or is over

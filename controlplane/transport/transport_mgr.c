@@ -579,6 +579,7 @@ void transport_mgr_watch(struct transport_mgr *m, struct transport_watch *w)
 void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr_stats *out)
 {
 	*out = m->stats;
+	out->drop_carried_late += carriers_late(m->car.threads);
 }
 
 // ---- life ----
@@ -598,11 +599,12 @@ static int mgr_init(struct transport_mgr *m)
 	m->limit = hs_limit_new(clock_mono_ns());
 	m->init_time = init_time_open(m->conf.state_dir, &err);
 	m->tick = loop_timer_new(m->conf.loop, on_tick, m);
-	m->car.turn = 1; // links begin with 0
-	m->car.turn_timer = loop_timer_new(m->conf.loop, tp_packets_on_turn, m);
+	m->car.links = carried_links_new(m->conf.loop);
+	if (m->conf.carriers > 0)
+		m->car.threads = carriers_new(m->conf.loop, m->conf.carriers);
 	if (m->by_id == NULL || m->tps == NULL || m->hops == NULL || m->by_hop == NULL ||
 		m->by_tp == NULL || m->limit == NULL || m->init_time == NULL || m->tick == NULL ||
-		m->car.turn_timer == NULL)
+		m->car.links == NULL || (m->conf.carriers > 0 && m->car.threads == NULL))
 		return -ENOMEM;
 	if (err != 0)
 		log_warn("%s/last_init can't be used (%s): after a restart with the clock set "
@@ -664,7 +666,8 @@ void transport_mgr_free(struct transport_mgr *m)
 		t->m = NULL;
 	}
 	loop_timer_free(m->tick);
-	loop_timer_free(m->car.turn_timer);
+	carriers_free(m->car.threads);
+	carried_links_free(m->car.links);
 	init_time_close(m->init_time);
 	hs_limit_free(m->limit);
 	rx_index_free(m->rx);

@@ -86,6 +86,7 @@ struct transport_mgr_conf {
 	uint32_t replay_window; // counters, a power of two; 0 = 8192
 	uint8_t congestion; // enum hop_cc, of transports that say nothing; so is path_mtu
 	uint16_t path_mtu;
+	unsigned carriers; // threads for carried transports; 0: all on the loop
 };
 
 // One of the flows of a transport: a hop of the data plane.

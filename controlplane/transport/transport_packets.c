@@ -1,4 +1,5 @@
-// Route packets between a connection and the data plane, and who has to wait. Nothing is dropped:
+// What is decided about the packets of a link: who has to wait, what is answered. The bytes are
+// moved by carried_link.c, on this loop or on that of a carrier. Nothing is dropped:
 //
 //   peer -> data plane   no more is read while the down ring is full, or while the data plane
 //                        holds enough of one of the routes that come by this link (paused ids);
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/core/noise_conn.h"
 #include "controlplane/transport/transport_priv.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -27,6 +29,17 @@ enum {
 
 // ---- to the peer ----
 
+static void on_hold_done(void *arg, int status, uint32_t aux)
+{
+	struct transport *t = arg;
+	struct tp_carried *c = t->carried;
+
+	c->n_holds--;
+	if (status == 0 && c->n_holds == 0 && c->held && c->far != NULL)
+		carrier_link_held(c->far);
+	tp_on_plain_done(arg, status, aux);
+}
+
 static void hold_tell(struct transport *t)
 {
 	struct tp_carried *c = t->carried;
@@ -38,77 +51,21 @@ static void hold_tell(struct transport *t)
 
 	if (!t->in_dp || c->held == c->blocked)
 		return;
-	rc = dp_client_send(t->m->conf.dp, &h, sizeof(h), tp_on_plain_done, t);
+	rc = dp_client_send(t->m->conf.dp, &h, sizeof(h), on_hold_done, t);
 	c->hold_due = rc != 0; // tried again when there is room
 	if (rc != 0)
 		return;
 	t->n_cmds++;
+	c->n_holds++;
 	c->held = c->blocked;
 	t->m->stats.carried_holds += c->blocked;
 }
 
-static bool out_reserve(struct tp_carried *c, size_t more)
-{
-	size_t want = c->out_len + more, cap = c->out_cap > 0 ? c->out_cap : 4096;
-	uint8_t *p;
-
-	if (c->out_ofs > 0) {
-		memmove(c->out, c->out + c->out_ofs, c->out_len);
-		c->out_ofs = 0;
-	}
-	if (want <= c->out_cap)
-		return true;
-	while (cap < want)
-		cap *= 2;
-	p = cap <= TP_OUT_MAX ? realloc(c->out, cap) : NULL;
-	if (p == NULL)
-		return false;
-	c->out = p;
-	c->out_cap = cap;
-	return true;
-}
-
-static bool out_put(struct transport *t, const void *p, size_t len)
-{
-	struct tp_carried *c = t->carried;
-
-	if (c->out_ofs + c->out_len + len > c->out_cap && !out_reserve(c, len))
-		return false;
-	memcpy(c->out + c->out_ofs + c->out_len, p, len);
-	c->out_len += len;
-	return true;
-}
-
-static void out_write(struct transport *t)
-{
-	struct tp_carried *c = t->carried;
-	ssize_t n;
-
-	if (c->conn == NULL || c->blocked || c->out_len == 0)
-		return;
-	n = conn_write(c->conn, c->out + c->out_ofs, c->out_len);
-	if (n < 0)
-		return; // it is broken, and will say so
-	c->out_ofs += (size_t)n;
-	c->out_len -= (size_t)n;
-	c->blocked = c->out_len > 0;
-	if (c->out_len == 0) {
-		c->out_ofs = 0;
-		if (c->out_cap > TP_OUT_KEEP) {
-			free(c->out);
-			c->out = NULL;
-			c->out_cap = 0;
-		}
-	}
-	hold_tell(t);
-}
-
-static void on_drain(void *arg)
+static void on_blocked(void *arg, bool blocked)
 {
 	struct transport *t = arg;
 
-	t->carried->blocked = false;
-	out_write(t);
+	t->carried->blocked = blocked;
 	hold_tell(t);
 }
 
@@ -119,19 +76,13 @@ void tp_packets_on_carried(void *arg, unsigned worker, const struct msg_route *m
 	struct tp_carried *c = t != NULL ? t->carried : NULL;
 
 	(void)worker;
-	if (c == NULL || c->conn == NULL || !route_hdr_is_whole(m->bytes, len)) {
+	if (c == NULL || c->link == NULL || !route_hdr_is_whole(m->bytes, len)) {
 		mgr->stats.drop_carried_late++;
 		return;
 	}
-	if (!out_put(t, m->bytes, len)) {
+	if (!carried_link_put(c->link, m->bytes, len)) {
 		log_limited(LOG_ERR, "transport %s: no memory for its packets", t->conf.name);
 		tp_carried_down(t, "no memory for its packets");
-		return;
-	}
-	if (!c->flush_due) {
-		c->flush_due = true;
-		c->next_flush = mgr->car.flush;
-		mgr->car.flush = t;
 	}
 }
 
@@ -139,22 +90,19 @@ void tp_packets_on_end(void *arg)
 {
 	struct transport_mgr *m = arg;
 
-	while (m->car.flush != NULL) {
-		struct transport *t = m->car.flush;
-
-		m->car.flush = t->carried->next_flush;
-		t->carried->flush_due = false;
-		out_write(t);
-	}
+	carried_links_flush(m->car.links);
 }
 
 // ---- the link's own packets ----
 
 static void say(struct transport *t, const void *p, size_t len)
 {
-	// One who does not read need not be answered.
-	if (!t->carried->blocked && out_put(t, p, len))
-		out_write(t);
+	const struct tp_carried *c = t->carried;
+
+	if (c->far != NULL && !c->blocked) // one who does not read need not be answered
+		carrier_link_say(c->far, p, len);
+	else if (c->far == NULL)
+		carried_link_say(c->link, p, len);
 }
 
 static void say_ping(struct transport *t, enum route_type type, int64_t time_ns)
@@ -193,8 +141,9 @@ static bool refuse_stream(struct transport *t, const struct route_hdr *h)
 	return true;
 }
 
-static void on_control(struct transport *t, const uint8_t *p, size_t len)
+static void on_control(void *arg, const uint8_t *p, size_t len)
 {
+	struct transport *t = arg;
 	struct route_hdr h;
 	int64_t time_ns;
 
@@ -225,90 +174,13 @@ void tp_packets_ping(struct transport *t, uint64_t now_ns)
 
 // ---- from the peer ----
 
-static bool may_read(const struct transport *t)
-{
-	const struct tp_carried *c = t->carried;
-
-	return c->conn != NULL && t->in_dp && !c->ring_full && c->paused.n == 0 &&
-	       (c->turn != t->m->car.turn || c->n_turn < TP_TURN_PACKETS);
-}
-
-static void count_turn(struct transport *t)
-{
-	struct tp_carried *c = t->carried;
-	struct tp_carriers *all = &t->m->car;
-
-	if (c->turn != all->turn)
-		c->n_turn = 0;
-	c->turn = all->turn;
-	c->n_turn++;
-	all->resting |= c->n_turn >= TP_TURN_PACKETS;
-	if (!loop_timer_is_on(all->turn_timer))
-		loop_timer_start(all->turn_timer, 0, 0);
-}
-
-// One whole packet. False: the ring is full, it is to be given again.
-static bool deliver(struct transport *t, const uint8_t *p, size_t len)
-{
-	int rc;
-
-	count_turn(t);
-	if (route_hdr_id(p) == 0) {
-		on_control(t, p, len);
-		return true;
-	}
-	rc = dp_client_send_carried(t->m->conf.dp, transport_worker(t), t->flow[0]->hop, p, len);
-	t->carried->ring_full = rc == -EAGAIN;
-	return rc != -EAGAIN; // other errors: detached, and the link ends with that
-}
-
-// Goes on with the packet in `in`, or begins one there. Bytes taken, which may be none.
-static size_t gather(struct transport *t, const uint8_t *p, size_t len)
-{
-	struct tp_carried *c = t->carried;
-	size_t want, part, before = c->in_len;
-
-	if (c->in == NULL)
-		c->in = malloc(ROUTE_PACKET_MAX);
-	if (c->in == NULL) {
-		tp_carried_down(t, "no memory for its packets");
-		return 0;
-	}
-	want = c->in_len < ROUTE_HDR_LEN ? ROUTE_HDR_LEN : route_hdr_packet_len(c->in);
-	part = want - c->in_len < len ? want - c->in_len : len;
-	memcpy(c->in + c->in_len, p, part);
-	c->in_len += part;
-	if (c->in_len < ROUTE_HDR_LEN || c->in_len < route_hdr_packet_len(c->in))
-		return part;
-	if (!deliver(t, c->in, c->in_len)) {
-		c->in_len = before; // the conn keeps the end of it
-		return 0;
-	}
-	c->in_len = 0;
-	return part;
-}
-
-static size_t on_data(void *arg, uint8_t *p, size_t len)
+static bool on_packet(void *arg, const uint8_t *p, size_t len)
 {
 	struct transport *t = arg;
-	struct tp_carried *c = t->carried;
-	size_t done = 0;
 
-	while (done < len && may_read(t)) {
-		size_t left = len - done, n;
-
-		if (c->in_len == 0 && left >= ROUTE_HDR_LEN &&
-			route_hdr_packet_len(p + done) <= left) {
-			n = route_hdr_packet_len(p + done);
-			n = deliver(t, p + done, n) ? n : 0;
-		} else {
-			n = gather(t, p + done, left);
-		}
-		if (n == 0)
-			break;
-		done += n;
-	}
-	return done;
+	// Other errors: detached, and the link ends with that.
+	return dp_client_send_carried(
+		       t->m->conf.dp, transport_worker(t), t->flow[0]->hop, p, len) != -EAGAIN;
 }
 
 static void on_end(void *arg, int err)
@@ -317,23 +189,27 @@ static void on_end(void *arg, int err)
 
 	tp_carried_down(t, err == 0          ? "the peer hung up"
 			   : err == -EBADMSG ? "the peer's bytes are not authentic, or it broke off"
+			   : err == -ENOMEM  ? "no memory for its packets"
 					     : strerror(-err));
 }
 
-const struct conn_events *tp_packet_events(void)
-{
-	static const struct conn_events events = {
-		.data = on_data, .drain = on_drain, .end = on_end};
-
-	return &events;
-}
+static const struct carried_link_events link_events = {
+	.packet = on_packet, .control = on_control, .blocked = on_blocked, .end = on_end};
 
 // ---- who has to wait ----
 
-static void resume(struct transport *t)
+static void reading_set(struct transport *t)
 {
-	if (may_read(t))
-		conn_resume(t->carried->conn);
+	struct tp_carried *c = t->carried;
+	bool on = t->in_dp && c->paused.n == 0;
+
+	if (on == c->reading)
+		return;
+	c->reading = on;
+	if (c->far != NULL)
+		carrier_link_read(c->far, on);
+	else
+		carried_link_read(c->link, on);
 }
 
 static void paused_set(struct transport *t, uint32_t id, bool paused)
@@ -359,7 +235,7 @@ void tp_packets_on_pause(void *arg, const struct evt_route_pause *e)
 		return;
 	t->m->stats.carried_pauses += e->paused != 0;
 	paused_set(t, e->id, e->paused != 0);
-	resume(t);
+	reading_set(t);
 }
 
 // By whose link a rule's packets come; NULL: by none that is carried and stands.
@@ -367,7 +243,7 @@ static struct transport *link_of(struct transport_mgr *m, const struct evt_rule 
 {
 	struct transport *t = e->in_tp != 0 ? transport_mgr_find_tp(m, e->in_tp) : NULL;
 
-	return t != NULL && t->carried != NULL && t->carried->conn != NULL ? t : NULL;
+	return t != NULL && t->carried != NULL && tp_is_linked(t->carried) ? t : NULL;
 }
 
 void tp_packets_on_rule_gone(void *arg, const struct evt_rule *e)
@@ -377,7 +253,7 @@ void tp_packets_on_rule_gone(void *arg, const struct evt_rule *e)
 	if (t == NULL)
 		return;
 	paused_set(t, e->id, false);
-	resume(t);
+	reading_set(t);
 }
 
 // A dump says again what events that were lost said.
@@ -401,60 +277,58 @@ void tp_packets_sync(struct transport_mgr *m, bool begin)
 			continue;
 		if (begin)
 			t->carried->paused.n = 0;
-		else
-			resume(t);
+		else if (tp_is_linked(t->carried))
+			reading_set(t);
 	}
 }
 
 void tp_packets_on_room(struct transport_mgr *m)
 {
-	for (struct transport *t = m->first; t != NULL; t = t->next) {
-		struct tp_carried *c = t->carried;
-
-		if (c == NULL)
-			continue;
-		if (c->hold_due)
+	for (struct transport *t = m->first; t != NULL; t = t->next)
+		if (t->carried != NULL && t->carried->hold_due)
 			hold_tell(t);
-		if (c->ring_full) {
-			c->ring_full = false;
-			resume(t);
-		}
-	}
-}
-
-void tp_packets_on_turn(void *arg)
-{
-	struct transport_mgr *m = arg;
-	uint32_t turn = m->car.turn++;
-	bool resting = m->car.resting;
-
-	m->car.resting = false;
-	for (struct transport *t = m->first; resting && t != NULL; t = t->next)
-		if (t->carried != NULL && t->carried->turn == turn &&
-			t->carried->n_turn >= TP_TURN_PACKETS)
-			resume(t);
+	carried_links_room(m->car.links);
 }
 
 // ---- begin and end ----
 
+bool tp_packets_take(struct transport *t, struct conn *take_conn)
+{
+	struct tp_carried *c = t->carried;
+
+	c->link = carried_link_new(t->m->car.links, take_conn, &link_events, t);
+	return c->link != NULL;
+}
+
+bool tp_packets_move(struct transport *t)
+{
+	struct tp_carried *c = t->carried;
+	struct conn *conn = carried_link_release(c->link);
+	struct noise_conn_moved *m = noise_conn_move(conn);
+
+	c->link = NULL;
+	conn_close(conn);
+	if (m != NULL)
+		c->far = carrier_take(c->carrier, t->flow[0]->hop, m, &link_events, t);
+	return c->far != NULL;
+}
+
 void tp_packets_begin(struct transport *t)
 {
 	hold_tell(t); // what its peer did not take of packets that were there first
-	resume(t);
+	reading_set(t);
 }
 
 void tp_packets_forget(struct transport *t)
 {
 	struct tp_carried *c = t->carried;
-	struct transport **p = &t->m->car.flush;
 
-	while (c->flush_due && *p != t)
-		p = &(*p)->carried->next_flush;
-	if (c->flush_due)
-		*p = c->next_flush;
-	c->flush_due = false;
+	carried_link_close(c->link);
+	carrier_link_close(c->far);
+	c->link = NULL;
+	c->far = NULL;
+	c->carrier = NULL;
 	c->paused.n = 0;
-	c->out_ofs = c->out_len = c->in_len = 0;
-	c->blocked = c->held = c->hold_due = c->ring_full = c->pinged = false;
+	c->blocked = c->held = c->hold_due = c->reading = c->pinged = false;
 	t->flow[0]->rtt_us = 0;
 }

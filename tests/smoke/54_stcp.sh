@@ -18,6 +18,8 @@ node_peer B a A type=stcp
 node_peer B c C "$IP_C:$port" type="$next"
 node_peer C b B type="$next"
 node_conf B controlplane stcp "listen=$IP_BA:7777"
+node_conf B controlplane transports carriers=2
+node_conf C controlplane transports carriers=0
 [ "$next" = rail ] || node_conf C controlplane stcp listen=0.0.0.0:7777
 # B's control plane will be killed: what shall come back is in its configuration
 node_conf B controlplane "rule there" type=intermediary id=201 next=301 transport=c in=a
@@ -54,6 +56,17 @@ done
 wait_for 5 "what one end sent the other received" chain_whole || fail "sent = received: $(chain_links)"
 bytes_agree() { [ "$(tp A b tx_bytes) $(tp A b rx_bytes)" = "$(tp B a rx_bytes) $(tp B a tx_bytes)" ]; }
 wait_for 5 "both ends count the same bytes" bytes_agree || fail "bytes of A: $(tp A b tx_bytes) $(tp A b rx_bytes), of B: $(tp B a rx_bytes) $(tp B a tx_bytes)"
+
+# A's link is the one's, C's the other's; with rail one of them has none
+works() {
+	local t
+	for t in /proc/"${PID[B.cp]}"/task/*; do
+		[ "$(cat "$t/comm")" != "$1" ] || [ "$(cut -d' ' -f1 "$t/schedstat")" -lt 20000000 ] || return 0
+	done
+	return 1
+}
+expect "the first carrier of B carried" works carrier-0
+[ "$next" = rail ] || expect "and so did the second" works carrier-1
 
 # B's control plane stands still for a while: A's packets wait, in order, and none is lost
 in_ns C iperf3 -s -1 >"$T/iperf-s.log" 2>&1 &

@@ -4,6 +4,7 @@
 #include "tests/soak/soak.h"
 
 #include "lib/base/clock.h"
+#include "tests/support/no_carriers.h"
 
 #include <poll.h>
 #include <stdlib.h>

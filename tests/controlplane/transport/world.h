@@ -26,6 +26,7 @@
 #include "tests/controlplane/transport/world_dmsg.h"
 #include "tests/controlplane/transport/world_loop.h"
 #include "tests/controlplane/transport/world_neigh.h"
+#include "tests/support/no_carriers.h"
 
 enum { N_NODES = W_CLIENTS, KEYS = 8, HOPS = 64, RX_BITS = 10, PORT = 7780 };
 
