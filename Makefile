@@ -66,7 +66,7 @@ cp_SRCS := \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/dmsg/lan_server.c controlplane/mux/mux_conn.c controlplane/route/route_gate.c controlplane/route/route_id.c controlplane/route/route_peer.c controlplane/route/rpc_port.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
 	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_install.c controlplane/route/rule_mgr.c controlplane/route/route_end.c controlplane/route/route_group.c controlplane/route/route_groups.c \
-	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c controlplane/route/route_dial.c \
+	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c controlplane/route/route_dial.c controlplane/route/route_lay.c controlplane/route/route_seek.c \
 	controlplane/rpc/api_dmsg.c controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_dmsg.c controlplane/rpc/api_list_route.c controlplane/rpc/api_list_service.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c controlplane/rpc/api_stream.c controlplane/rpc/visor_rpc.c controlplane/rpc/api_route.c \
 	controlplane/transport/carried_link.c controlplane/transport/carrier.c controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_adopt.c controlplane/transport/transport_call.c controlplane/transport/transport_carried.c controlplane/transport/transport_dp.c \
