@@ -66,14 +66,14 @@ cp_SRCS := \
 	controlplane/dp/neigh.c controlplane/dp/neigh_adj.c controlplane/dp/neigh_nl.c \
 	controlplane/dmsg/lan_server.c controlplane/mux/mux_conn.c controlplane/route/route_gate.c controlplane/route/route_id.c controlplane/route/route_peer.c controlplane/route/rpc_port.c controlplane/route/rule_job.c controlplane/route/rule_keep.c \
 	controlplane/route/rule_cmd.c controlplane/route/rule_list.c controlplane/route/rule_error.c controlplane/route/rule_install.c controlplane/route/rule_mgr.c controlplane/route/route_end.c controlplane/route/route_group.c controlplane/route/route_groups.c \
-	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c controlplane/route/route_dial.c controlplane/route/route_lay.c controlplane/route/route_seek.c \
+	controlplane/route/rule_pin.c controlplane/route/setup_call.c controlplane/route/setup_job.c controlplane/route/setup_node.c controlplane/route/route_dial.c controlplane/route/route_lay.c controlplane/route/route_loop.c controlplane/route/route_seek.c controlplane/route/route_trace.c \
 	controlplane/rpc/api_dmsg.c controlplane/rpc/api_handlers.c controlplane/rpc/api_list.c controlplane/rpc/api_list_dmsg.c controlplane/rpc/api_list_route.c controlplane/rpc/api_list_service.c controlplane/rpc/api_list_tp.c controlplane/rpc/api_req.c controlplane/rpc/api_server.c controlplane/rpc/api_stream.c controlplane/rpc/visor_rpc.c controlplane/rpc/api_route.c \
 	controlplane/transport/carried_link.c controlplane/transport/carrier.c controlplane/transport/hs_limit.c controlplane/transport/init_time.c controlplane/transport/peer_list.c controlplane/transport/rx_index.c \
 	controlplane/transport/transport_adopt.c controlplane/transport/transport_call.c controlplane/transport/transport_carried.c controlplane/transport/transport_dp.c \
 	controlplane/transport/transport_find.c controlplane/transport/transport_flow.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
 	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_packets.c controlplane/transport/transport_ping.c controlplane/transport/transport_way.c
 ctl_SRCS := \
-	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/stream.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_route.c tools/ctl/cmd_rule.c \
+	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/stream.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_route.c tools/ctl/way.c tools/ctl/cmd_rule.c \
 	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_config.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \
 	tools/ctl/cmd_import.c tools/ctl/import.c tools/ctl/import_map.c tools/ctl/import_tp.c \
 	tools/ctl/help.c tools/ctl/options.c tools/ctl/print.c

@@ -12,6 +12,7 @@
 struct dial_role {
 	struct dial_role_deps d;
 	struct route_dialler *dialler;
+	struct route_tracer *tracer;
 };
 
 struct look_up {
@@ -52,7 +53,7 @@ static uint16_t op_port(void *arg, const struct key_pk *pk, uint16_t port)
 {
 	struct dial_role *r = arg;
 
-	return route_groups_port(r->d.groups, pk, port);
+	return route_groups_port(group_role_groups(r->d.ends), pk, port);
 }
 
 static struct conn *op_open(
@@ -60,7 +61,7 @@ static struct conn *op_open(
 {
 	struct dial_role *r = arg;
 
-	return route_groups_open(r->d.groups, edge, ev, ev_arg);
+	return route_groups_open(group_role_groups(r->d.ends), edge, ev, ev_arg);
 }
 
 // ---- ways ----
@@ -135,7 +136,9 @@ struct dial_role *dial_role_new(
 		return NULL;
 	r->d = *deps;
 	r->dialler = route_dialler_new(&c);
-	if (r->dialler == NULL || route_dialler_set(r->dialler, policy) < 0) {
+	if (r->dialler != NULL)
+		r->tracer = route_tracer_new(r->dialler, group_role_loops(deps->ends));
+	if (r->tracer == NULL || route_dialler_set(r->dialler, policy) < 0) {
 		dial_role_free(r);
 		return errno_null(ENOMEM);
 	}
@@ -146,6 +149,7 @@ void dial_role_free(struct dial_role *r)
 {
 	if (r == NULL)
 		return;
+	route_tracer_free(r->tracer);
 	route_dialler_free(r->dialler);
 	free(r);
 }
@@ -153,4 +157,9 @@ void dial_role_free(struct dial_role *r)
 struct route_dialler *dial_role_dialler(const struct dial_role *r)
 {
 	return r != NULL ? r->dialler : NULL;
+}
+
+struct route_tracer *dial_role_tracer(const struct dial_role *r)
+{
+	return r != NULL ? r->tracer : NULL;
 }

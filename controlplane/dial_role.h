@@ -1,10 +1,12 @@
-// The node as who dials routes: the dialler (route/route_dial.h) with transports, the set-up nodes'
-// reservations, route groups and the route finder around it. Loop's thread only.
+// The node as who dials routes and traces them: route/route_dial.h and route_trace.h with
+// transports, the set-up nodes' reservations, route groups and the route finder around it. Loop's
+// thread only.
 #pragma once
 
+#include "controlplane/group_role.h"
 #include "controlplane/route/route_dial.h"
-#include "controlplane/route/route_group.h"
 #include "controlplane/route/route_peer.h"
+#include "controlplane/route/route_trace.h"
 #include "controlplane/services.h"
 #include "controlplane/transport/transport_mgr.h"
 
@@ -15,7 +17,7 @@ struct dial_role_deps { // borrowed
 	struct transport_mgr *transports;
 	struct route_id *ids;
 	struct route_peer *peer;
-	struct route_groups *groups;
+	struct group_role *ends; // of the routes that are laid
 	struct service *finder; // NULL: there is none
 };
 
@@ -26,3 +28,4 @@ struct dial_role *dial_role_new(
 	const struct dial_role_deps *deps, const struct route_dial_policy *policy);
 void dial_role_free(struct dial_role *r); // no dial is under way; NULL is allowed
 struct route_dialler *dial_role_dialler(const struct dial_role *r); // borrowed; NULL: no role
+struct route_tracer *dial_role_tracer(const struct dial_role *r); // ditto

@@ -11,6 +11,7 @@
 struct group_role {
 	struct group_role_deps d;
 	struct route_groups *groups;
+	struct route_loops *loops;
 	struct route_bench *bench; // NULL: none
 };
 
@@ -77,6 +78,13 @@ struct group_role *group_role_new(const struct group_role_deps *deps, const stru
 		.allow_plain = c->v->routing.allow_plaintext,
 		.max = c->v->routing.groups_max,
 		.max_peer = c->v->routing.groups_peer_max};
+	struct route_loops_conf lc = {.loop = deps->loop,
+		.dp = deps->dp,
+		.rules = deps->rules,
+		.ends = deps->ends,
+		.self = identity_pk(deps->id),
+		.way = way,
+		.way_arg = r};
 
 	if (r == NULL)
 		return NULL;
@@ -84,12 +92,17 @@ struct group_role *group_role_new(const struct group_role_deps *deps, const stru
 	r->groups = route_groups_new(&gc);
 	if (r->groups == NULL)
 		goto err_role;
+	r->loops = route_loops_new(&lc);
+	if (r->loops == NULL)
+		goto err_groups;
 	if (c->v->routing.bench_port != 0) {
 		r->bench = route_bench_new(r->groups, c->v->routing.bench_port);
 		if (r->bench == NULL)
-			goto err_groups;
+			goto err_loops;
 	}
 	return r;
+err_loops:
+	route_loops_free(r->loops);
 err_groups:
 	route_groups_free(r->groups);
 err_role:
@@ -102,6 +115,7 @@ void group_role_free(struct group_role *r)
 	if (r == NULL)
 		return;
 	route_bench_free(r->bench);
+	route_loops_free(r->loops);
 	route_groups_free(r->groups);
 	free(r);
 }
@@ -111,10 +125,17 @@ struct route_groups *group_role_groups(const struct group_role *r)
 	return r != NULL ? r->groups : NULL;
 }
 
+struct route_loops *group_role_loops(const struct group_role *r)
+{
+	return r != NULL ? r->loops : NULL;
+}
+
 int group_role_accept(
 	void *role, const struct setup_edge *edge, void (*done)(void *arg, int status), void *arg)
 {
 	struct group_role *r = role;
 
+	if (route_loops_owns(r->loops, edge))
+		return route_loops_accept(r->loops, edge, done, arg);
 	return route_groups_accept(r->groups, edge, done, arg);
 }

@@ -546,7 +546,7 @@ static int start_dials(struct app *a)
 		.transports = a->transports,
 		.ids = a->ids,
 		.peer = a->routes,
-		.groups = group_role_groups(a->groups),
+		.ends = a->groups,
 		.finder = services_get(a->services, SERVICES_FINDER)};
 
 	if (a->dmsg == NULL)
@@ -570,6 +570,7 @@ static int start_api(struct app *a)
 		.groups = group_role_groups(a->groups),
 		.routes = a->routes,
 		.dialler = dial_role_dialler(a->dials),
+		.tracer = dial_role_tracer(a->dials),
 		.services = a->services,
 		.dmsg = a->dmsg,
 		.dmsg_server = a->dmsg_server,

@@ -21,8 +21,8 @@ struct route_seek;
 typedef void (*route_seek_fn)(void *arg, const struct setup_path *forward,
 	const struct setup_path *reverse, int err, const char *why);
 // What was not asked for is as the policy says. NULL: ENOMEM.
-struct route_seek *route_seek_new(struct route_dialler *d, const struct route_dial_ask *ask,
-	route_seek_fn fn, void *arg);
+struct route_seek *route_seek_new(
+	struct route_dialler *d, const struct route_dial_ask *ask, route_seek_fn fn, void *arg);
 void route_seek_cancel(struct route_seek *s); // NULL is allowed
 
 // ---- the set-up node (route_lay.c) ----
@@ -34,6 +34,6 @@ struct route_lay;
 typedef void (*route_lay_fn)(void *arg, const struct setup_edge *edge,
 	const struct rule_wire rules[2], int err, const char *why);
 // route: the caller's, until the end. NULL: ENOMEM.
-struct route_lay *route_lay_new(struct route_dialler *d, const struct setup_route *route,
-	route_lay_fn fn, void *arg);
+struct route_lay *route_lay_new(
+	struct route_dialler *d, const struct setup_route *route, route_lay_fn fn, void *arg);
 void route_lay_cancel(struct route_lay *lay); // NULL is allowed

@@ -107,8 +107,7 @@ static bool is_direct(const struct route_seek *s)
 {
 	uint8_t tp_id[RULE_TP_ID_LEN];
 
-	return s->ask.hops.min <= 1 &&
-	       s->d->conf.ops.link(s->d->conf.ops.arg, &s->ask.dst, tp_id);
+	return s->ask.hops.min <= 1 && s->d->conf.ops.link(s->d->conf.ops.arg, &s->ask.dst, tp_id);
 }
 
 static void on_begin(void *arg)

@@ -633,6 +633,7 @@ static const struct api_method methods[] = {
 		sizeof(struct api_dmsg_ask), api_dmsg_ip},
 	ACT(API_ROUTE_LISTEN, "route listen", api_route_listen, struct api_route_ask),
 	ACT(API_ROUTE_DIAL, "route dial", api_route_dial, struct api_route_ask),
+	ACT(API_ROUTE_TRACE, "route trace", api_route_trace, struct api_route_trace),
 	ACT(API_ROUTE_CLOSE, "route close", api_route_close, struct api_route_close),
 	ACT(API_STREAM_ENDED, "stream ended", api_stream_ended, struct api_stream_ended_ask),
 };

@@ -14,6 +14,7 @@
 #include "controlplane/route/route_dial.h"
 #include "controlplane/route/route_group.h"
 #include "controlplane/route/route_peer.h"
+#include "controlplane/route/route_trace.h"
 #include "controlplane/route/rule_mgr.h"
 #include "controlplane/route/setup_node.h"
 #include "controlplane/rpc/api_server.h"
@@ -42,6 +43,7 @@ struct api_deps {
 	struct lan_server *lan_server;
 	struct visor_rpc *visor;
 	struct route_dialler *dialler; // ditto
+	struct route_tracer *tracer; // ditto
 	const struct setup_node *setup; // ditto, with its key and its client
 	const struct key_pk *setup_pk;
 	struct dmsg_client *setup_client;

@@ -309,6 +309,26 @@ static void count_groups(const struct api *a, uint64_t *v)
 	v[C_drop_group_packets] = s.bad_packets;
 }
 
+static void count_dials(const struct api *a, uint64_t *v)
+{
+	struct route_dialler_stats d = {0};
+	struct route_tracer_stats t = {0};
+
+	if (a->d.dialler != NULL)
+		route_dialler_stats_get(a->d.dialler, &d);
+	if (a->d.tracer != NULL)
+		route_tracer_stats_get(a->d.tracer, &t);
+	v[C_route_dials] = d.dialled;
+	v[C_route_dials_failed] = d.failed;
+	v[C_drop_route_dials] = d.refused;
+	v[C_route_traces] = t.traces;
+	v[C_route_traces_failed] = t.failed;
+	v[C_drop_route_traces] = t.refused + t.loops.refused;
+	v[C_route_loops] = t.loops.loops;
+	v[C_route_loops_failed] = t.loops.failed;
+	v[C_route_pings_lost] = t.loops.lost;
+}
+
 static void count_dir(const struct api *a, uint64_t *v)
 {
 	struct dir_client_stats s = api_dir_stats(a);
@@ -331,6 +351,7 @@ static void put_control(struct api_req *r, const struct api *a)
 	count_rpc(a, v);
 	count_routes(a, v);
 	count_groups(a, v);
+	count_dials(a, v);
 	count_dir(a, v);
 	if (a->d.http != NULL)
 		http_client_stats_get(a->d.http, &http);

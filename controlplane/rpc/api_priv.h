@@ -88,6 +88,7 @@ void api_dmsg_listen(void *ctx, struct api_req *r, const void *payload, size_t l
 void api_dmsg_ping(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_dmsg_ip(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_route_listen(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_route_trace(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_route_close(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_route_dial(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_stream_ended(void *ctx, struct api_req *r, const void *payload, size_t len);

@@ -1,7 +1,8 @@
-// route dial, listen and close.
+// route dial, listen, close and trace.
 #include "controlplane/rpc/api_stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/err.h"
@@ -57,8 +58,6 @@ static const char *read_ask(struct route_dial_ask *out, const struct api_route_a
 	memset(out, 0, sizeof(*out));
 	memcpy(out->dst.b, in->pk, API_PK_LEN);
 	out->port = in->port;
-	if (in->port == 0)
-		return "a port is 1 to 65535";
 	if (in->timeout_ms == 0 || in->timeout_ms > API_ROUTE_TIMEOUT_MAX_MS)
 		return "timeout is at most 120s";
 	if (in->n_via > API_ROUTE_VIA_MAX)
@@ -92,6 +91,13 @@ static const char *start_error(int err)
 	}
 }
 
+static void fail_no_dmsg(struct api_req *r)
+{
+	api_req_fail(r, -ENOTCONN,
+		"routes are laid over dmsg, and this node is no dmsg client: add a [server NAME], "
+		"or [dmsg] discovery");
+}
+
 void api_route_dial(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
 	struct api *a = ctx;
@@ -103,15 +109,13 @@ void api_route_dial(void *ctx, struct api_req *r, const void *payload, size_t le
 
 	(void)len;
 	memcpy(&m, payload, sizeof(m));
-	wrong = read_ask(&ask, &m);
+	wrong = m.port == 0 ? "a port is 1 to 65535" : read_ask(&ask, &m);
 	if (wrong != NULL) {
 		api_req_fail(r, -EINVAL, "dial: %s", wrong);
 		return;
 	}
 	if (a->d.dialler == NULL) {
-		api_req_fail(r, -ENOTCONN,
-			"routes are laid over dmsg, and this node is no dmsg client: add a "
-			"[server NAME], or [dmsg] discovery");
+		fail_no_dmsg(r);
 		return;
 	}
 	t = (struct route_task *)api_task_new(a, r, sizeof(*t), on_stop);
@@ -169,6 +173,122 @@ void api_route_listen(void *ctx, struct api_req *r, const void *payload, size_t 
 	api_req_fail(r, rc, "listen: %s",
 		rc == -EADDRINUSE ? "somebody has that port already" : strerror(-rc));
 }
+
+// ---- trace ----
+
+struct trace_task {
+	struct api_task t;
+	struct route_trace *trace;
+	struct loop_timer *timer;
+	uint32_t timeout_ms;
+};
+
+static void on_trace_stop(struct api_task *task)
+{
+	struct trace_task *t = container_of(task, struct trace_task, t);
+
+	route_trace_cancel(t->trace);
+	loop_timer_free(t->timer);
+}
+
+static void trace_end(struct trace_task *t, int err, const char *why)
+{
+	struct api_req *r = t->t.r;
+
+	api_task_free(&t->t);
+	if (err == 0)
+		api_req_end(r, NULL, 0);
+	else
+		api_req_fail(r, err, "trace: %s", why);
+}
+
+static void on_trace_timer(void *arg)
+{
+	struct trace_task *t = arg;
+	char why[40];
+
+	snprintf(why, sizeof(why), "not done in %.1f s", t->timeout_ms / 1000.0);
+	trace_end(t, -ETIMEDOUT, why);
+}
+
+static void on_trace_hop(void *arg, const struct route_trace_hop *hop)
+{
+	struct trace_task *t = arg;
+	const struct route_loop_result *res = &hop->result;
+	struct api_trace_hop rec = {.hop = hop->hop,
+		.sent = res->sent,
+		.lost = res->lost,
+		.min_us = res->min_us,
+		.avg_us = res->avg_us,
+		.max_us = res->max_us,
+		.laid_us = hop->laid_us};
+
+	memcpy(rec.pk, hop->pk.b, API_PK_LEN);
+	memcpy(rec.tp, hop->tp_id, sizeof(rec.tp));
+	API_COPY(rec.note, hop->why);
+	api_req_record(t->t.r, &rec, sizeof(rec));
+}
+
+static void on_trace_done(void *arg, int err, const char *why)
+{
+	struct trace_task *t = arg;
+
+	t->trace = NULL;
+	trace_end(t, err, why);
+}
+
+static const struct route_trace_events trace_events = {on_trace_hop, on_trace_done};
+
+static void trace_begin(struct trace_task *t, const struct route_dial_ask *ask, uint32_t pings)
+{
+	struct api *a = t->t.a;
+	int err = ENOMEM;
+
+	t->timer = loop_timer_new(a->d.loop, on_trace_timer, t);
+	if (t->timer != NULL) {
+		t->trace = route_trace_new(a->d.tracer, ask, pings, &trace_events, t);
+		err = errno;
+	}
+	if (t->trace == NULL) {
+		trace_end(t, -err,
+			err == EINVAL  ? "not a public key, or our own"
+			: err == EBUSY ? "too many traces at once"
+				       : strerror(err));
+		return;
+	}
+	loop_timer_start(t->timer, t->timeout_ms, 0);
+	api_task_pend(&t->t);
+}
+
+void api_route_trace(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct api *a = ctx;
+	struct api_route_trace m;
+	struct route_dial_ask ask;
+	struct trace_task *t;
+	const char *wrong;
+
+	(void)len;
+	memcpy(&m, payload, sizeof(m));
+	wrong = read_ask(&ask, &m.way);
+	if (wrong == NULL && (m.pings == 0 || m.pings > ROUTE_LOOP_PINGS_MAX))
+		wrong = "pings is 1 to 100";
+	if (wrong != NULL) {
+		api_req_fail(r, -EINVAL, "trace: %s", wrong);
+		return;
+	}
+	if (a->d.tracer == NULL) {
+		fail_no_dmsg(r);
+		return;
+	}
+	t = (struct trace_task *)api_task_new(a, r, sizeof(*t), on_trace_stop);
+	if (t == NULL)
+		return;
+	t->timeout_ms = m.way.timeout_ms;
+	trace_begin(t, &ask, m.pings);
+}
+
+// ---- close ----
 
 void api_route_close(void *ctx, struct api_req *r, const void *payload, size_t len)
 {

@@ -85,6 +85,7 @@ enum api_type {
 	API_ROUTE_DIAL, // struct api_route_ask, as the next one
 	API_ROUTE_LISTEN,
 	API_ROUTE_CLOSE, // struct api_route_close
+	API_ROUTE_TRACE, // struct api_route_trace; struct api_trace_hop each, as they are measured
 };
 
 struct api_hello {

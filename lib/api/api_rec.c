@@ -535,6 +535,20 @@ static const struct api_field service_fields[] = {
 	F(note, STR, "NOTE", U),
 };
 #undef REC
+#define REC api_trace_hop
+static const struct api_field trace_hop_fields[] = {
+	F(hop, UINT, "HOP", 0),
+	F(pk, PK, "NODE", 0),
+	F(tp, UUID, "TRANSPORT", W),
+	F(sent, UINT, "SENT", 0),
+	F(lost, UINT, "LOST", 0),
+	F(min_us, US, "MIN", N),
+	F(avg_us, US, "MEAN", N),
+	F(max_us, US, "MAX", N),
+	F(laid_us, US, "SET UP IN", N),
+	F(note, STR, "NOTE", U),
+};
+#undef REC
 #define REC api_path_hop
 static const struct api_field path_hop_fields[] = {
 	FW(way, ways, "WAY", 0),
@@ -589,6 +603,8 @@ static const struct api_record records[] = {
 		"services of Skywire that this node asks"),
 	R(API_PATHS, "paths", api_path_hop, path_hop_fields, false,
 		"hops of the paths that a route finder tells"),
+	R(API_ROUTE_TRACE, "trace", api_trace_hop, trace_hop_fields, false,
+		"round trips to each node of a way"),
 };
 
 const struct api_record *api_records(size_t *n)

@@ -24,6 +24,25 @@ struct api_route_ask {
 };
 static_assert(sizeof(struct api_route_ask) == 596, "api_route_ask");
 
+struct api_route_trace {
+	struct api_route_ask way; // port and keep_alive_ms count for nothing; timeout_ms: of all
+	uint32_t pings; // over each hop: 1..100
+};
+static_assert(sizeof(struct api_route_trace) == 600, "api_route_trace");
+
+struct api_trace_hop {
+	uint32_t hop; // from 1
+	uint8_t pk[API_PK_LEN];
+	uint8_t pad[3];
+	uint8_t tp[16]; // transport by which it is reached from the one before
+	uint32_t sent, lost; // pings there and back
+	uint32_t min_us, avg_us, max_us; // 0: none came back
+	uint32_t pad2;
+	uint64_t laid_us; // how long the set-up took; 0: there was none
+	char note[160]; // why nothing is known; it is the last record then
+};
+static_assert(sizeof(struct api_trace_hop) == 248, "api_trace_hop");
+
 struct api_route_close { // a group, as API_GROUPS lists it
 	uint8_t pk[API_PK_LEN]; // far end
 	uint8_t pad;

@@ -16,6 +16,7 @@ says '^no way by IP' "nothing but the route leads from a to c"
 same "checksums of the file and what came, twice" \
 	"$(grep -cE '^[0-9a-f]{64}  (file|got)$' "$T/route.log") $(grep -oE '^[0-9a-f]{64}' "$T/route.log" | uniq | wc -l)" "4 1"
 for type in forward intermediary consume; do says "^ *[0-9]* laid  *$type " "a $type rule"; done
+says '^ *2 [0-9a-f]* *5 *0 ' "the far end in the trace"
 says '^[0-9a-f]* *7 .* initiator open ' "the group at a"
 says '^the dialler was cut' "the dialler is told"
 says '^the listener was cut' "the listener is told"

@@ -418,6 +418,45 @@ static void wrong_usage_is_told_without_a_node(void **state)
 	assert_null(c.client);
 }
 
+// What can be judged without the names of a node.
+static void ways_are_judged_without_a_node(void **state)
+{
+	static const struct {
+		int (*fn)(struct cli *c);
+		const char *argv[4];
+		int rc;
+	} cases[] = {
+		{cmd_route_dial, {PK}, CLI_USAGE}, // no port
+		{cmd_route_dial, {PK ":0"}, CLI_USAGE},
+		{cmd_route_dial, {"0123456789012345678901234567890123456789:3"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "hops=2", "min-hops=1"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "hops=256"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "via=" PK, "hops=2"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "via=" PK ",,"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "via="}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "timeout=121s"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "via=" PK "," PK}, CLI_FAIL}, // it would be asked
+		{cmd_route_dial, {"b:3"}, CLI_FAIL},
+		{cmd_route_trace, {PK, "pings=0"}, CLI_USAGE},
+		{cmd_route_trace, {PK, "pings=101"}, CLI_USAGE},
+		{cmd_route_trace, {PK, "pings=100"}, CLI_FAIL},
+		{cmd_route_close, {"02", "3"}, CLI_USAGE},
+		{cmd_route_close, {"02", "0", "3"}, CLI_USAGE},
+		{cmd_route_close, {"02", "3", "65536"}, CLI_USAGE},
+		{cmd_route_close, {"02", "3", "65535"}, CLI_FAIL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cli c = {
+			.socket = "/nonexistent", .argv = (char **)(uintptr_t)cases[i].argv};
+
+		while (c.argc < 4 && cases[i].argv[c.argc] != NULL)
+			c.argc++;
+		assert_int_equal(cases[i].fn(&c), cases[i].rc);
+		assert_null(c.client);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,6 +473,7 @@ int main(void)
 		cmocka_unit_test(refuses_every_kind_of_nonsense),
 		cmocka_unit_test(misses_what_is_required_and_sees_doubles),
 		cmocka_unit_test(wrong_usage_is_told_without_a_node),
+		cmocka_unit_test(ways_are_judged_without_a_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

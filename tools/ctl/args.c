@@ -1,6 +1,5 @@
 // Arguments of commands: positional words, key=value, --flags, driven by a small table per command.
 // Pure but for the strings it points into; texts name what was expected.
-#include "lib/api/api_route.h"
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
 #include "tools/ctl/cli.h"
@@ -58,24 +57,6 @@ static int parse_word(const struct arg *a, const char *text)
 	return -EINVAL;
 }
 
-static int parse_keys(struct api_route_ask *m, const char *text)
-{
-	for (m->n_via = 0; m->n_via < API_ROUTE_VIA_MAX; m->n_via++) {
-		size_t len = strcspn(text, ",");
-		struct key_pk pk;
-
-		if (key_pk_from_text(&pk, text, len) < 0 || key_pk_is_null(&pk))
-			return -EINVAL;
-		memcpy(m->via[m->n_via], pk.b, sizeof(pk.b));
-		text += len;
-		if (*text++ == '\0') {
-			m->n_via++;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 static int parse_value(const struct arg *a, const char *text)
 {
 	struct key_pk pk;
@@ -116,8 +97,9 @@ static int parse_value(const struct arg *a, const char *text)
 		return args_duration(text, a->out) < 0 || *(uint32_t *)a->out < 100 ? -EINVAL : 0;
 	case ARG_WORD:
 		return parse_word(a, text);
-	case ARG_PKS:
-		return parse_keys(a->out, text);
+	case ARG_TEXT:
+		*(const char **)a->out = text;
+		return text[0] != '\0' ? 0 : -EINVAL;
 	case ARG_NETS:
 		return api_nets_parse(text, a->out);
 	default:
@@ -136,7 +118,7 @@ static void expected(const struct arg *a, char *buf, size_t cap)
 		[ARG_ADDR] = "IP:PORT, IPv6 in brackets (link-local ones: with interface=)",
 		[ARG_MS] = "a duration from 100ms to 49d: 250ms, 30s, 2m, 1h",
 		[ARG_NETS] = "IP/PREFIX, several with commas, at most 4",
-		[ARG_PKS] = "public keys with commas between, at most 16",
+		[ARG_TEXT] = "some text",
 		[ARG_FLAG] = "no value",
 	};
 	size_t o = 0;

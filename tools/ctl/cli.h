@@ -93,7 +93,7 @@ enum arg_kind {
 	ARG_MS, // 30s, 250ms, 2m -> uint32_t
 	ARG_WORD, // one of words -> uint8_t, the place
 	ARG_NETS, // IP/PREFIX,... -> struct api_edge_add, its addresses
-	ARG_PKS, // KEY,... -> struct api_route_ask, its via
+	ARG_TEXT, // not empty -> const char *
 	ARG_FLAG, // --name -> bool
 };
 
@@ -165,6 +165,7 @@ int cmd_show_services(struct cli *c);
 int cmd_route_find(struct cli *c);
 int cmd_route_dial(struct cli *c);
 int cmd_route_listen(struct cli *c);
+int cmd_route_trace(struct cli *c);
 int cmd_route_close(struct cli *c);
 int cmd_dmsg_dial(struct cli *c);
 int cmd_dmsg_listen(struct cli *c);

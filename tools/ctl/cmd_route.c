@@ -1,7 +1,8 @@
-// `skyrail route dial|listen|close`.
+// `skyrail route dial|listen|close|trace`.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "tools/ctl/stream.h"
+#include "tools/ctl/way.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,34 +11,18 @@
 int cmd_route_dial(struct cli *c)
 {
 	struct api_route_ask m = {.timeout_ms = 60000};
-	uint32_t hops = 0, min_hops = 0, max_hops = 0;
+	struct way_words way = {0};
 	struct arg args[] = {
-		{"via", ARG_PKS, &m, 0, NULL, false, false},
-		{"type", ARG_NAME, m.type, sizeof(m.type), NULL, false, false},
-		{"hops", ARG_U32, &hops, 0, NULL, false, false},
-		{"min-hops", ARG_U32, &min_hops, 0, NULL, false, false},
-		{"max-hops", ARG_U32, &max_hops, 0, NULL, false, false},
+		WAY_ARGS(m, way),
 		{"keep-alive", ARG_MS, &m.keep_alive_ms, 0, NULL, false, false},
-		{"timeout", ARG_MS, &m.timeout_ms, 0, NULL, false, false},
 	};
 	const char *to;
 	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args));
 
-	if (rc != CLI_OK)
-		return rc;
-	if (hops != 0 && (min_hops != 0 || max_hops != 0))
-		return cli_error(CLI_USAGE, "hops= says both min-hops= and max-hops=");
-	if (hops != 0)
-		min_hops = max_hops = hops;
-	if (min_hops > UINT8_MAX || max_hops > UINT8_MAX)
-		return cli_error(CLI_USAGE, "a route has at most 50 hops");
-	if (m.n_via > 0 && (min_hops != 0 || max_hops != 0))
-		return cli_error(CLI_USAGE, "via= says how many hops there are");
-	if (m.timeout_ms > API_ROUTE_TIMEOUT_MAX_MS)
-		return cli_error(CLI_USAGE, "timeout is at most 120s");
-	m.min_hops = (uint8_t)min_hops;
-	m.max_hops = (uint8_t)max_hops;
-	rc = stream_to(m.pk, &m.port, to);
+	if (rc == CLI_OK)
+		rc = way_take(c, &m, &way);
+	if (rc == CLI_OK)
+		rc = way_to(c, &m, to);
 	return rc != CLI_OK ? rc
 			    : stream_call(c, API_ROUTE_DIAL, &m, sizeof(m),
 				      (int)m.timeout_ms + STREAM_SLACK_MS);
@@ -104,4 +89,52 @@ int cmd_route_close(struct cli *c)
 				? "no open route has this PEER, PORT and OURS (see `skyrail show groups`)"
 				: "several peers have keys that begin so: write more digits");
 	return cli_call(c, API_ROUTE_CLOSE, &m, sizeof(m), NULL, NULL) < 0 ? cli_failed(c) : CLI_OK;
+}
+
+static int on_trace_hop(void *ctx, int more, const void *payload, size_t len)
+{
+	struct api_trace_hop h;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(h))
+		return -EPROTO;
+	memcpy(&h, payload, sizeof(h));
+	return print_add(ctx, &h);
+}
+
+// What was measured is shown also when the rest could not be.
+int cmd_route_trace(struct cli *c)
+{
+	struct api_route_trace m = {.way.timeout_ms = 60000, .pings = 5};
+	struct way_words way = {0};
+	struct arg args[] = {
+		WAY_ARGS(m.way, way),
+		{"pings", ARG_U32, &m.pings, 0, NULL, false, false},
+	};
+	struct api_node node;
+	struct print *p;
+	const char *to;
+	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args)), failed;
+
+	if (rc == CLI_OK && (m.pings == 0 || m.pings > 100))
+		return cli_error(CLI_USAGE, "pings is 1 to 100");
+	if (rc == CLI_OK)
+		rc = way_take(c, &m.way, &way);
+	if (rc == CLI_OK)
+		rc = way_node(c, m.way.pk, to, strlen(to));
+	if (rc != CLI_OK)
+		return rc;
+	if (cli_node(c, &node) < 0) // connects
+		return cli_failed(c);
+	api_client_timeout(c->client, (int)m.way.timeout_ms + STREAM_SLACK_MS);
+	p = print_new(api_record_find(API_ROUTE_TRACE), c->json, c->all);
+	if (p == NULL)
+		return cli_error(CLI_FAIL, "out of memory");
+	failed = cli_call(c, API_ROUTE_TRACE, &m, sizeof(m), on_trace_hop, p);
+	if (print_count(p) > 0 || failed >= 0 || c->json)
+		rc = print_end(p);
+	else
+		print_drop(p);
+	return failed < 0 ? cli_failed(c) : rc;
 }

@@ -1,0 +1,132 @@
+// Names stand for keys because keys are long: those that the node knows already, of transports
+// that it has and of sections that name a node.
+#include "tools/ctl/way.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/api/api_rec.h"
+#include "tools/ctl/stream.h"
+
+struct by_name {
+	char name[API_NAME_LEN];
+	uint8_t *pk;
+	unsigned n; // different keys
+};
+
+static void note(struct by_name *b, const uint8_t pk[API_PK_LEN])
+{
+	if (b->n > 0 && memcmp(b->pk, pk, API_PK_LEN) == 0)
+		return;
+	memcpy(b->pk, pk, API_PK_LEN);
+	b->n++;
+}
+
+static int on_transport(void *ctx, int more, const void *payload, size_t len)
+{
+	struct by_name *b = ctx;
+	struct api_transport t;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(t))
+		return -EPROTO;
+	memcpy(&t, payload, sizeof(t));
+	if (strncmp(t.name, b->name, sizeof(t.name)) == 0)
+		note(b, t.peer);
+	return 0;
+}
+
+static int on_key(void *ctx, int more, const void *payload, size_t len)
+{
+	static const char *const classes[] = {"peer ", "route_to "};
+	struct by_name *b = ctx;
+	struct api_conf conf;
+	struct key_pk pk;
+
+	if (!more)
+		return 0;
+	if (len < sizeof(conf))
+		return -EPROTO;
+	memcpy(&conf, payload, sizeof(conf));
+	for (unsigned i = 0; i < 2; i++) {
+		size_t n = strlen(classes[i]);
+
+		if (strncmp(conf.section, classes[i], n) == 0 &&
+			strncmp(conf.section + n, b->name, sizeof(conf.section) - n) == 0 &&
+			strncmp(conf.key, "key", sizeof(conf.key)) == 0 &&
+			key_pk_from_text(
+				&pk, conf.value, strnlen(conf.value, sizeof(conf.value))) == 0)
+			note(b, pk.b);
+	}
+	return 0;
+}
+
+int way_node(struct cli *c, uint8_t pk[API_PK_LEN], const char *text, size_t len)
+{
+	struct by_name b = {.pk = pk};
+	struct key_pk key;
+
+	if (key_pk_from_text(&key, text, len) == 0 || len >= sizeof(b.name))
+		return stream_key(pk, text, len);
+	memcpy(b.name, text, len);
+	if (api_name_check(b.name, sizeof(b.name)) < 0)
+		return stream_key(pk, text, len);
+	if (cli_call(c, API_TRANSPORTS, NULL, 0, on_transport, &b) < 0 ||
+		cli_call(c, API_CONFIG, NULL, 0, on_key, &b) < 0)
+		return cli_failed(c);
+	if (b.n == 1)
+		return CLI_OK;
+	return cli_error(CLI_FAIL,
+		b.n == 0 ? "'%s' is neither a public key of 66 hex digits nor the name of a "
+			   "transport, a [peer] or a [route_to] of this node"
+			 : "'%s' is the name of several nodes: write the key",
+		b.name);
+}
+
+static int take_via(struct cli *c, struct api_route_ask *m, const char *text)
+{
+	int rc = CLI_OK;
+
+	for (m->n_via = 0; rc == CLI_OK; text++) {
+		size_t len = strcspn(text, ",");
+
+		if (m->n_via == API_ROUTE_VIA_MAX)
+			return cli_error(CLI_USAGE, "via: at most %d nodes", API_ROUTE_VIA_MAX);
+		rc = way_node(c, m->via[m->n_via++], text, len);
+		text += len;
+		if (*text == '\0')
+			break;
+	}
+	return rc;
+}
+
+int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
+{
+	uint32_t min = w->hops != 0 ? w->hops : w->min_hops;
+	uint32_t max = w->hops != 0 ? w->hops : w->max_hops;
+
+	if (w->hops != 0 && (w->min_hops != 0 || w->max_hops != 0))
+		return cli_error(CLI_USAGE, "hops= says both min-hops= and max-hops=");
+	if (min > UINT8_MAX || max > UINT8_MAX)
+		return cli_error(CLI_USAGE, "a route has at most 50 hops");
+	if (w->via != NULL && (min != 0 || max != 0))
+		return cli_error(CLI_USAGE, "via= says how many hops there are");
+	if (m->timeout_ms > API_ROUTE_TIMEOUT_MAX_MS)
+		return cli_error(CLI_USAGE, "timeout is at most 120s");
+	m->min_hops = (uint8_t)min;
+	m->max_hops = (uint8_t)max;
+	return w->via != NULL ? take_via(c, m, w->via) : CLI_OK;
+}
+
+int way_to(struct cli *c, struct api_route_ask *m, const char *text)
+{
+	const char *colon = strchr(text, ':');
+	int rc;
+
+	if (colon == NULL)
+		return cli_error(CLI_USAGE,
+			"'%s' has no port: KEY:PORT, or NAME:PORT; a KEY has 66 hex digits", text);
+	rc = stream_port(&m->port, colon + 1);
+	return rc != CLI_OK ? rc : way_node(c, m->pk, text, (size_t)(colon - text));
+}
