@@ -73,7 +73,7 @@ cp_SRCS := \
 	controlplane/transport/transport_find.c controlplane/transport/transport_flow.c controlplane/transport/transport_hs.c controlplane/transport/transport_rekey.c \
 	controlplane/transport/transport_mgr.c controlplane/transport/transport_move.c controlplane/transport/transport_packets.c controlplane/transport/transport_ping.c controlplane/transport/transport_way.c
 ctl_SRCS := \
-	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/stream.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_route.c tools/ctl/way.c tools/ctl/cmd_rule.c \
+	tools/ctl/args.c tools/ctl/balance.c tools/ctl/cmd_dmsg.c tools/ctl/stream.c tools/ctl/cmd_edge.c tools/ctl/cmd_key.c tools/ctl/cmd_node.c tools/ctl/cmd_route.c tools/ctl/way.c tools/ctl/cmd_bench.c tools/ctl/route_load.c tools/ctl/cmd_rule.c \
 	tools/ctl/block.c tools/ctl/cmd_balance.c tools/ctl/cmd_config.c tools/ctl/cmd_show.c tools/ctl/cmd_transport.c tools/ctl/command.c \
 	tools/ctl/cmd_import.c tools/ctl/import.c tools/ctl/import_map.c tools/ctl/import_tp.c \
 	tools/ctl/help.c tools/ctl/options.c tools/ctl/print.c

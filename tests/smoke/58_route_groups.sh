@@ -47,10 +47,25 @@ same "bytes out" "$(group C ended .tx_bytes)" "$(group A ended .rx_bytes)"
 same "why" "$(group C ended '"\(.role) \(.local_port) \(.reason)"')" "responder 5 "
 wait_for 10 "no rules are left" all_gone
 
+say "the CLI's bench"
+sk A bench route "${PK[C]}:5" via=b size=20M | tee "$T/bench"
+same "its lines" "$(awk '{ print $1, $2, $5 }' "$T/bench" | xargs)" "WAY BYTES CHECKSUMS there 20000000 right back 20000000 right latency on stream:"
+sk A -j bench route "${PK[C]}:5" via=b for=500ms way=back >"$T/bench"
+same "of one way" "$(jq -r '[keys[], (.back.bytes > 0 and .back.gbps > 0 and .back.seconds >= 0.5 and .latency_us.min > 0)] | join(" ")' "$T/bench")" \
+	"back latency_us true"
+! sk A bench route "${PK[C]}:9" via=b 2>"$T/bench" || fail "a bench without its service"
+expect "what to do" grep -q "has no bench service there: it takes \[routing\] bench_port = 9" "$T/bench"
+sk C route listen 10 </etc/passwd >"$T/no-bench" & # not empty: the end of input ends it
+wait_for 10 "a listener" has_groups C listens 2
+! sk A bench route "${PK[C]}:10" via=b 2>"$T/bench" || fail "a bench of something else"
+expect "what it is" grep -qE "something else than a bench service answers there" "$T/bench"
+wait $! || true
+wait_for 10 "no rules are left" all_gone
+
 say "nobody listens"
 sk A route dial "${PK[C]}:9" "via=${PK[B]}" </dev/null >"$T/nobody" 2>&1 || true
 expect "why not" grep -q "no listener on port 9, service offline" "$T/nobody"
-same "it is counted" "$(count C groups_unwanted)" 1
+same "it is counted" "$(count C groups_unwanted)" 2
 wait_for 10 "no rules are left" all_gone
 
 say "an idle one outlives its rules' time"

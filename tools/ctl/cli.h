@@ -165,6 +165,7 @@ int cmd_show_services(struct cli *c);
 int cmd_route_find(struct cli *c);
 int cmd_route_dial(struct cli *c);
 int cmd_route_listen(struct cli *c);
+int cmd_bench_route(struct cli *c);
 int cmd_route_trace(struct cli *c);
 int cmd_route_close(struct cli *c);
 int cmd_dmsg_dial(struct cli *c);

@@ -147,7 +147,7 @@ static const char *cut_text(int err)
 	}
 }
 
-static int how_ended(struct cli *c, uint32_t id, struct way *out)
+int stream_ended(struct cli *c, uint32_t id)
 {
 	struct api_stream_ended_ask ask = {id};
 	struct api_stream_ended how;
@@ -165,7 +165,7 @@ static int how_ended(struct cli *c, uint32_t id, struct way *out)
 			"stream: the far end had finished before the last of the input came");
 	if (how.err != 0)
 		return cli_error(CLI_FAIL, "stream: cut: %s", cut_text(how.err));
-	return input_left(out);
+	return CLI_OK;
 }
 
 static int become_pipe(struct cli *c, uint32_t id)
@@ -183,7 +183,9 @@ static int become_pipe(struct cli *c, uint32_t id)
 	if (rc < 0)
 		rc = cli_error(CLI_FAIL, "stream: %s", strerror(-rc));
 	else
-		rc = how_ended(c, id, &ways[0]);
+		rc = stream_ended(c, id);
+	if (rc == CLI_OK)
+		rc = input_left(&ways[0]);
 	free(ways);
 	return rc;
 }
@@ -221,15 +223,26 @@ int stream_to(uint8_t *pk, uint16_t *port, const char *text)
 	return rc != CLI_OK ? rc : stream_port(port, colon + 1);
 }
 
-int stream_call(struct cli *c, uint16_t type, const void *ask, size_t len, int timeout_ms)
+int stream_open(
+	struct cli *c, uint16_t type, const void *ask, size_t len, int timeout_ms, uint32_t *id)
 {
 	struct api_stream_peer peer;
 	struct api_node node;
+	int rc = cli_node(c, &node); // connects
 
-	if (cli_node(c, &node) < 0) // connects
-		return cli_failed(c);
+	if (rc < 0)
+		return rc;
 	api_client_timeout(c->client, timeout_ms);
-	if (cli_get(c, type, ask, len, &peer, sizeof(peer)) < 0)
+	rc = cli_get(c, type, ask, len, &peer, sizeof(peer));
+	*id = rc < 0 ? 0 : peer.id;
+	return rc;
+}
+
+int stream_call(struct cli *c, uint16_t type, const void *ask, size_t len, int timeout_ms)
+{
+	uint32_t id;
+
+	if (stream_open(c, type, ask, len, timeout_ms, &id) < 0)
 		return cli_failed(c);
-	return become_pipe(c, peer.id);
+	return become_pipe(c, id);
 }

@@ -10,6 +10,12 @@ int stream_port(uint16_t *port, const char *text);
 int stream_key(uint8_t *out, const char *text, size_t len);
 // KEY:PORT
 int stream_to(uint8_t *pk, uint16_t *port, const char *text);
+// Sends the request: when it is answered, api_client_take_fd() has the stream. 0, or -errno as
+// cli_call(); *id: for stream_ended().
+int stream_open(
+	struct cli *c, uint16_t type, const void *ask, size_t len, int timeout_ms, uint32_t *id);
+// How a stream ended that was open: CLI_OK in order, or CLI_FAIL, and it was said.
+int stream_ended(struct cli *c, uint32_t id);
 // Sends the request, and becomes the pipe when it is answered (struct api_stream_peer): waiting for
 // that has a limit of its own. The exit code.
 int stream_call(struct cli *c, uint16_t type, const void *ask, size_t len, int timeout_ms);
