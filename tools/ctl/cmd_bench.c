@@ -150,7 +150,7 @@ int cmd_bench_route(struct cli *c)
 	if (rc == CLI_OK)
 		rc = way_take(c, &m, &words);
 	if (rc == CLI_OK)
-		rc = way_to(c, &m, to);
+		rc = way_to(c, m.pk, &m.port, to);
 	if (rc != CLI_OK)
 		return rc;
 	if (stream_open(c, API_ROUTE_DIAL, &m, sizeof(m), (int)m.timeout_ms + STREAM_SLACK_MS,

@@ -2,6 +2,7 @@
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "tools/ctl/stream.h"
+#include "tools/ctl/way.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -17,7 +18,7 @@ int cmd_dmsg_dial(struct cli *c)
 	if (rc == CLI_OK && (m.timeout_ms == 0 || m.timeout_ms > API_DMSG_TIMEOUT_MAX_MS))
 		return cli_error(CLI_USAGE, "timeout is at most 60s");
 	if (rc == CLI_OK)
-		rc = stream_to(m.pk, &m.port, to);
+		rc = way_to(c, m.pk, &m.port, to);
 	return rc != CLI_OK ? rc
 			    : stream_call(c, API_DMSG_DIAL, &m, sizeof(m),
 				      (int)m.timeout_ms + STREAM_SLACK_MS);

@@ -22,7 +22,7 @@ int cmd_route_dial(struct cli *c)
 	if (rc == CLI_OK)
 		rc = way_take(c, &m, &way);
 	if (rc == CLI_OK)
-		rc = way_to(c, &m, to);
+		rc = way_to(c, m.pk, &m.port, to);
 	return rc != CLI_OK ? rc
 			    : stream_call(c, API_ROUTE_DIAL, &m, sizeof(m),
 				      (int)m.timeout_ms + STREAM_SLACK_MS);

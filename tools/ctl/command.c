@@ -94,7 +94,7 @@ static const struct command commands[] = {
 		"speed and latency of a stream over a route, to the bench service of a node",
 		cmd_bench_route,
 		"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798:5 via=c for=10s"},
-	{{"dmsg", "dial"}, "KEY:PORT [timeout=20s]",
+	{{"dmsg", "dial"}, "NODE:PORT [timeout=20s]",
 		"join standard input and output to a stream; timeout: until it is there",
 		cmd_dmsg_dial,
 		"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798:4000 timeout=5s <file"},

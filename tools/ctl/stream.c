@@ -211,18 +211,6 @@ int stream_key(uint8_t *out, const char *text, size_t len)
 	return CLI_OK;
 }
 
-int stream_to(uint8_t *pk, uint16_t *port, const char *text)
-{
-	const char *colon = strchr(text, ':');
-	int rc;
-
-	if (colon == NULL)
-		return cli_error(CLI_USAGE,
-			"'%s' has no port: dial KEY:PORT; a KEY has 66 hex digits", text);
-	rc = stream_key(pk, text, (size_t)(colon - text));
-	return rc != CLI_OK ? rc : stream_port(port, colon + 1);
-}
-
 int stream_open(
 	struct cli *c, uint16_t type, const void *ask, size_t len, int timeout_ms, uint32_t *id)
 {

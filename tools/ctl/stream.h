@@ -8,8 +8,6 @@ enum { STREAM_SLACK_MS = 2000 }; // for an answer, behind the timeout that the c
 // Of arguments: CLI_OK, or CLI_USAGE and it was said.
 int stream_port(uint16_t *port, const char *text);
 int stream_key(uint8_t *out, const char *text, size_t len);
-// KEY:PORT
-int stream_to(uint8_t *pk, uint16_t *port, const char *text);
 // Sends the request: when it is answered, api_client_take_fd() has the stream. 0, or -errno as
 // cli_call(); *id: for stream_ended().
 int stream_open(

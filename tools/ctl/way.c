@@ -119,7 +119,7 @@ int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
 	return w->via != NULL ? take_via(c, m, w->via) : CLI_OK;
 }
 
-int way_to(struct cli *c, struct api_route_ask *m, const char *text)
+int way_to(struct cli *c, uint8_t pk[API_PK_LEN], uint16_t *port, const char *text)
 {
 	const char *colon = strchr(text, ':');
 	int rc;
@@ -127,6 +127,6 @@ int way_to(struct cli *c, struct api_route_ask *m, const char *text)
 	if (colon == NULL)
 		return cli_error(CLI_USAGE,
 			"'%s' has no port: KEY:PORT, or NAME:PORT; a KEY has 66 hex digits", text);
-	rc = stream_port(&m->port, colon + 1);
-	return rc != CLI_OK ? rc : way_node(c, m->pk, text, (size_t)(colon - text));
+	rc = stream_port(port, colon + 1);
+	return rc != CLI_OK ? rc : way_node(c, pk, text, (size_t)(colon - text));
 }

@@ -26,4 +26,4 @@ int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w);
 // A public key, or the name of a [transport], a [peer] or a [route_to] of the running node.
 int way_node(struct cli *c, uint8_t pk[API_PK_LEN], const char *text, size_t len);
 // NODE:PORT
-int way_to(struct cli *c, struct api_route_ask *m, const char *text);
+int way_to(struct cli *c, uint8_t pk[API_PK_LEN], uint16_t *port, const char *text);
