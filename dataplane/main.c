@@ -222,7 +222,8 @@ static int conf_open(struct app *app, const struct args *a)
 	if (app->conf.file != NULL && rc != -ENOENT && conf_check(app, a, err) < 0)
 		rc = -EINVAL;
 	if (app->conf.file != NULL && rc != -ENOENT && app->conf.n_ports == 0)
-		log_warn("no [port NAME] in %s and no -p NAME=DEVICE: nothing comes in or goes out",
+		log_notice("no [port NAME] in %s and no -p NAME=DEVICE: transports by TCP and dmsg "
+			   "alone, no rails",
 			path);
 	if (rc < 0) {
 		log_lines(LOG_ERR, err);

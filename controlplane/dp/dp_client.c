@@ -494,6 +494,8 @@ static void say_waiting(struct dp_client *c, int rc)
 	c->last_err = rc;
 	if (rc == -ENOENT || rc == -ECONNREFUSED)
 		log_notice("waiting for the data plane at %s", c->path);
+	else if (rc == -ETIMEDOUT || rc == -ECONNRESET) // it is starting, or ends
+		log_notice("waiting for the data plane at %s: it doesn't answer", c->path);
 	else if (rc == -EBUSY)
 		log_err("another control plane is attached to the data plane at %s", c->path);
 	else if (rc == -EACCES)

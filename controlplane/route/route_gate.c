@@ -296,8 +296,11 @@ int route_gate_intermediary(struct route_gate *g, const struct key_pk *by,
 	uint32_t ids[SETUP_IDS_MAX];
 	struct route_call *c;
 
-	if (g->no_transit)
-		return refuse(g, why, "failure code 1 (visor does not transit routes)");
+	if (g->no_transit) {
+		g->stats.no_transit++;
+		snprintf(why, ROUTE_WHY_MAX, "failure code 1 (visor does not transit routes)");
+		return -EACCES;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		const char *wrong = rules[i].kind != RULE_KIND_INTERMEDIARY
 					    ? "is for no intermediary rule"
@@ -547,6 +550,8 @@ void route_gate_set_transit(struct route_gate *g, bool transit)
 void route_gate_stats_get(const struct route_gate *g, struct route_gate_stats *out)
 {
 	*out = g->stats;
+	out->ids_now = claims_n_reserved(g->claims);
+	out->rules_now = claims_n_rules(g->claims);
 }
 
 const struct claim *route_gate_find(const struct route_gate *g, uint32_t id)

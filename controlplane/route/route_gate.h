@@ -47,6 +47,8 @@ struct route_gate_stats {
 	uint64_t reserved, lapsed; // ids; lapsed: not used in time
 	uint64_t laid, taken_back; // rules
 	uint64_t refused; // calls
+	uint64_t no_transit; // calls, for routes through a node that takes none
+	uint64_t ids_now, rules_now; // that set-up nodes hold
 	uint64_t foreign; // ids in calls of who does not hold them
 };
 

@@ -113,7 +113,7 @@ struct route_group_info {
 	const char *why;
 };
 
-// Listeners, living groups, then those that ended last. fn changes nothing here.
+// Listeners, living groups, then those that ended last, the newest first. fn changes nothing here.
 void route_groups_each(const struct route_groups *gs,
 	void (*fn)(void *arg, const struct route_group_info *info), void *arg);
 

@@ -49,6 +49,7 @@ struct route_listener {
 	uint16_t port;
 	route_accept_fn fn;
 	void *arg;
+	uint64_t since_ns;
 };
 
 struct route_ended {

@@ -282,7 +282,7 @@ int route_groups_listen(struct route_groups *gs, uint16_t port, route_accept_fn 
 		gs->listeners = more;
 		gs->cap_listeners += 8;
 	}
-	gs->listeners[gs->n_listeners++] = (struct route_listener){port, fn, arg};
+	gs->listeners[gs->n_listeners++] = (struct route_listener){port, fn, arg, clock_mono_ns()};
 	return 0;
 }
 
@@ -425,10 +425,12 @@ void route_groups_each(const struct route_groups *gs,
 	for (size_t i = 0; i < gs->n_listeners; i++) {
 		info = (struct route_group_info){.local_port = gs->listeners[i].port,
 			.state = ROUTE_GROUP_LISTENS,
+			.age_ms = (clock_mono_ns() - gs->listeners[i].since_ns) / CLOCK_NS_PER_MS,
 			.why = ""};
 		fn(arg, &info);
 	}
-	TAILQ_FOREACH (rg, &gs->list, link) {
+	TAILQ_FOREACH_REVERSE(rg, &gs->list, route_group_list, link)
+	{
 		route_group_info_get(rg, &info);
 		fn(arg, &info);
 	}

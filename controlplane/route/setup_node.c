@@ -311,9 +311,9 @@ void setup_node_stats_get(const struct setup_node *n, struct setup_node_stats *o
 void setup_node_each(
 	const struct setup_node *n, void (*fn)(void *arg, const struct setup_info *info), void *arg)
 {
-	uint64_t at = n->n_history > SETUP_HISTORY ? n->n_history - SETUP_HISTORY : 0;
+	uint64_t last = n->n_history > SETUP_HISTORY ? n->n_history - SETUP_HISTORY : 0;
 
-	for (; at < n->n_history; at++) {
+	for (uint64_t at = n->n_history; at-- > last;) {
 		struct setup_info info = n->history[at % SETUP_HISTORY];
 		const struct job *j = owner_of(n, &n->history[at % SETUP_HISTORY]);
 

@@ -284,7 +284,10 @@ static void count_routes(const struct api *a, uint64_t *v)
 	v[C_route_ids_lapsed] = s.gate.lapsed;
 	v[C_route_rules] = s.gate.laid;
 	v[C_route_rules_back] = s.gate.taken_back;
+	v[C_route_ids_now] = s.gate.ids_now;
+	v[C_route_rules_now] = s.gate.rules_now;
 	v[C_drop_route_calls] = s.gate.refused;
+	v[C_drop_route_transit] = s.gate.no_transit;
 	v[C_drop_route_methods] = s.unknown;
 	v[C_drop_route_ids] = s.gate.foreign;
 	v[C_drop_route_strangers] = s.strangers;

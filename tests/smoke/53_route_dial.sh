@@ -61,6 +61,7 @@ expect "no listener" refused "${PK[C]}:9" "via=${PK[B]}" && why "the far end say
 expect "no way" refused "${PK[C]}:7" && why "there is no transport to that node, and no route finder to ask"
 expect "no transport of that type" refused "${PK[C]}:7" "via=${PK[B]}" type=stcpr && why "no such transport here"
 expect "no transport of ours" refused "${PK[B]}:7" "via=${PK[C]}" && why "there is no transport to ${PK[C]} that is up"
+expect "a misspelt type" refused "${PK[C]}:7" "via=${PK[B]}" type=scp && why "expected rail, stcp, stcpr, sudph, dmsg"
 expect "our own key" refused "${PK[A]}:7" && why "not a public key, or our own"
 expect "hops and a way" refused "${PK[C]}:7" "via=${PK[B]}" hops=2 && why "via= says how many hops there are"
 wait_for 20 "nothing is left" no_rules
@@ -69,6 +70,8 @@ say "a node that takes no routes through it"
 node_conf B controlplane routing no_transit=yes
 sk B config reload >"$T/reload.log"
 expect "refused" refused "${PK[C]}:7" "via=${PK[B]}" && why "visor does not transit routes"
+why "add intermediary rules at ${PK[B]}"
+same "it is counted" "$(sk B -j show counters | jq '.[] | select(.name == "drop_route_transit") | .value')" 1
 sed -i 's/no_transit = yes/no_transit = no/' "$T/B/controlplane.ini"
 sk B config reload >"$T/reload.log"
 
@@ -104,6 +107,11 @@ node_kill S.cp KILL || true
 gone() { refused "${PK[C]}:7" "via=${PK[B]}" timeout=3s; }
 expect "refused" gone
 cp_start S
+
+say "what is counted"
+same "dials of A" "$(count A route_dials)" 10
+expect "those that failed" test "$(count A route_dials_failed)" -ge 4
+same "of B" "$(count B route_dials)" 0
 
 logs_clean A C S
 nodes_end A B C S

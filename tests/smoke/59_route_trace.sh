@@ -36,7 +36,6 @@ wait_for 20 "a session of the set-up node" dmsg_is S setup_sessions 1
 has_rules() { [ "$(rules B)" -gt 0 ]; }
 rules() { sk "$1" -j show rules | jq length; }
 no_rules() { [ "$(rules A)$(rules B)$(rules C)" = 000 ]; }
-count() { sk "$1" -j show counters | jq --arg n "$2" '[.[] | select(.name == $n) | .value] | add // 0'; }
 # trace WHAT...: table in $T/trace, JSON of it too, what it says in $T/why
 trace() { sk A -j route trace "$@" >"$T/trace" 2>"$T/why"; }
 of() { jq -r "$1" "$T/trace"; }

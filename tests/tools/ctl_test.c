@@ -437,6 +437,8 @@ static void ways_are_judged_without_a_node(void **state)
 		{cmd_route_dial, {PK ":3", "timeout=121s"}, CLI_USAGE},
 		{cmd_route_dial, {PK ":3", "via=" PK "," PK}, CLI_FAIL}, // it would be asked
 		{cmd_route_dial, {"b:3"}, CLI_FAIL},
+		{cmd_route_dial, {PK ":3", "via=" PK, "type=scp"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "via=" PK, "type=sudph"}, CLI_FAIL},
 		{cmd_route_trace, {PK, "pings=0"}, CLI_USAGE},
 		{cmd_route_trace, {PK, "pings=101"}, CLI_USAGE},
 		{cmd_route_trace, {PK, "pings=100"}, CLI_FAIL},

@@ -8,6 +8,13 @@
 #include "lib/api/api_rec.h"
 #include "tools/ctl/stream.h"
 
+const char *const *way_types(void)
+{
+	static const char *const types[] = {"rail", "stcp", "stcpr", "sudph", "dmsg", NULL};
+
+	return types;
+}
+
 struct by_name {
 	char name[API_NAME_LEN];
 	uint8_t *pk;
@@ -114,6 +121,7 @@ int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
 		return cli_error(CLI_USAGE, "via= says how many hops there are");
 	if (m->timeout_ms > API_ROUTE_TIMEOUT_MAX_MS)
 		return cli_error(CLI_USAGE, "timeout is at most 120s");
+	snprintf(m->type, sizeof(m->type), "%s", way_types()[w->type]);
 	m->min_hops = (uint8_t)min;
 	m->max_hops = (uint8_t)max;
 	return w->via != NULL ? take_via(c, m, w->via) : CLI_OK;

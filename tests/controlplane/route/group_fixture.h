@@ -460,12 +460,14 @@ static void pause_of(struct dp_client *c, uint32_t id, bool paused)
 
 static struct route_group_info found;
 static unsigned n_found, n_listen;
+static uint64_t listener_ms; // how long the last listener is there
 
 static void on_info(void *arg, const struct route_group_info *info)
 {
-	if (info->state == ROUTE_GROUP_LISTENS)
+	if (info->state == ROUTE_GROUP_LISTENS) {
 		n_listen++;
-	else if (n_found++ == 0)
+		listener_ms = info->age_ms;
+	} else if (n_found++ == 0)
 		found = *info;
 }
 

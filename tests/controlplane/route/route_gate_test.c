@@ -118,8 +118,13 @@ static void no_transit_takes_no_intermediary_rule(void **state)
 	reserve(&one, &id, 1);
 	assert_int_equal(lay(&one, &id, 1, NULL), -EACCES);
 	assert_string_equal(why, "failure code 1 (visor does not transit routes)");
+	assert_int_equal(stats().no_transit, 1);
+	assert_int_equal(stats().refused, 0); // it is nobody's mistake
+	assert_int_equal(stats().ids_now, 1);
 	route_gate_set_transit(gate, true);
 	lay_now(&one, &id, 1);
+	assert_int_equal(stats().ids_now, 0);
+	assert_int_equal(stats().rules_now, 1);
 }
 
 static void an_id_is_reserved_for_a_minute(void **state)

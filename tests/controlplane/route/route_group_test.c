@@ -568,6 +568,45 @@ static void one_port_has_one_listener(void **state)
 	assert_true(n_listen >= 31); // those, and the fixture's
 }
 
+static uint64_t second = 1000;
+
+static uint64_t fake_now(void)
+{
+	return second * CLOCK_NS_PER_S;
+}
+
+static void a_listener_tells_how_long_it_waits(void **state)
+{
+	static const struct clock_source fake_clock = {fake_now, fake_now};
+
+	clock_source_set(&fake_clock);
+	assert_int_equal(route_groups_listen(b.gs, 9, on_accept, &ub), 0);
+	second += 5;
+	info(&b);
+	assert_int_equal(listener_ms, 5000);
+	clock_source_set(NULL);
+}
+
+static unsigned n_listed;
+static uint16_t listed[4];
+
+static void on_listed(void *arg, const struct route_group_info *i)
+{
+	assert_true(n_listed < ARRAY_LEN(listed));
+	listed[n_listed++] = i->remote_port;
+}
+
+static void the_newest_are_listed_first(void **state)
+{
+	for (uint16_t i = 0; i < 4; i++)
+		assert_int_equal(accept_at_b(200 + 10 * i, PORT_B, (uint16_t)(PORT_A + i)), 0);
+	gone(&b, 201, RULE_GONE_HOP_DOWN);
+	n_listed = 0;
+	route_groups_each(b.gs, on_listed, NULL);
+	for (uint16_t i = 0; i < 4; i++)
+		assert_int_equal(listed[i], PORT_A + 3 - i);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -603,6 +642,8 @@ int main(void)
 		TEST(a_node_that_ends_says_so),
 		TEST(ports_come_again_late),
 		TEST(one_port_has_one_listener),
+		TEST(a_listener_tells_how_long_it_waits),
+		TEST(the_newest_are_listed_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

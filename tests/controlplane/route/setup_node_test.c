@@ -384,6 +384,12 @@ static void people_see_what_became_of_it(void **state)
 	assert_int_equal(n_infos, 2);
 	assert_true(last.over && !last.ok);
 	assert_non_null(strstr(last.why, "no answer in time"));
+	node[B].silent[INTERMEDIARY] = false;
+	ask(&asker[1]);
+	run_until(asker[1].n_answers == 1);
+	setup_node_each(setter, on_info, NULL); // the newest first
+	assert_int_equal(n_infos, 4);
+	assert_non_null(strstr(last.why, "no answer in time"));
 }
 
 static void it_may_end_in_the_middle(void **state)
