@@ -3,7 +3,6 @@
 // count on.
 #include "controlplane/route/route_peer.h"
 
-#include "controlplane/route/rpc_port.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
@@ -14,12 +13,8 @@
 LOG_MODULE("route");
 
 struct route_peer {
-	struct route_peer_conf conf;
-	struct key_pk node[ROUTE_PEER_NODES_MAX];
-	uint32_t n_nodes;
 	struct route_gate *gate;
-	struct rpc_port *port; // NULL: there are no set-up nodes
-	struct rpc_port_stats before; // of ports that were closed
+	struct rpc_port *port;
 	uint64_t unknown;
 };
 
@@ -139,78 +134,36 @@ static void on_call(void *arg, struct rpc_stream *s, struct bytes_w *w)
 	no_method(p, s, w);
 }
 
-// ---- who ----
+// ---- the whole ----
 
-static bool may_call(void *arg, const struct key_pk *pk)
+int route_peer_set_policy(struct route_peer *p, const struct route_peer_policy *policy)
 {
-	const struct route_peer *p = arg;
+	int rc = rpc_port_callers(p->port, policy->nodes, policy->n_nodes);
 
-	for (uint32_t i = 0; i < p->n_nodes; i++)
-		if (key_pk_cmp(&p->node[i], pk) == 0)
-			return true;
-	return false;
+	if (rc == 0)
+		route_gate_set_transit(p->gate, !policy->no_transit);
+	return rc;
 }
 
-static int open_port(struct route_peer *p)
+static int start(struct route_peer *p, const struct route_peer_conf *conf)
 {
-	struct rpc_port_conf c = {.loop = p->conf.gate.loop,
-		.client = p->conf.client,
+	const struct rpc_port_conf c = {.loop = conf->gate.loop,
+		.client = conf->client,
 		.port = SETUP_GATEWAY_PORT,
 		.streams_max = ROUTE_PEER_STREAMS_MAX,
 		.streams_of_key = ROUTE_PEER_STREAMS_OF_KEY,
-		.idle_ms = p->conf.idle_ms,
-		.may_call = may_call,
+		.idle_ms = conf->idle_ms != 0 ? conf->idle_ms : ROUTE_PEER_IDLE_MS,
+		.named = true,
 		.call = on_call,
 		.gone = on_gone,
 		.arg = p};
 
+	p->gate = route_gate_new(&conf->gate);
+	if (p->gate == NULL)
+		return -errno;
 	p->port = rpc_port_new(&c);
-	return p->port != NULL ? 0 : -errno;
+	return p->port != NULL ? route_peer_set_policy(p, &conf->policy) : -errno;
 }
-
-static void stats_add(struct rpc_port_stats *sum, const struct route_peer *p)
-{
-	struct rpc_port_stats s;
-
-	if (p->port == NULL)
-		return;
-	rpc_port_stats_get(p->port, &s);
-	sum->strangers += s.strangers;
-	sum->refused += s.refused;
-	sum->bad += s.bad;
-	sum->now = s.now;
-}
-
-static void close_port(struct route_peer *p)
-{
-	stats_add(&p->before, p);
-	p->before.now = 0;
-	rpc_port_free(p->port);
-	p->port = NULL;
-}
-
-int route_peer_set_policy(struct route_peer *p, const struct route_peer_policy *policy)
-{
-	int rc = 0;
-
-	if (policy->n_nodes > ROUTE_PEER_NODES_MAX)
-		return -EINVAL;
-	if (policy->n_nodes > 0 && p->port == NULL)
-		rc = open_port(p);
-	if (rc < 0)
-		return rc;
-	if (policy->n_nodes > 0)
-		memcpy(p->node, policy->nodes, policy->n_nodes * sizeof(p->node[0]));
-	p->n_nodes = policy->n_nodes;
-	route_gate_set_transit(p->gate, !policy->no_transit);
-	if (p->n_nodes == 0)
-		close_port(p);
-	else
-		rpc_port_look(p->port);
-	return 0;
-}
-
-// ---- the whole ----
 
 struct route_peer *route_peer_new(const struct route_peer_conf *conf)
 {
@@ -219,16 +172,10 @@ struct route_peer *route_peer_new(const struct route_peer_conf *conf)
 
 	if (p == NULL)
 		return NULL;
-	p->conf = *conf;
-	p->conf.policy.nodes = NULL; // was borrowed
-	if (p->conf.idle_ms == 0)
-		p->conf.idle_ms = ROUTE_PEER_IDLE_MS;
-	p->gate = route_gate_new(&conf->gate);
-	rc = p->gate != NULL ? route_peer_set_policy(p, &conf->policy) : -errno;
+	rc = start(p, conf);
 	if (rc == 0)
 		return p;
-	route_gate_free(p->gate);
-	free(p);
+	route_peer_free(p);
 	return errno_null(-rc);
 }
 
@@ -254,9 +201,9 @@ const struct route_gate *route_peer_gate(const struct route_peer *p)
 
 void route_peer_stats_get(const struct route_peer *p, struct route_peer_stats *out)
 {
-	struct rpc_port_stats s = p->before;
+	struct rpc_port_stats s;
 
-	stats_add(&s, p);
+	rpc_port_stats_get(p->port, &s);
 	*out = (struct route_peer_stats){.strangers = s.strangers,
 		.streams_refused = s.refused,
 		.bad = s.bad,

@@ -5,9 +5,10 @@
 
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/route/route_gate.h"
+#include "controlplane/route/rpc_port.h"
 
 enum {
-	ROUTE_PEER_NODES_MAX = 64, // set-up nodes
+	ROUTE_PEER_NODES_MAX = RPC_CALLERS_MAX, // set-up nodes
 	ROUTE_PEER_STREAMS_MAX = 1024, // 25 KiB each ...
 	ROUTE_PEER_STREAMS_OF_KEY = 256, // ... of one set-up node
 	// A stream ends that brings no whole call in so long: a set-up takes 30 s at most, all of

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 struct rpc_stream_io {
@@ -19,7 +20,9 @@ struct rpc_stream_io {
 
 struct rpc_port {
 	struct rpc_port_conf conf;
-	struct dmsg_client_listener *listener;
+	struct dmsg_client_listener *listener; // NULL: nobody may call
+	struct key_pk caller[RPC_CALLERS_MAX];
+	uint32_t n_callers;
 	LIST_HEAD(, rpc_stream_io) streams;
 	struct rpc_port_stats stats;
 };
@@ -172,7 +175,10 @@ static struct rpc_stream_io *stream_new(struct rpc_port *p, const struct key_pk 
 
 static bool may_call(const struct rpc_port *p, const struct key_pk *pk)
 {
-	return p->conf.may_call == NULL || p->conf.may_call(p->conf.arg, pk);
+	for (uint32_t i = 0; i < p->n_callers; i++)
+		if (key_pk_cmp(&p->caller[i], pk) == 0)
+			return true;
+	return !p->conf.named;
 }
 
 static void on_stream(void *arg, struct conn *take_conn, const struct dmsg_addr *from)
@@ -197,21 +203,27 @@ static void on_stream(void *arg, struct conn *take_conn, const struct dmsg_addr 
 	loop_timer_start(io->timer, p->conf.idle_ms, 0);
 }
 
+static int open_port(struct rpc_port *p)
+{
+	if (p->listener == NULL)
+		p->listener = dmsg_client_listen(p->conf.client, p->conf.port, on_stream, p);
+	return p->listener != NULL ? 0 : -errno;
+}
+
 struct rpc_port *rpc_port_new(const struct rpc_port_conf *conf)
 {
 	struct rpc_port *p = calloc(1, sizeof(*p));
-	int err;
+	int rc;
 
 	if (p == NULL)
 		return NULL;
 	p->conf = *conf;
 	LIST_INIT(&p->streams);
-	p->listener = dmsg_client_listen(conf->client, conf->port, on_stream, p);
-	if (p->listener != NULL)
+	rc = conf->named ? 0 : open_port(p);
+	if (rc == 0)
 		return p;
-	err = errno;
 	free(p);
-	return errno_null(err);
+	return errno_null(rc);
 }
 
 void rpc_port_free(struct rpc_port *p)
@@ -224,15 +236,26 @@ void rpc_port_free(struct rpc_port *p)
 	free(p);
 }
 
-void rpc_port_look(struct rpc_port *p)
+int rpc_port_callers(struct rpc_port *p, const struct key_pk *keys, uint32_t n)
 {
 	struct rpc_stream_io *io = LIST_FIRST(&p->streams), *next;
+	int rc = n > RPC_CALLERS_MAX ? -EINVAL : n > 0 ? open_port(p) : 0;
 
+	if (rc < 0)
+		return rc;
+	if (n > 0)
+		memcpy(p->caller, keys, n * sizeof(p->caller[0]));
+	p->n_callers = n;
 	for (; io != NULL; io = next) {
 		next = LIST_NEXT(io, entry);
 		if (!may_call(p, &io->s.pk))
 			stream_free(io);
 	}
+	if (n == 0) {
+		dmsg_client_unlisten(p->listener);
+		p->listener = NULL;
+	}
+	return 0;
 }
 
 void rpc_port_stats_get(const struct rpc_port *p, struct rpc_port_stats *out)

@@ -6,7 +6,11 @@
 #include "controlplane/dmsg/dmsg_client.h"
 #include "lib/wire/netrpc.h"
 
-enum { RPC_ANSWER_MAX = 4096 }; // a head, descriptors and the rules of an edge, or an error
+enum {
+	// A head, descriptors, and the rules of an edge, a list of transports or an error.
+	RPC_ANSWER_MAX = 1024 + NETRPC_MSG_MAX,
+	RPC_CALLERS_MAX = 64, // keys that are named
+};
 
 struct rpc_port;
 
@@ -27,8 +31,9 @@ struct rpc_port_conf {
 	struct dmsg_client *client; // borrowed
 	uint16_t port;
 	uint32_t streams_max, streams_of_key, idle_ms, rest_ms;
-	// NULL: everybody. Streams of those who may not are closed at once.
-	bool (*may_call)(void *arg, const struct key_pk *pk);
+	// Whoever rpc_port_callers() names may call, and nobody before: streams of others are
+	// closed at once. Else everybody.
+	bool named;
 	// A whole call: puts the answer into w; or begins something, sets s->waits_for, and answers
 	// later: until then nothing more is read.
 	void (*call)(void *arg, struct rpc_stream *s, struct bytes_w *w);
@@ -42,12 +47,14 @@ struct rpc_port_stats {
 	uint32_t now;
 };
 
-// NULL and errno; EADDRINUSE: somebody listens there. Owner: the caller.
+// NULL and errno; EADDRINUSE: somebody listens there, of one that is named told by
+// rpc_port_callers(). Owner: the caller.
 struct rpc_port *rpc_port_new(const struct rpc_port_conf *conf);
 // Before the client; gone() comes for streams with a call that waits. NULL is allowed.
 void rpc_port_free(struct rpc_port *p);
-// Closes streams of those who may not call any more.
-void rpc_port_look(struct rpc_port *p);
+// Who may call from now on; copied. Streams of others are closed; with no keys nobody listens on
+// the port. 0, or -errno, and nobody has changed: -EINVAL: more than RPC_CALLERS_MAX.
+int rpc_port_callers(struct rpc_port *p, const struct key_pk *keys, uint32_t n);
 // The answer to the call that waits; not from within call().
 void rpc_stream_answer(struct rpc_stream *s, const uint8_t *bytes, const struct bytes_w *w);
 void rpc_port_stats_get(const struct rpc_port *p, struct rpc_port_stats *out);

@@ -456,11 +456,6 @@ static void it_may_end_in_the_middle(void **state)
 
 // ---- limits of a port ----
 
-static bool anybody(void *arg, const struct key_pk *pk)
-{
-	return true;
-}
-
 static void no_call(void *arg, struct rpc_stream *s, struct bytes_w *w)
 {
 	fail();
@@ -474,7 +469,6 @@ static void streams_of_one_key_and_all_are_limited(void **state)
 		.streams_max = 3,
 		.streams_of_key = 2,
 		.idle_ms = 60000,
-		.may_call = anybody,
 		.call = no_call};
 	struct rpc_port *p = rpc_port_new(&c);
 	struct rpc_port_stats s;
