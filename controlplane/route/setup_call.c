@@ -138,10 +138,41 @@ static int dial(struct setup_call *c)
 
 // ---- calls ----
 
-enum call { DIAL, RESERVE, INTERMEDIARY, EDGE, DELETE };
+static void put_dial(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const void *arg)
+{
+	setup_put_dial(tx, w, seq, arg);
+}
 
-// what: a route, rules, an edge or ids, n of them; of RESERVE only n.
-static int call(struct setup_call *c, enum call which, const void *what, uint32_t n)
+static void put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const void *arg)
+{
+	setup_put_reserve(tx, w, seq, *(const uint8_t *)arg);
+}
+
+struct many {
+	const void *p;
+	uint32_t n;
+};
+
+static void put_intermediary(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const void *arg)
+{
+	const struct many *rules = arg;
+
+	setup_put_intermediary(tx, w, seq, rules->p, rules->n);
+}
+
+static void put_edge(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const void *arg)
+{
+	setup_put_edge(tx, w, seq, arg);
+}
+
+static void put_delete(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const void *arg)
+{
+	const struct many *ids = arg;
+
+	setup_put_delete(tx, w, seq, ids->p, ids->n);
+}
+
+int setup_call_put(struct setup_call *c, setup_put_fn put, const void *arg)
 {
 	uint8_t buf[SETUP_ASK_MAX]; // the longest
 	struct bytes_w w = bytes_w(buf, sizeof(buf));
@@ -149,16 +180,7 @@ static int call(struct setup_call *c, enum call which, const void *what, uint32_
 
 	if (c->conn == NULL)
 		return -ENOTCONN;
-	if (which == DIAL)
-		setup_put_dial(&c->tx, &w, c->seq, what);
-	else if (which == RESERVE)
-		setup_put_reserve(&c->tx, &w, c->seq, (uint8_t)n);
-	else if (which == INTERMEDIARY)
-		setup_put_intermediary(&c->tx, &w, c->seq, what, n);
-	else if (which == EDGE)
-		setup_put_edge(&c->tx, &w, c->seq, what);
-	else
-		setup_put_delete(&c->tx, &w, c->seq, what, n);
+	put(&c->tx, &w, c->seq, arg);
 	len = bytes_w_done(&w);
 	if (len < 0 || conn_write(c->conn, buf, (size_t)len) != len) {
 		conn_close(c->conn); // half a call may have left, so no other can follow
@@ -172,27 +194,27 @@ static int call(struct setup_call *c, enum call which, const void *what, uint32_
 
 int setup_call_dial(struct setup_call *c, const struct setup_route *route)
 {
-	return call(c, DIAL, route, 1);
+	return setup_call_put(c, put_dial, route);
 }
 
 int setup_call_reserve(struct setup_call *c, uint8_t n)
 {
-	return call(c, RESERVE, NULL, n);
+	return setup_call_put(c, put_reserve, &n);
 }
 
 int setup_call_intermediary(struct setup_call *c, const uint8_t *rules, uint32_t n)
 {
-	return call(c, INTERMEDIARY, rules, n);
+	return setup_call_put(c, put_intermediary, &(struct many){rules, n});
 }
 
 int setup_call_edge(struct setup_call *c, const struct setup_edge *edge)
 {
-	return call(c, EDGE, edge, 1);
+	return setup_call_put(c, put_edge, edge);
 }
 
 int setup_call_delete(struct setup_call *c, const uint32_t *ids, uint32_t n)
 {
-	return call(c, DELETE, ids, n);
+	return setup_call_put(c, put_delete, &(struct many){ids, n});
 }
 
 // ---- life ----

@@ -1,5 +1,6 @@
-// Route set-up as a caller sees it: a dmsg stream to a set-up node (port 36), or from one to a node
-// of a route (port 136), one net/rpc call at a time. Loop's thread only.
+// Set-up as a caller sees it: a dmsg stream to a set-up node (port 36), from one to a node of a
+// route (port 136), or to who shall make a transport (port 47); one net/rpc call at a time. Loop's
+// thread only.
 #pragma once
 
 #include "controlplane/dmsg/dmsg_client.h"
@@ -51,3 +52,7 @@ int setup_call_reserve(struct setup_call *c, uint8_t n);
 int setup_call_intermediary(struct setup_call *c, const uint8_t *rules, uint32_t n);
 int setup_call_edge(struct setup_call *c, const struct setup_edge *edge);
 int setup_call_delete(struct setup_call *c, const uint32_t *ids, uint32_t n);
+// The same of a call to another service, which put writes: at most SETUP_ASK_MAX bytes.
+typedef void (*setup_put_fn)(
+	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const void *arg);
+int setup_call_put(struct setup_call *c, setup_put_fn put, const void *arg);
