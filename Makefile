@@ -34,7 +34,7 @@ lib_SRCS := \
 	lib/route/claim.c lib/route/group.c lib/route/setup_plan.c lib/route/route_path.c \
 	lib/mux/mux.c lib/mux/mux_buf.c lib/mux/smux.c lib/mux/yamux.c \
 	lib/shm/region.c lib/shm/ring.c lib/shm/stats.c \
-	lib/wire/connect_msg.c lib/wire/dmsg_answer.c lib/wire/dmsg_entry.c lib/wire/dmsg_msg.c lib/wire/edge_msg.c lib/wire/entry.c lib/wire/finder_msg.c lib/wire/gob.c lib/wire/http_auth.c lib/wire/ip.c lib/wire/json_text.c lib/wire/netrpc.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/resolver_msg.c lib/wire/route_hdr.c lib/wire/rule.c lib/wire/setup_ask.c lib/wire/setup_msg.c lib/wire/smux_frame.c lib/wire/tp_entry.c lib/wire/visor_msg.c lib/wire/yamux_frame.c
+	lib/wire/connect_msg.c lib/wire/dmsg_answer.c lib/wire/dmsg_entry.c lib/wire/dmsg_msg.c lib/wire/edge_msg.c lib/wire/entry.c lib/wire/finder_msg.c lib/wire/gob.c lib/wire/http_auth.c lib/wire/ip.c lib/wire/json_text.c lib/wire/netrpc.c lib/wire/rail.c lib/wire/rail_frame.c lib/wire/rail_payload.c lib/wire/resolver_msg.c lib/wire/route_hdr.c lib/wire/rule.c lib/wire/setup_ask.c lib/wire/setup_msg.c lib/wire/smux_frame.c lib/wire/tp_entry.c lib/wire/tp_setup_msg.c lib/wire/visor_msg.c lib/wire/yamux_frame.c
 dp_SRCS := \
 	dataplane/ctl/ctl.c dataplane/ctl/ctl_cmd.c dataplane/ctl/ctl_dump.c \
 	dataplane/ctl/ctl_event.c dataplane/ctl/ctl_route.c dataplane/ctl/ctl_sock.c dataplane/ctl/ctl_stats.c \

@@ -180,10 +180,15 @@ void netrpc_put_response(struct netrpc_tx *tx, struct bytes_w *w, const char *me
 void netrpc_put_error(struct netrpc_tx *tx, struct bytes_w *w, const char *method, uint64_t seq,
 	const char *error)
 {
-	static const uint8_t empty[] = {3, 0xff, 2 * ID_EMPTY, 0};
-
 	netrpc_put_types(w, &tx->sent_response, response_type, sizeof(response_type) - 1);
 	put_head(w, ID_RESPONSE, method, seq, error);
+	netrpc_put_empty(tx, w);
+}
+
+void netrpc_put_empty(struct netrpc_tx *tx, struct bytes_w *w)
+{
+	static const uint8_t empty[] = {3, 0xff, 2 * ID_EMPTY, 0};
+
 	netrpc_put_types(w, &tx->sent_empty, empty_type, sizeof(empty_type) - 1);
 	bytes_w_copy(w, empty, sizeof(empty));
 }

@@ -36,6 +36,7 @@ struct netrpc_tx {
 	bool sent_request, sent_response, sent_empty;
 	bool sent_lan; // of visor_msg.h
 	bool sent_rules, sent_edge, sent_ids, sent_route; // of setup_msg.h
+	bool sent_tp_ask, sent_tp_id, sent_tp, sent_tps, sent_result; // of tp_setup_msg.h
 };
 
 // Takes bytes up to the end of the next call, and returns their number. *ready: method, seq and
@@ -56,6 +57,8 @@ void netrpc_put_error(struct netrpc_tx *tx, struct bytes_w *w, const char *metho
 // Descriptors, unless they were sent before: *sent is one of tx.
 void netrpc_put_types(struct bytes_w *w, bool *sent, const uint8_t *types, size_t len);
 void netrpc_put_bool(struct bytes_w *w, bool v);
+// An empty struct, for nothing.
+void netrpc_put_empty(struct netrpc_tx *tx, struct bytes_w *w);
 
 // What a Go server with the one service answers to a method that it does not have, into `buf`.
 const char *netrpc_no_method(const char *method, const char *service, char *buf, size_t len);
