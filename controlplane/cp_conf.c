@@ -7,6 +7,7 @@
 #include "controlplane/app/edge.h"
 #include "controlplane/core/conn_tcp.h"
 #include "controlplane/route/rule_mgr.h"
+#include "controlplane/transport/tp_gateway.h"
 #include "lib/api/api_field.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
@@ -326,6 +327,9 @@ static const struct conf_item items[] = {
 		.flags = CONF_LIVE, TO(max_hops), .help = "as in [routing]"},
 	{"route_setup_node", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, KEY(key),
 		.check = check_pk, .help = "public key of a set-up node that may lay routes here"},
+	{"transport_setup", "key", CONF_STR, .flags = CONF_REQUIRED | CONF_LIVE, KEY(key),
+		.check = check_pk,
+		.help = "public key of a node that may have transports made here"},
 	{"hypervisor", "key", CONF_STR, .flags = CONF_REQUIRED, KEY(key), .check = check_pk,
 		.help = "public key of a node that may tell this one of its LAN's dmsg server"},
 	{"lan_server", "enable", CONF_BOOL, .def = "no", LAN(enable),
@@ -369,6 +373,7 @@ static const struct conf_class classes[] = {
 	CLASS("server", servers, struct cp_server_values, DMSG_CLIENT_SERVERS_MAX),
 	CLASS("peer_server", peer_servers, struct cp_server_values, DMSG_MESH_PEERS_MAX),
 	CLASS("route_setup_node", route_setup_nodes, struct cp_key_values, ROUTE_PEER_NODES_MAX),
+	CLASS("transport_setup", transport_setup, struct cp_key_values, TP_GATEWAY_NODES_MAX),
 	CLASS("route_to", route_to, struct cp_route_to_values, ROUTE_DIAL_TO_MAX),
 	CLASS("hypervisor", hypervisors, struct cp_key_values, VISOR_RPC_HYPERVISORS_MAX),
 	CLASS("visor", visors, struct cp_key_values, LAN_SERVER_VISORS_MAX),
@@ -635,11 +640,13 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 	c->servers = calloc(c->v->servers.n + 1, sizeof(*c->servers));
 	c->peer_servers = calloc(c->v->peer_servers.n + 1, sizeof(*c->peer_servers));
 	c->route_setup_nodes = calloc(c->v->route_setup_nodes.n + 1, sizeof(*c->route_setup_nodes));
+	c->transport_setup = calloc(c->v->transport_setup.n + 1, sizeof(*c->transport_setup));
 	c->route_to = calloc(c->v->route_to.n + 1, sizeof(*c->route_to));
 	c->lan = calloc(1, sizeof(*c->lan));
 	if (c->peers != NULL && c->transports != NULL && c->rules != NULL && c->edges != NULL &&
 		c->attach != NULL && c->servers != NULL && c->peer_servers != NULL &&
-		c->route_setup_nodes != NULL && c->route_to != NULL && c->lan != NULL) {
+		c->route_setup_nodes != NULL && c->transport_setup != NULL && c->route_to != NULL &&
+		c->lan != NULL) {
 		rc = cp_conf_worse(conf_is_good(file) ? 0 : -EINVAL, cross_check(c, err));
 		rc = cp_conf_worse(rc, load_peers(c, err));
 		rc = cp_conf_worse(rc, cp_conf_load_listen(c, err));
@@ -648,6 +655,7 @@ static int take(struct cp_conf *c, struct conf *file, char *err)
 		rc = cp_conf_worse(rc, load_edges(c, err));
 		rc = cp_conf_worse(rc, cp_conf_load_dmsg(c, err));
 		rc = cp_conf_worse(rc, cp_conf_load_routing(c, err));
+		rc = cp_conf_worse(rc, cp_conf_load_setup(c, err));
 	} else {
 		conf_err_add(err, "out of memory");
 	}
@@ -680,6 +688,7 @@ void cp_conf_free(struct cp_conf *c)
 	free(c->servers);
 	free(c->peer_servers);
 	free(c->route_setup_nodes);
+	free(c->transport_setup);
 	free(c->route_to);
 	free(c->lan);
 	memset(c, 0, sizeof(*c));

@@ -91,7 +91,8 @@ struct cp_service_values { // [transports]: URLs or ""
 	char *address_resolver;
 };
 
-struct cp_key_values { // [hypervisor NAME], [visor NAME], [route_setup_node NAME]
+// [hypervisor NAME], [visor NAME], [route_setup_node NAME], [transport_setup NAME]
+struct cp_key_values {
 	char *name;
 	char *key;
 };
@@ -167,7 +168,8 @@ struct cp_values {
 	struct conf_array rules; // struct cp_rule_values
 	struct conf_array edges; // struct cp_edge_values
 	struct conf_array servers, peer_servers; // struct cp_server_values
-	struct conf_array hypervisors, visors, route_setup_nodes; // struct cp_key_values
+	// struct cp_key_values
+	struct conf_array hypervisors, visors, route_setup_nodes, transport_setup;
 	struct conf_array route_to; // struct cp_route_to_values
 	struct conf_array saved_lan; // struct cp_saved_lan_values
 };
@@ -193,6 +195,7 @@ struct cp_conf {
 	struct dpmsg_addr stcp_listen, stcpr_listen; // port 0: nowhere
 	struct dmsg_server_at *servers, *peer_servers;
 	size_t n_servers, n_peer_servers;
+	struct key_pk *transport_setup; // v's number of them
 	struct key_pk *route_setup_nodes;
 	struct route_peer_policy routing; // its nodes are these, ...
 	struct route_dial_to *route_to;

@@ -29,6 +29,7 @@ uint32_t cp_conf_load_keys(const struct conf_array *from, struct key_pk *to);
 
 int cp_conf_load_transports(struct cp_conf *c, char *err);
 int cp_conf_load_listen(struct cp_conf *c, char *err);
+int cp_conf_load_setup(struct cp_conf *c, char *err);
 
 // ---- cp_conf_route.c ----
 

@@ -107,3 +107,17 @@ int cp_conf_load_listen(struct cp_conf *c, char *err)
 	return BAD(c, err, "stcpr", "", "listen",
 		"nobody finds it without an address resolver: [transports] address_resolver");
 }
+
+int cp_conf_load_setup(struct cp_conf *c, char *err)
+{
+	const struct conf_array *nodes = &c->v->transport_setup;
+	const struct cp_key_values *first = nodes->v;
+	int rc = conf_same_before(c->file, err, "transport_setup", "key");
+
+	cp_conf_load_keys(nodes, c->transport_setup);
+	if (nodes->n > 0 && !cp_conf_has_way_to_dmsg(c->v))
+		rc = cp_conf_worse(rc, BAD(c, err, "transport_setup", first->name, NULL,
+					       "set-up nodes reach this node by dmsg: add a "
+					       "[server NAME], or set [dmsg] discovery"));
+	return rc;
+}

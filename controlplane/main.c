@@ -23,6 +23,7 @@
 #include "controlplane/rpc/api_handlers.h"
 #include "controlplane/services.h"
 #include "controlplane/setup_role.h"
+#include "controlplane/transport/tp_gateway.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/api/api_field.h"
 #include "lib/base/clock.h"
@@ -70,8 +71,9 @@ struct app {
 	bool ending;
 	unsigned n_leaving;
 	struct lan *lan;
-	struct route_peer *routes; // NULL: no dmsg client, as the next one
+	struct route_peer *routes; // NULL: no dmsg client, as the next two
 	struct dial_role *dials;
+	struct tp_gateway *tp_gateway;
 	struct setup_role *setup; // NULL: no such role
 	struct api *api;
 	struct api_server *server;
@@ -193,7 +195,7 @@ static int reload(void *arg, reload_change_fn fn, void *fn_arg, char *text, size
 	struct cp_conf next, old;
 	char err[CONF_ERR_MAX] = "";
 	const struct reload r = {a->transports, a->rules, a->edges, a->dmsg_server, a->routes,
-		dial_role_dialler(a->dials)};
+		dial_role_dialler(a->dials), a->tp_gateway};
 	struct told told = {fn, fn_arg};
 	int rc = load_again(a, &r, &next, err);
 
@@ -449,32 +451,6 @@ static int start_dmsg_client(struct app *a)
 	return a->http == NULL || a->dmsg_http != NULL ? 0 : die("dmsg", strerror(errno));
 }
 
-// Which keys are ours, and that no section takes them for another's.
-static int open_role_keys(struct app *a)
-{
-	const struct cp_values *v = a->conf.v;
-	const struct identity *others[] = {a->id, NULL};
-	char err[CONF_ERR_MAX] = "";
-	struct cp_own own;
-
-	if (v->dmsg_server.listen[0] != '\0') {
-		a->dmsg_id = role_key("dmsg_server", v->dmsg_server.key_file, others, 1);
-		if (a->dmsg_id == NULL)
-			return -1;
-	}
-	others[1] = a->dmsg_id;
-	if (v->setup_node.enable) {
-		a->setup_id = role_key("setup_node", v->setup_node.key_file, others, 2);
-		if (a->setup_id == NULL)
-			return -1;
-	}
-	own = own_keys(a);
-	if (cp_conf_check_own(&a->conf, &own, err) == 0)
-		return 0;
-	log_lines(LOG_ERR, err);
-	return -1;
-}
-
 static int listen_stcpr(struct app *a)
 {
 	const struct dpmsg_addr *at = &a->conf.stcpr_listen;
@@ -555,6 +531,22 @@ static int start_dials(struct app *a)
 	return a->dials != NULL ? 0 : die("dials", strerror(errno));
 }
 
+// Transports that others set up here.
+static int start_tp_gateway(struct app *a)
+{
+	const struct tp_gateway_conf c = {.loop = a->loop,
+		.client = a->dmsg,
+		.transports = a->transports,
+		.self = identity_pk(a->id),
+		.nodes = a->conf.transport_setup,
+		.n_nodes = (uint32_t)a->conf.v->transport_setup.n};
+
+	if (a->dmsg == NULL)
+		return 0;
+	a->tp_gateway = tp_gateway_new(&c);
+	return a->tp_gateway != NULL ? 0 : die("transport set-up", strerror(errno));
+}
+
 static int start_api(struct app *a)
 {
 	static const uint32_t rights[] = {API_RIGHT_SHOW | API_RIGHT_CHANGE, API_RIGHT_SHOW, 0};
@@ -571,6 +563,7 @@ static int start_api(struct app *a)
 		.routes = a->routes,
 		.dialler = dial_role_dialler(a->dials),
 		.tracer = dial_role_tracer(a->dials),
+		.tp_gateway = a->tp_gateway,
 		.services = a->services,
 		.dmsg = a->dmsg,
 		.dmsg_server = a->dmsg_server,
@@ -615,6 +608,7 @@ static void stop(struct app *a)
 		dp_client_stop(a->dp); // whoever waits for an answer is still there
 	api_server_free(a->server);
 	api_free(a->api);
+	tp_gateway_free(a->tp_gateway);
 	dial_role_free(a->dials);
 	group_role_free(a->groups); // it may still owe the set-up nodes' calls an answer
 	route_peer_free(a->routes);
@@ -664,7 +658,7 @@ static int run(struct app *a)
 	if (rc == 0)
 		rc = start_edges(a);
 	if (rc == 0)
-		rc = open_role_keys(a);
+		rc = role_keys(&a->conf, a->id, &a->dmsg_id, &a->setup_id);
 	if (rc == 0)
 		rc = start_groups(a);
 	if (rc == 0)
@@ -675,6 +669,8 @@ static int run(struct app *a)
 		rc = start_routes(a);
 	if (rc == 0)
 		rc = start_dials(a);
+	if (rc == 0)
+		rc = start_tp_gateway(a);
 	if (rc == 0)
 		rc = start_api(a);
 	if (rc == 0 && (loop_on_signal(a->loop, SIGTERM, on_term, a) < 0 ||

@@ -165,6 +165,20 @@ static void reload_routing(const struct reload *r, const struct cp_conf *next)
 		log_err("set-up nodes of the configuration not taken: %s", strerror(-rc));
 }
 
+static void reload_transport_setup(const struct reload *r, const struct cp_conf *next)
+{
+	const size_t n = next->v->transport_setup.n;
+	int rc = 0;
+
+	if (r->tp_gateway != NULL)
+		rc = tp_gateway_set_nodes(r->tp_gateway, next->transport_setup, (uint32_t)n);
+	else if (n > 0)
+		log_warn("transport set-up nodes reach this node from the next start on, when it "
+			 "is a dmsg client");
+	if (rc < 0)
+		log_err("transport set-up nodes of the configuration not taken: %s", strerror(-rc));
+}
+
 // ---- the whole ----
 
 int reload_check(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next,
@@ -204,6 +218,7 @@ void reload_apply(const struct reload *r, const struct cp_conf *now, const struc
 	reload_edges(r, now, next);
 	reload_peer_servers(r, next);
 	reload_routing(r, next);
+	reload_transport_setup(r, next);
 	if (edges_moved(now, next))
 		reload_attach_edges(r->edges, next);
 }

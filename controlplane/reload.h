@@ -6,6 +6,7 @@
 #include "controlplane/cp_conf.h"
 #include "controlplane/dmsg/dmsg_server.h"
 #include "controlplane/in_force.h"
+#include "controlplane/transport/tp_gateway.h"
 #include "controlplane/transport/transport_mgr.h"
 
 struct reload {
@@ -15,6 +16,7 @@ struct reload {
 	struct dmsg_server *dmsg_server; // NULL: this node is none
 	struct route_peer *route_peer; // NULL: it is no dmsg client, as the next one
 	struct route_dialler *dialler;
+	struct tp_gateway *tp_gateway; // ditto
 };
 
 // Could reload_apply() take it? 0, or -errno and a sentence that says what is in the way. Changes

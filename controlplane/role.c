@@ -35,6 +35,33 @@ struct identity *role_key(
 	return id;
 }
 
+int role_keys(const struct cp_conf *c, const struct identity *node, struct identity **server,
+	struct identity **setup)
+{
+	const struct cp_values *v = c->v;
+	const struct identity *others[] = {node, NULL};
+	struct cp_own own = {.node = identity_pk(node)};
+	char err[CONF_ERR_MAX] = "";
+
+	if (v->dmsg_server.listen[0] != '\0') {
+		*server = role_key("dmsg_server", v->dmsg_server.key_file, others, 1);
+		if (*server == NULL)
+			return -1;
+		own.server = identity_pk(*server);
+	}
+	others[1] = *server;
+	if (v->setup_node.enable) {
+		*setup = role_key("setup_node", v->setup_node.key_file, others, 2);
+		if (*setup == NULL)
+			return -1;
+		own.setup = identity_pk(*setup);
+	}
+	if (cp_conf_check_own(c, &own, err) == 0)
+		return 0;
+	log_lines(LOG_ERR, err);
+	return -1;
+}
+
 int role_http(struct loop *l, const char *ca_file, struct http_client **http)
 {
 	int err;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controlplane/core/identity.h"
+#include "controlplane/cp_conf.h"
 #include "controlplane/directory/dir_client.h"
 #include "lib/conf/conf.h"
 
@@ -11,6 +12,10 @@
 // everybody (real-peers 3.1). NULL: a line that says why was logged. Owner: the caller.
 struct identity *role_key(
 	const char *section, const char *key_file, const struct identity *const *others, size_t n);
+// Those of the roles that c has, NULL for others; and no section takes one of ours for another's.
+// 0 or -1, and why was logged. Owner, of what was opened in any case: the caller.
+int role_keys(const struct cp_conf *c, const struct identity *node, struct identity **server,
+	struct identity **setup);
 // *http is made if it is not there, with ca_file as http_client_new() has it. 0, or -errno, and a
 // line was logged. Owner: the caller.
 int role_http(struct loop *l, const char *ca_file, struct http_client **http);

@@ -635,6 +635,7 @@ static const struct api_method methods[] = {
 	ACT(API_ROUTE_DIAL, "route dial", api_route_dial, struct api_route_ask),
 	ACT(API_ROUTE_TRACE, "route trace", api_route_trace, struct api_route_trace),
 	ACT(API_ROUTE_CLOSE, "route close", api_route_close, struct api_route_close),
+	ACT(API_TP_SETUP, "transport on", api_tp_setup, struct api_tp_setup_ask),
 	ACT(API_STREAM_ENDED, "stream ended", api_stream_ended, struct api_stream_ended_ask),
 };
 

@@ -20,6 +20,7 @@
 #include "controlplane/rpc/api_server.h"
 #include "controlplane/rpc/visor_rpc.h"
 #include "controlplane/services.h"
+#include "controlplane/transport/tp_gateway.h"
 #include "controlplane/transport/transport_mgr.h"
 #include "lib/conf/conf.h"
 
@@ -44,6 +45,7 @@ struct api_deps {
 	struct visor_rpc *visor;
 	struct route_dialler *dialler; // ditto
 	struct route_tracer *tracer; // ditto
+	const struct tp_gateway *tp_gateway; // ditto
 	const struct setup_node *setup; // ditto, with its key and its client
 	const struct key_pk *setup_pk;
 	struct dmsg_client *setup_client;

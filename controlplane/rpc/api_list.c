@@ -295,6 +295,22 @@ static void count_routes(const struct api *a, uint64_t *v)
 	v[C_drop_route_rubbish] = s.bad;
 }
 
+static void count_tp_setup(const struct api *a, uint64_t *v)
+{
+	struct tp_gateway_stats s = {0};
+
+	if (a->d.tp_gateway != NULL)
+		tp_gateway_stats_get(a->d.tp_gateway, &s);
+	v[C_tp_setups] = s.made;
+	v[C_tp_setups_failed] = s.failed;
+	v[C_tp_setups_removed] = s.removed;
+	v[C_drop_tp_setup_calls] = s.refused;
+	v[C_drop_tp_setup_methods] = s.unknown;
+	v[C_drop_tp_setup_strangers] = s.port.strangers;
+	v[C_drop_tp_setup_streams] = s.port.refused;
+	v[C_drop_tp_setup_rubbish] = s.port.bad;
+}
+
 static void count_groups(const struct api *a, uint64_t *v)
 {
 	struct route_groups_stats s = {0};
@@ -353,6 +369,7 @@ static void put_control(struct api_req *r, const struct api *a)
 	v[C_drop_no_edge] = a->d.ends != NULL ? route_ends_strays(a->d.ends) : 0;
 	count_rpc(a, v);
 	count_routes(a, v);
+	count_tp_setup(a, v);
 	count_groups(a, v);
 	count_dials(a, v);
 	count_dir(a, v);

@@ -91,6 +91,7 @@ void api_route_listen(void *ctx, struct api_req *r, const void *payload, size_t 
 void api_route_trace(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_route_close(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_route_dial(void *ctx, struct api_req *r, const void *payload, size_t len);
+void api_tp_setup(void *ctx, struct api_req *r, const void *payload, size_t len);
 void api_stream_ended(void *ctx, struct api_req *r, const void *payload, size_t len);
 // Ends the streams that were handed to clients.
 void api_tasks_end(struct api *a);

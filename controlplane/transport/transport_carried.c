@@ -91,6 +91,7 @@ void tp_carried_dial(struct transport *t)
 		return;
 	if (no_way(t) != NULL) {
 		tp_state_set(t, TRANSPORT_DOWN, no_way(t));
+		tp_tell(t, TRANSPORT_CHANGE_FAILED);
 		return;
 	}
 	if (!may_dial(t)) {
@@ -128,6 +129,7 @@ static void dial_again(struct transport *t, bool theirs)
 void tp_carried_failed(struct transport *t, const char *why, int err, bool crossed)
 {
 	struct tp_carried *c = t->carried;
+	bool theirs = crossed || (c->crossed && key_pk_cmp(t->m->self.pk, &t->conf.peer) > 0);
 
 	c->fails++;
 	t->n_failures++;
@@ -137,7 +139,9 @@ void tp_carried_failed(struct transport *t, const char *why, int err, bool cross
 		log_limited(LOG_NOTICE, "transport %s: %s", t->conf.name, why);
 	tp_state_set(t, TRANSPORT_DOWN, why);
 	// Both dialed at once and both refused: the lower key goes first.
-	dial_again(t, crossed || (c->crossed && key_pk_cmp(t->m->self.pk, &t->conf.peer) > 0));
+	dial_again(t, theirs);
+	if (!theirs && !c->crossed)
+		tp_tell(t, TRANSPORT_CHANGE_FAILED);
 	c->crossed = false;
 }
 

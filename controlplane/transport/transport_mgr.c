@@ -576,6 +576,16 @@ void transport_mgr_watch(struct transport_mgr *m, struct transport_watch *w)
 	*p = w;
 }
 
+void transport_mgr_unwatch(struct transport_mgr *m, struct transport_watch *w)
+{
+	struct transport_watch **p = &m->watches;
+
+	while (*p != NULL && *p != w)
+		p = &(*p)->next;
+	if (*p != NULL)
+		*p = w->next;
+}
+
 void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr_stats *out)
 {
 	*out = m->stats;

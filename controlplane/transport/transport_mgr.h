@@ -53,6 +53,7 @@ enum transport_origin {
 	TRANSPORT_ADDED, // by API
 	TRANSPORT_ACCEPTED, // made by a peer's init; ends when it is dead
 	TRANSPORT_ADOPTED, // found in the data plane at our start, named by nobody yet
+	TRANSPORT_ASKED, // by a transport set-up node (tp_gateway.h), until one removes it
 };
 
 struct transport_conf {
@@ -227,6 +228,8 @@ enum transport_change {
 	TRANSPORT_CHANGE_FLOWS, // there is another number of them: other hops carry its routes
 	TRANSPORT_CHANGE_UP,
 	TRANSPORT_CHANGE_DOWN, // dead, closed, or the data plane is gone
+	// A dial of a carried one came to nothing, and the peer is not dialing us; or none can be.
+	TRANSPORT_CHANGE_FAILED,
 	TRANSPORT_CHANGE_REMOVED, // t is freed after this call
 };
 
@@ -235,5 +238,6 @@ struct transport_watch {
 	void *arg;
 	struct transport_watch *next; // the manager's
 };
-// w is the caller's and lives as long as m.
+// w is the caller's until it is taken back, or m ends. Not from within its fn.
 void transport_mgr_watch(struct transport_mgr *m, struct transport_watch *w);
+void transport_mgr_unwatch(struct transport_mgr *m, struct transport_watch *w);

@@ -12,7 +12,7 @@ bool tp_in_the_way(struct transport_mgr *m, const struct transport_conf *conf, s
 	if (named != NULL && named != *t)
 		return true;
 	if (*t == NULL || (*t)->conf.origin == TRANSPORT_ACCEPTED ||
-		(*t)->conf.origin == TRANSPORT_ADOPTED)
+		(*t)->conf.origin == TRANSPORT_ADOPTED || (*t)->conf.origin == TRANSPORT_ASKED)
 		return false;
 	if ((*t)->conf.origin == TRANSPORT_ADDED && conf->origin == TRANSPORT_CONFIGURED &&
 		*t == named)

@@ -86,6 +86,7 @@ enum api_type {
 	API_ROUTE_LISTEN,
 	API_ROUTE_CLOSE, // struct api_route_close
 	API_ROUTE_TRACE, // struct api_route_trace; struct api_trace_hop each, as they are measured
+	API_TP_SETUP, // struct api_tp_setup_ask, of api_service.h
 };
 
 struct api_hello {

@@ -41,7 +41,7 @@
 static const char *const exceptions[] = {"drop", "kernel", "tap"};
 static const char *const tp_states[] = {"down", "resolving", "handshake", "up", "dead"};
 static const char *const flow_states[] = {"down", "up", "silent"};
-static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted"};
+static const char *const tp_origins[] = {"configured", "added", "accepted", "adopted", "asked"};
 static const char *const modes[] = {"datagram", "reliable", "carried"};
 static const char *const tp_types[] = {"rail", "stcp", "stcpr", "dmsg"};
 static const char *const mtu_states[] = {"-", "fixed", "base", "searching", "complete", "error"};
@@ -559,6 +559,14 @@ static const struct api_field path_hop_fields[] = {
 	F(tp, UUID, "TRANSPORT", 0),
 };
 #undef REC
+#define REC api_tp_setup
+static const struct api_field tp_setup_fields[] = {
+	F(tp_id, UUID, "TRANSPORT", 0),
+	F(type, STR, "TYPE", 0),
+	F(local, PK, "LOCAL", 0),
+	F(remote, PK, "REMOTE", 0),
+};
+#undef REC
 
 #define R(type_, name_, rec, fields_, single_, help_)                                              \
 	{                                                                                          \
@@ -605,6 +613,8 @@ static const struct api_record records[] = {
 		"hops of the paths that a route finder tells"),
 	R(API_ROUTE_TRACE, "trace", api_trace_hop, trace_hop_fields, false,
 		"round trips to each node of a way"),
+	R(API_TP_SETUP, "transports", api_tp_setup, tp_setup_fields, false,
+		"transports that another node made for transport set-up nodes"),
 };
 
 const struct api_record *api_records(size_t *n)

@@ -41,3 +41,26 @@ struct api_path_hop {
 	uint8_t tp[16]; // UUID of the transport
 };
 static_assert(sizeof(struct api_path_hop) == 88, "api_path_hop");
+
+// API_TP_SETUP: transport set-up at another node. ADD: its new transport; REMOVE: nothing; LIST:
+// those that it made for transport set-up nodes. API_TP_SETUP_MAX_MS: transports may take a while.
+enum { API_TP_SETUP_ADD, API_TP_SETUP_REMOVE, API_TP_SETUP_LIST };
+enum { API_TP_SETUP_TYPE_LEN = 16, API_TP_SETUP_MAX_MS = 300000 };
+struct api_tp_setup_ask {
+	uint8_t on[API_PK_LEN]; // who is asked
+	uint8_t what; // API_TP_SETUP_*
+	uint8_t peer[API_PK_LEN]; // ADD: the other end, as the next one
+	uint8_t pad;
+	char type[API_TP_SETUP_TYPE_LEN]; // in words of that node
+	uint8_t id[16]; // REMOVE
+	uint32_t timeout_ms;
+};
+static_assert(sizeof(struct api_tp_setup_ask) == 104, "api_tp_setup_ask");
+
+struct api_tp_setup {
+	uint8_t local[API_PK_LEN], remote[API_PK_LEN];
+	char type[API_TP_SETUP_TYPE_LEN];
+	uint8_t pad[6];
+	uint8_t tp_id[16];
+};
+static_assert(sizeof(struct api_tp_setup) == 104, "api_tp_setup");

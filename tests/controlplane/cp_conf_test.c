@@ -423,6 +423,11 @@ static const struct {
 	{"[server s]\nkey = " PK "\naddress = a:1\n[route_setup_node r]\nkey = " PK2
 	 "\n[route_setup_node q]\nkey = " PK2 "\n",
 		"ini:7: [route_setup_node q]: [route_setup_node r] has the same key"},
+	{"[server s]\nkey = " PK "\naddress = a:1\n[transport_setup r]\nkey = " PK2
+	 "\n[transport_setup q]\nkey = " PK2 "\n",
+		"ini:7: [transport_setup q]: [transport_setup r] has the same key"},
+	{"[transport_setup r]\nkey = " PK2 "\n",
+		"[transport_setup r]: set-up nodes reach this node by dmsg: add a [server NAME]"},
 	{"[routing]\nmin_hops = 3\nmax_hops = 2\n",
 		"ini:2: [routing]: min_hops is more than max_hops"},
 	{"[routing]\nrule_keep_alive = 4s\n", "rule_keep_alive: '4s' is not between"},
@@ -491,6 +496,23 @@ static void set_up_nodes_are_taken_with_what_they_may(void **state)
 	assert_int_equal(parse(&c, ""), 0);
 	assert_int_equal(c.routing.n_nodes, 0);
 	assert_false(c.routing.no_transit);
+	cp_conf_free(&c);
+}
+
+static void who_may_have_transports_made_is_taken(void **state)
+{
+	struct cp_conf c;
+	char pk[KEY_PK_TEXT_LEN + 1];
+
+	assert_int_equal(parse(&c, "[server s]\nkey = " PK "\naddress = a:1\n"
+				   "[transport_setup one]\nkey = " PK2 "\n"
+				   "[transport_setup two]\nkey = " PK "\n"),
+		0);
+	assert_int_equal(c.v->transport_setup.n, 2);
+	key_pk_to_text(&c.transport_setup[0], pk);
+	assert_string_equal(pk, PK2);
+	key_pk_to_text(&c.transport_setup[1], pk);
+	assert_string_equal(pk, PK);
 	cp_conf_free(&c);
 }
 
@@ -679,6 +701,7 @@ int main(void)
 		cmocka_unit_test(without_an_address_a_transport_waits),
 		cmocka_unit_test(a_peer_may_have_a_transport_of_each_type),
 		cmocka_unit_test(peers_of_some_types_are_dialed_without_an_address),
+		cmocka_unit_test(who_may_have_transports_made_is_taken),
 		cmocka_unit_test(each_mistake_has_its_message),
 		cmocka_unit_test(set_up_nodes_are_taken_with_what_they_may),
 		cmocka_unit_test(absent_keys_are_not_the_same),

@@ -103,6 +103,9 @@ static void what_changed_and_what_waits_is_told(void **state)
 		{{"[server s]\n" SERVER, "[server s]\n" SERVER "[routing]\nno_transit = yes\n"
 					 "[route_setup_node r]\nkey = " PK "\n"},
 			"[routing]; [route_setup_node r] new; "},
+		{{"[server s]\n" SERVER,
+			 "[server s]\n" SERVER "[transport_setup r]\nkey = " PK "\n"},
+			"[transport_setup r] new; "},
 		{{"[edge a]\n", "", "[edge a]\nmtu = 1400\n", "[edge a]\n"},
 			"waits [edge a] mtu; "},
 	};

@@ -13,9 +13,11 @@
 #include "lib/wire/connect_msg.h"
 #include "lib/wire/dmsg_entry.h"
 #include "lib/wire/dmsg_msg.h"
+#include "lib/wire/entry.h"
 #include "lib/wire/route_hdr.h"
 #include "lib/wire/setup_msg.h"
 #include "lib/wire/tp_entry.h"
+#include "lib/wire/tp_setup_msg.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -454,6 +456,69 @@ static int say_bool(const struct netrpc_rx *rx)
 	return rc;
 }
 
+static void say_uuid(const uint8_t id[TP_SETUP_ID_LEN])
+{
+	char text[ENTRY_ID_TEXT_LEN];
+
+	entry_id_format(text, id);
+	printf("%s", text);
+}
+
+static int say_tp_ask(const struct netrpc_rx *rx)
+{
+	struct tp_setup_ask ask;
+	int rc = tp_setup_ask_read(&ask, rx);
+
+	if (rc == 0) {
+		say_hex(ask.remote.b, KEY_PK_LEN);
+		printf(" %s", ask.type);
+	}
+	return rc;
+}
+
+static int say_tp_id(const struct netrpc_rx *rx)
+{
+	uint8_t id[TP_SETUP_ID_LEN];
+	int rc = tp_setup_id_read(id, rx);
+
+	if (rc == 0)
+		say_uuid(id);
+	return rc;
+}
+
+static void say_one_tp(const struct tp_setup_tp *tp)
+{
+	say_uuid(tp->id);
+	printf(" ");
+	say_hex(tp->local.b, KEY_PK_LEN);
+	printf(" ");
+	say_hex(tp->remote.b, KEY_PK_LEN);
+	printf(" %s", tp->type);
+}
+
+static int say_tp(const struct netrpc_rx *rx)
+{
+	struct tp_setup_tp tp;
+	int rc = tp_setup_tp_read(&tp, rx);
+
+	if (rc == 0)
+		say_one_tp(&tp);
+	return rc;
+}
+
+static int say_tps(const struct netrpc_rx *rx)
+{
+	struct tp_setup_tp list[TP_SETUP_MAX];
+	uint32_t n;
+	int rc = tp_setup_list_read(list, &n, rx);
+
+	for (uint32_t i = 0; rc == 0 && i < n; i++) {
+		say_one_tp(&list[i]);
+		printf(",");
+	}
+	return rc;
+}
+
 static int say_nothing(const struct netrpc_rx *rx)
 {
 	(void)rx;
@@ -474,6 +539,9 @@ static const struct method *find_method(const char *name)
 		{SETUP_INTERMEDIARY, say_rules, say_bool},
 		{SETUP_EDGE, say_edge, say_bool},
 		{SETUP_DELETE, say_ids, say_bool},
+		{TP_SETUP_ADD, say_tp_ask, say_tp},
+		{TP_SETUP_REMOVE, say_tp_id, say_nothing},
+		{TP_SETUP_LIST, say_nothing, say_tps},
 		{"", say_nothing, say_nothing},
 	};
 	const struct method *m = methods;

@@ -322,6 +322,7 @@ struct values {
 	uint32_t ms;
 	uint8_t word;
 	struct api_edge_add nets;
+	uint8_t uuid[16];
 	bool flag;
 };
 
@@ -339,6 +340,7 @@ static int parse(struct values *v, char **argv, int argc, bool required)
 		{"ms", ARG_MS, &v->ms, 0, NULL, false, false},
 		{"word", ARG_WORD, &v->word, 0, words, false, false},
 		{"nets", ARG_NETS, &v->nets, 0, NULL, false, false},
+		{"uuid", ARG_UUID, v->uuid, 0, NULL, false, false},
 		{"flag", ARG_FLAG, &v->flag, 0, NULL, false, false},
 	};
 
@@ -350,7 +352,8 @@ static void takes_every_kind(void **state)
 {
 	char *argv[] = {(char *)"x", (char *)"id=0x10", (char *)"mtu=1400", (char *)"name=abc",
 		(char *)"pk=" PK, (char *)"addr=[::1]:7", (char *)"ms=1.5s", (char *)"word=green",
-		(char *)"nets=10.0.0.1/8,::1/128", (char *)"--flag", (char *)"path=auto"};
+		(char *)"nets=10.0.0.1/8,::1/128", (char *)"--flag", (char *)"path=auto",
+		(char *)"uuid=1d60fbdd-A0fc-0a64-85c6-f155e43f3465"};
 	struct values v;
 
 	assert_int_equal(parse(&v, argv, ARRAY_LEN(argv), true), 0);
@@ -364,6 +367,9 @@ static void takes_every_kind(void **state)
 	assert_int_equal(v.word, 1);
 	assert_int_equal(v.nets.n_addrs, 2);
 	assert_int_equal(v.nets.addrs[0].prefix, 8);
+	assert_int_equal(v.uuid[0], 0x1d);
+	assert_int_equal(v.uuid[4], 0xa0);
+	assert_int_equal(v.uuid[15], 0x65);
 	assert_true(v.flag);
 }
 
@@ -376,7 +382,9 @@ static void refuses_every_kind_of_nonsense(void **state)
 		"ms=99999d", "word=blue", "nets=", "nets=10.0.0.1", "nets=10.0.0.1/33",
 		"nets=::1/129", "nets=x/8",
 		"nets=1.1.1.1/8,1.1.1.2/8,1.1.1.3/8,1.1.1.4/8,1.1.1.5/8", "flag=1", "--nosuch",
-		"nosuch=1", "--id", "word", "=", "path=1279", "path=65536", "path=1", "path="};
+		"nosuch=1", "--id", "word", "=", "path=1279", "path=65536", "path=1",
+		"path=", "uuid=", "uuid=1d60fbdda0fc0a6485c6f155e43f3465",
+		"uuid=1d60fbdd-a0fc-0a64-85c6-f155e43f346", "uuid=x"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		char *argv[] = {(char *)"x", (char *)bad[i]};

@@ -190,6 +190,27 @@ static const struct {
 	{"routing.route_setup_nodes", "\"routing\":{\"route_setup_nodes\":[\"" PK2 "\"]}", "",
 		"3 routing.route_setup_nodes[0]: set-up nodes reach a node by dmsg, and there is no way "
 		"to it"},
+	{"transport.transport_setup",
+		"\"transport\":{\"transport_setup\":[\"" PK2 "\",\"" PK3 "\",\"" PK2
+		"\"]}," DMSG("\"discovery\":\"http://d\""),
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[transport_setup 1]\nkey = " PK2
+		"\n\n[transport_setup 2]\nkey = " PK3 "\n",
+		NULL},
+	{"transport.user_transport_setup",
+		"\"transport\":{\"transport_setup\":[\"" PK2 "\"],\"user_transport_setup\":[\"" PK3
+		"\"]}," DMSG("\"discovery\":\"http://d\""),
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[transport_setup 1]\nkey = " PK2
+		"\n\n[transport_setup 2]\nkey = " PK3 "\n",
+		NULL},
+	{"transport.transport_setup_nodes",
+		"\"transport\":{\"transport_setup_nodes\":[\"" PK2
+		"\"]}," DMSG("\"discovery\":\"http://d\""),
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[transport_setup 1]\nkey = " PK2
+		"\n",
+		NULL},
+	{"transport.transport_setup", "\"transport\":{\"transport_setup\":[\"" PK2 "\"]}", "",
+		"3 transport.transport_setup[0]: set-up nodes reach a node by dmsg, and there is no way "
+		"to it"},
 	{"skywire-tcp.pk_table",
 		"\"skywire-tcp\":{\"pk_table\":{\"" PK2 "\":\"192.0.2.1:7777\",\"" PK3
 		"\":\"[2001:db8::1]:7777\",\"" PK4 "\":null}}",

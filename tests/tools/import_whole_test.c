@@ -51,6 +51,10 @@ static void a_configuration_of_2024(void **state)
 		"022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
 		"address = 192.0.2.5:8081\n\n[route_setup_node 1]\nkey = "
 		"03774ae7f858a9411e5ef4246b70c65aac5649980be5c17891bbec17895da008cb\n\n"
+		"[transport_setup 1]\nkey = "
+		"03acd484e2f0c7f65309ad178a9f559abde09796974c57e714c35f110dfc27ccbe\n\n"
+		"[transport_setup 2]\nkey = "
+		"03a0434d9e47f3c86235477c7b1ae6ae5d3442d49b1943c2b752a68e2a47e247c7\n\n"
 		"[transports]\ndiscovery = "
 		"dmsg://"
 		"025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc:80\n"
@@ -66,7 +70,7 @@ static void a_configuration_of_2024(void **state)
 		"type = stcp\naddress = 198.51.100.6:7777\n\n[transport kept-1]\npeer = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n"
 		"type = stcpr\n");
-	assert_notes(im, (unsigned[]){13, 8, 0, 1});
+	assert_notes(im, (unsigned[]){12, 8, 0, 1});
 	import_free(im);
 }
 
@@ -89,6 +93,10 @@ static void a_configuration_of_2026(void **state)
 		"03d01115d548e7561b15c38f004d734633687cf4419620095bc5b0f47070afe85a\n\n"
 		"[route_setup_node 2]\nkey = "
 		"03f28773c2d975288bc7d1d205c3748651b075fbc6610e58cddeeddf8f19405aa8\n\n"
+		"[transport_setup 1]\nkey = "
+		"03a0434d9e47f3c86235477c7b1ae6ae5d3442d49b1943c2b752a68e2a47e247c7\n\n"
+		"[transport_setup 2]\nkey = "
+		"03774ae7f858a9411e5ef4246b70c65aac5649980be5c17891bbec17895da008cb\n\n"
 		"[transports]\ndiscovery = http://tpd.example.org\n"
 		"address_resolver = http://ar.example.org\n\n[hypervisor 1]\nkey = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
@@ -97,7 +105,7 @@ static void a_configuration_of_2026(void **state)
 		"address = 192.168.1.2:8085\nhypervisor = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
 		"[stcpr]\nlisten = [::]:7773\n");
-	assert_notes(im, (unsigned[]){26, 12, 1, 6});
+	assert_notes(im, (unsigned[]){24, 12, 1, 6});
 	import_free(im);
 }
 

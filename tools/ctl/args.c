@@ -2,6 +2,7 @@
 // Pure but for the strings it points into; texts name what was expected.
 #include "lib/base/err.h"
 #include "lib/crypto/key.h"
+#include "lib/wire/entry.h"
 #include "tools/ctl/cli.h"
 
 #include <errno.h>
@@ -100,6 +101,8 @@ static int parse_value(const struct arg *a, const char *text)
 	case ARG_TEXT:
 		*(const char **)a->out = text;
 		return text[0] != '\0' ? 0 : -EINVAL;
+	case ARG_UUID:
+		return entry_id_parse(a->out, text);
 	case ARG_NETS:
 		return api_nets_parse(text, a->out);
 	default:
@@ -119,6 +122,7 @@ static void expected(const struct arg *a, char *buf, size_t cap)
 		[ARG_MS] = "a duration from 100ms to 49d: 250ms, 30s, 2m, 1h",
 		[ARG_NETS] = "IP/PREFIX, several with commas, at most 4",
 		[ARG_TEXT] = "some text",
+		[ARG_UUID] = "an id of a transport: 1d60fbdd-a0fc-0a64-85c6-f155e43f3465",
 		[ARG_FLAG] = "no value",
 	};
 	size_t o = 0;

@@ -81,6 +81,9 @@ int cli_read_key(const char *path, struct key_sk *sk);
 // By root, for a node that is not (cmd_key.c): the file belongs to whom its directory does.
 void cli_give_to_owner_of_dir(int fd, const char *path);
 
+// The records that answer a request, as a table or JSON (cmd_show.c). An exit code.
+int cli_list(struct cli *c, uint16_t type, const void *ask, size_t ask_len);
+
 // ---- arguments (args.c) ----
 
 enum arg_kind {
@@ -94,6 +97,7 @@ enum arg_kind {
 	ARG_WORD, // one of words -> uint8_t, the place
 	ARG_NETS, // IP/PREFIX,... -> struct api_edge_add, its addresses
 	ARG_TEXT, // not empty -> const char *
+	ARG_UUID, // -> uint8_t[16]
 	ARG_FLAG, // --name -> bool
 };
 
@@ -174,6 +178,7 @@ int cmd_dmsg_ping(struct cli *c);
 int cmd_dmsg_ip(struct cli *c);
 int cmd_transport_add(struct cli *c);
 int cmd_transport_del(struct cli *c);
+int cmd_transport_list(struct cli *c);
 int cmd_transport_move(struct cli *c);
 int cmd_rebalance(struct cli *c);
 int cmd_ping(struct cli *c);

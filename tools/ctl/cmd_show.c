@@ -259,6 +259,17 @@ int cmd_show_services(struct cli *c)
 	return show(c, API_SERVICES, 0);
 }
 
+int cli_list(struct cli *c, uint16_t type, const void *ask, size_t ask_len)
+{
+	struct show s = {0};
+	size_t n;
+	int rc;
+
+	c->argc = 0; // nothing else is to be found in the answer
+	rc = start(c, &s, type);
+	return rc != CLI_OK ? rc : list(&s, ask, ask_len, &n);
+}
+
 int cmd_route_find(struct cli *c)
 {
 	struct api_paths_ask ask = {.min_hops = 1, .max_hops = 50};
@@ -266,16 +277,11 @@ int cmd_route_find(struct cli *c)
 		{"min-hops", ARG_U16, &ask.min_hops, 0, NULL, false, false},
 		{"max-hops", ARG_U16, &ask.max_hops, 0, NULL, false, false}};
 	const char *to;
-	struct show s = {0};
-	size_t n;
 	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args));
 
 	if (rc == CLI_OK)
 		rc = stream_key(ask.dst, to, strlen(to));
-	c->argc = 0; // nothing else is to be found in the answer
-	if (rc == CLI_OK)
-		rc = start(c, &s, API_PATHS);
-	return rc != CLI_OK ? rc : list(&s, &ask, sizeof(ask), &n);
+	return rc != CLI_OK ? rc : cli_list(c, API_PATHS, &ask, sizeof(ask));
 }
 
 int cmd_config_show(struct cli *c)

@@ -1,7 +1,7 @@
-// `skyrail transport add|del` and `skyrail ping`.
+// `skyrail transport add|del|list`, here or at another node, and `skyrail ping`.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
-#include "tools/ctl/cli.h"
+#include "tools/ctl/stream.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -59,6 +59,74 @@ static int add(struct cli *c, const struct api_transport_add *m)
 	return rc;
 }
 
+// ---- at another node ----
+
+static bool is_elsewhere(const struct cli *c)
+{
+	for (int i = 0; i < c->argc; i++)
+		if (strncmp(c->argv[i], "on=", 3) == 0)
+			return true;
+	return false;
+}
+
+static int other(struct cli *c, struct api_tp_setup_ask *m, struct arg *args, size_t n)
+{
+	int rc = cli_args(c, NULL, 0, args, n);
+	struct api_node node;
+
+	if (rc != CLI_OK)
+		return rc;
+	if (m->timeout_ms > API_TP_SETUP_MAX_MS)
+		return cli_error(CLI_USAGE, "timeout is at most 5m");
+	if (cli_node(c, &node) < 0) // connects
+		return cli_failed(c);
+	api_client_timeout(c->client, (int)m->timeout_ms + STREAM_SLACK_MS);
+	if (m->what == API_TP_SETUP_REMOVE)
+		return call(c, API_TP_SETUP, m, sizeof(*m));
+	return cli_list(c, API_TP_SETUP, m, sizeof(*m));
+}
+
+// What each of them has.
+#define ON(m)                                                                                      \
+	{                                                                                          \
+		"on", ARG_PK, (m).on, 0, NULL, true, false                                         \
+	}
+#define TIMEOUT(m)                                                                                 \
+	{                                                                                          \
+		"timeout", ARG_MS, &(m).timeout_ms, 0, NULL, false, false                          \
+	}
+#define ASK(what_)                                                                                 \
+	{                                                                                          \
+		.what = (what_), .timeout_ms = 120000                                              \
+	}
+
+static int add_other(struct cli *c)
+{
+	struct api_tp_setup_ask m = ASK(API_TP_SETUP_ADD);
+	struct arg args[] = {ON(m), TIMEOUT(m), {"peer", ARG_PK, m.peer, 0, NULL, true, false},
+		{"type", ARG_NAME, m.type, sizeof(m.type), NULL, true, false}};
+
+	return other(c, &m, args, ARRAY_LEN(args));
+}
+
+static int del_other(struct cli *c)
+{
+	struct api_tp_setup_ask m = ASK(API_TP_SETUP_REMOVE);
+	struct arg args[] = {ON(m), TIMEOUT(m), {"id", ARG_UUID, m.id, 0, NULL, true, false}};
+
+	return other(c, &m, args, ARRAY_LEN(args));
+}
+
+int cmd_transport_list(struct cli *c)
+{
+	struct api_tp_setup_ask m = ASK(API_TP_SETUP_LIST);
+	struct arg args[] = {ON(m), TIMEOUT(m)};
+
+	return other(c, &m, args, ARRAY_LEN(args));
+}
+
+// ---- here ----
+
 int cmd_transport_add(struct cli *c)
 {
 	static const char *const ciphers[] = {
@@ -82,8 +150,11 @@ int cmd_transport_add(struct cli *c)
 		{"dial", ARG_WORD, &m.dial, 0, yes_no, false, false},
 	};
 	const char *name;
-	int rc = cli_args(c, &name, 1, args, ARRAY_LEN(args));
+	int rc;
 
+	if (is_elsewhere(c))
+		return add_other(c);
+	rc = cli_args(c, &name, 1, args, ARRAY_LEN(args));
 	if (rc == CLI_OK)
 		rc = take_name(m.name, sizeof(m.name), name);
 	m.flows = flows < UINT8_MAX ? (uint8_t)flows : UINT8_MAX; // more than there can be: refused
@@ -94,8 +165,11 @@ int cmd_transport_del(struct cli *c)
 {
 	struct api_name_ask m = {0};
 	const char *name;
-	int rc = cli_args(c, &name, 1, NULL, 0);
+	int rc;
 
+	if (is_elsewhere(c))
+		return del_other(c);
+	rc = cli_args(c, &name, 1, NULL, 0);
 	if (rc == CLI_OK)
 		rc = take_name(m.name, sizeof(m.name), name);
 	return rc != CLI_OK ? rc : call(c, API_TRANSPORT_DEL, &m, sizeof(m));

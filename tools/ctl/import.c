@@ -453,7 +453,8 @@ void import_free(struct import *im)
 	vec_free(&im->lan);
 	vec_free(&im->urls);
 	vec_free(&im->hypervisors);
-	vec_free(&im->route_setup);
+	vec_free(&im->route_setup.nodes);
+	vec_free(&im->transport_setup.nodes);
 	vec_free(&im->stcp);
 	vec_free(&im->persistents);
 	key_wipe(im->text, im->text_len);

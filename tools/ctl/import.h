@@ -18,7 +18,7 @@ enum {
 	IMPORT_SERVERS_MAX = 16,
 	IMPORT_LAN_MAX = 4,
 	IMPORT_HYPERVISORS_MAX = 16,
-	IMPORT_ROUTE_SETUP_MAX = 64,
+	IMPORT_SETUP_MAX = 64, // nodes that lay routes, and that have transports made
 	IMPORT_STCP_MAX = 256, // transports
 	IMPORT_URLS_MAX = 4,
 	IMPORT_KEYS_MAX = 2,

@@ -256,7 +256,7 @@ static void take_hypervisor(struct import *im, const json_t *v, const char *path
 }
 
 // The list of 2026 that visors renew, its owner's, and that of before v1.1 are one here.
-static void take_route_setup(struct import *im, const json_t *v, const char *path)
+static void take_setup(struct import *im, struct import_setup *s, const json_t *v, const char *path)
 {
 	struct import_found n;
 	struct key_pk pk;
@@ -264,13 +264,23 @@ static void take_route_setup(struct import *im, const json_t *v, const char *pat
 	if (!import_read_pk(im, json_string_value(v), &pk, path))
 		return;
 	keep(im, &n, v, path);
-	for (size_t i = 0; i < im->route_setup.n; i++)
-		if (strcasecmp(im->route_setup.v[i].text, n.text) == 0)
+	for (size_t i = 0; i < s->nodes.n; i++)
+		if (strcasecmp(s->nodes.v[i].text, n.text) == 0)
 			return;
-	if (im->route_setup.n == IMPORT_ROUTE_SETUP_MAX)
+	if (s->nodes.n == IMPORT_SETUP_MAX)
 		import_note(im, IMPORT_LEFT, path, "64 set-up nodes are the most");
-	else if (vec_push(&im->route_setup, n) < 0)
+	else if (vec_push(&s->nodes, n) < 0)
 		import_no_memory(im);
+}
+
+static void take_route_setup(struct import *im, const json_t *v, const char *path)
+{
+	take_setup(im, &im->route_setup, v, path);
+}
+
+static void take_transport_setup(struct import *im, const json_t *v, const char *path)
+{
+	take_setup(im, &im->transport_setup, v, path);
 }
 
 static const struct {
@@ -418,10 +428,9 @@ static const struct import_row rows[] = {
 	LATER("transport.ar_transport_limit",
 		"transports to visors of the address resolver's list"),
 	LATER("transport.public_autoconnect", "transports to public visors"),
-	LATER("transport.transport_setup", "transports that others set up"),
-	LATER("transport.transport_setup_nodes",
-		"transports that others set up"), // before v1.1
-	LATER("transport.user_transport_setup", "transports that others set up"),
+	TAKE("transport.transport_setup", IMPORT_TEXTS, take_transport_setup),
+	TAKE("transport.transport_setup_nodes", IMPORT_TEXTS, take_transport_setup), // before v1.1
+	TAKE("transport.user_transport_setup", IMPORT_TEXTS, take_transport_setup),
 	LATER("transport.tps_sk", "a transport set-up node in this one"),
 	LATER("transport.tps_dmsg", "a transport set-up node in this one"),
 	TAKE("transport.stcpr_port", IMPORT_INT, import_take_stcpr_port),
@@ -702,14 +711,14 @@ static void set_keys(
 	}
 }
 
-static void finish_route_setup(struct import *im)
+static void finish_setup(struct import *im, const char *class, const struct import_setup *s)
 {
 	if (im->n_urls > 0 || has_way_to_dmsg(im)) {
-		set_keys(im, "route_setup_node", im->route_setup.v, im->route_setup.n);
+		set_keys(im, class, s->nodes.v, s->nodes.n);
 		return;
 	}
-	for (size_t i = 0; i < im->route_setup.n; i++)
-		import_note(im, IMPORT_LEFT, im->route_setup.v[i].path,
+	for (size_t i = 0; i < s->nodes.n; i++)
+		import_note(im, IMPORT_LEFT, s->nodes.v[i].path,
 			"set-up nodes reach a node by dmsg, and there is no way to it");
 }
 
@@ -737,7 +746,8 @@ void import_finish(struct import *im)
 	finish_keys(im);
 	finish_discovery(im);
 	finish_servers(im);
-	finish_route_setup(im);
+	finish_setup(im, "route_setup_node", &im->route_setup);
+	finish_setup(im, "transport_setup", &im->transport_setup);
 	finish_services(im);
 	set_keys(im, "hypervisor", im->hypervisors.v, im->hypervisors.n);
 	finish_lan(im);

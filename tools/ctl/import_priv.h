@@ -92,7 +92,10 @@ struct import {
 	const char *servers_type;
 	struct import_server server; // at hand
 	VEC(struct import_server) servers, lan;
-	VEC(struct import_found) urls, hypervisors, route_setup;
+	VEC(struct import_found) urls, hypervisors;
+	struct import_setup { // nodes that may set up, with their sections
+		VEC(struct import_found) nodes;
+	} route_setup, transport_setup;
 	VEC(struct import_stcp) stcp;
 	struct import_tp persistent; // at hand
 	VEC(struct import_tp) persistents;

@@ -73,18 +73,49 @@ func verdictPackets(b []byte) string {
 
 func wordsOfPath(hops []Hop) (s string, ok bool) {
 	for _, h := range hops {
-		for _, pk := range []PubKey{h.From, h.To} {
-			if _, err := parsePK(pk.String()); err != nil || pk.isNull() {
-				return "", false
-			}
+		if !isKey(h.From) || !isKey(h.To) {
+			return "", false
 		}
 		s += fmt.Sprintf(" (%s %v %v)", hex.EncodeToString(h.TpID[:]), h.From, h.To)
 	}
 	return s + ";", true
 }
 
+var asciiGraphic = func() (all string) {
+	for c := '!'; c <= '~'; c++ {
+		all += string(c)
+	}
+	return all
+}()
+
+func isKey(pk PubKey) bool {
+	_, err := parsePK(pk.String())
+	return err == nil && !pk.isNull()
+}
+
+// Of a transport: what nobody has is refused, and so is what would not be one word of a line.
+func isType(text string) bool {
+	return len(text) < 16 && strings.Trim(text, asciiGraphic) == ""
+}
+
+func (t TransportResponse) isGood() bool {
+	return t.ID != uuid{} && isKey(t.Local) && isKey(t.Remote) && isType(t.Type)
+}
+
 func wordsOf(v interface{}) (s string, ok bool) {
 	switch v := v.(type) {
+	case *TransportRequest:
+		return fmt.Sprintf("%v %s", v.RemotePK, v.Type), isKey(v.RemotePK) && isType(v.Type)
+	case *UUIDRequest:
+		return v.ID.String(), v.ID != uuid{}
+	case *TransportResponse:
+		return v.words(), v.isGood()
+	case *[]TransportResponse:
+		for _, t := range *v {
+			if s += t.words() + ","; !t.isGood() || len(*v) > 96 {
+				return "", false
+			}
+		}
 	case *BidirectionalRoute:
 		there, ok := wordsOfPath(v.Forward)
 		back, too := wordsOfPath(v.Reverse)
@@ -124,6 +155,10 @@ func argument(method string) interface{} {
 		return new(EdgeRules)
 	case "RPCGateway.DelRules":
 		return new([]RouteID)
+	case "TransportGateway.AddTransport":
+		return new(TransportRequest)
+	case "TransportGateway.RemoveTransport":
+		return new(UUIDRequest)
 	}
 	return nil
 }
@@ -136,6 +171,10 @@ func reply(method string) interface{} {
 		return new([]RouteID)
 	case "RPCGateway.AddIntermediaryRules", "RPCGateway.AddEdgeRules", "RPCGateway.DelRules":
 		return new(bool)
+	case "TransportGateway.AddTransport":
+		return new(TransportResponse)
+	case "TransportGateway.GetTransports":
+		return new([]TransportResponse)
 	}
 	return nil
 }
@@ -259,8 +298,10 @@ func (c *cases) addRoutes(dir string) error {
 		Transports map[string]string
 		Connect    map[string]string `json:"connect_handshake"`
 	}
-	if err := readJSON(dir, "setup.json", &v); err != nil {
-		return err
+	for _, name := range []string{"setup.json", "transport-setup.json"} {
+		if err := readJSON(dir, name, &v); err != nil {
+			return err
+		}
 	}
 	if err := readJSON(dir, "skywire-routes.json", &routes); err != nil {
 		return err

@@ -19,6 +19,8 @@
 //	peer flipcalls -key FILE -server PK@ADDRESS [options] PK PK  a set-up node at the first, with each bit of its calls turned
 //	peer blast -key FILE -stcp PK@ADDRESS [options] KEY ID       packets through a node, to ourselves: how many
 //	peer setup -key FILE -server PK@ADDRESS [options]            a set-up node
+//	peer tpgateway -key FILE -server PK@ADDRESS [options]        a node at which others have transports made; refuse: a key
+//	peer tpask -key FILE -server PK@ADDRESS [options] PK WORDS   asks that node for them: "add PK TYPE,remove ID,list"
 //	peer lay -key FILE -server PK@ADDRESS [options] PK           a set-up node at that node, by a script: lay.go
 //	peer load -server PK@ADDRESS [options] PK N                  asks that set-up node for N routes, as fast as can be
 //	peer services [-key FILE -server PK@ADDRESS] ADDRESS   transport discovery, address resolver, route finder; also by dmsg
@@ -349,6 +351,8 @@ var commands = map[string]struct {
 	"gateway":    {0, runGateway},
 	"setup":      {0, runSetup},
 	"route":      {2, runRoute},
+	"tpgateway":  {0, runTransportGateway},
+	"tpask":      {2, runAskTransports},
 	"lay":        {1, runLay},
 	"load":       {2, runLoad},
 	"node":       {0, runNode},
