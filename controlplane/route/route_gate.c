@@ -262,10 +262,8 @@ static void installed(struct route_call *c, int status, size_t which)
 	for (uint32_t i = 0; i < c->n; i++) {
 		if (status == 0)
 			is_there(g, c->ids[i]);
-		else if (c->install != NULL)
-			claims_drop(g->claims, c->ids[i]); // rule_mgr sees to the id
-		else
-			give_up(g, c->ids[i]);
+		else // who took the rules sees to the id: it may be somebody else's by now
+			claims_drop(g->claims, c->ids[i]);
 	}
 	if (status == 0) {
 		call_end(c, NULL);

@@ -27,7 +27,8 @@ struct route_gate;
 
 // Who takes routes that end here; a node that has none refuses them. The gate has looked at ids,
 // kinds, keep-alives and the descriptors; he installs the rules. 0: done comes, once and later, and
-// says 0 when both are there; -errno: refused, done does not come. Ends before the gate does.
+// says 0 when both are there, else their ids are released or about to be (rule_mgr_install());
+// -errno: refused, done does not come, and the ids are the gate's. Ends before the gate does.
 struct route_edges {
 	int (*accept)(void *arg, const struct setup_edge *edge,
 		void (*done)(void *done_arg, int status), void *done_arg);
