@@ -23,6 +23,7 @@ struct route_ends {
 	size_t n_ripe; // of those: at the next tick
 	uint64_t strays;
 	struct route_end *forward[N_BUCKETS], *consume[N_BUCKETS];
+	struct route_end *next_forward, *next_consume; // of a walk, whoever is unbound meanwhile
 };
 
 static struct route_end **bucket(struct route_end **table, uint32_t id)
@@ -35,10 +36,10 @@ static struct route_end **bucket(struct route_end **table, uint32_t id)
 static void on_route(void *arg, unsigned worker, const struct msg_route *msg, size_t n)
 {
 	struct route_ends *ends = arg;
-	struct route_end *e = *bucket(ends->consume, msg->id), *next;
+	struct route_end *e = *bucket(ends->consume, msg->id);
 
-	for (; e != NULL && msg->h.type == UP_ROUTE; e = next) {
-		next = e->next_consume;
+	for (; e != NULL && msg->h.type == UP_ROUTE; e = ends->next_consume) {
+		ends->next_consume = e->next_consume;
 		// the record is a copy that nobody reads after us
 		if (e->consume_id == msg->id &&
 			e->ops->packet(e->arg, (uint8_t *)(uintptr_t)msg->bytes, n))
@@ -50,15 +51,15 @@ static void on_route(void *arg, unsigned worker, const struct msg_route *msg, si
 static void on_rule_gone(void *arg, const struct evt_rule *r)
 {
 	struct route_ends *ends = arg;
-	struct route_end *e, *next;
+	struct route_end *e;
 
-	for (e = *bucket(ends->forward, r->id); e != NULL; e = next) {
-		next = e->next_forward;
+	for (e = *bucket(ends->forward, r->id); e != NULL; e = ends->next_forward) {
+		ends->next_forward = e->next_forward;
 		if (e->forward_id == r->id)
 			e->ops->gone(e->arg, r);
 	}
-	for (e = *bucket(ends->consume, r->id); e != NULL; e = next) {
-		next = e->next_consume;
+	for (e = *bucket(ends->consume, r->id); e != NULL; e = ends->next_consume) {
+		ends->next_consume = e->next_consume;
 		if (e->consume_id == r->id)
 			e->ops->gone(e->arg, r);
 	}
@@ -66,10 +67,10 @@ static void on_rule_gone(void *arg, const struct evt_rule *r)
 
 static void pause_all(struct route_ends *ends, uint32_t id, bool paused)
 {
-	struct route_end *next;
+	struct route_end *e = *bucket(ends->forward, id);
 
-	for (struct route_end *e = *bucket(ends->forward, id); e != NULL; e = next) {
-		next = e->next_forward;
+	for (; e != NULL; e = ends->next_forward) {
+		ends->next_forward = e->next_forward;
 		if (e->forward_id == id)
 			e->ops->pause(e->arg, paused);
 	}
@@ -184,6 +185,10 @@ void route_ends_unbind(struct route_ends *ends, struct route_end *e)
 	for (at = bucket(ends->consume, e->consume_id); *at != e; at = &(*at)->next_consume)
 		continue;
 	*at = e->next_consume;
+	if (ends->next_forward == e)
+		ends->next_forward = e->next_forward;
+	if (ends->next_consume == e)
+		ends->next_consume = e->next_consume;
 	e->forward_id = e->consume_id = 0;
 }
 

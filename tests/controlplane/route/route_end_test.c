@@ -17,6 +17,7 @@
 struct holder {
 	struct route_end end;
 	bool refuses;
+	struct holder *ends_too; // by whoever hears of the end
 	unsigned n_packets, n_gone, n_pauses;
 	bool paused;
 };
@@ -55,7 +56,14 @@ static bool on_packet(void *arg, uint8_t *packet, size_t len)
 
 static void on_gone(void *arg, const struct evt_rule *r)
 {
-	((struct holder *)arg)->n_gone++;
+	struct holder *h = arg;
+
+	h->n_gone++;
+	if (h->ends_too == NULL)
+		return;
+	route_ends_unbind(ends, &h->ends_too->end);
+	free(h->ends_too);
+	h->ends_too = NULL;
 }
 
 static void on_pause(void *arg, bool paused)
@@ -136,6 +144,24 @@ static void packets_go_to_who_holds_the_rule(void **state)
 	assert_int_equal(a.n_packets, 1);
 }
 
+// Who hears of an end may end the one that is next in the bucket.
+static void an_end_may_take_others_along(void **state)
+{
+	struct evt_rule gone = {.h.type = EVT_RULE_GONE};
+
+	for (unsigned consume = 0; consume < 2; consume++) {
+		b.ends_too = calloc(1, sizeof(*b.ends_too));
+		assert_non_null(b.ends_too);
+		b.ends_too->end.ops = &ops;
+		route_ends_bind(ends, &b.ends_too->end, 5, 6);
+		route_ends_bind(ends, &b.end, 5 + (1 << 20), 6 + (1 << 20));
+		gone.id = (consume ? 6 : 5) + (1 << 20);
+		FAKE_EACH(on_rule_gone, &gone);
+		assert_int_equal(b.n_gone, 1 + consume);
+		assert_null(b.ends_too);
+	}
+}
+
 static void each_hears_of_its_rules(void **state)
 {
 	struct evt_rule r = {.id = 5};
@@ -213,6 +239,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(packets_go_to_who_holds_the_rule),
+		TEST(an_end_may_take_others_along),
 		TEST(each_hears_of_its_rules),
 		TEST(two_may_hold_the_same),
 		TEST(closed_rules_go_later),
