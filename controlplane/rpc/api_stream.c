@@ -22,11 +22,16 @@ static void answer_asked(struct api_task *t, int err)
 struct api_task *api_task_new(
 	struct api *a, struct api_req *r, size_t len, void (*stop)(struct api_task *t))
 {
-	struct api_task *t = a->n_tasks < TASKS_MAX ? calloc(1, len) : NULL;
+	struct api_task *t;
 
+	if (a->n_tasks >= TASKS_MAX) {
+		api_req_fail(r, -EMFILE, "%d streams and dials by the API are under way: no more",
+			TASKS_MAX);
+		return NULL;
+	}
+	t = calloc(1, len);
 	if (t == NULL) {
-		api_req_fail(
-			r, -ENOMEM, "out of memory, or more than %d streams by the API", TASKS_MAX);
+		api_req_fail(r, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	t->a = a;

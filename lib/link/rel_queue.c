@@ -547,18 +547,18 @@ uint32_t rel_queue_waiting(const struct rel_queue *q, uint64_t *bytes)
 bool rel_queue_pull(struct rel_queue *q, uint32_t *route, struct rel_pkt *out, uint64_t now_ns)
 {
 	uint32_t i = rel_queue_peek(q);
-	struct rel_node *n;
-	struct route *rt;
+	const struct rel_node *n;
 
 	if (i == 0)
 		return false;
 	rel_queue_pop(q, i);
 	n = node_at(q->hold, i);
-	rt = rel_queue_route(q, n->route);
 	*route = n->route;
-	*out = (struct rel_pkt){
-		.handle = n->handle, .len = n->len, .account = rt->account, .bufs = n->bufs};
-	rel_queue_acked(q, n->route, 0, n->bufs);
-	node_free(q->hold, i);
+	*out = (struct rel_pkt){.handle = n->handle,
+		.len = n->len,
+		.account = rel_queue_route(q, n->route)->account,
+		.bufs = n->bufs};
+	node_free(q->hold, i); // before the route may end, which gives back what it had
+	rel_queue_acked(q, *route, 0, out->bufs);
 	return true;
 }
