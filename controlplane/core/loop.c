@@ -5,6 +5,7 @@
 #include "controlplane/core/loop.h"
 
 #include "lib/base/err.h"
+#include "lib/crypto/aead.h"
 
 #include <stdlib.h>
 
@@ -25,6 +26,8 @@ struct loop {
 	struct loop_rest *rests;
 	void *spare[SPARES]; // of buffers
 	unsigned n_spare;
+	struct aead_engine aead;
+	void *aead_mem; // NULL: nobody asked yet
 	loop_before_fn before_sleep;
 	loop_fn after_sleep;
 	void *hook_arg;
@@ -162,7 +165,19 @@ void loop_free(struct loop *l)
 	uv_loop_close(&l->uv);
 	while (l->n_spare > 0)
 		free(l->spare[--l->n_spare]);
+	free(l->aead_mem);
 	free(l);
+}
+
+const struct aead_engine *loop_aead(struct loop *l)
+{
+	void *mem;
+
+	if (l->aead_mem == NULL && posix_memalign(&mem, 64, aead_ctx_size()) == 0) {
+		l->aead_mem = mem;
+		aead_engine_init(&l->aead, mem);
+	}
+	return l->aead_mem != NULL ? &l->aead : NULL;
 }
 
 void *loop_buf_get(struct loop *l)

@@ -51,6 +51,10 @@ void loop_poll_free(struct loop_poll *p);
 void *loop_buf_get(struct loop *l);
 void loop_buf_put(struct loop *l, void *take_buf); // NULL is allowed
 
+// What this loop's thread seals with, made when it is first asked for. NULL: no memory.
+struct aead_engine;
+const struct aead_engine *loop_aead(struct loop *l);
+
 // 0 or -errno.
 int loop_on_signal(struct loop *l, int signum, loop_fn fn, void *arg);
 

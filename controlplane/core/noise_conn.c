@@ -514,6 +514,7 @@ struct conn *noise_conn_new(struct loop *l, struct conn *take_below, const struc
 	rc = noise_rec_init(&n->rec, conf);
 	if (rc < 0)
 		return give_up(n, take_below, (int)rc);
+	noise_rec_engine(&n->rec, loop_aead(l));
 	n->timer = loop_timer_new(l, on_late, n);
 	if (n->timer == NULL)
 		return give_up(n, take_below, ENOMEM);
@@ -542,6 +543,7 @@ struct conn *noise_conn_adopt(struct loop *l, struct conn *take_below, struct no
 		n->first_len = first_len;
 	}
 	n->rec = *take_rec;
+	noise_rec_engine(&n->rec, loop_aead(l));
 	n->open = n->opened = true;
 	if (peer != NULL)
 		memcpy(n->peer, peer, sizeof(n->peer));

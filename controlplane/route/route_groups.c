@@ -113,7 +113,8 @@ static int group_begin(struct route_group *rg, const struct rule_wire rules[2], 
 		.wall_ms = (int64_t)(clock_wall_ns() / CLOCK_NS_PER_MS),
 		.s = identity_sk(conf->id)->b,
 		.s_pk = identity_pk(conf->id)->b,
-		.rs = rules[1].desc.src_pk};
+		.rs = rules[1].desc.src_pk,
+		.by = loop_aead(conf->loop)};
 
 	rg->forward = rules[0];
 	conf->way(conf->way_arg, &rg->forward, &way);

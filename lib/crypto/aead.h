@@ -73,6 +73,15 @@ struct aead_backend {
 size_t aead_ctx_size(void);
 struct aead_ctx *aead_ctx_init(void *mem);
 
+// What a thread seals single messages with, ChaCha20-Poly1305: libsodium takes four times as long
+// as a back end for wide registers.
+struct aead_engine {
+	const struct aead_backend *be;
+	struct aead_ctx *x;
+};
+// The preferred one of this machine. mem as in aead_ctx_init().
+void aead_engine_init(struct aead_engine *e, void *mem);
+
 // The back ends of this build, the one that is preferred first; NULL ends them.
 const struct aead_backend *aead_backend_at(unsigned i);
 // The first one that has this cipher, or NULL. Starts libsodium on first use.

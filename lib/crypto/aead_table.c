@@ -66,6 +66,14 @@ struct aead_ctx *aead_ctx_init(void *mem)
 	return x;
 }
 
+void aead_engine_init(struct aead_engine *e, void *mem)
+{
+	e->x = aead_ctx_init(mem);
+	e->be = aead_backend_select(AEAD_CHACHA20_POLY1305);
+	if (!e->be->ready(e->x))
+		e->be = aead_sodium();
+}
+
 // ---- choice ----
 
 struct probe {

@@ -49,6 +49,11 @@ void noise_rec_fini(struct noise_rec *r)
 	key_wipe(r, sizeof(*r));
 }
 
+void noise_rec_engine(struct noise_rec *r, const struct aead_engine *by)
+{
+	r->by = r->tx.by = r->rx.by = by;
+}
+
 bool noise_rec_is_shaking(const struct noise_rec *r)
 {
 	return r->phase == PHASE_SHAKE;
@@ -81,6 +86,7 @@ static int go_on(struct noise_rec *r)
 	if (!noise_is_done(&r->hs))
 		return 0;
 	rc = noise_unit_keys(&r->hs, &r->tx, &r->rx);
+	noise_rec_engine(r, r->by);
 	if (rc == 0)
 		r->phase = PHASE_OPEN;
 	return rc;

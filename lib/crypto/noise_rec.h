@@ -23,6 +23,7 @@ enum {
 };
 
 struct noise_rec {
+	const struct aead_engine *by;
 	struct noise hs;
 	struct noise_tx tx;
 	struct noise_rx rx;
@@ -35,6 +36,9 @@ int noise_rec_init(struct noise_rec *r, const struct noise_conf *conf);
 // noise_split().
 int noise_rec_adopt(struct noise_rec *r, const struct noise *done);
 void noise_rec_fini(struct noise_rec *r); // wipes; idempotent
+// Who seals and opens records from now on: of the thread that calls. NULL, as after init and adopt:
+// libsodium.
+void noise_rec_engine(struct noise_rec *r, const struct aead_engine *by);
 
 // True until both sides have sent their messages.
 bool noise_rec_is_shaking(const struct noise_rec *r);

@@ -19,23 +19,29 @@ enum {
 	NOISE_UNIT_OVERHEAD = NOISE_UNIT_COUNTER_LEN + NOISE_TAG_LEN,
 };
 
+struct aead_engine;
+
+// by: of the thread that calls, or NULL: libsodium.
 struct noise_tx {
+	const struct aead_engine *by;
 	uint8_t key[NOISE_KEY_LEN];
 	uint64_t counter; // of the last unit
 };
 
 struct noise_rx {
+	const struct aead_engine *by;
 	uint8_t key[NOISE_KEY_LEN];
 	uint64_t last; // highest counter that was accepted
 };
 
 struct noise_rx_any {
+	const struct aead_engine *by;
 	uint8_t key[NOISE_KEY_LEN];
 	struct nonce_window seen;
 };
 
 // The keys of a finished handshake, by noise_split_by_writer(). -EAGAIN: not done, -EPIPE: dead.
-// The caller wipes with key_wipe().
+// The caller wipes with key_wipe(), and says who seals, if it has somebody.
 int noise_unit_keys(const struct noise *n, struct noise_tx *tx, struct noise_rx *rx);
 // The other rule with the key of rx, from the first unit on.
 void noise_rx_any_init(struct noise_rx_any *any, const struct noise_rx *rx);

@@ -37,6 +37,7 @@ int group_init(struct group_end *g, const struct group_conf *conf, uint64_t now_
 		rc = noise_rec_init(&g->rec, &noise);
 	if (rc < 0)
 		return rc;
+	noise_rec_engine(&g->rec, conf->by);
 	g->start_ns = g->sent_ns = g->shake_ns = now_ns;
 	g->keys_ns = conf->initiator ? after(now_ns, GROUP_UNHEARD_MS) : UINT64_MAX;
 	g->limit_ns = after(now_ns, conf->initiator ? GROUP_DIAL_MS : GROUP_ACCEPT_MS);

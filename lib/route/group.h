@@ -50,6 +50,7 @@ struct group_conf {
 	uint32_t keep_alive_ms; // of the rules; 0: they last
 	int64_t wall_ms; // unix time at now_ns: only the peer's eyes see it, in Pings
 	const uint8_t *s, *s_pk, *rs; // as in struct noise_conf
+	const struct aead_engine *by; // as noise_rec_engine() has it
 	const uint8_t *test_e; // tests only
 };
 

@@ -254,6 +254,11 @@ uv_loop_t *loop_uv(struct loop *l)
 	abort();
 }
 
+const struct aead_engine *loop_aead(struct loop *l)
+{
+	return NULL; // libsodium
+}
+
 void *loop_buf_get(struct loop *l)
 {
 	(void)l;

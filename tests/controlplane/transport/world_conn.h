@@ -61,6 +61,11 @@ int loop_defer(struct loop *l, loop_fn fn, void *arg)
 	return 0;
 }
 
+const struct aead_engine *loop_aead(struct loop *l)
+{
+	return NULL; // libsodium
+}
+
 void *loop_buf_get(struct loop *l)
 {
 	return malloc(LOOP_BUF_LEN);
