@@ -136,13 +136,13 @@ const struct command *cli_commands(size_t *n)
 
 int cli_error(int code, const char *fmt, ...)
 {
+	char text[2048];
 	va_list ap;
 
-	fputs("skyrail: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "skyrail: %s\n", text); // at once: others may write there, too
 	return code;
 }
 
