@@ -136,9 +136,11 @@ void dp_client_flush(struct dp_client *c)
 	if (!c->attached)
 		return;
 	for (unsigned w = 0; w < c->info.n_workers; w++) {
-		if (c->down_dirty[w])
-			ring_w_publish(&c->down[w]);
+		if (!c->down_dirty[w])
+			continue;
 		c->down_dirty[w] = false;
+		ring_w_publish(&c->down[w]);
+		region_worker_wake(c->r.hdr, w);
 	}
 	if (!c->cmd_dirty)
 		return;

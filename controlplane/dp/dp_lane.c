@@ -16,7 +16,7 @@ enum {
 
 struct dp_lane {
 	struct region r;
-	unsigned k;
+	unsigned k, worker;
 	struct ring_w down;
 	struct ring_r up;
 	uint32_t unseen; // bytes that are not published
@@ -59,6 +59,7 @@ struct dp_lane *dp_lane_new(const struct region *r, unsigned k)
 		free(l);
 		return errno_null(rc);
 	}
+	l->worker = k % r->hdr->n_workers;
 	rc = rings_open(l);
 	if (rc != 0) {
 		dp_lane_free(l);
@@ -98,9 +99,11 @@ int dp_lane_send_carried(struct dp_lane *l, uint32_t hop, const void *packet, si
 
 void dp_lane_publish(struct dp_lane *l)
 {
-	if (l->unseen != 0)
-		ring_w_publish(&l->down);
+	if (l->unseen == 0)
+		return;
 	l->unseen = 0;
+	ring_w_publish(&l->down);
+	region_worker_wake(l->r.hdr, l->worker);
 }
 
 int dp_lane_recv(struct dp_lane *l, unsigned max, dp_lane_fn fn, void *arg)

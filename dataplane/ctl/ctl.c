@@ -1,8 +1,9 @@
 // The main lcore's loop. One turn: commands, notes of the workers, a slice of a dump, expiry and
 // grace periods, statistics; then everything written is published at once, and the door bell rings
-// if the control plane sleeps on something that waits for it, ours or a worker's: workers never
-// ring. It spins for a moment after work, then sleeps: the control plane's bell ends the sleep, for
-// the workers' sake it is short.
+// if the control plane sleeps on something that waits for it, ours or a worker's: workers ring only
+// when they have nothing else to do. It spins for a moment after work, then sleeps: the control
+// plane's bell ends the sleep, for the sake of workers that always have something to do it is
+// short.
 
 #include "dataplane/ctl/ctl_priv.h"
 
@@ -18,7 +19,7 @@
 enum {
 	SPIN_NS = 200 * 1000, // after work: answers within a bulk come without a sleep between
 	SPIN_SOCK_EVERY = 16, // spins between two looks at the sockets
-	NAP_NS = 75 * 1000, // while packets go up: what their bell may be late by
+	NAP_NS = 75 * 1000, // while packets go up and their worker does not ring: as late it may be
 	NAP_WHILE_NS = 10 * 1000 * 1000,
 	SLEEP_NS = 1000 * 1000,
 	GONE_BATCH = 1024, // rules ended per turn
@@ -104,28 +105,26 @@ void ctl_free(struct ctl *c)
 	free(c);
 }
 
-// Does a ring up hold anything? When it got something is remembered.
-static bool waits(struct ctl *c, struct ring_shm *up, uint64_t *last_head)
+// A worker that sleeps at times has rung itself if it ran empty since we looked last.
+static bool rings_itself(struct ctl *c, unsigned worker)
+{
+	uint64_t n = stat_get(&stats_worker(c->k.region->stats, worker)->c[W_turns_idle]);
+	bool ran_empty = n != c->empty_turns[worker];
+
+	c->empty_turns[worker] = n;
+	return ran_empty && worker_set_idle_mode(c->k.workers) == IDLE_ADAPTIVE;
+}
+
+// Does a ring up hold anything? When it got something of who does not ring is remembered.
+static bool waits(struct ctl *c, struct ring_shm *up, uint64_t *last_head, bool itself)
 {
 	uint64_t head = atomic_load_explicit(&up->head, memory_order_acquire);
 
 	if (head != *last_head) {
 		*last_head = head;
-		c->up_ns = c->now_ns;
+		c->up_ns = itself ? c->up_ns : c->now_ns;
 	}
 	return head != atomic_load_explicit(&up->tail, memory_order_relaxed);
-}
-
-static void wake(struct ctl *c, _Atomic uint32_t *sleeping, int bell_fd)
-{
-	uint64_t one = 1;
-
-	if (atomic_load_explicit(sleeping, memory_order_seq_cst) == 0 || c->control_fd < 0)
-		return;
-	// pairs with the reader's store of 1 and its second look at the rings
-	if (atomic_exchange_explicit(sleeping, 0, memory_order_seq_cst) != 0 &&
-		write(bell_fd, &one, sizeof(one)) < 0)
-		c->up_ns = c->now_ns; // full counter: it is readable as it is
 }
 
 // Ring if the control plane, or a carrier of its, sleeps and any ring towards it holds something. A
@@ -136,14 +135,20 @@ static void bell(struct ctl *c)
 	const struct region *r = c->k.region;
 	unsigned n_carriers = region_n_carriers(r->hdr);
 	bool any = atomic_load_explicit(&r->hdr->evt_overflow, memory_order_relaxed) != 0;
+	bool itself[DPMSG_MAX_WORKERS];
 
+	for (unsigned w = 0; w < c->k.region_conf->n_workers; w++)
+		itself[w] = rings_itself(c, w);
+	// behind that of events, of which we are told in time, each worker has two
 	for (unsigned i = 0; i < c->n_up; i++)
-		any |= waits(c, c->up[i], &c->up_head[i]);
-	if (any)
-		wake(c, &r->hdr->cp_sleeping, r->bell_cp);
+		any |= waits(c, c->up[i], &c->up_head[i], i == 0 || itself[(i - 1) / 2]);
+	if (any && c->control_fd >= 0)
+		region_wake(&r->hdr->cp_sleeping, r->bell_cp);
 	for (unsigned k = 0; k < n_carriers; k++)
-		if (waits(c, c->car_up[k], &c->car_up_head[k]))
-			wake(c, &r->hdr->car[k].sleeping, r->bell_car[k]);
+		if (waits(c, c->car_up[k], &c->car_up_head[k],
+			    itself[k % c->k.region_conf->n_workers]) &&
+			c->control_fd >= 0)
+			region_wake(&r->hdr->car[k].sleeping, r->bell_car[k]);
 }
 
 bool ctl_turn(struct ctl *c, uint64_t now_ns)

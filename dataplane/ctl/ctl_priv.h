@@ -75,6 +75,7 @@ struct ctl {
 	uint64_t *up_head; // as last seen
 	struct ring_shm *car_up[DPMSG_MAX_CARRIERS]; // the same of its carriers
 	uint64_t car_up_head[DPMSG_MAX_CARRIERS];
+	uint64_t empty_turns[DPMSG_MAX_WORKERS]; // of each worker, ditto
 
 	struct ctl_reset *reset_hop; // by hop index: rules that leave by it are to be closed
 	struct ctl_resets *reset_tp; // by transport index: ... that come by it

@@ -1,13 +1,15 @@
 // Back-off of the poll loop. A worker that found nothing for IDLE_TURNS turns (some 50 us) sleeps
-// 50 us at a time, and 400 us after 100 ms; one packet resets. Shorter sleeps only burn the core:
-// arming the timer costs as much. Asleep, a worker is out of the grace periods, so reclaim does not
-// wait for it.
+// 50 us at a time: shorter sleeps only burn the core, since arming the timer costs as much. When
+// ports and other workers were silent for 100 ms, it is 400 us, and what there is to do then comes
+// from the control plane, which wakes it: so it neither polls nor naps between two bursts. Asleep,
+// a worker is out of the grace periods, so reclaim does not wait for it.
 
 #include "dataplane/worker/idle.h"
 
 #include "dataplane/hop/hop.h"
 #include "dataplane/hop/hop_msg.h"
 #include "dataplane/rule/reclaim.h"
+#include "dataplane/worker/uplink.h"
 
 #include <rte_pause.h>
 #include <sys/prctl.h>
@@ -15,6 +17,8 @@
 
 enum {
 	IDLE_TURNS = 2000,
+	SILENT_TURNS = 16, // the same while ports are silent: the next burst is told
+	BELL_TURNS = 4, // after so many the control plane is told of what went up
 	SLEEP_SHORT_NS = 50 * 1000,
 	SLEEP_LONG_NS = 400 * 1000,
 	LONG_AFTER_NS = 100 * 1000 * 1000,
@@ -28,13 +32,17 @@ void idle_begin(struct idle *idle)
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 }
 
-static void sleep_once(struct wctx *w, long ns)
+// Silent: until the control plane sends something.
+static void sleep_once(struct wctx *w, bool silent)
 {
-	struct timespec ts = {.tv_nsec = ns};
+	struct timespec ts = {.tv_nsec = SLEEP_SHORT_NS};
 
 	reclaim_offline(w->reclaim, w->id);
 	atomic_store_explicit(&w->stats->asleep, 1, memory_order_relaxed);
-	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+	if (silent)
+		uplink_wait(w, SLEEP_LONG_NS);
+	else
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 	atomic_store_explicit(&w->stats->asleep, 0, memory_order_relaxed);
 	reclaim_online(w->reclaim, w->id);
 	count(w, W_sleeps, 1);
@@ -42,6 +50,8 @@ static void sleep_once(struct wctx *w, long ns)
 
 void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 {
+	bool silent;
+
 	if (worked) {
 		idle->empty = 0;
 		return;
@@ -51,13 +61,10 @@ void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 		return;
 	if (unlikely(w->move != NULL)) // the others wait for us
 		return;
-	if (idle->empty == 0)
-		idle->since_ns = w->now_ns;
-	if (idle->empty < IDLE_TURNS) {
-		idle->empty++;
+	silent = w->now_ns - idle->polled_ns >= LONG_AFTER_NS;
+	if (idle->empty < IDLE_TURNS && ++idle->empty == BELL_TURNS)
+		uplink_bell(w);
+	if (idle->empty < (silent ? SILENT_TURNS : IDLE_TURNS) || hop_timer_is_near(w, NEAR_NS))
 		return;
-	}
-	if (hop_timer_is_near(w, NEAR_NS))
-		return;
-	sleep_once(w, w->now_ns - idle->since_ns < LONG_AFTER_NS ? SLEEP_SHORT_NS : SLEEP_LONG_NS);
+	sleep_once(w, silent && !hop_timer_is_near(w, SLEEP_LONG_NS));
 }

@@ -9,7 +9,7 @@
 struct idle {
 	_Atomic uint32_t mode; // enum idle_mode; main stores, the worker reads
 	uint32_t empty; // turns without work, saturating
-	uint64_t since_ns; // of the first of them
+	uint64_t polled_ns; // when there was work last of which nobody tells a worker that sleeps
 };
 
 // [worker] Once, in the thread that will run the loop.

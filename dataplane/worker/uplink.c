@@ -19,6 +19,7 @@ enum {
 	SEG_TAIL = RAIL_TAG_LEN, // left free behind a packet, for the seal
 	LARGEST = ROUTE_PACKET_MAX + 256, // record of a packet, padding included
 	MEND_PERIOD_NS = 1000 * 1000 * 1000, // a broken ring is looked at again so often
+	STUCK_NS = 50 * 1000, // what is full now has room after that, if not sooner
 };
 
 // One pair of rings.
@@ -35,7 +36,7 @@ struct lane {
 struct uplink {
 	struct lane own; // with the control plane's main thread
 	struct lane cars[DPMSG_MAX_CARRIERS]; // those with its carriers that are this worker's
-	const struct region_hdr *hdr;
+	const struct region *region;
 	struct ring_w hs;
 	bool hs_new;
 	unsigned room; // of other workers, for packets of this turn
@@ -80,7 +81,7 @@ struct uplink *uplink_new(const struct region *region, unsigned i)
 		errno = ENOMEM;
 		return NULL;
 	}
-	u->hdr = h;
+	u->region = region;
 	err = attach_lane(region, h->up_off[i], h->down_off[i], &u->own);
 	if (err == 0)
 		err = attach_w(region, h->hs_off[i], &u->hs);
@@ -101,7 +102,7 @@ void uplink_free(struct uplink *u)
 
 // Those carriers of this worker that there are.
 #define EACH_CARRIER(w, k)                                                                         \
-	for (unsigned k = (w)->id, n_ = region_n_carriers((w)->uplink->hdr); k < n_;               \
+	for (unsigned k = (w)->id, n_ = region_n_carriers((w)->uplink->region->hdr); k < n_;       \
 		k += (w)->n_workers)
 
 // ---- up ----
@@ -529,4 +530,44 @@ unsigned uplink_down(struct wctx *w)
 	EACH_CARRIER(w, k)
 	n += lane_down(w, &w->uplink->cars[k]);
 	return n;
+}
+
+// ---- with nothing to do ----
+
+static bool is_read(struct ring_w *up)
+{
+	return ring_w_room(up) == up->size;
+}
+
+void uplink_bell(struct wctx *w)
+{
+	struct uplink *u = w->uplink;
+	const struct region *r = u->region;
+
+	if (!is_read(&u->own.up) || !is_read(&u->hs))
+		region_wake(&r->hdr->cp_sleeping, r->bell_cp);
+	EACH_CARRIER(w, k)
+	if (!is_read(&u->cars[k].up))
+		region_wake(&r->hdr->car[k].sleeping, r->bell_car[k]);
+}
+
+static bool nothing_down(struct wctx *w)
+{
+	bool empty = ring_r_empty(&w->uplink->own.down);
+
+	EACH_CARRIER(w, k)
+	empty = empty && ring_r_empty(&w->uplink->cars[k].down);
+	return empty;
+}
+
+void uplink_wait(struct wctx *w, uint64_t ns)
+{
+	struct region_hdr *h = w->uplink->region->hdr;
+	bool stuck = !nothing_down(w);
+
+	atomic_store_explicit(&h->doze[w->id].word, 1, memory_order_seq_cst);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (stuck || nothing_down(w))
+		region_worker_doze(h, w->id, stuck ? STUCK_NS : ns);
+	atomic_store_explicit(&h->doze[w->id].word, 0, memory_order_relaxed);
 }

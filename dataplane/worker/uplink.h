@@ -1,7 +1,7 @@
 // This worker's rings to the control plane: packets and handshakes up, packets and datagrams down;
 // and a pair with each of the carriers k for which k % n_workers is this worker. Copies both ways;
-// whatever comes down is copied first, then checked, then used. Never rings a bell: the main lcore
-// does (lib/shm/region.h).
+// whatever comes down is copied first, then checked, then used. In a turn it never rings a bell
+// (lib/shm/region.h): the main lcore does, or the worker when it has nothing else to do.
 #pragma once
 
 #include "dataplane/hop/hop.h"
@@ -40,3 +40,10 @@ bool uplink_fenced(struct wctx *w); // [worker] not yet
 void uplink_sink(struct wctx *w);
 // [worker] Make visible what went up in this turn.
 void uplink_publish(struct wctx *w);
+
+// [worker, with nothing to do] System calls, both of them. Tell the control plane, if it sleeps,
+// that something lies in the rings up.
+void uplink_bell(struct wctx *w);
+// Sleep until something comes down, but no longer than ns; some 50 us if what lies in the ring down
+// can't be worked off now.
+void uplink_wait(struct wctx *w, uint64_t ns);

@@ -463,6 +463,8 @@ static bool turn(struct worker *k)
 	forward_flush(w);
 	if (w->n_workers > 1)
 		work += handoff_stage(w);
+	if (work != 0)
+		k->idle.polled_ns = w->now_ns;
 	work += uplink_down(w);
 	hop_timers(w);
 	send_stage(k);
@@ -713,4 +715,9 @@ void worker_set_idle(struct worker_set *s, enum idle_mode mode)
 {
 	for (unsigned i = 0; i < s->n; i++)
 		atomic_store_explicit(&s->worker[i]->idle.mode, mode, memory_order_relaxed);
+}
+
+enum idle_mode worker_set_idle_mode(const struct worker_set *s)
+{
+	return (enum idle_mode)atomic_load_explicit(&s->worker[0]->idle.mode, memory_order_relaxed);
 }

@@ -13,7 +13,7 @@ struct worker_set;
 
 enum idle_mode {
 	IDLE_POLL = 0, // spins: lowest latency, a whole core
-	IDLE_ADAPTIVE = 1, // sleeps 50 us after 2000 empty turns, 400 us after 100 ms of them
+	IDLE_ADAPTIVE = 1, // sleeps when there is nothing to do (idle.c), and rings itself
 };
 
 struct worker_conf {
@@ -48,6 +48,7 @@ int worker_set_cookies(struct worker_set *s, const struct cmd_cookies *c);
 // [main, while they run] The address that frames for this port must have, from the next tick on.
 void worker_set_mac(struct worker_set *s, uint16_t port, const uint8_t mac[6]);
 void worker_set_idle(struct worker_set *s, enum idle_mode mode);
+enum idle_mode worker_set_idle_mode(const struct worker_set *s); // [main]
 
 // [worker, in a stop] Work off what workers gave each other, until nothing is on its way.
 void worker_settle(struct wctx *const *all, unsigned n);

@@ -9,12 +9,14 @@
 #include "lib/shm/stats.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -198,6 +200,43 @@ void region_repair(struct region *r, const struct region_conf *c)
 		REPAIR(h.car_down_off[k], size_or(c->down_size, DOWN_SIZE));
 	}
 #undef REPAIR
+}
+
+// Shared between processes; who else may write the word can cut a sleep short, and no more.
+static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *limit)
+{
+	return syscall(SYS_futex, word, op, value, limit, NULL, 0);
+}
+
+void region_wake(_Atomic uint32_t *sleeping, int bell_fd)
+{
+	uint64_t one = 1;
+
+	// pairs with the reader's store of 1 and its second look at the rings
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(sleeping, memory_order_relaxed) != 0 &&
+		atomic_exchange_explicit(sleeping, 0, memory_order_seq_cst) != 0 &&
+		write(bell_fd, &one, sizeof(one)) < 0)
+		return; // full counter: it is readable as it is
+}
+
+void region_worker_wake(struct region_hdr *hdr, unsigned worker)
+{
+	_Atomic uint32_t *word = &hdr->doze[worker].word;
+
+	// pairs with the worker's store of 1 and its second look at the ring
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(word, memory_order_relaxed) != 0 &&
+		atomic_exchange_explicit(word, 0, memory_order_seq_cst) != 0)
+		futex(word, FUTEX_WAKE, 1, NULL);
+}
+
+int region_worker_doze(struct region_hdr *hdr, unsigned worker, uint64_t ns)
+{
+	const struct timespec limit = {
+		.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+
+	return futex(&hdr->doze[worker].word, FUTEX_WAIT, 1, &limit) < 0 ? -errno : 0;
 }
 
 void region_close(struct region *r)

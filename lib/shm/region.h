@@ -19,7 +19,7 @@
 
 enum {
 	REGION_MAGIC = 0x736b7267,
-	REGION_VERSION = 4,
+	REGION_VERSION = 5,
 	REGION_ASK_CONTROL = 1,
 	REGION_ASK_STATS = 2,
 	REGION_CIPHERS = 4,
@@ -85,6 +85,11 @@ struct region_hdr {
 		_Alignas(64) _Atomic uint32_t
 			sleeping; // set by the carrier, cleared by the main lcore
 	} car[DPMSG_MAX_CARRIERS];
+	// The same for workers: one whose ports are silent stores 1, looks at its ring down once
+	// more, and waits (futex) while it is 1. Owner: worker sets, the control plane clears.
+	struct region_doze {
+		_Alignas(64) _Atomic uint32_t word;
+	} doze[DPMSG_MAX_WORKERS];
 };
 
 // How many carriers there are. Either side; what the control plane says is not believed.
@@ -147,6 +152,14 @@ int region_take(struct region *r, int sock, uint32_t what);
 // may be closed by another thread at another time than r. 0 or -errno.
 int region_share(const struct region *r, unsigned k, struct region *out);
 void region_close(struct region *r);
+
+// Who has published something in a ring up: ring the bell of its reader if that sleeps.
+void region_wake(_Atomic uint32_t *sleeping, int bell_fd);
+// Who has published something in a ring down: wake its worker if it sleeps.
+void region_worker_wake(struct region_hdr *hdr, unsigned worker);
+// The worker, after it stored 1 in its word and looked at the ring: until somebody wakes it, but no
+// longer than ns. 0; -EAGAIN: it was awake by then; -ETIMEDOUT, -EINTR.
+int region_worker_doze(struct region_hdr *hdr, unsigned worker, uint64_t ns);
 
 // Ring at an offset of the header, and the bytes of mapping behind it; NULL when the offset is
 // wild.

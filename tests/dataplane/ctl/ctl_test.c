@@ -212,6 +212,37 @@ static void bell_rings_only_for_a_sleeper_with_something_to_read(void **state)
 	fix_fini(&f);
 }
 
+static void it_naps_shortly_for_workers_that_do_not_ring(void **state)
+{
+	struct ring_w up;
+	struct fix f;
+	size_t len;
+	struct ring_shm *shm;
+	uint32_t rec_len = 24;
+
+	fix_init(&f, -1);
+	fix_hello(&f);
+	shm = fix_ring(&f, f.region.hdr->up_off[1], &len);
+	assert_int_equal(ring_w_attach(&up, shm, len), 0);
+	for (unsigned poll = 0; poll < 2; poll++) {
+		uint64_t before = f.ctl->up_ns;
+
+		worker_set_idle(f.workers, poll ? IDLE_POLL : IDLE_ADAPTIVE);
+		memcpy(ring_w_reserve(&up, rec_len), &rec_len, sizeof(rec_len));
+		ring_w_publish(&up);
+		stat_add(&stats_worker(f.region.stats, 1)->c[W_turns_idle], 1); // it ran empty
+		fix_turn(&f, 1);
+		assert_int_equal(f.ctl->up_ns, poll ? f.now_ns : before);
+	}
+	// one that had no such turn since then does not ring either
+	worker_set_idle(f.workers, IDLE_ADAPTIVE);
+	memcpy(ring_w_reserve(&up, rec_len), &rec_len, sizeof(rec_len));
+	ring_w_publish(&up);
+	fix_turn(&f, 1);
+	assert_int_equal(f.ctl->up_ns, f.now_ns);
+	fix_fini(&f);
+}
+
 // ---- control planes that come and go ----
 
 struct client {
@@ -419,6 +450,7 @@ int main(void)
 		cmocka_unit_test(no_answer_is_lost_when_nobody_reads),
 		cmocka_unit_test(lost_events_raise_the_flag),
 		cmocka_unit_test(bell_rings_only_for_a_sleeper_with_something_to_read),
+		cmocka_unit_test(it_naps_shortly_for_workers_that_do_not_ring),
 		cmocka_unit_test(control_planes_come_one_at_a_time),
 		cmocka_unit_test(carried_hops_go_with_their_control_plane),
 		cmocka_unit_test(successor_of_a_vandal_finds_rules_and_sound_rings),

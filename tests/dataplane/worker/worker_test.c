@@ -13,12 +13,10 @@
 
 #include <rte_eal.h>
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -682,63 +680,6 @@ static void a_tap_gets_the_rest_and_its_frames_leave_unchanged(void **state)
 	node_close(&n);
 }
 
-// ---- sleep ----
-
-static void *run(void *w)
-{
-	worker_run(w);
-	return NULL;
-}
-
-static void nap(unsigned ms)
-{
-	struct timespec ts = {.tv_nsec = (long)ms * 1000000};
-
-	nanosleep(&ts, NULL);
-}
-
-// Wait up to two seconds for a counter to pass a value.
-static bool passes(const struct node *n, enum worker_counter k, uint64_t value)
-{
-	for (unsigned i = 0; i < 400; i++, nap(5))
-		if (node_counter(n, k) > value)
-			return true;
-	return false;
-}
-
-static void an_idle_worker_sleeps_out_of_the_grace_periods_and_wakes(void **state)
-{
-	struct node_conf conf = one;
-	struct node n;
-	pthread_t t;
-	uint64_t turns;
-
-#ifdef __SANITIZE_THREAD__
-	skip(); // buffers cross threads in DPDK's rings, whose order it does not see
-#endif
-	conf.threads = true;
-	node_open(&n, &conf);
-	node_rule(&n, 0x1001, RULE_INTERMEDIARY, 7, n.peer[1].hop, n.peer[0].tp);
-	assert_int_equal(pthread_create(&t, NULL, run, n.w[0]), 0);
-	assert_true(passes(&n, W_sleeps, 20));
-	send(&n, 0, 0, 0x1001, 1);
-	assert_true(passes(&n, W_tx_frames, 0));
-	assert_int_equal(rule_table_del(&n.rules, 0x1001, RULE_GONE_DEL), 0);
-	for (unsigned i = 0; i < 400 && n.rules.n_retired != 0; i++, nap(5))
-		rule_table_poll(&n.rules, 1);
-	assert_int_equal(n.rules.n_retired, 0);
-	// in poll mode it does not sleep any more
-	worker_set_idle(n.set, IDLE_POLL);
-	turns = node_counter(&n, W_turns_idle);
-	assert_true(passes(&n, W_turns_idle, turns + 20000));
-	turns = node_counter(&n, W_sleeps);
-	nap(5);
-	assert_int_equal(node_counter(&n, W_sleeps), turns);
-	worker_stop(n.set);
-	pthread_join(t, NULL);
-	node_close(&n);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -767,7 +708,6 @@ int main(void)
 		cmocka_unit_test(without_buffers_records_stay_in_the_ring),
 		cmocka_unit_test(foreign_frames_go_to_the_kernel_or_nowhere),
 		cmocka_unit_test(a_tap_gets_the_rest_and_its_frames_leave_unchanged),
-		cmocka_unit_test(an_idle_worker_sleeps_out_of_the_grace_periods_and_wakes),
 	};
 	int failed;
 

@@ -162,6 +162,33 @@ static void a_carrier_has_a_share_that_lives_on(void **state)
 	server_fini(&s);
 }
 
+static void *doze(void *arg)
+{
+	struct server *s = arg;
+
+	s->result = region_worker_doze(s->r.hdr, 1, 60ull * 1000000000);
+	return NULL;
+}
+
+static void a_worker_that_sleeps_is_woken(void **state)
+{
+	struct server s;
+	pthread_t t;
+
+	server_init(&s);
+	region_worker_wake(s.r.hdr, 1); // it does not sleep: nothing happens
+	atomic_store(&s.r.hdr->doze[1].word, 1);
+	region_worker_wake(s.r.hdr, 0); // not this one
+	assert_int_equal(atomic_load(&s.r.hdr->doze[1].word), 1);
+	assert_int_equal(pthread_create(&t, NULL, doze, &s), 0);
+	region_worker_wake(s.r.hdr, 1);
+	pthread_join(t, NULL);
+	assert_int_equal(atomic_load(&s.r.hdr->doze[1].word), 0);
+	assert_int_not_equal(s.result, -ETIMEDOUT);
+	assert_int_equal(region_worker_doze(s.r.hdr, 1, 1), -EAGAIN);
+	server_fini(&s);
+}
+
 static void tool_gets_statistics_only(void **state)
 {
 	struct server s;
@@ -376,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(control_plane_gets_rings_stats_and_bells),
 		cmocka_unit_test(a_carrier_has_a_share_that_lives_on),
+		cmocka_unit_test(a_worker_that_sleeps_is_woken),
 		cmocka_unit_test(tool_gets_statistics_only),
 		cmocka_unit_test(segments_are_sealed_and_keep_modes),
 		cmocka_unit_test(second_control_plane_is_told_busy),
