@@ -2,7 +2,7 @@
 # tests/support/net.sh, in the namespaces of net_isolate; the last argument may be --quick.
 # shellcheck shell=bash
 
-net_temp
+[ -d "${T:-}" ] || net_temp # who sourced tests/smoke/_init.sh has one
 # shellcheck disable=SC2034 # of net.sh
 NODE_LOG=notice
 
@@ -10,7 +10,7 @@ bench_end() {
 	local rc=$? log
 	trap - EXIT ERR
 	if [ $rc -ne 0 ]; then
-		for log in "$T"/*/*.log; do
+		for log in "$T"/*/*.log "$T"/*.log; do
 			[ -s "$log" ] && echo "---- ${log#"$T"/}" && tail -n 10 "$log"
 		done >&2
 	fi

@@ -263,7 +263,7 @@ def main():
                            + (["--quick"] if args.quick else []))
         for part, title in (("lossy", "loss and delay, against the kernel's TCP"),
                             ("wireguard", "against wireguard-go"), ("setup", "set-up node, against one in Go"),
-                            ("transit", "transit by stcp, against a router in Go")):
+                            ("transit", "transit by stcp and by rail, against a visor, or a router in Go")):
             if want(part):
                 report.run(title, [os.path.join(here, part + ".sh"), args.build]
                            + (["--quick"] if args.quick else []))

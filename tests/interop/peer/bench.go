@@ -71,28 +71,23 @@ type bursts struct {
 
 func (b bursts) Write(p []byte) (int, error) { return b.w.Write(p) }
 
-// Both ends of a node in the middle (-stcp): packets go to it by a transport of ours, with that route id (the second
-// argument), and come back by one of another key (the first). Prints how many came.
+// Both ends of a node in the middle (-stcp), or of a chain of them (-stcp of its last one, too): packets go to it by a
+// transport of ours, with that route id (the second argument), and come back by one of another key (the first). Prints
+// how many came.
 func runBlast(o *options) error {
 	far, err := loadKey(o.args[0])
 	if err != nil {
 		return err
 	}
 	id, err := strconv.ParseUint(o.args[1], 10, 32)
-	if err != nil || len(o.stcp) != 1 {
-		return fmt.Errorf("blast takes one -stcp, a key and a route id")
+	if err != nil || len(o.stcp) < 1 || len(o.stcp) > 2 {
+		return fmt.Errorf("blast takes -stcp once or twice, a key and a route id")
 	}
-	pk, address, err := splitServer(o.stcp[0])
+	a, err := o.newStcp(nil).dialText(o.stcp[0])
 	if err != nil {
 		return err
 	}
-	from := o.newStcp(nil)
-	to := &stcp{sk: far, pk: far.pub()}
-	a, err := from.dial(pk, address)
-	if err != nil {
-		return err
-	}
-	c, err := to.dial(pk, address)
+	c, err := (&stcp{sk: far, pk: far.pub()}).dialText(o.stcp[len(o.stcp)-1])
 	if err != nil {
 		return err
 	}
@@ -114,7 +109,7 @@ func runBlast(o *options) error {
 		}
 	}
 	out.Flush()
-	for i := 0; i < 1000 && atomic.LoadUint64(&came) < sent; i++ {
+	for i := 0; i < 6000 && atomic.LoadUint64(&came) < sent; i++ {
 		time.Sleep(10 * time.Millisecond)
 	}
 	fmt.Println(atomic.LoadUint64(&came))

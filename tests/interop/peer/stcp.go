@@ -160,6 +160,15 @@ func (s *stcp) sign(text []byte, forge string) Sig {
 	return sig
 }
 
+// PK@ADDRESS
+func (s *stcp) dialText(text string) (*transport, error) {
+	pk, address, err := splitServer(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.dial(pk, address)
+}
+
 func (s *stcp) dial(peer PubKey, address string) (*transport, error) {
 	c, err := net.DialTimeout("tcp", address, 5*time.Second)
 	if err != nil {
