@@ -225,7 +225,7 @@ def main():
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
     ap.add_argument("--only", default="",
-                    help="path,workers,rel,ndr,sim,flood,dmsg,dmsg_relay,ctl,chain,restart,xdp,lossy,wireguard,setup,transit,testpmd")
+                    help="path,workers,rel,ndr,sim,flood,dmsg,dmsg_relay,ctl,chain,restart,xdp,lossy,wireguard,setup,transit,group,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -263,7 +263,8 @@ def main():
                            + (["--quick"] if args.quick else []))
         for part, title in (("lossy", "loss and delay, against the kernel's TCP"),
                             ("wireguard", "against wireguard-go"), ("setup", "set-up node, against one in Go"),
-                            ("transit", "transit by stcp and by rail, against a visor, or a router in Go")):
+                            ("transit", "transit by stcp and by rail, against a visor, or a router in Go"),
+                            ("group", "streams through route groups, against those in Go")):
             if want(part):
                 report.run(title, [os.path.join(here, part + ".sh"), args.build]
                            + (["--quick"] if args.quick else []))
