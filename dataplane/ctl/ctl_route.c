@@ -123,6 +123,18 @@ static const struct ctl_reset *reset_in(const struct ctl *c, const struct rule *
 	return newer(&t->flow[rail_flow_of(id, t->n_flows) - 1], tp, r->born);
 }
 
+// A static rule outlives the link by which its packets come: whoever holds them up tells the next
+// one, which knows nothing of it.
+static bool say_again(struct ctl *c, const struct rule *r, uint32_t id)
+{
+	unsigned owner = atomic_load_explicit(&r->route_owner, memory_order_relaxed);
+	const struct hop_msg msg = {
+		.kind = HOP_MSG_UNTOLD, .id = id, .index = (uint32_t)(r - c->k.rules->slots)};
+
+	return owner == 0 || r->paused == 0 || reset_in(c, r, id) == NULL ||
+	       hop_table_msg(c->k.hops, owner - 1, &msg);
+}
+
 // False: no room for a message; look again.
 static bool look(struct ctl *c, const struct rule *r)
 {
@@ -130,8 +142,10 @@ static bool look(struct ctl *c, const struct rule *r)
 	const struct ctl_reset *out, *in;
 	int rc = 0;
 
-	if (id == 0 || (r->flags & RULE_STATIC) != 0)
+	if (id == 0)
 		return true;
+	if ((r->flags & RULE_STATIC) != 0)
+		return say_again(c, r, id);
 	out = reset_out(c, r);
 	in = reset_in(c, r, id);
 	if (out == NULL && in == NULL)
@@ -231,8 +245,8 @@ static void on_pause(struct ctl *c, const struct dp_note *n, bool paused)
 		.paused = paused,
 		.hop = n->hop};
 
-	if (r == NULL)
-		return;
+	if (r == NULL || (!paused && !r->paused))
+		return; // one that is gone has been told as that
 	r->paused = paused;
 	ctl_emit(c, &e, sizeof(e));
 }

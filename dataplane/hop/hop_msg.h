@@ -34,6 +34,12 @@ struct hop_msg {
 };
 static_assert(sizeof(struct hop_msg) == 16, "fits a hand-off item");
 
+// PAUSEs and RESUMEs that found no room at the way in: its owner says them again.
+struct hop_late {
+	uint32_t n;
+	struct hop_msg msg[64];
+};
+
 // [worker: owner of what it names]
 void hop_message(struct wctx *w, const struct hop_msg *msg);
 // [worker, in a stop] What the main lcore has told w so far about routes; how many messages.

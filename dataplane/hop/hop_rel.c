@@ -56,6 +56,7 @@ void hop_rel_timers(struct wctx *w)
 	hh->tick_ns = w->now_ns;
 	rel_hold_tick(hh->hold, w->now_ns);
 	hop_routes_say_again(w);
+	hop_routes_late(w);
 	count_hold(w, hh);
 	hop_accounts_sweep(w);
 }

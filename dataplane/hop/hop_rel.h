@@ -18,8 +18,7 @@ enum {
 	REL_ITEMS = 2 * BURST + REL_SEGS_MAX, // released at once
 	REL_MAX_FRAMES = REL_PIECES_MAX - 1, // small packets in a datagram
 	REL_TX_TURN = 256, // datagrams of one hop in one go
-	REL_PING_SIZE =
-		64, // bytes of frames of a PROBE that somebody waits for: padded, no congestion
+	REL_PING_SIZE = 64, // bytes of frames of a PROBE that somebody waits for: padded
 	REL_TRY_SIZE = 2, // of one to an address that gets little: as small as can be, and padded
 	REL_ENDED_PERIOD_NS = 10 * 1000 * 1000,
 	REL_ENDED_BURST = 64,
@@ -107,6 +106,7 @@ struct hop_hold {
 		uint32_t id, ds;
 	} hole[REL_HOLES]; // rules of which hop_routes_hole() told the end, and when, by slot
 	struct rte_ring *msgs; // from main
+	struct hop_late late; // what our hops had no room for
 	uint8_t *chunks;
 	uint32_t n_chunks;
 	uint32_t n_used; // chunks that were ever given

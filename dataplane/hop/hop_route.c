@@ -34,6 +34,23 @@ void hop_route_disown(struct wctx *w, uint32_t index)
 
 // ---- messages ----
 
+bool hop_route_note(
+	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed)
+{
+	struct dp_note n = {.kind = kind, .id = id, .value = value, .cookie = freed};
+
+	return hop_note(w, &n);
+}
+
+// Whoever was told of a pause is gone; what the main lcore knows of it ends all the same, else it
+// would be said of the link that comes next.
+static int nobody(struct wctx *w, const struct hop_msg *msg)
+{
+	return msg->kind != HOP_MSG_RESUME || hop_route_note(w, NOTE_ROUTE_RESUME, msg->id, 0, 0)
+		       ? -ENOENT
+		       : -EAGAIN;
+}
+
 int hop_route_tell(struct wctx *w, const struct hop_msg *msg)
 {
 	uint64_t word;
@@ -42,19 +59,11 @@ int hop_route_tell(struct wctx *w, const struct hop_msg *msg)
 		return hop_route_take(w, msg) ? 0 : -EAGAIN;
 	word = hop_table_dir_word(w->hops, msg->hop);
 	if (word == 0 || hop_word_owner(word) == w->id)
-		return -ENOENT;
+		return nobody(w, msg);
 	if (w->ops->handoff_msg(w, hop_word_owner(word), msg))
 		return 0;
 	count(w, W_notes_lost, 1);
 	return -EAGAIN;
-}
-
-bool hop_route_note(
-	struct wctx *w, enum dp_note_kind kind, uint32_t id, uint32_t value, uint32_t freed)
-{
-	struct dp_note n = {.kind = kind, .id = id, .value = value, .cookie = freed};
-
-	return hop_note(w, &n);
 }
 
 // The hop by which packets of the rule `id` come, 0: none, or one that takes no such messages.
@@ -80,7 +89,10 @@ int hop_route_tell_ingress(struct wctx *w, const struct hop_route *info, enum ho
 		return hop_route_note(w, note, info->id, limit_s, 0) ? 0 : -EAGAIN;
 	}
 	msg.hop = hop_route_ingress(w, info->in_tp, info->id);
-	return msg.hop != 0 ? hop_route_tell(w, &msg) : -ENOENT;
+	if (msg.hop != 0)
+		return hop_route_tell(w, &msg);
+	// a datagram link is never told
+	return hop_table_in_word(w->hops, info->in_tp, info->id) == 0 ? nobody(w, &msg) : 0;
 }
 
 // ---- what the ingress of a route, or the main lcore, is to know ----
@@ -143,7 +155,7 @@ bool hop_route_say(struct wctx *w, uint32_t route)
 	else if (info->flags & HOP_ROUTE_ENDED)
 		told = hop_route_note(w, NOTE_RULE_END, info->id, info->reason, 0);
 	else if (info->flags & HOP_ROUTE_PAUSED)
-		told = hop_route_tell_ingress(w, info, HOP_MSG_PAUSE, info->limit_s, 0) != -EAGAIN;
+		told = hop_route_tell_ingress(w, info, HOP_MSG_PAUSE, info->limit_s, 0) == 0;
 	else
 		told = hop_route_tell_ingress(w, info, HOP_MSG_RESUME, 0, 0) != -EAGAIN;
 	set_flags(hh, route, told ? 0 : HOP_ROUTE_UNTOLD, told ? HOP_ROUTE_UNTOLD : 0);

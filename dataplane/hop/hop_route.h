@@ -41,6 +41,7 @@ void hop_routes_reset(struct wctx *w, struct hop *h, uint8_t reason);
 // go along its egress.
 void hop_route_end_after(struct wctx *w, const struct hop *h, uint32_t id, uint8_t reason);
 void hop_routes_say_again(struct wctx *w); // what found no room before
+void hop_routes_late(struct wctx *w); // ... of what other workers said
 void hop_route_drain(struct wctx *w, uint32_t route, struct rel_queue *q); // its Close was pushed
 // All are parked: the entry is the other worker's. Its account there.
 uint16_t hop_route_handover(struct wctx *from, struct wctx *to, uint32_t route);

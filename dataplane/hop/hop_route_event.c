@@ -299,10 +299,32 @@ static void on_sink_pause(struct wctx *w, const struct hop_msg *msg)
 
 // ---- what has come ----
 
+// What is said of a route now is what counts.
+static void late_forget(struct hop_late *late, const struct hop_msg *msg)
+{
+	for (uint32_t i = 0; i < late->n; i++)
+		if (late->msg[i].hop == msg->hop && late->msg[i].id == msg->id) {
+			late->msg[i] = late->msg[--late->n];
+			return;
+		}
+}
+
+static bool late_keep(struct wctx *w, const struct hop_msg *msg)
+{
+	struct hop_late *late = &hop_hold(w)->late;
+
+	if ((msg->kind != HOP_MSG_PAUSE && msg->kind != HOP_MSG_RESUME) ||
+		late->n == ARRAY_LEN(late->msg) || hop_by_handle(w, msg->hop) == NULL)
+		return false;
+	late->msg[late->n++] = *msg;
+	return true;
+}
+
 static bool on_ingress(struct wctx *w, struct hop *h, const struct hop_msg *msg)
 {
 	bool taken = true;
 
+	late_forget(&hop_hold(w)->late, msg);
 	if (h->car != NULL)
 		return hop_car_ingress(w, h, msg);
 	if (h->rel == NULL)
@@ -382,9 +404,18 @@ void hop_message(struct wctx *w, const struct hop_msg *msg)
 		on_untold(w, msg);
 		return;
 	default:
-		if (!hop_route_take(w, msg))
+		if (!hop_route_take(w, msg) && !late_keep(w, msg))
 			send_back(w, msg);
 	}
+}
+
+void hop_routes_late(struct wctx *w)
+{
+	const struct hop_late late = hop_hold(w)->late;
+
+	hop_hold(w)->late.n = 0;
+	for (uint32_t i = 0; i < late.n; i++)
+		hop_message(w, &late.msg[i]);
 }
 
 unsigned hop_messages(struct wctx *w)

@@ -58,16 +58,23 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void rule_add(uint32_t id, enum dpmsg_rule_type type, uint32_t in, uint32_t out)
+static void rule_add_with(
+	uint32_t id, enum dpmsg_rule_type type, uint32_t in, uint32_t out, uint8_t flags)
 {
 	struct cmd_rule_add m = {.id = id,
 		.next_id = type == RULE_CONSUME ? 0 : id + 1000,
 		.tx_hop = type == RULE_CONSUME ? 0 : HANDLE(out),
 		.in_tp = HANDLE(in),
 		.keep_alive_ms = 3600 * 1000,
+		.flags = flags,
 		.type = (uint8_t)type};
 
 	assert_int_equal(fix_cmd(&f, &m, CMD_RULE_ADD, sizeof(m)), 0);
+}
+
+static void rule_add(uint32_t id, enum dpmsg_rule_type type, uint32_t in, uint32_t out)
+{
+	rule_add_with(id, type, in, out, 0);
 }
 
 // Packets of a peer by a carried hop.
@@ -258,6 +265,59 @@ static void a_pause_names_the_hop_by_which_packets_come(void **state)
 		n++;
 	}
 	assert_int_equal(n, 66);
+}
+
+static unsigned all_out(uint32_t out)
+{
+	uint8_t p[2048];
+	unsigned n = 0;
+
+	while (carried_out(out, p))
+		n++;
+	return n;
+}
+
+// A static rule is there still when the link by which its packets came is not: that they may come
+// again holds for the next one.
+static void the_next_link_does_not_wait_for_what_the_one_before_was_told(void **state)
+{
+	union fix_evt e;
+
+	rule_add_with(ID(1), RULE_INTERMEDIARY, IN, OUT, RULE_STATIC);
+	assert_int_equal(hold(OUT, 1, 28), 0);
+	send(IN, ID(1), 66, 1000);
+	pass(50);
+	expect_pause(ID(1), 1);
+	hop_del(IN);
+	assert_int_equal(hold(OUT, 0, 0), 0);
+	assert_int_equal(all_out(OUT), 66);
+	pass(300);
+	assert_false(dump_says_paused(ID(1)));
+	carried_add(IN);
+	pass(300);
+	while (fix_event(&f, EVT_ROUTE_PAUSE, &e))
+		assert_int_equal(e.pause.paused, 0);
+	send(IN, ID(1), 5, 1000);
+	assert_int_equal(all_out(OUT), 5);
+}
+
+// ... and so does that they may not.
+static void the_next_link_waits_while_the_route_does(void **state)
+{
+	rule_add_with(ID(1), RULE_INTERMEDIARY, IN, OUT, RULE_STATIC);
+	assert_int_equal(hold(OUT, 1, 28), 0);
+	send(IN, ID(1), 66, 1000);
+	pass(50);
+	expect_pause(ID(1), 1);
+	hop_del(IN);
+	pass(1000);
+	carried_add(IN);
+	pass(300);
+	expect_pause(ID(1), 1);
+	assert_int_equal(hold(OUT, 0, 0), 0);
+	pass(50);
+	expect_pause(ID(1), 0);
+	assert_int_equal(all_out(OUT), 66);
 }
 
 // What is held keeps its rule in use, and so does a packet that leaves after it was held.
@@ -478,6 +538,8 @@ int main(void)
 		T(commands_for_links_are_refused),
 		T(it_is_shown_and_is_up_at_once),
 		T(a_pause_names_the_hop_by_which_packets_come),
+		T(the_next_link_does_not_wait_for_what_the_one_before_was_told),
+		T(the_next_link_waits_while_the_route_does),
 		T(a_rule_lives_on_while_its_packets_wait),
 		T(what_is_held_too_long_is_told_as_stalled),
 		T(what_a_slow_reader_left_is_given_after_the_rule_was_closed),

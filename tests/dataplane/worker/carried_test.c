@@ -2,24 +2,7 @@
 // both are connections of the control plane's, and what becomes of records that it should not
 // write.
 #include "dataplane/hop/hop_car.h"
-#include "tests/dataplane/worker/chain.h"
-
-static const uint8_t carried[PAIRS] = {HOP_MODE_CARRIED, HOP_MODE_CARRIED};
-
-static void send_many(struct chain *c, uint32_t first, uint32_t n, uint16_t len)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		send_packet(c, ROUTE_DATA, first + i, len);
-		if (i % 32 == 31)
-			turn(c);
-	}
-}
-
-static void turns(struct chain *c, unsigned n)
-{
-	while (n-- > 0)
-		turn(c);
-}
+#include "tests/dataplane/worker/chain_carried.h"
 
 static uint64_t hop_counter(const struct chain *c, unsigned i, enum hop_counter k)
 {
@@ -120,119 +103,6 @@ static void a_close_comes_last_and_takes_the_rules_with_it(void **state)
 		assert_int_equal(c.last_gone.freed, 0);
 		chain_close(&c);
 	}
-}
-
-// ---- what has to wait ----
-
-static void sink_pause(struct chain *c, bool paused)
-{
-	const struct hop_msg msg = {.kind = paused ? HOP_MSG_SINK_PAUSE : HOP_MSG_SINK_RESUME,
-		.id = EDGE_OUT + c->route};
-	uint32_t hop;
-	int owner = hop_table_ingress(c->n.hops, c->tp[3], msg.id, &hop);
-
-	assert_true(owner >= 0);
-	assert_int_equal(hop, c->hop[3]);
-	assert_true(hop_table_msg(c->n.hops, (unsigned)owner, &msg));
-	turns(c, 4);
-}
-
-// The edge sends until it has to wait. Returns how many packets.
-static uint32_t fill_up(struct chain *c, uint32_t first)
-{
-	uint32_t n = first;
-
-	for (unsigned i = 0; i < 20000 && !c->edge_waits; i++) {
-		send_packet(c, ROUTE_DATA, n++, 1000);
-		turns(c, i % 16 == 0 ? 8 : 1);
-	}
-	assert_true(c->edge_waits);
-	return n;
-}
-
-static bool all_wait(const struct chain *c)
-{
-	for (unsigned k = 0; k < HOPS; k += 2)
-		if (c->pipe[k] != NULL && !(pipe_waits(c->pipe[k]) && c->pipe[k]->held))
-			return false;
-	return c->edge_waits;
-}
-
-// The reader does not read: the connection before it fills up and is blocked, so does what waits
-// for it in the node, the connection before that, and the edge is told. All of it goes on in order.
-static void pauses_go_back_from_hop_to_hop(void **state)
-{
-	static const uint8_t mode[][PAIRS] = {
-		{HOP_MODE_CARRIED, HOP_MODE_CARRIED},
-		{HOP_MODE_CARRIED, HOP_MODE_RELIABLE},
-		{HOP_MODE_RELIABLE, HOP_MODE_CARRIED},
-	};
-
-	for (unsigned i = 0; i < ARRAY_LEN(mode); i++)
-		for (unsigned workers = 1; workers <= 2; workers++) {
-			struct node_conf conf = {
-				.workers = workers, .cipher = AEAD_NONE, .rel_bufs = 4096};
-			struct chain c;
-			uint32_t n;
-
-			chain_open(&c, &conf, mode[i]);
-			sink_pause(&c, true);
-			n = 0;
-			for (unsigned i_try = 0; i_try < 1000 && !all_wait(&c); i_try++) {
-				n = fill_up(&c, n); // a link may have been slow for a moment
-				turns(&c, 10);
-			}
-			for (unsigned k = 0; k < HOPS; k += 2)
-				if (c.pipe[k] != NULL) {
-					assert_true(pipe_waits(c.pipe[k]));
-					assert_true(c.pipe[k]->held);
-				}
-			assert_int_equal(c.n_up, 0);
-			sink_pause(&c, false);
-			UNTIL(&c, c.n_up == n);
-			UNTIL(&c, !c.edge_waits);
-			n = n + 100;
-			send_many(&c, n - 100, 100, 500);
-			UNTIL(&c, c.n_up == n);
-			assert_int_equal(node_counter(&c.n, W_drop_up_ring), 0);
-			assert_int_equal(node_counter(&c.n, W_routes_stalled), 0);
-			assert_int_equal(node_counter(&c.n, W_drop_route_ended), 0);
-			chain_close(&c);
-		}
-}
-
-static bool refuse(struct wctx *w, unsigned to, const struct hop_msg *msg)
-{
-	return false;
-}
-
-static void a_pause_that_finds_no_room_is_told_later(void **state)
-{
-	struct node_conf conf = {.workers = 2, .cipher = AEAD_NONE, .rel_bufs = 4096};
-	struct wctx_ops ops;
-	struct chain c;
-	uint32_t n = 0;
-
-	chain_open(&c, &conf, carried); // TRANSIT leaves by worker 0, and comes by worker 1
-	ops = *c.n.w[0]->ops;
-	ops.handoff_msg = refuse;
-	c.n.w[0]->ops = &ops;
-	sink_pause(&c, true);
-	while (!c.pipe[2]->held) {
-		send_packet(&c, ROUTE_DATA, n++, 1000);
-		turns(&c, 2);
-	}
-	while (node_counter(&c.n, W_notes_lost) == 0) {
-		send_packet(&c, ROUTE_DATA, n++, 1000);
-		turns(&c, 2);
-	}
-	turns(&c, 10);
-	assert_false(pipe_waits(c.pipe[0]));
-	c.n.w[0]->ops = worker_ctx(c.n.set, 1)->ops;
-	UNTIL(&c, pipe_waits(c.pipe[0]));
-	sink_pause(&c, false);
-	UNTIL(&c, c.n_up == n);
-	chain_close(&c);
 }
 
 // ---- what a blocked connection may hold ----
@@ -770,8 +640,6 @@ int main(void)
 		cmocka_unit_test(the_largest_packets_cross),
 		cmocka_unit_test(a_datagram_link_is_no_obstacle),
 		cmocka_unit_test(a_close_comes_last_and_takes_the_rules_with_it),
-		cmocka_unit_test(pauses_go_back_from_hop_to_hop),
-		cmocka_unit_test(a_pause_that_finds_no_room_is_told_later),
 		cmocka_unit_test(what_a_blocked_connection_holds_for_too_long_ends),
 		cmocka_unit_test(a_connection_that_goes_on_in_time_loses_nothing),
 		cmocka_unit_test(what_is_held_has_a_limit),
