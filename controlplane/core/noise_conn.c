@@ -622,6 +622,7 @@ struct conn *noise_conn_arrive(struct loop *l, struct noise_conn_moved *take_m,
 	n->l = l;
 	n->base.ev = ev;
 	n->base.arg = arg;
+	noise_rec_engine(&n->rec, loop_aead(l)); // of this thread
 	n->below = conn_tcp_adopt(l, take_m->fd, opts, &below_events, n);
 	take_m->fd = -1;
 	if (n->below != NULL)
