@@ -99,6 +99,7 @@ visor_begin() {
 	wait_for 60 "the visor at the server" delegated "${PK[V]}" "${PK[R]}"
 }
 visor_lays() {
+	# shellcheck disable=SC2016 # $0 is the peer's word for the first id
 	printf 'reserve 1\nrules $0 13 %s\n' "${PK[C]}" |
 		in_ns N "$PEER" lay -key "$T/setup/key" -server "${PK[R]}@${ADDR[R]}:8081" -hops stcp "${PK[V]}" >"$T/laid" 2>"$T/lay.log"
 	[ "$(cut -d ' ' -f 1 "$T/laid" | xargs)" = "ok ok" ] || { cat "$T/laid" "$T/lay.log" >&2 && return 1; }

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Edges and transports that go away in the middle of a route: the other end hears why, and all is as before when they are
-# back. A visor that starts again begins again with the same local port.
+# Edges that go away in the middle of a route: the other end hears of it, and all is as before when they are back. A visor
+# that starts again begins again with the same local port.
 #
-#   X - V - N, N - V - X, M - N - X, V - N - X     V, X: visors; N, M: ours
+#   X - V - N, N - V - X     V, X: visors; N: ours
 . "$(dirname "$0")/_routes.sh" dmsg-server setup-node
 
 routes_new
@@ -80,47 +80,5 @@ unlink_all
 fit "our edge starts again"
 row "ours, killed and back | visor | visor"
 
-# part NAME OTHER, rejoin NAME: nothing passes between them
-part() { in_ns "$1" nft "table ip cut { chain in { type filter hook input priority 0; ip saddr ${ADDR[$2]} drop; }
-	chain out { type filter hook output priority 0; ip daddr ${ADDR[$2]} drop; }; }"; }
-rejoin() { in_ns "$1" nft delete table ip cut; }
-
-say "N - X is cut, ours has dialled: M - N - X"
-link stcp M N
-link stcp N X
-fwd M get "${PK[X]}" $WEB $SOME min-hops=2 hold >"$T/held" 2>&1 &
-held=$!
-wait_for 30 "a page" grep -q "$SOME_SUM" "$T/held"
-part X N
-began=$SECONDS
-wait_for 25 "M's end of the group" has_open M 0
-took=$((SECONDS - began))
-say "after $took s: $(why M)"
-expect "in under 25 s: $took" test $took -lt 25
-expect "a reason" grep -q "transport" <<<"$(why M)"
-rejoin X
-wait $held || true
-wait_for 60 "stcp from N to X" tp_up N stcp-X
-unlink_all
-fit "a cut, dialled by ours"
-row "ours | ours, cut off | visor"
-
-say "N - X is cut, a visor has dialled: V - N - X"
-link stcp V N
-link stcp N X
-group_from V X || fail "no group from V to X"
-expect "a page" group_get V
-part X N
-began=$SECONDS
-hears() { grep -aE "RouteGroup|router" "$T/V/V.log" | tail -n 40 | grep -aqE "Got (close|error) packet|closed with error"; }
-wait_for 25 "V hears of it" hears
-took=$((SECONDS - began))
-say "after $took s: $(grep -aE "Got (close|error) packet|error packet" "$T/V/V.log" | tail -n 2)"
-expect "in under 25 s: $took" test $took -lt 25
-rejoin X
-wait_for 60 "stcp from N to X" tp_up N stcp-X
-unlink_all
-fit "a cut, dialled by a visor"
-row "visor | ours, cut off | visor"
 logs_clean N M
 nodes_end N M

@@ -18,7 +18,7 @@ say "both"
 socks_up V || fail "no proxy"
 socks_carry V
 python3 tests/smoke/route_bench.py "$BIN/skyrail" "$T/N/run/control.sock" "${PK[M]}:5" min-hops=2 -- \
-	sum 1000000 idle "$HELD" sum "$BYTES" give "$BYTES" >"$T/bench.log" 2>&1 &
+	sum 1000000 idle $((HELD + 20)) sum "$BYTES" give "$BYTES" >"$T/bench.log" 2>&1 &
 bench=$!
 wait_for 60 "the route from N to M" grep -q '^sum' "$T/bench.log"
 before="$(rules_of N) $(rules_of M) $(groups_of N) $(groups_of M)"
