@@ -344,13 +344,19 @@ static bool dial_stream(struct tp_call *c)
 	return c->dial != NULL;
 }
 
-static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to)
+// `scope_if`: of a link-local address, else "".
+static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to, const char *scope_if)
 {
-	char where[64];
+	char text[64], where[96];
+	size_t host;
 
 	c->from = *to;
-	c->conn = conn_tcp_dial(c->m->conf.loop, from_text(c, where, sizeof(where)),
-		TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
+	from_text(c, text, sizeof(text));
+	host = strcspn(text, "]");
+	snprintf(where, sizeof(where), "%.*s%s%s%s", (int)host, text,
+		scope_if[0] != '\0' ? "%" : "", scope_if, text + host);
+	c->conn =
+		conn_tcp_dial(c->m->conf.loop, where, TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
 	return c->conn != NULL;
 }
 
@@ -370,7 +376,7 @@ static bool dial_next(struct tp_call *c)
 		to = (struct dpmsg_addr){.port = a.port};
 		memcpy(to.ip, a.ip, sizeof(to.ip));
 		conn_close(c->conn);
-		if (dial_tcp(c, &to))
+		if (dial_tcp(c, &to, ""))
 			return true;
 	}
 	return false;
@@ -413,7 +419,7 @@ static bool dial(struct tp_call *c)
 	case TRANSPORT_STCPR:
 		return dial_found(c);
 	default:
-		return dial_tcp(c, &c->t->dial_peer);
+		return dial_tcp(c, &c->t->dial_peer, c->t->dial_scope_if);
 	}
 }
 

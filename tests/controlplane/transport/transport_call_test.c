@@ -35,6 +35,22 @@ static void any_key_may_come_where_that_is_allowed(void **state)
 	assert_int_equal(nodes[1].n_removed, 1);
 }
 
+static void a_link_local_address_is_called_through_its_interface(void **state)
+{
+	struct transport_conf c = {.type = TRANSPORT_STCP, .dial = true, .scope_if = "eth0"};
+
+	(void)state;
+	listens(1);
+	c.addr = w_addr(1);
+	memset(c.addr.ip, 0, 15);
+	c.addr.ip[0] = 0xfe;
+	c.addr.ip[1] = 0x80;
+	a = w_add_conf(0, 1, c);
+	b = stcp(1, 0, false);
+	w_run(10000);
+	both_up(a, b);
+}
+
 static void one_who_may_not_any_more_is_thrown_out(void **state)
 {
 	struct peer_list *l = peer_list_new();
@@ -333,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(strangers_are_refused_and_told),
 		T(any_key_may_come_where_that_is_allowed),
+		T(a_link_local_address_is_called_through_its_interface),
 		T(one_who_may_not_any_more_is_thrown_out),
 		T(one_who_may_not_any_more_when_it_is_settled_gets_nothing),
 		T(callers_are_taken_where_they_were_until_there_is_another_place),

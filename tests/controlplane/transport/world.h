@@ -764,7 +764,7 @@ static struct transport *w_add_conf(unsigned i, unsigned j, struct transport_con
 
 	snprintf(c.name, sizeof(c.name), "to-%u", j);
 	c.peer = nodes[j].pk;
-	if (c.dial)
+	if (c.dial && c.addr.port == 0)
 		c.addr = w_addr(j);
 	assert_int_equal(transport_mgr_add(nodes[i].m, &c, err, sizeof(err)), 0);
 	return transport_mgr_find(nodes[i].m, c.name);

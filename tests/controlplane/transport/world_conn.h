@@ -382,7 +382,8 @@ struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_m
 	unsigned to = 0;
 
 	assert_int_equal(sscanf(where, "10.0.0.%u:", &to) +
-				 sscanf(where, "198.51.100.%u:", &to), // its public one
+				 sscanf(where, "198.51.100.%u:", &to) + // its public one
+				 sscanf(where, "[fe80::%u%%eth0]:", &to),
 		1);
 	assert_int_equal(opts->keepalive_s, 15);
 	assert_int_equal(opts->user_timeout_ms, 20000);
