@@ -141,7 +141,7 @@ say "CLI without a node"
 refused 1 "$T/control.sock" "$BIN/skyrail" -s "$T/control.sock" show node
 refused 2 'warp' "$BIN/skyrail" warp
 refused 2 '^  transport add NAME' "$BIN/skyrail"
-refused 2 'no port: dial KEY:PORT' "$BIN/skyrail" dmsg dial abc
+refused 2 'has no port: KEY:PORT' "$BIN/skyrail" dmsg dial abc
 refused 2 'sho|usage|help' "$BIN/skyrail" show
 refused 2 'colours' "$BIN/skyrail" show colours
 refused 2 '.' "$BIN/skyrail" rule add teleport

@@ -23,7 +23,8 @@ enum wrong { RIGHT, OTHER_SERVICE, OTHER_SUM, OTHER_BYTES, CUT };
 static struct {
 	int fd;
 	enum wrong wrong;
-	uint64_t taken, given, calls, biggest;
+	uint64_t taken, given; // to be read when it has ended
+	_Atomic uint64_t calls, biggest; // ... and between two answers
 } service;
 static int fd;
 static pthread_t thread;
