@@ -160,7 +160,8 @@ void loop_free(struct loop *l)
 		r->fn(r->arg);
 	}
 	uv_walk(&l->uv, close_left, l);
-	uv_run(&l->uv, UV_RUN_DEFAULT);
+	while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
+		; // a loop_stop() since it ran last ends it once
 	run_deferred(l);
 	uv_loop_close(&l->uv);
 	while (l->n_spare > 0)
