@@ -45,7 +45,7 @@ expect "the words of who refused" grep -q "failure code 1 (add edge rules at ${P
 given_back() { new | grep -q '^deleted'; }
 wait_for 10 "rules given back" given_back
 same "what" "$(new | sed -n 's/^deleted .\(.*\).$/\1/p')" "$(new | grep -o 'key=[0-9]*' | cut -c5- | xargs)"
-same "the last one" "$(sk N -j show setups | jq -r 'last | .state')" failed
+same "the newest" "$(sk N -j show setups | jq -r 'first | .state')" failed
 sk N show setups | grep -q "AddEdgeRules is refused" || fail "no reason: $(sk N show setups)"
 
 say "one that cannot give back, and one that is not there"

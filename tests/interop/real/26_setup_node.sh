@@ -45,7 +45,7 @@ kill -STOP "${PID[X]}"
 hangs=$!
 failed() { [ "$(sk N -j show dmsg | jq .setups_failed)" -ge 1 ]; }
 wait_for 60 "a set-up that failed" failed
-expect "who did not answer" grep -q "${PK[X]}" <<<"$(sk N -j show setups | jq -r 'map(select(.state == "failed"))[0].error')"
+expect "who did not answer" grep -q "${PK[X]}" <<<"$(sk N -j show setups | jq -r 'map(select(.state == "failed"))[].error')"
 kill -CONT "${PID[X]}"
 wait $hangs
 ! grep -q Latency "$T/ping" || fail "a route over a visor that hangs"
