@@ -251,7 +251,11 @@ static void on_gone(void *arg, struct rpc_stream *s)
 	struct add *a = s->waits_for;
 
 	(void)arg;
-	a->s = NULL;
+	// What was made has a bound of its own; the others would have none.
+	if (a->made)
+		a->s = NULL;
+	else
+		add_free(a);
 }
 
 // ---- the other calls ----

@@ -444,6 +444,32 @@ static void who_asked_may_go(void **state)
 	assert_null(to_1());
 }
 
+static unsigned n_timers(void)
+{
+	unsigned n = 0;
+
+	for (const struct loop_timer *t = w_timers; t != NULL; t = t->next)
+		n += !t->dead;
+	return n;
+}
+
+static void calls_end_with_their_streams(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	other_makes(TRANSPORT_CONFIGURED, false);
+	before = n_timers();
+	for (unsigned i = 0; i < 100; i++) {
+		ask_add(0, &nodes[1].pk, "dmsg");
+		port.conf.gone(port.conf.arg, &stream[0]);
+		stream[0].waits_for = NULL;
+	}
+	assert_int_equal(n_timers(), before);
+	w_run(100000);
+	assert_int_equal(n_said, 0);
+}
+
 static void there_are_so_many_and_no_more(void **state)
 {
 	struct tp_setup_tp list[TP_SETUP_MAX];
@@ -499,6 +525,7 @@ int main(void)
 		T(two_may_ask_for_the_same),
 		T(one_that_is_removed_meanwhile_is_told),
 		T(who_asked_may_go),
+		T(calls_end_with_their_streams),
 		T(there_are_so_many_and_no_more),
 		T(it_may_end_in_the_middle),
 	};
