@@ -48,9 +48,14 @@ static int rings_open(struct dp_lane *l)
 
 struct dp_lane *dp_lane_new(const struct region *r, unsigned k)
 {
-	struct dp_lane *l = calloc(1, sizeof(*l));
+	// read once: the other process may write there what it wants
+	unsigned n_workers = *(const volatile uint32_t *)&r->hdr->n_workers;
+	struct dp_lane *l;
 	int rc;
 
+	if (n_workers == 0 || n_workers > DPMSG_MAX_WORKERS)
+		return errno_null(-EPROTO);
+	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return NULL;
 	l->k = k;
@@ -59,7 +64,7 @@ struct dp_lane *dp_lane_new(const struct region *r, unsigned k)
 		free(l);
 		return errno_null(rc);
 	}
-	l->worker = k % r->hdr->n_workers;
+	l->worker = k % n_workers;
 	rc = rings_open(l);
 	if (rc != 0) {
 		dp_lane_free(l);

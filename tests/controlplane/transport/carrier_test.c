@@ -1,6 +1,8 @@
 // Carriers as they run: threads, sockets, Noise and rings are real; the test is their main loop,
 // the worker at the other end of the rings, and the peers.
 #include "controlplane/transport/carrier.h"
+
+#include "controlplane/dp/dp_lane.h"
 #include "tests/controlplane/core/conn_fixture.h"
 
 #include <signal.h>
@@ -522,6 +524,19 @@ static void nonsense_in_a_ring_ends_its_links(void **state)
 	line_close(o);
 }
 
+static void a_wild_number_of_workers_is_refused(void **state)
+{
+	static const uint32_t wild[] = {0, DPMSG_MAX_WORKERS + 1, UINT32_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wild); i++) {
+		region.hdr->n_workers = wild[i];
+		errno = 0;
+		assert_null(dp_lane_new(&region, 0));
+		assert_int_equal(errno, EPROTO);
+	}
+}
+
 static void they_may_end_with_links_and_bytes(void **state)
 {
 	struct line *e = line_up(1);
@@ -552,6 +567,7 @@ int main(void)
 		T(packets_for_a_link_that_is_gone_are_counted),
 		T(another_data_plane_has_other_rings),
 		T(nonsense_in_a_ring_ends_its_links),
+		T(a_wild_number_of_workers_is_refused),
 		T(they_may_end_with_links_and_bytes),
 	};
 
