@@ -34,9 +34,12 @@ static void on_hold_done(void *arg, int status, uint32_t aux)
 	struct transport *t = arg;
 	struct tp_carried *c = t->carried;
 
-	c->n_holds--;
-	if (status == 0 && c->n_holds == 0 && c->held && c->far != NULL)
-		carrier_link_held(c->far);
+	// One that is removed may have nothing left but its memory.
+	if (!t->removed) {
+		c->n_holds--;
+		if (status == 0 && c->n_holds == 0 && c->held && c->far != NULL)
+			carrier_link_held(c->far);
+	}
 	tp_on_plain_done(arg, status, aux);
 }
 

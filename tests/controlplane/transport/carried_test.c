@@ -625,6 +625,20 @@ static void a_command_may_be_answered_after_everything_is_gone(void **state)
 	assert_false(transport_is_up(b));
 }
 
+static void a_hold_may_be_answered_after_everything_is_gone(void **state)
+{
+	(void)state;
+	link_up();
+	nodes[1].dp.down_full = true;
+	for (unsigned i = 0; i < 100; i++)
+		give(0, a, 1 + i, 4000);
+	burst_ends(0);
+	assert_int_equal(stats_of(0).carried_holds, 1);
+	transport_mgr_free(nodes[0].m); // HOP_HOLD is under way
+	nodes[0].m = NULL;
+	w_run(10);
+}
+
 // ---- the link's own packets ----
 
 // A control packet as if node 0's peer program had written it.
@@ -712,6 +726,7 @@ int main(void)
 		T(a_hop_waits_for_the_end_of_the_one_before),
 		T(a_hop_that_is_there_already_is_ended),
 		T(a_command_may_be_answered_after_everything_is_gone),
+		T(a_hold_may_be_answered_after_everything_is_gone),
 		T(packets_pass_whole_and_in_order),
 		T(a_burst_goes_in_few_writes),
 		T(a_peer_that_does_not_read_holds_its_hop),
