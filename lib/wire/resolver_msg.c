@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/bytes.h"
+#include "lib/base/err.h"
 #include "lib/wire/json_text.h"
 
 static int family_of(const char *text)
@@ -110,15 +112,23 @@ int resolver_visor_read(struct resolver_visor *v, const char *json, size_t len)
 
 bool resolver_ip_is_public(const uint8_t ip[16])
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, zeros[15];
-	const uint8_t *v4 = ip + 12;
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	static const struct {
+		uint32_t net;
+		uint8_t bits;
+	} others[] = {// RFC 6890; networks for documentation are left, for tests
+		{0x00000000, 8}, {0x0a000000, 8}, {0x64400000, 10}, {0x7f000000, 8},
+		{0xa9fe0000, 16}, {0xac100000, 12}, {0xc0000000, 24}, {0xc0a80000, 16},
+		{0xc6120000, 15}, {0xe0000000, 3}};
+	uint32_t v4 = be32_get(ip + 12);
 
+	// global unicast (RFC 4291) without 6to4, whose addresses hold any IPv4 one
 	if (memcmp(ip, mapped, sizeof(mapped)) != 0)
-		return memcmp(ip, zeros, sizeof(zeros)) != 0 && (ip[0] & 0xfe) != 0xfc &&
-		       ip[0] != 0xff && !(ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
-	return v4[0] != 0 && v4[0] != 10 && v4[0] != 127 && v4[0] < 224 &&
-	       !(v4[0] == 169 && v4[1] == 254) && !(v4[0] == 172 && (v4[1] & 0xf0) == 16) &&
-	       !(v4[0] == 192 && v4[1] == 168);
+		return (ip[0] & 0xe0) == 0x20 && !(ip[0] == 0x20 && ip[1] == 0x02);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if ((v4 ^ others[i].net) >> (32 - others[i].bits) == 0)
+			return false;
+	return true;
 }
 
 static bool put_addr(char out[RESOLVER_ADDR_LEN], const char *ip, uint16_t port)

@@ -134,8 +134,12 @@ static void addresses_of_private_networks_are_not_public(void **state)
 		{"169.254.1.1", false}, {"169.253.1.1", true}, {"127.0.0.1", false},
 		{"0.0.0.0", false}, {"223.255.255.255", true}, {"224.0.0.1", false},
 		{"255.255.255.255", false}, {"::", false}, {"::1", false}, {"fe80::1", false},
-		{"febf::1", false}, {"fec0::1", true}, {"fc00::1", false}, {"fdff::1", false},
-		{"fe00::1", true}, {"ff02::1", false}, {"2001:db8::1", true}};
+		{"febf::1", false}, {"fec0::1", false}, {"fc00::1", false}, {"fdff::1", false},
+		{"fe00::1", false}, {"ff02::1", false}, {"2001:db8::1", true},
+		{"2002:a00:1::1", false}, {"64:ff9b::a00:1", false}, {"3fff::1", true},
+		{"4000::1", false}, {"100.64.0.1", false}, {"100.127.255.255", false},
+		{"100.128.0.1", true}, {"192.0.0.8", false}, {"192.0.1.1", true},
+		{"198.18.0.1", false}, {"198.19.255.255", false}, {"198.20.0.1", true}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
