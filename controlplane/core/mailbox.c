@@ -69,6 +69,8 @@ void mailbox_post(struct mailbox *b, struct mail *give_m)
 		give_m->next = before;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&b->last, &before, give_m, memory_order_release, memory_order_relaxed));
+	// libuv leaves the bell alone when it seems to have been rung; ours has to be seen first
+	atomic_thread_fence(memory_order_seq_cst);
 	uv_async_send(&b->wake);
 }
 
