@@ -141,7 +141,7 @@ int dp_lane_bell(const struct dp_lane *l)
 
 bool dp_lane_sleeps(struct dp_lane *l)
 {
-	// pairs with the main lcore's exchange after the worker published
+	// pairs with the exchange of who rings, after the worker published
 	atomic_store_explicit(&l->r.hdr->car[l->k].sleeping, 1, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (ring_r_empty(&l->up))
