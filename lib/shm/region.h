@@ -71,8 +71,7 @@ struct region_hdr {
 	// A reader that is about to sleep stores 1 (seq_cst), looks at its rings once more, and
 	// sleeps on its eventfd; the writer, after publishing, exchanges it to 0 and writes the
 	// eventfd if it was 1.
-	_Alignas(64) _Atomic uint32_t
-		cp_sleeping; // set by the control plane, cleared by who rings
+	_Alignas(64) _Atomic uint32_t cp_sleeping; // set by the control plane, cleared by who rings
 	_Alignas(64) _Atomic uint32_t
 		dp_sleeping; // set by the main lcore, cleared by the control plane
 	_Alignas(64) _Atomic uint32_t
@@ -82,8 +81,7 @@ struct region_hdr {
 	_Atomic uint32_t n_carriers; // whose rings are looked at; set by the control plane, cleared
 				     // by the main lcore
 	struct {
-		_Alignas(64) _Atomic uint32_t
-			sleeping; // set by the carrier, cleared by who rings
+		_Alignas(64) _Atomic uint32_t sleeping; // set by the carrier, cleared by who rings
 	} car[DPMSG_MAX_CARRIERS];
 	// The same for workers: one whose ports are silent stores 1, looks at its ring down once
 	// more, and waits (futex) while it is 1. Owner: worker sets, the control plane clears.
