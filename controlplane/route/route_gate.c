@@ -337,14 +337,11 @@ static void on_edge(void *arg, int status)
 static const char *edge_wrong(const struct route_gate *g, const struct setup_edge *edge,
 	const struct rule_wire *forward, const struct rule_wire *consume)
 {
-	struct rule_desc back;
 	const char *wrong = keep_alive_wrong(forward);
 
-	rule_desc_invert(&back, &forward->desc);
 	if (wrong == NULL)
 		wrong = keep_alive_wrong(consume);
-	if (wrong == NULL && (!rule_desc_equal(&edge->desc, &consume->desc) ||
-				     !rule_desc_equal(&edge->desc, &back)))
+	if (wrong == NULL && !setup_edge_is_one(edge, forward, consume))
 		wrong = "descriptors are not those of one route";
 	if (wrong == NULL && memcmp(edge->desc.dst_pk, g->conf.self.b, RULE_PK_LEN) != 0)
 		wrong = "the route does not end at this node";

@@ -72,13 +72,8 @@ void route_groups_forget(struct route_group *rg)
 static bool read_edge(
 	const struct route_groups *gs, const struct setup_edge *edge, struct rule_wire rules[2])
 {
-	struct rule_desc inverse;
-
-	if (!setup_edge_rules(edge, &rules[0], &rules[1]))
-		return false;
-	rule_desc_invert(&inverse, &edge->desc);
-	return rules[0].key_id != rules[1].key_id && rule_desc_equal(&rules[0].desc, &inverse) &&
-	       rule_desc_equal(&rules[1].desc, &edge->desc) &&
+	return setup_edge_rules(edge, &rules[0], &rules[1]) && rules[0].key_id != rules[1].key_id &&
+	       setup_edge_is_one(edge, &rules[0], &rules[1]) &&
 	       memcmp(edge->desc.dst_pk, identity_pk(gs->conf.id)->b, KEY_PK_LEN) == 0 &&
 	       key_pk_is_valid((const struct key_pk *)edge->desc.src_pk);
 }

@@ -60,27 +60,17 @@ static void name(const struct route_lay *lay, char text[KEY_PK_TEXT_LEN + 1])
 
 // ---- the answer ----
 
-// Back is the route's descriptor the other way round.
-static bool are_ours(const struct setup_route *r, const struct rule_desc *back,
-	const struct rule_wire *forward, const struct rule_wire *consume)
-{
-	return forward->keep_alive_ns == r->keep_alive_ns &&
-	       consume->keep_alive_ns == r->keep_alive_ns &&
-	       memcmp(forward->next_tp, r->forward.hop[0].tp_id, RULE_TP_ID_LEN) == 0 &&
-	       rule_desc_equal(&forward->desc, &r->desc) && rule_desc_equal(&consume->desc, back);
-}
-
 // NULL, and both ids are claimed; or what is wrong.
 static const char *check_edge(
 	const struct route_lay *lay, const struct setup_edge *edge, struct rule_wire rules[2])
 {
 	const struct route_dial_ops *ops = &lay->d->conf.ops;
+	const struct setup_route *r = lay->route;
 	struct rule_desc back;
 	uint32_t ids[2];
 
-	rule_desc_invert(&back, &lay->route->desc);
-	if (!setup_edge_rules(edge, &rules[0], &rules[1]) || !rule_desc_equal(&edge->desc, &back) ||
-		!are_ours(lay->route, &back, &rules[0], &rules[1]))
+	rule_desc_invert(&back, &r->desc);
+	if (!setup_edge_is_of(edge, &back, r->forward.hop[0].tp_id, r->keep_alive_ns, rules))
 		return "rules that are not those of the route";
 	ids[0] = rules[0].key_id;
 	ids[1] = rules[1].key_id;

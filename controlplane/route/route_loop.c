@@ -226,20 +226,11 @@ bool route_loops_owns(const struct route_loops *ls, const struct setup_edge *edg
 	       memcmp(edge->desc.src_pk, ls->conf.self->b, RULE_PK_LEN) == 0;
 }
 
-// Rules of the far edge, if they are those of the route.
+// Is it the far edge of the route?
 static bool read_far(
 	const struct setup_route *r, const struct setup_edge *edge, struct rule_wire rules[2])
 {
-	struct rule_desc back;
-
-	rule_desc_invert(&back, &r->desc);
-	return rule_desc_equal(&edge->desc, &r->desc) &&
-	       setup_edge_rules(edge, &rules[0], &rules[1]) &&
-	       rule_desc_equal(&rules[0].desc, &back) &&
-	       rule_desc_equal(&rules[1].desc, &r->desc) &&
-	       rules[0].keep_alive_ns == r->keep_alive_ns &&
-	       rules[1].keep_alive_ns == r->keep_alive_ns &&
-	       memcmp(rules[0].next_tp, r->reverse.hop[0].tp_id, RULE_TP_ID_LEN) == 0;
+	return setup_edge_is_of(edge, &r->desc, r->reverse.hop[0].tp_id, r->keep_alive_ns, rules);
 }
 
 int route_loops_accept(struct route_loops *ls, const struct setup_edge *edge,

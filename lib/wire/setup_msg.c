@@ -197,6 +197,25 @@ bool setup_edge_rules(
 	       forward->kind == RULE_KIND_FORWARD && consume->kind == RULE_KIND_CONSUME;
 }
 
+bool setup_edge_is_one(const struct setup_edge *edge, const struct rule_wire *forward,
+	const struct rule_wire *consume)
+{
+	struct rule_desc back;
+
+	rule_desc_invert(&back, &edge->desc);
+	return rule_desc_equal(&forward->desc, &back) &&
+	       rule_desc_equal(&consume->desc, &edge->desc);
+}
+
+bool setup_edge_is_of(const struct setup_edge *edge, const struct rule_desc *desc,
+	const uint8_t tp_id[RULE_TP_ID_LEN], int64_t keep_alive_ns, struct rule_wire rules[2])
+{
+	return rule_desc_equal(&edge->desc, desc) && setup_edge_rules(edge, &rules[0], &rules[1]) &&
+	       setup_edge_is_one(edge, &rules[0], &rules[1]) &&
+	       rules[0].keep_alive_ns == keep_alive_ns && rules[1].keep_alive_ns == keep_alive_ns &&
+	       memcmp(rules[0].next_tp, tp_id, RULE_TP_ID_LEN) == 0;
+}
+
 // ---- writing ----
 
 // Before a value that is no struct.

@@ -60,6 +60,14 @@ int setup_edge_read(struct setup_edge *edge, const struct netrpc_rx *rx);
 // The rules of an edge; false: they are not one of each kind.
 bool setup_edge_rules(
 	const struct setup_edge *edge, struct rule_wire *forward, struct rule_wire *consume);
+// Are both of the edge's route? Its descriptor is the consume rule's; the forward rule's is that
+// the other way round.
+bool setup_edge_is_one(const struct setup_edge *edge, const struct rule_wire *forward,
+	const struct rule_wire *consume);
+// The rules, forward first, of an edge that was asked for: with this descriptor, keep-alive, and
+// transport to the first hop. False: it is another.
+bool setup_edge_is_of(const struct setup_edge *edge, const struct rule_desc *desc,
+	const uint8_t tp_id[RULE_TP_ID_LEN], int64_t keep_alive_ns, struct rule_wire rules[2]);
 
 // Whole calls. Rules are RULE_INTERMEDIARY_LEN bytes each. w->bad: they have no room.
 void setup_put_reserve(struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, uint8_t n);
