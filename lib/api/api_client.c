@@ -288,12 +288,9 @@ void api_client_free(struct api_client *c)
 
 static int on_node(void *ctx, int more, const void *payload, size_t len)
 {
-	if (!more)
-		return 0;
-	if (len < sizeof(struct api_node))
-		return -EPROTO;
-	memcpy(ctx, payload, sizeof(struct api_node));
-	return 0;
+	int rc = api_record_take(ctx, sizeof(struct api_node), more, payload, len);
+
+	return rc < 0 ? rc : 0;
 }
 
 int api_client_node(struct api_client *c, struct api_node *out)

@@ -505,3 +505,13 @@ int api_name_check(const char *name, size_t cap)
 			return -EINVAL;
 	return 0;
 }
+
+int api_record_take(void *rec, size_t size, int more, const void *payload, size_t len)
+{
+	if (!more)
+		return 0;
+	if (len < size)
+		return -EPROTO;
+	memcpy(rec, payload, size);
+	return 1;
+}

@@ -81,6 +81,9 @@ struct api_record {
 // All record kinds, and the one of a request type or NULL.
 const struct api_record *api_records(size_t *n);
 const struct api_record *api_record_find(uint16_t type);
+// For an api_client_cb: copies a record of at least `size` bytes. 1; else what is to be returned:
+// 0, it is the end, or -EPROTO, it is shorter.
+int api_record_take(void *rec, size_t size, int more, const void *payload, size_t len);
 
 // The field of a record as people read it. Always NUL-terminated; control characters from elsewhere
 // become '?'. Returns buf.

@@ -5,6 +5,7 @@
 #include "tools/bench/node_api.h"
 
 #include "lib/api/api_client.h"
+#include "lib/api/api_field.h"
 #include "lib/api/api_rec.h"
 #include "tools/bench/stale.h"
 
@@ -67,12 +68,10 @@ static int on_stale(void *ctx, int more, const void *payload, size_t len)
 {
 	struct stale *s = ctx;
 	struct api_transport t;
+	int rc = api_record_take(&t, sizeof(t), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(t))
-		return -EPROTO;
-	memcpy(&t, payload, sizeof(t));
+	if (rc <= 0)
+		return rc;
 	t.name[sizeof(t.name) - 1] = '\0';
 	if (s->n < STALE_MAX && stale_is(t.name, STALE_NAME))
 		memcpy(s->name[s->n++].name, t.name, sizeof(t.name));
@@ -133,12 +132,10 @@ static int on_transport(void *ctx, int more, const void *payload, size_t len)
 {
 	struct ready *r = ctx;
 	struct api_transport t;
+	int rc = api_record_take(&t, sizeof(t), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(t))
-		return -EPROTO;
-	memcpy(&t, payload, sizeof(t));
+	if (rc <= 0)
+		return rc;
 	if (strncmp(t.name, r->prefix, strlen(r->prefix)) != 0)
 		return 0;
 	r->n_up += t.state == API_TP_UP;
@@ -266,12 +263,10 @@ static int on_counter(void *ctx, int more, const void *payload, size_t len)
 {
 	struct drops *d = ctx;
 	struct api_counter c;
+	int rc = api_record_take(&c, sizeof(c), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(c))
-		return -EPROTO;
-	memcpy(&c, payload, sizeof(c));
+	if (rc <= 0)
+		return rc;
 	if (c.scope == API_SCOPE_WORKER && c.role == API_ROLE_DROP)
 		counter_add(c.name, c.value, SCOPE_WORKER, d->worker);
 	else if (c.scope == API_SCOPE_PORT)

@@ -45,12 +45,10 @@ static int on_server(void *ctx, int more, const void *payload, size_t len)
 {
 	struct by_name *n = ctx;
 	struct api_dmsg_server s;
+	int rc = api_record_take(&s, sizeof(s), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(s))
-		return -EPROTO;
-	memcpy(&s, payload, sizeof(s));
+	if (rc <= 0)
+		return rc;
 	if (strncmp(s.section, n->name, sizeof(s.section)) == 0 && s.kind == API_DMSG_PLAIN) {
 		memcpy(n->ask->pk, s.pk, API_PK_LEN);
 		n->found = true;

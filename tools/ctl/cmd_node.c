@@ -4,7 +4,6 @@
 #include "lib/base/vec.h"
 #include "tools/ctl/cli.h"
 
-#include <errno.h>
 #include <string.h>
 
 static int take_word(char *dst, size_t cap, const char *word)
@@ -46,12 +45,10 @@ static int on_change(void *ctx, int more, const void *payload, size_t len)
 {
 	struct changes *ch = ctx;
 	struct api_change c;
+	int rc = api_record_take(&c, sizeof(c), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(c))
-		return -EPROTO;
-	memcpy(&c, payload, sizeof(c));
+	if (rc <= 0)
+		return rc;
 	c.section[sizeof(c.section) - 1] = c.key[sizeof(c.key) - 1] = '\0';
 	return vec_push(&ch->all, c);
 }

@@ -4,7 +4,6 @@
 #include "tools/ctl/stream.h"
 #include "tools/ctl/way.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
 
@@ -51,12 +50,10 @@ static int on_group(void *ctx, int more, const void *payload, size_t len)
 	struct api_route_group g;
 	char text[KEY_PK_TEXT_LEN + 1];
 	struct key_pk pk;
+	int rc = api_record_take(&g, sizeof(g), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(g))
-		return -EPROTO;
-	memcpy(&g, payload, sizeof(g));
+	if (rc <= 0)
+		return rc;
 	memcpy(pk.b, g.pk, sizeof(pk.b));
 	key_pk_to_text(&pk, text);
 	if (g.state >= API_GROUP_ENDED || g.remote_port != b->m->remote_port ||
@@ -94,12 +91,10 @@ int cmd_route_close(struct cli *c)
 static int on_trace_hop(void *ctx, int more, const void *payload, size_t len)
 {
 	struct api_trace_hop h;
+	int rc = api_record_take(&h, sizeof(h), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(h))
-		return -EPROTO;
-	memcpy(&h, payload, sizeof(h));
+	if (rc <= 0)
+		return rc;
 	return print_add(ctx, &h);
 }
 

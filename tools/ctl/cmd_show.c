@@ -362,12 +362,10 @@ static int on_counter(void *ctx, int more, const void *payload, size_t len)
 {
 	struct drops *d = ctx;
 	struct api_counter rec;
+	int rc = api_record_take(&rec, sizeof(rec), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(rec))
-		return -EPROTO;
-	memcpy(&rec, payload, sizeof(rec));
+	if (rc <= 0)
+		return rc;
 	for (size_t i = 0; i < d->n; i++)
 		if (strncmp(d->v[i].name, rec.name, sizeof(rec.name)) == 0) {
 			d->v[i].value += rec.value;
@@ -489,12 +487,10 @@ static void drops_text(const struct cli *c, const struct drops *d, uint64_t edge
 static int on_edge(void *ctx, int more, const void *payload, size_t len)
 {
 	struct api_edge e;
+	int rc = api_record_take(&e, sizeof(e), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(e))
-		return -EPROTO;
-	memcpy(&e, payload, sizeof(e));
+	if (rc <= 0)
+		return rc;
 	*(uint64_t *)ctx +=
 		e.drop_detached + e.drop_in_full + e.drop_in_bad + e.out_bad + e.in_refused;
 	return 0;

@@ -33,12 +33,10 @@ static int on_transport(void *ctx, int more, const void *payload, size_t len)
 {
 	struct finding *f = ctx;
 	struct api_transport t;
+	int rc = api_record_take(&t, sizeof(t), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(t))
-		return -EPROTO;
-	memcpy(&t, payload, sizeof(t));
+	if (rc <= 0)
+		return rc;
 	if (t.type == f->like->type && memcmp(t.peer, f->like->peer, sizeof(t.peer)) == 0)
 		snprintf(f->name, sizeof(f->name), "%.*s", (int)sizeof(t.name) - 1, t.name);
 	return 0;

@@ -2,7 +2,6 @@
 // that it has and of sections that name a node.
 #include "tools/ctl/way.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "lib/api/api_rec.h"
@@ -33,12 +32,10 @@ static int on_transport(void *ctx, int more, const void *payload, size_t len)
 {
 	struct by_name *b = ctx;
 	struct api_transport t;
+	int rc = api_record_take(&t, sizeof(t), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(t))
-		return -EPROTO;
-	memcpy(&t, payload, sizeof(t));
+	if (rc <= 0)
+		return rc;
 	if (strncmp(t.name, b->name, sizeof(t.name)) == 0)
 		note(b, t.peer);
 	return 0;
@@ -50,12 +47,10 @@ static int on_key(void *ctx, int more, const void *payload, size_t len)
 	struct by_name *b = ctx;
 	struct api_conf conf;
 	struct key_pk pk;
+	int rc = api_record_take(&conf, sizeof(conf), more, payload, len);
 
-	if (!more)
-		return 0;
-	if (len < sizeof(conf))
-		return -EPROTO;
-	memcpy(&conf, payload, sizeof(conf));
+	if (rc <= 0)
+		return rc;
 	for (unsigned i = 0; i < 2; i++) {
 		size_t n = strlen(classes[i]);
 
