@@ -88,8 +88,7 @@ static void put_addr(struct bytes_w *w, const struct dmsg_addr *a)
 {
 	unsigned last = 0;
 
-	gob_put_field(w, &last, 1);
-	gob_put_bytes(w, a->pk.b, KEY_PK_LEN);
+	gob_put_bytes_field(w, &last, 1, a->pk.b, KEY_PK_LEN);
 	if (a->port != 0) {
 		gob_put_field(w, &last, 2);
 		gob_put_uint(w, a->port);
@@ -138,10 +137,7 @@ ssize_t dmsg_request_make(
 		gob_put_field(&w, &last, 4);
 		gob_put_uint(&w, 1);
 	}
-	if (req->noise.len > 0) {
-		gob_put_field(&w, &last, 5);
-		gob_put_bytes(&w, req->noise.p, req->noise.len);
-	}
+	gob_put_bytes_field(&w, &last, 5, req->noise.p, req->noise.len);
 	gob_put_uint(&w, 0);
 	return finish(out, cap, request_types, sizeof(request_types) - 1, &w, sk);
 }
@@ -160,18 +156,12 @@ ssize_t dmsg_response_make(
 		gob_put_field(&w, &last, 2);
 		gob_put_uint(&w, 1);
 	}
-	if (resp->ip_len > 0) {
-		gob_put_field(&w, &last, 3);
-		gob_put_bytes(&w, resp->ip, resp->ip_len);
-	}
+	gob_put_bytes_field(&w, &last, 3, resp->ip, resp->ip_len);
 	if (resp->err != 0) {
 		gob_put_field(&w, &last, 4);
 		gob_put_uint(&w, resp->err);
 	}
-	if (resp->noise.len > 0) {
-		gob_put_field(&w, &last, 5);
-		gob_put_bytes(&w, resp->noise.p, resp->noise.len);
-	}
+	gob_put_bytes_field(&w, &last, 5, resp->noise.p, resp->noise.len);
 	gob_put_uint(&w, 0);
 	return finish(out, cap, response_types, sizeof(response_types) - 1, &w, sk);
 }
@@ -188,8 +178,7 @@ ssize_t dmsg_announce_make(
 		gob_put_field(&w, &last, 1);
 		gob_put_int(&w, a->timestamp_ns);
 	}
-	gob_put_field(&w, &last, 2);
-	gob_put_bytes(&w, a->src_pk.b, KEY_PK_LEN);
+	gob_put_bytes_field(&w, &last, 2, a->src_pk.b, KEY_PK_LEN);
 	gob_put_uint(&w, 0);
 	return finish(out, cap, announce_types, sizeof(announce_types) - 1, &w, sk);
 }

@@ -565,6 +565,15 @@ void gob_put_field(struct bytes_w *w, unsigned *last, unsigned number)
 	*last = number;
 }
 
+void gob_put_bytes_field(
+	struct bytes_w *w, unsigned *last, unsigned number, const void *p, size_t len)
+{
+	if (len == 0)
+		return;
+	gob_put_field(w, last, number);
+	gob_put_bytes(w, p, len);
+}
+
 void gob_put_message(struct bytes_w *w, const struct bytes_w *content)
 {
 	gob_put_bytes(w, content->start, bytes_w_len(content));

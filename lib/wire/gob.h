@@ -123,5 +123,8 @@ void gob_put_octets(struct bytes_w *w, const uint8_t *p, size_t len);
 // Goes before the value of a field; those that are zero are left out. Numbers are from 1; *last
 // begins as 0. After the last field comes gob_put_uint(w, 0).
 void gob_put_field(struct bytes_w *w, unsigned *last, unsigned number);
+// The whole field, with a value as gob_put_bytes() has it; nothing when that is empty.
+void gob_put_bytes_field(
+	struct bytes_w *w, unsigned *last, unsigned number, const void *p, size_t len);
 // The content, a type id and what follows it, as a message; what did not fit there is bad here.
 void gob_put_message(struct bytes_w *w, const struct bytes_w *content);

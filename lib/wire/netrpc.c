@@ -149,18 +149,13 @@ static void put_head(
 	unsigned last = 0;
 
 	gob_put_int(&m, id);
-	if (method[0] != '\0') {
-		gob_put_field(&m, &last, 1);
-		gob_put_bytes(&m, method, strlen(method));
-	}
+	gob_put_bytes_field(&m, &last, 1, method, strlen(method));
 	if (seq != 0) {
 		gob_put_field(&m, &last, 2);
 		gob_put_uint(&m, seq);
 	}
-	if (error != NULL) {
-		gob_put_field(&m, &last, 3);
-		gob_put_bytes(&m, error, strnlen(error, NETRPC_ERROR_MAX - 1));
-	}
+	if (error != NULL)
+		gob_put_bytes_field(&m, &last, 3, error, strnlen(error, NETRPC_ERROR_MAX - 1));
 	gob_put_uint(&m, 0);
 	gob_put_message(w, &m);
 }

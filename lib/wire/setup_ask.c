@@ -30,12 +30,9 @@ static void put_hop(struct bytes_w *w, const struct setup_hop *hop)
 {
 	unsigned last = 0;
 
-	gob_put_field(w, &last, 1);
-	gob_put_bytes(w, hop->tp_id, sizeof(hop->tp_id));
-	gob_put_field(w, &last, 2);
-	gob_put_bytes(w, hop->from.b, KEY_PK_LEN);
-	gob_put_field(w, &last, 3);
-	gob_put_bytes(w, hop->to.b, KEY_PK_LEN);
+	gob_put_bytes_field(w, &last, 1, hop->tp_id, sizeof(hop->tp_id));
+	gob_put_bytes_field(w, &last, 2, hop->from.b, KEY_PK_LEN);
+	gob_put_bytes_field(w, &last, 3, hop->to.b, KEY_PK_LEN);
 	gob_put_uint(w, 0);
 }
 

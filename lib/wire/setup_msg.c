@@ -283,10 +283,8 @@ static void put_edge(struct netrpc_tx *tx, struct bytes_w *w, const struct setup
 	gob_put_int(&m, ID_EDGE);
 	gob_put_field(&m, &last, 1);
 	gob_put_octets(&m, bytes, sizeof(bytes));
-	gob_put_field(&m, &last, 2);
-	gob_put_bytes(&m, edge->forward, sizeof(edge->forward));
-	gob_put_field(&m, &last, 3);
-	gob_put_bytes(&m, edge->consume, sizeof(edge->consume));
+	gob_put_bytes_field(&m, &last, 2, edge->forward, sizeof(edge->forward));
+	gob_put_bytes_field(&m, &last, 3, edge->consume, sizeof(edge->consume));
 	gob_put_uint(&m, 0);
 	gob_put_message(w, &m);
 }

@@ -158,14 +158,6 @@ int tp_setup_list_read(
 
 // ---- writing ----
 
-static void put_type(struct bytes_w *m, unsigned *last, unsigned number, const char *type)
-{
-	if (type[0] == '\0')
-		return;
-	gob_put_field(m, last, number);
-	gob_put_bytes(m, type, strlen(type));
-}
-
 void tp_setup_put_add(
 	struct netrpc_tx *tx, struct bytes_w *w, uint64_t seq, const struct tp_setup_ask *ask)
 {
@@ -176,9 +168,8 @@ void tp_setup_put_add(
 	netrpc_put_request(tx, w, TP_SETUP_ADD, seq);
 	netrpc_put_types(w, &tx->sent_tp_ask, ask_types, sizeof(ask_types) - 1);
 	gob_put_int(&m, ID_ASK);
-	gob_put_field(&m, &last, 1);
-	gob_put_bytes(&m, ask->remote.b, KEY_PK_LEN);
-	put_type(&m, &last, 2, ask->type);
+	gob_put_bytes_field(&m, &last, 1, ask->remote.b, KEY_PK_LEN);
+	gob_put_bytes_field(&m, &last, 2, ask->type, strlen(ask->type));
 	gob_put_uint(&m, 0);
 	gob_put_message(w, &m);
 }
@@ -193,8 +184,7 @@ void tp_setup_put_remove(
 	netrpc_put_request(tx, w, TP_SETUP_REMOVE, seq);
 	netrpc_put_types(w, &tx->sent_tp_id, id_types, sizeof(id_types) - 1);
 	gob_put_int(&m, ID_UUID_ASK);
-	gob_put_field(&m, &last, 1);
-	gob_put_bytes(&m, id, TP_SETUP_ID_LEN);
+	gob_put_bytes_field(&m, &last, 1, id, TP_SETUP_ID_LEN);
 	gob_put_uint(&m, 0);
 	gob_put_message(w, &m);
 }
@@ -209,13 +199,10 @@ static void put_tp(struct bytes_w *m, const struct tp_setup_tp *tp)
 {
 	unsigned last = 0;
 
-	gob_put_field(m, &last, 1);
-	gob_put_bytes(m, tp->id, sizeof(tp->id));
-	gob_put_field(m, &last, 2);
-	gob_put_bytes(m, tp->local.b, KEY_PK_LEN);
-	gob_put_field(m, &last, 3);
-	gob_put_bytes(m, tp->remote.b, KEY_PK_LEN);
-	put_type(m, &last, 4, tp->type);
+	gob_put_bytes_field(m, &last, 1, tp->id, sizeof(tp->id));
+	gob_put_bytes_field(m, &last, 2, tp->local.b, KEY_PK_LEN);
+	gob_put_bytes_field(m, &last, 3, tp->remote.b, KEY_PK_LEN);
+	gob_put_bytes_field(m, &last, 4, tp->type, strlen(tp->type));
 	gob_put_uint(m, 0);
 }
 

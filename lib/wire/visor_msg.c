@@ -69,13 +69,9 @@ int visor_lan_read(struct visor_lan *lan, const struct netrpc_rx *rx)
 	return 0;
 }
 
-// As a field, unless it is empty.
 static void put_text(struct bytes_w *w, unsigned *last, unsigned number, const char *text)
 {
-	if (text[0] == '\0')
-		return;
-	gob_put_field(w, last, number);
-	gob_put_bytes(w, text, strlen(text));
+	gob_put_bytes_field(w, last, number, text, strlen(text));
 }
 
 void visor_lan_put(
@@ -93,8 +89,7 @@ void visor_lan_put(
 		gob_put_uint(&m, 1);
 	}
 	if (!key_pk_is_null(&lan->pk)) {
-		gob_put_field(&m, &last, 2);
-		gob_put_bytes(&m, lan->pk.b, KEY_PK_LEN);
+		gob_put_bytes_field(&m, &last, 2, lan->pk.b, KEY_PK_LEN);
 	}
 	put_text(&m, &last, 3, lan->address);
 	put_text(&m, &last, 4, lan->public_address);
