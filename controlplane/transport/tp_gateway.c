@@ -109,21 +109,21 @@ static void on_timer(void *arg)
 	struct add *a = arg;
 	struct tp_gateway *g = a->gateway;
 	struct transport *t = find(g, &a->ask, a->type);
-	struct transport_info info = {.why = ""};
+	struct transport_info info;
 	char why[WHY_MAX];
 
 	if (t != NULL && transport_is_up(t)) {
 		add_end(a, t, NULL);
 		return;
 	}
-	if (t != NULL)
-		transport_info_get(t, &info);
-	if (t == NULL)
-		snprintf(why, sizeof(why), "save transport: it was removed");
-	else
-		snprintf(why, sizeof(why), "save transport: %s%s",
-			a->due ? "" : "not up in time: ", info.why);
-	if (t != NULL && a->made && info.conf.origin == TRANSPORT_ASKED)
+	if (t == NULL) {
+		add_end(a, NULL, "save transport: it was removed");
+		return;
+	}
+	transport_info_get(t, &info);
+	snprintf(why, sizeof(why), "save transport: %s%s",
+		a->due ? "" : "not up in time: ", info.why);
+	if (a->made && info.conf.origin == TRANSPORT_ASKED)
 		transport_mgr_del(g->conf.transports, transport_name(t));
 	add_end(a, NULL, why);
 }
@@ -205,6 +205,7 @@ static struct add *add_new(struct tp_gateway *g, struct rpc_stream *s,
 static void add(struct tp_gateway *g, struct rpc_stream *s, struct bytes_w *w)
 {
 	char why[WHY_MAX], err[TRANSPORT_WHY_MAX] = "";
+	const char *obstacle;
 	struct tp_setup_ask ask;
 	enum transport_type type;
 	struct transport *t;
@@ -219,8 +220,9 @@ static void add(struct tp_gateway *g, struct rpc_stream *s, struct bytes_w *w)
 		return;
 	}
 	t = find(g, &ask, type);
-	if (t == NULL && no_new(g, type) != NULL) {
-		refuse(g, s, w, no_new(g, type));
+	obstacle = t == NULL ? no_new(g, type) : NULL;
+	if (obstacle != NULL) {
+		refuse(g, s, w, obstacle);
 		return;
 	}
 	a = add_new(g, s, &ask, type);
