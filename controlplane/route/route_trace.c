@@ -4,7 +4,6 @@
 #include "controlplane/route/route_trace.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -90,7 +90,6 @@ struct carrier_link {
 };
 
 struct carrier {
-	struct carriers *all;
 	unsigned nr;
 	// main's
 	pthread_t thread;
