@@ -42,8 +42,8 @@ static void on_named(void *arg, unsigned peer)
 
 	if (cl == NULL)
 		return;
-	TAILQ_FOREACH_REVERSE(se, &cl->sessions, session_list, of_client) // the newest last
-	dmsg_server_peer_came(se, (int)peer);
+	TAILQ_FOREACH_REVERSE (se, &cl->sessions, session_list, of_client) // the newest last
+		dmsg_server_peer_came(se, (int)peer);
 }
 
 static void on_gone(void *arg, unsigned peer)

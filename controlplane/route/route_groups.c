@@ -425,8 +425,7 @@ void route_groups_each(const struct route_groups *gs,
 			.why = ""};
 		fn(arg, &info);
 	}
-	TAILQ_FOREACH_REVERSE(rg, &gs->list, route_group_list, link)
-	{
+	TAILQ_FOREACH_REVERSE (rg, &gs->list, route_group_list, link) {
 		route_group_info_get(rg, &info);
 		fn(arg, &info);
 	}

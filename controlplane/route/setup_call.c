@@ -348,9 +348,9 @@ struct setup_call *setup_keep_take(
 {
 	struct setup_call *c;
 
-	TAILQ_FOREACH_REVERSE(c, &k->kept, calls, of_keep)
-	if (key_pk_cmp(&c->to.pk, pk) == 0)
-		break;
+	TAILQ_FOREACH_REVERSE (c, &k->kept, calls, of_keep)
+		if (key_pk_cmp(&c->to.pk, pk) == 0)
+			break;
 	if (c == NULL)
 		return NULL;
 	leave(c);

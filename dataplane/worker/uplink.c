@@ -227,8 +227,8 @@ static void lane_sink(struct wctx *w, struct lane *l, unsigned carrier)
 // The fence is for packets of consume rules: a carried hop never moves.
 void uplink_sink(struct wctx *w)
 {
-	EACH_CARRIER(w, k)
-	lane_sink(w, &w->uplink->cars[k], k + 1);
+	EACH_CARRIER (w, k)
+		lane_sink(w, &w->uplink->cars[k], k + 1);
 	if (likely(!uplink_fenced(w)))
 		lane_sink(w, &w->uplink->own, 0);
 }
@@ -245,8 +245,8 @@ void uplink_publish(struct wctx *w)
 	struct uplink *u = w->uplink;
 
 	lane_publish(&u->own);
-	EACH_CARRIER(w, k)
-	lane_publish(&u->cars[k]);
+	EACH_CARRIER (w, k)
+		lane_publish(&u->cars[k]);
 	if (u->hs_new)
 		ring_w_publish(&u->hs);
 	u->hs_new = false;
@@ -527,8 +527,8 @@ unsigned uplink_down(struct wctx *w)
 {
 	unsigned n = lane_down(w, &w->uplink->own);
 
-	EACH_CARRIER(w, k)
-	n += lane_down(w, &w->uplink->cars[k]);
+	EACH_CARRIER (w, k)
+		n += lane_down(w, &w->uplink->cars[k]);
 	return n;
 }
 
@@ -546,17 +546,17 @@ void uplink_bell(struct wctx *w)
 
 	if (!is_read(&u->own.up) || !is_read(&u->hs))
 		region_wake(&r->hdr->cp_sleeping, r->bell_cp);
-	EACH_CARRIER(w, k)
-	if (!is_read(&u->cars[k].up))
-		region_wake(&r->hdr->car[k].sleeping, r->bell_car[k]);
+	EACH_CARRIER (w, k)
+		if (!is_read(&u->cars[k].up))
+			region_wake(&r->hdr->car[k].sleeping, r->bell_car[k]);
 }
 
 static bool nothing_down(struct wctx *w)
 {
 	bool empty = ring_r_empty(&w->uplink->own.down);
 
-	EACH_CARRIER(w, k)
-	empty = empty && ring_r_empty(&w->uplink->cars[k].down);
+	EACH_CARRIER (w, k)
+		empty = empty && ring_r_empty(&w->uplink->cars[k].down);
 	return empty;
 }
 
