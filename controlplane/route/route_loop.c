@@ -136,7 +136,7 @@ static void on_ping(struct route_loop *lp, const uint8_t *p, size_t len)
 		return;
 	lp->sent_ns = 0;
 	lp->sum_us += us;
-	r->min_us = r->max_us == 0 || us < r->min_us ? us : r->min_us;
+	r->min_us = r->sent == r->lost + 1 || us < r->min_us ? us : r->min_us; // or the first
 	r->max_us = us > r->max_us ? us : r->max_us;
 	loop_timer_start(lp->timer, lp->ls->conf.gap_ms, 0);
 }
