@@ -73,20 +73,7 @@ static unsigned n_answers;
 
 // ---- what edge.c calls ----
 
-void dp_client_register(struct dp_client *c, struct dp_handler *h)
-{
-	h->next = c->handlers;
-	c->handlers = h;
-}
-
-void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
-{
-	struct dp_handler **at = &c->handlers;
-
-	while (*at != h)
-		at = &(*at)->next;
-	*at = h->next;
-}
+#include "tests/controlplane/dp/fake_handlers.h"
 
 int dp_client_send_route(
 	struct dp_client *c, unsigned worker, uint32_t id, const void *packet, size_t len)

@@ -97,20 +97,7 @@ static struct rule_install installs[64];
 
 // ---- what groups call ----
 
-void dp_client_register(struct dp_client *c, struct dp_handler *h)
-{
-	h->next = c->handlers;
-	c->handlers = h;
-}
-
-void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
-{
-	struct dp_handler **at = &c->handlers;
-
-	while (*at != h)
-		at = &(*at)->next;
-	*at = h->next;
-}
+#include "tests/controlplane/dp/fake_handlers.h"
 
 int dp_client_send(struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done, void *arg)
 {

@@ -119,17 +119,7 @@ static struct dpmsg_addr w_addr(unsigned node)
 	return a;
 }
 
-void dp_client_register(struct dp_client *c, struct dp_handler *h)
-{
-	h->next = c->handlers;
-	c->handlers = h;
-}
-
-void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
-{
-	if (c->handlers == h)
-		c->handlers = h->next;
-}
+#include "tests/controlplane/dp/fake_handlers.h"
 
 const struct region_hdr *dp_client_info(const struct dp_client *c)
 {
