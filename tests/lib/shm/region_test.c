@@ -94,17 +94,30 @@ static int attach(struct server *s, struct region *c, uint32_t what)
 	return err;
 }
 
+// One writes, the other reads.
+static void a_record_goes(
+	const struct region *from, uint64_t from_off, const struct region *to, uint64_t to_off)
+{
+	struct ring_w w;
+	struct ring_r r;
+	size_t max_len;
+	struct ring_shm *shm = region_ring(from, from_off, &max_len);
+	uint32_t len = 16;
+	uint8_t buf[64];
+
+	assert_int_equal(ring_w_attach(&w, shm, max_len), 0);
+	memcpy(ring_w_reserve(&w, len), &len, sizeof(len));
+	ring_w_publish(&w);
+	shm = region_ring(to, to_off, &max_len);
+	assert_int_equal(ring_r_attach(&r, shm, max_len), 0);
+	assert_int_equal(ring_r_read(&r, buf, sizeof(buf)), 16);
+}
+
 static void control_plane_gets_rings_stats_and_bells(void **state)
 {
 	struct server s;
 	struct region c;
-	struct ring_w w;
-	struct ring_r r;
-	size_t max_len;
-	struct ring_shm *shm;
 	uint64_t one = 1;
-	uint32_t len = 16;
-	uint8_t buf[64];
 
 	server_init(&s);
 	assert_int_equal(attach(&s, &c, REGION_ASK_CONTROL), 0);
@@ -113,14 +126,7 @@ static void control_plane_gets_rings_stats_and_bells(void **state)
 	assert_int_equal(c.hdr->n_workers, 2);
 	assert_int_equal(c.epoch, 0x1122334455667788ull);
 	assert_true(c.sock >= 0);
-	// one writes, the other reads
-	shm = region_ring(&c, c.hdr->down_off[1], &max_len);
-	assert_int_equal(ring_w_attach(&w, shm, max_len), 0);
-	memcpy(ring_w_reserve(&w, len), &len, sizeof(len));
-	ring_w_publish(&w);
-	shm = region_ring(&s.r, s.r.hdr->down_off[1], &max_len);
-	assert_int_equal(ring_r_attach(&r, shm, max_len), 0);
-	assert_int_equal(ring_r_read(&r, buf, sizeof(buf)), 16);
+	a_record_goes(&c, c.hdr->down_off[1], &s.r, s.r.hdr->down_off[1]);
 	stat_add(&stats_worker(s.r.stats, 1)->c[W_rx_frames], 3);
 	assert_int_equal(stat_get(&stats_worker(c.stats, 1)->c[W_rx_frames]), 3);
 	assert_int_equal(write(s.r.bell_cp, &one, 8), 8);
@@ -134,13 +140,7 @@ static void a_carrier_has_a_share_that_lives_on(void **state)
 {
 	struct server s;
 	struct region c, share;
-	struct ring_w w;
-	struct ring_r r;
-	size_t max_len;
-	struct ring_shm *shm;
 	uint64_t one = 1;
-	uint32_t len = 16;
-	uint8_t buf[64];
 
 	server_init(&s);
 	assert_int_equal(attach(&s, &c, REGION_ASK_CONTROL), 0);
@@ -149,13 +149,7 @@ static void a_carrier_has_a_share_that_lives_on(void **state)
 	assert_int_equal(region_n_carriers(s.r.hdr), DPMSG_MAX_CARRIERS);
 	assert_int_equal(region_share(&c, 3, &share), 0);
 	region_close(&c);
-	shm = region_ring(&share, share.hdr->car_down_off[3], &max_len);
-	assert_int_equal(ring_w_attach(&w, shm, max_len), 0);
-	memcpy(ring_w_reserve(&w, len), &len, sizeof(len));
-	ring_w_publish(&w);
-	shm = region_ring(&s.r, s.r.hdr->car_down_off[3], &max_len);
-	assert_int_equal(ring_r_attach(&r, shm, max_len), 0);
-	assert_int_equal(ring_r_read(&r, buf, sizeof(buf)), 16);
+	a_record_goes(&share, share.hdr->car_down_off[3], &s.r, s.r.hdr->car_down_off[3]);
 	assert_int_equal(write(s.r.bell_car[3], &one, 8), 8);
 	assert_int_equal(read(share.bell_car[3], &one, 8), 8);
 	region_close(&share);
