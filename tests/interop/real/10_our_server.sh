@@ -6,9 +6,7 @@
 
 real_net D=10 S=1 A=101 B=102 G=111 H=112
 real_discovery
-own_server S
-node_start S
-wait_for 20 "our server in the discovery" has_server "$SERVER"
+own_server_up S
 pairs_new "$SERVER" S ours
 pairs_carry "at first" "$SERVER"
 

@@ -9,9 +9,7 @@
 
 real_net D=10 S=1 E=103 X=121 V=122
 real_discovery
-own_server S
-node_start S
-wait_for 20 "our server in the discovery" has_server "$SERVER"
+own_server_up S
 real_dmsg_discovery "$SERVER"
 real_key tpd
 real_services --sk "${SK[tpd]}"

@@ -8,9 +8,7 @@
 real_net D=10 S=1 N=101 V=121 X=122
 real_discovery
 real_services
-own_server S
-node_start S
-wait_for 20 "our server in the discovery" has_server "$SERVER"
+own_server_up S
 own_node N
 own_knows N "$SERVER" S
 for n in V X; do real_key $n && visor_conf $n; done
@@ -23,26 +21,12 @@ node_start N
 for n in V X N; do wait_for 90 "$n at the server" delegated "${PK[$n]}" "$SERVER"; done
 
 say "a visor makes one to us, three times"
-accepted() { [ "$(sk N -j show transports | jq --arg k "${PK[V]}" '[.[] | select(.peer == $k and .type == "dmsg" and .state == "up")] | length')" = "$1" ]; }
 listed() { get "$TPD/all-transports" | jq -e --arg id "$1" 'any(.[]; .t_id == $id)' >/dev/null; }
-for _ in 1 2 3; do
-	id=$(visor_tp_add V dmsg "${PK[N]}") || fail "no transport of V: $(visor V tp add -f -t dmsg "${PK[N]}" 2>&1 | tail -n2)"
-	wait_for 5 "it is up" accepted 1
-	same "its id" "$(sk N -j show transports | jq -r --arg k "${PK[V]}" '.[] | select(.peer == $k) | .tp_id')" "$id"
-	expect "registered" listed "$id"
-	visor V tp rm -i "$id" >/dev/null
-	wait_for 5 "it is gone" accepted 0
-	sleep 3 # a visor keeps what was closed for a while
-done
+visor_comes V N dmsg listed
 row "visor | ours, registered | ours, by dmsg transport"
 
 say "we make one to a visor, which ends it"
-wait_for 90 "that to X" tp_up N x
-before=$(tp N x handshakes)
-visor X tp rm -i "$(tp N x tp_id)" >/dev/null
-wait_for 10 "its end" tp_not_up N x
-wait_for 60 "it is back" tp_up N x
-same "dials that were taken" "$(($(tp N x handshakes) - before))" 1
+visor_ends X N x
 
 say "our control plane is killed"
 node_kill N.cp KILL || true

@@ -10,9 +10,7 @@ ASK=$SKYRAIL_BIN/tests/interop/ask
 real_net D=10 S=1 N=101 V=121 X=122
 real_discovery
 real_services
-own_server S
-node_start S
-wait_for 20 "our server in the discovery" has_server "$SERVER"
+own_server_up S
 own_node N
 for n in V X; do real_key $n && visor_conf $n; done
 node_conf N controlplane transports "discovery=$TPD" "address_resolver=$RESOLVER"
@@ -27,24 +25,11 @@ is_bound() { [ "$(resolved)" = "200 ${ADDR[N]}:7773" ]; }
 wait_for 20 "our node at the resolver" is_bound
 
 say "a visor makes one to us, three times"
-accepted() { [ "$(sk N -j show transports | jq --arg k "${PK[V]}" '[.[] | select(.peer == $k and .type == "stcpr" and .state == "up")] | length')" = "$1" ]; }
-for _ in 1 2 3; do
-	id=$(visor_tp_add V stcpr "${PK[N]}") || fail "no transport of V: $(visor V tp add -f -t stcpr "${PK[N]}" 2>&1 | tail -n2)"
-	wait_for 5 "it is up" accepted 1
-	same "its id" "$(sk N -j show transports | jq -r --arg k "${PK[V]}" '.[] | select(.peer == $k) | .tp_id')" "$id"
-	visor V tp rm -i "$id" >/dev/null
-	wait_for 5 "it is gone" accepted 0
-	sleep 3 # a visor keeps what was closed for a while
-done
+visor_comes V N stcpr
 row "visor, by stcpr | ours, bound | itself"
 
 say "we make one to a visor, which ends it"
-wait_for 90 "that to X" tp_up N x
-before=$(tp N x handshakes)
-visor X tp rm -i "$(tp N x tp_id)" >/dev/null
-wait_for 10 "its end" tp_not_up N x
-wait_for 60 "it is back" tp_up N x
-same "dials that were taken" "$(($(tp N x handshakes) - before))" 1
+visor_ends X N x
 expect "X takes others'" visor_tp V stcpr "${PK[X]}"
 row "ours, by stcpr | real resolver | visor"
 logs_clean N

@@ -9,9 +9,7 @@
 real_net D=10 S=1 T=20 N=101 V=121 X=122
 real_discovery
 real_services
-own_server S
-node_start S
-wait_for 20 "our server in the discovery" has_server "$SERVER"
+own_server_up S
 own_node N
 own_knows N "$SERVER" S
 real_key T

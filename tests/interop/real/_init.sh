@@ -208,6 +208,32 @@ visor_tp() {
 }
 visor_tp_add() { visor "$1" tp add -f -t "$2" "$3" --json | jq -er '.output[0].id'; }
 
+# visor_comes NAME NODE TYPE [CHECK]: it makes a transport to our node, three times; CHECK ID while it is there
+visor_comes() {
+	local id
+	for _ in 1 2 3; do
+		id=$(visor_tp_add "$1" "$3" "${PK[$2]}") || fail "no transport of $1: $(visor "$1" tp add -f -t "$3" "${PK[$2]}" 2>&1 | tail -n2)"
+		wait_for 5 "it is up" has_tp_of "$2" "$1" "$3" 1
+		same "its id" "$(sk "$2" -j show transports | jq -r --arg k "${PK[$1]}" '.[] | select(.peer == $k) | .tp_id')" "$id"
+		[ -z "${4-}" ] || expect "$4" "$4" "$id"
+		visor "$1" tp rm -i "$id" >/dev/null
+		wait_for 5 "it is gone" has_tp_of "$2" "$1" "$3" 0
+		sleep 3 # a visor keeps what was closed for a while
+	done
+}
+# has_tp_of NODE PEER TYPE N: so many of them are up
+has_tp_of() { [ "$(sk "$1" -j show transports | jq --arg k "${PK[$2]}" --arg t "$3" '[.[] | select(.peer == $k and .type == $t and .state == "up")] | length')" = "$4" ]; }
+# visor_ends NAME NODE TRANSPORT: one that our node made; it dials once, and has it back
+visor_ends() {
+	local before
+	wait_for 90 "that to $1" tp_up "$2" "$3"
+	before=$(tp "$2" "$3" handshakes)
+	visor "$1" tp rm -i "$(tp "$2" "$3" tp_id)" >/dev/null
+	wait_for 10 "its end" tp_not_up "$2" "$3"
+	wait_for 60 "it is back" tp_up "$2" "$3"
+	same "dials that were taken" "$(($(tp "$2" "$3" handshakes) - before))" 1
+}
+
 # visor_ping NAME OTHER: a route over the other and back to itself, for which the set-up node asks both by dmsg
 visor_ping() {
 	local id
@@ -281,6 +307,12 @@ own_server() {
 	SERVER=$(node_key "$T/$1/dmsg.key")
 	node_conf "$1" controlplane dmsg_server "listen=${ADDR[$1]}:8081" "key_file=$T/$1/dmsg.key" \
 		"public_address=${ADDR[$1]}:8081" "discovery=${2-$DISC}"
+}
+# own_server_up NAME: made and started, and in the discovery
+own_server_up() {
+	own_server "$1"
+	node_start "$1"
+	wait_for 20 "our server in the discovery" has_server "$SERVER"
 }
 # own_client NAME SERVER_KEY SERVER_NAMESPACE: published with that server
 own_client() {
