@@ -136,14 +136,29 @@ func isTimeout(err error) bool {
 	return errors.As(err, &e) && e.Timeout()
 }
 
-func (f *flips) run(sk SecKey, from net.IP) error {
-	s := &stcp{sk: sk, pk: sk.pub()}
-	for {
-		more, err := f.try(s, from, int(atomic.AddInt32(&f.next, 1)-1))
-		if err != nil || !more {
-			return err
+// bit is the one that is to be turned next.
+func (f *flips) bit() int { return int(atomic.AddInt32(&f.next, 1) - 1) }
+
+// atOnce has n try one after the other, each until there is no more.
+func (f *flips) atOnce(n int, try func(i int) (bool, error)) error {
+	done := make(chan error, n)
+	for i := 0; i < n; i++ {
+		go func(i int) {
+			more, err := true, error(nil)
+			for more && err == nil {
+				more, err = try(i)
+			}
+			done <- err
+		}(i)
+	}
+	var err error
+	for i := 0; i < n; i++ {
+		if e := <-done; e != nil {
+			fmt.Println(e)
+			err = errors.New("not each bit was borne")
 		}
 	}
+	return err
 }
 
 // runFlipGroups makes groups to a port, each with a bit turned, until one had none: the bits of a Handshake that say the same
@@ -161,24 +176,7 @@ func runFlipGroups(o *options) error {
 	}
 	const many = 16
 	f := &flips{ends: map[string]int{}}
-	done := make(chan error, many)
-	for i := 0; i < many; i++ {
-		go func() {
-			for {
-				more, err := f.tryGroup(n, to)
-				if err != nil || !more {
-					done <- err
-					return
-				}
-			}
-		}()
-	}
-	for i := 0; i < many; i++ {
-		if e := <-done; e != nil {
-			fmt.Println(e)
-			err = errors.New("not each bit was borne")
-		}
-	}
+	err = f.atOnce(many, func(int) (bool, error) { return f.tryGroup(n, to) })
 	fmt.Println(int(n.r.flips)-many, "bits:", f.ends)
 	return err
 }
@@ -231,24 +229,7 @@ func runFlipCalls(o *options) error {
 	rule := newRule(intermediary, *o.keep, 1, RouteDescriptor{}, 7, newEntry(to, by, "stcp").ID)
 	const many = 128 // most of what it does is to wait for the end of those that lack something
 	f := &flips{ends: map[string]int{}}
-	done := make(chan error, many)
-	for i := 0; i < many; i++ {
-		go func() {
-			for {
-				more, err := f.tryCalls(n, to, rule, int(atomic.AddInt32(&f.next, 1)-1))
-				if err != nil || !more {
-					done <- err
-					return
-				}
-			}
-		}()
-	}
-	for i := 0; i < many; i++ {
-		if e := <-done; e != nil {
-			fmt.Println(e)
-			err = errors.New("not each bit was borne")
-		}
-	}
+	err = f.atOnce(many, func(int) (bool, error) { return f.tryCalls(n, to, rule, f.bit()) })
 	fmt.Println(int(f.next)-many, "bits:", f.ends)
 	return err
 }
@@ -326,18 +307,14 @@ func runFlip(o *options) error {
 		return errors.New("-from is an IPv4 address")
 	}
 	f := &flips{peer: peer, address: address, ends: map[string]int{}}
-	done := make(chan error, n)
-	for i := 0; i < n; i++ {
-		ip := append(net.IP{}, from...)
-		ip[3] += byte(i)
-		go func(i int) { done <- f.run(o.callerKey(i), ip) }(i)
+	callers, ips := make([]*stcp, n), make([]net.IP, n)
+	for i := range callers {
+		sk := o.callerKey(i)
+		callers[i] = &stcp{sk: sk, pk: sk.pub()}
+		ips[i] = append(net.IP{}, from...)
+		ips[i][3] += byte(i)
 	}
-	for i := 0; i < n; i++ {
-		if e := <-done; e != nil {
-			fmt.Println(e)
-			err = errors.New("not each bit was borne")
-		}
-	}
+	err = f.atOnce(n, func(i int) (bool, error) { return f.try(callers[i], ips[i], f.bit()) })
 	fmt.Println(int(f.next)-n, "bits:", f.ends)
 	return err
 }
