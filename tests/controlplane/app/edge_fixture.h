@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/link/gso.h"
 #include "lib/wire/route_hdr.h"
+#include "tests/controlplane/dp/fake_handlers.h"
 #include "tests/support/packet.h"
 
 #include <errno.h>
@@ -73,7 +74,15 @@ static unsigned n_answers;
 
 // ---- what edge.c calls ----
 
-#include "tests/controlplane/dp/fake_handlers.h"
+void dp_client_register(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_add(&c->handlers, h);
+}
+
+void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_remove(&c->handlers, h);
+}
 
 int dp_client_send_route(
 	struct dp_client *c, unsigned worker, uint32_t id, const void *packet, size_t len)

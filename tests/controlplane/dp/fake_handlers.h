@@ -1,20 +1,17 @@
-// Handlers of a struct dp_client that the including test defines, with `handlers` in it: put in
-// place of dp_client at link time.
+// Handlers of a data plane's stand-in, kept as dp_client_register() keeps them.
 #pragma once
 
 #include "controlplane/dp/dp_client.h"
 
-void dp_client_register(struct dp_client *c, struct dp_handler *h)
+static inline void fake_handlers_add(struct dp_handler **list, struct dp_handler *h)
 {
-	h->next = c->handlers;
-	c->handlers = h;
+	h->next = *list;
+	*list = h;
 }
 
-void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
+static inline void fake_handlers_remove(struct dp_handler **list, struct dp_handler *h)
 {
-	struct dp_handler **at = &c->handlers;
-
-	while (*at != h)
-		at = &(*at)->next;
-	*at = h->next;
+	while (*list != h)
+		list = &(*list)->next;
+	*list = h->next;
 }

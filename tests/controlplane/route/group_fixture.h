@@ -8,6 +8,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "tests/controlplane/dp/fake_handlers.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -97,7 +98,15 @@ static struct rule_install installs[64];
 
 // ---- what groups call ----
 
-#include "tests/controlplane/dp/fake_handlers.h"
+void dp_client_register(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_add(&c->handlers, h);
+}
+
+void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_remove(&c->handlers, h);
+}
 
 int dp_client_send(struct dp_client *c, void *cmd, uint32_t len, dp_done_fn done, void *arg)
 {

@@ -13,6 +13,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
+#include "tests/controlplane/dp/fake_handlers.h"
 
 enum {
 	FWD_NEAR = 101,
@@ -66,7 +67,15 @@ static int accepted;
 
 // ---- what a loop calls ----
 
-#include "tests/controlplane/dp/fake_handlers.h"
+void dp_client_register(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_add(&c->handlers, h);
+}
+
+void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_remove(&c->handlers, h);
+}
 
 static void put(uint32_t id, const void *packet, size_t len)
 {

@@ -22,6 +22,7 @@
 #include "lib/link/rail_cookie.h"
 #include "lib/link/rail_hs.h"
 #include "lib/wire/rail.h"
+#include "tests/controlplane/dp/fake_handlers.h"
 #include "tests/controlplane/transport/world_conn.h"
 #include "tests/controlplane/transport/world_dmsg.h"
 #include "tests/controlplane/transport/world_loop.h"
@@ -119,7 +120,15 @@ static struct dpmsg_addr w_addr(unsigned node)
 	return a;
 }
 
-#include "tests/controlplane/dp/fake_handlers.h"
+void dp_client_register(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_add(&c->handlers, h);
+}
+
+void dp_client_unregister(struct dp_client *c, struct dp_handler *h)
+{
+	fake_handlers_remove(&c->handlers, h);
+}
 
 const struct region_hdr *dp_client_info(const struct dp_client *c)
 {
