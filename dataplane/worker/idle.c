@@ -1,6 +1,6 @@
-// Back-off of the poll loop. A worker that found nothing for IDLE_TURNS turns (some 50 us) sleeps
-// 50 us at a time: shorter sleeps only burn the core, since arming the timer costs as much. When
-// ports and other workers were silent for 100 ms, it is 400 us, and what there is to do then comes
+// Back-off of the poll loop. A worker that found nothing for 50 us sleeps 50 us at a time: shorter
+// sleeps only burn the core, since arming the timer costs as much. When ports and other workers are
+// silent, 2 to 100 ms after they gave something, it is 400 us, and what there is to do then comes
 // from the control plane, which wakes it: so it neither polls nor naps between two bursts. Asleep,
 // a worker is out of the grace periods, so reclaim does not wait for it.
 
@@ -16,12 +16,11 @@
 #include <time.h>
 
 enum {
-	IDLE_TURNS = 2000,
-	SILENT_TURNS = 16, // the same while ports are silent: the next burst is told
 	BELL_TURNS = 4, // after so many the control plane is told of what went up
+	SILENT_TURNS = 6, // after so many it sleeps while ports are silent: the next burst is told
+	SPIN_NS = 50 * 1000, // after that it sleeps while they are not
 	SLEEP_SHORT_NS = 50 * 1000,
 	SLEEP_LONG_NS = 400 * 1000,
-	LONG_AFTER_NS = 100 * 1000 * 1000,
 	NEAR_NS = 100 * 1000, // a timer of a link that is due so soon is not slept over (rail 4)
 };
 
@@ -48,6 +47,13 @@ static void sleep_once(struct wctx *w, bool silent)
 	count(w, W_sleeps, 1);
 }
 
+static bool has_spun(struct wctx *w, const struct idle *idle, bool silent)
+{
+	if (silent)
+		return idle->empty >= SILENT_TURNS;
+	return w->now_ns - idle->empty_ns >= SPIN_NS;
+}
+
 void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 {
 	bool silent;
@@ -61,10 +67,13 @@ void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 		return;
 	if (unlikely(w->move != NULL)) // the others wait for us
 		return;
-	silent = w->now_ns - idle->polled_ns >= LONG_AFTER_NS;
-	if (idle->empty < IDLE_TURNS && ++idle->empty == BELL_TURNS)
+	if (idle->empty == 0)
+		idle->empty_ns = w->now_ns;
+	idle->empty += idle->empty < UINT32_MAX;
+	if (idle->empty == BELL_TURNS)
 		uplink_bell(w);
-	if (idle->empty < (silent ? SILENT_TURNS : IDLE_TURNS) || hop_timer_is_near(w, NEAR_NS))
+	silent = w->now_ns - idle->polled_ns >= idle->warm_ns;
+	if (!has_spun(w, idle, silent) || hop_timer_is_near(w, NEAR_NS))
 		return;
 	sleep_once(w, silent && !hop_timer_is_near(w, SLEEP_LONG_NS));
 }

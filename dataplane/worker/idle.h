@@ -9,8 +9,26 @@
 struct idle {
 	_Atomic uint32_t mode; // enum idle_mode; main stores, the worker reads
 	uint32_t empty; // turns without work, saturating
+	uint64_t empty_ns; // when the first of them was
 	uint64_t polled_ns; // when there was work last of which nobody tells a worker that sleeps
+	uint64_t warm_ns; // for so long after it more is waited for, polling
 };
+
+enum {
+	IDLE_WARM_MIN_NS = 2 * 1000 * 1000,
+	IDLE_WARM_MAX_NS = 100 * 1000 * 1000,
+};
+
+// [worker] There was work of which nobody tells a worker that sleeps. A frame now and then is no
+// reason to poll for long; each that follows soon is one to poll for twice as long.
+static inline void idle_polled(struct idle *idle, uint64_t now_ns)
+{
+	if (now_ns - idle->polled_ns >= IDLE_WARM_MAX_NS)
+		idle->warm_ns = IDLE_WARM_MIN_NS;
+	else
+		idle->warm_ns = RTE_MIN(2 * idle->warm_ns, (uint64_t)IDLE_WARM_MAX_NS);
+	idle->polled_ns = now_ns;
+}
 
 // [worker] Once, in the thread that will run the loop.
 void idle_begin(struct idle *idle);

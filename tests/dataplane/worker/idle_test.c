@@ -81,11 +81,16 @@ static bool rang(struct node *n)
 	return read(n->region.bell_cp, &k, sizeof(k)) == sizeof(k);
 }
 
-static void turns_without_work(struct node *n, struct idle *idle)
+// Sleeps in ten turns without work, at that time.
+static uint64_t turns_without_work(struct node *n, struct idle *idle, uint64_t now_ns)
 {
-	idle->empty = 0;
-	for (unsigned i = 0; i < 8; i++) // too few to sleep
+	uint64_t before = node_counter(n, W_sleeps);
+
+	n->w[0]->now_ns = now_ns;
+	idle_turn(n->w[0], idle, true);
+	for (unsigned i = 0; i < 10; i++)
 		idle_turn(n->w[0], idle, false);
+	return node_counter(n, W_sleeps) - before;
 }
 
 static void a_worker_that_runs_empty_rings_for_what_it_sent_up(void **state)
@@ -94,12 +99,14 @@ static void a_worker_that_runs_empty_rings_for_what_it_sent_up(void **state)
 	struct idle idle = {0};
 	struct rte_mbuf *m;
 	struct node n;
+	uint64_t at;
 
 	node_open(&n, &one);
 	h = n.region.hdr;
+	at = n.w[0]->now_ns;
 	atomic_store(&idle.mode, IDLE_ADAPTIVE);
 	atomic_store(&h->cp_sleeping, 1);
-	turns_without_work(&n, &idle);
+	turns_without_work(&n, &idle, at);
 	assert_false(rang(&n)); // nothing is there
 	m = rte_pktmbuf_alloc(n.pool);
 	assert_non_null(rte_pktmbuf_append(m, 64));
@@ -107,14 +114,60 @@ static void a_worker_that_runs_empty_rings_for_what_it_sent_up(void **state)
 	rte_pktmbuf_free(m);
 	uplink_publish(n.w[0]);
 	atomic_store(&idle.mode, IDLE_POLL);
-	turns_without_work(&n, &idle);
+	turns_without_work(&n, &idle, at);
 	assert_false(rang(&n)); // it makes no system calls
 	atomic_store(&idle.mode, IDLE_ADAPTIVE);
-	turns_without_work(&n, &idle);
+	turns_without_work(&n, &idle, at);
 	assert_true(rang(&n));
 	assert_int_equal(atomic_load(&h->cp_sleeping), 0);
-	turns_without_work(&n, &idle);
+	turns_without_work(&n, &idle, at);
 	assert_false(rang(&n)); // somebody is awake
+	node_close(&n);
+}
+
+static void a_worker_waits_longer_for_ports_the_more_often_they_give(void **state)
+{
+	const uint64_t min = IDLE_WARM_MIN_NS, max = IDLE_WARM_MAX_NS;
+	struct idle idle = {0};
+	uint64_t at = 10 * max;
+	struct node n;
+
+	node_open(&n, &one);
+	atomic_store(&idle.mode, IDLE_ADAPTIVE);
+	idle_polled(&idle, at);
+	assert_int_equal(turns_without_work(&n, &idle, at + min - 1), 0); // they may give more
+	assert_true(turns_without_work(&n, &idle, at + min) > 0); // the control plane would wake it
+	for (unsigned i = 0; i < 3; i++)
+		idle_polled(&idle, ++at);
+	assert_int_equal(turns_without_work(&n, &idle, at + 8 * min - 1), 0);
+	assert_true(turns_without_work(&n, &idle, at + 8 * min) > 0);
+	for (unsigned i = 0; i < 10; i++)
+		idle_polled(&idle, ++at);
+	assert_int_equal(turns_without_work(&n, &idle, at + max - 1), 0);
+	assert_true(turns_without_work(&n, &idle, at + max) > 0);
+	at += max;
+	idle_polled(&idle, at);
+	assert_true(turns_without_work(&n, &idle, at + min) > 0); // the first one after a silence
+	node_close(&n);
+}
+
+static void a_worker_that_waits_for_ports_sleeps_when_it_has_spun(void **state)
+{
+	struct idle idle = {0};
+	struct node n;
+	uint64_t at = 10 * (uint64_t)IDLE_WARM_MAX_NS, sleeps;
+
+	node_open(&n, &one);
+	atomic_store(&idle.mode, IDLE_ADAPTIVE);
+	idle_polled(&idle, at);
+	assert_int_equal(turns_without_work(&n, &idle, at), 0); // however many turns that are
+	sleeps = node_counter(&n, W_sleeps);
+	n.w[0]->now_ns = at + 49 * 1000;
+	idle_turn(n.w[0], &idle, false);
+	assert_int_equal(node_counter(&n, W_sleeps), sleeps);
+	n.w[0]->now_ns = at + 50 * 1000;
+	idle_turn(n.w[0], &idle, false);
+	assert_int_equal(node_counter(&n, W_sleeps), sleeps + 1);
 	node_close(&n);
 }
 
@@ -123,6 +176,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_idle_worker_sleeps_out_of_the_grace_periods_and_wakes),
 		cmocka_unit_test(a_worker_that_runs_empty_rings_for_what_it_sent_up),
+		cmocka_unit_test(a_worker_waits_longer_for_ports_the_more_often_they_give),
+		cmocka_unit_test(a_worker_that_waits_for_ports_sleeps_when_it_has_spun),
 	};
 	int failed;
 
