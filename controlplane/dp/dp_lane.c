@@ -10,8 +10,10 @@
 
 enum {
 	RECORD_MAX = DPMSG_ROUTE_MAX + 64,
-	// Bytes given before the worker sees them, so that it works at the same time.
+	// Bytes given before the worker sees them, so that it works at the same time if it is
+	// awake, and before it is woken: that costs as much as a few packets.
 	PUBLISH_BYTES = 16 * 1024,
+	WAKE_BYTES = 64 * 1024,
 };
 
 struct dp_lane {
@@ -20,6 +22,7 @@ struct dp_lane {
 	struct ring_w down;
 	struct ring_r up;
 	uint32_t unseen; // bytes that are not published
+	uint32_t untold; // bytes since the worker was woken
 	_Alignas(8) uint8_t buf[RECORD_MAX];
 };
 
@@ -81,6 +84,12 @@ void dp_lane_free(struct dp_lane *l)
 	free(l);
 }
 
+static void show(struct dp_lane *l)
+{
+	l->unseen = 0;
+	ring_w_publish(&l->down);
+}
+
 int dp_lane_send_carried(struct dp_lane *l, uint32_t hop, const void *packet, size_t len)
 {
 	struct msg_route *rec;
@@ -97,17 +106,21 @@ int dp_lane_send_carried(struct dp_lane *l, uint32_t hop, const void *packet, si
 	*rec = (struct msg_route){.h = {.len = all, .type = DOWN_CARRIED}, .hop = hop};
 	memcpy(rec->bytes, packet, len);
 	l->unseen += all;
-	if (l->unseen >= PUBLISH_BYTES)
+	l->untold += all;
+	if (l->untold >= WAKE_BYTES)
 		dp_lane_publish(l);
+	else if (l->unseen >= PUBLISH_BYTES)
+		show(l);
 	return 0;
 }
 
 void dp_lane_publish(struct dp_lane *l)
 {
-	if (l->unseen == 0)
+	if (l->untold == 0)
 		return;
-	l->unseen = 0;
-	ring_w_publish(&l->down);
+	if (l->unseen > 0)
+		show(l);
+	l->untold = 0;
 	region_worker_wake(l->r.hdr, l->worker);
 }
 
