@@ -14,7 +14,7 @@
 
 LOG_MODULE("bench");
 
-enum { BLOCK_LEN = 16 * 1024, ANSWER_LEN = 2 * HASH_SHA256_LEN + 32 };
+enum { BLOCK_LEN = 16 * 1024, ANSWER_LEN = 2 * HASH_BLAKE2B_LEN + 32 };
 
 enum mode { MODE_LINE, MODE_ECHO, MODE_TAKE, MODE_SUM, MODE_GIVE, MODE_OVER };
 
@@ -64,8 +64,8 @@ static void say(struct stream *s, const char *text)
 
 static void say_sum(struct stream *s, bool sum)
 {
-	uint8_t h[HASH_SHA256_LEN];
-	char hex[2 * HASH_SHA256_LEN + 1] = "", text[ANSWER_LEN];
+	uint8_t h[HASH_BLAKE2B_LEN];
+	char hex[2 * HASH_BLAKE2B_LEN + 1] = "", text[ANSWER_LEN];
 
 	if (sum) {
 		hash_final(&s->sum, h);
@@ -98,7 +98,7 @@ static void ask(struct stream *s)
 			if (strcmp(word, words[i].word) == 0)
 				s->mode = words[i].mode;
 	s->left = s->n;
-	hash_init(&s->sum, HASH_SHA256);
+	hash_init(&s->sum, HASH_BLAKE2B);
 	if (s->mode == MODE_OVER)
 		say(s, "?\n");
 	else if (s->mode != MODE_GIVE && s->n == 0)

@@ -3,8 +3,8 @@
 //
 //   echo             all that follows comes back
 //   take N           N bytes follow and are thrown away; answer: "N\n"
-//   sum N            the same; answer: "N SHA256\n", in hexadecimal digits
-//   give N           answer: N bytes, then "N SHA256\n" of them
+//   sum N            the same; answer: "N SUM\n", BLAKE2b in hexadecimal digits
+//   give N           answer: N bytes, then "N SUM\n" of them
 //
 // Anything else: "?\n", and the stream is closed. Loop's thread only.
 #pragma once

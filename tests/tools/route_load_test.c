@@ -46,10 +46,10 @@ static void say(const void *p, size_t len)
 
 static void answer(uint64_t n, const uint8_t *sum)
 {
-	char line[128];
+	char line[160];
 	int len = snprintf(line, sizeof(line), "%" PRIu64, n);
 
-	for (int i = 0; sum != NULL && i < HASH_SHA256_LEN; i++)
+	for (int i = 0; sum != NULL && i < HASH_BLAKE2B_LEN; i++)
 		len += snprintf(
 			line + len, 3 + (size_t)(i == 0), i == 0 ? " %02x" : "%02x", sum[i]);
 	line[len++] = '\n';
@@ -59,10 +59,10 @@ static void answer(uint64_t n, const uint8_t *sum)
 static void serve_sum(FILE *in, uint64_t n)
 {
 	static uint8_t buf[65536];
-	uint8_t sum[HASH_SHA256_LEN];
+	uint8_t sum[HASH_BLAKE2B_LEN];
 	struct hash h;
 
-	hash_init(&h, HASH_SHA256);
+	hash_init(&h, HASH_BLAKE2B);
 	for (uint64_t left = n; left > 0;) {
 		size_t got = fread(buf, 1, left < sizeof(buf) ? left : sizeof(buf), in);
 
@@ -80,10 +80,10 @@ static void serve_sum(FILE *in, uint64_t n)
 static void serve_give(uint64_t n)
 {
 	static uint8_t buf[65536];
-	uint8_t sum[HASH_SHA256_LEN];
+	uint8_t sum[HASH_BLAKE2B_LEN];
 	struct hash h;
 
-	hash_init(&h, HASH_SHA256);
+	hash_init(&h, HASH_BLAKE2B);
 	for (uint64_t left = n; left > 0;) {
 		size_t part = left < sizeof(buf) ? left : sizeof(buf);
 

@@ -20,8 +20,8 @@ enum {
 	PARTS = 2, // that are under way at once
 	IN_LEN = 256 * 1024,
 	GROWTH = 8, // a part is an eighth of what has gone: time is exceeded by no more
-	HEX_LEN = 2 * HASH_SHA256_LEN,
-	LINE_LEN = 128,
+	HEX_LEN = 2 * HASH_BLAKE2B_LEN,
+	LINE_LEN = HEX_LEN + 32,
 };
 
 struct part {
@@ -52,9 +52,9 @@ static int fail(char why[ROUTE_LOAD_WHY_MAX], int err, const char *text)
 	return err;
 }
 
-static void to_hex(const uint8_t sum[HASH_SHA256_LEN], char hex[HEX_LEN + 1])
+static void to_hex(const uint8_t sum[HASH_BLAKE2B_LEN], char hex[HEX_LEN + 1])
 {
-	for (size_t i = 0; i < HASH_SHA256_LEN; i++)
+	for (size_t i = 0; i < HASH_BLAKE2B_LEN; i++)
 		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
 }
 
@@ -106,14 +106,16 @@ static void ask(struct route_load *l, const char *what, uint64_t n)
 static void begin_part(struct route_load *l, uint64_t n)
 {
 	struct part *p = &l->part[l->n_parts++];
-	uint8_t sum[HASH_SHA256_LEN];
+	uint8_t sum[HASH_BLAKE2B_LEN];
 
 	*p = (struct part){.n = n, .left = n};
 	ask(l, l->back ? "give" : "sum", n);
 	if (l->back)
 		return;
 	if (l->block_n != n) {
-		hash_sha256(sum, l->block, n);
+		hash_init(&l->hash, HASH_BLAKE2B);
+		hash_update(&l->hash, l->block, n);
+		hash_final(&l->hash, sum);
 		to_hex(sum, l->block_sum);
 		l->block_n = n;
 	}
@@ -178,7 +180,7 @@ static void take_bytes(struct route_load *l, struct part *p)
 static int check(struct route_load *l, struct part *p, char why[ROUTE_LOAD_WHY_MAX])
 {
 	char want[LINE_LEN];
-	uint8_t sum[HASH_SHA256_LEN];
+	uint8_t sum[HASH_BLAKE2B_LEN];
 
 	if (l->back) {
 		hash_final(&l->hash, sum);
@@ -198,7 +200,7 @@ static int take(struct route_load *l, uint64_t *done, char why[ROUTE_LOAD_WHY_MA
 
 	*done = 0;
 	if (l->back && p->left == p->n)
-		hash_init(&l->hash, HASH_SHA256);
+		hash_init(&l->hash, HASH_BLAKE2B);
 	if (l->back && p->left > 0)
 		take_bytes(l, p);
 	if ((l->back && p->left > 0) || !take_line(l))
