@@ -65,10 +65,10 @@ wait_for 60 "transports and sessions" ready
 ours() {
 	local via='' i
 	for ((i = 1; i < $1; i++)); do via=${via:+$via,}${PK[${chain[i]}]}; done
-	ahead -5 python3 tests/smoke/route_bench.py "$BIN/skyrail" "$T/A/run/control.sock" "${PK[${chain[$1]}]}:5" ${via:+"via=$via"} -- \
-		sum $bytes >"$T/ours.out" 2>"$T/dial.log" &
+	ahead -5 "$BIN/skyrail" -s "$T/A/run/control.sock" -j bench route "${PK[${chain[$1]}]}:5" ${via:+"via=$via"} \
+		size=$bytes way=there >"$T/ours.out" 2>"$T/dial.log" &
 	wait $! || { cat "$T/dial.log" >&2 && return 1; }
-	GBIT=$(awk '{ print $3 / 1000 }' "$T/ours.out")
+	GBIT=$(jq .there.gbps "$T/ours.out")
 }
 
 # ---- the same of Go ----
