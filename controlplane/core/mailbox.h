@@ -18,7 +18,8 @@ typedef void (*mail_fn)(void *arg, struct mail *take_m);
 struct mailbox *mailbox_new(struct loop *l, mail_fn fn, void *arg);
 // Any one other thread, until the box is freed.
 void mailbox_post(struct mailbox *b, struct mail *give_m);
-// Of the loop's thread: hands over what is there now. For the end, when nobody posts any more.
+// Of the loop's thread, not from within fn: hands over what is there now. For the end, when nobody
+// posts any more, and for who shall hear of it before he looks at something else.
 void mailbox_empty(struct mailbox *b);
 // Of the loop's thread. What is still in it is lost. NULL is allowed.
 void mailbox_free(struct mailbox *b);

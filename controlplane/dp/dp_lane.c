@@ -124,13 +124,18 @@ void dp_lane_publish(struct dp_lane *l)
 	region_worker_wake(l->r.hdr, l->worker);
 }
 
+void dp_lane_look(struct dp_lane *l)
+{
+	ring_r_look(&l->up);
+}
+
 int dp_lane_recv(struct dp_lane *l, unsigned max, dp_lane_fn fn, void *arg)
 {
 	const struct msg_route *m = (const struct msg_route *)l->buf;
 	bool more = true;
 	unsigned done;
 
-	for (done = 0; done < max && more; done++) {
+	for (done = 0; done < max && more && ring_r_knows(&l->up); done++) {
 		int n = ring_r_read(&l->up, l->buf, sizeof(l->buf));
 
 		if (n == 0 || n == -EPROTO)

@@ -25,10 +25,14 @@ void dp_lane_free(struct dp_lane *l); // NULL is allowed
 int dp_lane_send_carried(struct dp_lane *l, uint32_t hop, const void *packet, size_t len);
 void dp_lane_publish(struct dp_lane *l);
 
+// Notes what has come up so far. Whatever was told to this thread before the worker put it there
+// can be heard from then on.
+void dp_lane_look(struct dp_lane *l);
 // Whole route packets for the peer of m->hop, n bytes behind the fixed part; borrowed until return.
 // False: no more of them now.
 typedef bool (*dp_lane_fn)(void *arg, const struct msg_route *m, size_t n);
-// Up to max of them; how many there were. -EPROTO: the ring was broken; what was in it is lost.
+// Up to max of those noted; how many there were. -EPROTO: the ring was broken; what was in it is
+// lost.
 int dp_lane_recv(struct dp_lane *l, unsigned max, dp_lane_fn fn, void *arg);
 
 // A descriptor that gets readable when packets came for who sleeps; read it with dp_lane_awake().

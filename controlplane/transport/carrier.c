@@ -276,7 +276,11 @@ static void after_sleep(void *arg)
 		return;
 	dp_lane_publish(c->lane);
 	dp_lane_awake(c->lane);
-	read_up(c);
+	dp_lane_look(c->lane);
+	// A link was told to us before the data plane heard of its hop. Mail may change the lane.
+	mailbox_empty(c->to_carrier);
+	if (c->lane != NULL)
+		read_up(c);
 }
 
 static void on_bell(void *arg, bool readable, bool writable)

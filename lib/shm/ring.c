@@ -85,6 +85,7 @@ int ring_r_attach(struct ring_r *r, struct ring_shm *shm, size_t max_len)
 	struct ring_r n = {.shm = shm, .data = shm->data};
 	int err = header_read(shm, max_len, &n.size, &n.head, &n.tail);
 
+	n.head = n.tail; // not looked yet
 	if (err == 0)
 		*r = n;
 	return err;
@@ -157,6 +158,17 @@ static bool head_refresh(struct ring_r *r)
 	}
 	r->head = head;
 	return head != r->tail;
+}
+
+void ring_r_look(struct ring_r *r)
+{
+	if (likely(!r->broken))
+		(void)head_refresh(r);
+}
+
+bool ring_r_knows(const struct ring_r *r)
+{
+	return !r->broken && r->tail != r->head;
 }
 
 const void *ring_r_peek(struct ring_r *r, uint32_t *len)

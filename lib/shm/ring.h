@@ -73,6 +73,10 @@ uint32_t ring_w_room(struct ring_w *w);
 // stays until ring_r_next(). The bytes may change under the reader: copy, then check, then use.
 const void *ring_r_peek(struct ring_r *r, uint32_t *len);
 void ring_r_next(struct ring_r *r);
+// Takes note of what is there by now. ring_r_knows(): is anything left of what was noted, here or
+// by a peek that knew of nothing? False also of a ring that is broken.
+void ring_r_look(struct ring_r *r);
+bool ring_r_knows(const struct ring_r *r);
 // Give the bytes of the records stepped over back to the writer.
 void ring_r_release(struct ring_r *r);
 // Copy the next record out and step over it: its length, 0 when there is none, -EMSGSIZE when it is

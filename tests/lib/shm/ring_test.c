@@ -115,6 +115,35 @@ static void nothing_is_seen_before_publish(void **state)
 	free(p.shm);
 }
 
+static void what_was_noted_is_known_and_no_more(void **state)
+{
+	uint8_t buf[SIZE];
+	struct pair p;
+
+	pair_init(&p);
+	ring_r_look(&p.r);
+	assert_false(ring_r_knows(&p.r));
+	for (uint32_t i = 0; i < 4; i++) { // the last one lies behind padding
+		assert_true(put(&p.w, SIZE / 4 + 8, i));
+		ring_w_publish(&p.w);
+		assert_false(ring_r_knows(&p.r));
+		ring_r_look(&p.r);
+		assert_true(ring_r_knows(&p.r));
+		if (i < 3)
+			assert_true(put(&p.w, 8, i));
+		ring_w_publish(&p.w);
+		assert_int_equal(ring_r_read(&p.r, buf, sizeof(buf)), SIZE / 4 + 8);
+		assert_false(ring_r_knows(&p.r));
+		if (i < 3)
+			assert_int_equal(ring_r_read(&p.r, buf, sizeof(buf)), 8);
+		ring_r_release(&p.r);
+	}
+	p.r.broken = true;
+	ring_r_look(&p.r);
+	assert_false(ring_r_knows(&p.r));
+	free(p.shm);
+}
+
 static void refuses_lengths_that_could_never_fit(void **state)
 {
 	static const uint32_t bad[] = {0, 3, SIZE / 2 + 1, SIZE, SIZE + 1, 0x7fffffff, 0xffffffff};
@@ -395,6 +424,7 @@ int main(void)
 		cmocka_unit_test(records_come_out_in_order_over_many_wraps),
 		cmocka_unit_test(full_ring_refuses_and_counts_until_released),
 		cmocka_unit_test(nothing_is_seen_before_publish),
+		cmocka_unit_test(what_was_noted_is_known_and_no_more),
 		cmocka_unit_test(refuses_lengths_that_could_never_fit),
 		cmocka_unit_test(long_record_is_stepped_over_when_buffer_is_small),
 		cmocka_unit_test(attach_refuses_headers_that_do_not_fit),
