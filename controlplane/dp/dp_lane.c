@@ -9,7 +9,6 @@
 #include "lib/base/err.h"
 
 enum {
-	RECORD_MAX = DPMSG_ROUTE_MAX + 64,
 	// Bytes given before the worker sees them, so that it works at the same time if it is
 	// awake, and before it is woken: that costs as much as a few packets.
 	PUBLISH_BYTES = 16 * 1024,
@@ -23,7 +22,6 @@ struct dp_lane {
 	struct ring_r up;
 	uint32_t unseen; // bytes that are not published
 	uint32_t untold; // bytes since the worker was woken
-	_Alignas(8) uint8_t buf[RECORD_MAX];
 };
 
 bool dp_carried_has_room(struct ring_w *w)
@@ -131,17 +129,22 @@ void dp_lane_look(struct dp_lane *l)
 
 int dp_lane_recv(struct dp_lane *l, unsigned max, dp_lane_fn fn, void *arg)
 {
-	const struct msg_route *m = (const struct msg_route *)l->buf;
 	bool more = true;
 	unsigned done;
 
 	for (done = 0; done < max && more && ring_r_knows(&l->up); done++) {
-		int n = ring_r_read(&l->up, l->buf, sizeof(l->buf));
+		struct msg_route m;
+		uint32_t len;
+		const uint8_t *shm = ring_r_peek(&l->up, &len);
 
-		if (n == 0 || n == -EPROTO)
+		if (shm == NULL)
 			break;
-		if (n > (int)sizeof(*m) && m->h.type == UP_CARRIED)
-			more = fn(arg, m, (size_t)n - sizeof(*m));
+		if (len > sizeof(m)) {
+			memcpy(&m, shm, sizeof(m));
+			if (m.h.type == UP_CARRIED)
+				more = fn(arg, m.hop, shm + sizeof(m), len - sizeof(m));
+		}
+		ring_r_next(&l->up);
 	}
 	if (l->up.broken) {
 		ring_r_resync(&l->up);

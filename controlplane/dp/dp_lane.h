@@ -28,9 +28,9 @@ void dp_lane_publish(struct dp_lane *l);
 // Notes what has come up so far. Whatever was told to this thread before the worker put it there
 // can be heard from then on.
 void dp_lane_look(struct dp_lane *l);
-// Whole route packets for the peer of m->hop, n bytes behind the fixed part; borrowed until return.
-// False: no more of them now.
-typedef bool (*dp_lane_fn)(void *arg, const struct msg_route *m, size_t n);
+// A route packet for the peer of that hop, still in shared memory until return: the bytes may
+// change, so copy, then check, then use. False: no more of them now.
+typedef bool (*dp_lane_fn)(void *arg, uint32_t hop, const uint8_t *shm, size_t len);
 // Up to max of those noted; how many there were. -EPROTO: the ring was broken; what was in it is
 // lost.
 int dp_lane_recv(struct dp_lane *l, unsigned max, dp_lane_fn fn, void *arg);

@@ -110,16 +110,22 @@ static void on_drain(void *arg)
 		k->ev->blocked(k->arg, false);
 }
 
-bool carried_link_put(struct carried_link *k, const uint8_t *p, size_t len)
+int carried_link_put(struct carried_link *k, const uint8_t *p, size_t len)
 {
+	if (len > ROUTE_PACKET_MAX)
+		return -EBADMSG;
 	if (!out_put(k, p, len))
-		return false;
+		return -ENOMEM;
+	if (!route_hdr_is_whole(k->out + k->out_ofs + k->out_len - len, len)) {
+		k->out_len -= len;
+		return -EBADMSG;
+	}
 	if (!k->flush_due) {
 		k->flush_due = true;
 		k->next_flush = k->ls->flush;
 		k->ls->flush = k;
 	}
-	return true;
+	return 0;
 }
 
 void carried_links_flush(struct carried_links *ls)

@@ -51,8 +51,9 @@ void carried_link_close(struct carried_link *k);
 struct conn *carried_link_release(struct carried_link *k);
 
 void carried_link_read(struct carried_link *k, bool on);
-// A whole packet for the peer, copied; written at the end of the burst. False: no memory.
-bool carried_link_put(struct carried_link *k, const uint8_t *p, size_t len);
+// A whole packet for the peer, copied, then looked at; written at the end of the burst. -EBADMSG:
+// it is none; -ENOMEM.
+int carried_link_put(struct carried_link *k, const uint8_t *p, size_t len);
 // ... that is written at once, or never: one who does not read need not be answered.
 void carried_link_say(struct carried_link *k, const uint8_t *p, size_t len);
 size_t carried_link_unsent(const struct carried_link *k); // bytes

@@ -22,7 +22,6 @@
 #include "controlplane/core/mailbox.h"
 #include "controlplane/dp/dp_lane.h"
 #include "lib/base/err.h"
-#include "lib/wire/route_hdr.h"
 
 enum {
 	UP_BURST = 256, // packets read between two looks at the sockets
@@ -230,19 +229,21 @@ static const struct carried_link_events link_events = {
 
 // ---- the carrier's side: packets up ----
 
-static bool on_up(void *arg, const struct msg_route *m, size_t n)
+static bool on_up(void *arg, uint32_t hop, const uint8_t *shm, size_t len)
 {
 	struct carrier *c = arg;
-	uint32_t i = dpmsg_handle_index(m->hop);
+	uint32_t i = dpmsg_handle_index(hop);
 	struct carrier_link *k = i < c->hop_max ? c->by_hop[i] : NULL;
+	int rc = k != NULL && k->hop == hop && k->link != NULL ? carried_link_put(k->link, shm, len)
+							       : -EBADMSG;
 
-	if (k == NULL || k->hop != m->hop || k->link == NULL || !route_hdr_is_whole(m->bytes, n)) {
+	if (rc == -EBADMSG) {
 		count(&c->late, 1);
 		return true;
 	}
-	count(&c->bytes, n);
-	if (!carried_link_put(k->link, m->bytes, n))
-		on_end(k, -ENOMEM);
+	count(&c->bytes, len);
+	if (rc < 0)
+		on_end(k, rc);
 	if (k->blocked && !k->held && carried_link_unsent(k->link) > UNSENT_MAX)
 		c->stuck = k;
 	return c->stuck == NULL;

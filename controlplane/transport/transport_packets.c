@@ -77,13 +77,13 @@ void tp_packets_on_carried(void *arg, unsigned worker, const struct msg_route *m
 	struct transport_mgr *mgr = arg;
 	struct transport *t = transport_mgr_find_hop(mgr, m->hop);
 	struct tp_carried *c = t != NULL ? t->carried : NULL;
+	int rc;
 
 	(void)worker;
-	if (c == NULL || c->link == NULL || !route_hdr_is_whole(m->bytes, len)) {
+	rc = c != NULL && c->link != NULL ? carried_link_put(c->link, m->bytes, len) : -EBADMSG;
+	if (rc == -EBADMSG) {
 		mgr->stats.drop_carried_late++;
-		return;
-	}
-	if (!carried_link_put(c->link, m->bytes, len)) {
+	} else if (rc < 0) {
 		log_limited(LOG_ERR, "transport %s: no memory for its packets", t->conf.name);
 		tp_carried_down(t, "no memory for its packets");
 	}

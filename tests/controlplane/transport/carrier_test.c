@@ -523,6 +523,25 @@ static void a_link_is_known_before_its_packets(void **state)
 	line_close(e);
 }
 
+static void a_record_that_is_no_packet_is_counted(void **state)
+{
+	static const uint8_t short_packet[] = {0, 0, 0, 0, 1, 0, 9, 0x5a}; // says 9 bytes, has 1
+	struct line *e = line_up(1);
+	struct ring_w *w = &up[nr(e->c)];
+	uint64_t before = carriers_late(cs);
+	uint32_t len = (uint32_t)(sizeof(struct msg_route) + sizeof(short_packet));
+	struct msg_route *m = ring_w_reserve(w, len);
+
+	(void)state;
+	assert_non_null(m);
+	*m = (struct msg_route){.h = {.len = len, .type = UP_CARRIED}, .hop = e->hop};
+	memcpy(m->bytes, short_packet, sizeof(short_packet));
+	worker_sends(e, 0, 3); // it goes first
+	until(e->got == 3);
+	assert_int_equal(carriers_late(cs) - before, 1);
+	line_close(e);
+}
+
 static void another_data_plane_has_other_rings(void **state)
 {
 	struct line *e = line_up(1);
@@ -599,6 +618,7 @@ int main(void)
 		T(the_ends_of_peers_are_told),
 		T(links_are_spread),
 		T(packets_for_a_link_that_is_gone_are_counted),
+		T(a_record_that_is_no_packet_is_counted),
 		T(a_link_is_known_before_its_packets),
 		T(another_data_plane_has_other_rings),
 		T(nonsense_in_a_ring_ends_its_links),
