@@ -209,7 +209,7 @@ $O/tests/soak/%: $O/tests/soak/%.o $(call obj,$(soak_SRCS)) $(CP) $(DP) $(SUP) $
 	$(call link,$(CP_LIBS) $(DPDK_LIBS) -lrte_net_ring -lcmocka)
 $O/tests/bench/%: $O/tests/bench/%.o $(bench_OBJS) $(GEN) $(DP) $(SUP) $(LIB)
 	$(call link,$(DPDK_LIBS) -lrte_net_ring)
-$O/tests/bench/bench_dmsg_relay: $O/tests/bench/bench_dmsg_relay.o $(call obj,tests/bench/figures.c tests/bench/options.c) $(CP) $(LIB)
+$O/tests/bench/bench_carriers $O/tests/bench/bench_dmsg_relay: $O/tests/bench/%: $O/tests/bench/%.o $(call obj,$(addprefix tests/bench/,cores.c figures.c options.c)) $(CP) $(LIB)
 	$(call link,$(CP_LIBS))
 $O/tests/interop/decode: $O/tests/interop/decode.o $(LIB)
 	$(call link)

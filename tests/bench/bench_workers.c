@@ -4,14 +4,12 @@
 //
 //   bench_workers [--quick] [--only NAME]
 
+#include "tests/bench/cores.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/loops.h"
 #include "tests/bench/mesh.h"
 #include "tests/bench/options.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 enum { RULES = 1 << 17 };
 
@@ -119,20 +117,6 @@ static void bare_loops(void)
 		env_free(b[i].env);
 }
 
-static void siblings(void)
-{
-	char line[64] = "?";
-	FILE *f = fopen("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "re");
-
-	if (f != NULL) {
-		if (fgets(line, sizeof(line), f) != NULL)
-			line[strcspn(line, "\n")] = 0;
-		fclose(f);
-	}
-	printf("    hyperthreads of core 0: %s%s\n", line,
-		strpbrk(line, ",-") != NULL ? " (two of them are not two cores)" : "");
-}
-
 int main(int argc, char **argv)
 {
 	struct env_cipher best;
@@ -147,7 +131,7 @@ int main(int argc, char **argv)
 		apart("workers_2_apart", best, 1400);
 		apart("workers_2_apart_64", clear, 64);
 		bare_loops();
-		siblings();
+		cores_print_siblings();
 	}
 	return 0;
 }

@@ -225,7 +225,7 @@ def main():
     ap.add_argument("build")
     ap.add_argument("--quick", action="store_true", help="fewer pairs: for trying things out")
     ap.add_argument("--only", default="",
-                    help="path,workers,rel,ndr,sim,flood,dmsg,dmsg_relay,ctl,chain,restart,xdp,lossy,wireguard,setup,transit,group,testpmd")
+                    help="path,workers,carriers,rel,ndr,sim,flood,dmsg,dmsg_relay,ctl,chain,restart,xdp,lossy,wireguard,setup,transit,group,testpmd")
     args = ap.parse_args()
     only = set(filter(None, args.only.split(",")))
     here = os.path.dirname(os.path.abspath(__file__))
@@ -238,8 +238,8 @@ def main():
     info = machine()
     before = reserve_hugepages()
     try:
-        for part, title in (("path", "packet path"), ("workers", "several workers"), ("rel", "reliable transports"),
-                            ("sim", "reliable links, simulated"), ("flood", "floods")):
+        for part, title in (("path", "packet path"), ("workers", "several workers"), ("carriers", "several carriers"),
+                            ("rel", "reliable transports"), ("sim", "reliable links, simulated"), ("flood", "floods")):
             if want(part):
                 report.run(title, [os.path.join(rel, f"tests/bench/bench_{part}")]
                            + (["--quick"] if args.quick else []))
