@@ -66,20 +66,28 @@ static void release(struct route_loop *lp)
 
 // ---- Pings ----
 
+void route_loop_result_get(const struct route_loop *lp, struct route_loop_result *out)
+{
+	uint32_t got;
+
+	*out = lp->result;
+	out->sent -= lp->sent_ns != 0;
+	got = out->sent - out->lost;
+	out->avg_us = got > 0 ? (uint32_t)(lp->sum_us / got) : 0;
+}
+
 static void finish(struct route_loop *lp, int err, const char *why)
 {
-	struct route_loop_result *r = &lp->result;
+	struct route_loop_result r;
 	route_loop_fn fn = lp->fn;
-	uint32_t got = r->sent - r->lost;
 
 	loop_timer_stop(lp->timer);
+	route_loop_result_get(lp, &r);
 	lp->sent_ns = 0;
 	lp->fn = NULL;
-	if (got > 0)
-		r->avg_us = (uint32_t)(lp->sum_us / got);
-	lp->ls->stats.failed += got == 0;
+	lp->ls->stats.failed += r.sent == r.lost;
 	if (fn != NULL)
-		fn(lp->arg, r, err, why);
+		fn(lp->arg, &r, err, why);
 }
 
 static int send_packet(struct route_loop *lp, int from, uint8_t type)

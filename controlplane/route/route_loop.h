@@ -69,5 +69,7 @@ struct route_loop *route_loop_new(struct route_loops *ls, const struct setup_rou
 // Pings. 0, or -errno: fn does not come, and the ids are still the caller's. -EPROTO: the far edge
 // is not here.
 int route_loop_start(struct route_loop *lp, const struct rule_wire rules[2]);
+// What it measured so far; a Ping that is on its way does not count yet.
+void route_loop_result_get(const struct route_loop *lp, struct route_loop_result *out);
 // fn comes no more. Closes what there is, at all nodes, and ends by itself. NULL is allowed.
 void route_loop_close(struct route_loop *lp);

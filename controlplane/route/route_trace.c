@@ -97,6 +97,10 @@ static void on_laid(void *arg, const struct setup_edge *edge, const struct rule_
 
 	(void)edge;
 	trace->lay = NULL;
+	if (err == -EHOSTUNREACH) { // of the set-up nodes, so it says nothing of the hop
+		end(trace, err, why);
+		return;
+	}
 	if (err != 0) {
 		fail(trace, err, "is not reached: ", why);
 		return;
@@ -216,6 +220,25 @@ void route_trace_cancel(struct route_trace *trace)
 {
 	if (trace != NULL)
 		trace_free(trace);
+}
+
+void route_trace_expire(struct route_trace *trace, const char *why)
+{
+	const struct route_trace_hop *hop = &trace->hop;
+	char text[ROUTE_DIAL_WHY_MAX], pk[KEY_PK_TEXT_LEN + 1];
+
+	key_pk_to_text(&hop->pk, pk);
+	if (trace->seek != NULL)
+		snprintf(text, sizeof(text), "%s: the way was still being looked for", why);
+	else
+		snprintf(text, sizeof(text), "%s: hop %u, %.8s, was still being %s", why, hop->hop,
+			pk, trace->lay != NULL ? "set up" : "measured");
+	if (trace->loop != NULL) {
+		route_loop_result_get(trace->loop, &trace->hop.result);
+		trace->hop.why = why;
+		trace->ev->hop(trace->arg, hop);
+	}
+	end(trace, -ETIMEDOUT, text);
 }
 
 struct route_tracer *route_tracer_new(struct route_dialler *d, struct route_loops *loops)

@@ -46,3 +46,6 @@ struct route_trace *route_trace_new(struct route_tracer *t, const struct route_d
 	uint32_t n_pings, const struct route_trace_events *ev, void *arg);
 // No event any more; its loop is closed. NULL is allowed; not after done.
 void route_trace_cancel(struct route_trace *trace);
+// There is no more time for it: what the hop that is under way has measured so far is told, and the
+// end, with why and where it stands. Not after done.
+void route_trace_expire(struct route_trace *trace, const char *why);

@@ -30,7 +30,8 @@ struct setup_node {
 	struct setup_keep *keep;
 	struct setup_old old;
 	struct setup_info history[SETUP_HISTORY];
-	uint64_t n_history; // so far
+	struct setup_info loops[SETUP_HISTORY_LOOPS];
+	uint64_t n_history, n_loops; // so far
 	struct setup_node_stats stats;
 };
 
@@ -48,7 +49,9 @@ static struct job *owner_of(const struct setup_node *n, const struct setup_info 
 
 static struct setup_info *remember(struct setup_node *n, const struct setup_route *route)
 {
-	struct setup_info *info = &n->history[n->n_history++ % SETUP_HISTORY];
+	bool loop = memcmp(route->desc.src_pk, route->desc.dst_pk, RULE_PK_LEN) == 0;
+	struct setup_info *info = loop ? &n->loops[n->n_loops++ % SETUP_HISTORY_LOOPS]
+				       : &n->history[n->n_history++ % SETUP_HISTORY];
 	struct job *before = owner_of(n, info);
 
 	if (before != NULL)
@@ -56,6 +59,7 @@ static struct setup_info *remember(struct setup_node *n, const struct setup_rout
 	*info = (struct setup_info){.desc = route->desc,
 		.n_forward = (uint8_t)route->forward.n,
 		.n_reverse = (uint8_t)route->reverse.n,
+		.loop = loop,
 		.begun_ns = clock_mono_ns()};
 	return info;
 }
@@ -308,19 +312,35 @@ void setup_node_stats_get(const struct setup_node *n, struct setup_node_stats *o
 	out->kept = setup_keep_n(n->keep);
 }
 
+static void tell(const struct setup_node *n, const struct setup_info *of,
+	void (*fn)(void *arg, const struct setup_info *info), void *arg)
+{
+	const struct job *j = owner_of(n, of);
+	struct setup_info info = *of;
+
+	if (j != NULL && !info.over)
+		info.step = setup_job_step(j->setup);
+	if (!info.over)
+		info.took_ns = clock_mono_ns() - info.begun_ns;
+	fn(arg, &info);
+}
+
 void setup_node_each(
 	const struct setup_node *n, void (*fn)(void *arg, const struct setup_info *info), void *arg)
 {
-	uint64_t last = n->n_history > SETUP_HISTORY ? n->n_history - SETUP_HISTORY : 0;
+	uint64_t routes = n->n_history < SETUP_HISTORY ? n->n_history : SETUP_HISTORY;
+	uint64_t loops = n->n_loops < SETUP_HISTORY_LOOPS ? n->n_loops : SETUP_HISTORY_LOOPS;
+	uint64_t r = 0, l = 0; // that were told
 
-	for (uint64_t at = n->n_history; at-- > last;) {
-		struct setup_info info = n->history[at % SETUP_HISTORY];
-		const struct job *j = owner_of(n, &n->history[at % SETUP_HISTORY]);
+	while (r < routes || l < loops) {
+		const struct setup_info *route =
+			&n->history[(n->n_history - 1 - r) % SETUP_HISTORY];
+		const struct setup_info *loop =
+			&n->loops[(n->n_loops - 1 - l) % SETUP_HISTORY_LOOPS];
+		bool is_loop = r == routes || (l < loops && loop->begun_ns > route->begun_ns);
 
-		if (j != NULL && !info.over)
-			info.step = setup_job_step(j->setup);
-		if (!info.over)
-			info.took_ns = clock_mono_ns() - info.begun_ns;
-		fn(arg, &info);
+		tell(n, is_loop ? loop : route, fn, arg);
+		r += !is_loop;
+		l += is_loop;
 	}
 }

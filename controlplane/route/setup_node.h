@@ -12,7 +12,8 @@ enum {
 	SETUP_JOBS_OF_KEY = 4, // ... of those that one key asked for
 	SETUP_CALLS_MAX = 1024, // streams to nodes, of all of them; each has 25 KiB
 	SETUP_IDLE_MS = 10000, // a stream ends that brings no whole call in so long
-	SETUP_HISTORY = 64, // of the last ones, for people
+	SETUP_HISTORY = 64, // of the last ones, for people ...
+	SETUP_HISTORY_LOOPS = 8, // ... and of loops, of which one trace asks for many
 	SETUP_WHY_SHOWN = 256,
 };
 
@@ -38,6 +39,7 @@ struct setup_node_stats {
 struct setup_info {
 	struct rule_desc desc;
 	uint8_t n_forward, n_reverse; // hops
+	bool loop; // both ends are the same node: of a trace, or of a visor's ping
 	bool over;
 	bool ok;
 	enum setup_step step; // while it is not over
@@ -49,6 +51,6 @@ struct setup_info {
 struct setup_node *setup_node_new(const struct setup_node_conf *conf);
 void setup_node_free(struct setup_node *n); // before the client; NULL is allowed
 void setup_node_stats_get(const struct setup_node *n, struct setup_node_stats *out);
-// Those under way and the last ones, oldest first.
+// Those under way and the last ones, newest first.
 void setup_node_each(const struct setup_node *n,
 	void (*fn)(void *arg, const struct setup_info *info), void *arg);

@@ -511,6 +511,7 @@ static void setup_record(void *arg, const struct setup_info *info)
 				     : API_SETUP_FAILED,
 		.hops = info->n_forward,
 		.reverse_hops = info->n_reverse,
+		.kind = info->loop,
 		.age_ms = age_ms(info->begun_ns),
 		.took_us = info->took_ns / CLOCK_NS_PER_US};
 

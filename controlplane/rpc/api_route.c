@@ -208,7 +208,7 @@ static void on_trace_timer(void *arg)
 	char why[40];
 
 	snprintf(why, sizeof(why), "not done in %.1f s", t->timeout_ms / 1000.0);
-	trace_end(t, -ETIMEDOUT, why);
+	route_trace_expire(t->trace, why);
 }
 
 static void on_trace_hop(void *arg, const struct route_trace_hop *hop)

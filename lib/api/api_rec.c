@@ -65,6 +65,7 @@ static const char *const ways[] = {"there", "back"};
 static const char *const dmsg_kinds[] = {"dialled", "accepted", "relayed"};
 static const char *const dmsg_server_kinds[] = {
 	"", "mesh", "found", "for a dial", "lan", "mesh found"};
+static const char *const setup_kinds[] = {"route", "loop"};
 static const char *const setup_states[] = {
 	"reserves", "installs", "ends", "done", "undoes", "failed"};
 static const char *const group_roles[] = {"initiator", "responder"};
@@ -467,6 +468,7 @@ static const struct api_field setup_fields[] = {
 	F(dst_port, UINT, "PORT", 0),
 	F(hops, UINT, "HOPS", 0),
 	F(reverse_hops, UINT, "BACK", W),
+	FW(kind, setup_kinds, "KIND", 0),
 	FW(state, setup_states, "STATE", 0),
 	F(age_ms, MS, "AGE", 0),
 	F(took_us, US, "TOOK", 0),
@@ -546,7 +548,7 @@ static const struct api_field trace_hop_fields[] = {
 	F(avg_us, US, "MEAN", N),
 	F(max_us, US, "MAX", N),
 	F(laid_us, US, "SET UP IN", N),
-	F(note, STR, "NOTE", U),
+	F(note, STR, "NOTE", W),
 };
 #undef REC
 #define REC api_path_hop

@@ -39,9 +39,9 @@ struct api_trace_hop {
 	uint32_t min_us, avg_us, max_us; // 0: none came back
 	uint32_t pad2;
 	uint64_t laid_us; // how long the set-up took; 0: there was none
-	char note[160]; // why nothing is known; it is the last record then
+	char note[320]; // why nothing more is known; it is the last record then
 };
-static_assert(sizeof(struct api_trace_hop) == 248, "api_trace_hop");
+static_assert(sizeof(struct api_trace_hop) == 408, "api_trace_hop");
 
 struct api_route_close { // a group, as API_GROUPS lists it
 	uint8_t pk[API_PK_LEN]; // far end
@@ -67,7 +67,8 @@ struct api_setup {
 	uint16_t src_port, dst_port;
 	uint8_t state; // enum api_setup_state
 	uint8_t hops, reverse_hops;
-	uint8_t pad[7];
+	uint8_t kind; // 0 route, 1 loop: back to where it begins
+	uint8_t pad[6];
 	uint64_t age_ms; // since it was asked for
 	uint64_t took_us; // until the answer, or until now
 	char error[API_SETUP_ERROR_LEN];

@@ -50,6 +50,7 @@ same "hops" "$(of '[.[] | "\(.hop) \(.pk) \(.sent) \(.lost)"] | join(", ")')" "1
 same "its figures" "$(of 'all(.min_us > 0 and .min_us <= .avg_us and .avg_us <= .max_us and .laid_us > 0)')" true
 wait_for 3 "loops are closed, not expired" no_rules
 same "strays" "$(count A drop_no_edge)" 0
+same "what the set-up node laid" "$(sk S -j show setups | jq -r '[.[].kind] | unique | join(" ")')" loop
 
 say "a neighbour"
 trace "${PK[B]}"
@@ -84,6 +85,18 @@ in_ns W nft delete table netdev shut
 wait_for 30 "nothing is left" no_rules
 wait_for 30 "all transports up" chain_up
 
+say "no time for all of it"
+expect "not done" refused far via=b pings=100 timeout=1s && why "not done in 1.0 s: hop 1, ${PK[B]:0:8}, was still being"
+
+say "no set-up node: there is nothing to show but that"
+sed -i.all '/^\[route_setup_node s\]/,/^key/d' "$T/A/controlplane.ini"
+sk A config reload >"$T/reload.log"
+! sk A route trace far via=b >"$T/table" 2>"$T/why" || fail "it is traced"
+same "the table" "$(wc -c <"$T/table")" 0
+same "what it says" "$(<"$T/why")" "skyrail: trace: no set-up node is known: add a [route_setup_node NAME]"
+mv "$T/A/controlplane.ini.all" "$T/A/controlplane.ini"
+sk A config reload >"$T/reload.log"
+
 say "a client that goes away"
 sk A route trace far via=b pings=100 >"$T/out" 2>&1 &
 wait_for 10 "a loop" has_rules
@@ -92,8 +105,8 @@ wait $! || true
 wait_for 3 "nothing is left" no_rules
 
 say "what is counted"
-same "traces" "$(count A route_traces)" 8
-same "that failed" "$(count A route_traces_failed)" 4
+same "traces" "$(count A route_traces)" 10
+same "that failed" "$(count A route_traces_failed)" 6
 for n in A B C; do same "groups of $n" "$(count $n groups_accepted)" 0; done
 
 logs_clean A B C S

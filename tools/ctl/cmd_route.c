@@ -88,17 +88,23 @@ int cmd_route_close(struct cli *c)
 	return cli_call(c, API_ROUTE_CLOSE, &m, sizeof(m), NULL, NULL) < 0 ? cli_failed(c) : CLI_OK;
 }
 
+struct tracing {
+	struct print *p;
+	bool all; // also hops of which nothing is known
+};
+
 static int on_trace_hop(void *ctx, int more, const void *payload, size_t len)
 {
+	struct tracing *t = ctx;
 	struct api_trace_hop h;
 	int rc = api_record_take(&h, sizeof(h), more, payload, len);
 
 	if (rc <= 0)
 		return rc;
-	return print_add(ctx, &h);
+	return h.sent > 0 || t->all ? print_add(t->p, &h) : 0;
 }
 
-// What was measured is shown also when the rest could not be.
+// What was measured is shown also when the rest could not be. Why that is stands in the error.
 int cmd_route_trace(struct cli *c)
 {
 	struct api_route_trace m = {.way.timeout_ms = 60000, .pings = 5};
@@ -107,8 +113,8 @@ int cmd_route_trace(struct cli *c)
 		WAY_ARGS(m.way, way),
 		{"pings", ARG_U32, &m.pings, 0, NULL, false, false},
 	};
+	struct tracing t = {.all = c->json};
 	struct api_node node;
-	struct print *p;
 	const char *to;
 	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args)), failed;
 
@@ -123,13 +129,13 @@ int cmd_route_trace(struct cli *c)
 	if (cli_node(c, &node) < 0) // connects
 		return cli_failed(c);
 	api_client_timeout(c->client, (int)m.way.timeout_ms + STREAM_SLACK_MS);
-	p = print_new(api_record_find(API_ROUTE_TRACE), c->json, c->all);
-	if (p == NULL)
+	t.p = print_new(api_record_find(API_ROUTE_TRACE), c->json, c->all);
+	if (t.p == NULL)
 		return cli_error(CLI_FAIL, "out of memory");
-	failed = cli_call(c, API_ROUTE_TRACE, &m, sizeof(m), on_trace_hop, p);
-	if (print_count(p) > 0 || failed >= 0 || c->json)
-		rc = print_end(p);
+	failed = cli_call(c, API_ROUTE_TRACE, &m, sizeof(m), on_trace_hop, &t);
+	if (print_count(t.p) > 0 || failed >= 0 || c->json)
+		rc = print_end(t.p);
 	else
-		print_drop(p);
+		print_drop(t.p);
 	return failed < 0 ? cli_failed(c) : rc;
 }

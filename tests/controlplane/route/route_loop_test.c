@@ -386,6 +386,25 @@ static void a_full_ring_loses_pings(void **state)
 	assert_true(wait_for(is_closed));
 }
 
+static bool second_is_out(void)
+{
+	return dp.n_sent[ROUTE_PING] == 2;
+}
+
+static void what_it_has_so_far_can_be_had(void **state)
+{
+	struct route_loop_result r;
+	struct route_loop *lp = laid(3);
+
+	answer_installs();
+	assert_true(wait_for(second_is_out));
+	route_loop_result_get(lp, &r);
+	assert_int_equal(r.sent, 1); // of the second nothing is known
+	assert_int_equal(r.lost, 0);
+	assert_true(r.min_us == r.avg_us && r.avg_us == r.max_us);
+	route_loop_close(lp);
+}
+
 static void a_rule_that_goes_is_the_end(void **state)
 {
 	struct route_loop *lp = laid(3);
@@ -499,6 +518,7 @@ int main(void)
 		TEST(one_that_comes_late_is_lost),
 		TEST(a_dead_one_is_given_up_early),
 		TEST(a_full_ring_loses_pings),
+		TEST(what_it_has_so_far_can_be_had),
 		TEST(a_rule_that_goes_is_the_end),
 		TEST(rules_that_are_not_installed_are_told),
 		TEST(only_edges_of_loops_under_way_are_taken),

@@ -106,6 +106,12 @@ void route_loop_close(struct route_loop *lp)
 		loops_live = false;
 }
 
+void route_loop_result_get(const struct route_loop *lp, struct route_loop_result *out)
+{
+	assert_ptr_equal(lp, &measured);
+	*out = (struct route_loop_result){.sent = 2, .lost = 1, .avg_us = 7};
+}
+
 void route_loops_stats_get(const struct route_loops *ls, struct route_loops_stats *out)
 {
 	out->loops = n_loops;
@@ -329,6 +335,47 @@ static void what_stands_in_the_way_is_told(void **state)
 	assert_int_equal(end_err, -EADDRINUSE);
 }
 
+// Of the set-up node is no hop the cause.
+static void without_a_setup_node_no_hop_is_told(void **state)
+{
+	trace();
+	way_is(&way, 0, "");
+	lay_says(-EHOSTUNREACH, "no set-up node is known");
+	assert_int_equal(n_hops, 0);
+	assert_int_equal(n_done, 1);
+	assert_int_equal(end_err, -EHOSTUNREACH);
+	assert_string_equal(why, "no set-up node is known");
+	assert_false(loops_live);
+}
+
+static void out_of_time_it_tells_what_it_has(void **state)
+{
+	static const char *const says[] = {"too long: the way was still being looked for",
+		", was still being set up", ", was still being measured"};
+
+	for (unsigned step = 0; step < ARRAY_LEN(says); step++) {
+		struct route_trace *t = trace();
+
+		if (step > 0) {
+			way_is(&way, 0, "");
+			lay_says(0, "");
+			loop_says(0, 0, "");
+		}
+		if (step > 1)
+			lay_says(0, "");
+		route_trace_expire(t, "too long");
+		assert_int_equal(n_done, 1);
+		assert_int_equal(end_err, -ETIMEDOUT);
+		assert_non_null(strstr(why, says[step]));
+		assert_true(step == 0 || strstr(why, "too long: hop 2, ") == why);
+		assert_int_equal(n_hops, step == 0 ? 0 : 2);
+		assert_false(seeks || lays || loops_live);
+	}
+	assert_int_equal(hops[1].result.sent, 2);
+	assert_int_equal(hops[1].result.avg_us, 7);
+	assert_string_equal(notes[1], "too long");
+}
+
 static void the_longest_way_is_a_route(void **state)
 {
 	static struct setup_plan plan;
@@ -399,6 +446,8 @@ int main(void)
 		TEST(each_hop_has_its_loop),
 		TEST(the_first_that_fails_is_the_last),
 		TEST(what_stands_in_the_way_is_told),
+		TEST(without_a_setup_node_no_hop_is_told),
+		TEST(out_of_time_it_tells_what_it_has),
 		TEST(the_longest_way_is_a_route),
 		TEST(one_is_cancelled_at_any_step),
 		TEST(wrong_ones_and_too_many_are_refused),

@@ -392,6 +392,44 @@ static void people_see_what_became_of_it(void **state)
 	assert_non_null(strstr(last.why, "no answer in time"));
 }
 
+static unsigned n_loops;
+
+static void on_kind(void *arg, const struct setup_info *info)
+{
+	(void)arg;
+	n_loops += info->loop;
+	n_infos++;
+	last = *info;
+}
+
+// One trace may ask for more of them than there is place for routes.
+static void loops_do_not_push_routes_out(void **state)
+{
+	static const uint8_t aba[] = {A, B, A};
+
+	(void)state;
+	ask(&asker[0]);
+	run_until(asker[0].n_answers == 1);
+	for (unsigned i = 0; i <= SETUP_HISTORY_LOOPS; i++) {
+		ask_for(&asker[1], aba, 3, KEEP_ALIVE_NS);
+		say(&asker[1]);
+		run_until(asker[1].n_answers == 1);
+		run_until(stats().running == 0);
+		close_asker(&asker[1]);
+		n_infos = n_loops = 0;
+		setup_node_each(setter, on_kind, NULL);
+		assert_int_equal(n_loops, i < SETUP_HISTORY_LOOPS ? i + 1 : SETUP_HISTORY_LOOPS);
+		assert_int_equal(n_infos, n_loops + 1);
+		assert_false(last.loop); // the oldest one
+	}
+	ask(&asker[2]);
+	run_until(asker[2].n_answers == 1);
+	n_infos = 0;
+	setup_node_each(setter, on_kind, NULL);
+	assert_int_equal(n_infos, SETUP_HISTORY_LOOPS + 2);
+	assert_true(last.ok && !last.loop);
+}
+
 static void it_may_end_in_the_middle(void **state)
 {
 	(void)state;
@@ -435,6 +473,7 @@ int main(void)
 		T(streams_that_end_amid_a_call_are_counted),
 		T(streams_that_end_after_a_call_are_not),
 		T(people_see_what_became_of_it),
+		T(loops_do_not_push_routes_out),
 		T(it_may_end_in_the_middle),
 	};
 
