@@ -43,7 +43,10 @@ void service_answer_text(const struct http_answer *a, char *text, size_t cap)
 		snprintf(text, cap, "%s", http_client_error_text(a->err));
 	} else if (a->status / 100 != 2) {
 		http_auth_error_read(said, a->body, a->len);
-		snprintf(text, cap, "%u%s%s", a->status, said[0] != '\0' ? ": " : "", said);
+		if (said[0] != '\0')
+			snprintf(text, cap, "%u: %s", a->status, said);
+		else
+			snprintf(text, cap, "HTTP status %u", a->status);
 	}
 }
 

@@ -37,6 +37,7 @@ enum api_field_flags {
 	API_F_CUT = 64, // loses its middle in a table that would be too wide
 	API_F_WRAP = 128, // goes on in the next line of a table that would be too wide
 	API_F_QUIET = 256, // 0, or not known: shown upright with -a only
+	API_F_NAME = 512, // with others of them it is what a sentence under the table begins with
 };
 
 // What a field is about. Records whose fields have groups are shown as a block each when all

@@ -462,8 +462,8 @@ static const struct api_field dmsg_stream_fields[] = {
 #undef REC
 #define REC api_setup
 static const struct api_field setup_fields[] = {
-	F(src, PK, "FROM", 0),
-	F(src_port, UINT, "PORT", 0),
+	F(src, PK, "FROM", API_F_NAME),
+	F(src_port, UINT, "PORT", API_F_NAME),
 	F(dst, PK, "TO", 0),
 	F(dst_port, UINT, "PORT", 0),
 	F(hops, UINT, "HOPS", 0),
@@ -472,7 +472,7 @@ static const struct api_field setup_fields[] = {
 	FW(state, setup_states, "STATE", 0),
 	F(age_ms, MS, "AGE", 0),
 	F(took_us, US, "TOOK", 0),
-	F(error, STR, "ERROR", D),
+	F(error, STR, "ERROR", D | U),
 };
 #undef REC
 #define REC api_route
@@ -493,9 +493,9 @@ static const struct api_field route_fields[] = {
 #undef REC
 #define REC api_route_group
 static const struct api_field group_fields[] = {
-	F(pk, PK, "PEER", N),
-	F(remote_port, UINT, "PORT", N),
-	F(local_port, UINT, "OURS", 0),
+	F(pk, PK, "PEER", N | API_F_NAME),
+	F(remote_port, UINT, "PORT", N | API_F_NAME),
+	F(local_port, UINT, "OURS", API_F_NAME),
 	FW(role, group_roles, "WE ARE", 0),
 	FW(state, group_states, "STATE", 0),
 	F(rtt_us, US, "LATENCY", N),
@@ -514,25 +514,25 @@ static const struct api_field group_fields[] = {
 	F(keep_alive_ms, MS, "KEEP-ALIVE", W | N),
 	F(forward_id, UINT, "FORWARD", W | N),
 	F(consume_id, UINT, "CONSUME", W | N),
-	F(reason, STR, "REASON", D),
+	F(reason, STR, "REASON", D | U),
 };
 #undef REC
 #define REC api_service
 static const struct api_field service_fields[] = {
-	F(name, STR, "SERVICE", C),
-	FW(kind, service_kinds, "KIND", 0),
-	F(status, UINT, "ANSWER", N),
+	FW(kind, service_kinds, "SERVICE", API_F_NAME),
+	F(name, STR, "URL", C),
+	F(asked, UINT, "ASKED", 0),
+	F(refused, UINT, "REFUSED", 0),
+	F(failed, UINT, "FAILED", 0),
+	F(waiting, UINT, "WAITING", W),
+	F(status, UINT, "LAST HTTP", N),
 	F(age_ms, MS, "AGE", N),
 	F(nonce, UINT, "NONCE", W | O),
-	F(up, UINT, "OURS", O),
-	F(registered, UINT, "LISTED", O),
+	F(up, UINT, "UP", S | O),
+	F(registered, UINT, "LISTED", S | O),
 	F(mended, UINT, "PUT BACK", W | O),
 	F(late, UINT, "LATE", W | O),
 	F(full, UINT, "NO PLACE", W | O),
-	F(waiting, UINT, "WAITING", W),
-	F(asked, UINT, "ASKED", W),
-	F(refused, UINT, "REFUSED", W),
-	F(failed, UINT, "FAILED", 0),
 	F(error, STR, "LAST ERROR", W | D),
 	F(note, STR, "NOTE", U),
 };

@@ -18,6 +18,7 @@ enum {
 	WIDTH = 80, // of what is no table, and of a terminal that does not say
 	CUT_MIN = 12, // what is left of a text without its middle
 	WRAP_MIN = 24,
+	UNDER_INDENT = 4,
 };
 
 struct print {
@@ -93,9 +94,30 @@ struct print *print_new(const struct api_record *kind, bool json, bool all)
 	return p;
 }
 
+// As the columns have them: texts of other nodes are full of keys.
+static void shorten_keys(char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *to = text;
+
+	while (*text != '\0') {
+		size_t n = strspn(text, digits), keep;
+
+		if (n == 0)
+			n = 1;
+		keep = n == KEY_PK_TEXT_LEN ? PK_SHORT : n;
+		memmove(to, text, keep);
+		to += keep;
+		text += n;
+	}
+	*to = '\0';
+}
+
 static void text_of(const struct print *p, const struct api_field *f, const void *rec, char *buf)
 {
 	api_field_text(f, rec, buf, TEXT_LEN);
+	if (is_under(p, f))
+		shorten_keys(buf);
 	if (f->kind == API_K_PK && !p->all && !p->kind->single)
 		buf[PK_SHORT] = '\0';
 }
@@ -134,10 +156,32 @@ static void add_upright(struct print *p, const void *rec)
 	}
 }
 
-// "c: no answer", under the table. What has no name is called by what stands next.
+// What has no name is called by what stands next.
+static void name_of(const struct print *p, const void *rec, char name[TEXT_LEN])
+{
+	char text[TEXT_LEN];
+	size_t o = 0;
+
+	strcpy(name, "-");
+	for (size_t i = 0; i < p->kind->n_fields; i++) {
+		const struct api_field *f = &p->kind->fields[i];
+
+		if (!(f->flags & API_F_NAME))
+			continue;
+		text_of(p, f, rec, text);
+		if (o < TEXT_LEN)
+			o += (size_t)snprintf(
+				name + o, TEXT_LEN - o, "%s%s", o > 0 ? " " : "", text);
+	}
+	for (size_t i = 0; says_nothing(name) && i < p->kind->n_fields; i++)
+		text_of(p, &p->kind->fields[i], rec, name);
+}
+
+// "c: no answer", under the table.
 static int add_under(struct print *p, const struct api_field *f, const void *rec)
 {
-	char text[TEXT_LEN], name[TEXT_LEN] = "-";
+	char text[TEXT_LEN], name[TEXT_LEN];
+	int col;
 
 	text_of(p, f, rec, text);
 	if (text[0] == '\0' || strcmp(text, "-") == 0)
@@ -146,9 +190,13 @@ static int add_under(struct print *p, const struct api_field *f, const void *rec
 		p->under = open_memstream(&p->under_text, &p->under_len);
 	if (p->under == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; says_nothing(name) && i < p->kind->n_fields; i++)
-		text_of(p, &p->kind->fields[i], rec, name);
-	fprintf(p->under, "%s: %s\n", name, text);
+	name_of(p, rec, name);
+	col = fprintf(p->under, "%s: ", name);
+	if (isatty(STDOUT_FILENO))
+		block_sentence(p->under, text, col, UNDER_INDENT);
+	else
+		fputs(text, p->under); // one line each, for grep
+	fputc('\n', p->under);
 	return 0;
 }
 

@@ -262,6 +262,16 @@ static void an_url_that_is_none_is_refused(void **state)
 	assert_int_equal(errno, EINVAL);
 }
 
+static void a_refusal_without_words_is_a_status(void **state)
+{
+	const struct http_answer none = {.status = 501, .body = "<html>", .len = 6};
+	char text[64];
+
+	(void)state;
+	service_answer_text(&none, text, sizeof(text));
+	assert_string_equal(text, "HTTP status 501");
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, fake_client_teardown)
 
 int main(void)
@@ -269,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(requests_are_signed_and_the_nonce_is_fetched_once),
 		TEST(only_status_200_advances_the_nonce),
+		TEST(a_refusal_without_words_is_a_status),
 		TEST(a_nonce_that_is_not_taken_is_fetched_anew_and_tried_once_more),
 		TEST(requests_are_sent_one_after_the_other),
 		TEST(after_a_lost_answer_the_nonce_is_asked_for),
