@@ -59,6 +59,10 @@ sk C route listen 10 </etc/passwd >"$T/no-bench" & # not empty: the end of input
 wait_for 10 "a listener" has_groups C listens 2
 ! sk A bench route "${PK[C]}:10" via=b 2>"$T/bench" || fail "a bench of something else"
 expect "what it is" grep -qE "something else than a bench service answers there" "$T/bench"
+sk C route listen 11 </dev/null >"$T/no-bench" & # says nothing
+wait_for 10 "a listener" listens C 11
+! sk A bench route "${PK[C]}:11" via=b 2>"$T/bench" || fail "a bench of a listener that is silent"
+expect "what it is not" grep -q "no answer in 5.0 s: it is not its bench service" "$T/bench"
 wait $! || true
 wait_for 10 "no rules are left" all_gone
 

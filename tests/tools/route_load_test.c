@@ -18,7 +18,9 @@
 #include "lib/crypto/hash.h"
 #include "tools/ctl/route_load.h"
 
-enum wrong { RIGHT, OTHER_SERVICE, OTHER_SUM, OTHER_BYTES, CUT };
+enum wrong { RIGHT, OTHER_SERVICE, PROMPT, SILENT, HANGS_UP, OTHER_SUM, OTHER_BYTES, CUT };
+
+enum { PATIENT_MS = 60000 };
 
 static struct {
 	int fd;
@@ -110,7 +112,11 @@ static void *serve(void *arg)
 		service.biggest = n > service.biggest ? n : service.biggest;
 		if (service.wrong == OTHER_SERVICE)
 			say("HTTP/1.1 400\r\n", 14);
-		else if (service.wrong == CUT && n > 0)
+		else if (service.wrong == PROMPT)
+			say("login: ", 7);
+		else if (service.wrong == SILENT)
+			continue;
+		else if (service.wrong == HANGS_UP || (service.wrong == CUT && n > 0))
 			break;
 		else if (strcmp(word, "take") == 0)
 			answer(n, NULL);
@@ -165,14 +171,14 @@ static void so_many_bytes_go_each_way(void **state)
 	uint64_t sum = 0;
 
 	start(RIGHT);
-	assert_int_equal(route_load_latency(load, us, why), 0);
+	assert_int_equal(route_load_latency(load, PATIENT_MS, us, why), 0);
 	assert_int_equal(service.calls, ROUTE_LOAD_ASKS);
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		run(false, sizes[i]);
 		run(true, sizes[i]);
 		sum += sizes[i];
 	}
-	assert_int_equal(route_load_latency(load, us, why), 0); // nothing is left of it
+	assert_int_equal(route_load_latency(load, PATIENT_MS, us, why), 0); // nothing is left of it
 	end();
 	assert_int_equal(service.taken, sum);
 	assert_int_equal(service.given, sum);
@@ -226,10 +232,36 @@ static void what_is_wrong_is_told(void **state)
 
 		start(cases[i].wrong);
 		why[0] = '\0';
-		assert_int_equal(route_load_latency(load, us, why), cases[i].latency);
+		assert_int_equal(route_load_latency(load, PATIENT_MS, us, why), cases[i].latency);
 		assert_int_equal(route_load_run(load, cases[i].back, limit, &r, why), cases[i].err);
 		assert_int_not_equal(why[0], '\0');
 		assert_int_equal(r.bytes, 0);
+		end();
+	}
+}
+
+// Who has the port instead may say nothing at all, or nothing that is a line.
+static void what_is_no_service_is_not_waited_for(void **state)
+{
+	static const struct {
+		enum wrong wrong;
+		uint32_t first_ms;
+		int err;
+		const char *says;
+	} cases[] = {
+		{PROMPT, PATIENT_MS, -EPROTO, "something else than a bench service answers there"},
+		{SILENT, 50, -ETIMEDOUT, "no answer in 0.1 s: it is not its bench service"},
+		{HANGS_UP, PATIENT_MS, -ECONNRESET,
+			"the stream ended without an answer: it is not its bench service"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint32_t us[ROUTE_LOAD_ASKS];
+
+		start(cases[i].wrong);
+		assert_int_equal(
+			route_load_latency(load, cases[i].first_ms, us, why), cases[i].err);
+		assert_ptr_equal(strstr(why, cases[i].says), why);
 		end();
 	}
 }
@@ -241,6 +273,7 @@ int main(void)
 		cmocka_unit_test(parts_grow),
 		cmocka_unit_test(time_ends_it_too),
 		cmocka_unit_test(what_is_wrong_is_told),
+		cmocka_unit_test(what_is_no_service_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

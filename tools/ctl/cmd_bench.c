@@ -37,7 +37,7 @@ static double gbps(const struct route_load_result *r)
 static int measure(struct route_load *l, enum way way, struct route_load_limit limit,
 	struct figures *f, char why[ROUTE_LOAD_WHY_MAX])
 {
-	int rc = route_load_latency(l, f->us, why);
+	int rc = route_load_latency(l, ROUTE_LOAD_FIRST_MS, f->us, why);
 
 	qsort(f->us, ARRAY_LEN(f->us), sizeof(f->us[0]), by_size);
 	for (enum way w = WAY_THERE; w <= WAY_BACK && rc == 0; w++) {

@@ -138,13 +138,13 @@ static int read_on(struct route_load *l, char why[ROUTE_LOAD_WHY_MAX])
 	return 0;
 }
 
-static int wait_for(const struct route_load *l, bool out, char why[ROUTE_LOAD_WHY_MAX])
+static int wait_for(const struct route_load *l, bool out, int ms, char why[ROUTE_LOAD_WHY_MAX])
 {
 	struct pollfd p = {.fd = l->fd, .events = (short)(POLLIN | (out ? POLLOUT : 0))};
 	int n;
 
 	do
-		n = poll(&p, 1, ROUTE_LOAD_STALL_MS);
+		n = poll(&p, 1, ms);
 	while (n < 0 && errno == EINTR);
 	return n > 0 ? 0 : fail(why, -ETIMEDOUT, "nothing came or went for 60 s");
 }
@@ -252,33 +252,54 @@ int route_load_run(struct route_load *l, bool back, struct route_load_limit limi
 		if (rc == 0 && l->in_len > 0 && l->n_parts > 0)
 			rc = take(l, &done, why);
 		else if (rc == 0 && l->n_parts > 0)
-			rc = wait_for(l, writes || (more && l->n_parts < PARTS), why);
+			rc = wait_for(l, writes || (more && l->n_parts < PARTS),
+				ROUTE_LOAD_STALL_MS, why);
 		out->bytes += rc == 0 ? done : 0;
 	}
 	out->seconds = (double)(clock_mono_ns() - since_ns) / (double)CLOCK_NS_PER_S;
 	return rc;
 }
 
-int route_load_latency(
-	struct route_load *l, uint32_t us[ROUTE_LOAD_ASKS], char why[ROUTE_LOAD_WHY_MAX])
+static const char none_text[] = "it is not its bench service ([routing] bench_port there) that has "
+				"this port";
+
+// Round trip of a line, the answer to which is "0". Other bytes are not waited for until they are
+// a line.
+static int ask_line(struct route_load *l, uint32_t ms, char why[ROUTE_LOAD_WHY_MAX])
+{
+	uint64_t until_ns = clock_mono_ns() + ms * CLOCK_NS_PER_MS;
+	bool whole = false;
+	int rc = 0;
+
+	ask(l, "take", 0);
+	while (rc == 0 && !whole) {
+		bool writes = write_on(l);
+
+		rc = read_on(l, why);
+		whole = rc == 0 && take_line(l);
+		if (rc == 0 && (whole ? strcmp(l->line, "0") != 0
+				      : l->line_len > 1 || (l->line_len == 1 && l->line[0] != '0')))
+			return fail(
+				why, -EPROTO, "something else than a bench service answers there");
+		if (rc == 0 && !whole)
+			rc = wait_for(l, writes, (int)clock_left_ms(until_ns), why);
+	}
+	return rc;
+}
+
+int route_load_latency(struct route_load *l, uint32_t first_ms, uint32_t us[ROUTE_LOAD_ASKS],
+	char why[ROUTE_LOAD_WHY_MAX])
 {
 	for (unsigned i = 0; i < ROUTE_LOAD_ASKS; i++) {
 		uint64_t since_ns = clock_mono_ns();
-		bool whole = false;
-		int rc = 0;
+		int rc = ask_line(l, i == 0 ? first_ms : ROUTE_LOAD_STALL_MS, why);
 
-		ask(l, "take", 0);
-		while (rc == 0 && !whole) {
-			bool writes = write_on(l);
-
-			rc = read_on(l, why);
-			whole = rc == 0 && take_line(l);
-			if (rc == 0 && !whole)
-				rc = wait_for(l, writes, why);
-		}
-		if (rc == 0 && strcmp(l->line, "0") != 0)
-			rc = fail(
-				why, -EPROTO, "something else than a bench service answers there");
+		if (rc == -ETIMEDOUT && i == 0)
+			snprintf(why, ROUTE_LOAD_WHY_MAX, "no answer in %.1f s: %s",
+				first_ms / 1000.0, none_text);
+		else if (rc == -ECONNRESET && i == 0)
+			snprintf(why, ROUTE_LOAD_WHY_MAX, "the stream ended without an answer: %s",
+				none_text);
 		if (rc < 0)
 			return rc;
 		us[i] = (uint32_t)((clock_mono_ns() - since_ns) / CLOCK_NS_PER_US);

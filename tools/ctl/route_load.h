@@ -11,6 +11,7 @@ enum {
 	ROUTE_LOAD_PART_MIN = 64 * 1024, // of what one request is about
 	ROUTE_LOAD_PART_MAX = 4 * 1024 * 1024,
 	ROUTE_LOAD_STALL_MS = 60000, // nothing moves for so long
+	ROUTE_LOAD_FIRST_MS = 5000, // for the first answer: a bench service gives it at once
 	ROUTE_LOAD_WHY_MAX = 160,
 };
 
@@ -33,9 +34,10 @@ void route_load_free(struct route_load *l); // NULL is allowed
 // All: 0, or -errno and why: -ECONNRESET: the stream ended; -ETIMEDOUT: nothing moves; -EPROTO: it
 // is no bench service; -EBADMSG: other bytes came than were sent.
 //
-// Round trips of a short line on the idle stream, in microseconds.
-int route_load_latency(
-	struct route_load *l, uint32_t us[ROUTE_LOAD_ASKS], char why[ROUTE_LOAD_WHY_MAX]);
+// Round trips of a short line on the idle stream, in microseconds. Comes first: what gives no
+// answer in first_ms, or another one, is no bench service.
+int route_load_latency(struct route_load *l, uint32_t first_ms, uint32_t us[ROUTE_LOAD_ASKS],
+	char why[ROUTE_LOAD_WHY_MAX]);
 // To the service, or from it.
 int route_load_run(struct route_load *l, bool back, struct route_load_limit limit,
 	struct route_load_result *out, char why[ROUTE_LOAD_WHY_MAX]);
