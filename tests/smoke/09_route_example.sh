@@ -21,7 +21,7 @@ says '^[0-9a-f]* *7 .* initiator open ' "the group at a"
 says '^the dialler was cut' "the dialler is told"
 says '^the listener was cut' "the listener is told"
 # an end hears of it by the Error of the node before the break, or by what became of its rules
-same "both ends are cut" "$(grep -cE '^skyrail: stream: cut: (the route has ended|Connection reset)' "$T/route.log")" 2
+same "both ends are cut" "$(grep -cE '^skyrail: stream: cut: (the route has ended|closed by the far end)' "$T/route.log")" 2
 says '^[0-9a-f]\{8\} 7 [0-9]*: .*\(rule is gone\|the far end says\): ' "why"
 says 'visor does not transit routes' "who refused"
 says '^no route' "the dial fails"

@@ -2,6 +2,7 @@
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "tools/ctl/cli.h"
+#include "tools/ctl/stream.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -474,6 +475,13 @@ static void ways_are_judged_without_a_node(void **state)
 	}
 }
 
+static void who_cut_a_route_is_told(void **state)
+{
+	assert_non_null(strstr(stream_cut_text(true, -ECONNRESET), "closed by the far end"));
+	assert_non_null(strstr(stream_cut_text(true, -ECONNABORTED), "`skyrail route close`"));
+	assert_string_equal(stream_cut_text(false, -ECONNRESET), strerror(ECONNRESET));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +499,7 @@ int main(void)
 		cmocka_unit_test(misses_what_is_required_and_sees_doubles),
 		cmocka_unit_test(wrong_usage_is_told_without_a_node),
 		cmocka_unit_test(ways_are_judged_without_a_node),
+		cmocka_unit_test(who_cut_a_route_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,7 +79,7 @@ static void print_text(const struct figures *f)
 // What is wrong is known best by who cut the stream, if it was cut.
 static int failed(struct cli *c, uint32_t id, int err, const char *why)
 {
-	if (err == -ECONNRESET && stream_ended(c, id) != CLI_OK)
+	if (err == -ECONNRESET && stream_ended(c, true, id) != CLI_OK)
 		return CLI_FAIL;
 	return cli_error(CLI_FAIL, "bench: %s", why);
 }

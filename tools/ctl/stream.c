@@ -133,9 +133,13 @@ static int input_left(struct way *out)
 	return CLI_OK;
 }
 
-static const char *cut_text(int err)
+const char *stream_cut_text(bool of_route, int err)
 {
 	switch (err) {
+	case -ECONNRESET:
+		if (of_route)
+			return "closed by the far end: `skyrail show groups` says why";
+		return strerror(-err);
 	case -EBADMSG:
 		return "in the middle of what was sent";
 	case -ENETDOWN: // of routes alone: a rule of it is gone
@@ -147,7 +151,7 @@ static const char *cut_text(int err)
 	}
 }
 
-int stream_ended(struct cli *c, uint32_t id)
+int stream_ended(struct cli *c, bool of_route, uint32_t id)
 {
 	struct api_stream_ended_ask ask = {id};
 	struct api_stream_ended how;
@@ -164,11 +168,11 @@ int stream_ended(struct cli *c, uint32_t id)
 		return cli_error(CLI_FAIL,
 			"stream: the far end had finished before the last of the input came");
 	if (how.err != 0)
-		return cli_error(CLI_FAIL, "stream: cut: %s", cut_text(how.err));
+		return cli_error(CLI_FAIL, "stream: cut: %s", stream_cut_text(of_route, how.err));
 	return CLI_OK;
 }
 
-static int become_pipe(struct cli *c, uint32_t id)
+static int become_pipe(struct cli *c, bool of_route, uint32_t id)
 {
 	struct way *ways = malloc(2 * sizeof(*ways));
 	const uint8_t *first;
@@ -183,7 +187,7 @@ static int become_pipe(struct cli *c, uint32_t id)
 	if (rc < 0)
 		rc = cli_error(CLI_FAIL, "stream: %s", strerror(-rc));
 	else
-		rc = stream_ended(c, id);
+		rc = stream_ended(c, of_route, id);
 	if (rc == CLI_OK)
 		rc = input_left(&ways[0]);
 	free(ways);
@@ -232,5 +236,5 @@ int stream_call(struct cli *c, uint16_t type, const void *ask, size_t len, int t
 
 	if (stream_open(c, type, ask, len, timeout_ms, &id) < 0)
 		return cli_failed(c);
-	return become_pipe(c, id);
+	return become_pipe(c, type == API_ROUTE_DIAL || type == API_ROUTE_LISTEN, id);
 }
