@@ -4,8 +4,8 @@
 // A handler answers with records and exactly one end (or failure), at once or later. A later one
 // first calls api_req_pend(): `cancel` tells it that the client went away (the request must not be
 // touched again), `resume` that a full sink has room again. After the end the request is gone. A
-// client that takes too little may go away within api_req_record(), `cancel` included; what follows
-// is then ignored.
+// client that takes too little may be given up within api_req_record(): what follows is ignored,
+// and `cancel` comes later, as ever, from the loop and never from within a call of its handler.
 #pragma once
 
 #include "lib/api/api.h"

@@ -44,6 +44,7 @@ struct client {
 	bool reading;
 	bool writing;
 	bool closing;
+	bool doomed; // nothing more is written; on_soon() closes it
 	bool hang_up; // close when all is written
 	bool in_loop; // process_input() is on the stack
 	bool watch; // reads only to hear that the client goes away
@@ -109,6 +110,19 @@ static void client_close(struct client *c)
 		c->stream_fn(c->stream_arg, -ECONNRESET);
 }
 
+static void come_back_soon(const struct api_server *s)
+{
+	if (s->soon != NULL && !loop_timer_is_on(s->soon))
+		loop_timer_start(s->soon, 0, 0);
+}
+
+// Whoever answers is in the middle of something, and cancel() would free it under his hands.
+static void client_doom(struct client *c)
+{
+	c->doomed = true;
+	come_back_soon(c->s);
+}
+
 // The connection lives on in a descriptor of its own; what the client has sent before it was told
 // so would be lost, and breaks the protocol.
 static void hand_over(struct client *c)
@@ -156,7 +170,7 @@ static void on_written(uv_write_t *w, int status)
 	c->writing = false;
 	if (c->closing)
 		return;
-	if (status < 0) {
+	if (status < 0 || c->doomed) {
 		client_close(c);
 		return;
 	}
@@ -177,7 +191,7 @@ static void start_write(struct client *c)
 	struct buf free_buf = c->flying;
 	uv_buf_t b;
 
-	if (c->writing || c->closing || c->out.len == 0)
+	if (c->writing || c->closing || c->doomed || c->out.len == 0)
 		return;
 	c->flying = c->out;
 	c->out = free_buf;
@@ -188,7 +202,7 @@ static void start_write(struct client *c)
 	b = uv_buf_init((char *)c->flying.p, (unsigned)c->flying.len);
 	if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &b, 1, on_written) < 0) {
 		c->writing = false;
-		client_close(c);
+		client_doom(c);
 	}
 }
 
@@ -199,12 +213,12 @@ static void put_frame(struct client *c, uint16_t flags, int status, const void *
 	f.len = (uint32_t)(sizeof(f) + len);
 	f.flags = flags;
 	f.status = status;
-	if (c->closing)
+	if (c->closing || c->doomed)
 		return;
 	if (len > API_FRAME_MAX - sizeof(f) || c->out.len + f.len > API_OUT_MAX ||
 		buf_add(&c->out, &f, sizeof(f)) < 0 || buf_add(&c->out, p, len) < 0) {
 		log_limited(LOG_WARN, "answer dropped: client holds %zu bytes", c->out.len);
-		client_close(c);
+		client_doom(c);
 		return;
 	}
 	if (c->out.len >= CHUNK || !(flags & API_MORE))
@@ -226,8 +240,7 @@ static void sink_end(struct api_req *r, int status, const void *payload, size_t 
 		return;
 	// whoever ends a request is in the middle of something: the next one waits for the loop
 	c->ended = true;
-	if (c->s->soon != NULL && !loop_timer_is_on(c->s->soon))
-		loop_timer_start(c->s->soon, 0, 0);
+	come_back_soon(c->s);
 }
 
 static void set_reading(struct client *c, bool on);
@@ -352,7 +365,7 @@ static void set_reading(struct client *c, bool on)
 	if (!on)
 		uv_read_stop((uv_stream_t *)&c->pipe);
 	else if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0)
-		client_close(c);
+		client_doom(c);
 }
 
 static void process_input(struct client *c)
@@ -360,7 +373,7 @@ static void process_input(struct client *c)
 	size_t used = 0;
 
 	c->in_loop = true;
-	while (!c->closing && !c->req.busy && !c->hang_up) {
+	while (!c->closing && !c->doomed && !c->req.busy && !c->hang_up) {
 		ssize_t n = frame_at(c, c->in.p + used, c->in.len - used, &c->f);
 
 		if (n < 0)
@@ -371,7 +384,7 @@ static void process_input(struct client *c)
 		used += (size_t)n;
 	}
 	c->in_loop = false;
-	if (c->closing)
+	if (c->closing || c->doomed)
 		return;
 	if (used > 0) {
 		memmove(c->in.p, c->in.p + used, c->in.len - used);
@@ -386,10 +399,13 @@ static void on_soon(void *arg)
 	struct api_server *s = arg;
 
 	for (struct client *c = s->clients; c != NULL; c = c->next) {
-		if (!c->ended)
-			continue;
+		bool ended = c->ended;
+
 		c->ended = false;
-		process_input(c);
+		if (c->doomed)
+			client_close(c);
+		else if (ended)
+			process_input(c);
 	}
 }
 

@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { M_ECHO = 200, M_MANY, M_LATER, M_FORBIDDEN, M_HUGE, M_STREAM, RECORDS = 5000 };
+enum { M_ECHO = 200, M_MANY, M_LATER, M_FORBIDDEN, M_HUGE, M_PENDING, M_STREAM, RECORDS = 5000 };
 
 static struct loop *loop;
 static struct api_server *server;
@@ -109,12 +109,40 @@ static void on_huge(void *ctx, struct api_req *r, const void *payload, size_t le
 	api_req_end(r, NULL, 0);
 }
 
+// ... although it could hear that the client was given up: what it works on is gone then.
+struct pending {
+	struct api_req *r;
+	unsigned n_put;
+};
+
+static void on_pending_cancel(void *arg)
+{
+	n_cancelled++;
+	free(arg);
+}
+
+static void on_pending(void *ctx, struct api_req *r, const void *payload, size_t len)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+	static char rec[64 << 10];
+
+	assert_non_null(p);
+	p->r = r;
+	api_req_pend(r, NULL, on_pending_cancel, p);
+	while (p->n_put < 400) {
+		api_req_record(p->r, rec, sizeof(rec));
+		p->n_put++;
+	}
+	assert_int_equal(n_cancelled, 0);
+}
+
 static const struct api_method methods[] = {
 	{M_ECHO, API_RIGHT_SHOW, "echo", 4, 64, on_echo},
 	{M_MANY, API_RIGHT_SHOW, "many", 0, 0, on_many},
 	{M_LATER, API_RIGHT_SHOW, "later", 0, 0, on_later},
 	{M_FORBIDDEN, API_RIGHT_SHOW | 0x80, "forbidden", 0, 0, on_echo},
 	{M_HUGE, API_RIGHT_SHOW, "huge", 0, 0, on_huge},
+	{M_PENDING, API_RIGHT_SHOW, "pending", 0, 0, on_pending},
 	{M_STREAM, API_RIGHT_SHOW, "stream", 0, 0, on_stream},
 };
 
@@ -409,6 +437,19 @@ static void output_is_bounded_whatever_a_handler_does(void **state)
 
 	put(fd, M_HUGE, 1, NULL, 0);
 	turns(20);
+	close(fd);
+	fd = hello();
+	expect_echo(fd, 2);
+	close(fd);
+}
+
+static void who_is_given_up_is_cancelled_from_the_loop(void **state)
+{
+	int fd = hello();
+
+	put(fd, M_PENDING, 1, NULL, 0);
+	turns(20);
+	assert_int_equal(n_cancelled, 1);
 	close(fd);
 	fd = hello();
 	expect_echo(fd, 2);
@@ -739,6 +780,7 @@ int main(void)
 		T(random_bytes_do_no_harm),
 		T(a_list_waits_for_a_slow_reader),
 		T(output_is_bounded_whatever_a_handler_does),
+		T(who_is_given_up_is_cancelled_from_the_loop),
 		T(a_client_that_goes_cancels_its_request),
 		T(a_late_answer_lets_the_next_request_in),
 		T(the_silent_and_the_half_open_are_closed),
