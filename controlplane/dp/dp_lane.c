@@ -33,7 +33,7 @@ bool dp_carried_has_room(struct ring_w *w)
 
 // The offsets were checked when the region was attached; they are read again here, so they are
 // checked again.
-static int rings_open(struct dp_lane *l)
+int dp_lane_open(struct dp_lane *l)
 {
 	struct ring_shm *shm;
 	size_t len;
@@ -66,11 +66,6 @@ struct dp_lane *dp_lane_new(const struct region *r, unsigned k)
 		return errno_null(rc);
 	}
 	l->worker = k % n_workers;
-	rc = rings_open(l);
-	if (rc != 0) {
-		dp_lane_free(l);
-		return errno_null(rc);
-	}
 	return l;
 }
 

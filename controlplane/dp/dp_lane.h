@@ -17,8 +17,11 @@ enum {
 // May a carried packet be written to that ring now?
 bool dp_carried_has_room(struct ring_w *w);
 
-// Lane k of an attached region. NULL and errno.
+// Lane k of an attached region, mapped. NULL and errno.
 struct dp_lane *dp_lane_new(const struct region *r, unsigned k);
+// Takes its rings as they are now, and before all that follows: another lane over them must not be
+// used any more. 0 or -EPROTO.
+int dp_lane_open(struct dp_lane *l);
 void dp_lane_free(struct dp_lane *l); // NULL is allowed
 
 // As dp_client_send_carried(); seen by the worker after dp_lane_publish().

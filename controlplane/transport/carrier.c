@@ -3,7 +3,7 @@
 // told to close and says so; then main frees the struct, which no message names any more.
 //
 //   main -> carrier   RINGS, TAKE, READ, SAY, HEARD, HELD, FAIL, CLOSE, STOP
-//   carrier -> main   CONTROL, BLOCKED, END, GONE
+//   carrier -> main   CONTROL, BLOCKED, END, GONE, NO_RINGS
 //
 // Those that end something are part of what they end, so that they find memory.
 //
@@ -22,9 +22,13 @@
 #include "controlplane/core/mailbox.h"
 #include "controlplane/dp/dp_lane.h"
 #include "lib/base/err.h"
+#include "lib/base/log.h"
+
+LOG_MODULE("transport");
 
 enum {
 	UP_BURST = 256, // packets read between two looks at the sockets
+	RINGS_AGAIN_MS = 500, // after rings that could not be had
 	ROOM_POLL_MS = 1, // nobody tells us that a ring has room again
 	UNHEARD_MAX = 64,
 	// Unsent bytes of a link that is blocked and that the data plane was not told of yet: no
@@ -48,6 +52,7 @@ enum mail_type {
 	BLOCKED,
 	END,
 	GONE,
+	NO_RINGS, // the RINGS that failed, sent back
 };
 
 struct carry_mail {
@@ -55,8 +60,8 @@ struct carry_mail {
 	uint8_t type; // enum mail_type
 	bool part; // of its link or carrier: not to be freed
 	bool on; // READ, BLOCKED
-	int err; // END
-	uint32_t serial; // BLOCKED, HELD: of the blocks of a link
+	int err; // END, NO_RINGS
+	uint32_t serial; // BLOCKED, HELD: of the blocks of a link; RINGS: of those of a carrier
 	struct carrier_link *k;
 	struct dp_lane *lane; // RINGS; NULL: none
 	uint32_t hop_max; // RINGS
@@ -92,7 +97,12 @@ struct carrier {
 	unsigned nr;
 	// main's
 	pthread_t thread;
-	bool started, attached;
+	bool started;
+	bool attached; // has rings, or is about to
+	const struct region *region; // NULL: no data plane
+	uint32_t region_hops;
+	uint32_t n_rings; // orders
+	struct loop_timer *again;
 	unsigned n_links;
 	struct mailbox *to_main;
 	struct carry_mail stop;
@@ -309,18 +319,33 @@ static void rings_drop(struct carrier *c)
 	c->hop_max = 0;
 }
 
-static void rings_take(struct carrier *c, struct dp_lane *lane, uint32_t hop_max)
+static int rings_open(struct carrier *c, uint32_t hop_max)
 {
-	rings_drop(c);
-	if (lane == NULL)
-		return;
-	c->lane = lane;
+	int rc = dp_lane_open(c->lane);
+
+	if (rc < 0)
+		return rc;
 	c->by_hop = calloc(hop_max, sizeof(struct carrier_link *));
-	c->bell = loop_poll_new(c->loop, dp_lane_bell(lane), on_bell, c);
-	if (c->by_hop == NULL || c->bell == NULL || loop_poll_set(c->bell, true, false) < 0)
+	if (c->by_hop == NULL)
+		return -ENOMEM;
+	c->bell = loop_poll_new(c->loop, dp_lane_bell(c->lane), on_bell, c);
+	if (c->bell == NULL)
+		return -errno;
+	c->hop_max = hop_max;
+	return loop_poll_set(c->bell, true, false);
+}
+
+// They may be those that we have: where we are in them is known only once we have let go.
+static int rings_take(struct carrier *c, struct dp_lane *lane, uint32_t hop_max)
+{
+	int rc;
+
+	rings_drop(c);
+	c->lane = lane;
+	rc = lane != NULL ? rings_open(c, hop_max) : 0;
+	if (rc < 0)
 		rings_drop(c); // its links end at once
-	else
-		c->hop_max = hop_max;
+	return rc;
 }
 
 static void take(struct carrier *c, struct carrier_link *k)
@@ -379,8 +404,12 @@ static void on_order(void *arg, struct mail *take_m)
 
 	switch ((enum mail_type)m->type) {
 	case RINGS:
-		rings_take(c, m->lane, m->hop_max);
-		break;
+		m->err = rings_take(c, m->lane, m->hop_max);
+		if (m->err == 0)
+			break;
+		m->type = NO_RINGS;
+		tell(c, m);
+		return;
 	case TAKE:
 		take(c, k);
 		break;
@@ -445,14 +474,51 @@ static void order_link(struct carrier_link *k, struct carry_mail *m)
 	}
 }
 
+static void rings_failed(struct carrier *c, int err)
+{
+	c->attached = false;
+	log_limited(LOG_WARN, "carrier %u has no rings: %s", c->nr, strerror(-err));
+	loop_timer_start(c->again, RINGS_AGAIN_MS, 0);
+}
+
+static void rings_order(struct carrier *c)
+{
+	struct carry_mail *m = mail_new(RINGS, NULL, NULL, 0);
+	int err = ENOMEM;
+
+	if (m != NULL && c->region != NULL) {
+		m->hop_max = c->region_hops;
+		m->lane = dp_lane_new(c->region, c->nr);
+		err = errno;
+	}
+	c->attached = m != NULL && m->lane != NULL;
+	if (c->region != NULL && !c->attached)
+		rings_failed(c, -err);
+	if (m == NULL)
+		return; // its old rings are no use to it without links
+	m->serial = ++c->n_rings;
+	order(c, m);
+}
+
+static void on_again(void *arg)
+{
+	rings_order(arg);
+}
+
 static void on_news(void *arg, struct mail *take_m)
 {
 	struct carry_mail *m = (struct carry_mail *)take_m;
 	struct carrier_link *k = m->k;
+	struct carrier *c = arg;
 
-	(void)arg;
 	if (m->type == GONE) {
 		free(k); // and m
+		return;
+	}
+	if (m->type == NO_RINGS) {
+		if (m->serial == c->n_rings)
+			rings_failed(c, m->err);
+		mail_done(m);
 		return;
 	}
 	if (!k->closed && m->type == CONTROL) {
@@ -533,15 +599,10 @@ void carriers_attach(struct carriers *cs, const struct region *r, uint32_t hop_m
 	if (cs != NULL && r != NULL)
 		atomic_store_explicit(&r->hdr->n_carriers, cs->n, memory_order_relaxed);
 	for (unsigned i = 0; cs != NULL && i < cs->n; i++) {
-		struct carry_mail *m = mail_new(RINGS, NULL, NULL, 0);
-
-		cs->c[i].attached = false;
-		if (m == NULL)
-			continue; // its rings are no use to it without links
-		m->lane = r != NULL ? dp_lane_new(r, i) : NULL;
-		m->hop_max = hop_max;
-		cs->c[i].attached = m->lane != NULL;
-		order(&cs->c[i], m);
+		cs->c[i].region = r;
+		cs->c[i].region_hops = hop_max;
+		loop_timer_stop(cs->c[i].again);
+		rings_order(&cs->c[i]);
 	}
 }
 
@@ -603,8 +664,9 @@ static int thread_start(struct carrier *c)
 static int carrier_open(struct carrier *c, struct loop *l)
 {
 	c->to_main = mailbox_new(l, on_news, c);
+	c->again = loop_timer_new(l, on_again, c);
 	c->loop = loop_new();
-	if (c->to_main == NULL || c->loop == NULL)
+	if (c->to_main == NULL || c->again == NULL || c->loop == NULL)
 		return -ENOMEM;
 	c->to_carrier = mailbox_new(c->loop, on_order, c);
 	c->links = carried_links_new(c->loop);
@@ -629,6 +691,7 @@ static void carrier_close(struct carrier *c)
 	if (c->to_main != NULL)
 		mailbox_empty(c->to_main);
 	mailbox_free(c->to_main);
+	loop_timer_free(c->again);
 }
 
 struct carriers *carriers_new(struct loop *l, unsigned n)

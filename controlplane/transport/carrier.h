@@ -18,8 +18,8 @@ struct carriers *carriers_new(struct loop *l, unsigned n);
 void carriers_free(struct carriers *cs);
 
 // The rings of a data plane that has just been attached to, whose handles of hops have an index
-// below hop_max; and that it is gone (after its links were closed). A carrier that finds no memory
-// for them has none.
+// below hop_max, borrowed until it is gone; and that it is (after its links were closed). A carrier
+// that can't have them takes no links, and is tried again.
 void carriers_attach(struct carriers *cs, const struct region *r, uint32_t hop_max);
 void carriers_detach(struct carriers *cs);
 

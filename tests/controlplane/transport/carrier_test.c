@@ -561,12 +561,77 @@ static void another_data_plane_has_other_rings(void **state)
 	line_close(e);
 }
 
+// Told to take the rings that it has while it writes to them: it goes on behind what it wrote.
+static void the_same_rings_are_taken_where_they_are_left(void **state)
+{
+	struct line *e = line_up(1), *o;
+	unsigned c = nr(e->c);
+
+	(void)state;
+	until(({
+		peer_send(e, false, 1);
+		worker_reads(c);
+		e->down == 1 && atomic_load(&region.hdr->car[c].sleeping) != 0;
+	}));
+	hush = true;
+	carriers_detach(cs);
+	carriers_attach(cs, &region, HOP_MAX);
+	until(({
+		peer_send(e, false, 10);
+		worker_reads(c);
+		e->down == 10;
+	}));
+	hush = false;
+	line_close(e);
+	e = line_up(1);
+	o = line_up(2);
+	until(({
+		peer_send(e, false, 10);
+		peer_send(o, false, 10);
+		worker_reads(0);
+		worker_reads(1);
+		e->down == 10 && o->down == 10;
+	}));
+	line_close(e);
+	line_close(o);
+}
+
+static void rings_that_cant_be_had_are_tried_again(void **state)
+{
+	uint64_t off[CARRIERS];
+	struct line *e;
+
+	(void)state;
+	carriers_detach(cs);
+	for (unsigned i = 0; i < CARRIERS; i++) {
+		off[i] = region.hdr->car_up_off[i];
+		region.hdr->car_up_off[i] = 1;
+	}
+	carriers_attach(cs, &region, HOP_MAX);
+	until(carriers_pick(cs) == NULL);
+	for (unsigned i = 0; i < CARRIERS; i++)
+		region.hdr->car_up_off[i] = off[i];
+	until(carriers_pick(cs) != NULL);
+	e = line_up(1);
+	until(({
+		peer_send(e, false, 1);
+		worker_reads(nr(e->c));
+		e->down == 1;
+	}));
+	line_close(e);
+}
+
 static void nonsense_in_a_ring_ends_its_links(void **state)
 {
 	struct line *e = line_up(1), *o = line_up(2);
 	struct carrier *c = e->c;
 
 	(void)state;
+	until(({
+		peer_send(e, false, 1);
+		worker_reads(nr(c));
+		e->down == 1;
+	}));
 	up[nr(c)].head += RING + 8;
 	ring_w_publish(&up[nr(c)]);
 	bell(nr(c));
@@ -621,6 +686,8 @@ int main(void)
 		T(a_record_that_is_no_packet_is_counted),
 		T(a_link_is_known_before_its_packets),
 		T(another_data_plane_has_other_rings),
+		T(the_same_rings_are_taken_where_they_are_left),
+		T(rings_that_cant_be_had_are_tried_again),
 		T(nonsense_in_a_ring_ends_its_links),
 		T(a_wild_number_of_workers_is_refused),
 		T(they_may_end_with_links_and_bytes),
