@@ -1,5 +1,6 @@
 // One question at a time: bind, wait, bind again. What the host's addresses are is looked at before
-// each, so an address that comes later is told within 5 minutes, and none is no mistake.
+// each, so an address that comes later is told within 5 minutes, and none is no mistake: then the
+// binding is taken back, if there was one.
 #include "controlplane/directory/resolver_keep.h"
 
 #include <arpa/inet.h>
@@ -19,11 +20,25 @@ struct resolver_keep {
 	struct loop_timer *timer; // the next bind; the end of leaving
 	struct resolver_ask *ask;
 	bool bound; // as told last
+	bool told; // taken once, and not taken back since
 	bool silent; // that there is no address was said
 	unsigned fails;
 	loop_fn left; // NULL: not leaving, or it was called
 	void *left_arg;
 };
+
+static void failed(struct resolver_keep *k)
+{
+	k->fails++;
+	loop_timer_start(
+		k->timer, backoff_ms(k->fails, k->conf.retry_ms, RESOLVER_KEEP_RETRY_MAX_MS), 0);
+}
+
+static void succeeded(struct resolver_keep *k)
+{
+	k->fails = 0;
+	loop_timer_start(k->timer, k->conf.every_ms, 0);
+}
 
 static void on_bound(void *arg, const struct resolver_result *r)
 {
@@ -35,11 +50,23 @@ static void on_bound(void *arg, const struct resolver_result *r)
 	if (!r->taken && k->fails == 1) // not of the first: at the start dmsg may not be up
 		log_warn("the address resolver does not take this node's addresses: %s", r->text);
 	k->bound = r->taken;
-	k->fails = r->taken ? 0 : k->fails + 1;
-	loop_timer_start(k->timer,
-		r->taken ? k->conf.every_ms
-			 : backoff_ms(k->fails, k->conf.retry_ms, RESOLVER_KEEP_RETRY_MAX_MS),
-		0);
+	k->told |= r->taken;
+	if (r->taken)
+		succeeded(k);
+	else
+		failed(k);
+}
+
+static void on_taken_back(void *arg, const struct resolver_result *r)
+{
+	struct resolver_keep *k = arg;
+
+	k->ask = NULL;
+	k->told = !r->taken;
+	if (r->taken)
+		succeeded(k);
+	else
+		failed(k);
 }
 
 static void bind_now(struct resolver_keep *k)
@@ -53,10 +80,15 @@ static void bind_now(struct resolver_keep *k)
 	if (n == 0 && !k->silent)
 		log_warn("no interface has a public address: stcpr transports come to nobody");
 	k->silent = n == 0;
-	if (n > 0)
-		k->ask = resolver_bind(k->conf.service, k->conf.port, list, n, on_bound, k);
+	if (n == 0 && !k->told) {
+		succeeded(k);
+		return;
+	}
+	k->bound = k->bound && n > 0;
+	k->ask = n > 0 ? resolver_bind(k->conf.service, k->conf.port, list, n, on_bound, k)
+		       : resolver_unbind(k->conf.service, on_taken_back, k);
 	if (k->ask == NULL)
-		loop_timer_start(k->timer, k->conf.every_ms, 0);
+		failed(k);
 }
 
 static void left(struct resolver_keep *k)
@@ -91,7 +123,7 @@ static void on_timer(void *arg)
 void resolver_keep_leave(struct resolver_keep *k, loop_fn done, void *arg)
 {
 	// One that is under way may have got there.
-	bool told = k->bound || k->ask != NULL;
+	bool told = k->told || k->ask != NULL;
 
 	resolver_cancel(k->ask);
 	k->ask = told ? resolver_unbind(k->conf.service, on_unbound, k) : NULL;

@@ -1,6 +1,6 @@
 // This node is bound at an address resolver as long as it takes stcpr transports (skywire-routing
 // 6.4, 6.5): its public addresses are told every 5 minutes, sooner after a failure, and taken back
-// at the end. Loop's thread only.
+// when there are none any more, and at the end. Loop's thread only.
 #pragma once
 
 #include "controlplane/directory/resolver.h"

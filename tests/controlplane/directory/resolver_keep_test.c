@@ -120,6 +120,34 @@ static void nothing_is_bound_without_an_address(void **state)
 	run_until(is_bound("\"198.51.100.7\""));
 }
 
+static void the_binding_is_taken_back_with_the_last_address(void **state)
+{
+	(void)state;
+	keep(1);
+	run_until(is_bound("\"198.51.100.7\",\"2001:db8::7\""));
+	fake.status = 503; // of one that is away for a moment, too
+	fake.body = "{\"error\":\"away\"}\n";
+	run_until(fake.pending == 0);
+	n_our = n_looked = 0;
+	run_until(n_looked >= 3);
+	fake.status = 0;
+	run_until(strcmp(fake.bound, "DELETE {}\n") == 0);
+	n_our = 1;
+	run_until(is_bound("\"198.51.100.7\""));
+}
+
+// Every 5 minutes is for those that were told.
+static void what_could_not_be_asked_is_tried_again(void **state)
+{
+	(void)state;
+	our[0] = "not an address";
+	keep(0);
+	run_until(n_looked >= 3);
+	assert_int_equal(fake.n_signed, 0);
+	our[0] = "198.51.100.7";
+	run_until(is_bound("\"198.51.100.7\",\"2001:db8::7\""));
+}
+
 static void on_left(void *arg)
 {
 	++*(unsigned *)arg;
@@ -230,6 +258,8 @@ int main(void)
 		T(is_not_repeated_too_soon),
 		T(a_refusal_is_followed_by_another_try),
 		T(nothing_is_bound_without_an_address),
+		T(the_binding_is_taken_back_with_the_last_address),
+		T(what_could_not_be_asked_is_tried_again),
 		T(takes_it_back_at_the_end),
 		T(one_that_was_never_bound_just_leaves),
 		T(leaving_does_not_wait_for_a_resolver_that_is_away),
