@@ -18,6 +18,7 @@ struct key {
 
 struct in_force {
 	VEC(struct key) all;
+	VEC(struct key) fresh; // of in_force_ready()
 };
 
 static const char *instance_of(const struct conf_entry *e)
@@ -58,9 +59,16 @@ static void key_fini(struct key *k)
 	free(k->value);
 }
 
+static void fresh_drop(struct in_force *f)
+{
+	for (size_t i = 0; i < f->fresh.n; i++)
+		key_fini(&f->fresh.v[i]);
+	f->fresh.n = 0;
+}
+
 struct walk {
 	struct in_force *f;
-	const struct in_force *before; // sections of the live kind stay as they are there
+	bool before; // what is in force stays so, and only sections of the live kind are added
 	bool failed;
 };
 
@@ -72,11 +80,12 @@ static void copy_entry(void *arg, const struct conf_entry *e)
 	if (w->failed || !is_fixed(e->item))
 		return;
 	// a section that waits as a whole is not in force by a reload
-	if (w->before != NULL && (!is_made_live(e->item->section) || find(w->before, e) != NULL))
+	if (w->before && (!is_made_live(e->item->section) || find(w->f, e) != NULL))
 		return;
 	k.instance = strdup(instance_of(e));
 	k.value = strdup(e->value);
-	if (k.instance == NULL || k.value == NULL || vec_push(&w->f->all, k) < 0) {
+	if (k.instance == NULL || k.value == NULL ||
+		(w->before ? vec_push(&w->f->fresh, k) : vec_push(&w->f->all, k)) < 0) {
 		key_fini(&k);
 		w->failed = true;
 	}
@@ -104,6 +113,8 @@ void in_force_free(struct in_force *f)
 	for (size_t i = 0; i < f->all.n; i++)
 		key_fini(&f->all.v[i]);
 	vec_free(&f->all);
+	fresh_drop(f);
+	vec_free(&f->fresh);
 	free(f);
 }
 
@@ -139,24 +150,25 @@ static void forget_gone(struct in_force *f)
 	f->all.n = n;
 }
 
-int in_force_take(struct in_force *f, const struct cp_conf *conf)
+int in_force_ready(struct in_force *f, const struct cp_conf *conf)
 {
-	struct in_force fresh = {.all = {0}};
-	struct walk w = {.f = &fresh, .before = f};
+	struct walk w = {.f = f, .before = true};
 
+	fresh_drop(f);
 	conf_walk(conf->file, copy_entry, &w);
-	if (w.failed || vec_reserve(&f->all, f->all.n + fresh.all.n) < 0) {
-		for (size_t i = 0; i < fresh.all.n; i++)
-			key_fini(&fresh.all.v[i]);
-		vec_free(&fresh.all);
-		return -ENOMEM;
-	}
+	if (!w.failed && vec_reserve(&f->all, f->all.n + f->fresh.n) == 0)
+		return 0;
+	fresh_drop(f);
+	return -ENOMEM;
+}
+
+void in_force_take(struct in_force *f, const struct cp_conf *conf)
+{
 	look(f, conf->file);
 	forget_gone(f);
-	for (size_t i = 0; i < fresh.all.n; i++)
-		f->all.v[f->all.n++] = fresh.all.v[i];
-	vec_free(&fresh.all);
-	return 0;
+	for (size_t i = 0; i < f->fresh.n; i++)
+		f->all.v[f->all.n++] = f->fresh.v[i];
+	f->fresh.n = 0;
 }
 
 bool in_force_waits(const struct in_force *f, const struct conf_entry *e, struct in_force_key *out)

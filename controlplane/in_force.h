@@ -11,9 +11,11 @@ struct in_force;
 // NULL and errno. Owner: the caller.
 struct in_force *in_force_new(const struct cp_conf *start);
 void in_force_free(struct in_force *f); // NULL is allowed
-// A reload has taken this one: sections that it makes or ends are so from now on. 0 or -ENOMEM
-// (nothing has changed).
-int in_force_take(struct in_force *f, const struct cp_conf *conf);
+// Makes ready to take it: 0 or -ENOMEM. Nothing changes yet.
+int in_force_ready(struct in_force *f, const struct cp_conf *conf);
+// A reload has taken this one, for which it was made ready last: sections that it makes or ends are
+// so from now on.
+void in_force_take(struct in_force *f, const struct cp_conf *conf);
 
 struct in_force_key {
 	const struct conf_item *item;

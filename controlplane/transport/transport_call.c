@@ -582,6 +582,20 @@ static struct conn_listener *listen_at(struct tp_listener *l, const struct dpmsg
 	return conn_listen(l->m->conf.loop, sa, &tcp_opts, on_caller, l);
 }
 
+static void listen_back(struct tp_listener *l)
+{
+	struct api_addr a = {.port = l->at.port};
+	char text[64];
+
+	l->listener = listen_at(l, &l->at);
+	if (l->listener != NULL)
+		return;
+	memcpy(a.ip, l->at.ip, sizeof(a.ip));
+	log_err("%s transports are not taken at %s any more: %s", transport_type_name(l->type),
+		api_addr_text(&a, text, sizeof(text)), strerror(errno));
+	l->at = (struct dpmsg_addr){0};
+}
+
 int transport_mgr_listen(
 	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr)
 {
@@ -602,7 +616,7 @@ int transport_mgr_listen(
 		l->listener = NULL;
 		next = listen_at(l, addr);
 		if (next == NULL) {
-			l->listener = listen_at(l, &l->at);
+			listen_back(l);
 			return rc;
 		}
 	}

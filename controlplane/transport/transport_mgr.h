@@ -137,7 +137,7 @@ struct transport_mgr *transport_mgr_new(const struct transport_mgr_conf *conf);
 void transport_mgr_free(struct transport_mgr *m);
 
 // Where (TCP) peers may call for carried transports of a type from now on; NULL: nowhere. 0, or
-// -errno: they may where they could.
+// -errno: they may where they could, unless somebody has taken that place meanwhile (logged).
 int transport_mgr_listen(
 	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);
 // Carried transports are registered there from now on; borrowed. NULL: nowhere.

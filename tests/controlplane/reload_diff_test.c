@@ -44,7 +44,8 @@ static void tell_last(const char *const *texts, char *out)
 	f = in_force_new(&now);
 	for (int i = 1; texts[i] != NULL; i++) {
 		parse(&next, texts[i]);
-		assert_int_equal(in_force_take(f, &next), 0);
+		assert_int_equal(in_force_ready(f, &next), 0);
+		in_force_take(f, &next);
 		out[0] = '\0';
 		assert_int_equal(reload_diff(&now, &next, f, collect, out), 0);
 		cp_conf_free(&now);
@@ -146,7 +147,8 @@ static void values_in_force_are_known(void **state)
 	parse(&start, "[node]\nname = a\n[server s]\n" SERVER);
 	parse(&next, "[node]\nname = b\n[hypervisor h]\nkey = " PK "\n");
 	f = in_force_new(&start);
-	assert_int_equal(in_force_take(f, &next), 0);
+	assert_int_equal(in_force_ready(f, &next), 0);
+	in_force_take(f, &next);
 	cp_conf_free(&start); // its values are copied
 	v[0] = (void *)f;
 	v[1] = other;
@@ -158,11 +160,39 @@ static void values_in_force_are_known(void **state)
 	cp_conf_free(&next);
 }
 
+static void what_was_made_ready_but_not_taken_changes_nothing(void **state)
+{
+	struct cp_conf start, refused, next;
+	struct in_force *f;
+	char other[1000] = "";
+	char *v[2];
+
+	parse(&start, "[edge a]\nmtu = 1300\n");
+	parse(&refused, "[edge b]\nmtu = 1400\n");
+	parse(&next, "[edge a]\nmtu = 1300\n[edge b]\nmtu = 1400\n");
+	f = in_force_new(&start);
+	assert_int_equal(in_force_ready(f, &refused), 0);
+	v[0] = (void *)f;
+	v[1] = other;
+	conf_walk(next.file, on_entry, v);
+	assert_non_null(strstr(other, "mtu=none not 1400; "));
+	assert_int_equal(in_force_ready(f, &next), 0);
+	in_force_take(f, &next);
+	other[0] = '\0';
+	conf_walk(next.file, on_entry, v);
+	assert_string_equal(other, "");
+	in_force_free(f);
+	cp_conf_free(&start);
+	cp_conf_free(&refused);
+	cp_conf_free(&next);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_changed_and_what_waits_is_told),
 		cmocka_unit_test(values_in_force_are_known),
+		cmocka_unit_test(what_was_made_ready_but_not_taken_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

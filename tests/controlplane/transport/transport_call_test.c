@@ -103,6 +103,32 @@ static const struct conn_listener *listener_of(unsigned i)
 	return found;
 }
 
+static char last_error[256];
+
+static void on_error(void *arg, enum log_level level, const char *module, const char *text)
+{
+	if (level == LOG_ERR)
+		snprintf(last_error, sizeof(last_error), "%s", text);
+}
+
+static void a_place_that_is_lost_is_named(void **state)
+{
+	struct dpmsg_addr other = w_addr(1);
+
+	(void)state;
+	listens(1);
+	other.ip[15] = 9;
+	w_port_taken = PORT; // ours, too, once we let go of it
+	last_error[0] = '\0';
+	log_sink_set(on_error, NULL);
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &other), -EADDRINUSE);
+	assert_null(listener_of(1));
+	assert_non_null(strstr(last_error, "stcp transports are not taken at 10.0.0.1:"));
+	w_port_taken = 0;
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &other), 0);
+	assert_int_equal(listener_of(1)->ip, 0x0a000009);
+}
+
 // Another place that can't be had is refused, and callers come where they came.
 static void callers_are_taken_where_they_were_until_there_is_another_place(void **state)
 {
@@ -352,6 +378,7 @@ int main(void)
 		T(a_link_local_address_is_called_through_its_interface),
 		T(one_who_may_not_any_more_is_thrown_out),
 		T(one_who_may_not_any_more_when_it_is_settled_gets_nothing),
+		T(a_place_that_is_lost_is_named),
 		T(callers_are_taken_where_they_were_until_there_is_another_place),
 		T(silent_callers_are_bounded),
 		T(forged_calls_are_bounded),
