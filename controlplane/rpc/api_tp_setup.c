@@ -95,25 +95,48 @@ static int ask(struct asking *a)
 	}
 }
 
+// Whose word it is, and which of both configurations it is about.
+static void refused(struct asking *a, int err, const char *why)
+{
+	struct api_req *r = a->r;
+	struct api_tp_setup_ask m = a->m;
+	char on[KEY_PK_TEXT_LEN + 1];
+	struct key_pk pk;
+
+	memcpy(pk.b, m.on, sizeof(pk.b));
+	key_pk_to_text(&pk, on);
+	if (err == -ECONNRESET && a->asked)
+		api_req_fail(r, err,
+			"node %.8s hung up: is this node's key in a [transport_setup NAME] of its "
+			"configuration (of a visor: transport.transport_setup)?",
+			on);
+	else if (err == -EHOSTUNREACH && !a->asked)
+		api_req_fail(r, err,
+			"node %.8s is not asked: %s. It listens (dmsg port %d) if it has a "
+			"[transport_setup NAME]",
+			on, why, TP_SETUP_PORT);
+	else if (err == -EREMOTEIO && m.what == API_TP_SETUP_ADD)
+		api_req_fail(r, err, "node %.8s says: %s (type=%s)", on, why, m.type);
+	else
+		api_req_fail(r, err, "node %.8s%s: %s", on, err == -EREMOTEIO ? " says" : "", why);
+	asking_free(a);
+}
+
 // The stream is there, or an answer, or neither comes.
 static void on_call(void *arg, int err, const char *why)
 {
 	struct asking *a = arg;
 	struct api_req *r = a->r;
 
-	if (err == -ECONNRESET && a->asked) {
-		failed(a, err,
-			"it ended the stream: is this node's key in its list of transport set-up "
-			"nodes?");
-	} else if (err < 0) {
-		failed(a, err, why);
+	if (err < 0) {
+		refused(a, err, why);
 	} else if (!a->asked) {
 		a->asked = true;
 		err = ask(a);
 		if (err < 0)
-			failed(a, err, strerror(-err));
+			refused(a, err, strerror(-err));
 	} else if ((err = put_answer(a, setup_call_reply(a->call))) < 0) {
-		failed(a, err,
+		refused(a, err,
 			err == -E2BIG ? "it tells more transports than are taken"
 				      : "it answers what makes no sense");
 	} else {
@@ -124,7 +147,7 @@ static void on_call(void *arg, int err, const char *why)
 
 static void on_timer(void *arg)
 {
-	failed(arg, -ETIMEDOUT, "no answer in time");
+	refused(arg, -ETIMEDOUT, "no answer in time");
 }
 
 static void cancel(void *arg)

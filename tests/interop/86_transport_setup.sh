@@ -63,7 +63,7 @@ both() {
 both gb
 both gc
 if sk M transport list "on=${PK[gc]}" 2>"$T/no"; then fail "M is told"; fi
-expect "why not" grep -q "is this node's key in its list" "$T/no"
+expect "why not" grep -q "is this node's key in a .transport_setup NAME. of its configuration" "$T/no"
 echo "ours asks for transports | Go 2024 and 2026 | by a Go server" >>build/interop/matrix
 logs_clean N M
 nodes_end N M

@@ -37,10 +37,11 @@ listed() { sk A -j transport list "on=${PK[B]}" | jq length; }
 
 say "B has nobody who may"
 not_done "nobody listens on that port" ask list
+not_done "node ${PK[B]:0:8} is not asked: .* if it has a \[transport_setup NAME\]" ask list
 say "another may"
 node_conf B controlplane "transport_setup c" "key=${PK[C]}"
 sk B config reload | grep -q "transport_setup c" || fail "the reload does not tell of it"
-not_done "is this node's key in its list" ask list
+not_done "node ${PK[B]:0:8} hung up: is this node's key in a \[transport_setup NAME\] of its configuration" ask list
 same "strangers" "$(control B drop_tp_setup_strangers)" 1
 
 say "A may"
@@ -57,7 +58,7 @@ ask add "peer=${PK[C]}" type=dmsg >/dev/null || fail "not the one that is there"
 same "made" "$(control B tp_setups)" 1
 
 say "what is none of its business"
-not_done "unknown network type" ask add "peer=${PK[C]}" type=rail
+not_done "node ${PK[B]:0:8} says: .*unknown network type (type=rail)" ask add "peer=${PK[C]}" type=rail
 not_done "the address of that node is not known here" ask add "peer=${PK[C]}" type=stcp
 not_done "there is no address resolver" ask add "peer=${PK[C]}" type=stcpr
 not_done "transport not found" ask del id=00000000-0000-0000-0000-000000000001
@@ -78,6 +79,6 @@ same "removed" "$(control B tp_setups_removed)" 1
 say "it may not any more"
 sed -i '/^\[transport_setup a\]/,/^key/d' "$T/B/controlplane.ini"
 sk B config reload >/dev/null
-not_done "is this node's key in its list" ask list
+not_done "is this node's key in a \[transport_setup NAME\] of its configuration" ask list
 logs_clean A B C
 nodes_end A B C S

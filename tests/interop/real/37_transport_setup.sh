@@ -44,7 +44,7 @@ same "none is told" "$(types)" ""
 if ask del id=1d60fbdd-a0fc-0a64-85c6-f155e43f3465; then fail "one that is not there"; fi
 expect "its words" grep -q "transport not found" "$T/no"
 if sk N transport list "on=${PK[X]}" 2>"$T/no"; then fail "X does not name our node"; fi
-expect "why not" grep -q "is this node's key in its list" "$T/no"
+expect "why not" grep -q "is this node's key in a .transport_setup NAME. of its configuration" "$T/no"
 sleep 3 # a visor keeps what was closed for a while
 expect "V makes others'" visor_tp V dmsg "${PK[X]}"
 row "ours asks for transports | real | visor, by dmsg and stcpr"
