@@ -94,9 +94,14 @@ static void go_via(struct route_seek *s)
 	node[0] = *s->d->conf.self;
 	memcpy(&node[1], ask->via, ask->n_via * sizeof(node[0]));
 	node[ask->n_via + 1] = ask->dst;
+	for (unsigned i = 0; i <= ask->n_via; i++)
+		if (key_pk_cmp(&node[i], &node[i + 1]) == 0) {
+			key_pk_to_text(&node[i], pk);
+			fail(s, -EINVAL, "via: node %.8s follows itself", pk);
+			return;
+		}
 	if (route_path_via(&forward, node, ask->n_via + 2u, tp_id, type) < 0) {
-		fail(s, -EINVAL, "via: a node follows itself, or '%s' is no type of transport",
-			type);
+		fail(s, -EINVAL, "'%s' is no type of transport", type);
 		return;
 	}
 	route_path_invert(&reverse, &forward);

@@ -79,11 +79,19 @@ static const char *read_ask(struct route_dial_ask *out, const struct api_route_a
 	return NULL;
 }
 
-static const char *start_error(int err)
+// What is wrong with a destination that is refused.
+static const char *wrong_dst(const struct api *a, const struct route_dial_ask *ask)
+{
+	if (key_pk_cmp(&ask->dst, identity_pk(a->d.identity)) == 0)
+		return "that is this node's own key: there is nothing between";
+	return "that is not a public key";
+}
+
+static const char *start_error(const struct api *a, const struct route_dial_ask *ask, int err)
 {
 	switch (err) {
 	case EINVAL:
-		return "not a public key, or our own without nodes between";
+		return wrong_dst(a, ask);
 	case EBUSY:
 		return "too many dials at once";
 	default:
@@ -133,7 +141,7 @@ void api_route_dial(void *ctx, struct api_req *r, const void *payload, size_t le
 	}
 	err = t->timer != NULL ? errno : ENOMEM;
 	api_task_free(&t->t);
-	api_req_fail(r, -err, "dial: %s", start_error(err));
+	api_req_fail(r, -err, "dial: %s", start_error(a, &ask, err));
 }
 
 static void on_accepted(void *arg, struct conn *take_conn, const struct key_pk *remote,
@@ -251,7 +259,7 @@ static void trace_begin(struct trace_task *t, const struct route_dial_ask *ask, 
 	}
 	if (t->trace == NULL) {
 		trace_end(t, -err,
-			err == EINVAL  ? "not a public key, or our own"
+			err == EINVAL  ? wrong_dst(a, ask)
 			: err == EBUSY ? "too many traces at once"
 				       : strerror(err));
 		return;

@@ -9,6 +9,8 @@ enum {
 	API_ROUTE_VIA_MAX = 16,
 	API_ROUTE_TYPE_LEN = 20, // of transports, with the final NUL
 	API_ROUTE_TIMEOUT_MAX_MS = 120000,
+	API_ROUTE_HOPS_MAX = 50, // in one direction
+	API_TRACE_PINGS_MAX = 100,
 };
 
 struct api_route_ask {

@@ -62,7 +62,7 @@ expect "no way" refused "${PK[C]}:7" && why "there is no transport to that node,
 expect "no transport of that type" refused "${PK[C]}:7" "via=${PK[B]}" type=stcpr && why "no such transport here"
 expect "no transport of ours" refused "${PK[B]}:7" "via=${PK[C]}" && why "there is no transport to ${PK[C]} that is up"
 expect "a misspelt type" refused "${PK[C]}:7" "via=${PK[B]}" type=scp && why "expected rail, stcp, stcpr, sudph, dmsg"
-expect "our own key" refused "${PK[A]}:7" && why "not a public key, or our own"
+expect "our own key" refused "${PK[A]}:7" && why "that is this node's own key"
 expect "hops and a way" refused "${PK[C]}:7" "via=${PK[B]}" hops=2 && why "via= says how many hops there are"
 wait_for 20 "nothing is left" no_rules
 

@@ -57,9 +57,9 @@ trace "${PK[B]}"
 same "hops" "$(of '[.[] | "\(.hop) \(.pk) \(.lost)"] | join(", ")')" "1 ${PK[B]} 0"
 
 say "wrong usage"
-expect "our own key" refused "${PK[A]}" && why "not a public key, or our own"
+expect "our own key" refused "${PK[A]}" && why "that is this node's own key"
 expect "no such name" refused nobody && why "'nobody' is neither a public key"
-expect "too many pings" refused far via=b pings=101 && why "pings is 1 to 100"
+expect "too many pings" refused far via=b pings=101 && why "pings=101: expected a number from 1 to 100"
 expect "no way" refused far && why "there is no transport to that node"
 expect "a way that is none" refused b via=far && why "there is no transport to ${PK[C]} that is up"
 

@@ -397,6 +397,42 @@ static void refuses_every_kind_of_nonsense(void **state)
 	}
 }
 
+static void says_which_word_and_what_was_expected(void **state)
+{
+	static const struct {
+		const char *word, *says;
+	} cases[] = {
+		{"hops=0", "hops=0: expected a number from 1 to 50"},
+		{"hops=51", "hops=51: expected a number from 1 to 50"},
+		{"hops=auto", "hops=auto: expected a number from 1 to 50"},
+		{"hops", "hops= has no value: expected a number from 1 to 50"},
+		{"hop=3", "unknown argument 'hop=3': expected hops=, word= or --flag"},
+		{"word", "word= has no value: expected red, green"},
+		{"--hops", "unknown argument '--hops': expected hops=, word= or --flag"},
+		{"flag", "unknown argument 'flag': expected hops=, word= or --flag"},
+	};
+	static const char *const words[] = {"red", "green", NULL};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *argv[] = {(char *)(uintptr_t)cases[i].word};
+		uint32_t hops;
+		uint8_t word;
+		bool flag;
+		struct arg args[] = {
+			{"hops", ARG_COUNT, &hops, 50, NULL, false, false},
+			{"word", ARG_WORD, &word, 0, words, false, false},
+			{"flag", ARG_FLAG, &flag, 0, NULL, false, false},
+		};
+
+		assert_int_equal(
+			args_parse(1, argv, NULL, 0, args, ARRAY_LEN(args), err, sizeof(err)),
+			-EINVAL);
+		assert_string_equal(err, cases[i].says);
+		assert_int_equal(args_parse(1, argv, NULL, 0, NULL, 0, err, sizeof(err)), -EINVAL);
+		assert_non_null(strstr(err, "nothing more is expected"));
+	}
+}
+
 static void misses_what_is_required_and_sees_doubles(void **state)
 {
 	char *none[] = {(char *)"x"}, *twice[] = {(char *)"x", (char *)"id=1", (char *)"id=2"};
@@ -448,6 +484,17 @@ static void ways_are_judged_without_a_node(void **state)
 		{cmd_route_dial, {"b:3"}, CLI_FAIL},
 		{cmd_route_dial, {PK ":3", "via=" PK, "type=scp"}, CLI_USAGE},
 		{cmd_route_dial, {PK ":3", "via=" PK, "type=sudph"}, CLI_FAIL},
+		{cmd_route_dial, {PK ":3", "type=dmsg"}, CLI_USAGE}, // of no way
+		{cmd_route_dial, {PK ":3", "hops=51"}, CLI_USAGE},
+		{cmd_route_dial, {PK ":3", "hops=50"}, CLI_FAIL},
+		{cmd_route_dial, {PK ":3", "min-hops=3", "max-hops=2"}, CLI_USAGE},
+		{cmd_route_find, {PK, "max-hops=51"}, CLI_USAGE},
+		{cmd_route_find, {"b", "from=c"}, CLI_FAIL}, // names would be asked for
+		{cmd_transport_list, {"on=b"}, CLI_FAIL},
+		{cmd_transport_del, {"on=b", "id=1d60fbdd-a0fc-0a64-85c6-f155e43f3465"}, CLI_FAIL},
+		{cmd_transport_add, {"on=b", "peer=c", "type=foo"}, CLI_FAIL},
+		{cmd_transport_add, {"x", "peer=c"}, CLI_FAIL},
+		{cmd_transport_add, {"x", "peer=a/b"}, CLI_USAGE},
 		{cmd_route_trace, {PK, "pings=0"}, CLI_USAGE},
 		{cmd_route_trace, {PK, "pings=101"}, CLI_USAGE},
 		{cmd_route_trace, {PK, "pings=100"}, CLI_FAIL},
@@ -458,10 +505,13 @@ static void ways_are_judged_without_a_node(void **state)
 		{cmd_bench_route, {PK ":5", "size=4000000000T"}, CLI_USAGE},
 		{cmd_bench_route, {PK ":5", "way=round"}, CLI_USAGE},
 		{cmd_bench_route, {PK ":5", "size=2G", "way=back"}, CLI_FAIL},
+		{cmd_bench_route, {PK ":5", "size=2G", "for=5s"}, CLI_USAGE},
 		{cmd_route_close, {"02", "3"}, CLI_USAGE},
 		{cmd_route_close, {"02", "0", "3"}, CLI_USAGE},
 		{cmd_route_close, {"02", "3", "65536"}, CLI_USAGE},
 		{cmd_route_close, {"02", "3", "65535"}, CLI_FAIL},
+		{cmd_route_close, {"b", "3", "65535"}, CLI_FAIL},
+		{cmd_route_close, {"a/b", "3", "65535"}, CLI_USAGE},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -496,6 +546,7 @@ int main(void)
 		cmocka_unit_test(names_of_fields_that_are_no_heads_are_in_the_manual),
 		cmocka_unit_test(takes_every_kind),
 		cmocka_unit_test(refuses_every_kind_of_nonsense),
+		cmocka_unit_test(says_which_word_and_what_was_expected),
 		cmocka_unit_test(misses_what_is_required_and_sees_doubles),
 		cmocka_unit_test(wrong_usage_is_told_without_a_node),
 		cmocka_unit_test(ways_are_judged_without_a_node),

@@ -75,6 +75,11 @@ static int parse_value(const struct arg *a, const char *text)
 			return -EINVAL;
 		*(uint16_t *)a->out = (uint16_t)v;
 		return 0;
+	case ARG_COUNT:
+		if (args_u32(text, &v) < 0 || v == 0 || v > a->cap)
+			return -EINVAL;
+		*(uint32_t *)a->out = v;
+		return 0;
 	case ARG_MTU:
 		v = API_PATH_MTU_AUTO;
 		if (strcmp(text, "auto") != 0 &&
@@ -121,12 +126,16 @@ static void expected(const struct arg *a, char *buf, size_t cap)
 		[ARG_ADDR] = "IP:PORT, IPv6 in brackets (link-local ones: with interface=)",
 		[ARG_MS] = "a duration from 100ms to 49d: 250ms, 30s, 2m, 1h",
 		[ARG_NETS] = "IP/PREFIX, several with commas, at most 4",
-		[ARG_TEXT] = "some text",
+		[ARG_TEXT] = "a value",
 		[ARG_UUID] = "an id of a transport: 1d60fbdd-a0fc-0a64-85c6-f155e43f3465",
 		[ARG_FLAG] = "no value",
 	};
 	size_t o = 0;
 
+	if (a->kind == ARG_COUNT) {
+		snprintf(buf, cap, "a number from 1 to %zu", a->cap);
+		return;
+	}
 	if (a->kind != ARG_WORD) {
 		snprintf(buf, cap, "%s", texts[a->kind]);
 		return;
@@ -144,6 +153,21 @@ static struct arg *find(struct arg *args, size_t n, const char *name, size_t len
 	return NULL;
 }
 
+// "via=, type= or --static": what may stand there.
+static void choices(const struct arg *args, size_t n, char *buf, size_t cap)
+{
+	size_t o = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < n && o < cap; i++) {
+		bool flag = args[i].kind == ARG_FLAG;
+
+		o += (size_t)snprintf(buf + o, cap - o, "%s%s%s%s",
+			i == 0 ? "" : (i + 1 < n ? ", " : " or "), flag ? "--" : "", args[i].name,
+			flag ? "" : "=");
+	}
+}
+
 static int parse_one(struct arg *args, size_t n, const char *word, char *err, size_t err_len)
 {
 	bool flag = word[0] == '-' && word[1] == '-';
@@ -152,13 +176,16 @@ static int parse_one(struct arg *args, size_t n, const char *word, char *err, si
 	struct arg *a;
 	char want[200];
 
-	if (!flag && eq == NULL) {
-		snprintf(err, err_len, "'%s' is not key=value", word);
+	a = find(args, n, name, eq != NULL ? (size_t)(eq - word) : strlen(name), flag);
+	if (a == NULL) {
+		choices(args, n, want, sizeof(want));
+		snprintf(err, err_len, "unknown argument '%s': %s%s", word,
+			n > 0 ? "expected " : "nothing more is expected", want);
 		return -EINVAL;
 	}
-	a = find(args, n, name, flag ? strlen(name) : (size_t)(eq - word), flag);
-	if (a == NULL) {
-		snprintf(err, err_len, "unknown argument '%s'", word);
+	if (!flag && eq == NULL) {
+		expected(a, want, sizeof(want));
+		snprintf(err, err_len, "%s= has no value: expected %s", word, want);
 		return -EINVAL;
 	}
 	if (a->seen) {

@@ -89,6 +89,7 @@ int cli_list(struct cli *c, uint16_t type, const void *ask, size_t ask_len);
 enum arg_kind {
 	ARG_U32, // decimal or 0x hex, 1..2^32-1; "auto" = 0 -> uint32_t
 	ARG_U16, // -> uint16_t
+	ARG_COUNT, // 1..cap -> uint32_t
 	ARG_MTU, // 1280..65535; "auto" = API_PATH_MTU_AUTO -> uint16_t
 	ARG_NAME, // -> char[cap]
 	ARG_PK, // -> uint8_t[33]
@@ -105,7 +106,7 @@ struct arg {
 	const char *name;
 	enum arg_kind kind;
 	void *out;
-	size_t cap; // ARG_NAME
+	size_t cap; // ARG_NAME, ARG_COUNT
 	const char *const *words; // ARG_WORD, ends in NULL
 	bool required;
 	bool seen; // set by args_parse()

@@ -132,7 +132,7 @@ int cmd_bench_route(struct cli *c)
 {
 	static const char *const ways[] = {"both", "there", "back", NULL}; // enum way
 	struct api_route_ask m = {.timeout_ms = 60000};
-	struct route_load_limit limit = {.for_ms = 5000};
+	struct route_load_limit limit = {0};
 	struct way_words words = {0};
 	const char *to, *size = NULL;
 	uint8_t way = WAY_BOTH;
@@ -145,6 +145,10 @@ int cmd_bench_route(struct cli *c)
 	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args));
 	uint32_t id;
 
+	if (rc == CLI_OK && size != NULL && limit.for_ms != 0)
+		return cli_error(CLI_USAGE, "for= and size= are two limits: give one of them");
+	if (limit.for_ms == 0)
+		limit.for_ms = 5000;
 	if (rc == CLI_OK && size != NULL && take_size(size, &limit.bytes) < 0)
 		return cli_error(CLI_USAGE, "size: bytes of each way: 500k, 100M, 2G");
 	if (rc == CLI_OK)

@@ -39,7 +39,7 @@ int cmd_route_listen(struct cli *c)
 }
 
 struct by_peer {
-	const char *peer; // the first digits of a key
+	const char *peer; // the first digits of a key; "": m has it
 	struct api_route_close *m;
 	unsigned n;
 };
@@ -59,9 +59,19 @@ static int on_group(void *ctx, int more, const void *payload, size_t len)
 	if (g.state >= API_GROUP_ENDED || g.remote_port != b->m->remote_port ||
 		g.local_port != b->m->local_port || strncmp(text, b->peer, strlen(b->peer)) != 0)
 		return 0;
+	if (b->peer[0] == '\0' && memcmp(b->m->pk, g.pk, sizeof(g.pk)) != 0)
+		return 0;
 	memcpy(b->m->pk, g.pk, sizeof(g.pk));
 	b->n++;
 	return 0;
+}
+
+// "02", "0279be66": as `show groups` prints a key, or all of it. Else it is a name.
+static bool is_digits_of_key(const char *text)
+{
+	size_t n = strspn(text, "0123456789abcdef");
+
+	return text[n] == '\0' && n >= 2 && text[0] == '0' && (text[1] == '2' || text[1] == '3');
 }
 
 int cmd_route_close(struct cli *c)
@@ -78,6 +88,12 @@ int cmd_route_close(struct cli *c)
 	if (rc != CLI_OK)
 		return rc;
 	b.peer = words[0];
+	if (!is_digits_of_key(words[0])) {
+		rc = way_node(c, m.pk, words[0], strlen(words[0]));
+		b.peer = "";
+	}
+	if (rc != CLI_OK)
+		return rc;
 	if (cli_call(c, API_GROUPS, NULL, 0, on_group, &b) < 0)
 		return cli_failed(c);
 	if (b.n != 1)
@@ -111,15 +127,13 @@ int cmd_route_trace(struct cli *c)
 	struct way_words way = {0};
 	struct arg args[] = {
 		WAY_ARGS(m.way, way),
-		{"pings", ARG_U32, &m.pings, 0, NULL, false, false},
+		{"pings", ARG_COUNT, &m.pings, API_TRACE_PINGS_MAX, NULL, false, false},
 	};
 	struct tracing t = {.all = c->json};
 	struct api_node node;
 	const char *to;
 	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args)), failed;
 
-	if (rc == CLI_OK && (m.pings == 0 || m.pings > 100))
-		return cli_error(CLI_USAGE, "pings is 1 to 100");
 	if (rc == CLI_OK)
 		rc = way_take(c, &m.way, &way);
 	if (rc == CLI_OK)

@@ -2,7 +2,7 @@
 // workers, with the books of each stage) and the non-zero counters.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
-#include "tools/ctl/stream.h"
+#include "tools/ctl/way.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -272,15 +272,20 @@ int cli_list(struct cli *c, uint16_t type, const void *ask, size_t ask_len)
 
 int cmd_route_find(struct cli *c)
 {
-	struct api_paths_ask ask = {.min_hops = 1, .max_hops = 50};
-	struct arg args[] = {{"from", ARG_PK, ask.src, 0, NULL, false, false},
-		{"min-hops", ARG_U16, &ask.min_hops, 0, NULL, false, false},
-		{"max-hops", ARG_U16, &ask.max_hops, 0, NULL, false, false}};
-	const char *to;
+	struct api_paths_ask ask = {0};
+	uint32_t min = 1, max = API_ROUTE_HOPS_MAX;
+	const char *to, *from = NULL;
+	struct arg args[] = {{"from", ARG_TEXT, &from, 0, NULL, false, false},
+		{"min-hops", ARG_COUNT, &min, API_ROUTE_HOPS_MAX, NULL, false, false},
+		{"max-hops", ARG_COUNT, &max, API_ROUTE_HOPS_MAX, NULL, false, false}};
 	int rc = cli_args(c, &to, 1, args, ARRAY_LEN(args));
 
+	ask.min_hops = (uint16_t)min;
+	ask.max_hops = (uint16_t)max;
+	if (rc == CLI_OK && from != NULL)
+		rc = way_node(c, ask.src, from, strlen(from));
 	if (rc == CLI_OK)
-		rc = stream_key(ask.dst, to, strlen(to));
+		rc = way_node(c, ask.dst, to, strlen(to));
 	return rc != CLI_OK ? rc : cli_list(c, API_PATHS, &ask, sizeof(ask));
 }
 

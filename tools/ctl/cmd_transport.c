@@ -2,6 +2,7 @@
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
 #include "tools/ctl/stream.h"
+#include "tools/ctl/way.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -67,7 +68,12 @@ static bool is_elsewhere(const struct cli *c)
 	return false;
 }
 
-static int other(struct cli *c, struct api_tp_setup_ask *m, struct arg *args, size_t n)
+struct nodes { // keys or names
+	const char *on, *peer;
+};
+
+static int other(struct cli *c, struct api_tp_setup_ask *m, const struct nodes *nodes,
+	struct arg *args, size_t n)
 {
 	int rc = cli_args(c, NULL, 0, args, n);
 	struct api_node node;
@@ -76,6 +82,11 @@ static int other(struct cli *c, struct api_tp_setup_ask *m, struct arg *args, si
 		return rc;
 	if (m->timeout_ms > API_TP_SETUP_MAX_MS)
 		return cli_error(CLI_USAGE, "timeout is at most 5m");
+	rc = way_node(c, m->on, nodes->on, strlen(nodes->on));
+	if (rc == CLI_OK && nodes->peer != NULL)
+		rc = way_node(c, m->peer, nodes->peer, strlen(nodes->peer));
+	if (rc != CLI_OK)
+		return rc;
 	if (cli_node(c, &node) < 0) // connects
 		return cli_failed(c);
 	api_client_timeout(c->client, (int)m->timeout_ms + STREAM_SLACK_MS);
@@ -85,9 +96,9 @@ static int other(struct cli *c, struct api_tp_setup_ask *m, struct arg *args, si
 }
 
 // What each of them has.
-#define ON(m)                                                                                      \
+#define ON(nodes)                                                                                  \
 	{                                                                                          \
-		"on", ARG_PK, (m).on, 0, NULL, true, false                                         \
+		"on", ARG_TEXT, &(nodes).on, 0, NULL, true, false                                  \
 	}
 #define TIMEOUT(m)                                                                                 \
 	{                                                                                          \
@@ -101,26 +112,30 @@ static int other(struct cli *c, struct api_tp_setup_ask *m, struct arg *args, si
 static int add_other(struct cli *c)
 {
 	struct api_tp_setup_ask m = ASK(API_TP_SETUP_ADD);
-	struct arg args[] = {ON(m), TIMEOUT(m), {"peer", ARG_PK, m.peer, 0, NULL, true, false},
+	struct nodes nodes = {0};
+	struct arg args[] = {ON(nodes), TIMEOUT(m),
+		{"peer", ARG_TEXT, &nodes.peer, 0, NULL, true, false},
 		{"type", ARG_NAME, m.type, sizeof(m.type), NULL, true, false}};
 
-	return other(c, &m, args, ARRAY_LEN(args));
+	return other(c, &m, &nodes, args, ARRAY_LEN(args));
 }
 
 static int del_other(struct cli *c)
 {
 	struct api_tp_setup_ask m = ASK(API_TP_SETUP_REMOVE);
-	struct arg args[] = {ON(m), TIMEOUT(m), {"id", ARG_UUID, m.id, 0, NULL, true, false}};
+	struct nodes nodes = {0};
+	struct arg args[] = {ON(nodes), TIMEOUT(m), {"id", ARG_UUID, m.id, 0, NULL, true, false}};
 
-	return other(c, &m, args, ARRAY_LEN(args));
+	return other(c, &m, &nodes, args, ARRAY_LEN(args));
 }
 
 int cmd_transport_list(struct cli *c)
 {
 	struct api_tp_setup_ask m = ASK(API_TP_SETUP_LIST);
-	struct arg args[] = {ON(m), TIMEOUT(m)};
+	struct nodes nodes = {0};
+	struct arg args[] = {ON(nodes), TIMEOUT(m)};
 
-	return other(c, &m, args, ARRAY_LEN(args));
+	return other(c, &m, &nodes, args, ARRAY_LEN(args));
 }
 
 // ---- here ----
@@ -135,8 +150,9 @@ int cmd_transport_add(struct cli *c)
 	static const char *const yes_no[] = {"no", "yes", NULL};
 	struct api_transport_add m = {.dial = 1, .mode = API_MODE_RELIABLE};
 	uint16_t flows = 0;
+	const char *peer = NULL;
 	struct arg args[] = {
-		{"peer", ARG_PK, m.peer, 0, NULL, true, false},
+		{"peer", ARG_TEXT, &peer, 0, NULL, true, false},
 		{"type", ARG_WORD, &m.type, 0, types, false, false},
 		{"address", ARG_ADDR, &m.addr, 0, NULL, false, false},
 		{"interface", ARG_NAME, m.interface, sizeof(m.interface), NULL, false, false},
@@ -155,6 +171,8 @@ int cmd_transport_add(struct cli *c)
 	rc = cli_args(c, &name, 1, args, ARRAY_LEN(args));
 	if (rc == CLI_OK)
 		rc = take_name(m.name, sizeof(m.name), name);
+	if (rc == CLI_OK)
+		rc = way_node(c, m.peer, peer, strlen(peer));
 	m.flows = flows < UINT8_MAX ? (uint8_t)flows : UINT8_MAX; // more than there can be: refused
 	return rc != CLI_OK ? rc : add(c, &m);
 }
@@ -253,8 +271,11 @@ int cmd_ping(struct cli *c)
 		else
 			return cli_error(
 				CLI_USAGE, "usage: skyrail ping TRANSPORT [-c COUNT] [-i SECONDS]");
-		if (*end != '\0' || count == 0 || !(interval >= 0.001 && interval <= 3600))
-			return cli_error(CLI_USAGE, "-c is a count, -i seconds from 0.001 to 3600");
+		if (opt == 'c' && (*end != '\0' || count == 0))
+			return cli_error(CLI_USAGE, "-c %s: expected a count, from 1", optarg);
+		if (opt == 'i' && (*end != '\0' || !(interval >= 0.001 && interval <= 3600)))
+			return cli_error(
+				CLI_USAGE, "-i %s: expected seconds from 0.001 to 3600", optarg);
 	}
 	if (optind != argc - 1)
 		return cli_error(

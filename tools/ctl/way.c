@@ -5,13 +5,20 @@
 #include <string.h>
 
 #include "lib/api/api_rec.h"
+#include "lib/base/err.h"
 #include "tools/ctl/stream.h"
 
-const char *const *way_types(void)
+// Of transports; the names are Skywire's, and rail is ours.
+static int take_type(struct api_route_ask *m, const char *text)
 {
-	static const char *const types[] = {"rail", "stcp", "stcpr", "sudph", "dmsg", NULL};
+	static const char *const types[] = {"rail", "stcp", "stcpr", "sudph", "dmsg"};
 
-	return types;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (strcmp(types[i], text) == 0) {
+			snprintf(m->type, sizeof(m->type), "%s", text);
+			return CLI_OK;
+		}
+	return cli_error(CLI_USAGE, "type=%s: expected rail, stcp, stcpr, sudph, dmsg", text);
 }
 
 struct by_name {
@@ -110,13 +117,17 @@ int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
 
 	if (w->hops != 0 && (w->min_hops != 0 || w->max_hops != 0))
 		return cli_error(CLI_USAGE, "hops= says both min-hops= and max-hops=");
-	if (min > UINT8_MAX || max > UINT8_MAX)
-		return cli_error(CLI_USAGE, "a route has at most 50 hops");
+	if (max != 0 && min > max)
+		return cli_error(CLI_USAGE, "min-hops=%u is more than max-hops=%u", min, max);
 	if (w->via != NULL && (min != 0 || max != 0))
 		return cli_error(CLI_USAGE, "via= says how many hops there are");
+	if (w->type != NULL && w->via == NULL)
+		return cli_error(CLI_USAGE,
+			"type= goes with via=: it is that of the transports between those nodes");
+	if (w->type != NULL && take_type(m, w->type) != CLI_OK)
+		return CLI_USAGE;
 	if (m->timeout_ms > API_ROUTE_TIMEOUT_MAX_MS)
 		return cli_error(CLI_USAGE, "timeout is at most 120s");
-	snprintf(m->type, sizeof(m->type), "%s", way_types()[w->type]);
 	m->min_hops = (uint8_t)min;
 	m->max_hops = (uint8_t)max;
 	return w->via != NULL ? take_via(c, m, w->via) : CLI_OK;

@@ -4,22 +4,19 @@
 #include "lib/api/api_route.h"
 #include "tools/ctl/cli.h"
 
-// Of transports, NULL behind the last; the names are Skywire's, and rail is ours.
-const char *const *way_types(void);
-
 struct way_words {
 	const char *via;
-	uint8_t type; // place in way_types()
+	const char *type; // NULL: not said
 	uint32_t hops, min_hops, max_hops;
 };
 
 // For the table of arguments: m is the struct api_route_ask, w the struct way_words.
 #define WAY_ARGS(m, w)                                                                             \
 	{"via", ARG_TEXT, &(w).via, 0, NULL, false, false},                                        \
-		{"type", ARG_WORD, &(w).type, 0, way_types(), false, false},                       \
-		{"hops", ARG_U32, &(w).hops, 0, NULL, false, false},                               \
-		{"min-hops", ARG_U32, &(w).min_hops, 0, NULL, false, false},                       \
-		{"max-hops", ARG_U32, &(w).max_hops, 0, NULL, false, false},                       \
+		{"type", ARG_TEXT, &(w).type, 0, NULL, false, false},                              \
+		{"hops", ARG_COUNT, &(w).hops, API_ROUTE_HOPS_MAX, NULL, false, false},            \
+		{"min-hops", ARG_COUNT, &(w).min_hops, API_ROUTE_HOPS_MAX, NULL, false, false},    \
+		{"max-hops", ARG_COUNT, &(w).max_hops, API_ROUTE_HOPS_MAX, NULL, false, false},    \
 	{                                                                                          \
 		"timeout", ARG_MS, &(m).timeout_ms, 0, NULL, false, false                          \
 	}

@@ -471,7 +471,7 @@ static void without_a_way_it_is_said_what_ways_there_are(void **state)
 	linked_b = true;
 	ask.via[0] = key_c;
 	linked_c = true;
-	dial_fails(ask, -EINVAL, "a node follows itself");
+	dial_fails(ask, -EINVAL, "follows itself");
 	assert_int_equal(client[SETTER].n_asked, 0);
 	assert_int_equal(stats().failed, 4);
 }
