@@ -158,6 +158,10 @@ static const struct {
 	{PORT PORT "--api /s -t 1", "transports"},
 	{PORT "--node-key 00", "00"},
 	{"-p net_null0 --address 10.0.0.1 --node fd00::1 --api /s", "families"},
+	{"--show-key", "--show-key wants a --port"},
+	{"--show-key --key /k", "--show-key wants a --port"},
+	{"-p net_null0 --address 10.0.0.1 --node 10.0.0.2 --api /s --show-key",
+		"--show-key wants --key"},
 };
 
 static void what_makes_no_sense_is_refused(void **state)

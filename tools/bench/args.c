@@ -701,6 +701,10 @@ static const char *check(struct args *a)
 		why = check_wire(a);
 	else if (a->api != NULL || a->has_node_pk)
 		why = "--api and --node-key are for a node behind a --port";
+	else if (a->show_key)
+		why = "--show-key wants a --port: without one no transport has a key";
+	if (why == NULL && a->show_key && a->key_file == NULL)
+		why = "--show-key wants --key: without it keys are new each time";
 	if (why == NULL && a->json != NULL && a->csv != NULL && strcmp(a->json, a->csv) == 0)
 		why = "--json and --csv cannot go to the same file";
 	if (why == NULL)
