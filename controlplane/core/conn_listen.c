@@ -111,3 +111,39 @@ void conn_tcp_address_text(const struct sockaddr_storage *ss, char *out, size_t 
 	}
 	api_addr_text(&a, out, cap);
 }
+
+bool conn_tcp_split(const char *where, char host[256], char port[6])
+{
+	const char *colon = strrchr(where, ':');
+	const char *from = where, *to = colon;
+	size_t port_len;
+	long n;
+	char *end;
+
+	if (colon == NULL)
+		return false;
+	if (*where == '[') {
+		from++;
+		if (to == where || *--to != ']')
+			return false;
+	} else if (memchr(where, ':', (size_t)(colon - where)) != NULL) {
+		return false; // an IPv6 address without its brackets
+	}
+	port_len = strlen(colon + 1);
+	if (to <= from || to - from > 255 || port_len < 1 || port_len > 5)
+		return false;
+	n = strtol(colon + 1, &end, 10);
+	if (*end != '\0' || colon[1] < '0' || colon[1] > '9' || n < 1 || n > 65535)
+		return false;
+	memcpy(host, from, (size_t)(to - from));
+	host[to - from] = '\0';
+	memcpy(port, colon + 1, port_len + 1);
+	return true;
+}
+
+bool conn_tcp_is_host_port(const char *where)
+{
+	char host[256], port[6];
+
+	return strncmp(where, "unix:", 5) != 0 && conn_tcp_split(where, host, port);
+}

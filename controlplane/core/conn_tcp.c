@@ -618,6 +618,17 @@ int conn_tcp_remote(const struct conn *c, struct sockaddr_storage *addr)
 	return t->h == NULL || !t->open ? -ENOTCONN : conn_handle_remote(t->h, addr);
 }
 
+int conn_tcp_local(const struct conn *c, struct sockaddr_storage *addr)
+{
+	const struct tcp *t = (const struct tcp *)c;
+	int len = sizeof(*addr);
+
+	memset(addr, 0, sizeof(*addr));
+	if (t->h == NULL || !t->open || t->h->is_unix)
+		return -ENOTCONN;
+	return uv_tcp_getsockname(&t->h->uv.tcp, (struct sockaddr *)addr, &len);
+}
+
 // ---- dialling ----
 
 static void on_connect(uv_connect_t *req, int status)
@@ -691,43 +702,6 @@ static void on_dial_late(void *arg)
 	fail(t, -ETIMEDOUT);
 }
 
-// Cuts "host:port" and "[v6]:port". False: no such form.
-static bool split(const char *where, char host[256], char port[6])
-{
-	const char *colon = strrchr(where, ':');
-	const char *from = where, *to = colon;
-	size_t port_len;
-	long n;
-	char *end;
-
-	if (colon == NULL)
-		return false;
-	if (*where == '[') {
-		from++;
-		if (to == where || *--to != ']')
-			return false;
-	} else if (memchr(where, ':', (size_t)(colon - where)) != NULL) {
-		return false; // an IPv6 address without its brackets
-	}
-	port_len = strlen(colon + 1);
-	if (to <= from || to - from > 255 || port_len < 1 || port_len > 5)
-		return false;
-	n = strtol(colon + 1, &end, 10);
-	if (*end != '\0' || colon[1] < '0' || colon[1] > '9' || n < 1 || n > 65535)
-		return false;
-	memcpy(host, from, (size_t)(to - from));
-	host[to - from] = '\0';
-	memcpy(port, colon + 1, port_len + 1);
-	return true;
-}
-
-bool conn_tcp_is_host_port(const char *where)
-{
-	char host[256], port[6];
-
-	return strncmp(where, "unix:", 5) != 0 && split(where, host, port);
-}
-
 static int dial_unix(struct tcp *t, const char *path)
 {
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path) || *path == '\0')
@@ -747,7 +721,7 @@ static int dial_tcp(struct tcp *t, const char *where)
 	char host[256], port[6];
 	int rc;
 
-	if (!split(where, host, port))
+	if (!conn_tcp_split(where, host, port))
 		return -EINVAL;
 	t->name.data = t;
 	t->refs++;
@@ -772,6 +746,34 @@ struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_m
 		rc = dial_unix(t, where + 5);
 	else
 		rc = dial_tcp(t, where);
+	if (rc != 0) {
+		loop_timer_free(t->timer);
+		conn_handle_close(t->h);
+		free(t);
+		return errno_null(rc);
+	}
+	loop_timer_start(t->timer, timeout_ms, 0);
+	return &t->base;
+}
+
+struct conn *conn_tcp_dial_from(struct loop *l, const struct sockaddr *from,
+	const struct sockaddr *to, uint32_t timeout_ms, const struct conn_tcp_opts *opts,
+	const struct conn_events *ev, void *arg)
+{
+	struct tcp *t = tcp_new(l, opts, ev, arg);
+	int rc = -ENOMEM;
+
+	if (t == NULL)
+		return NULL;
+	t->timer = loop_timer_new(l, on_dial_late, t);
+	t->h = conn_handle_new(l, false);
+	if (t->timer != NULL && t->h != NULL) {
+		t->h->owner = t;
+		t->h->connect.data = t->h;
+		rc = uv_tcp_bind(&t->h->uv.tcp, from, 0);
+		if (rc == 0)
+			rc = uv_tcp_connect(&t->h->connect, &t->h->uv.tcp, to, on_connect);
+	}
 	if (rc != 0) {
 		loop_timer_free(t->timer);
 		conn_handle_close(t->h);

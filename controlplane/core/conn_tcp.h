@@ -32,6 +32,11 @@ struct conn_tcp_opts {
 struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_ms,
 	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg);
 
+// From an address and a port of ours. Where the port is in use, `end` says -EADDRINUSE.
+struct conn *conn_tcp_dial_from(struct loop *l, const struct sockaddr *from,
+	const struct sockaddr *to, uint32_t timeout_ms, const struct conn_tcp_opts *opts,
+	const struct conn_events *ev, void *arg);
+
 // Is it one of the first three forms? No look-up is made.
 bool conn_tcp_is_host_port(const char *where);
 
@@ -44,6 +49,7 @@ void conn_tcp_address_text(const struct sockaddr_storage *ss, char *out, size_t 
 
 // Of a conn that this file made; for a dialled one after `open`. 0 or -errno.
 int conn_tcp_remote(const struct conn *c, struct sockaddr_storage *addr);
+int conn_tcp_local(const struct conn *c, struct sockaddr_storage *addr);
 
 // Takes the socket out of a conn, for conn_tcp_adopt() on another loop: a descriptor, and in *bytes
 // (the caller's, NULL: none) what was read and not taken. Only conn_close() may follow. -EBUSY: it

@@ -25,3 +25,5 @@ int conn_handle_remote(const struct conn_handle *h, struct sockaddr_storage *add
 // A conn on a connected handle; NULL and errno: then the handle is closed.
 struct conn *conn_tcp_from_handle(struct loop *l, struct conn_handle *take_h,
 	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg);
+// Cuts "host:port" and "[v6]:port". False: no such form.
+bool conn_tcp_split(const char *where, char host[256], char port[6]);

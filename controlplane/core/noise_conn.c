@@ -28,6 +28,7 @@ struct noise_conn {
 	struct loop_rest rest; // while that is out and the owner is gone
 	unsigned refs;
 	bool open, opened, below_eof, eof, shut, blocked, resumed, closing, deferred, told;
+	bool unsaid; // err, until the conn below says why it takes no more
 	int err;
 	uint8_t peer[DH_MAX_PK_LEN];
 	uint8_t in[NOISE_REC_FRAME_MAX]; // a record that is not whole yet
@@ -60,9 +61,18 @@ static void unref(struct noise_conn *n)
 // It is over: nothing is read or written any more, the owner hears of it soon.
 static void fail(struct noise_conn *n, int err)
 {
-	if (n->err == 0)
+	if (n->err == 0 || n->unsaid)
 		n->err = err;
+	n->unsaid = false;
 	defer(n);
+}
+
+static void takes_no_more(struct noise_conn *n)
+{
+	if (n->err != 0)
+		return;
+	n->err = -EPIPE;
+	n->unsaid = true;
 }
 
 // ---- writing ----
@@ -76,7 +86,7 @@ static bool flush(struct noise_conn *n)
 		return true;
 	rc = conn_write(n->below, n->out + n->out_ofs, n->out_len);
 	if (rc < 0) {
-		fail(n, (int)rc);
+		takes_no_more(n);
 		return false;
 	}
 	n->out_ofs += (size_t)rc;
@@ -96,7 +106,7 @@ static void pass_on(struct noise_conn *n, const uint8_t *p, size_t len)
 	ssize_t rc = conn_write(n->below, p, len);
 
 	if (rc < 0) {
-		fail(n, (int)rc);
+		takes_no_more(n);
 		return;
 	}
 	if ((size_t)rc == len)
@@ -415,7 +425,7 @@ static void on_deferred(void *arg)
 	struct noise_conn *n = arg;
 
 	n->deferred = false;
-	if (!n->closing && n->err != 0 && !n->told) {
+	if (!n->closing && n->err != 0 && !n->unsaid && !n->told) {
 		n->told = true;
 		n->open = false;
 		loop_timer_free(n->timer);

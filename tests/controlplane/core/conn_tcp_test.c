@@ -272,6 +272,42 @@ static void dials_by_address_and_by_name(void **state)
 	conn_listener_close(s.cl);
 }
 
+static void dials_from_a_port_of_ours(void **state)
+{
+	struct sockaddr_in to = loopback(0), from = loopback(0);
+	struct end a = {.to_send = 1000, .finish = true}, b = {0};
+	struct sockaddr_storage is;
+	struct server s = {0};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(from);
+
+	(void)state;
+	listen_on_loopback(&s);
+	to.sin_port = htons(conn_listener_port(s.cl));
+	// one that nobody has
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&from, &len), 0);
+	close(fd);
+	a.c = conn_tcp_dial_from(
+		l, (struct sockaddr *)&from, (struct sockaddr *)&to, 10000, NULL, &end_events, &a);
+	assert_non_null(a.c);
+	assert_int_equal(conn_tcp_local(a.c, &is), -ENOTCONN);
+	run_until(s.n == 1 && s.e[0].n_eof);
+	assert_int_equal(s.e[0].got, 1000);
+	assert_int_equal(conn_tcp_local(a.c, &is), 0);
+	assert_int_equal(((struct sockaddr_in *)&is)->sin_port, from.sin_port);
+	// and one that somebody has
+	b.c = conn_tcp_dial_from(
+		l, (struct sockaddr *)&to, (struct sockaddr *)&to, 10000, NULL, &end_events, &b);
+	assert_non_null(b.c);
+	run_until(b.err != 0);
+	assert_int_equal(b.err, -EADDRINUSE);
+	end_close(&a);
+	end_close(&b);
+	end_close(&s.e[0]);
+	conn_listener_close(s.cl);
+}
+
 static void unix_sockets_are_conns_too(void **state)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -434,6 +470,7 @@ int main(void)
 		test(owners_may_close_within_any_event),
 		test(closed_at_once_nothing_is_heard),
 		test(dials_by_address_and_by_name),
+		test(dials_from_a_port_of_ours),
 		test(unix_sockets_are_conns_too),
 		test(a_refused_dial_ends_with_the_reason),
 		test(malformed_addresses_are_refused),

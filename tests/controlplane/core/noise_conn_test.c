@@ -243,26 +243,35 @@ static void faults_after_the_handshake_are_errors(void **state)
 	}
 }
 
+// Both ends of a handshake that was made elsewhere.
+static void rec_pair(const struct keys *k, struct noise_rec rec[2])
+{
+	uint8_t msg[NOISE_REC_FRAME_MAX];
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct noise_conf conf = conf_of(k, NOISE_KK, i == 0);
+
+		assert_int_equal(noise_rec_init(&rec[i], &conf), 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		ssize_t n = noise_rec_shake(&rec[i], msg, sizeof(msg));
+
+		assert_int_equal(noise_rec_take_shake(&rec[!i], msg, (size_t)n), n);
+	}
+}
+
 // A handshake that was made elsewhere, as in a dmsg stream: keys, and records that came with it.
 static void adopts_keys_and_first_records(void **state)
 {
 	struct end a = {.to_send = MIB, .finish = true};
 	struct end b = {.to_send = 5000, .finish = true, .bite = 100};
-	uint8_t first[2 * NOISE_REC_FRAME_MAX], msg[NOISE_REC_FRAME_MAX], data[3000];
+	uint8_t first[2 * NOISE_REC_FRAME_MAX], data[3000];
 	struct noise_rec rec[2];
 	struct keys k;
 	ssize_t n;
 
 	make_keys(&k);
-	for (unsigned i = 0; i < 2; i++) {
-		struct noise_conf conf = conf_of(&k, NOISE_KK, i == 0);
-
-		assert_int_equal(noise_rec_init(&rec[i], &conf), 0);
-	}
-	for (unsigned i = 0; i < 2; i++) {
-		n = noise_rec_shake(&rec[i], msg, sizeof(msg));
-		assert_int_equal(noise_rec_take_shake(&rec[!i], msg, (size_t)n), n);
-	}
+	rec_pair(&k, rec);
 	// one record and a half of the next come with the answer
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = pattern(i);
@@ -283,6 +292,49 @@ static void adopts_keys_and_first_records(void **state)
 	assert_false(a.wrong || b.wrong);
 	end_close(&a);
 	end_close(&b);
+}
+
+// A conn below that is broken: it takes nothing, and then says why.
+static struct conn broken;
+
+static void tell(void *arg)
+{
+	(void)arg;
+	broken.ev->end(broken.arg, -ETIMEDOUT);
+}
+
+static ssize_t take_nothing(struct conn *c, const void *p, size_t len)
+{
+	(void)c, (void)p, (void)len;
+	assert_int_equal(loop_defer(l, tell, NULL), 0);
+	return -EPIPE;
+}
+
+static void do_nothing(struct conn *c)
+{
+	(void)c;
+}
+
+static void the_reason_is_that_of_the_conn_below(void **state)
+{
+	static const struct conn_ops ops = {.write = take_nothing,
+		.shutdown = do_nothing,
+		.resume = do_nothing,
+		.close = do_nothing};
+	struct noise_rec rec[2];
+	struct end a = {0};
+	struct keys k;
+
+	(void)state;
+	make_keys(&k);
+	rec_pair(&k, rec);
+	broken = (struct conn){.ops = &ops};
+	a.c = noise_conn_adopt(l, &broken, &rec[0], NULL, 0, &end_events, &a);
+	assert_non_null(a.c);
+	conn_write(a.c, "x", 1);
+	run_until(a.err != 0);
+	assert_int_equal(a.err, -ETIMEDOUT);
+	end_close(&a);
 }
 
 static void an_unfinished_handshake_is_not_adopted(void **state)
@@ -411,6 +463,7 @@ int main(void)
 		test(a_silent_peer_is_given_up),
 		test(faults_after_the_handshake_are_errors),
 		test(adopts_keys_and_first_records),
+		test(the_reason_is_that_of_the_conn_below),
 		test(an_unfinished_handshake_is_not_adopted),
 		test(moves_with_all_that_nobody_took),
 		test(one_that_owes_bytes_or_is_over_stays),
