@@ -37,6 +37,22 @@ static const char *from_text(const struct tp_call *c, char *buf, size_t cap)
 	return buf;
 }
 
+static void addr_of(const struct sockaddr_storage *ss, struct dpmsg_addr *out)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
+
+	memset(out, 0, sizeof(*out));
+	if (ss->ss_family == AF_INET) {
+		memset(out->ip + 10, 0xff, 2);
+		memcpy(out->ip + 12, &v4->sin_addr, 4);
+		out->port = ntohs(v4->sin_port);
+	} else {
+		memcpy(out->ip, &v6->sin6_addr, 16);
+		out->port = ntohs(v6->sin6_port);
+	}
+}
+
 void tp_call_close(struct tp_call *c)
 {
 	if (c == NULL)
@@ -82,6 +98,10 @@ static void over(struct tp_call *c, const char *why, int err)
 		bool crossed = tp_call_comes(c->m, &t->conf.peer, (enum transport_type)c->type);
 
 		t->carried->call = NULL;
+		if (c->begun && c->path.from.ss_family != 0) { // it may be settled for the peer
+			t->carried->path = c->path;
+			tp_carried_cut(t, err);
+		}
 		tp_carried_failed(t, why, c->begun ? err : -ENOTCONN, crossed);
 	} else {
 		c->m->stats.carried_failed++;
@@ -236,11 +256,14 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 }
 
 static bool dial_next(struct tp_call *c);
+static bool dial_otherwise(struct tp_call *c, int err);
 
 static void on_end(void *arg, int err)
 {
 	struct tp_call *c = arg;
 
+	if (dial_otherwise(c, err))
+		return;
 	if (c->where != NULL && !c->begun && dial_next(c))
 		return;
 	if (err == 0 && c->type == TRANSPORT_DMSG)
@@ -302,11 +325,40 @@ static uint16_t next_port(struct transport_mgr *m)
 	return m->car.call_port;
 }
 
+// Without a translation of addresses between both ends, whose port may be another one now.
+static bool is_direct(const struct tp_path *p)
+{
+	struct dpmsg_addr from, to;
+
+	addr_of(&p->from, &from);
+	addr_of(&p->to, &to);
+	return resolver_ip_is_public(from.ip) || !resolver_ip_is_public(to.ip);
+}
+
+// The peer's kernel has taken a connection with the ports of the one before: of that one it has
+// nothing left.
+static void knocked(struct tp_call *c)
+{
+	struct transport *t = c->t;
+	bool knows = c->same_path && is_direct(&c->path);
+
+	t->carried->call = NULL;
+	tp_call_close(c);
+	tp_carried_reached(t, knows);
+}
+
 static void on_open(void *arg)
 {
 	struct tp_call *c = arg;
 	struct carry_hs_conf conf = hs_conf(c);
 
+	if (conn_tcp_local(c->conn, &c->path.from) != 0 ||
+		conn_tcp_remote(c->conn, &c->path.to) != 0)
+		memset(&c->path, 0, sizeof(c->path));
+	if (c->knocks) {
+		knocked(c);
+		return;
+	}
 	carry_hs_dial(&c->h, &conf, &c->t->conf.peer, next_port(c->m), clock_mono_ns());
 	tp_state_set(c->t, TRANSPORT_HANDSHAKE, "connected, no answer yet");
 	step(c, CARRY_HS_NONE);
@@ -344,6 +396,23 @@ static bool dial_stream(struct tp_call *c)
 	return c->dial != NULL;
 }
 
+// To where the last link went: from where it came, too.
+static bool dial_as_before(struct tp_call *c, const struct dpmsg_addr *to)
+{
+	const struct tp_path *p = &c->t->carried->path;
+	struct dpmsg_addr was;
+
+	if (!c->knocks || c->same_path || p->to.ss_family == 0)
+		return false;
+	addr_of(&p->to, &was);
+	if (was.port != to->port || memcmp(was.ip, to->ip, sizeof(was.ip)) != 0)
+		return false;
+	c->conn = conn_tcp_dial_from(c->m->conf.loop, (const struct sockaddr *)&p->from,
+		(const struct sockaddr *)&p->to, TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
+	c->same_path = c->conn != NULL;
+	return c->same_path;
+}
+
 // `scope_if`: of a link-local address, else "".
 static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to, const char *scope_if)
 {
@@ -351,6 +420,9 @@ static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to, const char 
 	size_t host;
 
 	c->from = *to;
+	if (dial_as_before(c, to))
+		return true;
+	c->same_path = false;
 	from_text(c, text, sizeof(text));
 	host = strcspn(text, "]");
 	snprintf(where, sizeof(where), "%.*s%s%s%s", (int)host, text,
@@ -358,6 +430,18 @@ static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to, const char 
 	c->conn =
 		conn_tcp_dial(c->m->conf.loop, where, TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
 	return c->conn != NULL;
+}
+
+// The port of before is another's, or the address is not ours any more: from any.
+static bool dial_otherwise(struct tp_call *c, int err)
+{
+	const struct dpmsg_addr to = c->from;
+
+	if (!c->same_path || (err != -EADDRINUSE && err != -EADDRNOTAVAIL))
+		return false;
+	conn_close(c->conn);
+	c->conn = NULL;
+	return dial_tcp(c, &to, c->where == NULL ? c->t->dial_scope_if : "");
 }
 
 // The next address that the resolver told, if there is one. Only public ones: who told it could
@@ -431,6 +515,7 @@ struct tp_call *tp_call_dial(struct transport *t)
 	if (c == NULL)
 		return errno_null(ENOMEM);
 	c->t = t;
+	c->knocks = t->carried->cut;
 	if (dial(c))
 		return c;
 	rc = -errno;
@@ -439,22 +524,6 @@ struct tp_call *tp_call_dial(struct transport *t)
 }
 
 // ---- somebody calls ----
-
-static void addr_of(const struct sockaddr_storage *ss, struct dpmsg_addr *out)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
-
-	memset(out, 0, sizeof(*out));
-	if (ss->ss_family == AF_INET) {
-		memset(out->ip + 10, 0xff, 2);
-		memcpy(out->ip + 12, &v4->sin_addr, 4);
-		out->port = ntohs(v4->sin_port);
-	} else {
-		memcpy(out->ip, &v6->sin6_addr, 16);
-		out->port = ntohs(v6->sin6_port);
-	}
-}
 
 // Of a type, and of a source; a dmsg stream has none.
 static bool too_many(struct transport_mgr *m, enum transport_type type, const uint8_t *source)

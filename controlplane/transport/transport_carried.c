@@ -31,13 +31,41 @@ static uint64_t ended_before(const struct transport_mgr *m, const uint8_t id[16]
 	return at;
 }
 
-static void remember_end(struct transport *t)
+static void remember(const struct transport *t, uint64_t ns)
 {
 	struct tp_carriers *all = &t->m->car;
 	unsigned i = all->n_ended++ % TP_ENDED_MAX;
 
-	t->carried->ended_ns = all->ended[i].ns = clock_mono_ns();
+	all->ended[i].ns = ns;
 	memcpy(all->ended[i].id, t->tp_id, sizeof(t->tp_id));
+}
+
+static void remember_end(struct transport *t)
+{
+	t->carried->ended_ns = clock_mono_ns();
+	remember(t, t->carried->ended_ns);
+}
+
+// The peer has settled again, so it has nothing left of before.
+static void forget_ends(const struct transport *t)
+{
+	struct tp_carriers *all = &t->m->car;
+
+	for (size_t i = 0; i < TP_ENDED_MAX; i++)
+		if (memcmp(all->ended[i].id, t->tp_id, sizeof(t->tp_id)) == 0)
+			all->ended[i].ns = 0;
+}
+
+// How to tell the peer of the end goes with the transport: the next one leaves it alone.
+static void remember_cut(const struct transport *t)
+{
+	const struct tp_carried *c = t->carried;
+	uint64_t now = clock_mono_ns();
+
+	if (c->cut)
+		remember(t, now + (TP_CUT_ALONE_MS - TP_REDIAL_MIN_MS) * CLOCK_NS_PER_MS);
+	else if (c->alone_ns > now + TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS)
+		remember(t, c->alone_ns - TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS);
 }
 
 // How long the peer has to be left alone yet: what ended before this life of ours is not known.
@@ -52,6 +80,8 @@ static uint64_t alone_ms(const struct transport *t)
 	if (t->carried->ended_ns > from)
 		from = t->carried->ended_ns;
 	from += TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS;
+	if (t->carried->alone_ns > from)
+		from = t->carried->alone_ns;
 	return from > now ? (from - now) / CLOCK_NS_PER_MS + 1 : 0;
 }
 
@@ -143,6 +173,46 @@ void tp_carried_failed(struct transport *t, const char *why, int err, bool cross
 	if (!theirs && !c->crossed)
 		tp_tell(t, TRANSPORT_CHANGE_FAILED);
 	c->crossed = false;
+}
+
+// ---- after silence ----
+
+void tp_carried_cut(struct transport *t, int err)
+{
+	struct tp_carried *c = t->carried;
+
+	switch (err) {
+	case -ETIMEDOUT: // and what ICMP said meanwhile, instead of it
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -EHOSTDOWN:
+	case -ENETDOWN:
+	case -ENONET:
+	case -EACCES:
+		break;
+	default:
+		return;
+	}
+	t->m->stats.carried_cut++;
+	if (transport_type(t) == TRANSPORT_DMSG)
+		c->alone_ns = clock_mono_ns() + TP_CUT_STREAM_MS * CLOCK_NS_PER_MS;
+	else
+		c->cut = true;
+}
+
+void tp_carried_reached(struct transport *t, bool knows)
+{
+	struct tp_carried *c = t->carried;
+
+	c->cut = false;
+	if (knows)
+		remember_end(t);
+	else
+		c->alone_ns = clock_mono_ns() + TP_CUT_ALONE_MS * CLOCK_NS_PER_MS;
+	log_limited(LOG_NOTICE, "transport %s: its peer can be reached again", t->conf.name);
+	tp_state_set(t, TRANSPORT_DOWN,
+		knows ? "reached again" : "reached again; waiting until the peer knows of the end");
+	tp_carried_dial(t);
 }
 
 // ---- who may call ----
@@ -331,6 +401,10 @@ void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
 	c->reg = call->reg;
 	call->reg = NULL;
 	c->theirs = call->t == NULL;
+	forget_ends(t);
+	c->path = call->path;
+	c->cut = false;
+	c->alone_ns = 0;
 	c->fails = 0;
 	c->crossed = false;
 	t->initiator = call->t != NULL;
@@ -376,6 +450,7 @@ void tp_carried_free(struct transport *t)
 {
 	if (t->carried == NULL)
 		return;
+	remember_cut(t);
 	free(t->carried->paused.v);
 	free(t->carried);
 	t->carried = NULL;

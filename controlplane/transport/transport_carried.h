@@ -34,10 +34,20 @@ enum {
 	TP_REDIAL_JITTER_MS = 2000,
 	TP_REDIAL_MAX_MS = 60000,
 	TP_REDIAL_OTHERS_MS = 30000, // when it is the peer's turn to dial
+	// After silence, when the peer is there again but may not know that its connection is dead:
+	// it asks by keep-alive every 15 s, or repeats what it sent within two minutes, and gives
+	// up at the latest at its tenth question.
+	TP_CUT_ALONE_MS = 160000,
+	TP_CUT_STREAM_MS = 60000, // dmsg: its server asks each session every 30 s
 	TP_ADD_AGAIN_MS = 10, // a hop that the data plane had no room for
 	TP_ENDED_MAX = 64, // links whose end is remembered without a transport
 	TP_HOLD_S = 28, // a peer may stall for 20 s and live; routes live for 30 s
 	TP_PING_EVERY_S = 15, // of peers that ping us
+};
+
+// Both ends of a connection by TCP that we made. Family 0: there was none.
+struct tp_path {
+	struct sockaddr_storage from, to;
 };
 
 // One connection that is being set up.
@@ -49,6 +59,8 @@ struct tp_call {
 	bool known; // caller: it is h.peer
 	bool begun; // dialer: the peer has heard of it
 	bool secret; // conn is the Noise one, or a dmsg stream
+	bool knocks; // dialer: only to see that the peer can be reached
+	bool same_path; // ... as the connection before, or as it was tried
 	struct dmsg_client_dial *dial; // instead of conn, until the stream stands
 	struct resolver_ask *ask; // ... or until it is known where the peer is:
 	struct resolver_visor *where; // stcpr; NULL: not known
@@ -56,6 +68,7 @@ struct tp_call {
 	struct conn *conn;
 	struct loop_timer *timer; // of h.deadline_ns
 	struct dpmsg_addr from;
+	struct tp_path path;
 	struct tp_reg *reg; // its entry is being registered
 	struct carry_hs h;
 };
@@ -71,6 +84,9 @@ struct tp_carried {
 	unsigned fails; // dials in a row
 	uint64_t
 		ended_ns; // when the last link ended, or an attempt that the peer heard of; 0: none
+	uint64_t alone_ns; // nor is it dialed before; 0: it may be
+	struct tp_path path; // of the last link
+	bool cut; // it ended by silence: the peer may have it still
 	bool theirs; // the peer made the last link, and so makes the next one
 	bool crossed; // the peer called while our dial was under way, and was refused
 
@@ -141,6 +157,11 @@ void tp_carried_dial(struct transport *t);
 void tp_carried_on_timer(void *arg); // struct transport
 // The dial failed; the call is closed by the caller of this. crossed: as the peer dials us.
 void tp_carried_failed(struct transport *t, const char *why, int err, bool crossed);
+// A dial that was cut off before has reached the peer again, and was closed. knows: so the peer has
+// no connection left that we have not.
+void tp_carried_reached(struct transport *t, bool knows);
+// The link ended with this error: does the peer know?
+void tp_carried_cut(struct transport *t, int err);
 // Both ends settled: the connection is the link of the transport to the caller, which is made if
 // any key may come. It takes the conn.
 void tp_carried_settled(struct tp_call *c, struct conn *take_conn);

@@ -190,6 +190,7 @@ static void on_end(void *arg, int err)
 {
 	struct transport *t = arg;
 
+	tp_carried_cut(t, err);
 	tp_carried_down(t, err == 0          ? "the peer hung up"
 			   : err == -EBADMSG ? "the peer's bytes are not authentic, or it broke off"
 			   : err == -ENOMEM  ? "no memory for its packets"

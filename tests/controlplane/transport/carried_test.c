@@ -172,7 +172,7 @@ static void its_hop_ends_with_the_connection(void **state)
 	assert_null(w_hop_of(0, a));
 	assert_null(w_hop_of(1, b));
 	assert_false(transport_in_dp(a));
-	assert_string_equal(info_of(a).why, "Connection timed out");
+	assert_string_equal(info_of(a).why, "Connection reset by peer");
 	assert_int_equal(nodes[0].n_down, 1);
 }
 

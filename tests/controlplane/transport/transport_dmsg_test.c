@@ -186,6 +186,26 @@ static void is_dialed_again_not_before_three_seconds_and_by_one_side(void **stat
 	}
 }
 
+// Its server may not have told it yet, and until then it has the old one.
+static void after_silence_the_peer_is_left_alone_for_a_minute(void **state)
+{
+	uint64_t ended;
+
+	(void)state;
+	link_up();
+	ended = w_now;
+	w_n_dials = 0;
+	w_conns_cut(0, 1);
+	w_run(59000);
+	assert_int_equal(w_n_dials, 0);
+	assert_true(transport_is_up(b));
+	w_conns_break(1, 0);
+	w_run(10000);
+	both_up(a, b);
+	assert_int_equal(w_n_dials, 1);
+	assert_true(w_dialed_ns - ended >= 60000 * CLOCK_NS_PER_MS);
+}
+
 static void a_peer_that_does_not_listen_is_tried_slower_and_slower(void **state)
 {
 	(void)state;
@@ -415,6 +435,7 @@ int main(void)
 		T(both_dialing_makes_one_link),
 		T(of_dials_that_cross_the_lower_key_is_repeated),
 		T(is_dialed_again_not_before_three_seconds_and_by_one_side),
+		T(after_silence_the_peer_is_left_alone_for_a_minute),
 		T(a_peer_that_does_not_listen_is_tried_slower_and_slower),
 		T(a_silent_peer_is_given_up),
 		T(strangers_are_hung_up_on),

@@ -192,6 +192,35 @@ static void a_question_ends_with_its_transport(void **state)
 	assert_null(w_asks[0].fn);
 }
 
+// One that may not know of the end is told by a connection from the same port, unless addresses are
+// translated in between: then the same port may come there as another one.
+static void after_silence_it_is_told_of_the_end_where_that_can_be(void **state)
+{
+	for (unsigned translated = 0; translated < 2; translated++) {
+		is(PUBLIC_1, 7777);
+		w_net_local = translated != 0 ? 0x0a000000 : 0xc6336400;
+		w_net_remote = 0xc6336400;
+		w_port_remote = 7777;
+		begin();
+		w_run(10000);
+		both_up(a, b);
+		w_conns_cut(0, 1);
+		w_run(20000);
+		assert_int_equal(w_n_dials_from, 1);
+		if (translated != 0) {
+			assert_false(transport_is_up(a));
+			assert_non_null(strstr(info_of(a).why, "until the peer knows"));
+			w_conns_break(1, 0);
+			w_run(160 * 1000ull);
+		}
+		both_up(a, b);
+		assert_int_equal(w_n_dials, 3);
+		assert_int_equal(stats_of(1).drop_carried_twice, 0);
+		w_teardown(state);
+		w_setup(state);
+	}
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, w_setup, w_teardown)
 
 int main(void)
@@ -199,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(comes_up_at_the_address_that_the_resolver_tells),
 		T(is_asked_for_before_each_dial),
+		T(after_silence_it_is_told_of_the_end_where_that_can_be),
 		T(only_public_addresses_are_dialed),
 		T(addresses_are_tried_one_after_the_other),
 		T(of_many_addresses_four_are_looked_at),

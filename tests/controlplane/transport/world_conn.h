@@ -17,6 +17,8 @@ struct w_conn {
 	struct conn base;
 	struct w_conn *other; // NULL: it is gone
 	unsigned node, to; // whose it is, and whom it goes to
+	uint16_t port; // the dialer's
+	bool accepted;
 	bool open, closed, stuck, eof, told, blocked;
 	int err;
 	uint8_t *in;
@@ -41,7 +43,9 @@ static bool w_conn_black; // nothing comes through any more
 static uint8_t w_conn_from[16]; // where callers are; zeros: where their node is
 static uint16_t w_port_taken; // by another program
 static bool w_conn_mute; // TCP stands, but nobody is heard
-static unsigned w_n_dials, w_n_writes;
+static uint32_t w_net_local, w_net_remote; // of the addresses that a dialer's conns have
+static uint16_t w_port_remote;
+static unsigned w_n_dials, w_n_dials_from, w_n_writes;
 static uint64_t w_dialed_ns; // the last one
 
 // ---- loop ----
@@ -291,17 +295,17 @@ static struct w_conn *w_conn_new(unsigned node, unsigned to)
 	return c;
 }
 
-// The path broke, as TCP finds out in the end.
+// It broke, and both ends are told.
 static void w_conn_break(struct w_conn *c)
 {
 	struct w_conn *o = c->other;
 
-	c->err = -ETIMEDOUT;
+	c->err = -ECONNRESET;
 	w_conn_poke(c);
 	if (o == NULL)
 		return;
 	c->other = o->other = NULL;
-	o->err = -ETIMEDOUT;
+	o->err = -ECONNRESET;
 	w_conn_poke(o);
 }
 
@@ -313,6 +317,22 @@ static void w_conns_break(unsigned a, unsigned b)
 
 		if (!c->closed && ((c->node == a && c->to == b) || (c->node == b && c->to == a)))
 			w_conn_break(c);
+	}
+}
+
+// The path of all between two nodes broke, as TCP of a finds out in the end, and b does not.
+static void w_conns_cut(unsigned a, unsigned b)
+{
+	for (unsigned i = 0; i < w_n_conns; i++) {
+		struct w_conn *c = &w_conns[i];
+
+		if (c->closed || c->node != a || c->to != b)
+			continue;
+		c->err = -ETIMEDOUT;
+		w_conn_poke(c);
+		if (c->other != NULL)
+			c->other->other = NULL;
+		c->other = NULL;
 	}
 }
 
@@ -328,6 +348,20 @@ static unsigned w_conns_between(unsigned a, unsigned b)
 
 // ---- dialing and listening ----
 
+// One that only this end has is over when the other end connects from the same port again.
+static void w_conn_forget(unsigned node, unsigned from, uint16_t port)
+{
+	for (unsigned i = 0; i < w_n_conns; i++) {
+		struct w_conn *c = &w_conns[i];
+
+		if (!c->accepted || c->closed || c->node != node || c->to != from ||
+			c->port != port || c->other != NULL)
+			continue;
+		c->err = -ECONNRESET;
+		w_conn_poke(c);
+	}
+}
+
 static void w_conn_arrives(struct w_job *j)
 {
 	struct w_conn *c = j->arg, *o;
@@ -335,20 +369,23 @@ static void w_conn_arrives(struct w_job *j)
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&from;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&from;
 
-	if (c->closed || w_conn_black)
+	if (c->closed || c->err != 0 || w_conn_black)
 		return;
+	w_conn_forget(c->to, c->node, c->port);
 	for (unsigned i = 0; i < W_LISTENERS; i++) {
 		struct conn_listener *l = &w_listeners[i];
 
 		if (!l->on || l->node != c->to)
 			continue;
 		o = w_conn_new(c->to, c->node);
+		o->port = c->port;
+		o->accepted = true;
 		c->other = o;
 		o->other = c;
 		c->open = o->open = true;
 		v4->sin_family = AF_INET;
 		v4->sin_addr.s_addr = htonl(0x0a000000 | c->node);
-		v4->sin_port = htons((uint16_t)(40000 + w_n_conns));
+		v4->sin_port = htons(c->port);
 		if (w_conn_from[0] != 0) {
 			v6->sin6_family = AF_INET6;
 			memcpy(&v6->sin6_addr, w_conn_from, sizeof(v6->sin6_addr));
@@ -374,28 +411,78 @@ static void w_dial_late(void *arg)
 
 static unsigned (*w_loop_node)(const struct loop *l); // whose it is
 
-struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_ms,
+static struct conn *w_dial(struct loop *l, unsigned to, uint32_t timeout_ms,
 	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg)
 {
 	struct loop_timer *t;
 	struct w_conn *c;
-	unsigned to = 0;
 
-	assert_int_equal(sscanf(where, "10.0.0.%u:", &to) +
-				 sscanf(where, "198.51.100.%u:", &to) + // its public one
-				 sscanf(where, "[fe80::%u%%eth0]:", &to),
-		1);
 	assert_int_equal(opts->keepalive_s, 15);
 	assert_int_equal(opts->user_timeout_ms, 20000);
 	c = w_conn_new(w_loop_node(l), to);
 	c->base.ev = ev;
 	c->base.arg = arg;
+	c->port = (uint16_t)(40000 + w_n_conns);
 	w_n_dials++;
 	w_dialed_ns = w_now;
 	w_post(w_conn_arrives)->arg = c;
 	t = loop_timer_new(l, w_dial_late, c);
 	loop_timer_start(t, timeout_ms, 0);
 	return &c->base;
+}
+
+struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_ms,
+	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg)
+{
+	unsigned to = 0;
+
+	assert_int_equal(sscanf(where, "10.0.0.%u:", &to) +
+				 sscanf(where, "198.51.100.%u:", &to) + // its public one
+				 sscanf(where, "[fe80::%u%%eth0]:", &to),
+		1);
+	return w_dial(l, to, timeout_ms, opts, ev, arg);
+}
+
+struct conn *conn_tcp_dial_from(struct loop *l, const struct sockaddr *from,
+	const struct sockaddr *to, uint32_t timeout_ms, const struct conn_tcp_opts *opts,
+	const struct conn_events *ev, void *arg)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)to;
+	struct w_conn *c = (struct w_conn *)w_dial(
+		l, ntohl(v4->sin_addr.s_addr) & 0xff, timeout_ms, opts, ev, arg);
+
+	c->port = ntohs(((const struct sockaddr_in *)from)->sin_port);
+	w_n_dials_from++;
+	if (c->port == w_port_taken) {
+		c->err = -EADDRINUSE;
+		w_conn_poke(c);
+	}
+	return &c->base;
+}
+
+static struct sockaddr_in w_sockaddr(uint32_t net, unsigned node, uint16_t port)
+{
+	return (struct sockaddr_in){.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(net | node),
+		.sin_port = htons(port)};
+}
+
+int conn_tcp_local(const struct conn *conn, struct sockaddr_storage *addr)
+{
+	const struct w_conn *c = (const struct w_conn *)conn;
+
+	memset(addr, 0, sizeof(*addr));
+	*(struct sockaddr_in *)addr = w_sockaddr(w_net_local, c->node, c->port);
+	return 0;
+}
+
+int conn_tcp_remote(const struct conn *conn, struct sockaddr_storage *addr)
+{
+	const struct w_conn *c = (const struct w_conn *)conn;
+
+	memset(addr, 0, sizeof(*addr));
+	*(struct sockaddr_in *)addr = w_sockaddr(w_net_remote, c->to, w_port_remote);
+	return 0;
 }
 
 // For carriers, which there are none of.
@@ -464,8 +551,10 @@ static void w_conns_setup(unsigned (*loop_node)(const struct loop *l))
 	w_conn_piece = 100000;
 	w_conn_black = w_conn_mute = false;
 	w_port_taken = 0;
+	w_net_local = w_net_remote = 0x0a000000;
+	w_port_remote = 7780;
 	memset(w_conn_from, 0, sizeof(w_conn_from));
-	w_n_dials = w_n_regs = w_n_asks = 0;
+	w_n_dials = w_n_dials_from = w_n_regs = w_n_asks = 0;
 	w_resolver_silent = false;
 	w_resolver_status = 0;
 	memset(&w_visor, 0, sizeof(w_visor));

@@ -1,10 +1,22 @@
 #!/bin/bash
 # Edges that go away in the middle of a route: the other end hears of it, and all is as before when they are back. A visor
-# that starts again begins again with the same local port.
+# that starts again begins again with the same local port. Then paths that are cut in silence (CUTS=N times): ours notices
+# first, and the visor, which would take no more of its type if it was called before it has noticed, takes the next one.
 #
-#   X - V - N, N - V - X     V, X: visors; N: ours
+#   X - V - N, N - V - X     V, X: visors; N, M: ours; V has the lowest of the keys, X the highest
 . "$(dirname "$0")/_routes.sh" dmsg-server setup-node
 
+# key_like NAME PATTERN
+key_like() {
+	mkdir -p "$T/$1"
+	until [[ ${PK[$1]:-} =~ $2 ]]; do
+		rm -f "$T/$1/key"
+		real_key "$1"
+		[[ ${PK[$1]} =~ $2 ]] || unset "SK[$1]"
+	done
+}
+key_like V ^020[0-3]
+key_like X ^03f[c-f]
 routes_new
 routes_setup real
 routes_start
@@ -79,6 +91,61 @@ expect "a group again" group_to N X min-hops=2
 unlink_all
 fit "our edge starts again"
 row "ours, killed and back | visor | visor"
+
+# cut NODE VISOR...: nothing comes from one to the other any more, and nobody is told
+cut() {
+	local n v
+	for n in "$@"; do in_ns "$n" nft 'table ip cut { chain in { type filter hook input priority 0; }; }'; done
+	for v in "${@:2}"; do
+		in_ns "$v" nft add rule ip cut in ip saddr "${ADDR[$1]}" drop
+		in_ns "$1" nft add rule ip cut in ip saddr "${ADDR[$v]}" drop
+	done
+}
+mend() { for n in "$@"; do in_ns "$n" nft delete table ip cut; done; }
+cuts_seen() { count N carried_cut; }
+# all STATE: of those of N
+all() { sk N -j show transports | jq -e --arg s "$1" 'all(.state == $s) == true' >/dev/null; }
+none_up() { sk N -j show transports | jq -e 'all(.state != "up")' >/dev/null; }
+has_none() { [ "$(visor "$1" tp ls --json | jq '[.output // [] | .[] | select(.type != "dmsg")] | length')" = 0 ]; }
+
+for ((i = 1; i <= ${CUTS:-2}; i++)); do
+	say "cut $i: N's to V and X, $([ $((i % 2)) = 0 ] && echo idle || echo in use)"
+	for t in stcp stcpr; do
+		for v in V X; do link $t N $v; done
+	done
+	held=
+	if [ $((i % 2)) = 1 ]; then
+		link stcp V X
+		fwd N get "${PK[X]}" $WEB $SOME min-hops=2 hold >"$T/held" 2>&1 &
+		held=$!
+		wait_for 30 "a page" grep -q "$SOME_SUM" "$T/held"
+	fi
+	before=$(cuts_seen)
+	cut N V X
+	wait_for 60 "N notices" none_up
+	[ -z "$held" ] || wait $held || true
+	same "ends by silence" "$(($(cuts_seen) - before))" 4
+	sleep $((RANDOM % 10))
+	mend N V X
+	wait_for 120 "all are back" all up
+	say "after $(sk N -j show transports | jq -r 'map("\(.name) \(.handshakes)") | join(", ")')"
+	real_clean
+	unlink_all
+	fit "a cut"
+done
+row "ours, cut off in silence and back | stcp, stcpr | visor"
+
+say "cut, of what visors have made: V - N, X - N"
+for v in V X; do link stcp $v N; done
+cut N V X
+wait_for 60 "N notices" none_up
+mend N V X
+for v in V X; do wait_for 60 "$v notices" has_none $v; done
+sleep 3
+for v in V X; do link stcp $v N; done
+unlink_all
+fit "a cut of what visors have made"
+row "visor, cut off in silence and back | stcp | ours"
 
 logs_clean N M
 nodes_end N M
