@@ -4,9 +4,7 @@
 
 #include "lib/route/setup_plan.h"
 
-#include "tests/fuzz/fuzz.h"
-
-#include <string.h>
+#include "tests/fuzz/fuzz_rpc.h"
 
 static void check_rules(const struct setup_plan *plan, uint32_t node)
 {
@@ -53,21 +51,19 @@ static void lay(const struct setup_route *route)
 
 static void answers(const struct netrpc_rx *rx)
 {
-	static struct netrpc_rx again;
+	const struct netrpc_rx *again;
 	uint32_t ids[SETUP_IDS_MAX], back[SETUP_IDS_MAX], n, n_back;
 	struct netrpc_tx tx = {.sent_ids = false};
 	uint8_t out[2048];
 	struct bytes_w w = bytes_w(out, sizeof(out));
-	bool v, ready;
+	bool v;
 
 	setup_bool_read(&v, rx);
 	if (setup_ids_read(ids, &n, rx) < 0)
 		return;
 	setup_put_delete(&tx, &w, 3, ids, n);
-	fuzz_check(!w.bad);
-	memset(&again, 0, sizeof(again));
-	fuzz_check(netrpc_take(&again, out, bytes_w_len(&w), &ready) == bytes_w_done(&w) && ready);
-	fuzz_check(setup_ids_read(back, &n_back, &again) == 0 && n_back == n);
+	again = fuzz_rpc_again(&w, out);
+	fuzz_check(setup_ids_read(back, &n_back, again) == 0 && n_back == n);
 	fuzz_check(memcmp(ids, back, n * sizeof(ids[0])) == 0);
 }
 
@@ -87,13 +83,11 @@ static void rules_again(const struct rule_wire *rules, uint32_t n)
 static void as_node(const struct netrpc_rx *rx)
 {
 	static struct rule_wire rules[SETUP_IDS_MAX];
-	static struct netrpc_rx again;
 	struct setup_edge edge, back;
 	struct netrpc_tx tx = {.sent_ids = false};
 	uint8_t out[2048], count;
 	struct bytes_w w = bytes_w(out, sizeof(out));
 	uint32_t n;
-	bool ready;
 
 	setup_count_read(&count, rx);
 	if (setup_rules_read(rules, &n, rx) == 0)
@@ -101,35 +95,23 @@ static void as_node(const struct netrpc_rx *rx)
 	if (setup_edge_read(&edge, rx) < 0)
 		return;
 	setup_put_edge(&tx, &w, 1, &edge);
-	memset(&again, 0, sizeof(again));
-	fuzz_check(netrpc_take(&again, out, bytes_w_len(&w), &ready) == bytes_w_done(&w) && ready);
-	fuzz_check(setup_edge_read(&back, &again) == 0);
+	fuzz_check(setup_edge_read(&back, fuzz_rpc_again(&w, out)) == 0);
 	fuzz_check(memcmp(&edge, &back, sizeof(edge)) == 0);
+}
+
+static void calls(const struct netrpc_rx *rx)
+{
+	static struct setup_route route;
+
+	if (setup_route_read(&route, rx) == 0)
+		lay(&route);
+	else
+		as_node(rx);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct setup_route route;
-	static struct netrpc_rx rx;
-
-	if (size == 0)
-		return 0;
-	memset(&rx, 0, sizeof(rx));
-	for (size_t at = 1; at < size;) {
-		bool ready;
-		ssize_t n = netrpc_take(&rx, data + at, size - at, &ready);
-
-		if (n < 0)
-			break;
-		at += (size_t)n;
-		if (!ready)
-			break;
-		if (data[0] & 1)
-			answers(&rx);
-		else if (setup_route_read(&route, &rx) == 0)
-			lay(&route);
-		else
-			as_node(&rx);
-	}
+	if (size > 0)
+		fuzz_rpc_each(data + 1, size - 1, data[0] & 1 ? answers : calls);
 	return 0;
 }

@@ -3,28 +3,15 @@
 
 #include "lib/wire/tp_setup_msg.h"
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_rpc.h"
 
-#include <string.h>
-
-static struct netrpc_rx again;
 static struct netrpc_tx tx;
 static uint8_t out[TP_SETUP_ANSWER_MAX + 1024];
 
 static struct bytes_w begin(void)
 {
 	memset(&tx, 0, sizeof(tx));
-	memset(&again, 0, sizeof(again));
 	return bytes_w(out, sizeof(out));
-}
-
-static const struct netrpc_rx *written(const struct bytes_w *w)
-{
-	bool ready;
-
-	fuzz_check(!w->bad);
-	fuzz_check(netrpc_take(&again, out, bytes_w_len(w), &ready) == bytes_w_done(w) && ready);
-	return &again;
 }
 
 static void asked(const struct netrpc_rx *rx)
@@ -36,14 +23,14 @@ static void asked(const struct netrpc_rx *rx)
 	if (tp_setup_ask_read(&ask, rx) == 0) {
 		tp_setup_put_add(&tx, &w, rx->seq, &ask);
 		fuzz_check(bytes_w_len(&w) <= TP_SETUP_ASK_MAX);
-		fuzz_check(tp_setup_ask_read(&back, written(&w)) == 0);
+		fuzz_check(tp_setup_ask_read(&back, fuzz_rpc_again(&w, out)) == 0);
 		fuzz_check(memcmp(&ask, &back, sizeof(ask)) == 0);
 	}
 	w = begin();
 	if (tp_setup_id_read(id, rx) == 0) {
 		tp_setup_put_remove(&tx, &w, rx->seq, id);
 		fuzz_check(bytes_w_len(&w) <= TP_SETUP_ASK_MAX);
-		fuzz_check(tp_setup_id_read(same, written(&w)) == 0);
+		fuzz_check(tp_setup_id_read(same, fuzz_rpc_again(&w, out)) == 0);
 		fuzz_check(memcmp(id, same, sizeof(id)) == 0);
 	}
 }
@@ -58,38 +45,30 @@ static void answered(const struct netrpc_rx *rx)
 
 	if (tp_setup_tp_read(&tp, rx) == 0) {
 		tp_setup_put_added(&tx, &w, rx->seq, &tp);
-		fuzz_check(tp_setup_tp_read(&back, written(&w)) == 0);
+		fuzz_check(tp_setup_tp_read(&back, fuzz_rpc_again(&w, out)) == 0);
 		fuzz_check(memcmp(&tp, &back, sizeof(tp)) == 0);
 	}
 	w = begin();
 	if (tp_setup_removed_read(&v, rx) == 0) {
 		tp_setup_put_removed(&tx, &w, rx->seq, v);
-		fuzz_check(tp_setup_removed_read(&u, written(&w)) == 0 && u == v);
+		fuzz_check(tp_setup_removed_read(&u, fuzz_rpc_again(&w, out)) == 0 && u == v);
 	}
 	w = begin();
 	if (tp_setup_list_read(list, &n, rx) == 0) {
 		tp_setup_put_listed(&tx, &w, rx->seq, list, n);
-		fuzz_check(tp_setup_list_read(same, &m, written(&w)) == 0 && m == n);
+		fuzz_check(tp_setup_list_read(same, &m, fuzz_rpc_again(&w, out)) == 0 && m == n);
 		fuzz_check(memcmp(list, same, n * sizeof(list[0])) == 0);
 	}
 }
 
+static void either(const struct netrpc_rx *rx)
+{
+	asked(rx);
+	answered(rx);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct netrpc_rx rx;
-
-	memset(&rx, 0, sizeof(rx));
-	for (size_t at = 0; at < size;) {
-		bool ready;
-		ssize_t n = netrpc_take(&rx, data + at, size - at, &ready);
-
-		if (n < 0)
-			break;
-		at += (size_t)n;
-		if (!ready)
-			break;
-		asked(&rx);
-		answered(&rx);
-	}
+	fuzz_rpc_each(data, size, either);
 	return 0;
 }

@@ -4,7 +4,7 @@
 #include "lib/route/setup_plan.h"
 
 #include "lib/base/err.h"
-#include "tests/support/vectors.h"
+#include "tests/support/rpc_vectors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,18 +40,13 @@ static void assert_rule(void **state, const char *name, const uint8_t *rule)
 // A -> B -> C and back, of the shared call.
 static struct setup_route route_abc(void **state)
 {
-	const json_t *call = vectors_get(vectors_get(vectors_get(*state, "gob_rpc"), "setup_node"),
-		"1_DialRouteGroup_first_call_on_conn");
+	const json_t *call = rpc_call(*state, "setup_node", "1_DialRouteGroup_first_call_on_conn");
 	static struct netrpc_rx rx;
 	struct setup_route r;
-	size_t len;
-	uint8_t *p = vectors_hex_new(call, "request", &len);
-	bool ready;
 
 	memset(&rx, 0, sizeof(rx));
-	assert_int_equal(netrpc_take(&rx, p, len, &ready), len);
+	rpc_take_call(&rx, call, "request");
 	assert_int_equal(setup_route_read(&r, &rx), 0);
-	free(p);
 	return r;
 }
 

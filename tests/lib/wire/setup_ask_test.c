@@ -4,7 +4,7 @@
 #include "lib/wire/setup_msg.h"
 
 #include "lib/base/err.h"
-#include "tests/support/vectors.h"
+#include "tests/support/rpc_vectors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,17 +30,12 @@ static int unload(void **state)
 
 static uint8_t *request_new(void **state, const char *name, size_t *len)
 {
-	const json_t *conn = vectors_get(vectors_get(*state, "gob_rpc"), "setup_node");
-
-	return vectors_hex_new(vectors_get(conn, name), "request", len);
+	return vectors_hex_new(rpc_call(*state, "setup_node", name), "request", len);
 }
 
 static void take(const uint8_t *p, size_t len)
 {
-	bool ready;
-
-	assert_int_equal(netrpc_take(&rx, p, len, &ready), len);
-	assert_true(ready);
+	rpc_take(&rx, p, len);
 	assert_int_equal(setup_route_read(&route, &rx), 0);
 }
 
@@ -94,12 +89,10 @@ static int read_again(const struct setup_route *asked)
 	struct netrpc_tx tx = {0};
 	uint8_t out[SETUP_ASK_MAX];
 	struct bytes_w w = bytes_w(out, sizeof(out));
-	bool ready;
 
 	setup_put_dial(&tx, &w, 0, asked);
 	memset(&rx, 0, sizeof(rx));
-	assert_int_equal(netrpc_take(&rx, out, bytes_w_len(&w), &ready), bytes_w_len(&w));
-	assert_true(ready);
+	rpc_take(&rx, out, bytes_w_len(&w));
 	return setup_route_read(&route, &rx);
 }
 

@@ -4,7 +4,7 @@
 #include "lib/wire/setup_msg.h"
 
 #include "lib/base/err.h"
-#include "tests/support/vectors.h"
+#include "tests/support/rpc_vectors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,34 +26,6 @@ static int unload(void **state)
 {
 	json_decref(*state);
 	return 0;
-}
-
-static const json_t *call_of(void **state, const char *conn, const char *call)
-{
-	return vectors_get(vectors_get(vectors_get(*state, "gob_rpc"), conn), call);
-}
-
-// Reads one whole call or answer with what rx knows so far.
-static void take(const json_t *call, const char *side)
-{
-	size_t len;
-	uint8_t *p = vectors_hex_new(call, side, &len);
-	bool ready;
-
-	assert_int_equal(netrpc_take(&rx, p, len, &ready), len);
-	assert_true(ready);
-	free(p);
-}
-
-static void assert_wire(const struct bytes_w *w, const json_t *call, const char *side)
-{
-	size_t len;
-	uint8_t *p = vectors_hex_new(call, side, &len);
-
-	assert_false(w->bad);
-	assert_int_equal(bytes_w_len(w), len);
-	assert_memory_equal(out, p, len);
-	free(p);
 }
 
 static void assert_rule(void **state, const char *name, const uint8_t *rule, size_t want)
@@ -96,7 +68,7 @@ static void a_route_is_read_on_a_fresh_stream_and_on_a_used_one(void **state)
 		static struct setup_route r;
 		struct rule_desc desc = desc_of(state, "descriptor_forward");
 
-		take(call_of(state, "setup_node", calls[i]), "request");
+		rpc_take_call(&rx, rpc_call(*state, "setup_node", calls[i]), "request");
 		assert_string_equal(rx.method, SETUP_DIAL);
 		assert_int_equal(rx.seq, i);
 		assert_int_equal(setup_route_read(&r, &rx), 0);
@@ -118,8 +90,10 @@ static void a_route_without_hops_is_read(void **state)
 	static struct setup_route r;
 
 	memset(&rx, 0, sizeof(rx));
-	take(call_of(state, "setup_node", "1_DialRouteGroup_first_call_on_conn"), "request");
-	take(call_of(state, "setup_node", "3_DialRouteGroup_error_reply"), "request");
+	rpc_take_call(&rx, rpc_call(*state, "setup_node", "1_DialRouteGroup_first_call_on_conn"),
+		"request");
+	rpc_take_call(
+		&rx, rpc_call(*state, "setup_node", "3_DialRouteGroup_error_reply"), "request");
 	assert_int_equal(setup_route_read(&r, &rx), 0);
 	assert_int_equal(r.forward.n + r.reverse.n, 0);
 }
@@ -133,14 +107,14 @@ static void our_calls_are_the_same_bytes(void **state)
 	struct setup_edge edge = {.desc = desc_of(state, "descriptor_forward")};
 
 	setup_put_reserve(&tx, &w, 0, 2);
-	assert_wire(
-		&w, call_of(state, "router_fresh_conn_ReserveIDs", "1_ReserveIDs_n2"), "request");
+	rpc_assert_wire(&w, out,
+		rpc_call(*state, "router_fresh_conn_ReserveIDs", "1_ReserveIDs_n2"), "request");
 	copy_rule(state, "B_intermediary_fwd", rules);
 	copy_rule(state, "B_intermediary_rev", rules + RULE_INTERMEDIARY_LEN);
 	w = bytes_w(out, sizeof(out));
 	setup_put_intermediary(&tx, &w, 1, rules, 2);
-	assert_wire(&w,
-		call_of(state, "router_fresh_conn_ReserveIDs",
+	rpc_assert_wire(&w, out,
+		rpc_call(*state, "router_fresh_conn_ReserveIDs",
 			"2_AddIntermediaryRules_after_ReserveIDs"),
 		"request");
 
@@ -149,13 +123,14 @@ static void our_calls_are_the_same_bytes(void **state)
 	copy_rule(state, "C_forward", edge.forward);
 	copy_rule(state, "C_consume", edge.consume);
 	setup_put_edge(&tx, &w, 0, &edge);
-	assert_wire(
-		&w, call_of(state, "router_fresh_conn_AddEdgeRules", "1_AddEdgeRules"), "request");
+	rpc_assert_wire(&w, out,
+		rpc_call(*state, "router_fresh_conn_AddEdgeRules", "1_AddEdgeRules"), "request");
 
 	tx = (struct netrpc_tx){.sent_ids = false};
 	w = bytes_w(out, sizeof(out));
 	setup_put_delete(&tx, &w, 0, ids, ARRAY_LEN(ids));
-	assert_wire(&w, call_of(state, "router_fresh_conn_DelRules_2026", "1_DelRules"), "request");
+	rpc_assert_wire(&w, out, rpc_call(*state, "router_fresh_conn_DelRules_2026", "1_DelRules"),
+		"request");
 }
 
 // What a node of a route reads, and what it answers.
@@ -163,22 +138,22 @@ static void a_set_up_nodes_calls_are_read_and_answered_as_go_does(void **state)
 {
 	static struct rule_wire rules[SETUP_IDS_MAX];
 	const char *const conn = "router_fresh_conn_ReserveIDs";
-	const json_t *first = call_of(state, conn, "1_ReserveIDs_n2");
-	const json_t *second = call_of(state, conn, "2_AddIntermediaryRules_after_ReserveIDs");
+	const json_t *first = rpc_call(*state, conn, "1_ReserveIDs_n2");
+	const json_t *second = rpc_call(*state, conn, "2_AddIntermediaryRules_after_ReserveIDs");
 	struct netrpc_tx tx = {.sent_ids = false};
 	struct bytes_w w = bytes_w(out, sizeof(out));
 	uint8_t count, again[RULE_INTERMEDIARY_LEN];
 	uint32_t n;
 
 	memset(&rx, 0, sizeof(rx));
-	take(first, "request");
+	rpc_take_call(&rx, first, "request");
 	assert_string_equal(rx.method, SETUP_RESERVE);
 	assert_int_equal(setup_count_read(&count, &rx), 0);
 	assert_int_equal(count, 2);
 	setup_put_reserved(&tx, &w, rx.seq, (const uint32_t[]){1, 2}, 2);
-	assert_wire(&w, first, "response");
+	rpc_assert_wire(&w, out, first, "response");
 
-	take(second, "request");
+	rpc_take_call(&rx, second, "request");
 	assert_string_equal(rx.method, SETUP_INTERMEDIARY);
 	assert_int_equal(setup_count_read(&count, &rx), -EBADMSG);
 	assert_int_equal(setup_rules_read(rules, &n, &rx), 0);
@@ -189,14 +164,14 @@ static void a_set_up_nodes_calls_are_read_and_answered_as_go_does(void **state)
 	assert_rule(state, "B_intermediary_rev", again, sizeof(again));
 	w = bytes_w(out, sizeof(out));
 	setup_put_bool(&tx, &w, rx.method, rx.seq, true);
-	assert_wire(&w, second, "response");
+	rpc_assert_wire(&w, out, second, "response");
 }
 
 static void an_edges_rules_are_read_and_answered(void **state)
 {
 	const char *const conn = "router_setup_order_responder_edge";
-	const json_t *first = call_of(state, conn, "1_ReserveIDs_n2");
-	const json_t *second = call_of(state, conn, "2_AddEdgeRules_after_ReserveIDs");
+	const json_t *first = rpc_call(*state, conn, "1_ReserveIDs_n2");
+	const json_t *second = rpc_call(*state, conn, "2_AddEdgeRules_after_ReserveIDs");
 	struct rule_desc desc = desc_of(state, "descriptor_forward");
 	struct netrpc_tx tx = {.sent_ids = false};
 	struct bytes_w w = bytes_w(out, sizeof(out));
@@ -204,10 +179,10 @@ static void an_edges_rules_are_read_and_answered(void **state)
 	uint32_t ids[SETUP_IDS_MAX], n;
 
 	memset(&rx, 0, sizeof(rx));
-	take(first, "request");
+	rpc_take_call(&rx, first, "request");
 	setup_put_reserved(&tx, &w, rx.seq, (const uint32_t[]){1, 2}, 2);
-	assert_wire(&w, first, "response");
-	take(second, "request");
+	rpc_assert_wire(&w, out, first, "response");
+	rpc_take_call(&rx, second, "request");
 	assert_string_equal(rx.method, SETUP_EDGE);
 	assert_int_equal(setup_edge_read(&edge, &rx), 0);
 	assert_memory_equal(&edge.desc, &desc, sizeof(desc));
@@ -216,45 +191,45 @@ static void an_edges_rules_are_read_and_answered(void **state)
 	assert_int_equal(setup_ids_read(ids, &n, &rx), -EBADMSG);
 	w = bytes_w(out, sizeof(out));
 	setup_put_bool(&tx, &w, rx.method, rx.seq, true);
-	assert_wire(&w, second, "response");
+	rpc_assert_wire(&w, out, second, "response");
 }
 
 static void ids_to_delete_are_read_and_answered(void **state)
 {
-	const json_t *call = call_of(state, "router_fresh_conn_DelRules_2026", "1_DelRules");
+	const json_t *call = rpc_call(*state, "router_fresh_conn_DelRules_2026", "1_DelRules");
 	struct netrpc_tx tx = {.sent_ids = false};
 	struct bytes_w w = bytes_w(out, sizeof(out));
 	uint32_t ids[SETUP_IDS_MAX], n;
 	struct setup_edge edge;
 
 	memset(&rx, 0, sizeof(rx));
-	take(call, "request");
+	rpc_take_call(&rx, call, "request");
 	assert_string_equal(rx.method, SETUP_DELETE);
 	assert_int_equal(setup_ids_read(ids, &n, &rx), 0);
 	assert_int_equal(n, 3);
 	assert_int_equal(ids[2], 300);
 	assert_int_equal(setup_edge_read(&edge, &rx), -EBADMSG);
 	setup_put_bool(&tx, &w, rx.method, rx.seq, true);
-	assert_wire(&w, call, "response");
+	rpc_assert_wire(&w, out, call, "response");
 }
 
 static void a_refusal_is_written_as_go_does(void **state)
 {
 	const char *const conn = "router_fresh_conn_AddIntermediaryRules";
-	const json_t *second = call_of(state, conn, "2_AddIntermediaryRules_failure_reply");
+	const json_t *second = rpc_call(*state, conn, "2_AddIntermediaryRules_failure_reply");
 	static struct rule_wire rules[SETUP_IDS_MAX];
 	struct netrpc_tx tx = {.sent_response = true};
 	struct bytes_w w = bytes_w(out, sizeof(out));
 	uint32_t n;
 
 	memset(&rx, 0, sizeof(rx));
-	take(call_of(state, conn, "1_AddIntermediaryRules"), "request");
-	take(second, "request");
+	rpc_take_call(&rx, rpc_call(*state, conn, "1_AddIntermediaryRules"), "request");
+	rpc_take_call(&rx, second, "request");
 	assert_int_equal(setup_rules_read(rules, &n, &rx), 0);
 	assert_int_equal(n, 0);
 	netrpc_put_error(
 		&tx, &w, rx.method, rx.seq, "failure code 1 (visor does not transit routes)");
-	assert_wire(&w, second, "response");
+	rpc_assert_wire(&w, out, second, "response");
 }
 
 // Puts rules of these lengths, cut from the vectors, into a call; what came of reading it.
@@ -334,8 +309,8 @@ static void our_answer_is_the_same_bytes(void **state)
 		struct bytes_w w = bytes_w(out, sizeof(out));
 
 		setup_put_dialled(&tx, &w, seq, &edge);
-		assert_wire(&w,
-			call_of(state, "setup_node",
+		rpc_assert_wire(&w, out,
+			rpc_call(*state, "setup_node",
 				seq == 0 ? "1_DialRouteGroup_first_call_on_conn"
 					 : "2_DialRouteGroup_second_call_same_conn"),
 			"response");
@@ -349,14 +324,16 @@ static void answers_are_read(void **state)
 	bool v;
 
 	memset(&rx, 0, sizeof(rx));
-	take(call_of(state, "router_fresh_conn_ReserveIDs", "1_ReserveIDs_n2"), "response");
+	rpc_take_call(&rx, rpc_call(*state, "router_fresh_conn_ReserveIDs", "1_ReserveIDs_n2"),
+		"response");
 	assert_int_equal(setup_ids_read(ids, &n, &rx), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(ids[0], 1);
 	assert_int_equal(ids[1], 2);
 	assert_int_equal(setup_bool_read(&v, &rx), -EBADMSG);
-	take(call_of(state, "router_fresh_conn_ReserveIDs",
-		     "2_AddIntermediaryRules_after_ReserveIDs"),
+	rpc_take_call(&rx,
+		rpc_call(*state, "router_fresh_conn_ReserveIDs",
+			"2_AddIntermediaryRules_after_ReserveIDs"),
 		"response");
 	assert_int_equal(setup_bool_read(&v, &rx), 0);
 	assert_true(v);
@@ -366,10 +343,13 @@ static void answers_are_read(void **state)
 static void a_refusal_is_read_with_its_words(void **state)
 {
 	memset(&rx, 0, sizeof(rx));
-	take(call_of(state, "router_fresh_conn_AddIntermediaryRules", "1_AddIntermediaryRules"),
+	rpc_take_call(&rx,
+		rpc_call(
+			*state, "router_fresh_conn_AddIntermediaryRules", "1_AddIntermediaryRules"),
 		"response");
-	take(call_of(state, "router_fresh_conn_AddIntermediaryRules",
-		     "2_AddIntermediaryRules_failure_reply"),
+	rpc_take_call(&rx,
+		rpc_call(*state, "router_fresh_conn_AddIntermediaryRules",
+			"2_AddIntermediaryRules_failure_reply"),
 		"response");
 	assert_string_equal(rx.error, "failure code 1 (visor does not transit routes)");
 }
@@ -377,7 +357,7 @@ static void a_refusal_is_read_with_its_words(void **state)
 // Elements that are no hops, and keys that are none.
 static void what_is_no_route_is_refused(void **state)
 {
-	const json_t *call = call_of(state, "setup_node", "1_DialRouteGroup_first_call_on_conn");
+	const json_t *call = rpc_call(*state, "setup_node", "1_DialRouteGroup_first_call_on_conn");
 	static struct setup_route r;
 	size_t len, refused = 0;
 	uint8_t *p = vectors_hex_new(call, "request", &len);
@@ -400,7 +380,7 @@ static void more_hops_than_the_limit_are_refused(void **state)
 {
 	// the count of the first slice of hops, behind the descriptor and the keep-alive
 	static const uint8_t before[] = {0x01, 0xfb, 0x0d, 0xf8, 0x47, 0x58, 0x00, 0x01, 0x02};
-	const json_t *call = call_of(state, "setup_node", "1_DialRouteGroup_first_call_on_conn");
+	const json_t *call = rpc_call(*state, "setup_node", "1_DialRouteGroup_first_call_on_conn");
 	uint32_t ids[SETUP_IDS_MAX], n;
 	static struct setup_route r;
 	struct netrpc_tx tx = {.sent_ids = false};

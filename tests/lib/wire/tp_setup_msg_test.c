@@ -4,7 +4,7 @@
 #include "lib/wire/tp_setup_msg.h"
 
 #include "lib/base/err.h"
-#include "tests/support/vectors.h"
+#include "tests/support/rpc_vectors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,11 +30,6 @@ static int unload(void **state)
 	return 0;
 }
 
-static const json_t *call_of(void **state, const char *conn, const char *call)
-{
-	return vectors_get(vectors_get(vectors_get(*state, "gob_rpc"), conn), call);
-}
-
 static void begin(void)
 {
 	memset(&asked, 0, sizeof(asked));
@@ -45,25 +40,13 @@ static void begin(void)
 
 static void take(struct netrpc_rx *rx, const json_t *call, const char *side)
 {
-	size_t len;
-	uint8_t *p = vectors_hex_new(call, side, &len);
-	bool ready;
-
-	assert_int_equal(netrpc_take(rx, p, len, &ready), len);
-	assert_true(ready);
-	free(p);
+	rpc_take_call(rx, call, side);
 	w = bytes_w(out, sizeof(out));
 }
 
 static void assert_wire(const json_t *call, const char *side)
 {
-	size_t len;
-	uint8_t *p = vectors_hex_new(call, side, &len);
-
-	assert_false(w.bad);
-	assert_int_equal(bytes_w_len(&w), len);
-	assert_memory_equal(out, p, len);
-	free(p);
+	rpc_assert_wire(&w, out, call, side);
 	w = bytes_w(out, sizeof(out));
 }
 
@@ -141,27 +124,27 @@ static void a_list(const json_t *call, uint64_t seq, uint32_t want)
 static void each_call_on_a_fresh_stream_is_that_of_go(void **state)
 {
 	begin();
-	an_add(call_of(state, "fresh_AddTransport", "1_AddTransport"), 0, "stcpr", "");
+	an_add(rpc_call(*state, "fresh_AddTransport", "1_AddTransport"), 0, "stcpr", "");
 	begin();
-	a_removal(call_of(state, "fresh_RemoveTransport", "1_RemoveTransport"), 0, 0x1d, "");
+	a_removal(rpc_call(*state, "fresh_RemoveTransport", "1_RemoveTransport"), 0, 0x1d, "");
 	begin();
-	a_list(call_of(state, "fresh_GetTransports", "1_GetTransports"), 0, 2);
+	a_list(rpc_call(*state, "fresh_GetTransports", "1_GetTransports"), 0, 2);
 	begin();
-	a_list(call_of(state, "fresh_GetTransports_none", "1_GetTransports"), 0, 0);
+	a_list(rpc_call(*state, "fresh_GetTransports_none", "1_GetTransports"), 0, 0);
 }
 
 static void calls_after_one_another_are_those_of_go(void **state)
 {
 	begin();
-	an_add(call_of(state, "all", "1_AddTransport"), 0, "stcpr", "");
-	an_add(call_of(state, "all", "2_AddTransport_refused"), 1, "stcp",
+	an_add(rpc_call(*state, "all", "1_AddTransport"), 0, "stcpr", "");
+	an_add(rpc_call(*state, "all", "2_AddTransport_refused"), 1, "stcp",
 		"save transport: client not found for the type stcp");
-	a_list(call_of(state, "all", "3_GetTransports"), 2, 2);
-	a_removal(call_of(state, "all", "4_RemoveTransport"), 3, 0x1d, "");
-	a_removal(call_of(state, "all", "5_RemoveTransport_refused"), 4, 0xa5,
+	a_list(rpc_call(*state, "all", "3_GetTransports"), 2, 2);
+	a_removal(rpc_call(*state, "all", "4_RemoveTransport"), 3, 0x1d, "");
+	a_removal(rpc_call(*state, "all", "5_RemoveTransport_refused"), 4, 0xa5,
 		"transport was not created by skycoin");
-	an_add(call_of(state, "all", "6_AddTransport"), 5, "dmsg", "");
-	a_list(call_of(state, "all", "7_GetTransports"), 6, 2);
+	an_add(rpc_call(*state, "all", "6_AddTransport"), 5, "dmsg", "");
+	a_list(rpc_call(*state, "all", "7_GetTransports"), 6, 2);
 }
 
 // What was written into out, as who gets it reads it.
@@ -183,7 +166,7 @@ static void the_longest_list_has_room(void **state)
 	uint32_t n;
 
 	begin();
-	take(&said, call_of(state, "fresh_AddTransport", "1_AddTransport"), "response");
+	take(&said, rpc_call(*state, "fresh_AddTransport", "1_AddTransport"), "response");
 	assert_int_equal(tp_setup_tp_read(&list[0], &said), 0);
 	strcpy(list[0].type, "fifteen-letters");
 	for (uint32_t i = 1; i < ARRAY_LEN(list); i++)
@@ -206,7 +189,7 @@ static void what_cannot_be_is_refused(void **state)
 	bool v;
 
 	begin();
-	take(&asked, call_of(state, "fresh_AddTransport", "1_AddTransport"), "request");
+	take(&asked, rpc_call(*state, "fresh_AddTransport", "1_AddTransport"), "request");
 	assert_int_equal(tp_setup_ask_read(&good, &asked), 0);
 	assert_int_equal(tp_setup_id_read(id, &asked), -EBADMSG);
 	assert_int_equal(tp_setup_tp_read(&tp, &asked), -EBADMSG);
@@ -237,7 +220,7 @@ static void what_cannot_be_is_refused(void **state)
 
 static void a_type_that_is_too_long_is_refused(void **state)
 {
-	const json_t *call = call_of(state, "fresh_AddTransport", "1_AddTransport");
+	const json_t *call = rpc_call(*state, "fresh_AddTransport", "1_AddTransport");
 	struct tp_setup_ask ask;
 	size_t len;
 	uint8_t *p = vectors_hex_new(call, "request", &len), longer[512];
