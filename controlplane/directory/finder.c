@@ -2,7 +2,6 @@
 #include "controlplane/directory/finder.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/err.h"
@@ -17,18 +16,16 @@ struct finder_query {
 static void on_answer(void *arg, const struct http_answer *h)
 {
 	struct finder_query *q = arg;
-	char text[HTTP_AUTH_ERROR_LEN + 32];
+	char text[SERVICE_TEXT_LEN];
 	struct finder_result r = {.err = h->err, .status = h->status, .text = text};
 	struct finder_answer *answer = calloc(1, sizeof(*answer));
 	bool good = h->err == 0 && h->status / 100 == 2;
 
-	service_answer_text(h, text, sizeof(text));
 	if (answer == NULL && r.err == 0)
 		r.err = -ENOMEM;
 	else if (good)
 		r.err = finder_answer_read(answer, &q->what, h->body, h->len);
-	if (r.err < 0 && h->err == 0)
-		snprintf(text, sizeof(text), "%s", http_client_error_text(r.err));
+	service_answer_text(h, r.err, text);
 	r.taken = r.err == 0 && (good || h->status == 404);
 	r.answer = r.taken ? answer : NULL;
 	q->fn(q->arg, &r);

@@ -35,19 +35,17 @@ static void read_list(const struct http_answer *h, struct resolver_result *r, st
 static void on_answer(void *arg, const struct http_answer *h)
 {
 	struct resolver_ask *a = arg;
-	char text[HTTP_AUTH_ERROR_LEN + 32];
+	char text[SERVICE_TEXT_LEN];
 	struct resolver_result r = {.err = h->err, .status = h->status, .text = text};
 	bool good = h->err == 0 && h->status / 100 == 2;
 	struct resolver_visor visor;
 	struct key_pk *keys = NULL;
 
-	service_answer_text(h, text, sizeof(text));
 	if (good && a->want == WANT_VISOR)
 		r.err = resolver_visor_read(&visor, h->body, h->len);
 	else if (good && a->want == WANT_LIST)
 		read_list(h, &r, &keys);
-	if (good && r.err < 0)
-		snprintf(text, sizeof(text), "%s", http_client_error_text(r.err));
+	service_answer_text(h, r.err, text);
 	r.taken = good && r.err == 0;
 	r.visor = r.taken && a->want == WANT_VISOR ? &visor : NULL;
 	a->fn(a->arg, &r);

@@ -34,19 +34,20 @@ struct service {
 	struct service_stats stats;
 };
 
-void service_answer_text(const struct http_answer *a, char *text, size_t cap)
+void service_answer_text(const struct http_answer *a, int err, char text[SERVICE_TEXT_LEN])
 {
 	char said[HTTP_AUTH_ERROR_LEN];
 
 	text[0] = '\0';
-	if (a->err < 0) {
-		snprintf(text, cap, "%s", http_client_error_text(a->err));
+	if (a->err < 0 || err < 0) {
+		snprintf(text, SERVICE_TEXT_LEN, "%s",
+			http_client_error_text(a->err < 0 ? a->err : err));
 	} else if (a->status / 100 != 2) {
 		http_auth_error_read(said, a->body, a->len);
 		if (said[0] != '\0')
-			snprintf(text, cap, "%u: %s", a->status, said);
+			snprintf(text, SERVICE_TEXT_LEN, "%u: %s", a->status, said);
 		else
-			snprintf(text, cap, "HTTP status %u", a->status);
+			snprintf(text, SERVICE_TEXT_LEN, "HTTP status %u", a->status);
 	}
 }
 
@@ -72,7 +73,7 @@ static void over(struct service_ask *a, const struct http_answer *h)
 
 	s->stats.error[0] = '\0';
 	if (h->err < 0 || is_refusal(h->status))
-		service_answer_text(h, s->stats.error, sizeof(s->stats.error));
+		service_answer_text(h, 0, s->stats.error);
 	if (h->err < 0) {
 		s->stats.failed++;
 	} else {

@@ -12,6 +12,7 @@ enum {
 	SERVICE_TIMEOUT_MS = 10000, // of one request, unless configured
 	SERVICE_WAITING_MAX = 256, // requests that wait for their turn
 	SERVICE_PATH_MAX = 192, // with the final NUL
+	SERVICE_TEXT_LEN = HTTP_AUTH_ERROR_LEN + 32, // ditto
 };
 
 struct service;
@@ -45,7 +46,7 @@ struct service_stats {
 	uint64_t last_ns; // when something was answered; 0: never
 	unsigned last_status;
 	// why the last request was refused or failed, for people; "": it was not
-	char error[HTTP_AUTH_ERROR_LEN + 32];
+	char error[SERVICE_TEXT_LEN];
 };
 
 // NULL and errno (EINVAL: no URL). Owner: the caller.
@@ -71,5 +72,6 @@ void *service_call_new(struct service *s, const struct service_request *r, const
 	size_t len, http_answer_fn fn);
 void service_call_cancel(struct service_call *call); // frees it; NULL is allowed
 
-// What an answer says to people, when it is no success: "404: entry not found".
-void service_answer_text(const struct http_answer *a, char *text, size_t cap);
+// What an answer says to people, when it is no success ("404: entry not found") or could not be
+// read: err is the reader's, or 0.
+void service_answer_text(const struct http_answer *a, int err, char text[SERVICE_TEXT_LEN]);

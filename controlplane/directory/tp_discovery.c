@@ -49,19 +49,17 @@ static bool is_null(const struct http_answer *h)
 static void on_answer(void *arg, const struct http_answer *h)
 {
 	struct tp_discovery_ask *a = arg;
-	char text[HTTP_AUTH_ERROR_LEN + 32];
+	char text[SERVICE_TEXT_LEN];
 	struct tp_discovery_result r = {.err = h->err, .status = h->status, .text = text};
 	bool good = h->err == 0 && h->status / 100 == 2;
 	struct tp_entry one, *list = NULL;
 
-	service_answer_text(h, text, sizeof(text));
 	r.taken = good || (h->err == 0 && h->status == 404 && a->is_question);
 	if (good && a->is_list)
 		read_list(h, &r, &list);
 	else if (good && a->is_question && !is_null(h))
 		read_one(a, h, &r, &one);
-	if (r.err < 0 && h->err == 0)
-		snprintf(text, sizeof(text), "%s", http_client_error_text(r.err));
+	service_answer_text(h, r.err, text);
 	r.taken = r.taken && r.err == 0;
 	a->fn(a->arg, &r);
 	free(list);

@@ -8,7 +8,7 @@ struct seen {
 	unsigned n;
 	int err;
 	unsigned status;
-	char body[256], text[128];
+	char body[256], text[SERVICE_TEXT_LEN];
 };
 
 static void on_answer(void *arg, const struct http_answer *a)
@@ -19,7 +19,7 @@ static void on_answer(void *arg, const struct http_answer *a)
 	seen->err = a->err;
 	seen->status = a->status;
 	snprintf(seen->body, sizeof(seen->body), "%s", a->body);
-	service_answer_text(a, seen->text, sizeof(seen->text));
+	service_answer_text(a, 0, seen->text);
 }
 
 static int setup(void **state)
