@@ -694,11 +694,6 @@ void cp_conf_free(struct cp_conf *c)
 	memset(c, 0, sizeof(*c));
 }
 
-const char *cp_conf_log_level(const struct cp_conf *c)
-{
-	return level_names[c->v->log_level];
-}
-
 static int join(const char *dir, const char *file, char *out, size_t cap)
 {
 	int n = snprintf(out, cap, "%s/%s", dir, file);

@@ -222,7 +222,6 @@ struct cp_own {
 // its dmsg server, but for [server NAME]: a client of one's own. 0 or -EINVAL, and a line for each
 // mistake.
 int cp_conf_check_own(const struct cp_conf *c, const struct cp_own *own, char err[CONF_ERR_MAX]);
-const char *cp_conf_log_level(const struct cp_conf *c);
 // Path of a file in run_dir or state_dir: 0 or -ENAMETOOLONG.
 int cp_conf_run_path(const struct cp_conf *c, const char *file, char *out, size_t cap);
 int cp_conf_state_path(const struct cp_conf *c, const char *file, char *out, size_t cap);

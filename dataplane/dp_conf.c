@@ -124,11 +124,6 @@ static const struct conf_class classes[] = {
 static const struct conf_schema schema = {
 	items, ARRAY_LEN(items), classes, ARRAY_LEN(classes), sizeof(struct dp_values), true};
 
-const struct conf_schema *dp_conf_schema(void)
-{
-	return &schema;
-}
-
 int dp_conf_load(struct dp_conf *c, const char *path, char err[CONF_ERR_MAX])
 {
 	memset(c, 0, sizeof(*c));

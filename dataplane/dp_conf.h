@@ -52,9 +52,6 @@ struct dp_conf {
 	unsigned rx_index_bits; // log2 of the receiver index table
 };
 
-// The table itself, for tests and `--print-config`.
-const struct conf_schema *dp_conf_schema(void);
-
 // Read path (absent = defaults; ask conf_is_missing()). 0, or -errno with a line in err for each
 // mistake; when file is not NULL then, the functions below may be asked for more mistakes.
 int dp_conf_load(struct dp_conf *c, const char *path, char err[CONF_ERR_MAX]);

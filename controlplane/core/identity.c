@@ -213,8 +213,3 @@ const struct key_sk *identity_sk(const struct identity *id)
 {
 	return &id->sk;
 }
-
-int identity_sign(const struct identity *id, struct sign_sig *sig, const void *payload, size_t len)
-{
-	return sign_payload(sig, &id->sk, payload, len);
-}

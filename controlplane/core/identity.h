@@ -19,4 +19,3 @@ void identity_free(struct identity *id); // wipes; NULL is allowed
 const struct key_pk *identity_pk(const struct identity *id);
 // Borrowed, for lib/link/rail_hs only.
 const struct key_sk *identity_sk(const struct identity *id);
-int identity_sign(const struct identity *id, struct sign_sig *sig, const void *payload, size_t len);

@@ -189,14 +189,6 @@ int dp_client_send_route(
 	return send_down(c, worker, &m.h, sizeof(m), packet, len);
 }
 
-int dp_client_send_control(
-	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len)
-{
-	struct msg_route m = {.h.type = DOWN_CONTROL, .hop = hop};
-
-	return send_down(c, worker, &m.h, sizeof(m), packet, len);
-}
-
 int dp_client_send_carried(
 	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len)
 {

@@ -102,8 +102,6 @@ void dp_client_flush(struct dp_client *c);
 // includes its 7-byte header; id is that of the forward rule. All: -ENOTCONN, -EAGAIN, -EMSGSIZE.
 int dp_client_send_route(
 	struct dp_client *c, unsigned worker, uint32_t id, const void *packet, size_t len);
-int dp_client_send_control(
-	struct dp_client *c, unsigned worker, uint32_t hop, const void *packet, size_t len);
 // A packet that came by a carried hop; its id is one of ours. -EAGAIN when a quarter of the ring is
 // full: all that it holds may be of one route that has to wait by then.
 int dp_client_send_carried(

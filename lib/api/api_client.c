@@ -318,8 +318,3 @@ void api_client_timeout(struct api_client *c, int timeout_ms)
 {
 	c->timeout_ms = timeout_ms > 0 ? timeout_ms : TIMEOUT_MS;
 }
-
-const struct api_welcome *api_client_welcome(const struct api_client *c)
-{
-	return &c->welcome;
-}

@@ -38,4 +38,3 @@ int api_client_take_fd(struct api_client *c, const uint8_t **first, size_t *firs
 const char *api_client_error(const struct api_client *c);
 // A wait longer than the usual one, for requests that take their time.
 void api_client_timeout(struct api_client *c, int timeout_ms);
-const struct api_welcome *api_client_welcome(const struct api_client *c);

@@ -8,8 +8,10 @@
 #include "lib/crypto/hash.h"
 #include "lib/wire/json_text.h"
 
-static void hash_of(uint8_t out[HASH_SHA256_LEN], const void *body, size_t len, uint64_t nonce)
+int http_auth_sign(
+	struct sign_sig *sig, const struct key_sk *sk, const void *body, size_t len, uint64_t nonce)
 {
+	uint8_t hash[HASH_SHA256_LEN];
 	char text[24];
 	int n = snprintf(text, sizeof(text), "%" PRIu64, nonce);
 	struct hash h;
@@ -17,25 +19,8 @@ static void hash_of(uint8_t out[HASH_SHA256_LEN], const void *body, size_t len, 
 	hash_init(&h, HASH_SHA256);
 	hash_update(&h, body, len);
 	hash_update(&h, text, (size_t)n);
-	hash_final(&h, out);
-}
-
-int http_auth_sign(
-	struct sign_sig *sig, const struct key_sk *sk, const void *body, size_t len, uint64_t nonce)
-{
-	uint8_t hash[HASH_SHA256_LEN];
-
-	hash_of(hash, body, len, nonce);
+	hash_final(&h, hash);
 	return sign_hash(sig, sk, hash);
-}
-
-int http_auth_verify(const struct sign_sig *sig, const struct key_pk *pk, const void *body,
-	size_t len, uint64_t nonce)
-{
-	uint8_t hash[HASH_SHA256_LEN];
-
-	hash_of(hash, body, len, nonce);
-	return sign_verify_hash(sig, pk, hash);
 }
 
 int http_auth_nonce_read(uint64_t *nonce, const struct key_pk *pk, const char *json, size_t len)

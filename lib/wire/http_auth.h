@@ -19,9 +19,6 @@ enum {
 // -EINVAL: bad key. No body: len 0.
 int http_auth_sign(struct sign_sig *sig, const struct key_sk *sk, const void *body, size_t len,
 	uint64_t nonce);
-// 0 or -EBADMSG.
-int http_auth_verify(const struct sign_sig *sig, const struct key_pk *pk, const void *body,
-	size_t len, uint64_t nonce);
 
 // {"edge":PK,"next_nonce":N}. -EBADMSG: no such JSON, or of another key.
 int http_auth_nonce_read(uint64_t *nonce, const struct key_pk *pk, const char *json, size_t len);

@@ -65,7 +65,7 @@ static void is_made_once_and_read_again(void **state)
 	assert_non_null(b);
 	assert_false(made);
 	assert_memory_equal(identity_pk(a), identity_pk(b), sizeof(struct key_pk));
-	assert_int_equal(identity_sign(a, &sig, "text", 4), 0);
+	assert_int_equal(sign_payload(&sig, identity_sk(a), "text", 4), 0);
 	assert_int_equal(sign_verify(&sig, identity_pk(b), "text", 4), 0);
 	identity_free(a);
 	identity_free(b);

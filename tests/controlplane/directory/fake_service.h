@@ -9,6 +9,7 @@
 #include "lib/wire/http_auth.h"
 #include "lib/wire/tp_entry.h"
 #include "tests/controlplane/http/http_fixture.h"
+#include "tests/support/http_auth_check.h"
 
 enum { FAKE_SERVICE_ENTRIES = 32 };
 
@@ -186,7 +187,7 @@ static inline bool fake_service_is_signed(struct fake_service *s, const struct f
 	return key_pk_from_text(&pk, pk_text, strlen(pk_text)) == 0 &&
 	       sign_from_text(&sig, sig_text, strlen(sig_text)) == 0 &&
 	       strtoull(nonce, NULL, 10) == s->nonce &&
-	       http_auth_verify(&sig, &pk, r->body, strlen(r->body), s->nonce) == 0;
+	       http_auth_check(&sig, &pk, r->body, strlen(r->body), s->nonce) == 0;
 }
 
 static inline void fake_service_nonce(struct fake_service *s, struct fake_conn *fc, const char *hex)
