@@ -1,11 +1,12 @@
 #!/bin/bash
 # Real processes under load for SOAK_SECONDS of wall time (default 300): kill -9, stops of whole processes,
 # links cut and lossy, interfaces deleted and made again, other numbers of flows, and flows that change their
-# worker. After each round of faults all transports are up and packets pass in time; what each
+# worker; by rails all the way, and by TCP for the first half of it. After each round of faults all transports are up and packets pass in time; what each
 # process holds (memory, descriptors, buffers) stays what it was; in the end nothing is left behind.
 # SOAK_SEED=n draws the same faults, though not at the same packets.
 #
-#   ping, iperf3 [A] sky0 -x-- [B] --x-- sky0 [C]
+#   ping, iperf3 [A] sky0 --rail-x-- [B] --x-rail-- sky0 [C]
+#                    sky1 --stcp-x--              -- sky1
 . "$(dirname "$0")/../smoke/_init.sh"
 
 SECS=${SOAK_SECONDS:-300}
@@ -20,6 +21,9 @@ IP_A=10.1.1.1 IP_BA=10.1.1.2 IP_BC=10.1.2.1 IP_C=10.1.2.2
 net_wire A a0 $IP_A/24 B b0 $IP_BA/24
 net_wire B b1 $IP_BC/24 C c0 $IP_C/24
 chain_nodes mode=reliable flows=2
+node_peer A bt B $IP_BA:7777 type=stcp
+node_peer B at A type=stcp
+node_conf B controlplane stcp listen=0.0.0.0:7777
 # a control plane and its data plane may die together: all is in the configuration
 rule_conf() { node_conf "$1" controlplane "rule r$2" "type=$3" "id=$2" "${@:4}"; }
 rule_conf B 201 intermediary next=301 transport=c in=a
@@ -28,29 +32,52 @@ rule_conf C 301 consume in=b edge=sky0
 rule_conf A 102 consume in=b edge=sky0
 rule_conf C 302 forward next=202 transport=b edge=sky0
 rule_conf A 101 forward next=201 transport=b edge=sky0
+rule_conf B 211 intermediary next=311 transport=c in=at
+rule_conf B 212 intermediary next=112 transport=at in=c
+rule_conf C 311 consume in=b edge=sky1
+rule_conf A 112 consume in=bt edge=sky1
+rule_conf C 312 forward next=212 transport=b edge=sky1
+rule_conf A 111 forward next=211 transport=bt edge=sky1
 node_conf A controlplane "edge sky0" address=10.9.0.1/24 forward=101 consume=102
 node_conf C controlplane "edge sky0" address=10.9.0.2/24 forward=302 consume=301
+node_conf A controlplane "edge sky1" address=10.9.1.1/24 forward=111 consume=112
+node_conf C controlplane "edge sky1" address=10.9.1.2/24 forward=312 consume=311
+all_up() { chain_up && tp_up A bt && tp_up B at; }
+carried_ping() { in_ns A ping -n -q -c 1 -W 5 10.9.1.2; }
+heal() {
+	wait_for $UP_S "all transports up" all_up || fail "a transport is stuck"
+	wait_for 20 "ping" chain_ping -c 1 || fail "a route is stuck"
+	wait_for 20 "ping by TCP" carried_ping || fail "the route by TCP is stuck"
+}
 node_start A B C
-wait_for $UP_S "all transports up" chain_up
-wait_for 20 "ping" chain_ping -c 1
+heal
 
 # ---- load ----
 
+LOAD=() # processes
 load_on() {
-	in_ns C iperf3 -s >"$T/iperf-s.log" 2>&1 &
-	SERVER=$!
-	bash -c 'while :; do ip netns exec A iperf3 -c 10.9.0.2 -b 20M -t 60 --connect-timeout 2000; sleep 1; done' \
-		>"$T/iperf-c.log" 2>&1 &
-	CLIENT=$!
-	in_ns A ping -n -q -i 0.02 10.9.0.2 >"$T/ping-load.log" 2>&1 &
-	PINGER=$!
+	local to port
+	for to in 10.9.0.2:5201 10.9.1.2:5202; do
+		port=${to#*:}
+		in_ns C iperf3 -s -p "$port" >"$T/iperf-s-$port.log" 2>&1 &
+		LOAD+=($!)
+		bash -c 'while :; do ip netns exec A iperf3 -c "$1" -p "$2" -b 20M -t 60 --connect-timeout 2000; sleep 1; done' \
+			- "${to%:*}" "$port" >"$T/iperf-c-$port.log" 2>&1 &
+		LOAD+=($!)
+		in_ns A ping -n -q -i 0.02 "${to%:*}" >"$T/ping-load-$port.log" 2>&1 &
+		LOAD+=($!)
+	done
 }
 load_off() {
-	kill "$CLIENT" "$SERVER" "$PINGER" 2>/dev/null || true
-	ip netns pids A | while read -r p; do
-		[ "$(cat "/proc/$p/comm" 2>/dev/null)" != iperf3 ] || kill "$p" 2>/dev/null || true
+	local p
+	kill "${LOAD[@]}" 2>/dev/null || true
+	for p in $(ip netns pids A) $(ip netns pids C); do # what those began
+		case $(cat "/proc/$p/comm" 2>/dev/null) in
+		iperf3 | ping) kill "$p" 2>/dev/null || true ;;
+		esac
 	done
-	wait "$CLIENT" "$SERVER" "$PINGER" 2>/dev/null || true
+	wait "${LOAD[@]}" 2>/dev/null || true
+	LOAD=()
 }
 
 # ---- faults ----
@@ -102,13 +129,16 @@ fault_flap() {
 	done
 }
 fault_loss() {
+	local percent=$((RANDOM % 30 + 1))
 	pick wa0 wb0 wb1 wc0
 	say "lossy $PICKED"
 	in_ns W nft -f - <<-END
 		table netdev lossy {
 			chain in {
 				type filter hook ingress device "$PICKED" priority 0;
-				udp dport 7780-7787 numgen random mod 100 < $((RANDOM % 30 + 1)) drop
+				udp dport 7780-7787 numgen random mod 100 < $percent drop
+				tcp dport 7777 numgen random mod 100 < $percent drop
+				tcp sport 7777 numgen random mod 100 < $percent drop
 			}
 		}
 	END
@@ -178,10 +208,6 @@ check_held() {
 
 # ---- rounds ----
 
-heal() {
-	wait_for $UP_S "all transports up" chain_up || fail "a transport is stuck"
-	wait_for 20 "ping" chain_ping -c 1 || fail "a route is stuck"
-}
 end=$((SECONDS + SECS)) rounds=0 faults=0
 sleep 1
 check_held
