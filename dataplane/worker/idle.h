@@ -1,5 +1,6 @@
-// What a worker does between turns that find nothing. The only place on a worker where it makes
-// system calls.
+// What a worker does between turns that find nothing. Code of ours makes system calls on a worker
+// from here only: to sleep, and in uplink.c to ring and to wait for what comes down. Drivers of
+// kernel devices make others when they receive and send.
 #pragma once
 
 #include "dataplane/worker/worker.h"
