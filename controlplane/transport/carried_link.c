@@ -17,6 +17,7 @@ struct carried_links {
 	struct loop_timer *turn_timer; // the next turn begins
 	uint32_t turn;
 	bool resting; // somebody gave all that he may in this one
+	size_t unsent, unsent_max; // bytes in `out` of all
 };
 
 struct carried_link {
@@ -29,6 +30,7 @@ struct carried_link {
 	struct carried_link *next_flush;
 	bool flush_due; // is in ls->flush
 	bool blocked; // conn is full
+	bool shed; // ended for what it kept, which is gone: bytes are missing
 	uint8_t *out; // what conn did not take yet, from out_ofs on
 	size_t out_ofs, out_len, out_cap;
 	// from the peer
@@ -68,7 +70,14 @@ static bool out_put(struct carried_link *k, const void *p, size_t len)
 		return false;
 	memcpy(k->out + k->out_ofs + k->out_len, p, len);
 	k->out_len += len;
+	k->ls->unsent += len;
 	return true;
+}
+
+static void out_drop(struct carried_link *k, size_t len)
+{
+	k->out_len -= len;
+	k->ls->unsent -= len;
 }
 
 static void out_write(struct carried_link *k)
@@ -78,7 +87,7 @@ static void out_write(struct carried_link *k)
 	if (n < 0)
 		return; // it is broken, and will say so
 	k->out_ofs += (size_t)n;
-	k->out_len -= (size_t)n;
+	out_drop(k, (size_t)n);
 	k->blocked = k->out_len > 0;
 	if (k->blocked)
 		return;
@@ -103,7 +112,7 @@ static void on_drain(void *arg)
 {
 	struct carried_link *k = arg;
 
-	if (!k->blocked)
+	if (!k->blocked || k->shed)
 		return;
 	out_write(k);
 	if (!k->blocked)
@@ -112,12 +121,12 @@ static void on_drain(void *arg)
 
 int carried_link_put(struct carried_link *k, const uint8_t *p, size_t len)
 {
-	if (len > ROUTE_PACKET_MAX)
+	if (len > ROUTE_PACKET_MAX || k->shed)
 		return -EBADMSG;
 	if (!out_put(k, p, len))
 		return -ENOMEM;
 	if (!route_hdr_is_whole(k->out + k->out_ofs + k->out_len - len, len)) {
-		k->out_len -= len;
+		out_drop(k, len);
 		return -EBADMSG;
 	}
 	if (!k->flush_due) {
@@ -126,6 +135,32 @@ int carried_link_put(struct carried_link *k, const uint8_t *p, size_t len)
 		k->ls->flush = k;
 	}
 	return 0;
+}
+
+static struct carried_link *fattest(struct carried_links *ls)
+{
+	struct carried_link *most = ls->first;
+
+	for (struct carried_link *k = ls->first; k != NULL; k = k->next)
+		if (k->out_len > most->out_len)
+			most = k;
+	return most;
+}
+
+// Each keeps what came before the data plane heard that it is blocked. When that is too much, it is
+// the one who keeps most that ends, not who happened to come last.
+static void shed(struct carried_links *ls)
+{
+	while (ls->unsent > ls->unsent_max) {
+		struct carried_link *k = fattest(ls);
+
+		k->shed = true;
+		out_drop(k, k->out_len);
+		free(k->out);
+		k->out = NULL;
+		k->out_ofs = k->out_cap = 0;
+		k->ev->end(k->arg, -ENOBUFS); // k may be gone
+	}
 }
 
 void carried_links_flush(struct carried_links *ls)
@@ -137,11 +172,12 @@ void carried_links_flush(struct carried_links *ls)
 		k->flush_due = false;
 		out_begin(k);
 	}
+	shed(ls);
 }
 
 void carried_link_say(struct carried_link *k, const uint8_t *p, size_t len)
 {
-	if (!k->blocked && out_put(k, p, len))
+	if (!k->blocked && !k->shed && out_put(k, p, len))
 		out_begin(k);
 }
 
@@ -265,12 +301,13 @@ static void on_turn(void *arg)
 
 // ---- making and closing ----
 
-struct carried_links *carried_links_new(struct loop *l)
+struct carried_links *carried_links_new(struct loop *l, size_t out_max)
 {
 	struct carried_links *ls = calloc(1, sizeof(*ls));
 
 	if (ls == NULL)
 		return NULL;
+	ls->unsent_max = out_max;
 	ls->turn_timer = loop_timer_new(l, on_turn, ls);
 	if (ls->turn_timer != NULL)
 		return ls;
@@ -324,6 +361,7 @@ struct conn *carried_link_release(struct carried_link *k)
 	*k->prev = k->next;
 	if (k->next != NULL)
 		k->next->prev = k->prev;
+	out_drop(k, k->out_len);
 	free(k->out);
 	free(k);
 	return conn;

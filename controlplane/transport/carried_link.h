@@ -17,6 +17,7 @@ enum {
 	CARRIED_LINK_TURN = 512,
 	CARRIED_LINK_OUT_KEEP = 64 * 1024, // of memory, when all is written
 	CARRIED_LINK_OUT_MAX = 64 << 20, // bytes for a blocked peer: more than a ring can hold
+	CARRIED_LINKS_OUT_MAX = 256 << 20, // for those of a set
 };
 
 struct carried_links;
@@ -30,12 +31,14 @@ struct carried_link_events {
 	void (*control)(void *arg, const uint8_t *p, size_t len);
 	// The connection takes no more, or takes again.
 	void (*blocked)(void *arg, bool blocked);
-	// 0: the peer hung up; -errno. The link is of no more use.
+	// 0: the peer hung up; -ENOBUFS: it left more than any other for us to keep, and that was
+	// too much in sum; -errno. The link is of no more use.
 	void (*end)(void *arg, int err);
 };
 
-// NULL and errno.
-struct carried_links *carried_links_new(struct loop *l);
+// Of bytes that peers do not take no more than out_max are kept for longer than a burst. NULL and
+// errno.
+struct carried_links *carried_links_new(struct loop *l, size_t out_max);
 void carried_links_free(struct carried_links *ls); // there is no link; NULL is allowed
 // There may be room again for packets that were refused.
 void carried_links_room(struct carried_links *ls);
@@ -52,7 +55,7 @@ struct conn *carried_link_release(struct carried_link *k);
 
 void carried_link_read(struct carried_link *k, bool on);
 // A whole packet for the peer, copied, then looked at; written at the end of the burst. -EBADMSG:
-// it is none; -ENOMEM.
+// it is none, or the link has ended; -ENOMEM.
 int carried_link_put(struct carried_link *k, const uint8_t *p, size_t len);
 // ... that is written at once, or never: one who does not read need not be answered.
 void carried_link_say(struct carried_link *k, const uint8_t *p, size_t len);

@@ -669,7 +669,7 @@ static int carrier_open(struct carrier *c, struct loop *l)
 	if (c->to_main == NULL || c->again == NULL || c->loop == NULL)
 		return -ENOMEM;
 	c->to_carrier = mailbox_new(c->loop, on_order, c);
-	c->links = carried_links_new(c->loop);
+	c->links = carried_links_new(c->loop, CARRIED_LINKS_OUT_MAX);
 	c->room = loop_timer_new(c->loop, on_room, c);
 	if (c->to_carrier == NULL || c->links == NULL || c->room == NULL)
 		return -ENOMEM;

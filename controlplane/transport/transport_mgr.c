@@ -609,7 +609,7 @@ static int mgr_init(struct transport_mgr *m)
 	m->limit = hs_limit_new(clock_mono_ns());
 	m->init_time = init_time_open(m->conf.state_dir, &err);
 	m->tick = loop_timer_new(m->conf.loop, on_tick, m);
-	m->car.links = carried_links_new(m->conf.loop);
+	m->car.links = carried_links_new(m->conf.loop, CARRIED_LINKS_OUT_MAX);
 	if (m->conf.carriers > 0)
 		m->car.threads = carriers_new(m->conf.loop, m->conf.carriers);
 	if (m->by_id == NULL || m->tps == NULL || m->hops == NULL || m->by_hop == NULL ||

@@ -191,9 +191,11 @@ static void on_end(void *arg, int err)
 	struct transport *t = arg;
 
 	tp_carried_cut(t, err);
+	t->m->stats.carried_shed += err == -ENOBUFS;
 	tp_carried_down(t, err == 0          ? "the peer hung up"
 			   : err == -EBADMSG ? "the peer's bytes are not authentic, or it broke off"
 			   : err == -ENOMEM  ? "no memory for its packets"
+			   : err == -ENOBUFS ? "the peer takes nothing, and all such were too much"
 					     : strerror(-err));
 }
 
