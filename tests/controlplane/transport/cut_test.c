@@ -31,7 +31,7 @@ static void a_peer_is_told_of_the_end_before_it_is_called(void **state)
 	link_up();
 	cut();
 	dialed(1);
-	told = w_now;
+	told = w_dialed_ns;
 	assert_int_equal(w_n_dials_from, 1);
 	assert_false(transport_is_up(a));
 	assert_false(transport_is_up(b));
@@ -58,7 +58,7 @@ static void it_is_told_as_soon_as_it_can_be_reached(void **state)
 	assert_int_equal(w_n_dials_from, w_n_dials);
 	assert_true(transport_is_up(b));
 	w_conn_black = false;
-	w_run(80 * 1000ull);
+	w_run(150 * 1000ull); // what is under way fails yet
 	both_up(a, b);
 	assert_int_equal(stats_of(1).drop_carried_twice, 0);
 }
