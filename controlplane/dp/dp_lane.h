@@ -1,6 +1,7 @@
 // The rings of one carrier: packets of carried hops between its thread and one worker
 // (lib/shm/dpmsg.h), with a mapping of its own, so that it needs nothing of the dp_client that it
-// came from. One thread at a time. What comes up is copied and checked as dp_client does it.
+// came from. One thread at a time. What comes up is not copied here: who takes it does that, and then
+// checks it.
 #pragma once
 
 #include "lib/shm/dpmsg.h"
@@ -24,7 +25,7 @@ struct dp_lane *dp_lane_new(const struct region *r, unsigned k);
 int dp_lane_open(struct dp_lane *l);
 void dp_lane_free(struct dp_lane *l); // NULL is allowed
 
-// As dp_client_send_carried(); seen by the worker after dp_lane_publish().
+// As dp_client_send_carried(); seen by the worker after dp_lane_publish(), if not sooner.
 int dp_lane_send_carried(struct dp_lane *l, uint32_t hop, const void *packet, size_t len);
 void dp_lane_publish(struct dp_lane *l);
 

@@ -121,7 +121,7 @@ static void on_drain(void *arg)
 
 int carried_link_put(struct carried_link *k, const uint8_t *p, size_t len)
 {
-	if (len > ROUTE_PACKET_MAX || k->shed)
+	if (len < ROUTE_HDR_LEN || len > ROUTE_PACKET_MAX || k->shed)
 		return -EBADMSG;
 	if (!out_put(k, p, len))
 		return -ENOMEM;

@@ -20,8 +20,9 @@ enum {
 	IDLE_WARM_MAX_NS = 100 * 1000 * 1000,
 };
 
-// [worker] There was work of which nobody tells a worker that sleeps. A frame now and then is no
-// reason to poll for long; each that follows soon is one to poll for twice as long.
+// [worker] There was work in a turn of which nobody tells a worker that sleeps. A frame now and
+// then is no reason to poll for long; each such turn that follows soon is one to poll for twice as
+// long.
 static inline void idle_polled(struct idle *idle, uint64_t now_ns)
 {
 	if (now_ns - idle->polled_ns >= IDLE_WARM_MAX_NS)

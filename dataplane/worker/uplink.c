@@ -493,9 +493,8 @@ static void mend(struct wctx *w, struct lane *l)
 	l->mend_ns = w->now_ns + MEND_PERIOD_NS;
 	if (ring_r_attach(&fresh, l->down_shm, l->down_max) < 0)
 		return;
-	fresh.tail = fresh.head;
+	ring_r_resync(&fresh);
 	l->down = fresh;
-	ring_r_release(&l->down);
 	bad(w);
 }
 

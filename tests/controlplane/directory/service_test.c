@@ -265,10 +265,10 @@ static void an_url_that_is_none_is_refused(void **state)
 static void a_refusal_without_words_is_a_status(void **state)
 {
 	const struct http_answer none = {.status = 501, .body = "<html>", .len = 6};
-	char text[64];
+	char text[SERVICE_TEXT_LEN];
 
 	(void)state;
-	service_answer_text(&none, text, sizeof(text));
+	service_answer_text(&none, 0, text);
 	assert_string_equal(text, "HTTP status 501");
 }
 
