@@ -24,7 +24,7 @@ struct noise_conn {
 	struct loop *l;
 	struct conn *below;
 	struct noise_rec rec;
-	struct loop_timer *timer; // of the handshake, then of the last record
+	struct loop_timer *timer; // of the handshake, of `unsaid`, then of the last record
 	struct loop_rest rest; // while that is out and the owner is gone
 	unsigned refs;
 	bool open, opened, below_eof, eof, shut, blocked, resumed, closing, deferred, told;
@@ -67,12 +67,31 @@ static void fail(struct noise_conn *n, int err)
 	defer(n);
 }
 
+static void on_unsaid(void *arg)
+{
+	fail(arg, -EPIPE);
+}
+
+// The conn below may have the reason behind bytes that wait for our reader, who may never want
+// them: they are thrown away. Or it has none, as a stream without memory for a write.
 static void takes_no_more(struct noise_conn *n)
 {
 	if (n->err != 0)
 		return;
+	if (n->closing) {
+		n->err = -EPIPE;
+		return;
+	}
+	loop_timer_free(n->timer);
+	n->timer = loop_timer_new(n->l, on_unsaid, n);
+	if (n->timer == NULL) {
+		fail(n, -EPIPE);
+		return;
+	}
 	n->err = -EPIPE;
 	n->unsaid = true;
+	loop_timer_start(n->timer, NOISE_CONN_REASON_MS, 0);
+	conn_resume(n->below);
 }
 
 // ---- writing ----
@@ -192,7 +211,7 @@ static void on_below_drain(void *arg)
 
 	n->refs++;
 	if (n->closing) {
-		if (n->err != 0 || flush(n))
+		if (flush(n) || n->err != 0)
 			finish_close(n);
 	} else if (n->err == 0 && flush(n) && n->blocked && n->open) {
 		n->blocked = false;
@@ -338,8 +357,8 @@ static size_t on_below_data(void *arg, uint8_t *p, size_t len)
 	struct noise_conn *n = arg;
 	size_t done;
 
-	if (n->closing)
-		return len; // only what we wrote matters now
+	if (n->closing || n->unsaid)
+		return len; // only what we wrote matters now, or why it can't be
 	if (n->first_len > 0 || n->plain_len > 0)
 		return 0; // resumed when they are gone
 	n->refs++;

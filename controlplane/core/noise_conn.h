@@ -14,6 +14,7 @@
 enum {
 	NOISE_CONN_TIMEOUT_MS = 5000,
 	NOISE_CONN_LINGER_MS = 1000, // for the last record after conn_close()
+	NOISE_CONN_REASON_MS = 1000, // for the conn below, when it takes no more; then it is -EPIPE
 };
 
 // Takes the conn below, which is open, and closes it also when this fails (NULL and errno). `open`

@@ -337,6 +337,72 @@ static void the_reason_is_that_of_the_conn_below(void **state)
 	end_close(&a);
 }
 
+// One that takes nothing, and has bytes in front of its end, if it is to have one.
+struct mute {
+	struct conn base;
+	bool has_end;
+	unsigned n_resumed;
+	size_t taken;
+};
+
+static ssize_t mute_write(struct conn *c, const void *p, size_t len)
+{
+	(void)c, (void)p, (void)len;
+	return -EPIPE;
+}
+
+static void mute_tell(void *arg)
+{
+	struct mute *m = arg;
+	uint8_t rest[100] = {0}; // no record
+
+	m->taken = m->base.ev->data(m->base.arg, rest, sizeof(rest));
+	if (m->has_end)
+		m->base.ev->end(m->base.arg, -ECONNRESET);
+}
+
+static void mute_resume(struct conn *c)
+{
+	struct mute *m = (struct mute *)c;
+
+	if (m->n_resumed++ == 0)
+		assert_int_equal(loop_defer(l, mute_tell, m), 0);
+}
+
+static void a_writer_hears_of_the_end_also_while_its_reader_waits(void **state)
+{
+	static const struct conn_ops ops = {.write = mute_write,
+		.shutdown = do_nothing,
+		.resume = mute_resume,
+		.close = do_nothing};
+	uint8_t first[NOISE_REC_FRAME_MAX];
+	struct keys k;
+
+	(void)state;
+	make_keys(&k);
+	for (unsigned i = 0; i < 2; i++) {
+		struct mute m = {.base = {.ops = &ops}, .has_end = i == 0};
+		struct noise_rec rec[2];
+		struct end a = {.deaf = true};
+		ssize_t n;
+
+		rec_pair(&k, rec);
+		n = noise_rec_seal(&rec[1], "unread", 6, first, sizeof(first));
+		a.c = noise_conn_adopt(l, &m.base, &rec[0], first, (size_t)n, &end_events, &a);
+		assert_non_null(a.c);
+		for (unsigned t = 0; t < 20; t++)
+			loop_turn(l);
+		assert_int_equal(m.n_resumed, 0); // the reader has its record to take first
+		conn_write(a.c, "x", 1);
+		assert_int_equal(conn_write(a.c, "x", 1), -EPIPE);
+		run_until(a.err != 0);
+		assert_int_equal(a.err, m.has_end ? -ECONNRESET : -EPIPE);
+		assert_int_equal(m.taken, 100);
+		end_close(&a);
+		noise_rec_fini(&rec[1]);
+	}
+}
+
 static void an_unfinished_handshake_is_not_adopted(void **state)
 {
 	struct end a = {0}, b = {0};
@@ -464,6 +530,7 @@ int main(void)
 		test(faults_after_the_handshake_are_errors),
 		test(adopts_keys_and_first_records),
 		test(the_reason_is_that_of_the_conn_below),
+		test(a_writer_hears_of_the_end_also_while_its_reader_waits),
 		test(an_unfinished_handshake_is_not_adopted),
 		test(moves_with_all_that_nobody_took),
 		test(one_that_owes_bytes_or_is_over_stays),
