@@ -181,8 +181,7 @@ static int load_again(struct app *a, const struct reload *r, struct cp_conf *nex
 	if (rc == 0 && (rc = in_force_ready(a->in_force, next)) < 0)
 		snprintf(err, CONF_ERR_MAX, "%s", strerror(-rc));
 	// last, because it is done and not only asked
-	if (rc == 0 &&
-		memcmp(&a->conf.stcp_listen, &next->stcp_listen, sizeof(next->stcp_listen)) != 0)
+	if (rc == 0)
 		rc = reload_listen(a->transports, next, err, CONF_ERR_MAX);
 	if (rc == 0)
 		in_force_take(a->in_force, next);

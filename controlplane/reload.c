@@ -24,8 +24,12 @@ void reload_add_transport(struct transport_mgr *m, const struct transport_conf *
 int reload_listen(struct transport_mgr *m, const struct cp_conf *c, char *err, size_t err_len)
 {
 	const struct dpmsg_addr *at = c->stcp_listen.port != 0 ? &c->stcp_listen : NULL;
-	int rc = transport_mgr_listen(m, TRANSPORT_STCP, at);
+	int rc;
 
+	// Not what the last file said: a reload that failed may have lost that place.
+	if (transport_mgr_listens_at(m, TRANSPORT_STCP, at))
+		return 0;
+	rc = transport_mgr_listen(m, TRANSPORT_STCP, at);
 	if (rc < 0)
 		snprintf(err, err_len, "[stcp] listen = %s: %s", c->v->stcp_listen, strerror(-rc));
 	else if (at != NULL)

@@ -37,7 +37,8 @@ int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in
 // At the start as well: a mistake is logged, the others go on.
 void reload_add_transport(struct transport_mgr *m, const struct transport_conf *t);
 // Of stcp. The part of a reload that only the system can check, so it comes before reload_apply().
-// 0, or -errno and what is wrong: as transport_mgr_listen() has it.
+// 0, also where callers are taken there already; or -errno and what is wrong: as
+// transport_mgr_listen() has it.
 int reload_listen(struct transport_mgr *m, const struct cp_conf *c, char *err, size_t err_len);
 void reload_add_edge(struct edge_mgr *m, const struct api_edge_add *e);
 void reload_attach_edges(struct edge_mgr *m, const struct cp_conf *c);

@@ -695,6 +695,16 @@ int transport_mgr_listen(
 	return 0;
 }
 
+bool transport_mgr_listens_at(
+	const struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr)
+{
+	const struct tp_listener *l = &m->car.listeners[type];
+
+	if (addr == NULL || l->listener == NULL)
+		return addr == NULL && l->listener == NULL;
+	return l->at.port == addr->port && memcmp(l->at.ip, addr->ip, sizeof(addr->ip)) == 0;
+}
+
 void transport_mgr_resolver(struct transport_mgr *m, struct service *s)
 {
 	m->car.resolver = s;

@@ -140,6 +140,9 @@ void transport_mgr_free(struct transport_mgr *m);
 // -errno: they may where they could, unless somebody has taken that place meanwhile (logged).
 int transport_mgr_listen(
 	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);
+// Is it so already?
+bool transport_mgr_listens_at(
+	const struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);
 // Carried transports are registered there from now on; borrowed. NULL: nowhere.
 struct tp_register;
 void transport_mgr_register(struct transport_mgr *m, struct tp_register *r);

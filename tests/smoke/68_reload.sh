@@ -78,5 +78,27 @@ expect "the table says so" grep -qE '^node +name +Alpha .* changed +A *$' <(sk A
 cp "$T/now.ini" "$T/A/controlplane.ini"
 same "back" "$(sk A config reload)" "changed: [node], [dmsg], [server s] is gone"
 same "nothing waits" "$(waits)" ''
+
+say "a place to listen at that is lost comes back with the file that had it"
+stcp_at() { in_ns A ss -Hltn 'sport = :7777' | awk '{print $4}' | grep -v "^127" || true; }
+in_ns A ip addr add 10.1.1.9/24 dev a0
+node_conf A controlplane stcp listen=10.1.1.9:7777
+sk A config reload
+same "stcp" "$(stcp_at)" 10.1.1.9:7777
+in_ns A ip addr del 10.1.1.9/24 dev a0
+in_ns A python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", 7777))
+time.sleep(600)' &
+other=$!
+wait_for 10 "another program" in_ns A grep -q ' 0100007F:1E61 .* 0A ' /proc/net/tcp
+cp "$T/A/controlplane.ini" "$T/now.ini"
+sed -i 's/^listen = 10.1.1.9:7777$/listen = 0.0.0.0:7777/' "$T/A/controlplane.ini"
+! sk A config reload 2>"$T/reload.log" || fail "a place was taken that another program has"
+same "neither" "$(stcp_at)" ""
+cp "$T/now.ini" "$T/A/controlplane.ini"
+in_ns A ip addr add 10.1.1.9/24 dev a0
+same "nothing else" "$(sk A config reload)" "nothing changed"
+same "stcp" "$(stcp_at)" 10.1.1.9:7777
+kill $other
 logs_clean B
 nodes_end A B

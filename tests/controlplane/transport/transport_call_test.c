@@ -129,6 +129,29 @@ static void a_place_that_is_lost_is_named(void **state)
 	assert_int_equal(listener_of(1)->ip, 0x0a000009);
 }
 
+// A reload asks, so that what its file said before is tried again when it was lost.
+static void where_callers_are_taken_is_told_as_it_is(void **state)
+{
+	struct dpmsg_addr at = w_addr(1), other = at;
+	const struct transport_mgr *m = nodes[1].m;
+
+	(void)state;
+	other.ip[15] = 9;
+	assert_true(transport_mgr_listens_at(m, TRANSPORT_STCP, NULL));
+	assert_false(transport_mgr_listens_at(m, TRANSPORT_STCP, &at));
+	listens(1);
+	assert_true(transport_mgr_listens_at(m, TRANSPORT_STCP, &at));
+	assert_false(transport_mgr_listens_at(m, TRANSPORT_STCP, &other));
+	assert_false(transport_mgr_listens_at(m, TRANSPORT_STCP, NULL));
+	assert_false(transport_mgr_listens_at(m, TRANSPORT_STCPR, &at));
+	w_port_taken = PORT;
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &other), -EADDRINUSE);
+	assert_false(transport_mgr_listens_at(m, TRANSPORT_STCP, &at)); // lost
+	w_port_taken = 0;
+	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &at), 0);
+	assert_true(transport_mgr_listens_at(m, TRANSPORT_STCP, &at));
+}
+
 // Another place that can't be had is refused, and callers come where they came.
 static void callers_are_taken_where_they_were_until_there_is_another_place(void **state)
 {
@@ -379,6 +402,7 @@ int main(void)
 		T(one_who_may_not_any_more_is_thrown_out),
 		T(one_who_may_not_any_more_when_it_is_settled_gets_nothing),
 		T(a_place_that_is_lost_is_named),
+		T(where_callers_are_taken_is_told_as_it_is),
 		T(callers_are_taken_where_they_were_until_there_is_another_place),
 		T(silent_callers_are_bounded),
 		T(forged_calls_are_bounded),
