@@ -98,7 +98,8 @@ static void over(struct tp_call *c, const char *why, int err)
 		bool crossed = tp_call_comes(c->m, &t->conf.peer, (enum transport_type)c->type);
 
 		t->carried->call = NULL;
-		if (c->begun && c->path.from.ss_family != 0) { // it may be settled for the peer
+		// It may be settled for the peer, unless that has refused.
+		if (c->h.offered && err != -ECONNREFUSED) {
 			t->carried->path = c->path;
 			tp_carried_cut(t, err);
 		}

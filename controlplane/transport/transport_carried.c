@@ -189,6 +189,9 @@ void tp_carried_cut(struct transport *t, int err)
 	case -ENETDOWN:
 	case -ENONET:
 	case -EACCES:
+	case -ECONNREFUSED: // as a filter that refuses says
+	case -ENOPROTOOPT:
+	case -EOPNOTSUPP:
 		break;
 	default:
 		return;

@@ -160,7 +160,7 @@ void tp_carried_failed(struct transport *t, const char *why, int err, bool cross
 // A dial that was cut off before has reached the peer again, and was closed. knows: so the peer has
 // no connection left that we have not.
 void tp_carried_reached(struct transport *t, bool knows);
-// The link ended with this error: does the peer know?
+// The link ended with this error, or an attempt that the peer may have settled: does it know?
 void tp_carried_cut(struct transport *t, int err);
 // Both ends settled: the connection is the link of the transport to the caller, which is made if
 // any key may come. It takes the conn.

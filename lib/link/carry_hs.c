@@ -180,6 +180,7 @@ static enum carry_hs_event send_entry(struct carry_hs *h)
 	len = tp_entry_write(e, h->out, sizeof(h->out) - 1);
 	h->out[len] = '\n';
 	h->out_len = (uint16_t)(len + 1);
+	h->offered = true;
 	wait_for(h, CODE);
 	return CARRY_HS_NONE;
 }

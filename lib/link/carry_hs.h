@@ -60,6 +60,7 @@ struct carry_hs {
 	struct carry_hs_conf conf;
 	uint8_t state;
 	bool initiator;
+	bool offered; // initiator: the entry is out, and the peer may have settled
 	struct key_pk peer; // responder: null before CLAIM, anybody's word before CALLER
 	struct tp_entry entry; // the settled one after UP
 	uint64_t deadline_ns; // monotonic; 0: nothing is waited for

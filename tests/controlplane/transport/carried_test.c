@@ -241,6 +241,10 @@ static void a_silent_peer_is_given_up(void **state)
 	w_run(10100);
 	assert_string_equal(info_of(a).why, "no nonce came within 10 s");
 	assert_int_equal(w_conns_between(1, 0), 0);
+	w_conn_mute = false; // it has settled nothing, so it is dialed as after any failure
+	w_run(20000);
+	both_up(a, b);
+	assert_int_equal(stats_of(0).carried_cut, 0);
 }
 
 static void one_that_was_removed_and_added_waits_too(void **state)

@@ -175,6 +175,58 @@ static void one_that_calls_meanwhile_is_taken(void **state)
 	both_up(a, b);
 }
 
+// Our entry is out, and whether it was answered we never hear.
+static void an_attempt_that_the_peer_may_have_settled_counts(void **state)
+{
+	(void)state;
+	transport_mgr_register(nodes[1].m, (struct tp_register *)&nodes[1]);
+	listens(1);
+	a = stcp(0, 1, true);
+	b = stcp(1, 0, false);
+	while (w_n_regs == 0)
+		w_run(100);
+	w_n_dials = w_n_dials_from = 0;
+	w_conns_cut(0, 1);
+	w_run(0);
+	assert_int_equal(stats_of(0).carried_cut, 1);
+	w_reg_answer(&w_regs[0]);
+	w_run(10);
+	assert_true(transport_is_up(b));
+	w_run(6000);
+	assert_int_equal(w_n_dials_from, 1);
+	assert_false(transport_is_up(b));
+	transport_mgr_register(nodes[1].m, NULL);
+	w_run(10000);
+	both_up(a, b);
+	assert_int_equal(stats_of(1).drop_carried_twice, 0);
+}
+
+// What ICMP says of a link that stands is silence of the peer, though the same words are a refusal
+// while it is made.
+static void what_icmp_says_is_silence(void **state)
+{
+	static const int errs[] = {
+		-EHOSTUNREACH, -ENETUNREACH, -EACCES, -ECONNREFUSED, -ENOPROTOOPT, -EOPNOTSUPP};
+
+	for (size_t i = 0; i < sizeof(errs) / sizeof(errs[0]); i++) {
+		link_up();
+		w_conns_cut_by(0, 1, errs[i]);
+		w_run(0);
+		assert_int_equal(stats_of(0).carried_cut, 1);
+		w_run(15000);
+		both_up(a, b);
+		assert_int_equal(stats_of(1).drop_carried_twice, 0);
+		w_teardown(state);
+		w_setup(state);
+	}
+	w_n_dials_from = 0;
+	a = stcp(0, 1, true); // where nobody listens
+	w_run(20000);
+	assert_string_equal(info_of(a).why, "Connection refused");
+	assert_int_equal(stats_of(0).carried_cut, 0);
+	assert_int_equal(w_n_dials_from, 0);
+}
+
 static void one_that_hung_up_is_called_at_once(void **state)
 {
 	(void)state;
@@ -200,6 +252,8 @@ int main(void)
 		T(one_whose_transport_is_gone_is_left_alone),
 		T(until_it_has_called),
 		T(one_that_calls_meanwhile_is_taken),
+		T(an_attempt_that_the_peer_may_have_settled_counts),
+		T(what_icmp_says_is_silence),
 		T(one_that_hung_up_is_called_at_once),
 	};
 

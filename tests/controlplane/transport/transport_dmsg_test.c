@@ -238,6 +238,13 @@ static void a_silent_peer_is_given_up(void **state)
 	w_run(20100);
 	assert_string_equal(info_of(a).why, "the peer did not settle the transport within 20 s");
 	assert_int_equal(w_conns_between(1, 0), 0);
+	assert_int_equal(stats_of(0).carried_cut, 1); // but it may have
+	w_conn_mute = false;
+	w_n_dials = 0;
+	w_run(59000);
+	assert_int_equal(w_n_dials, 0);
+	w_run(10000);
+	both_up(a, b);
 }
 
 static void strangers_are_hung_up_on(void **state)

@@ -320,20 +320,26 @@ static void w_conns_break(unsigned a, unsigned b)
 	}
 }
 
-// The path of all between two nodes broke, as TCP of a finds out in the end, and b does not.
-static void w_conns_cut(unsigned a, unsigned b)
+// The path of all between two nodes broke, as TCP of a finds out in the end by this error, and b
+// does not.
+static void w_conns_cut_by(unsigned a, unsigned b, int err)
 {
 	for (unsigned i = 0; i < w_n_conns; i++) {
 		struct w_conn *c = &w_conns[i];
 
 		if (c->closed || c->node != a || c->to != b)
 			continue;
-		c->err = -ETIMEDOUT;
+		c->err = err;
 		w_conn_poke(c);
 		if (c->other != NULL)
 			c->other->other = NULL;
 		c->other = NULL;
 	}
+}
+
+static void w_conns_cut(unsigned a, unsigned b)
+{
+	w_conns_cut_by(a, b, -ETIMEDOUT);
 }
 
 // Connections that stand between them.
