@@ -20,7 +20,7 @@ struct resolver_keep {
 	struct loop_timer *timer; // the next bind; the end of leaving
 	struct resolver_ask *ask;
 	bool bound; // as told last
-	bool told; // taken once, and not taken back since
+	bool told; // it may have been taken, and was not taken back since
 	bool silent; // that there is no address was said
 	unsigned fails;
 	loop_fn left; // NULL: not leaving, or it was called
@@ -50,7 +50,9 @@ static void on_bound(void *arg, const struct resolver_result *r)
 	if (!r->taken && k->fails == 1) // not of the first: at the start dmsg may not be up
 		log_warn("the address resolver does not take this node's addresses: %s", r->text);
 	k->bound = r->taken;
-	k->told |= r->taken;
+	// Without an answer of its own the resolver may have taken it: that, or a gateway's, was
+	// lost.
+	k->told |= r->taken || r->err < 0 || r->status / 100 == 5;
 	if (r->taken)
 		succeeded(k);
 	else
@@ -61,9 +63,11 @@ static void on_taken_back(void *arg, const struct resolver_result *r)
 {
 	struct resolver_keep *k = arg;
 
+	bool gone = r->taken || (r->err == 0 && r->status == 404); // or it never was there
+
 	k->ask = NULL;
-	k->told = !r->taken;
-	if (r->taken)
+	k->told = !gone;
+	if (gone)
 		succeeded(k);
 	else
 		failed(k);

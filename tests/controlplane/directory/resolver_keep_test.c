@@ -136,6 +136,46 @@ static void the_binding_is_taken_back_with_the_last_address(void **state)
 	run_until(is_bound("\"198.51.100.7\""));
 }
 
+// The answer was lost, not what was asked.
+static void a_binding_that_may_have_got_there_is_taken_back(void **state)
+{
+	static const char *const answers[] = {
+		"rubbish\r\n\r\n", "HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		fake.holds = true;
+		fake.bound[0] = '\0';
+		n_our = 1;
+		keep(0);
+		run_until(fake.held != NULL);
+		assert_string_equal(fake.held_method, "POST");
+		n_our = 0;
+		fake_http_raw(fake.held, answers[i], strlen(answers[i]));
+		fake.held = NULL;
+		fake.pending--;
+		run_until(strcmp(fake.bound, "DELETE {}\n") == 0);
+		resolver_keep_free(k);
+		k = NULL;
+	}
+}
+
+static void what_the_resolver_does_not_have_is_taken_back(void **state)
+{
+	unsigned n_signed;
+
+	(void)state;
+	keep(1);
+	run_until(is_bound("\"198.51.100.7\",\"2001:db8::7\""));
+	fake.status = 404;
+	fake.body = "{\"error\":\"no transport found\"}\n";
+	n_our = n_looked = 0;
+	run_until(n_looked >= 3);
+	n_signed = fake.n_signed;
+	run_until(n_looked >= 8);
+	assert_int_equal(fake.n_signed, n_signed);
+}
+
 // Every 5 minutes is for those that were told.
 static void what_could_not_be_asked_is_tried_again(void **state)
 {
@@ -259,6 +299,8 @@ int main(void)
 		T(a_refusal_is_followed_by_another_try),
 		T(nothing_is_bound_without_an_address),
 		T(the_binding_is_taken_back_with_the_last_address),
+		T(a_binding_that_may_have_got_there_is_taken_back),
+		T(what_the_resolver_does_not_have_is_taken_back),
 		T(what_could_not_be_asked_is_tried_again),
 		T(takes_it_back_at_the_end),
 		T(one_that_was_never_bound_just_leaves),
