@@ -257,14 +257,16 @@ static size_t on_data(void *arg, uint8_t *p, size_t len)
 }
 
 static bool dial_next(struct tp_call *c);
-static bool dial_otherwise(struct tp_call *c, int err);
+static void reached(struct tp_call *c, int err);
 
 static void on_end(void *arg, int err)
 {
 	struct tp_call *c = arg;
 
-	if (dial_otherwise(c, err))
+	if (c->tells) {
+		reached(c, err);
 		return;
+	}
 	if (c->where != NULL && !c->begun && dial_next(c))
 		return;
 	if (err == 0 && c->type == TRANSPORT_DMSG)
@@ -326,26 +328,87 @@ static uint16_t next_port(struct transport_mgr *m)
 	return m->car.call_port;
 }
 
-// Without a translation of addresses between both ends, whose port may be another one now.
+// ---- after silence ----
+
+static uint32_t scope_of(const struct sockaddr_storage *ss)
+{
+	return ss->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)ss)->sin6_scope_id : 0;
+}
+
+static bool is_same_ip(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	struct dpmsg_addr x, y;
+
+	addr_of(a, &x);
+	addr_of(b, &y);
+	return memcmp(x.ip, y.ip, sizeof(x.ip)) == 0 && scope_of(a) == scope_of(b);
+}
+
+// Nothing translates addresses between both ends, as far as they tell: the peer sees our port.
 static bool is_direct(const struct tp_path *p)
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	struct dpmsg_addr from, to;
+	bool ours, theirs;
+	size_t net_len;
 
 	addr_of(&p->from, &from);
 	addr_of(&p->to, &to);
-	return resolver_ip_is_public(from.ip) || !resolver_ip_is_public(to.ip);
+	ours = resolver_ip_is_public(from.ip);
+	theirs = resolver_ip_is_public(to.ip);
+	net_len = memcmp(from.ip, mapped, sizeof(mapped)) == 0 ? 15 : 8; // a /24, a /64
+	return p->from.ss_family != 0 && ours == theirs &&
+	       (ours || memcmp(from.ip, to.ip, net_len) == 0);
 }
 
-// The peer's kernel has taken a connection with the ports of the one before: of that one it has
-// nothing left.
-static void knocked(struct tp_call *c)
+// The peer was reached, and so went what came next: how long it may have the connection of before.
+static uint32_t may_have_ms(const struct tp_call *c, int err)
 {
+	const struct tp_path *was = &c->t->carried->path;
+
+	// Its kernel has taken a connection with the ports of the one before: of that it has
+	// nothing left.
+	if (c->tells && err == 0)
+		return is_direct(was) ? 0 : TP_CUT_LOST_MS;
+	if (is_direct(was) && is_same_ip(&c->path.from, &was->from) &&
+		is_same_ip(&c->path.to, &was->to) &&
+		(err == 0 || err == -EADDRINUSE || err == -EADDRNOTAVAIL))
+		return TP_CUT_ALONE_MS;
+	return TP_CUT_LOST_MS;
+}
+
+static void reached(struct tp_call *c, int err)
+{
+	uint32_t ms = may_have_ms(c, err);
 	struct transport *t = c->t;
-	bool knows = c->same_path && is_direct(&c->path);
 
 	t->carried->call = NULL;
 	tp_call_close(c);
-	tp_carried_reached(t, knows);
+	tp_carried_reached(t, ms);
+}
+
+static const struct conn_events dial_events;
+
+// The peer can be reached: the next goes to where the last link went, from where it came, if the
+// peer is there and we had made it.
+static void knock_stands(struct tp_call *c)
+{
+	const struct tp_path *was = &c->t->carried->path;
+	struct dpmsg_addr now, before;
+
+	addr_of(&c->path.to, &now);
+	addr_of(&was->to, &before);
+	if (c->tells || was->called || now.port != before.port ||
+		!is_same_ip(&c->path.to, &was->to)) {
+		reached(c, 0);
+		return;
+	}
+	conn_close(c->conn);
+	c->conn = conn_tcp_dial_from(c->m->conf.loop, (const struct sockaddr *)&was->from,
+		(const struct sockaddr *)&was->to, TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
+	c->tells = true;
+	if (c->conn == NULL)
+		reached(c, -errno);
 }
 
 static void on_open(void *arg)
@@ -357,7 +420,7 @@ static void on_open(void *arg)
 		conn_tcp_remote(c->conn, &c->path.to) != 0)
 		memset(&c->path, 0, sizeof(c->path));
 	if (c->knocks) {
-		knocked(c);
+		knock_stands(c);
 		return;
 	}
 	carry_hs_dial(&c->h, &conf, &c->t->conf.peer, next_port(c->m), clock_mono_ns());
@@ -397,23 +460,6 @@ static bool dial_stream(struct tp_call *c)
 	return c->dial != NULL;
 }
 
-// To where the last link went: from where it came, too.
-static bool dial_as_before(struct tp_call *c, const struct dpmsg_addr *to)
-{
-	const struct tp_path *p = &c->t->carried->path;
-	struct dpmsg_addr was;
-
-	if (!c->knocks || c->same_path || p->to.ss_family == 0)
-		return false;
-	addr_of(&p->to, &was);
-	if (was.port != to->port || memcmp(was.ip, to->ip, sizeof(was.ip)) != 0)
-		return false;
-	c->conn = conn_tcp_dial_from(c->m->conf.loop, (const struct sockaddr *)&p->from,
-		(const struct sockaddr *)&p->to, TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
-	c->same_path = c->conn != NULL;
-	return c->same_path;
-}
-
 // `scope_if`: of a link-local address, else "".
 static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to, const char *scope_if)
 {
@@ -421,9 +467,6 @@ static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to, const char 
 	size_t host;
 
 	c->from = *to;
-	if (dial_as_before(c, to))
-		return true;
-	c->same_path = false;
 	from_text(c, text, sizeof(text));
 	host = strcspn(text, "]");
 	snprintf(where, sizeof(where), "%.*s%s%s%s", (int)host, text,
@@ -431,18 +474,6 @@ static bool dial_tcp(struct tp_call *c, const struct dpmsg_addr *to, const char 
 	c->conn =
 		conn_tcp_dial(c->m->conf.loop, where, TP_CALL_DIAL_MS, &tcp_opts, &dial_events, c);
 	return c->conn != NULL;
-}
-
-// The port of before is another's, or the address is not ours any more: from any.
-static bool dial_otherwise(struct tp_call *c, int err)
-{
-	const struct dpmsg_addr to = c->from;
-
-	if (!c->same_path || (err != -EADDRINUSE && err != -EADDRNOTAVAIL))
-		return false;
-	conn_close(c->conn);
-	c->conn = NULL;
-	return dial_tcp(c, &to, c->where == NULL ? c->t->dial_scope_if : "");
 }
 
 // The next address that the resolver told, if there is one. Only public ones: who told it could
@@ -571,6 +602,9 @@ static void on_caller(void *arg, struct conn *take_conn, const struct sockaddr_s
 	}
 	c->conn = take_conn;
 	c->from = addr;
+	c->path = (struct tp_path){.to = *from, .called = true};
+	if (conn_tcp_local(take_conn, &c->path.from) != 0)
+		memset(&c->path, 0, sizeof(c->path));
 	link_caller(c);
 	conn_set_events(take_conn, &stream_events, c);
 	conf = hs_conf(c);

@@ -19,64 +19,59 @@ LOG_MODULE("transport");
 
 // ---- when to dial ----
 
-// When the last link of this id ended, of a transport that is gone. 0: not known.
-static uint64_t ended_before(const struct transport_mgr *m, const uint8_t id[16])
+// What is known of the last link of this id, of a transport that may be gone. NULL: nothing.
+static struct tp_ended *ended_before(struct tp_carriers *all, const uint8_t id[16])
 {
-	uint64_t at = 0;
-
 	for (size_t i = 0; i < TP_ENDED_MAX; i++)
-		if (memcmp(m->car.ended[i].id, id, sizeof(m->car.ended[i].id)) == 0 &&
-			m->car.ended[i].ns > at)
-			at = m->car.ended[i].ns;
-	return at;
+		if (all->ended[i].ns != 0 &&
+			memcmp(all->ended[i].id, id, sizeof(all->ended[i].id)) == 0)
+			return &all->ended[i];
+	return NULL;
 }
 
-static void remember(const struct transport *t, uint64_t ns)
+// One place for each id; of too many the oldest goes.
+static struct tp_ended *remember(const struct transport *t, uint64_t ns)
 {
 	struct tp_carriers *all = &t->m->car;
-	unsigned i = all->n_ended++ % TP_ENDED_MAX;
+	struct tp_ended *e = ended_before(all, t->tp_id);
 
-	all->ended[i].ns = ns;
-	memcpy(all->ended[i].id, t->tp_id, sizeof(t->tp_id));
+	if (e == NULL) {
+		e = &all->ended[0];
+		for (size_t i = 1; i < TP_ENDED_MAX; i++)
+			if (all->ended[i].ns < e->ns)
+				e = &all->ended[i];
+		*e = (struct tp_ended){0};
+		memcpy(e->id, t->tp_id, sizeof(e->id));
+	}
+	if (ns > e->ns)
+		e->ns = ns;
+	return e;
 }
 
-static void remember_end(struct transport *t)
+static struct tp_ended *remember_end(struct transport *t)
 {
 	t->carried->ended_ns = clock_mono_ns();
-	remember(t, t->carried->ended_ns);
+	return remember(t, t->carried->ended_ns);
 }
 
 // The peer has settled again, so it has nothing left of before.
-static void forget_ends(const struct transport *t)
+static void forget_end(const struct transport *t)
 {
-	struct tp_carriers *all = &t->m->car;
+	struct tp_ended *e = ended_before(&t->m->car, t->tp_id);
 
-	for (size_t i = 0; i < TP_ENDED_MAX; i++)
-		if (memcmp(all->ended[i].id, t->tp_id, sizeof(t->tp_id)) == 0)
-			all->ended[i].ns = 0;
-}
-
-// How to tell the peer of the end goes with the transport: the next one leaves it alone.
-static void remember_cut(const struct transport *t)
-{
-	const struct tp_carried *c = t->carried;
-	uint64_t now = clock_mono_ns();
-
-	if (c->cut)
-		remember(t, now + (TP_CUT_ALONE_MS - TP_REDIAL_MIN_MS) * CLOCK_NS_PER_MS);
-	else if (c->alone_ns > now + TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS)
-		remember(t, c->alone_ns - TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS);
+	if (e != NULL)
+		e->ns = 0;
 }
 
 // How long the peer has to be left alone yet: what ended before this life of ours is not known.
 static uint64_t alone_ms(const struct transport *t)
 {
-	const struct transport_mgr *m = t->m;
-	uint64_t now = clock_mono_ns(), from = m->car.born_ns;
-	uint64_t ended = ended_before(m, t->tp_id);
+	struct tp_carriers *all = &t->m->car;
+	uint64_t now = clock_mono_ns(), from = all->born_ns;
+	const struct tp_ended *e = ended_before(all, t->tp_id);
 
-	if (ended > from)
-		from = ended;
+	if (e != NULL && e->ns > from)
+		from = e->ns;
 	if (t->carried->ended_ns > from)
 		from = t->carried->ended_ns;
 	from += TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS;
@@ -111,6 +106,17 @@ static const char *no_way(const struct transport *t)
 	return NULL;
 }
 
+static void say_soon(struct transport *t, uint64_t wait_ms)
+{
+	char why[TRANSPORT_WHY_MAX] = "dialing soon";
+
+	if (wait_ms > TP_REDIAL_MIN_MS)
+		snprintf(why, sizeof(why),
+			"left alone for %u s, until the peer knows that its last connection ended",
+			(unsigned)(wait_ms / 1000));
+	tp_state_set(t, TRANSPORT_DOWN, t->why[0] != '\0' ? t->why : why);
+}
+
 void tp_carried_dial(struct transport *t)
 {
 	struct tp_carried *c = t->carried;
@@ -131,7 +137,7 @@ void tp_carried_dial(struct transport *t)
 	}
 	wait = alone_ms(t);
 	if (wait > 0 || tp_call_comes(t->m, &t->conf.peer, transport_type(t))) {
-		tp_state_set(t, TRANSPORT_DOWN, t->why[0] != '\0' ? t->why : "dialing soon");
+		say_soon(t, wait);
 		dial_in(t, (wait > 0 ? wait : TP_REDIAL_MIN_MS) + jitter_ms());
 		return;
 	}
@@ -203,18 +209,20 @@ void tp_carried_cut(struct transport *t, int err)
 		c->cut = true;
 }
 
-void tp_carried_reached(struct transport *t, bool knows)
+void tp_carried_reached(struct transport *t, uint32_t alone_ms)
 {
 	struct tp_carried *c = t->carried;
+	char why[TRANSPORT_WHY_MAX] = "reached again";
 
-	c->cut = false;
-	if (knows)
-		remember_end(t);
-	else
-		c->alone_ns = clock_mono_ns() + TP_CUT_ALONE_MS * CLOCK_NS_PER_MS;
+	c->cut = remember_end(t)->cut = false;
+	if (alone_ms > 0) {
+		c->alone_ns = clock_mono_ns() + alone_ms * CLOCK_NS_PER_MS;
+		snprintf(why, sizeof(why),
+			"reached again; left alone for %u s, until the peer knows of the end",
+			alone_ms / 1000);
+	}
 	log_limited(LOG_NOTICE, "transport %s: its peer can be reached again", t->conf.name);
-	tp_state_set(t, TRANSPORT_DOWN,
-		knows ? "reached again" : "reached again; waiting until the peer knows of the end");
+	tp_state_set(t, TRANSPORT_DOWN, why);
 	tp_carried_dial(t);
 }
 
@@ -404,7 +412,7 @@ void tp_carried_settled(struct tp_call *call, struct conn *take_conn)
 	c->reg = call->reg;
 	call->reg = NULL;
 	c->theirs = call->t == NULL;
-	forget_ends(t);
+	forget_end(t);
 	c->path = call->path;
 	c->cut = false;
 	c->alone_ns = 0;
@@ -449,11 +457,40 @@ void tp_carried_down(struct transport *t, const char *why)
 	dial_again(t, theirs);
 }
 
+bool tp_carried_new(struct transport *t)
+{
+	struct tp_ended *e = ended_before(&t->m->car, t->tp_id);
+	struct tp_carried *c = calloc(1, sizeof(*c));
+
+	t->carried = c;
+	if (c == NULL || e == NULL)
+		return c != NULL;
+	c->cut = e->cut;
+	c->path = e->path;
+	return true;
+}
+
+void tp_carried_gone(const struct transport *t)
+{
+	const struct tp_carried *c = t->carried;
+	uint64_t now = clock_mono_ns();
+	struct tp_ended *e;
+
+	if (c == NULL)
+		return;
+	if (c->cut) {
+		e = remember(t, now);
+		e->cut = true;
+		e->path = c->path;
+	} else if (c->alone_ns > now + TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS) {
+		remember(t, c->alone_ns - TP_REDIAL_MIN_MS * CLOCK_NS_PER_MS);
+	}
+}
+
 void tp_carried_free(struct transport *t)
 {
 	if (t->carried == NULL)
 		return;
-	remember_cut(t);
 	free(t->carried->paused.v);
 	free(t->carried);
 	t->carried = NULL;

@@ -35,19 +35,23 @@ enum {
 	TP_REDIAL_MAX_MS = 60000,
 	TP_REDIAL_OTHERS_MS = 30000, // when it is the peer's turn to dial
 	// After silence, when the peer is there again but may not know that its connection is dead:
-	// it asks by keep-alive every 15 s, or repeats what it sent within two minutes, and gives
-	// up at the latest at its tenth question.
+	// it asks by keep-alive every 15 s, or repeats what it sent within two minutes, and our
+	// kernel answers that there is no such connection.
 	TP_CUT_ALONE_MS = 160000,
+	// ... when its questions may not get here: it gives up at the tenth, and what it wrote just
+	// before that it repeats for 924 s.
+	TP_CUT_LOST_MS = 1080000,
 	TP_CUT_STREAM_MS = 60000, // dmsg: its server asks each session every 30 s
 	TP_ADD_AGAIN_MS = 10, // a hop that the data plane had no room for
-	TP_ENDED_MAX = 64, // links whose end is remembered without a transport
+	TP_ENDED_MAX = 64, // ids whose last end is remembered without a transport
 	TP_HOLD_S = 28, // a peer may stall for 20 s and live; routes live for 30 s
 	TP_PING_EVERY_S = 15, // of peers that ping us
 };
 
-// Both ends of a connection by TCP that we made. Family 0: there was none.
+// Both ends of a connection by TCP: ours, the peer's. Family 0: there was none.
 struct tp_path {
 	struct sockaddr_storage from, to;
+	bool called; // the peer made it
 };
 
 // One connection that is being set up.
@@ -60,7 +64,7 @@ struct tp_call {
 	bool begun; // dialer: the peer has heard of it
 	bool secret; // conn is the Noise one, or a dmsg stream
 	bool knocks; // dialer: only to see that the peer can be reached
-	bool same_path; // ... as the connection before, or as it was tried
+	bool tells; // ... it can, and this goes from the port of before
 	struct dmsg_client_dial *dial; // instead of conn, until the stream stands
 	struct resolver_ask *ask; // ... or until it is known where the peer is:
 	struct resolver_visor *where; // stcpr; NULL: not known
@@ -105,6 +109,14 @@ struct tp_carried {
 	int64_t asked_wall_ns; // and what it said
 };
 
+// The last link of an id.
+struct tp_ended {
+	uint8_t id[16];
+	uint64_t ns; // when it was over; 0: none is known
+	bool cut; // as of a transport, with the path
+	struct tp_path path;
+};
+
 // Where callers of a type come by TCP.
 struct tp_listener {
 	struct transport_mgr *m;
@@ -126,11 +138,7 @@ struct tp_carriers {
 	uint16_t call_port; // ours of the last dial
 	bool dump_all; // of rules, as events were lost
 	uint64_t born_ns;
-	uint32_t n_ended;
-	struct {
-		uint8_t id[16];
-		uint64_t ns;
-	} ended[TP_ENDED_MAX]; // the last ones, round and round
+	struct tp_ended ended[TP_ENDED_MAX];
 };
 
 static inline bool tp_is_carried(const struct transport_conf *c)
@@ -157,9 +165,9 @@ void tp_carried_dial(struct transport *t);
 void tp_carried_on_timer(void *arg); // struct transport
 // The dial failed; the call is closed by the caller of this. crossed: as the peer dials us.
 void tp_carried_failed(struct transport *t, const char *why, int err, bool crossed);
-// A dial that was cut off before has reached the peer again, and was closed. knows: so the peer has
-// no connection left that we have not.
-void tp_carried_reached(struct transport *t, bool knows);
+// After a cut the peer was reached again, by a call that is closed. It has no connection left that
+// we have not in so long; 0: it has none.
+void tp_carried_reached(struct transport *t, uint32_t alone_ms);
 // The link ended with this error, or an attempt that the peer may have settled: does it know?
 void tp_carried_cut(struct transport *t, int err);
 // Both ends settled: the connection is the link of the transport to the caller, which is made if
@@ -173,6 +181,9 @@ const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c)
 void tp_carried_down(struct transport *t, const char *why);
 // Connection and call, without a word; the rest is the caller's.
 void tp_carried_hang_up(struct transport *t);
+bool tp_carried_new(struct transport *t); // what is its own; false: no memory
+// It is removed: what its peer may not know yet is for the next one of this id.
+void tp_carried_gone(const struct transport *t);
 void tp_carried_free(struct transport *t); // its memory, after tp_carried_hang_up()
 void tp_carried_tick(struct transport *t, uint64_t now_ns);
 

@@ -323,9 +323,8 @@ struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *c
 	entry_transport_id(t->tp_id, m->self.pk->b, conf->peer.b, type);
 	t->timer = loop_timer_new(m->conf.loop, carried ? tp_carried_on_timer : tp_hs_on_timer, t);
 	t->rekey_timer = loop_timer_new(m->conf.loop, tp_rekey_on_timer, t);
-	t->carried = carried ? calloc(1, sizeof(*t->carried)) : NULL;
 	if (t->timer == NULL || t->rekey_timer == NULL || tp_flow_new(t, 1) == NULL ||
-		(carried && t->carried == NULL))
+		(carried && !tp_carried_new(t)))
 		goto err_transport;
 	rc = htab_put(m->by_id, t->tp_id, t);
 	if (rc != 0)
@@ -362,6 +361,7 @@ void tp_remove(struct transport *t)
 	}
 	unlink_from(&m->first, t);
 	tp_carried_hang_up(t);
+	tp_carried_gone(t);
 	htab_del(m->by_id, t->tp_id);
 	tp_handles_unmap(t);
 	m->n--;

@@ -42,6 +42,7 @@ static size_t w_conn_piece = 100000; // that come at once
 static bool w_conn_black; // nothing comes through any more
 static uint8_t w_conn_from[16]; // where callers are; zeros: where their node is
 static uint16_t w_port_taken; // by another program
+static uint16_t w_port_black; // of a dialer: nothing comes through from there
 static bool w_conn_mute; // TCP stands, but nobody is heard
 static uint32_t w_net_local, w_net_remote; // of the addresses that a dialer's conns have
 static uint16_t w_port_remote;
@@ -375,7 +376,7 @@ static void w_conn_arrives(struct w_job *j)
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&from;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&from;
 
-	if (c->closed || c->err != 0 || w_conn_black)
+	if (c->closed || c->err != 0 || w_conn_black || c->port == w_port_black)
 		return;
 	w_conn_forget(c->to, c->node, c->port);
 	for (unsigned i = 0; i < W_LISTENERS; i++) {
@@ -454,13 +455,15 @@ struct conn *conn_tcp_dial_from(struct loop *l, const struct sockaddr *from,
 	const struct conn_events *ev, void *arg)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)to;
+	const struct sockaddr_in *ours = (const struct sockaddr_in *)from;
+	bool is_ours = (ntohl(ours->sin_addr.s_addr) & ~0xffu) == w_net_local;
 	struct w_conn *c = (struct w_conn *)w_dial(
 		l, ntohl(v4->sin_addr.s_addr) & 0xff, timeout_ms, opts, ev, arg);
 
-	c->port = ntohs(((const struct sockaddr_in *)from)->sin_port);
+	c->port = ntohs(ours->sin_port);
 	w_n_dials_from++;
-	if (c->port == w_port_taken) {
-		c->err = -EADDRINUSE;
+	if (c->port == w_port_taken || !is_ours) {
+		c->err = is_ours ? -EADDRINUSE : -EADDRNOTAVAIL;
 		w_conn_poke(c);
 	}
 	return &c->base;
@@ -556,7 +559,7 @@ static void w_conns_setup(unsigned (*loop_node)(const struct loop *l))
 	w_conn_cap = 64 * 1024;
 	w_conn_piece = 100000;
 	w_conn_black = w_conn_mute = false;
-	w_port_taken = 0;
+	w_port_taken = w_port_black = 0;
 	w_net_local = w_net_remote = 0x0a000000;
 	w_port_remote = 7780;
 	memset(w_conn_from, 0, sizeof(w_conn_from));
