@@ -489,6 +489,8 @@ static void ways_are_judged_without_a_node(void **state)
 		{cmd_route_dial, {PK ":3", "hops=50"}, CLI_FAIL},
 		{cmd_route_dial, {PK ":3", "min-hops=3", "max-hops=2"}, CLI_USAGE},
 		{cmd_route_find, {PK, "max-hops=51"}, CLI_USAGE},
+		{cmd_route_find, {PK, "min-hops=3", "max-hops=2"}, CLI_USAGE},
+		{cmd_route_find, {PK, "min-hops=2", "max-hops=2"}, CLI_FAIL}, // it would be asked
 		{cmd_route_find, {"b", "from=c"}, CLI_FAIL}, // names would be asked for
 		{cmd_transport_list, {"on=b"}, CLI_FAIL},
 		{cmd_transport_del, {"on=b", "id=1d60fbdd-a0fc-0a64-85c6-f155e43f3465"}, CLI_FAIL},

@@ -39,34 +39,42 @@ int cmd_route_listen(struct cli *c)
 }
 
 struct by_peer {
-	const char *peer; // the first digits of a key; "": m has it
+	const char *digits; // the first ones of its key; NULL: it is no such text
+	uint8_t of_name[API_PK_LEN]; // its key, if
+	unsigned has_name; // ... this is 1
 	struct api_route_close *m;
 	unsigned n;
 };
+
+static bool is_peer(const struct by_peer *b, const uint8_t pk[API_PK_LEN])
+{
+	char text[KEY_PK_TEXT_LEN + 1];
+	struct key_pk key;
+
+	if (b->has_name == 1 && memcmp(b->of_name, pk, API_PK_LEN) == 0)
+		return true;
+	memcpy(key.b, pk, sizeof(key.b));
+	key_pk_to_text(&key, text);
+	return b->digits != NULL && strncmp(text, b->digits, strlen(b->digits)) == 0;
+}
 
 static int on_group(void *ctx, int more, const void *payload, size_t len)
 {
 	struct by_peer *b = ctx;
 	struct api_route_group g;
-	char text[KEY_PK_TEXT_LEN + 1];
-	struct key_pk pk;
 	int rc = api_record_take(&g, sizeof(g), more, payload, len);
 
 	if (rc <= 0)
 		return rc;
-	memcpy(pk.b, g.pk, sizeof(pk.b));
-	key_pk_to_text(&pk, text);
 	if (g.state >= API_GROUP_ENDED || g.remote_port != b->m->remote_port ||
-		g.local_port != b->m->local_port || strncmp(text, b->peer, strlen(b->peer)) != 0)
-		return 0;
-	if (b->peer[0] == '\0' && memcmp(b->m->pk, g.pk, sizeof(g.pk)) != 0)
+		g.local_port != b->m->local_port || !is_peer(b, g.pk))
 		return 0;
 	memcpy(b->m->pk, g.pk, sizeof(g.pk));
 	b->n++;
 	return 0;
 }
 
-// "02", "0279be66": as `show groups` prints a key, or all of it. Else it is a name.
+// "02", "0279be66": as `show groups` prints a key, or all of it. It may be a name as well.
 static bool is_digits_of_key(const char *text)
 {
 	size_t n = strspn(text, "0123456789abcdef");
@@ -87,10 +95,12 @@ int cmd_route_close(struct cli *c)
 		rc = stream_port(&m.local_port, words[2]);
 	if (rc != CLI_OK)
 		return rc;
-	b.peer = words[0];
-	if (!is_digits_of_key(words[0])) {
-		rc = way_node(c, m.pk, words[0], strlen(words[0]));
-		b.peer = "";
+	if (is_digits_of_key(words[0])) {
+		b.digits = words[0];
+		rc = way_name(c, b.of_name, words[0], strlen(words[0]), &b.has_name);
+	} else {
+		rc = way_node(c, b.of_name, words[0], strlen(words[0]));
+		b.has_name = 1;
 	}
 	if (rc != CLI_OK)
 		return rc;
@@ -100,7 +110,7 @@ int cmd_route_close(struct cli *c)
 		return cli_error(CLI_FAIL,
 			b.n == 0
 				? "no open route has this PEER, PORT and OURS (see `skyrail show groups`)"
-				: "several peers have keys that begin so: write more digits");
+				: "several peers have keys that begin so, or this name: write more digits");
 	return cli_call(c, API_ROUTE_CLOSE, &m, sizeof(m), NULL, NULL) < 0 ? cli_failed(c) : CLI_OK;
 }
 

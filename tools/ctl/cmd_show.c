@@ -282,6 +282,8 @@ int cmd_route_find(struct cli *c)
 
 	ask.min_hops = (uint16_t)min;
 	ask.max_hops = (uint16_t)max;
+	if (rc == CLI_OK)
+		rc = way_limits(min, max);
 	if (rc == CLI_OK && from != NULL)
 		rc = way_node(c, ask.src, from, strlen(from));
 	if (rc == CLI_OK)

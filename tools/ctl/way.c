@@ -71,21 +71,42 @@ static int on_key(void *ctx, int more, const void *payload, size_t len)
 	return 0;
 }
 
+static bool is_name(struct by_name *b, const char *text, size_t len)
+{
+	if (len >= sizeof(b->name))
+		return false;
+	memcpy(b->name, text, len);
+	return api_name_check(b->name, sizeof(b->name)) == 0;
+}
+
+static int look_up(struct cli *c, struct by_name *b)
+{
+	if (cli_call(c, API_TRANSPORTS, NULL, 0, on_transport, b) < 0 ||
+		cli_call(c, API_CONFIG, NULL, 0, on_key, b) < 0)
+		return cli_failed(c);
+	return CLI_OK;
+}
+
+int way_name(struct cli *c, uint8_t pk[API_PK_LEN], const char *text, size_t len, unsigned *n)
+{
+	struct by_name b = {.pk = pk};
+	int rc = is_name(&b, text, len) ? look_up(c, &b) : CLI_OK;
+
+	*n = b.n;
+	return rc;
+}
+
 int way_node(struct cli *c, uint8_t pk[API_PK_LEN], const char *text, size_t len)
 {
 	struct by_name b = {.pk = pk};
 	struct key_pk key;
+	int rc;
 
-	if (key_pk_from_text(&key, text, len) == 0 || len >= sizeof(b.name))
+	if (key_pk_from_text(&key, text, len) == 0 || !is_name(&b, text, len))
 		return stream_key(pk, text, len);
-	memcpy(b.name, text, len);
-	if (api_name_check(b.name, sizeof(b.name)) < 0)
-		return stream_key(pk, text, len);
-	if (cli_call(c, API_TRANSPORTS, NULL, 0, on_transport, &b) < 0 ||
-		cli_call(c, API_CONFIG, NULL, 0, on_key, &b) < 0)
-		return cli_failed(c);
-	if (b.n == 1)
-		return CLI_OK;
+	rc = look_up(c, &b);
+	if (rc != CLI_OK || b.n == 1)
+		return rc;
 	return cli_error(CLI_FAIL,
 		b.n == 0 ? "'%s' is neither a public key of 66 hex digits nor the name of a "
 			   "transport, a [peer] or a [route_to] of this node"
@@ -110,6 +131,13 @@ static int take_via(struct cli *c, struct api_route_ask *m, const char *text)
 	return rc;
 }
 
+int way_limits(uint32_t min, uint32_t max)
+{
+	if (max != 0 && min > max)
+		return cli_error(CLI_USAGE, "min-hops=%u is more than max-hops=%u", min, max);
+	return CLI_OK;
+}
+
 int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
 {
 	uint32_t min = w->hops != 0 ? w->hops : w->min_hops;
@@ -117,8 +145,8 @@ int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
 
 	if (w->hops != 0 && (w->min_hops != 0 || w->max_hops != 0))
 		return cli_error(CLI_USAGE, "hops= says both min-hops= and max-hops=");
-	if (max != 0 && min > max)
-		return cli_error(CLI_USAGE, "min-hops=%u is more than max-hops=%u", min, max);
+	if (way_limits(min, max) != CLI_OK)
+		return CLI_USAGE;
 	if (w->via != NULL && (min != 0 || max != 0))
 		return cli_error(CLI_USAGE, "via= says how many hops there are");
 	if (w->type != NULL && w->via == NULL)

@@ -23,8 +23,13 @@ struct way_words {
 
 // CLI_OK, or it was said. Names are looked up at the node.
 int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w);
+// Hops, 0: not said. CLI_OK, or it was said.
+int way_limits(uint32_t min, uint32_t max);
 
 // A public key, or the name of a [transport], a [peer] or a [route_to] of the running node.
 int way_node(struct cli *c, uint8_t pk[API_PK_LEN], const char *text, size_t len);
+// Of such names only, for text that may be something else, too. n: how many different keys have
+// it; pk is one of them. CLI_OK, or it was said.
+int way_name(struct cli *c, uint8_t pk[API_PK_LEN], const char *text, size_t len, unsigned *n);
 // NODE:PORT
 int way_to(struct cli *c, uint8_t pk[API_PK_LEN], uint16_t *port, const char *text);
