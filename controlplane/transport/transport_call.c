@@ -367,9 +367,9 @@ static uint32_t may_have_ms(const struct tp_call *c, int err)
 	const struct tp_path *was = &c->t->carried->path;
 
 	// Its kernel has taken a connection with the ports of the one before: of that it has
-	// nothing left.
+	// nothing left. A translator may have forgotten those; what is idle ends all the same.
 	if (c->tells && err == 0)
-		return is_direct(was) ? 0 : TP_CUT_LOST_MS;
+		return is_direct(was) ? 0 : TP_CUT_ALONE_MS;
 	if (is_direct(was) && is_same_ip(&c->path.from, &was->from) &&
 		is_same_ip(&c->path.to, &was->to) &&
 		(err == 0 || err == -EADDRINUSE || err == -EADDRNOTAVAIL))

@@ -204,7 +204,7 @@ fit() {
 		had=$(tp N "stcp-$n" state)
 		[ -n "$had" ] || sk N transport add "stcp-$n" "peer=${PK[$n]}" type=stcp "address=${ADDR[$n]}:7777" >/dev/null
 		wait_for 60 "stcp from N to $n" tp_up N "stcp-$n"
-		expect "$1: $n takes a route group" group_to N $n type=stcp
+		expect "$1: $n takes a route group" group_to N $n
 		[ -n "$had" ] || sk N transport del "stcp-$n" >/dev/null
 	done
 	real_clean
