@@ -211,7 +211,7 @@ static void after_silence_it_is_told_of_the_end_where_that_can_be(void **state)
 			assert_false(transport_is_up(a));
 			assert_non_null(strstr(info_of(a).why, "until the peer knows"));
 			w_conns_break(1, 0);
-			w_run(1060 * 1000ull);
+			w_run(140 * 1000ull);
 			assert_int_equal(w_n_dials, 3);
 			w_run(30 * 1000ull);
 		}
