@@ -86,12 +86,22 @@ static bool is_this_link(const struct transport *t, const struct rail_hs_terms *
 	       terms->n_flows == t->n && (terms->ciphers & 1u << t->cipher) != 0;
 }
 
+// An index is ours again a little before the data plane has forgotten the key that had it: by
+// chance a new one may fall on its place. The old key goes on, and the next one has another index.
+static void say_refused(const struct transport *t, int status)
+{
+	if (status == -EEXIST)
+		log_debug("transport %s: the place of a new key is not free yet", t->conf.name);
+	else
+		log_limited(LOG_ERR, "transport %s: the data plane refused a new key: %s",
+			t->conf.name, strerror(-status));
+}
+
 static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 {
 	(void)rx_index;
 	if (status != 0) {
-		log_limited(LOG_ERR, "transport %s: the data plane refused a new key: %s",
-			t->conf.name, strerror(-status));
+		say_refused(t, status);
 		return;
 	}
 	t->n_rekeys++;
@@ -151,8 +161,7 @@ static void on_answered(struct transport *t, int status, uint32_t rx_index)
 	rail_hs_keys_wipe(&t->answer.keys);
 	t->answer.on = false;
 	if (status != 0) {
-		log_limited(LOG_ERR, "transport %s: the data plane refused a new key: %s",
-			t->conf.name, strerror(-status));
+		say_refused(t, status);
 		tp_hs_answer_drop(t);
 		return;
 	}
