@@ -1,7 +1,7 @@
 // The rings of one carrier: packets of carried hops between its thread and one worker
 // (lib/shm/dpmsg.h), with a mapping of its own, so that it needs nothing of the dp_client that it
-// came from. One thread at a time. What comes up is not copied here: who takes it does that, and then
-// checks it.
+// came from. One thread at a time. What comes up is not copied here: who takes it does that, and
+// then checks it.
 #pragma once
 
 #include "lib/shm/dpmsg.h"

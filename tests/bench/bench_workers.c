@@ -10,7 +10,6 @@
 #include "tests/bench/mesh.h"
 #include "tests/bench/options.h"
 
-
 enum { RULES = 1 << 17 };
 
 static const struct env_cipher clear = {.kind = AEAD_NONE};
