@@ -731,21 +731,36 @@ static int dial_tcp(struct tcp *t, const char *where)
 	return rc;
 }
 
-struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_ms,
-	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg)
+static int dial_from(struct tcp *t, const struct sockaddr *from, const struct sockaddr *to)
+{
+	int rc;
+
+	t->h = conn_handle_new(t->l, false);
+	if (t->h == NULL)
+		return -errno;
+	t->h->owner = t;
+	t->h->connect.data = t->h;
+	rc = uv_tcp_bind(&t->h->uv.tcp, from, 0);
+	return rc != 0 ? rc : uv_tcp_connect(&t->h->connect, &t->h->uv.tcp, to, on_connect);
+}
+
+static struct tcp *dial_new(
+	struct loop *l, const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg)
 {
 	struct tcp *t = tcp_new(l, opts, ev, arg);
-	int rc;
 
 	if (t == NULL)
 		return NULL;
 	t->timer = loop_timer_new(l, on_dial_late, t);
-	if (t->timer == NULL)
-		rc = -ENOMEM;
-	else if (strncmp(where, "unix:", 5) == 0)
-		rc = dial_unix(t, where + 5);
-	else
-		rc = dial_tcp(t, where);
+	if (t->timer != NULL)
+		return t;
+	free(t);
+	return errno_null(ENOMEM);
+}
+
+// rc: of the beginning.
+static struct conn *dial_begun(struct tcp *t, int rc, uint32_t timeout_ms)
+{
 	if (rc != 0) {
 		loop_timer_free(t->timer);
 		conn_handle_close(t->h);
@@ -756,30 +771,22 @@ struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_m
 	return &t->base;
 }
 
+struct conn *conn_tcp_dial(struct loop *l, const char *where, uint32_t timeout_ms,
+	const struct conn_tcp_opts *opts, const struct conn_events *ev, void *arg)
+{
+	struct tcp *t = dial_new(l, opts, ev, arg);
+	bool is_unix = strncmp(where, "unix:", 5) == 0;
+
+	if (t == NULL)
+		return NULL;
+	return dial_begun(t, is_unix ? dial_unix(t, where + 5) : dial_tcp(t, where), timeout_ms);
+}
+
 struct conn *conn_tcp_dial_from(struct loop *l, const struct sockaddr *from,
 	const struct sockaddr *to, uint32_t timeout_ms, const struct conn_tcp_opts *opts,
 	const struct conn_events *ev, void *arg)
 {
-	struct tcp *t = tcp_new(l, opts, ev, arg);
-	int rc = -ENOMEM;
+	struct tcp *t = dial_new(l, opts, ev, arg);
 
-	if (t == NULL)
-		return NULL;
-	t->timer = loop_timer_new(l, on_dial_late, t);
-	t->h = conn_handle_new(l, false);
-	if (t->timer != NULL && t->h != NULL) {
-		t->h->owner = t;
-		t->h->connect.data = t->h;
-		rc = uv_tcp_bind(&t->h->uv.tcp, from, 0);
-		if (rc == 0)
-			rc = uv_tcp_connect(&t->h->connect, &t->h->uv.tcp, to, on_connect);
-	}
-	if (rc != 0) {
-		loop_timer_free(t->timer);
-		conn_handle_close(t->h);
-		free(t);
-		return errno_null(rc);
-	}
-	loop_timer_start(t->timer, timeout_ms, 0);
-	return &t->base;
+	return t != NULL ? dial_begun(t, dial_from(t, from, to), timeout_ms) : NULL;
 }
