@@ -80,6 +80,14 @@ static void out_drop(struct carried_link *k, size_t len)
 	k->ls->unsent -= len;
 }
 
+static void out_free(struct carried_link *k)
+{
+	out_drop(k, k->out_len);
+	free(k->out);
+	k->out = NULL;
+	k->out_ofs = k->out_cap = 0;
+}
+
 static void out_write(struct carried_link *k)
 {
 	ssize_t n = conn_write(k->conn, k->out + k->out_ofs, k->out_len);
@@ -92,11 +100,8 @@ static void out_write(struct carried_link *k)
 	if (k->blocked)
 		return;
 	k->out_ofs = 0;
-	if (k->out_cap > CARRIED_LINK_OUT_KEEP) {
-		free(k->out);
-		k->out = NULL;
-		k->out_cap = 0;
-	}
+	if (k->out_cap > CARRIED_LINK_OUT_KEEP)
+		out_free(k);
 }
 
 static void out_begin(struct carried_link *k)
@@ -155,10 +160,7 @@ static void shed(struct carried_links *ls)
 		struct carried_link *k = fattest(ls);
 
 		k->shed = true;
-		out_drop(k, k->out_len);
-		free(k->out);
-		k->out = NULL;
-		k->out_ofs = k->out_cap = 0;
+		out_free(k);
 		k->ev->end(k->arg, -ENOBUFS); // k may be gone
 	}
 }
@@ -361,8 +363,7 @@ struct conn *carried_link_release(struct carried_link *k)
 	*k->prev = k->next;
 	if (k->next != NULL)
 		k->next->prev = k->prev;
-	out_drop(k, k->out_len);
-	free(k->out);
+	out_free(k);
 	free(k);
 	return conn;
 }
