@@ -22,9 +22,16 @@ LOG_MODULE("transport");
 static const struct conn_tcp_opts tcp_opts = {
 	.keepalive_s = TP_KEEPALIVE_S, .user_timeout_ms = TP_USER_TIMEOUT_MS};
 
+static const char *addr_text(const struct dpmsg_addr *addr, char *buf, size_t cap)
+{
+	struct api_addr a = {.port = addr->port};
+
+	memcpy(a.ip, addr->ip, sizeof(a.ip));
+	return api_addr_text(&a, buf, cap);
+}
+
 static const char *from_text(const struct tp_call *c, char *buf, size_t cap)
 {
-	struct api_addr a = {.port = c->from.port};
 	char key[KEY_PK_TEXT_LEN + 1];
 
 	if (c->type == TRANSPORT_DMSG) { // which has no addresses
@@ -32,9 +39,7 @@ static const char *from_text(const struct tp_call *c, char *buf, size_t cap)
 		snprintf(buf, cap, "%.8s", key);
 		return buf;
 	}
-	memcpy(a.ip, c->from.ip, sizeof(a.ip));
-	api_addr_text(&a, buf, cap);
-	return buf;
+	return addr_text(&c->from, buf, cap);
 }
 
 static void addr_of(const struct sockaddr_storage *ss, struct dpmsg_addr *out)
@@ -347,7 +352,6 @@ static bool is_same_ip(const struct sockaddr_storage *a, const struct sockaddr_s
 // Nothing translates addresses between both ends, as far as they tell: the peer sees our port.
 static bool is_direct(const struct tp_path *p)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	struct dpmsg_addr from, to;
 	bool ours, theirs;
 	size_t net_len;
@@ -356,7 +360,7 @@ static bool is_direct(const struct tp_path *p)
 	addr_of(&p->to, &to);
 	ours = resolver_ip_is_public(from.ip);
 	theirs = resolver_ip_is_public(to.ip);
-	net_len = memcmp(from.ip, mapped, sizeof(mapped)) == 0 ? 15 : 8; // a /24, a /64
+	net_len = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)from.ip) ? 15 : 8; // a /24, a /64
 	return p->from.ss_family != 0 && ours == theirs &&
 	       (ours || memcmp(from.ip, to.ip, net_len) == 0);
 }
@@ -688,15 +692,13 @@ static struct conn_listener *listen_at(struct tp_listener *l, const struct dpmsg
 
 static void listen_back(struct tp_listener *l)
 {
-	struct api_addr a = {.port = l->at.port};
 	char text[64];
 
 	l->listener = listen_at(l, &l->at);
 	if (l->listener != NULL)
 		return;
-	memcpy(a.ip, l->at.ip, sizeof(a.ip));
 	log_err("%s transports are not taken at %s any more: %s", transport_type_name(l->type),
-		api_addr_text(&a, text, sizeof(text)), strerror(errno));
+		addr_text(&l->at, text, sizeof(text)), strerror(errno));
 	l->at = (struct dpmsg_addr){0};
 }
 

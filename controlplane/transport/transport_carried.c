@@ -209,17 +209,17 @@ void tp_carried_cut(struct transport *t, int err)
 		c->cut = true;
 }
 
-void tp_carried_reached(struct transport *t, uint32_t alone_ms)
+void tp_carried_reached(struct transport *t, uint32_t left_ms)
 {
 	struct tp_carried *c = t->carried;
 	char why[TRANSPORT_WHY_MAX] = "reached again";
 
 	c->cut = remember_end(t)->cut = false;
-	if (alone_ms > 0) {
-		c->alone_ns = clock_mono_ns() + alone_ms * CLOCK_NS_PER_MS;
+	if (left_ms > 0) {
+		c->alone_ns = clock_mono_ns() + left_ms * CLOCK_NS_PER_MS;
 		snprintf(why, sizeof(why),
 			"reached again; left alone for %u s, until the peer knows of the end",
-			alone_ms / 1000);
+			left_ms / 1000);
 	}
 	log_limited(LOG_NOTICE, "transport %s: its peer can be reached again", t->conf.name);
 	tp_state_set(t, TRANSPORT_DOWN, why);

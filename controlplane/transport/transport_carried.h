@@ -167,7 +167,7 @@ void tp_carried_on_timer(void *arg); // struct transport
 void tp_carried_failed(struct transport *t, const char *why, int err, bool crossed);
 // After a cut the peer was reached again, by a call that is closed. It has no connection left that
 // we have not in so long; 0: it has none.
-void tp_carried_reached(struct transport *t, uint32_t alone_ms);
+void tp_carried_reached(struct transport *t, uint32_t left_ms);
 // The link ended with this error, or an attempt that the peer may have settled: does it know?
 void tp_carried_cut(struct transport *t, int err);
 // Both ends settled: the connection is the link of the transport to the caller, which is made if
