@@ -62,7 +62,6 @@ static void on_bound(void *arg, const struct resolver_result *r)
 static void on_taken_back(void *arg, const struct resolver_result *r)
 {
 	struct resolver_keep *k = arg;
-
 	bool gone = r->taken || (r->err == 0 && r->status == 404); // or it never was there
 
 	k->ask = NULL;

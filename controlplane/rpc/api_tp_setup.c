@@ -99,11 +99,10 @@ static int ask(struct asking *a)
 static void refused(struct asking *a, int err, const char *why)
 {
 	struct api_req *r = a->r;
-	struct api_tp_setup_ask m = a->m;
 	char on[KEY_PK_TEXT_LEN + 1];
 	struct key_pk pk;
 
-	memcpy(pk.b, m.on, sizeof(pk.b));
+	memcpy(pk.b, a->m.on, sizeof(pk.b));
 	key_pk_to_text(&pk, on);
 	if (err == -ECONNRESET && a->asked)
 		api_req_fail(r, err,
@@ -115,8 +114,8 @@ static void refused(struct asking *a, int err, const char *why)
 			"node %.8s is not asked: %s. It listens (dmsg port %d) if it has a "
 			"[transport_setup NAME]",
 			on, why, TP_SETUP_PORT);
-	else if (err == -EREMOTEIO && m.what == API_TP_SETUP_ADD)
-		api_req_fail(r, err, "node %.8s says: %s (type=%s)", on, why, m.type);
+	else if (err == -EREMOTEIO && a->m.what == API_TP_SETUP_ADD)
+		api_req_fail(r, err, "node %.8s says: %s (type=%s)", on, why, a->m.type);
 	else
 		api_req_fail(r, err, "node %.8s%s: %s", on, err == -EREMOTEIO ? " says" : "", why);
 	asking_free(a);

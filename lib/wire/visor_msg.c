@@ -88,9 +88,8 @@ void visor_lan_put(
 		gob_put_field(&m, &last, 1);
 		gob_put_uint(&m, 1);
 	}
-	if (!key_pk_is_null(&lan->pk)) {
+	if (!key_pk_is_null(&lan->pk))
 		gob_put_bytes_field(&m, &last, 2, lan->pk.b, KEY_PK_LEN);
-	}
 	put_text(&m, &last, 3, lan->address);
 	put_text(&m, &last, 4, lan->public_address);
 	put_text(&m, &last, 5, lan->discovery_url);
