@@ -18,13 +18,14 @@ static struct ring_w down[FIX_WORKERS];
 static int setup(void **state)
 {
 	struct cmd_adj_set adj = {.adj = 1 | 1u << DPMSG_HANDLE_BITS, .mtu = 1500, .usable = 1};
+	struct ring_shm *shm;
 	size_t len;
 
 	fix_init(&f, -1);
-	for (unsigned i = 0; i < FIX_WORKERS; i++)
-		assert_int_equal(
-			ring_w_attach(&down[i], fix_ring(&f, f.region.hdr->down_off[i], &len), len),
-			0);
+	for (unsigned i = 0; i < FIX_WORKERS; i++) {
+		shm = fix_ring(&f, f.region.hdr->down_off[i], &len);
+		assert_int_equal(ring_w_attach(&down[i], shm, len), 0);
+	}
 	fix_hello(&f);
 	adj.src_ip[10] = adj.src_ip[11] = adj.dst_ip[10] = adj.dst_ip[11] = 0xff;
 	assert_int_equal(fix_cmd(&f, &adj, CMD_ADJ_SET, sizeof(adj)), 0);
