@@ -88,16 +88,32 @@ static int look(uint64_t keep, int sig)
 	return n;
 }
 
+// A signal that nobody has, or the one that was found before; 0: there is none. Drivers look for
+// theirs from SIGRTMIN on (net_tap's tells it that there are frames), so it is looked for from the
+// other end. It stays ours: signals queue up for a thread that does not run, and one that is late
+// must not end the process.
+static int signal_take(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+
+	for (int sig = SIGRTMAX; sig >= SIGRTMIN; sig--) {
+		if (sigaction(sig, NULL, &old) < 0)
+			continue;
+		if (old.sa_handler == on_signal)
+			return sig;
+		if (old.sa_handler == SIG_DFL && sigaction(sig, &sa, NULL) == 0)
+			return sig;
+	}
+	return 0;
+}
+
 int dp_caps_keep(uint64_t keep)
 {
-	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	int sig = SIGRTMIN + 1, n = 1;
+	int sig = signal_take(), n = 1;
 
+	if (sig == 0)
+		return -EBUSY;
 	atomic_store_explicit(&kept, keep, memory_order_relaxed);
-	// Ours from now on: signals queue up for a thread that does not run, and one that is late
-	// must not end the process.
-	if (sigaction(sig, &sa, NULL) < 0)
-		return -errno;
 	drop_here();
 	for (int i = 0; i < TRIES && n > 0; i++) {
 		if (i > 0)

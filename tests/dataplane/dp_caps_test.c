@@ -72,6 +72,46 @@ static void kept_ones_are_named(void **state)
 	assert_true(memchr(text, '\0', sizeof(text)) != NULL);
 }
 
+static _Atomic unsigned told;
+
+static void of_a_driver(int sig)
+{
+	atomic_fetch_add(&told, 1);
+}
+
+// All but SIGRTMIN + 1 are raised; returns how many of them have a handler.
+static unsigned raise_others(void)
+{
+	struct sigaction sa;
+	unsigned n = 0;
+
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		if (sig == SIGRTMIN + 1 || sigaction(sig, NULL, &sa) < 0 ||
+			sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN)
+			continue;
+		raise(sig);
+		n++;
+	}
+	return n;
+}
+
+// net_tap reads its frames only when a signal told it of some, and takes the first that is free.
+static void a_signal_of_a_driver_stays_its_own(void **state)
+{
+	struct sigaction sa = {.sa_handler = of_a_driver, .sa_flags = SA_RESTART};
+	unsigned before = raise_others();
+
+#ifdef __SANITIZE_THREAD__
+	skip();
+#endif
+	assert_int_equal(sigaction(SIGRTMIN + 1, &sa, NULL), 0);
+	assert_int_equal(dp_caps_keep(UINT64_MAX), 0);
+	assert_int_equal(dp_caps_keep(UINT64_MAX), 0);
+	raise(SIGRTMIN + 1);
+	assert_int_equal(atomic_load(&told), 1);
+	assert_int_equal(raise_others(), before + 1); // one that comes late ends nothing
+}
+
 static void all_threads_keep_what_is_asked_for_and_no_more(void **state)
 {
 	uint64_t had = all_caps("CapPrm"), keep = had & 1u << 12;
@@ -85,7 +125,7 @@ static void all_threads_keep_what_is_asked_for_and_no_more(void **state)
 	assert_int_equal(pthread_create(&a, NULL, spins, NULL), 0);
 	assert_int_equal(pthread_create(&b, NULL, reads, NULL), 0);
 	assert_int_equal(dp_caps_keep(keep), 0);
-	raise(SIGRTMIN + 1); // one that comes late ends nothing
+	raise_others();
 	assert_int_equal(all_caps("CapPrm"), keep);
 	assert_int_equal(all_caps("CapEff"), keep);
 	assert_int_equal(all_caps("CapInh"), 0);
@@ -107,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kept_ones_are_named),
+		cmocka_unit_test(a_signal_of_a_driver_stays_its_own),
 		cmocka_unit_test(all_threads_keep_what_is_asked_for_and_no_more),
 	};
 
