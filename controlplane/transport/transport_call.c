@@ -97,7 +97,7 @@ bool tp_call_comes(
 static void over(struct tp_call *c, const char *why, int err)
 {
 	struct transport *t = c->t;
-	char from[64];
+	char from[64], key[KEY_PK_TEXT_LEN + 1];
 
 	if (t != NULL) {
 		bool crossed = tp_call_comes(c->m, &t->conf.peer, (enum transport_type)c->type);
@@ -113,9 +113,12 @@ static void over(struct tp_call *c, const char *why, int err)
 		c->m->stats.carried_failed++;
 		c->m->stats.drop_carried_forged += err == -EBADMSG;
 		c->m->stats.drop_carried_slow += err == -ETIMEDOUT;
-		log_limited(LOG_NOTICE, "%s transport of %s: %s",
+		key_pk_to_text(&c->h.peer, key);
+		log_limited(LOG_NOTICE, "%s transport of %s: %s%s%s%s%s",
 			transport_type_name((enum transport_type)c->type),
-			from_text(c, from, sizeof(from)), why);
+			from_text(c, from, sizeof(from)), why, c->note != NULL ? ": " : "",
+			c->note != NULL ? key : "", c->note != NULL ? " " : "",
+			c->note != NULL ? c->note : "");
 	}
 	tp_call_close(c);
 }

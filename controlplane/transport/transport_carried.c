@@ -228,17 +228,20 @@ void tp_carried_reached(struct transport *t, uint32_t left_ms)
 
 // ---- who may call ----
 
-const char *tp_carried_unwelcome(struct transport_mgr *m, const struct tp_call *c)
+const char *tp_carried_unwelcome(struct transport_mgr *m, struct tp_call *c)
 {
 	enum peer_access access = peer_list_find(m->conf.peers, &c->h.peer, NULL);
 
 	if (access == PEER_DENIED) {
 		m->stats.drop_carried_denied++;
+		c->note = "is on a deny list";
 		return "not allowed";
 	}
-	if (access != PEER_ALLOWED && !m->conf.allow_any &&
+	if (!tp_may_come(m, &c->h.peer, access) &&
 		transport_mgr_find_peer(m, &c->h.peer, c->type) == NULL) {
 		m->stats.drop_carried_not_allowed++;
+		c->note = "is named by nothing here: if it may come, `skyrail transport add NAME "
+			  "peer=KEY`, or a [peer NAME]";
 		return "not allowed";
 	}
 	return m->ready ? NULL : "not ready";
@@ -376,7 +379,7 @@ static struct transport *transport_of(struct tp_call *c)
 		return t;
 	// The lists may have changed since it was admitted.
 	access = peer_list_find(m->conf.peers, &c->h.peer, conf.name);
-	if (access == PEER_DENIED || (access != PEER_ALLOWED && !m->conf.allow_any))
+	if (access == PEER_DENIED || !tp_may_come(m, &c->h.peer, access))
 		return NULL;
 	return m->n_accepted < m->conf.accepted_max ? tp_new(m, &conf) : NULL;
 }

@@ -61,6 +61,7 @@ struct tp_call {
 	struct transport *t; // whose dial it is; NULL: somebody calls
 	uint8_t type; // enum transport_type
 	bool known; // caller: it is h.peer
+	const char *note; // caller that may not come: what is to be said of its key, here only
 	bool begun; // dialer: the peer has heard of it
 	bool secret; // conn is the Noise one, or a dmsg stream
 	bool knocks; // dialer: only to see that the peer can be reached
@@ -173,8 +174,8 @@ void tp_carried_cut(struct transport *t, int err);
 // Both ends settled: the connection is the link of the transport to the caller, which is made if
 // any key may come. It takes the conn.
 void tp_carried_settled(struct tp_call *c, struct conn *take_conn);
-// May the key come that this caller claims to have? NULL, or what it is told.
-const char *tp_carried_unwelcome(struct transport_mgr *m, const struct tp_call *c);
+// May the key come that this caller claims to have? NULL, or what it is told; the log has the note.
+const char *tp_carried_unwelcome(struct transport_mgr *m, struct tp_call *c);
 // It has it: may it have a transport now? As before.
 const char *tp_carried_refusal(struct transport_mgr *m, const struct tp_call *c);
 // The link ends, whoever ends it.

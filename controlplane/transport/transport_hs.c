@@ -534,7 +534,7 @@ static struct transport *transport_for(struct transport_mgr *m, unsigned worker,
 	}
 	if (t != NULL)
 		return t;
-	if (access != PEER_ALLOWED && !m->conf.allow_any) {
+	if (!tp_may_come(m, &terms->peer, access)) {
 		// Silence: any key is quickly made, and a node is not to be found by asking.
 		m->stats.drop_hs_not_allowed++;
 		memcpy(src.ip, in->src.ip, sizeof(src.ip));

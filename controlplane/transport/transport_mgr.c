@@ -392,12 +392,31 @@ void tp_remove(struct transport *t)
 
 // ---- who may connect ----
 
+// A transport of whatever type that the operator made: who has one makes more of its own, as a
+// visor with a stcp transport makes one over dmsg before it sends a route. What peers and set-up
+// nodes made names nobody.
+static bool is_named(struct transport_mgr *m, const struct key_pk *peer)
+{
+	for (int type = 0; type < TRANSPORT_N_TYPES; type++) {
+		const struct transport *t = transport_mgr_find_peer(m, peer, type);
+
+		if (t != NULL && t->conf.origin != TRANSPORT_ACCEPTED &&
+			t->conf.origin != TRANSPORT_ASKED)
+			return true;
+	}
+	return false;
+}
+
+bool tp_may_come(struct transport_mgr *m, const struct key_pk *peer, enum peer_access access)
+{
+	return access == PEER_ALLOWED || m->conf.allow_any || is_named(m, peer);
+}
+
 static bool may_connect(const struct transport *t, enum peer_access access)
 {
 	if (access == PEER_DENIED)
 		return false;
-	return t->conf.origin != TRANSPORT_ACCEPTED || access == PEER_ALLOWED ||
-	       t->m->conf.allow_any;
+	return t->conf.origin != TRANSPORT_ACCEPTED || tp_may_come(t->m, &t->conf.peer, access);
 }
 
 bool tp_policy(struct transport *t)

@@ -209,6 +209,8 @@ void tp_cmd_done(struct transport *t); // one answer came; t may be gone after i
 // End the link of a peer that may not have one. True: it may. Accepted and adopted ones are
 // removed.
 bool tp_policy(struct transport *t);
+// May this key, which no list denies, make a transport of any type?
+bool tp_may_come(struct transport_mgr *m, const struct key_pk *peer, enum peer_access access);
 // Begin to bring it up, if it may dial and there is something to dial.
 void tp_dial(struct transport *t);
 const char *tp_why_no_way(const struct neigh_path *path); // NULL: there is one

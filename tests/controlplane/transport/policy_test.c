@@ -210,6 +210,32 @@ static void an_init_under_way_is_dropped_with_the_right(void **state)
 	assert_false(nodes[1].dp.hops[0].live);
 }
 
+static void who_is_named_by_a_transport_may_make_other_types(void **state)
+{
+	struct transport_conf stcp = {.type = TRANSPORT_STCP};
+	struct transport *rail;
+
+	(void)state;
+	policy(false);
+	w_add_conf(1, 0, stcp);
+	stcp.origin = TRANSPORT_ASKED; // by somebody who names nobody
+	w_add_conf(1, 2, stcp);
+	rail = w_add(0, 1, true);
+	w_add(2, 1, true);
+	w_run(10);
+	both_up(rail, transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_RAIL));
+	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[2].pk, TRANSPORT_RAIL));
+	assert_int_equal(stats_of(1).drop_hs_not_allowed, 1);
+	policy(false);
+	assert_true(
+		transport_is_up(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_RAIL)));
+	// the configuration names it no more
+	assert_int_equal(transport_mgr_del(nodes[1].m, "to-0"), 0);
+	policy(false);
+	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_RAIL));
+	assert_int_equal(nodes[1].dp.del.code, 4);
+}
+
 static void lists_count_for_what_is_taken_over_too(void **state)
 {
 	struct transport *a;
@@ -239,6 +265,7 @@ int main(void)
 		T(a_configured_one_stays_down_while_denied),
 		T(a_denied_one_cannot_be_added_but_configured),
 		T(an_init_under_way_is_dropped_with_the_right),
+		T(who_is_named_by_a_transport_may_make_other_types),
 		T(lists_count_for_what_is_taken_over_too),
 #undef T
 	};

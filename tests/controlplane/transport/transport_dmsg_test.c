@@ -260,6 +260,66 @@ static void strangers_are_hung_up_on(void **state)
 	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_DMSG));
 }
 
+static char said[512]; // the last line about a transport that was not taken
+
+static void hears(void *arg, enum log_level level, const char *module, const char *text)
+{
+	(void)arg, (void)level, (void)module;
+	if (strstr(text, "not allowed") != NULL)
+		snprintf(said, sizeof(said), "%s", text);
+}
+
+static void the_log_has_the_key_that_may_not_come(void **state)
+{
+	struct peer_list *l = peer_list_new();
+	char key[KEY_PK_TEXT_LEN + 1], want[512];
+
+	(void)state;
+	key_pk_to_text(&nodes[0].pk, key);
+	is_client(0);
+	is_client(1);
+	log_sink_set(hears, NULL);
+	a = over_dmsg(0, 1, true);
+	w_run(10000);
+	snprintf(want, sizeof(want),
+		"dmsg transport of %.8s: not allowed: %s is named by nothing here: if it may come, "
+		"`skyrail transport add NAME peer=KEY`, or a [peer NAME]",
+		key, key);
+	assert_string_equal(said, want);
+	assert_int_equal(peer_list_add(l, &nodes[0].pk, PEER_DENIED, ""), 0);
+	peer_list_done(l);
+	transport_mgr_policy(nodes[1].m, true, l);
+	w_run(60000);
+	snprintf(want, sizeof(want), "dmsg transport of %.8s: not allowed: %s is on a deny list",
+		key, key);
+	assert_string_equal(said, want);
+	transport_mgr_policy(nodes[1].m, true, NULL);
+	peer_list_free(l);
+}
+
+static void who_is_named_by_a_transport_of_another_type_may_come(void **state)
+{
+	struct transport_conf stcp = {.type = TRANSPORT_STCP};
+	struct transport *t;
+
+	(void)state;
+	is_client(0);
+	is_client(1);
+	w_add_conf(1, 0, stcp);
+	stcp.origin = TRANSPORT_ASKED; // by somebody who names nobody
+	w_add_conf(1, 2, stcp);
+	is_client(2);
+	over_dmsg(2, 1, true);
+	a = over_dmsg(0, 1, true);
+	w_run(10000);
+	t = transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_DMSG);
+	assert_non_null(t);
+	both_up(a, t);
+	assert_int_equal(info_of(t).conf.origin, TRANSPORT_ACCEPTED);
+	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[2].pk, TRANSPORT_DMSG));
+	assert_true(stats_of(1).drop_carried_not_allowed > 0);
+}
+
 static void any_key_may_come_where_that_is_allowed(void **state)
 {
 	struct transport *t;
@@ -446,6 +506,8 @@ int main(void)
 		T(a_peer_that_does_not_listen_is_tried_slower_and_slower),
 		T(a_silent_peer_is_given_up),
 		T(strangers_are_hung_up_on),
+		T(the_log_has_the_key_that_may_not_come),
+		T(who_is_named_by_a_transport_of_another_type_may_come),
 		T(any_key_may_come_where_that_is_allowed),
 		T(a_second_call_is_hung_up_on),
 		T(callers_that_do_not_settle_are_let_go),
