@@ -70,6 +70,8 @@ expect "the server" grep -q "^key = $SERVER" "$T/out.log"
 import -o "$OUT"
 expect "its table of addresses" grep -q "^type = stcp" "$OUT/controlplane.ini"
 expect "where peers call" grep -q "^listen = \[::\]:7777" "$OUT/controlplane.ini"
+expect "who may call" grep -q "^allow = any" "$OUT/controlplane.ini"
+expect "and that it is said" grep -q '^\[peers\] allow = any: ' "$T/err.log"
 same "public key" "$(head -n1 "$T/err.log")" "${PK[A]}"
 for field in transport.public_autoconnect launcher.service_discovery launcher.apps uptime_tracker survey_whitelist; do
 	expect "$field is named" grep -q "^  $field  " "$T/err.log"

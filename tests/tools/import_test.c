@@ -32,6 +32,8 @@ static const struct import_note *only_note(const struct import *im)
 #define DMSG(members) "\"dmsg\":{\"sessions_count\":3," members "}"
 #define LAN_SERVER(members) "\"hypervisor\":{\"lan_dmsg_server\":{" members "}}"
 
+#define PEERS "\n[peers]\nallow = any\n"
+
 static const struct {
 	const char *row; // that is tried
 	const char *members;
@@ -42,70 +44,70 @@ static const struct {
 	{"pk", "\"pk\":\"" PK1 "\"", "", NULL},
 	{"pk", "\"pk\":\"\"", "", NULL},
 	{"dmsg", "\"dmsg\":{\"discovery\":\"http://d\"}",
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 0\n", NULL},
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 0\n" PEERS, NULL},
 	{"dmsg", "\"dmsg\":null", "", NULL},
 	{"dmsg", "\"dmsg\":{}", "", NULL},
 	{"dmsg", "\"dmsg\":[{\"discovery\":\"http://d\"},{\"discovery\":\"http://e\"}]",
-		"\n[dmsg]\ndiscovery = http://d, http://e\nsessions = 0\n", NULL},
+		"\n[dmsg]\ndiscovery = http://d, http://e\nsessions = 0\n" PEERS, NULL},
 	{"dmsg.discovery", DMSG("\"discovery\":\"dmsg://" PK2 ":80\""), "",
 		"3 dmsg.discovery: is reached over a [server NAME], and there is none"},
 	{"dmsg.discovery_dmsg", DMSG("\"discovery_dmsg\":\"dmsg://" PK2 "\""), "",
 		"3 dmsg.discovery_dmsg: is reached over a [server NAME], and there is none"},
 	{"dmsg.discovery_dmsg",
 		DMSG("\"discovery\":\"http://d\",\"discovery_dmsg\":\"dmsg://" PK2 "\""),
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n",
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n" PEERS,
 		"3 dmsg.discovery_dmsg: the other way to the discovery that is taken"},
 	{"dmsg.sessions_count", "\"dmsg\":{\"discovery\":\"http://d\",\"sessions_count\":16}",
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 16\n", NULL},
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 16\n" PEERS, NULL},
 	{"dmsg.sessions_count", "\"dmsg\":{\"discovery\":\"http://d\",\"sessions_count\":17}",
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 16\n",
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 16\n" PEERS,
 		"3 dmsg.sessions_count: 16 sessions are the most"},
 	{"dmsg.sessions_count",
 		"\"dmsg\":[{\"discovery\":\"http://d\",\"sessions_count\":1},{\"sessions_count\":9}]",
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 1\n", NULL},
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 1\n" PEERS, NULL},
 	{"dmsg.sessions_count",
 		"\"dmsg\":{\"sessions_count\":1,\"servers\":[" SERVER(PK2, "a:1") "," SERVER(
 			PK3, "b:2") "]}",
 		"\n[dmsg]\nsessions = 1\n\n[server 1]\nkey = " PK2
-		"\naddress = a:1\n\n[server 2]\nkey = " PK3 "\naddress = b:2\n",
+		"\naddress = a:1\n\n[server 2]\nkey = " PK3 "\naddress = b:2\n" PEERS,
 		"3 dmsg.sessions_count: less than servers: each gets a session"},
 	{"dmsg.servers_type", DMSG("\"servers_type\":\"all\",\"discovery\":\"http://d\""),
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n", NULL},
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n" PEERS, NULL},
 	{"dmsg.servers_type", DMSG("\"servers_type\":\"official\",\"discovery\":\"http://d\""),
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n",
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n" PEERS,
 		"0 dmsg.servers_type: of a discovery's servers, any type is taken"},
 	{"dmsg.protocol", DMSG("\"protocol\":\"yamux\",\"discovery\":\"http://d\""),
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n", NULL},
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n" PEERS, NULL},
 	{"dmsg.protocol", DMSG("\"protocol\":\"smux\",\"discovery\":\"http://d\""),
-		"\n[dmsg]\ndiscovery = http://d\nmux = smux\nsessions = 3\n", NULL},
+		"\n[dmsg]\ndiscovery = http://d\nmux = smux\nsessions = 3\n" PEERS, NULL},
 	{"dmsg.discovery",
 		DMSG("\"discovery\":\"dmsg://" PK2 "\",\"servers\":[" SERVER(PK2, "a:1") "]"),
 		"\n[dmsg]\ndiscovery = dmsg://" PK2 "\nsessions = 3\n\n[server 1]\nkey = " PK2
-		"\naddress = a:1\n",
+		"\naddress = a:1\n" PEERS,
 		NULL},
 	{"dmsg.protocol",
 		DMSG("\"protocol\":\"smux\",\"discovery\":\"dmsg://" PK2
 		     "\",\"servers\":[" SERVER(PK2, "a:1") "]"),
 		"\n[dmsg]\ndiscovery = dmsg://" PK2 "\nsessions = 3\n\n[server 1]\nkey = " PK2
-		"\naddress = a:1\n",
+		"\naddress = a:1\n" PEERS,
 		"3 dmsg.protocol: smux needs a discovery that is reached by http or https"},
 	{"dmsg.carriers", DMSG("\"carriers\":[\"tcp\",\"ws\"],\"discovery\":\"http://d\""),
-		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n",
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n" PEERS,
 		"0 dmsg.carriers[1]: sessions to servers are over TCP"},
 	{"dmsg.direct_only",
 		DMSG("\"direct_only\":true,\"discovery\":\"http://d\",\"servers\":[" SERVER(
 			PK2, "a:1") "]"),
-		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK2 "\naddress = a:1\n", NULL},
+		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK2 "\naddress = a:1\n" PEERS, NULL},
 	{"dmsg.servers", DMSG("\"servers\":[null," SERVER(PK2, "a:1") "," SERVER(PK2, "a:1") "]"),
-		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK2 "\naddress = a:1\n", NULL},
+		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK2 "\naddress = a:1\n" PEERS, NULL},
 	{"dmsg.servers", DMSG("\"servers\":[" SERVER(PK2, "a:1") "," SERVER(PK2, "b:1") "]"),
-		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK2 "\naddress = a:1\n",
+		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK2 "\naddress = a:1\n" PEERS,
 		"3 dmsg.servers[1]: another one has the same key and counts"},
 	{"dmsg.servers.static", DMSG("\"servers\":[" SERVER(PK3, "a:1") "]"),
-		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK3 "\naddress = a:1\n", NULL},
+		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK3 "\naddress = a:1\n" PEERS, NULL},
 	{"dmsg.servers.server.address", DMSG("\"servers\":[" SERVER(PK2, "[2001:db8::1]:8081") "]"),
 		"\n[dmsg]\nsessions = 3\n\n[server 1]\nkey = " PK2
-		"\naddress = [2001:db8::1]:8081\n",
+		"\naddress = [2001:db8::1]:8081\n" PEERS,
 		NULL},
 	{"dmsg.servers.server.serverType",
 		"\"dmsg\":[{\"servers\":[{\"static\":\"" PK2
@@ -113,7 +115,7 @@ static const struct {
 		"{\"static\":\"" PK3
 		"\",\"server\":{\"address\":\"b:1\",\"serverType\":\"official\"}}]}]",
 		"\n[dmsg]\nsessions = 0\n\n[server 1]\nkey = " PK2
-		"\naddress = a:1\n\n[server 2]\nkey = " PK3 "\naddress = b:1\n",
+		"\naddress = a:1\n\n[server 2]\nkey = " PK3 "\naddress = b:1\n" PEERS,
 		NULL},
 	{"hypervisors", "\"hypervisors\":[\"" PK2 "\",null,\"" PK3 "\"]",
 		"\n[hypervisor 1]\nkey = " PK2 "\n\n[hypervisor 2]\nkey = " PK3 "\n", NULL},
@@ -122,7 +124,7 @@ static const struct {
 		"\"],\"dmsg\":{\"lan_servers\":[" SERVER(PK2, "a:1") "," SERVER(PK3, "b:1") "]}",
 		"\n[hypervisor 1]\nkey = " PK4 "\n\n[saved_lan_server 1]\nkey = " PK2
 		"\naddress = a:1\nhypervisor = " PK4 "\n\n[saved_lan_server 2]\nkey = " PK3
-		"\naddress = b:1\nhypervisor = " PK4 "\n",
+		"\naddress = b:1\nhypervisor = " PK4 "\n" PEERS,
 		NULL},
 	{"dmsg.lan_servers", "\"dmsg\":{\"lan_servers\":[" SERVER(PK2, "a:1") "]}", "",
 		"3 dmsg.lan_servers[0]: no hypervisor tells of it any more"},
@@ -133,29 +135,29 @@ static const struct {
 	{"dmsg.lan_servers.static",
 		"\"dmsg\":{\"lan_servers\":[" SERVER(PK3, "a:1") "]},\"hypervisors\":[\"" PK4 "\"]",
 		"\n[hypervisor 1]\nkey = " PK4 "\n\n[saved_lan_server 1]\nkey = " PK3
-		"\naddress = a:1\nhypervisor = " PK4 "\n",
+		"\naddress = a:1\nhypervisor = " PK4 "\n" PEERS,
 		NULL},
 	{"dmsg.lan_servers.server.address",
 		"\"dmsg\":{\"lan_servers\":[" SERVER(PK2, "z:9") "]},\"hypervisors\":[\"" PK4 "\"]",
 		"\n[hypervisor 1]\nkey = " PK4 "\n\n[saved_lan_server 1]\nkey = " PK2
-		"\naddress = z:9\nhypervisor = " PK4 "\n",
+		"\naddress = z:9\nhypervisor = " PK4 "\n" PEERS,
 		NULL},
 	{"dmsg.lan_servers.server.serverType",
 		"\"dmsg\":{\"lan_servers\":[{\"static\":\"" PK2
 		"\",\"server\":{\"address\":\"z:9\",\"serverType\":\"x\"}}]},\"hypervisors\":[\"" PK4
 		"\"]",
 		"\n[hypervisor 1]\nkey = " PK4 "\n\n[saved_lan_server 1]\nkey = " PK2
-		"\naddress = z:9\nhypervisor = " PK4 "\n",
+		"\naddress = z:9\nhypervisor = " PK4 "\n" PEERS,
 		NULL},
 	{"hypervisor.lan_dmsg_server.enable", LAN_SERVER("\"enable\":true"),
-		"\n[lan_server]\nenable = yes\n",
+		"\n[lan_server]\nenable = yes\n" PEERS,
 		"3 hypervisor.lan_dmsg_server.enable: name those that are told of it in [visor NAME]"},
 	{"hypervisor.lan_dmsg_server.enable", LAN_SERVER("\"enable\":false"), "", NULL},
 	// its own server is a way to a discovery behind dmsg
 	{"hypervisor.lan_dmsg_server.enable",
 		DMSG("\"discovery\":\"dmsg://" PK2 "\"") "," LAN_SERVER("\"enable\":true"),
 		"\n[lan_server]\nenable = yes\n\n[dmsg]\ndiscovery = dmsg://" PK2
-		"\nsessions = 3\n",
+		"\nsessions = 3\n" PEERS,
 		"3 hypervisor.lan_dmsg_server.enable: name those that are told of it in [visor NAME]"},
 	{"hypervisor.lan_dmsg_server.port", LAN_SERVER("\"port\":8085"),
 		"\n[lan_server]\nport = 8085\n", NULL},
@@ -174,18 +176,18 @@ static const struct {
 		"\"routing\":{\"route_setup_nodes\":[\"" PK2 "\",null,\"" PK3 "\",\"" PK2
 		"\"]}," DMSG("\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[route_setup_node 1]\nkey = " PK2
-		"\n\n[route_setup_node 2]\nkey = " PK3 "\n",
+		"\n\n[route_setup_node 2]\nkey = " PK3 "\n" PEERS,
 		NULL},
 	{"routing.user_route_setup_nodes",
 		"\"routing\":{\"route_setup_nodes\":[\"" PK2
 		"\"],\"user_route_setup_nodes\":[\"" PK3 "\"]}," DMSG("\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[route_setup_node 1]\nkey = " PK2
-		"\n\n[route_setup_node 2]\nkey = " PK3 "\n",
+		"\n\n[route_setup_node 2]\nkey = " PK3 "\n" PEERS,
 		NULL},
 	{"routing.setup_nodes",
 		"\"routing\":{\"setup_nodes\":[\"" PK2 "\"]}," DMSG("\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[route_setup_node 1]\nkey = " PK2
-		"\n",
+		"\n" PEERS,
 		NULL},
 	{"routing.route_setup_nodes", "\"routing\":{\"route_setup_nodes\":[\"" PK2 "\"]}", "",
 		"3 routing.route_setup_nodes[0]: set-up nodes reach a node by dmsg, and there is no way "
@@ -194,19 +196,19 @@ static const struct {
 		"\"transport\":{\"transport_setup\":[\"" PK2 "\",\"" PK3 "\",\"" PK2
 		"\"]}," DMSG("\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[transport_setup 1]\nkey = " PK2
-		"\n\n[transport_setup 2]\nkey = " PK3 "\n",
+		"\n\n[transport_setup 2]\nkey = " PK3 "\n" PEERS,
 		NULL},
 	{"transport.user_transport_setup",
 		"\"transport\":{\"transport_setup\":[\"" PK2 "\"],\"user_transport_setup\":[\"" PK3
 		"\"]}," DMSG("\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[transport_setup 1]\nkey = " PK2
-		"\n\n[transport_setup 2]\nkey = " PK3 "\n",
+		"\n\n[transport_setup 2]\nkey = " PK3 "\n" PEERS,
 		NULL},
 	{"transport.transport_setup_nodes",
 		"\"transport\":{\"transport_setup_nodes\":[\"" PK2
 		"\"]}," DMSG("\"discovery\":\"http://d\""),
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[transport_setup 1]\nkey = " PK2
-		"\n",
+		"\n" PEERS,
 		NULL},
 	{"transport.transport_setup", "\"transport\":{\"transport_setup\":[\"" PK2 "\"]}", "",
 		"3 transport.transport_setup[0]: set-up nodes reach a node by dmsg, and there is no way "
@@ -219,10 +221,10 @@ static const struct {
 		"\ntype = stcp\naddress = [2001:db8::1]:7777\n",
 		NULL},
 	{"skywire-tcp.listening_address", "\"skywire-tcp\":{\"listening_address\":\":7777\"}",
-		"\n[stcp]\nlisten = [::]:7777\n", NULL},
+		"\n[stcp]\nlisten = [::]:7777\n" PEERS, NULL},
 	{"skywire-tcp.listening_address",
 		"\"skywire-tcp\":{\"listening_address\":\"192.0.2.9:7000\"}",
-		"\n[stcp]\nlisten = 192.0.2.9:7000\n", NULL},
+		"\n[stcp]\nlisten = 192.0.2.9:7000\n" PEERS, NULL},
 	{"transport.discovery", "\"transport\":{\"discovery\":\"http://tpd\"}",
 		"\n[transports]\ndiscovery = http://tpd\n", NULL},
 	{"transport.discovery", "\"transport\":{\"discovery\":\"dmsg://" PK2 ":80\"}", "",
@@ -231,7 +233,7 @@ static const struct {
 		"\"transport\":{\"discovery\":\"\",\"discovery_dmsg\":\"dmsg://" PK2
 		":80\"},\"dmsg\":{\"discovery\":\"http://d\"}",
 		"\n[dmsg]\ndiscovery = http://d\nsessions = 0\n\n[transports]\ndiscovery = dmsg://" PK2
-		":80\n",
+		":80\n" PEERS,
 		NULL},
 	{"transport.discovery_dmsg",
 		"\"transport\":{\"discovery\":\"http://tpd\",\"discovery_dmsg\":\"dmsg://" PK2
@@ -245,16 +247,23 @@ static const struct {
 		"\n[transports]\naddress_resolver = http://ar\n", NULL},
 	{"transport.stcpr_port",
 		"\"transport\":{\"address_resolver\":\"http://ar\",\"stcpr_port\":7773}",
-		"\n[transports]\naddress_resolver = http://ar\n\n[stcpr]\nlisten = [::]:7773\n",
+		"\n[transports]\naddress_resolver = http://ar\n\n[stcpr]\nlisten = [::]:7773\n" PEERS,
 		NULL},
 	{"transport.stcpr_port", "\"transport\":{\"stcpr_port\":7773}", "",
 		"3 transport.stcpr_port: nobody finds it without an address resolver"},
 	{"persistent_transports",
-		"\"persistent_transports\":[{\"pk\":\"" PK2 "\",\"type\":\"stcpr\"},{\"pk\":\"" PK2
-		"\",\"type\":\"dmsg\"},{\"pk\":\"" PK2 "\",\"type\":\"dmsg\"}]",
-		"\n[transport kept-1]\npeer = " PK2
-		"\ntype = stcpr\n\n[transport kept-2]\npeer = " PK2 "\ntype = dmsg\n",
+		DMSG("\"discovery\":\"http://d\"") ",\"persistent_transports\":[{\"pk\":\"" PK2
+						   "\",\"type\":\"stcpr\"},{\"pk\":\"" PK2
+						   "\",\"type\":\"dmsg\"},{\"pk\":\"" PK2
+						   "\",\"type\":\"dmsg\"}]",
+		"\n[dmsg]\ndiscovery = http://d\nsessions = 3\n\n[transport kept-1]\npeer = " PK2
+		"\ntype = stcpr\n\n[transport kept-2]\npeer = " PK2 "\ntype = dmsg\n" PEERS,
 		NULL},
+	{"persistent_transports",
+		"\"persistent_transports\":[{\"pk\":\"" PK2 "\",\"type\":\"stcpr\"},{\"pk\":\"" PK2
+		"\",\"type\":\"dmsg\"}]",
+		"\n[transport kept-1]\npeer = " PK2 "\ntype = stcpr\n",
+		"3 persistent_transports[1]: goes over dmsg, and there is no way to it"},
 	{"persistent_transports.pk",
 		"\"persistent_transports\":[{\"pk\":\"" PK1 "\",\"type\":\"dmsg\"}]", "",
 		"3 persistent_transports[0]: is the node's own key"},

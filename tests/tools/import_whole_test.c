@@ -69,7 +69,7 @@ static void a_configuration_of_2024(void **state)
 		"03fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556\n"
 		"type = stcp\naddress = 198.51.100.6:7777\n\n[transport kept-1]\npeer = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n"
-		"type = stcpr\n");
+		"type = stcpr\n\n[peers]\nallow = any\n");
 	assert_notes(im, (unsigned[]){12, 8, 0, 1});
 	import_free(im);
 }
@@ -104,7 +104,7 @@ static void a_configuration_of_2026(void **state)
 		"022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4\n"
 		"address = 192.168.1.2:8085\nhypervisor = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n\n"
-		"[stcpr]\nlisten = [::]:7773\n");
+		"[stcpr]\nlisten = [::]:7773\n\n[peers]\nallow = any\n");
 	assert_notes(im, (unsigned[]){24, 12, 1, 6});
 	import_free(im);
 }

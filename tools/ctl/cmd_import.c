@@ -385,6 +385,9 @@ static void print_sum(const struct job *j)
 	fprintf(stderr, "%s\n%u dmsg server%s, %u dmsg discover%s, %u hypervisor%s\n", pk, servers,
 		servers == 1 ? "" : "s", discoveries, discoveries == 1 ? "y" : "ies", hypervisors,
 		hypervisors == 1 ? "" : "s");
+	if (import_has(j->im, "peers", "allow"))
+		fputs("[peers] allow = any: transports of every key are taken, as by a visor\n",
+			stderr);
 	print_notes(j->im);
 	if (j->open_to_others)
 		fprintf(stderr, "%s can be read by others, and holds the key: chmod 600\n",

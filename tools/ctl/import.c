@@ -506,6 +506,15 @@ unsigned import_count(const struct import *im, const char *what)
 	return n;
 }
 
+bool import_has(const struct import *im, const char *section, const char *key)
+{
+	for (size_t i = 0; i < im->sets.n; i++)
+		if (strcmp(im->sets.v[i].section, section) == 0 &&
+			strcmp(im->sets.v[i].key, key) == 0)
+			return true;
+	return false;
+}
+
 // Lines are as conf_edit() writes them: headings, and "key = value".
 const char *import_field_of(const struct import *im, unsigned line)
 {

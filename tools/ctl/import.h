@@ -67,3 +67,4 @@ const struct import_note *import_notes(const struct import *im, size_t *n, unsig
 const char *import_field_of(const struct import *im, unsigned line);
 // Sections of that class in the text; of "discovery": URLs.
 unsigned import_count(const struct import *im, const char *what);
+bool import_has(const struct import *im, const char *section, const char *key); // in the text

@@ -87,13 +87,11 @@ static bool is_own(struct import *im, const struct key_pk *pk, const char *path)
 	return true;
 }
 
-static bool has_resolver(const struct import *im)
+// As the control plane decides whether it is one.
+static bool is_dmsg_client(const struct import *im)
 {
-	for (size_t i = 0; i < im->sets.n; i++)
-		if (strcmp(im->sets.v[i].section, "transports") == 0 &&
-			strcmp(im->sets.v[i].key, "address_resolver") == 0)
-			return true;
-	return false;
+	return import_count(im, "server") > 0 || import_has(im, "dmsg", "discovery") ||
+	       import_has(im, "lan_server", "enable") || import_count(im, "saved_lan_server") > 0;
 }
 
 static void finish_stcpr(struct import *im)
@@ -103,7 +101,7 @@ static void finish_stcpr(struct import *im)
 	if (im->stcpr_port == 0)
 		return;
 	snprintf(where, sizeof(where), "[::]:%" JSON_INTEGER_FORMAT, im->stcpr_port);
-	if (has_resolver(im))
+	if (import_has(im, "transports", "address_resolver"))
 		import_set(im, "stcpr", "listen", where, im->stcpr_path);
 	else
 		import_note(im, IMPORT_LEFT, im->stcpr_path,
@@ -151,6 +149,11 @@ static void finish_persistent(struct import *im)
 			import_note(im, IMPORT_LATER, t->path, "of stcpr and dmsg transports only");
 			continue;
 		}
+		if (strcmp(t->type, "dmsg") == 0 && !is_dmsg_client(im)) {
+			import_note(im, IMPORT_LEFT, t->path,
+				"goes over dmsg, and there is no way to it");
+			continue;
+		}
 		key_pk_to_text(&t->pk, pk);
 		snprintf(section, sizeof(section), "transport kept-%u", ++n);
 		import_set(im, section, "peer", pk, t->path);
@@ -158,9 +161,18 @@ static void finish_persistent(struct import *im)
 	}
 }
 
+// Wherever a visor takes transports, it takes those of every key.
+static void finish_peers(struct import *im)
+{
+	if (import_has(im, "stcp", "listen") || import_has(im, "stcpr", "listen") ||
+		is_dmsg_client(im))
+		import_set(im, "peers", "allow", "any", "[peers] allow");
+}
+
 void import_finish_transports(struct import *im)
 {
 	finish_stcpr(im);
 	finish_stcp(im);
 	finish_persistent(im);
+	finish_peers(im);
 }
