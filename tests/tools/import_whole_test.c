@@ -70,7 +70,7 @@ static void a_configuration_of_2024(void **state)
 		"type = stcp\naddress = 198.51.100.6:7777\n\n[transport kept-1]\npeer = "
 		"025601570cb47f238d2b0286db4a990fa0f3ba28d1a319f5e7cf55c2a2444da7cc\n"
 		"type = stcpr\n\n[peers]\nallow = any\n");
-	assert_notes(im, (unsigned[]){12, 8, 0, 1});
+	assert_notes(im, (unsigned[]){12, 8, 0, 2});
 	import_free(im);
 }
 

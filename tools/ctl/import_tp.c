@@ -98,8 +98,13 @@ static void finish_stcpr(struct import *im)
 {
 	char where[32];
 
-	if (im->stcpr_port == 0)
+	if (im->stcpr_port == 0) {
+		// any port, for a visor: what asks for nothing elsewhere makes it reachable
+		if (import_has(im, "transports", "address_resolver"))
+			import_note(im, IMPORT_LEFT, "transport.stcpr_port",
+				"0: nobody may call by stcpr; set [stcpr] listen");
 		return;
+	}
 	snprintf(where, sizeof(where), "[::]:%" JSON_INTEGER_FORMAT, im->stcpr_port);
 	if (import_has(im, "transports", "address_resolver"))
 		import_set(im, "stcpr", "listen", where, im->stcpr_path);
