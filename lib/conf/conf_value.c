@@ -57,17 +57,32 @@ static bool parse_units(const char *text, const struct unit *units, uint64_t *ou
 	return false;
 }
 
+// As people write it: a duration in the largest unit that it has a whole number of.
+static const char *limit_text(const struct conf_item *item, int64_t limit, char *buf, size_t cap)
+{
+	const struct unit *unit = NULL;
+
+	for (const struct unit *u = duration_units; u->name != NULL; u++)
+		if (item->type == CONF_DURATION && limit > 0 && (uint64_t)limit % u->factor == 0)
+			unit = u;
+	if (unit != NULL)
+		snprintf(buf, cap, "%" PRIu64 "%s", (uint64_t)limit / unit->factor, unit->name);
+	else
+		snprintf(buf, cap, "%" PRId64, limit);
+	return buf;
+}
+
 static int out_of_range(const struct conf_item *item, char *why, const char *text)
 {
-	const char *unit = item->type == CONF_DURATION ? " ns"
-			   : item->type == CONF_SIZE   ? " bytes"
-						       : "";
+	char min[32], max[32];
 
 	if (item->min == 0 && item->max == 0)
 		snprintf(why, CONF_WHY_MAX, "'%.60s' is out of range", text);
 	else
-		snprintf(why, CONF_WHY_MAX, "'%.60s' is not between %" PRId64 " and %" PRId64 "%s",
-			text, item->min, item->max, unit);
+		snprintf(why, CONF_WHY_MAX, "'%.60s' is not between %s and %s%s", text,
+			limit_text(item, item->min, min, sizeof(min)),
+			limit_text(item, item->max, max, sizeof(max)),
+			item->type == CONF_SIZE ? " bytes" : "");
 	return -EINVAL;
 }
 
@@ -90,6 +105,13 @@ static int store(const struct conf_item *item, void *field, uint64_t v)
 	}
 }
 
+// Below 0, or longer than any of ours, it is a number yet.
+static bool is_whole_number(const char *text)
+{
+	text += text[0] == '-';
+	return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
 static int set_uint(const struct conf_item *item, void *field, const char *text, char *why)
 {
 	bool bounded = item->min != 0 || item->max != 0;
@@ -105,6 +127,8 @@ static int set_uint(const struct conf_item *item, void *field, const char *text,
 		ok = parse_units(text, size_units, &v);
 		if (!ok)
 			return refuse(why, text, "a size (like 4096, 64k, 1M)");
+	} else if (is_whole_number(text) && (text[0] == '-' || !parse_digits(text, &end, &v))) {
+		return out_of_range(item, why, text);
 	} else if (!parse_digits(text, &end, &v) || *end != '\0') {
 		return refuse(why, text, "a number");
 	}
