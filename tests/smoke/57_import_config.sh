@@ -45,7 +45,9 @@ visor
 refused 2 'usage: skyrail import-config' -o
 refused 2 'usage: skyrail import-config' -o "$OUT" --forced
 refused 2 'goes with -o DIR' --key "$T/x.key"
-refused 1 'nowhere/node.key: No such file' -o "$OUT" --key "$T/nowhere/node.key"
+refused 1 'nowhere: no such directory' -o "$OUT" --key "$T/nowhere/node.key"
+visor '.routing.min_hops = -1'
+refused 1 "config.json: routing.min_hops: key min_hops: '-1' is not between 1 and 50" -o "$OUT"
 visor '.pk = .dmsg.servers[0].static'
 refused 1 "config.json: pk: is not the public key of sk, which is ${PK[A]}" -o "$OUT"
 visor '.dmsg.servers += [.dmsg.servers[0] | .static = 7]'
@@ -72,6 +74,7 @@ expect "its table of addresses" grep -q "^type = stcp" "$OUT/controlplane.ini"
 expect "where peers call" grep -q "^listen = \[::\]:7777" "$OUT/controlplane.ini"
 expect "who may call" grep -q "^allow = any" "$OUT/controlplane.ini"
 expect "and that it is said" grep -q '^\[peers\] allow = any: ' "$T/err.log"
+expect "how many of each" grep -q '^1 route set-up node, 2 transport set-up nodes, 2 transports' "$T/err.log"
 same "public key" "$(head -n1 "$T/err.log")" "${PK[A]}"
 for field in transport.public_autoconnect launcher.service_discovery launcher.apps uptime_tracker survey_whitelist; do
 	expect "$field is named" grep -q "^  $field  " "$T/err.log"

@@ -85,6 +85,16 @@ static int absolute(const char *path, char out[PATH_MAX])
 	return 0;
 }
 
+// What absolute() found wrong is the directory: the file itself need not be there.
+static int no_place(const char *path, int err)
+{
+	const char *slash = strrchr(path, '/');
+	int len = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
+
+	return cli_error(CLI_FAIL, "%.*s: %s", len > 0 ? len : 1, len > 0 ? path : ".",
+		err == ENOENT ? "no such directory" : strerror(err));
+}
+
 static int place_files(struct job *j, const char *key)
 {
 	char path[PATH_MAX];
@@ -99,12 +109,12 @@ static int place_files(struct job *j, const char *key)
 		return cli_error(CLI_FAIL, "%s: %s", j->dir, strerror(ENAMETOOLONG));
 	rc = absolute(path, j->conf);
 	if (rc < 0)
-		return cli_error(CLI_FAIL, "%s: %s", j->dir, strerror(-rc));
+		return no_place(path, -rc);
 	if (snprintf(path, sizeof(path), "%s/node.key", j->dir) >= (int)sizeof(path))
 		return cli_error(CLI_FAIL, "%s: %s", j->dir, strerror(ENAMETOOLONG));
 	rc = absolute(key != NULL ? key : path, j->key);
 	if (rc < 0)
-		return cli_error(CLI_FAIL, "%s: %s", key != NULL ? key : path, strerror(-rc));
+		return no_place(key != NULL ? key : path, -rc);
 	if (!j->force && access(j->conf, F_OK) == 0)
 		return cli_error(CLI_FAIL,
 			"%s is there already: --force writes over it, -o - only prints", j->conf);
@@ -374,6 +384,30 @@ static void print_files(const struct job *j)
 		stderr);
 }
 
+// After what is always told: what there is.
+static void print_more(const struct import *im)
+{
+	const struct {
+		const char *name;
+		unsigned n;
+	} all[] = {{"route set-up node", import_count(im, "route_setup_node")},
+		{"transport set-up node", import_count(im, "transport_setup")},
+		{"transport", import_count(im, "transport")},
+		{"service", import_has(im, "transports", "discovery") +
+				    import_has(im, "transports", "address_resolver") +
+				    import_has(im, "routing", "route_finder")}};
+	const char *sep = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (all[i].n == 0)
+			continue;
+		fprintf(stderr, "%s%u %s%s", sep, all[i].n, all[i].name, all[i].n == 1 ? "" : "s");
+		sep = ", ";
+	}
+	if (sep[0] != '\0')
+		fputc('\n', stderr);
+}
+
 static void print_sum(const struct job *j)
 {
 	char pk[KEY_PK_TEXT_LEN + 1];
@@ -385,6 +419,7 @@ static void print_sum(const struct job *j)
 	fprintf(stderr, "%s\n%u dmsg server%s, %u dmsg discover%s, %u hypervisor%s\n", pk, servers,
 		servers == 1 ? "" : "s", discoveries, discoveries == 1 ? "y" : "ies", hypervisors,
 		hypervisors == 1 ? "" : "s");
+	print_more(j->im);
 	if (import_has(j->im, "peers", "allow"))
 		fputs("[peers] allow = any: transports of every key are taken, as by a visor\n",
 			stderr);

@@ -500,7 +500,8 @@ unsigned import_count(const struct import *im, const char *what)
 	if (strcmp(what, "discovery") == 0)
 		return im->n_urls;
 	for (size_t i = 0; i < im->sets.n; i++)
-		n += strcmp(im->sets.v[i].key, "key") == 0 &&
+		n += (strcmp(im->sets.v[i].key, "key") == 0 ||
+			     strcmp(im->sets.v[i].key, "peer") == 0) &&
 		     strncmp(im->sets.v[i].section, what, len) == 0 &&
 		     im->sets.v[i].section[len] == ' ';
 	return n;
