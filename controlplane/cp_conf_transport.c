@@ -3,26 +3,37 @@
 #include "controlplane/cp_conf_priv.h"
 
 #include "lib/api/api_field.h"
+#include "lib/base/err.h"
 
 #include <stdio.h>
 #include <string.h>
 
-// The key of a transport that is no rail, and that only rails have. NULL: none is given.
-static const char *of_rails(const struct cp_transport_values *v)
+// Keys that only rails have, of a transport that is none: each is told.
+static int check_of_rails(const struct cp_conf *c, const struct cp_transport_values *v, char *err)
 {
-	if (v->type == TRANSPORT_RAIL)
-		return NULL;
-	if (v->interface[0] != '\0')
-		return "interface";
-	if (v->mode != HOP_MODE_RELIABLE)
-		return "mode";
-	if (v->cipher != 0)
-		return "cipher";
-	if (v->congestion != HOP_CC_DEFAULT)
-		return "congestion";
-	if (v->path_mtu[0] != '\0')
-		return "path_mtu";
-	return v->flows != 0 ? "flows" : NULL;
+	const struct {
+		const char *key;
+		bool given;
+	} all[] = {{"interface", v->interface[0] != '\0'}, {"mode", v->mode != HOP_MODE_RELIABLE},
+		{"cipher", v->cipher != 0}, {"congestion", v->congestion != HOP_CC_DEFAULT},
+		{"path_mtu", v->path_mtu[0] != '\0'}, {"flows", v->flows != 0}};
+	int rc = 0;
+
+	for (size_t i = 0; v->type != TRANSPORT_RAIL && i < ARRAY_LEN(all); i++)
+		if (all[i].given)
+			rc = BAD(c, err, "transport", v->name, all[i].key,
+				"%s is a key of rail transports only", all[i].key);
+	return rc;
+}
+
+// Without a way to dmsg the node is no client, and never has the transport.
+static int check_dmsg_way(const struct cp_conf *c, const struct cp_transport_values *v, char *err)
+{
+	if (v->type != TRANSPORT_DMSG || cp_conf_has_way_to_dmsg(c->v))
+		return 0;
+	return BAD(c, err, "transport", v->name, "type",
+		"a dmsg transport goes by a dmsg server: add a [server NAME], or set [dmsg] "
+		"discovery");
 }
 
 static int load_transport(const struct cp_conf *c, const struct cp_transport_values *v,
@@ -30,16 +41,18 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 {
 	static const uint8_t ciphers[] = {
 		TRANSPORT_AUTO, TRANSPORT_CHACHA, TRANSPORT_AES, TRANSPORT_NONE};
-	const char *wrong = of_rails(v);
+	const char *wrong;
 	struct api_addr a = {0};
+	int rc;
 
 	snprintf(t->name, sizeof(t->name), "%s", v->name); // rules that name it find it
 	if (cp_conf_check_name(v->name) != NULL)
 		return BAD(c, err, "transport", v->name, NULL, "%s", cp_conf_check_name(v->name));
 	key_pk_from_text(&t->peer, v->peer, strlen(v->peer)); // the table checked it
 	t->type = (uint8_t)v->type;
-	if (wrong != NULL)
-		return BAD(c, err, "transport", v->name, wrong, "is of rail transports only");
+	rc = check_dmsg_way(c, v, err);
+	if (check_of_rails(c, v, err) < 0)
+		return -EINVAL;
 	if (v->address[0] != '\0' && api_addr_parse(v->address, &a) < 0)
 		return BAD(c, err, "transport", v->name, "address", "%s",
 			cp_conf_check_addr(v->address));
@@ -54,7 +67,9 @@ static int load_transport(const struct cp_conf *c, const struct cp_transport_val
 	t->dial = v->dial && (a.port != 0 || !transport_type_has_address(v->type));
 	t->origin = TRANSPORT_CONFIGURED;
 	wrong = transport_addr_wrong(t);
-	return wrong == NULL ? 0 : BAD(c, err, "transport", v->name, "address", "%s", wrong);
+	if (wrong != NULL)
+		rc = BAD(c, err, "transport", v->name, "address", "%s", wrong);
+	return rc;
 }
 
 // A peer has one transport of a type.
@@ -98,14 +113,52 @@ static struct dpmsg_addr address(const char *text)
 	return out;
 }
 
+// One place would be taken when the second comes to it; [::] is IPv4, too.
+static bool overlap(const struct dpmsg_addr *x, const struct dpmsg_addr *y)
+{
+	static const uint8_t any6[16], any4[16] = {[10] = 0xff, 0xff};
+
+	if (x->port == 0 || x->port != y->port)
+		return false;
+	return memcmp(x->ip, y->ip, 16) == 0 || memcmp(x->ip, any6, 16) == 0 ||
+	       memcmp(y->ip, any6, 16) == 0 ||
+	       (memcmp(x->ip, any4, 12) == 0 && memcmp(y->ip, any4, 12) == 0 &&
+		       (memcmp(x->ip, any4, 16) == 0 || memcmp(y->ip, any4, 16) == 0));
+}
+
+// All that listens by TCP.
+static int check_listeners(const struct cp_conf *c, char *err)
+{
+	const struct {
+		const char *section, *key;
+		struct dpmsg_addr at;
+	} all[] = {{"stcp", "listen", c->stcp_listen}, {"stcpr", "listen", c->stcpr_listen},
+		{"dmsg_server", "listen", address(c->v->dmsg_server.listen)},
+		{"lan_server", "port",
+			{.port = c->v->lan_server.enable ? c->v->lan_server.port : 0}}};
+	int rc = 0;
+
+	for (size_t i = 1; i < ARRAY_LEN(all); i++)
+		for (size_t k = 0; k < i; k++)
+			if (overlap(&all[i].at, &all[k].at))
+				rc = BAD(c, err, all[i].section, "", all[i].key,
+					"port %u is that of [%s] in line %u, too", all[i].at.port,
+					all[k].section,
+					conf_line(c->file, all[k].section, "", all[k].key));
+	return rc;
+}
+
 int cp_conf_load_listen(struct cp_conf *c, char *err)
 {
+	int rc = 0;
+
 	c->stcp_listen = address(c->v->stcp_listen);
 	c->stcpr_listen = address(c->v->stcpr_listen);
-	if (c->stcpr_listen.port == 0 || c->v->services.address_resolver[0] != '\0')
-		return 0;
-	return BAD(c, err, "stcpr", "", "listen",
-		"nobody finds it without an address resolver: [transports] address_resolver");
+	if (c->stcpr_listen.port != 0 && c->v->services.address_resolver[0] == '\0')
+		rc = BAD(c, err, "stcpr", "", "listen",
+			"nobody finds it without an address resolver: [transports] "
+			"address_resolver");
+	return cp_conf_worse(rc, check_listeners(c, err));
 }
 
 int cp_conf_load_setup(struct cp_conf *c, char *err)

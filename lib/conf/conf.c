@@ -529,8 +529,7 @@ void conf_free(struct conf *c)
 	free(c);
 }
 
-static unsigned line_of(
-	const struct conf *c, const char *section, const char *instance, const char *key)
+unsigned conf_line(const struct conf *c, const char *section, const char *instance, const char *key)
 {
 	for (size_t i = 0; i < c->sections.n; i++) {
 		const struct section *s = &c->sections.v[i];
@@ -594,7 +593,7 @@ bool conf_is_told(const struct conf *c, const char *section, const char *instanc
 int conf_mistake(const struct conf *c, char err[CONF_ERR_MAX], const char *section,
 	const char *instance, const char *key, const char *fmt, ...)
 {
-	unsigned line = line_of(c, section, instance, key);
+	unsigned line = conf_line(c, section, instance, key);
 	char text[CONF_MISTAKE_MAX];
 	size_t n;
 	va_list ap;

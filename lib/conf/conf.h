@@ -109,6 +109,9 @@ bool conf_is_good(const struct conf *c);
 // Was something wrong with this key, or it is missing and required?
 bool conf_is_told(const struct conf *c, const char *section, const char *instance, const char *key);
 const char *conf_path(const struct conf *c);
+// Of the key if the file has it, else of the section; 0: it has neither.
+unsigned conf_line(
+	const struct conf *c, const char *section, const char *instance, const char *key);
 
 // A line more in err, which holds a string; beyond CONF_MISTAKES_MAX only that there are more.
 void conf_err_add(char err[CONF_ERR_MAX], const char *fmt, ...)

@@ -292,7 +292,9 @@ static void peers_of_some_types_are_dialed_without_an_address(void **state)
 	assert_int_equal(parse(&c, "[transport a]\npeer = " PK "\ntype = stcpr\n"
 				   "[transport b]\npeer = " PK "\ntype = dmsg\n"
 				   "[transport c]\npeer = " PK "\ntype = stcp\n"
+				   "[stcp]\nlisten = 192.0.2.2:7773\n"
 				   "[stcpr]\nlisten = 198.51.100.7:7773\n"
+				   "[dmsg]\ndiscovery = http://192.0.2.1\n"
 				   "[transports]\naddress_resolver = http://192.0.2.1\n"),
 		0);
 	assert_int_equal(c.transports[0].type, TRANSPORT_STCPR);
@@ -331,9 +333,23 @@ static const struct {
 	{TP "type = stcpr\nmode = datagram\n", "of rail transports only"},
 	{"[stcpr]\nlisten = 7777\n", "IP:PORT"},
 	{"[stcpr]\nlisten = 0.0.0.0:7777\n", "[transports] address_resolver"},
-	{TP "type = dmsg\nflows = 2\n", "ini:5: [transport b]: is of rail transports only"},
+	{TP "type = dmsg\nflows = 2\n",
+		"ini:5: [transport b]: flows is a key of rail transports only"},
+	{TP "type = dmsg\n", "ini:4: [transport b]: a dmsg transport goes by a dmsg server: add a"},
+	{"[stcp]\nlisten = 0.0.0.0:7777\n[stcpr]\nlisten = 0.0.0.0:7777\n"
+	 "[transports]\naddress_resolver = http://192.0.2.1\n",
+		"ini:4: [stcpr]: port 7777 is that of [stcp] in line 2, too"},
+	{"[stcp]\nlisten = 192.0.2.1:7777\n[dmsg_server]\nlisten = [::]:7777\n",
+		"ini:4: [dmsg_server]: port 7777 is that of [stcp] in line 2, too"},
+	{"[stcp]\nlisten = 192.0.2.1:7777\n[dmsg_server]\nlisten = 0.0.0.0:7777\n",
+		"ini:4: [dmsg_server]: port 7777 is that of [stcp] in line 2, too"},
+	{"[lan_server]\nenable = yes\nport = 7777\n[stcp]\nlisten = [2001:db8::1]:7777\n",
+		"ini:3: [lan_server]: port 7777 is that of [stcp] in line 5, too"},
 	{TP "type = dmsg\naddress = 192.0.2.1:45\n", "has no address"},
-	{TP "type = stcp\nflows = 2\n", "ini:5: [transport b]: is of rail transports only"},
+	{TP "type = stcp\ncipher = none\nmode = datagram\nflows = 2\n",
+		"ini:6: [transport b]: mode is a key of rail transports only\n"
+		"controlplane.ini:5: [transport b]: cipher is a key of rail transports only\n"
+		"controlplane.ini:7: [transport b]: flows is a key of rail transports only"},
 	{TP "type = stcp\nmode = datagram\n", "of rail transports only"},
 	{TP "type = stcp\ncipher = none\n", "of rail transports only"},
 	{TP "type = stcp\npath_mtu = 1500\n", "of rail transports only"},
