@@ -20,7 +20,7 @@ enum {
 	ROUTE_DIAL_KEEP_ALIVE_S = 600,
 	ROUTE_DIAL_SETUP_NODES_MAX = 64,
 	ROUTE_DIAL_TO_MAX = 64,
-	ROUTE_DIAL_WHY_MAX = 320,
+	ROUTE_DIAL_WHY_MAX = 448, // a set-up node's longest answer, and who says it
 };
 
 struct route_dialler;

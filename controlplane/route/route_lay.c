@@ -22,7 +22,7 @@ struct route_lay {
 	struct key_pk node_pk; // it may leave the list meanwhile
 	struct setup_call *call;
 	bool asked; // the call is open, and the route was asked for
-	char unreached[ROUTE_DIAL_WHY_MAX / 2]; // why the last one could not be asked
+	char unreached[ROUTE_DIAL_WHY_MAX]; // why the last one could not be asked
 };
 
 void route_lay_cancel(struct route_lay *lay)

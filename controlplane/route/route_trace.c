@@ -12,6 +12,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
+enum { HOP_WORDS_MAX = 48 }; // before a reason: which hop, and what failed
+
 struct route_tracer {
 	struct route_dialler *d;
 	struct route_loops *loops;
@@ -56,7 +58,7 @@ static void end(struct route_trace *trace, int err, const char *why)
 // The hop that was next can't be measured.
 static void fail(struct route_trace *trace, int err, const char *what, const char *why)
 {
-	char text[ROUTE_DIAL_WHY_MAX], pk[KEY_PK_TEXT_LEN + 1];
+	char text[ROUTE_DIAL_WHY_MAX + HOP_WORDS_MAX], pk[KEY_PK_TEXT_LEN + 1];
 
 	key_pk_to_text(&trace->hop.pk, pk);
 	snprintf(text, sizeof(text), "hop %u, %.8s, %s%s", trace->hop.hop, pk, what, why);
@@ -225,7 +227,7 @@ void route_trace_cancel(struct route_trace *trace)
 void route_trace_expire(struct route_trace *trace, const char *why)
 {
 	const struct route_trace_hop *hop = &trace->hop;
-	char text[ROUTE_DIAL_WHY_MAX], pk[KEY_PK_TEXT_LEN + 1];
+	char text[ROUTE_DIAL_WHY_MAX + HOP_WORDS_MAX], pk[KEY_PK_TEXT_LEN + 1];
 
 	key_pk_to_text(&hop->pk, pk);
 	if (trace->seek != NULL)

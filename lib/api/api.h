@@ -21,7 +21,7 @@
 enum {
 	API_VERSION = 3,
 	API_FRAME_MAX = 1 << 20, // one bulk request, header included
-	API_TEXT_MAX = 256, // of an error, with the final NUL
+	API_TEXT_MAX = 512, // of an error, with the final NUL
 	API_NAME_LEN = 32, // transports, edges, ports, nodes; with the final NUL
 	API_PK_LEN = 33,
 	API_IF_LEN = 16, // name of a network interface, with the final NUL
@@ -195,7 +195,7 @@ struct api_bulk_done {
 	uint32_t n_failed;
 	uint32_t first_failed; // index into the request, when n_failed
 	int32_t first_status;
-	char text[API_TEXT_MAX]; // why the first one failed
+	char text[256]; // why the first one failed
 };
 static_assert(sizeof(struct api_bulk_done) == 272, "api_bulk_done");
 

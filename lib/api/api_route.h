@@ -41,9 +41,9 @@ struct api_trace_hop {
 	uint32_t min_us, avg_us, max_us; // 0: none came back
 	uint32_t pad2;
 	uint64_t laid_us; // how long the set-up took; 0: there was none
-	char note[320]; // why nothing more is known; it is the last record then
+	char note[448]; // why nothing more is known; it is the last record then
 };
-static_assert(sizeof(struct api_trace_hop) == 408, "api_trace_hop");
+static_assert(sizeof(struct api_trace_hop) == 536, "api_trace_hop");
 
 struct api_route_close { // a group, as API_GROUPS lists it
 	uint8_t pk[API_PK_LEN]; // far end

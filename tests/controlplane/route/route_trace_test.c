@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "controlplane/route/route_dial_priv.h"
+#include "lib/api/api.h"
 #include "lib/base/err.h"
 #include "lib/route/setup_plan.h"
 
@@ -45,7 +46,7 @@ static struct route_dialler dialler;
 static struct route_tracer *tracer;
 static unsigned n_hops, n_done;
 static struct route_trace_hop hops[8];
-static char notes[8][160], why[ROUTE_DIAL_WHY_MAX];
+static char notes[8][ROUTE_DIAL_WHY_MAX], why[API_TEXT_MAX];
 static int end_err;
 
 // ---- the steps ----
@@ -311,6 +312,21 @@ static void the_first_that_fails_is_the_last(void **state)
 	assert_int_equal(stats().failed, ARRAY_LEN(cases));
 }
 
+// As it comes, and as the API passes it on.
+static void a_long_reason_is_told_to_its_end(void **state)
+{
+	char text[ROUTE_DIAL_WHY_MAX];
+
+	memset(text, 'x', sizeof(text));
+	memcpy(text + sizeof(text) - 6, " end)", 6);
+	trace();
+	way_is(&way, 0, "");
+	lay_says(-EREMOTEIO, text);
+	assert_string_equal(notes[0], text);
+	assert_string_equal(why + strlen(why) - strlen(text), text);
+	assert_true(strlen("trace: ") + strlen(why) < API_TEXT_MAX);
+}
+
 static void what_stands_in_the_way_is_told(void **state)
 {
 	struct setup_path far = {.n = ROUTE_TRACE_HOPS_MAX + 1};
@@ -445,6 +461,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_hop_has_its_loop),
 		TEST(the_first_that_fails_is_the_last),
+		TEST(a_long_reason_is_told_to_its_end),
 		TEST(what_stands_in_the_way_is_told),
 		TEST(without_a_setup_node_no_hop_is_told),
 		TEST(out_of_time_it_tells_what_it_has),
