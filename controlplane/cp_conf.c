@@ -55,13 +55,7 @@ static const char *check_file(const char *text)
 
 static const char *check_pk(const char *text)
 {
-	struct key_pk pk;
-
-	if (key_pk_from_text(&pk, text, strlen(text)) == 0 && !key_pk_is_null(&pk))
-		return NULL;
-	return strspn(text, "0123456789abcdefABCDEF") == KEY_PK_TEXT_LEN
-		       ? "is no public key: one of its digits is wrong"
-		       : "is no public key: 66 hex digits as `skyrail key show` prints them";
+	return key_pk_wrong(text, strlen(text));
 }
 
 const char *cp_conf_check_addr(const char *text)

@@ -79,14 +79,16 @@ static int on_line(struct peer_list *l, const char *p, const char *end, enum pee
 	const char *key = skip_blanks(p, end), *key_end = word_end(key, end);
 	const char *name = skip_blanks(key_end, end), *name_end = word_end(name, end);
 	char text[DPMSG_NAME_LEN] = "";
+	const char *wrong;
 	struct key_pk pk;
 	int rc;
 
 	if (key == end)
 		return 0;
-	if (key_pk_from_text(&pk, key, (size_t)(key_end - key)) < 0 || !key_pk_is_valid(&pk))
-		return bad(at, -EINVAL,
-			"not a public key: 66 hex digits as `skyrail key show` prints them");
+	wrong = key_pk_wrong(key, (size_t)(key_end - key));
+	if (wrong != NULL)
+		return bad(at, -EINVAL, wrong);
+	key_pk_from_text(&pk, key, (size_t)(key_end - key));
 	if (skip_blanks(name_end, end) != end)
 		return bad(at, -EINVAL, "a line is a key and, if you like, one word as its name");
 	if (name_end - name >= (ptrdiff_t)sizeof(text))

@@ -6,6 +6,7 @@
 
 #include "lib/crypto/secp.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
@@ -70,6 +71,22 @@ int key_pk_from_text(struct key_pk *pk, const char *text, size_t len)
 		return 0;
 	memset(pk, 0, sizeof(*pk));
 	return -EINVAL;
+}
+
+const char *key_pk_wrong(const char *text, size_t len)
+{
+	struct key_pk pk;
+
+	if (key_pk_from_text(&pk, text, len) == 0 && !key_pk_is_null(&pk))
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		if (!isxdigit((unsigned char)text[i]))
+			len = 0;
+	if (len != KEY_PK_TEXT_LEN)
+		return "is no public key: 66 hex digits as `skyrail key show` prints them";
+	return text[0] == '0' && (text[1] == '2' || text[1] == '3')
+		       ? "is no public key: one of its digits is wrong"
+		       : "is no public key: one begins with 02 or 03";
 }
 
 int key_sk_from_text(struct key_sk *sk, const char *text, size_t len)

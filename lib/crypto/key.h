@@ -45,6 +45,9 @@ void key_pk_to_text(const struct key_pk *pk, char out[KEY_PK_TEXT_LEN + 1]);
 // from 1 to 66) is the null key, as Skywire reads it; callers that need a peer refuse it with
 // key_pk_is_null(). On error *pk is null. `len` excludes any NUL.
 int key_pk_from_text(struct key_pk *pk, const char *text, size_t len);
+// Of text that should be a key of somebody, the null key's too: NULL, or what is wrong with it, for
+// people ("is no public key: ...").
+const char *key_pk_wrong(const char *text, size_t len);
 // Secret keys in text are for key files only; the caller wipes the buffer. 64 hex digits of a valid
 // scalar, else -EINVAL and *sk is zeroed.
 void key_sk_to_text(const struct key_sk *sk, char out[KEY_SK_TEXT_LEN + 1]);

@@ -247,7 +247,7 @@ static void takes_peers_from_sections_and_files(void **state)
 	dprintf(open(deny, O_WRONLY | O_TRUNC), PK2 "\n12\n");
 	assert_true(parse(&c, text) < 0);
 	assert_non_null(strstr(err, deny));
-	assert_non_null(strstr(err, ":2: not a public key"));
+	assert_non_null(strstr(err, ":2: is no public key"));
 	unlink(allow);
 	unlink(deny);
 	assert_true(parse(&c, text) < 0);

@@ -34,7 +34,7 @@ gone() { [ -z "$(tp B "$1" state)" ]; }
 say "a mistake in any of its files changes nothing"
 { echo "${PK[A]}" && echo 1234; } >"$deny"
 ! reload || fail "a wrong list was taken"
-expect "the line is named" grep -q "$deny:2: not a public key" "$T/reload.log"
+expect "the line is named" grep -q "$deny:2: is no public key" "$T/reload.log"
 hup
 expect "SIGHUP says so too" grep -q 'not taken, nothing changed' "$T/B/controlplane.log"
 cp "$T/B/controlplane.ini" "$T/good.ini"

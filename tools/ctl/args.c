@@ -122,7 +122,7 @@ static void expected(const struct arg *a, char *buf, size_t cap)
 		[ARG_U16] = "a number up to 65535",
 		[ARG_MTU] = "bytes of IP from 1280 to 65535, or auto",
 		[ARG_NAME] = "a name without blanks and '/', not too long",
-		[ARG_PK] = "a public key: 66 hex digits of a point on the curve",
+		[ARG_PK] = "a public key: 66 hex digits",
 		[ARG_ADDR] = "IP:PORT, IPv6 in brackets (link-local ones: with interface=)",
 		[ARG_MS] = "a duration from 100ms to 49d: 250ms, 30s, 2m, 1h",
 		[ARG_NETS] = "IP/PREFIX, several with commas, at most 4",
@@ -199,6 +199,10 @@ static int parse_one(struct arg *args, size_t n, const char *word, char *err, si
 	}
 	if (parse_value(a, eq + 1) == 0)
 		return 0;
+	if (a->kind == ARG_PK) {
+		snprintf(err, err_len, "%s %s", word, key_pk_wrong(eq + 1, strlen(eq + 1)));
+		return -EINVAL;
+	}
 	expected(a, want, sizeof(want));
 	snprintf(err, err_len, "%s: expected %s", word, want);
 	return -EINVAL;

@@ -30,10 +30,12 @@ static void copy(struct import *im, const json_t *v, const char *path)
 
 bool import_read_pk(struct import *im, const char *text, struct key_pk *pk, const char *path)
 {
-	if (key_pk_from_text(pk, text, strlen(text)) == 0 && !key_pk_is_null(pk))
-		return true;
-	import_mistake(im, path, "is no public key: 66 hex digits of a point on the curve");
-	return false;
+	const char *wrong = key_pk_wrong(text, strlen(text));
+
+	key_pk_from_text(pk, text, strlen(text));
+	if (wrong != NULL)
+		import_mistake(im, path, "%s", wrong);
+	return wrong == NULL;
 }
 
 static void read_sk(struct import *im, const json_t *v, struct key_sk *sk, const char *path)

@@ -206,11 +206,12 @@ int stream_port(uint16_t *port, const char *text)
 
 int stream_key(uint8_t *out, const char *text, size_t len)
 {
+	const char *wrong = key_pk_wrong(text, len);
 	struct key_pk pk;
 
-	if (key_pk_from_text(&pk, text, len) < 0 || key_pk_is_null(&pk))
-		return cli_error(
-			CLI_USAGE, "'%.*s': a public key has 66 hex digits", (int)len, text);
+	if (wrong != NULL)
+		return cli_error(CLI_USAGE, "'%.*s' %s", (int)len, text, wrong);
+	key_pk_from_text(&pk, text, len);
 	memcpy(out, pk.b, API_PK_LEN);
 	return CLI_OK;
 }

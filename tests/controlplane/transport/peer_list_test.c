@@ -103,11 +103,11 @@ static void a_wrong_line_is_named(void **state)
 	static const struct {
 		const char *text, *says;
 	} rows[] = {
-		{"\n\n1234\n", "keys:3: not a public key"},
-		{K1 K2 "\n", "keys:1: not a public key"},
+		{"\n\n1234\n", "keys:3: is no public key"},
+		{K1 K2 "\n", "keys:1: is no public key"},
 		{"02" // not on the curve
 		 "0000000000000000000000000000000000000000000000000000000000000005\n",
-			"keys:1: not a public key"},
+			"keys:1: is no public key"},
 		{K1 "\n" K2 " two words\n", "keys:2: a line is"},
 		{K1 " a/b\n", "'/'"},
 		{K1 " \x01\n", "unprintable"},

@@ -99,6 +99,31 @@ static void reads_public_keys_and_refuses_what_is_none(void **state)
 	}
 }
 
+static void what_is_wrong_with_text_is_told(void **state)
+{
+	static const struct {
+		const char *text, *wrong;
+	} cases[] = {
+		{"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", NULL},
+		{"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f8179", "66 hex"},
+		{"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f8179g", "66 hex"},
+		{"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f817980", "66 hex"},
+		{"", "66 hex"},
+		{"0", "66 hex"},
+		{"0579be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", "02 or 03"},
+		{"000000000000000000000000000000000000000000000000000000000000000000", "02 or 03"},
+		{"020000000000000000000000000000000000000000000000000000000000000005", "digits"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *wrong = key_pk_wrong(cases[i].text, strlen(cases[i].text));
+
+		if ((wrong == NULL) != (cases[i].wrong == NULL) ||
+			(wrong != NULL && strstr(wrong, cases[i].wrong) == NULL))
+			fail_msg("case %zu: %s", i, wrong != NULL ? wrong : "nothing");
+	}
+}
+
 static void refuses_secret_keys_outside_of_the_group(void **state)
 {
 	static const struct {
@@ -150,6 +175,7 @@ int main(void)
 		cmocka_unit_test(derives_the_known_public_keys),
 		cmocka_unit_test(generates_distinct_valid_keys),
 		cmocka_unit_test(reads_public_keys_and_refuses_what_is_none),
+		cmocka_unit_test(what_is_wrong_with_text_is_told),
 		cmocka_unit_test(refuses_secret_keys_outside_of_the_group),
 		cmocka_unit_test(compares_and_wipes),
 	};
