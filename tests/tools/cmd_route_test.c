@@ -3,6 +3,7 @@
 #include "lib/api/api_route.h"
 #include "lib/base/err.h"
 #include "tools/ctl/cli.h"
+#include "tools/ctl/way.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -158,9 +159,41 @@ static void the_route_that_is_meant_ends_and_no_other(void **state)
 	}
 }
 
+// What is said on standard error.
+static const char *said_of(const char *refusal, const struct api_route_ask *m)
+{
+	static char text[200];
+	struct cli c = {.client = NULL};
+	FILE *was = stderr;
+
+	snprintf(c.error, sizeof(c.error), "%s", refusal);
+	memset(text, 0, sizeof(text));
+	stderr = fmemopen(text, sizeof(text), "w");
+	assert_non_null(stderr);
+	assert_int_equal(way_refused(&c, m), CLI_FAIL);
+	fclose(stderr);
+	stderr = was;
+	return text;
+}
+
+static void a_type_that_was_not_said_is_told(void **state)
+{
+	static const char none[] = "set-up node 036f07d2: no such transport here)";
+	struct api_route_ask m = {.n_via = 1};
+
+	assert_string_equal(said_of(none, &m),
+		"skyrail: without type=, the transports behind a via= node are rails\n");
+	assert_string_equal(said_of("no answer", &m), "");
+	strcpy(m.type, "stcp");
+	assert_string_equal(said_of(none, &m), "");
+	m = (struct api_route_ask){.n_via = 0};
+	assert_string_equal(said_of(none, &m), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_type_that_was_not_said_is_told),
 		cmocka_unit_test(the_route_that_is_meant_ends_and_no_other),
 	};
 

@@ -166,5 +166,5 @@ int cmd_bench_route(struct cli *c)
 			"that node has no bench service there: it takes [routing] bench_port = %u "
 			"in its configuration",
 			m.port);
-	return CLI_FAIL;
+	return way_refused(c, &m);
 }

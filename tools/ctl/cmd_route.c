@@ -22,9 +22,10 @@ int cmd_route_dial(struct cli *c)
 		rc = way_take(c, &m, &way);
 	if (rc == CLI_OK)
 		rc = way_to(c, m.pk, &m.port, to);
-	return rc != CLI_OK ? rc
-			    : stream_call(c, API_ROUTE_DIAL, &m, sizeof(m),
-				      (int)m.timeout_ms + STREAM_SLACK_MS);
+	if (rc != CLI_OK)
+		return rc;
+	rc = stream_call(c, API_ROUTE_DIAL, &m, sizeof(m), (int)m.timeout_ms + STREAM_SLACK_MS);
+	return rc == CLI_FAIL ? way_refused(c, &m) : rc;
 }
 
 int cmd_route_listen(struct cli *c)
@@ -161,5 +162,8 @@ int cmd_route_trace(struct cli *c)
 		rc = print_end(t.p);
 	else
 		print_drop(t.p);
-	return failed < 0 ? cli_failed(c) : rc;
+	if (failed >= 0)
+		return rc;
+	cli_failed(c);
+	return way_refused(c, &m.way);
 }

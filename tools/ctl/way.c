@@ -161,6 +161,13 @@ int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
 	return w->via != NULL ? take_via(c, m, w->via) : CLI_OK;
 }
 
+int way_refused(const struct cli *c, const struct api_route_ask *m)
+{
+	if (m->n_via == 0 || m->type[0] != '\0' || strstr(cli_why(c), "no such transport") == NULL)
+		return CLI_FAIL;
+	return cli_error(CLI_FAIL, "without type=, the transports behind a via= node are rails");
+}
+
 int way_to(struct cli *c, uint8_t pk[API_PK_LEN], uint16_t *port, const char *text)
 {
 	const char *colon = strchr(text, ':');

@@ -23,6 +23,8 @@ struct way_words {
 
 // CLI_OK, or it was said. Names are looked up at the node.
 int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w);
+// After the node's refusal was said: what the words of the way have to do with it. CLI_FAIL.
+int way_refused(const struct cli *c, const struct api_route_ask *m);
 // Hops, 0: not said. CLI_OK, or it was said.
 int way_limits(uint32_t min, uint32_t max);
 
