@@ -87,11 +87,41 @@ static void why_stands_under_the_table_with_who_it_is(void **state)
 
 static void with_all_columns_it_is_one_of_them(void **state)
 {
-	char *text = table(API_SETUPS, setups, ARRAY_LEN(setups), true);
+	static const struct api_dmsg_hypervisor over = {.pk = {0x02}, .note = "no (" PK ")"};
+	char *text = table(API_DMSG_HYPERVISORS, &over, 1, true);
 
-	assert_non_null(strstr(text, "ERROR"));
-	assert_non_null(strstr(text, "no (" PK ": "));
+	assert_non_null(strstr(text, "NOTE"));
+	assert_non_null(strstr(text, "no (" PK ")"));
 	assert_null(strstr(text, "\n\n"));
+	free(text);
+}
+
+static void blocks_fit_80_columns(const char *text)
+{
+	for (const char *l = text; *l != '\0'; l += strcspn(l, "\n") + 1)
+		assert_in_range(strcspn(l, "\n"), 0, 79);
+}
+
+static void what_is_wide_with_all_is_a_block(void **state)
+{
+	static const struct api_service service = {.kind = 1,
+		.name = "http://a-host-with-a-name-of-some-length.example.org:9092/of/a/path",
+		.error = "no (" PK ")"};
+	char *text = table(API_GROUPS, groups, ARRAY_LEN(groups), true);
+
+	assert_memory_equal(text, "02aabbcc0000", 12);
+	assert_non_null(strstr(text, ", port 65535\n  path\n"));
+	assert_non_null(strstr(text, "reason: closed by its operator"));
+	blocks_fit_80_columns(text);
+	free(text);
+	text = table(API_SETUPS, setups, ARRAY_LEN(setups), true);
+	assert_non_null(strstr(text, "error: no"));
+	blocks_fit_80_columns(text);
+	free(text);
+	text = table(API_SERVICES, &service, 1, true);
+	assert_non_null(strstr(text, "url: http://a-host"));
+	assert_non_null(strstr(text, "last error: no"));
+	blocks_fit_80_columns(text);
 	free(text);
 }
 
@@ -111,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(why_stands_under_the_table_with_who_it_is),
 		cmocka_unit_test(with_all_columns_it_is_one_of_them),
+		cmocka_unit_test(what_is_wide_with_all_is_a_block),
 		cmocka_unit_test(they_fit_80_columns),
 	};
 

@@ -17,7 +17,7 @@ enum {
 	COLUMNS_MAX = 64,
 	WIDTH = 80, // of what is no table, and of a terminal that does not say
 	CUT_MIN = 12, // what is left of a text without its middle
-	WRAP_MIN = 24,
+	WRAP_MIN = 16,
 	UNDER_INDENT = 4,
 };
 
