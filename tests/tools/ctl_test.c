@@ -14,7 +14,7 @@
 
 #define PK "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 
-static char err[300];
+static char err[API_TEXT_MAX];
 
 static int find(const char *words, const struct command **cmd)
 {
@@ -100,6 +100,68 @@ static void every_command_is_reachable_and_explained(void **state)
 		assert_ptr_equal(cmd, &c[i]);
 		assert_true(strlen(c[i].help) > 5);
 	}
+}
+
+// What help says of these words.
+static char *help_of(int argc, char **argv)
+{
+	FILE *was = stdout;
+	char *text = NULL;
+	size_t len;
+
+	stdout = open_memstream(&text, &len);
+	assert_non_null(stdout);
+	assert_int_equal(cli_help(argc, argv), CLI_OK);
+	fclose(stdout);
+	stdout = was;
+	return text;
+}
+
+static void assert_fits_80_columns(const char *text)
+{
+	for (const char *l = text; *l != '\0';) {
+		size_t len = strcspn(l, "\n");
+
+		assert_in_range(len, 0, 80);
+		l += len + (l[len] == '\n');
+	}
+}
+
+static void help_fits_80_columns(void **state)
+{
+	size_t n;
+	const struct command *c = cli_commands(&n), *cmd;
+	char *text = help_of(0, NULL);
+
+	assert_fits_80_columns(text);
+	free(text);
+	for (size_t i = 0; i < n; i++) {
+		char *argv[] = {(char *)(uintptr_t)c[i].words[0], (char *)(uintptr_t)c[i].words[1]};
+
+		text = help_of(argv[1] != NULL ? 2 : 1, argv);
+		assert_fits_80_columns(text);
+		assert_true((strstr(text, "--json") != NULL) == cli_has_json(&c[i]));
+		free(text);
+	}
+	assert_int_equal(find("show", &cmd), -ENOENT);
+	assert_fits_80_columns(err);
+	assert_non_null(strstr(err, "needs one of\n    node, ports,"));
+	assert_non_null(strstr(err, "services"));
+	assert_int_equal(find("show foo", &cmd), -ENOENT);
+	assert_fits_80_columns(err);
+}
+
+static void an_example_in_several_lines_can_be_pasted(void **state)
+{
+	char first[] = "route", second[] = "dial", *argv[] = {first, second};
+	char *text = help_of(2, argv);
+	const char *example = strstr(text, "example:\n");
+
+	assert_non_null(example);
+	example += strlen("example:\n");
+	for (const char *end = strchr(example, '\n'); end[1] != '\0'; end = strchr(end + 1, '\n'))
+		assert_memory_equal(end - 2, " \\", 2);
+	free(text);
 }
 
 static void examples_are_of_their_command(void **state)
@@ -540,6 +602,8 @@ int main(void)
 		cmocka_unit_test(words_may_be_shortened),
 		cmocka_unit_test(ambiguous_and_unknown_words_name_the_choices),
 		cmocka_unit_test(every_command_is_reachable_and_explained),
+		cmocka_unit_test(help_fits_80_columns),
+		cmocka_unit_test(an_example_in_several_lines_can_be_pasted),
 		cmocka_unit_test(examples_are_of_their_command),
 		cmocka_unit_test(options_stand_anywhere),
 		cmocka_unit_test(wrong_options_are_refused),

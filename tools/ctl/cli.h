@@ -38,6 +38,7 @@ struct command {
 };
 
 const struct command *cli_commands(size_t *n);
+bool cli_has_json(const struct command *c); // -j means something to it
 // The command that begins with these words, each an unambiguous prefix. Returns how many words it
 // took, or -ENOENT, or -EEXIST when several fit; err has a text then.
 int cli_find(int argc, char **argv, const struct command **out, char *err, size_t err_len);

@@ -221,33 +221,45 @@ static int expand(const char *first, const char *word, const char **full)
 	return *full != NULL ? 0 : -ENOENT;
 }
 
-// "node, ports, ...": what may follow.
-static void choices(const char *first, const char *prefix, char *buf, size_t cap)
+enum { CHOICES_MAX = 400, CHOICES_COLS = 56 }; // where "(see `skyrail help`)" fits behind
+
+// " node, ports, ...": what may follow; many of them begin a line of their own.
+static void choices(const char *first, const char *prefix, char buf[CHOICES_MAX])
 {
 	const char *last = "";
-	size_t o = 0;
+	const char *lead;
+	size_t o = 0, begin = 0, n = 0;
 
 	buf[0] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(commands) && o < cap; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(commands) && o < CHOICES_MAX - 8; i++) {
 		const char *name = first == NULL ? commands[i].words[0] : commands[i].words[1];
+		const char *sep = n > 0 ? ", " : "";
 
 		if (name == NULL || (first != NULL && strcmp(commands[i].words[0], first) != 0) ||
 			strcmp(name, last) == 0 || strncmp(name, prefix, strlen(prefix)) != 0)
 			continue;
-		o += (size_t)snprintf(buf + o, cap - o, "%s%s", o > 0 ? ", " : "", name);
+		if (o - begin + strlen(name) > CHOICES_COLS) {
+			sep = ",\n    ";
+			begin = o;
+		}
+		o += (size_t)snprintf(buf + o, CHOICES_MAX - 8 - o, "%s%s", sep, name);
 		last = name;
+		n++;
 	}
+	lead = begin > 0 ? "\n    " : " ";
+	memmove(buf + strlen(lead), buf, o + 1);
+	memcpy(buf, lead, strlen(lead));
 }
 
 static int complain(int rc, const char *first, const char *word, char *err, size_t err_len)
 {
-	char list[200];
+	char list[CHOICES_MAX];
 
-	choices(first, rc == -EEXIST ? word : "", list, sizeof(list));
+	choices(first, rc == -EEXIST ? word : "", list);
 	if (rc == -EEXIST)
-		snprintf(err, err_len, "'%s' may be %s: write more of it", word, list);
+		snprintf(err, err_len, "'%s' may be%s: write more of it", word, list);
 	else
-		snprintf(err, err_len, "unknown command '%s%s%s': expected one of %s",
+		snprintf(err, err_len, "unknown command '%s%s%s': expected one of%s",
 			first != NULL ? first : "", first != NULL ? " " : "", word, list);
 	return rc;
 }
@@ -255,7 +267,7 @@ static int complain(int rc, const char *first, const char *word, char *err, size
 int cli_find(int argc, char **argv, const struct command **out, char *err, size_t err_len)
 {
 	const char *first, *second = NULL;
-	char list[200];
+	char list[CHOICES_MAX];
 	int rc;
 
 	if (argc < 1) {
@@ -271,8 +283,8 @@ int cli_find(int argc, char **argv, const struct command **out, char *err, size_
 			return 1;
 		}
 	if (argc < 2) {
-		choices(first, "", list, sizeof(list));
-		snprintf(err, err_len, "'%s' needs one of %s", first, list);
+		choices(first, "", list);
+		snprintf(err, err_len, "'%s' needs one of%s", first, list);
 		return -ENOENT;
 	}
 	rc = expand(first, argv[1], &second);

@@ -12,17 +12,19 @@ static const char *second_of(const struct command *c)
 	return c->words[1] != NULL ? c->words[1] : "";
 }
 
-// Its arguments go on in the next line where a terminal of 80 columns ends.
-static void command_line(FILE *out, const char *begin, const struct command *c, const char *args)
+// Its arguments go on in the next line where a terminal of 80 columns ends; goes_on ends a line.
+static void command_line(FILE *out, const char *begin, const struct command *c, const char *args,
+	const char *goes_on)
 {
+	const int most = 79 - (int)strlen(goes_on);
 	int col = fprintf(
 		out, "%s%s%s%s", begin, c->words[0], second_of(c)[0] ? " " : "", second_of(c));
 
 	for (const char *word = args; *word != '\0';) {
 		int len = (int)strcspn(word, " ");
 
-		if (col + 1 + len > 79)
-			col = fprintf(out, "\n     ") - 1;
+		if (col + 1 + len > most)
+			col = fprintf(out, "%s\n     ", goes_on) - 1 - (int)strlen(goes_on);
 		col += fprintf(out, " %.*s", len, word);
 		word += len + (word[len] == ' ');
 	}
@@ -31,8 +33,9 @@ static void command_line(FILE *out, const char *begin, const struct command *c, 
 
 static void row(FILE *out, const struct command *c)
 {
-	command_line(out, "  ", c, c->args);
-	fprintf(out, "        %s\n", c->help);
+	command_line(out, "  ", c, c->args, "");
+	block_sentence(out, c->help, fprintf(out, "        "), 8);
+	fputc('\n', out);
 }
 
 static void all(FILE *out)
@@ -58,19 +61,33 @@ static void all(FILE *out)
 		out);
 }
 
+bool cli_has_json(const struct command *c)
+{
+	return c->fn != cmd_config_check && c->fn != cmd_import_config && c->fn != cmd_dmsg_dial &&
+	       c->fn != cmd_dmsg_listen && c->fn != cmd_route_dial && c->fn != cmd_route_listen;
+}
+
+static bool asks_a_node(const struct command *c)
+{
+	return c->fn != cmd_config_check && c->fn != cmd_import_config && c->fn != cmd_key_gen;
+}
+
 static void one(FILE *out, const struct command *c)
 {
 	bool shows = strcmp(c->words[0], "show") == 0 || c->fn == cmd_config_show;
 
-	command_line(out, "usage: skyrail ", c, c->args);
-	fprintf(out, "\n%s\n\n", c->help);
-	if (c->fn != cmd_config_check && c->fn != cmd_dmsg_dial && c->fn != cmd_route_dial &&
-		c->fn != cmd_route_listen && c->fn != cmd_dmsg_listen)
+	command_line(out, "usage: skyrail ", c, c->args, "");
+	fputc('\n', out);
+	block_sentence(out, c->help, 0, 0);
+	fputs("\n\n", out);
+	if (cli_has_json(c))
 		fputs("  -j, --json           JSON\n", out);
 	if (shows)
 		fputs(show_options, out);
-	fputs("  -s, --socket SOCKET  of the node\n\nexample:\n", out);
-	command_line(out, "  skyrail ", c, c->example);
+	if (asks_a_node(c))
+		fputs("  -s, --socket SOCKET  of the node\n", out);
+	fputs(cli_has_json(c) || asks_a_node(c) ? "\nexample:\n" : "example:\n", out);
+	command_line(out, "  skyrail ", c, c->example, " \\"); // to be pasted
 }
 
 int cli_help_missing(void)
@@ -91,7 +108,7 @@ int cli_help(int argc, char **argv)
 	size_t n, found = 0;
 	const struct command *c = cli_commands(&n), *only = NULL;
 	const char *second = argc > 1 ? argv[1] : "";
-	char err[300];
+	char err[API_TEXT_MAX];
 
 	if (argc == 0) {
 		all(stdout);

@@ -81,7 +81,7 @@ static bool is_show(const struct command *cmd)
 static int run(struct cli *c)
 {
 	const struct command *cmd = NULL;
-	char err[300];
+	char err[API_TEXT_MAX];
 	int used;
 
 	if (c->argc > 0 && strcmp(c->argv[0], "help") == 0)
@@ -99,6 +99,10 @@ static int run(struct cli *c)
 	if ((c->watch_s > 0 || c->all) && !is_show(cmd))
 		return cli_error(
 			CLI_USAGE, "%s goes with show commands only", c->all ? "-a" : "-w");
+	if (c->json && !cli_has_json(cmd))
+		return cli_error(CLI_USAGE, "-j does not go with %s%s%s", cmd->words[0],
+			cmd->words[1] != NULL ? " " : "",
+			cmd->words[1] != NULL ? cmd->words[1] : "");
 	return c->watch_s > 0 ? watch(c, cmd) : run_once(c, cmd);
 }
 
