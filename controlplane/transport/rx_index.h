@@ -13,7 +13,8 @@ enum { RX_INDEX_BITS_MAX = 24 };
 struct rx_index *rx_index_new(unsigned bits);
 void rx_index_free(struct rx_index *x);
 
-uint32_t rx_index_take(struct rx_index *x, void *owner); // 0: more than half are taken
+// 0: more than half are taken. What was given back a short time ago is left alone if it can be.
+uint32_t rx_index_take(struct rx_index *x, void *owner);
 // One that lives in the data plane already. -EEXIST, -EINVAL (0).
 int rx_index_take_exact(struct rx_index *x, uint32_t index, void *owner);
 void rx_index_put(struct rx_index *x, uint32_t index); // NULL, 0, strangers: nothing

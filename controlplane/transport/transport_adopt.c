@@ -149,8 +149,8 @@ static bool evt_hop_is_sane(const struct transport_mgr *m, const struct evt_hop 
 	       key_pk_is_valid(&pk) && key_pk_cmp(&pk, m->self.pk) != 0;
 }
 
-// A key that we knew nothing of is in use. While commands are under way the record may be older
-// than what they say: asked again.
+// A key that we knew nothing of is in use, or not the one that we believe. While commands are under
+// way the record may be older than what they say: asked again.
 static void keys_learn(struct tp_flow *f, const struct evt_hop *e)
 {
 	struct transport *t = f->t;
@@ -160,7 +160,9 @@ static void keys_learn(struct tp_flow *f, const struct evt_hop *e)
 	f->unsure = false;
 	if (e->up == 0 || e->rx_index[0] == 0 || e->rx_index[0] == f->rx_index)
 		return;
-	log_info("transport %s: a key of a control plane before us is in use", t->conf.name);
+	log_info("transport %s: another key than ours is in use: of a control plane before us, or "
+		 "since the last one was refused",
+		t->conf.name);
 	tp_hs_answer_drop(t);
 	tp_hs_stop(t);
 	tp_rekey_stop(t);

@@ -86,8 +86,9 @@ static bool is_this_link(const struct transport *t, const struct rail_hs_terms *
 	       terms->n_flows == t->n && (terms->ciphers & 1u << t->cipher) != 0;
 }
 
-// An index is ours again a little before the data plane has forgotten the key that had it: by
-// chance a new one may fall on its place. The old key goes on, and the next one has another index.
+// An index is ours again a little before the data plane has forgotten the key that had it. It rests
+// then, but not for ever: by chance a new one may fall on its place. The old key goes on, and the
+// next one has another index.
 static void say_refused(const struct transport *t, int status)
 {
 	if (status == -EEXIST)
@@ -102,6 +103,10 @@ static void on_initiated(struct transport *t, int status, uint32_t rx_index)
 	(void)rx_index;
 	if (status != 0) {
 		say_refused(t, status);
+		// What response_apply() noted is not so: which of its flows have the new key, the
+		// data plane knows.
+		for (unsigned i = 0; i < t->n; i++)
+			t->flow[i]->unsure = t->m->keys_unsure = true;
 		return;
 	}
 	t->n_rekeys++;

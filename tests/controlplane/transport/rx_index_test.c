@@ -1,6 +1,8 @@
 // Receiver indices: random, unique in their low bits, found again.
 #include "controlplane/transport/rx_index.h"
 
+#include "lib/base/clock.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,6 +51,65 @@ static void adopted_ones_are_taken(void **state)
 	rx_index_free(x);
 }
 
+static uint64_t now_ns;
+
+static uint64_t mono(void)
+{
+	return now_ns;
+}
+
+// A hundred of 1024 slots are free but rest: of 200 draws without rest tens would fall on them.
+static void what_was_given_back_rests(void **state)
+{
+	static const struct clock_source src = {mono, mono};
+	struct rx_index *x = rx_index_new(10);
+	uint32_t back[100], index;
+	unsigned n = 0;
+	int me;
+
+	(void)state;
+	clock_source_set(&src);
+	for (unsigned i = 0; i < 100; i++)
+		back[i] = rx_index_take(x, &me);
+	for (unsigned i = 0; i < 100; i++)
+		rx_index_put(x, back[i]);
+	now_ns += 100 * CLOCK_NS_PER_S;
+	for (unsigned k = 0; k < 200; k++) {
+		index = rx_index_take(x, &me);
+		for (unsigned i = 0; i < 100; i++)
+			assert_int_not_equal(index & 1023, back[i] & 1023);
+	}
+	now_ns += 101 * CLOCK_NS_PER_S;
+	for (unsigned k = 0; k < 100; k++) { // they are like others again
+		index = rx_index_take(x, &me);
+		for (unsigned i = 0; i < 100; i++)
+			n += (index & 1023) == (back[i] & 1023);
+	}
+	assert_true(n > 0);
+	rx_index_free(x);
+	clock_source_set(NULL);
+}
+
+// However many rest, no link waits for one.
+static void all_that_rests_is_still_to_be_had(void **state)
+{
+	struct rx_index *x = rx_index_new(4);
+	uint32_t got[9];
+	int me;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 20; turn++) {
+		for (unsigned i = 0; i < 8; i++) {
+			got[i] = rx_index_take(x, &me);
+			assert_int_not_equal(got[i], 0);
+		}
+		assert_int_equal(rx_index_take(x, &me), 0);
+		for (unsigned i = 0; i < 8; i++)
+			rx_index_put(x, got[i]);
+	}
+	rx_index_free(x);
+}
+
 static void sizes_out_of_range_are_refused(void **state)
 {
 	(void)state;
@@ -61,6 +122,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(live_ones_differ_in_their_low_bits),
 		cmocka_unit_test(adopted_ones_are_taken),
+		cmocka_unit_test(what_was_given_back_rests),
+		cmocka_unit_test(all_that_rests_is_still_to_be_had),
 		cmocka_unit_test(sizes_out_of_range_are_refused),
 	};
 

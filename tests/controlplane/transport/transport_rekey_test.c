@@ -98,6 +98,31 @@ static void an_unanswered_rekey_is_repeated(void **state)
 	assert_int_equal(info_of(b).n_rekeys, 1);
 }
 
+// The one before goes on, and the data plane goes on to tell when it is due.
+static void a_refused_key_is_not_believed_to_be_there(void **state)
+{
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	uint32_t before;
+
+	(void)state;
+	w_run(10);
+	before = w_send_key(w_hop_of(0, a))->k.rx_index;
+	nodes[0].dp.refuse_rekey = -EEXIST;
+	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), before, 0);
+	w_run(3000);
+	assert_int_equal(nodes[0].dp.refuse_rekey, 0);
+	assert_int_equal(w_send_key(w_hop_of(0, a))->k.rx_index, before);
+	assert_int_equal(info_of(a).n_rekeys, 0);
+	both_up(a, b);
+	w_note(&nodes[0].dp, EVT_HOP_REKEY_DUE, transport_hop(a, 1), before, 0);
+	w_run(3000);
+	assert_int_not_equal(w_send_key(w_hop_of(0, a))->k.rx_index, before);
+	assert_int_equal(info_of(a).n_rekeys, 1);
+	assert_int_equal(info_of(b).n_rekeys, 1);
+	both_up(a, b);
+	assert_int_equal(nodes[0].n_down + nodes[1].n_down, 0);
+}
+
 // Node 2 sits inside b's link and sends a re-key of its own making.
 static void a_rekey_by_another_key_ends_the_link(void **state)
 {
@@ -249,6 +274,7 @@ int main(void)
 		T(a_rekey_due_that_got_lost_is_made_up_for),
 		T(crossing_rekeys_are_one),
 		T(an_unanswered_rekey_is_repeated),
+		T(a_refused_key_is_not_believed_to_be_there),
 		T(a_rekey_by_another_key_ends_the_link),
 		T(one_link_has_its_rate_of_rekeys),
 		T(all_links_have_a_share_of_time_for_rekeys),

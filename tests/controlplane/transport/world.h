@@ -56,7 +56,7 @@ struct dp_client {
 	bool attached;
 	bool full; // commands find no room
 	unsigned fail_nth; // of the next commands: there is no memory for it
-	int refuse; // status of the next HOP_ADD
+	int refuse, refuse_rekey; // status of the next HOP_ADD, HOP_REKEY
 	struct w_hop hops[HOPS];
 	uint64_t cookie;
 	struct cmd_hop_del del; // the last one
@@ -281,9 +281,11 @@ static int w_cmd_add(struct dp_client *c, const struct cmd_hop_add *a)
 static int w_cmd_rekey(struct dp_client *c, const struct cmd_hop_rekey *r)
 {
 	struct w_hop *h = w_hop_find(c, r->hop);
+	int refuse = c->refuse_rekey;
 
-	if (h == NULL)
-		return -ENOENT;
+	c->refuse_rekey = 0;
+	if (refuse != 0 || h == NULL)
+		return refuse != 0 ? refuse : -ENOENT;
 	h->n_rekeys++;
 	h->n_resets += r->flags == HOP_RESET;
 	h->add.rel_window_log2 = r->rel_window_log2;
