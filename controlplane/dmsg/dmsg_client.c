@@ -83,16 +83,34 @@ static void on_accepted(
 	li->fn(li->arg, conn, from); // it is there: `wants` said so in this very event
 }
 
+static void on_spent(void *arg, uint64_t ns)
+{
+	struct server *se = arg;
+
+	share_spend(&se->c->streams_time, clock_mono_ns(), ns, DMSG_CLIENT_STREAMS_PCT);
+}
+
 // No `refused`: it would come after the link was closed, too.
 static const struct dmsg_stream_events stream_events = {
 	.wants = on_wants,
 	.conn = on_accepted,
+	.spent = on_spent,
 };
 
+// Keys are free, so whoever opens streams all the time has no end: but others, and what else the
+// thread does, have their time.
 static void on_stream(void *arg, struct conn *take_stream)
 {
 	struct server *se = arg;
+	struct dmsg_client *c = se->c;
 
+	if (!share_has(&c->streams_time, clock_mono_ns(),
+		    DMSG_CLIENT_STREAMS_AHEAD_MS * CLOCK_NS_PER_MS)) {
+		c->stats.over_load++;
+		conn_close(take_stream);
+		return;
+	}
+	on_spent(se, c->conf.stream_us * CLOCK_NS_PER_US);
 	dmsg_stream_accept(se->link, take_stream, DMSG_REQUEST_TIMEOUT_MS, &stream_events, se);
 }
 
@@ -549,6 +567,8 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 		c->conf.retry_min_ms = BACKOFF_MIN_MS;
 	if (c->conf.taken_ms == 0)
 		c->conf.taken_ms = DMSG_CLIENT_TAKEN_MS;
+	if (c->conf.stream_us == 0)
+		c->conf.stream_us = DMSG_CLIENT_STREAM_US;
 	c->last_port = DMSG_CLIENT_PORT_FIRST; // as upstream: the first is the one behind it
 	TAILQ_INIT(&c->dials);
 	TAILQ_INIT(&c->listeners);

@@ -32,6 +32,11 @@ enum {
 	DMSG_CLIENT_IDLE_MS = 60000, // a session made for a dial ends without streams after it
 	// To a server that has a session of ours still: longer than such a one lives without us.
 	DMSG_CLIENT_TAKEN_MS = 45000,
+	// Streams of others cost us curves before it is known who they are: of the thread's time
+	// they have half, and that of two seconds at once.
+	DMSG_CLIENT_STREAMS_PCT = 50,
+	DMSG_CLIENT_STREAMS_AHEAD_MS = 2000,
+	DMSG_CLIENT_STREAM_US = 20, // of each, beside the curves
 };
 
 struct dmsg_client;
@@ -60,6 +65,7 @@ struct dmsg_client_conf {
 	uint32_t idle_ms; // 0: DMSG_CLIENT_IDLE_MS
 	uint32_t soon_ms; // for changes to be published; 0: DMSG_PUBLISH_SOON_MS
 	uint32_t taken_ms; // 0: DMSG_CLIENT_TAKEN_MS
+	uint32_t stream_us; // 0: DMSG_CLIENT_STREAM_US
 	// Smux only with `dir`: servers read in our entry which it is (dmsg 3.3), so the first
 	// session waits for that. Those in the LAN have it from nowhere, and get yamux.
 	enum dmsg_link_mux mux;
@@ -69,6 +75,7 @@ struct dmsg_client_stats {
 	uint64_t sessions_opened, sessions_lost, sessions_failed;
 	uint64_t dialled, dials_failed;
 	uint64_t accepted, refused; // streams of others
+	uint64_t over_load; // ditto, refused unread
 	uint32_t sessions, streams, listeners; // now
 };
 

@@ -5,6 +5,7 @@
 #include "controlplane/dmsg/dmsg_client.h"
 #include "controlplane/dmsg/dmsg_ping.h"
 #include "controlplane/dmsg/dmsg_rtt.h"
+#include "lib/base/share.h"
 
 #include <sys/queue.h>
 
@@ -103,6 +104,7 @@ struct dmsg_client {
 	TAILQ_HEAD(, dmsg_client_listener) listeners;
 	TAILQ_HEAD(, dmsg_client_ping) pings;
 	uint16_t last_port;
+	struct share streams_time; // for those of others
 	struct dmsg_client_stats stats;
 };
 

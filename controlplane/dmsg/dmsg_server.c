@@ -422,6 +422,8 @@ struct dmsg_server *dmsg_server_new(const struct dmsg_server_conf *conf)
 		s->conf.idle_ms = DMSG_SERVER_IDLE_MS;
 	if (s->conf.drain_ms == 0)
 		s->conf.drain_ms = DMSG_SERVER_DRAIN_MS;
+	if (s->conf.stream_us == 0)
+		s->conf.stream_us = DMSG_SERVER_STREAM_US;
 	if (s->conf.mesh_burst == 0)
 		s->conf.mesh_burst = DMSG_SERVER_MESH_BURST;
 	if (s->conf.client_streams == 0)

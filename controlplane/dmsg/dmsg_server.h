@@ -26,6 +26,12 @@ enum {
 	DMSG_SERVER_DRAINS_MAX = 256,
 	DMSG_SERVER_DRAIN_BYTES = 64 << 20,
 	DMSG_SERVER_DRAIN_OF_KEY = 16 << 20,
+	// Requests for streams cost curves: of the thread's time those of all clients have half,
+	// those of one a quarter, and that of two seconds at once.
+	DMSG_SERVER_REQUESTS_PCT = 50,
+	DMSG_SERVER_REQUESTS_OF_KEY_PCT = 25,
+	DMSG_SERVER_REQUESTS_AHEAD_MS = 2000,
+	DMSG_SERVER_STREAM_US = 20, // of each stream, beside the curves
 };
 
 struct dmsg_server;
@@ -51,6 +57,7 @@ struct dmsg_server_conf {
 	// Questions to peers that one client may cause at once; half as many a second come back. 0:
 	// DMSG_SERVER_MESH_BURST.
 	uint32_t mesh_burst;
+	uint32_t stream_us; // 0: DMSG_SERVER_STREAM_US
 	uint32_t retry_min_ms; // of dialling peers; 0: BACKOFF_MIN_MS
 	// The server's entry is kept there while it serves, and a client's tells its muxer (dmsg
 	// 3.3). Borrowed, outlives this; NULL: neither.

@@ -355,16 +355,36 @@ static void tell_refused(const struct relay *r)
 		text);
 }
 
+static bool has_time(const struct dmsg_server *s, const struct client *cl)
+{
+	uint64_t now_ns = clock_mono_ns(),
+		 ahead_ns = DMSG_SERVER_REQUESTS_AHEAD_MS * CLOCK_NS_PER_MS;
+
+	return share_has(&s->time, now_ns, ahead_ns) && share_has(&cl->time, now_ns, ahead_ns);
+}
+
+static void spend(struct dmsg_server *s, struct client *cl, uint64_t ns)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	share_spend(&s->time, now_ns, ns, DMSG_SERVER_REQUESTS_PCT);
+	share_spend(&cl->time, now_ns, ns, DMSG_SERVER_REQUESTS_OF_KEY_PCT);
+}
+
 static size_t on_x_data(void *arg, uint8_t *p, size_t len)
 {
 	static const uint8_t marker[DMSG_PING_LEN];
 	struct relay *r = arg;
+	uint64_t begin_ns = clock_mono_ns();
+	enum dmsg_step step;
 	size_t used;
 
 	if (r->asked)
 		return 0; // the destination's, when it has accepted
-	switch (dmsg_relay_feed(
-		r->r, dmsg_link_session(r->x->link), r->x->peer >= 0, p, len, &used)) {
+	step = dmsg_relay_feed(r->r, dmsg_link_session(r->x->link), r->x->peer >= 0, p, len, &used);
+	if (r->owner != NULL)
+		spend(r->srv, r->owner, clock_mono_ns() - begin_ns);
+	switch (step) {
 	case DMSG_MORE:
 		break;
 	case DMSG_READY:
@@ -435,6 +455,8 @@ void dmsg_server_relay_new(struct session *x, struct conn *take_stream)
 
 	if (owner != NULL && owner->n_streams >= s->conf.client_streams) {
 		s->c.drop_dmsg_client++;
+	} else if (owner != NULL && !has_time(s, owner)) {
+		s->c.drop_dmsg_load++;
 	} else {
 		if (s->n_relays < s->conf.streams_max)
 			r = relay_alloc(s);
@@ -453,8 +475,10 @@ void dmsg_server_relay_new(struct session *x, struct conn *take_stream)
 	TAILQ_INSERT_TAIL(&x->as_x, r, of_x);
 	TAILQ_INSERT_TAIL(&s->relays, r, all);
 	s->n_relays++;
-	if (owner != NULL)
+	if (owner != NULL) {
 		owner->n_streams++;
+		spend(s, owner, s->conf.stream_us * CLOCK_NS_PER_US);
+	}
 	loop_timer_start(r->timer, s->conf.request_ms, 0);
 }
 

@@ -215,9 +215,16 @@ static void refuse(struct acceptor *a, enum dmsg_err code, int err)
 		ev->refused(arg, code, err);
 }
 
+static void spent_since(const struct acceptor *a, uint64_t begin_ns)
+{
+	if (a->ev->spent != NULL)
+		a->ev->spent(a->arg, clock_mono_ns() - begin_ns);
+}
+
 static void answer(struct acceptor *a)
 {
 	const struct dmsg_stream_events *ev = a->ev;
+	uint64_t begin_ns = clock_mono_ns();
 	uint8_t out[DMSG_FRAME_MAX];
 	struct dmsg_addr from = a->a.req.src;
 	uint16_t port = a->a.req.dst.port;
@@ -231,6 +238,7 @@ static void answer(struct acceptor *a)
 		return;
 	}
 	n = dmsg_accept_answer(&a->a, dmsg_link_session(a->k), NULL, &rec, out, sizeof(out));
+	spent_since(a, begin_ns);
 	// A stream has room for its first 300 bytes, or it is dead.
 	if (n > 0 && conn_write(a->stream, out, (size_t)n) != n)
 		n = -EPIPE;
@@ -253,9 +261,13 @@ static size_t on_accept_data(void *arg, uint8_t *p, size_t len)
 {
 	static const uint8_t marker[DMSG_PING_LEN];
 	struct acceptor *a = arg;
+	uint64_t begin_ns = clock_mono_ns();
+	enum dmsg_step step;
 	size_t used;
 
-	switch (dmsg_accept_feed(&a->a, dmsg_link_session(a->k), p, len, &used)) {
+	step = dmsg_accept_feed(&a->a, dmsg_link_session(a->k), p, len, &used);
+	spent_since(a, begin_ns);
+	switch (step) {
 	case DMSG_MORE:
 		break;
 	case DMSG_READY:

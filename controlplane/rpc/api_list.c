@@ -404,7 +404,8 @@ static void put_dmsg(struct api_req *r, const struct api *a)
 				[DC_dmsg_client_dialled] = c.dialled,
 				[DC_dmsg_client_dials_failed] = c.dials_failed,
 				[DC_dmsg_client_accepted] = c.accepted,
-				[DC_drop_dmsg_no_listener] = c.refused});
+				[DC_drop_dmsg_no_listener] = c.refused,
+				[DC_drop_dmsg_streams] = c.over_load});
 	}
 	if (a->d.dmsg_server != NULL)
 		put_dmsg_server(r, "dmsg server", a->d.dmsg_server);

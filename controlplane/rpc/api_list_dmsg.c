@@ -47,8 +47,8 @@ static void fill_server(const struct dmsg_server_stats *s, struct api_dmsg *d)
 	d->bad_requests = s->c.drop_dmsg_bad_requests;
 	d->no_destination = s->c.drop_dmsg_no_destination;
 	d->not_accepted = s->c.drop_dmsg_not_accepted;
-	d->no_capacity =
-		s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client + s->c.drop_dmsg_mesh_rate;
+	d->no_capacity = s->c.drop_dmsg_no_capacity + s->c.drop_dmsg_client +
+			 s->c.drop_dmsg_mesh_rate + s->c.drop_dmsg_load;
 }
 
 struct dir_client_stats api_dir_stats(const struct api *a)

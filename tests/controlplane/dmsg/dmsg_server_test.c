@@ -85,6 +85,36 @@ static void streams_of_one_client_are_limited(void **state)
 	assert_int_equal(node[0].code, DMSG_OK);
 }
 
+// One that asks all the time, and all of them.
+static void requests_have_a_share_of_time(void **state)
+{
+	struct dmsg_server_conf c = {.stream_us = 900000};
+
+	(void)state;
+	start_two(&c);
+	start_client(2);
+	run_until(sessions(2) == 1);
+	stop_clock();
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && stats().streams == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats().c.drop_dmsg_load, 1);
+	dial_to(1, 0, PORT, LONG_MS); // of another
+	run_until(node[1].n_dialled == 1);
+	assert_int_equal(node[1].code, DMSG_OK);
+	dial_to(2, 0, PORT, LONG_MS); // one too many of all
+	run_until(node[2].n_dialled == 1);
+	assert_int_equal(node[2].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats().c.drop_dmsg_load, 2);
+	stopped_ns += 2 * CLOCK_NS_PER_S; // of 3.6 s that have to pass, but less than 2 are left
+	dial_to(2, 0, PORT, LONG_MS);
+	run_until(node[2].n_dialled == 1);
+	assert_int_equal(node[2].code, DMSG_OK);
+	assert_int_equal(stats().c.drop_dmsg_load, 2);
+}
+
 // A second client with the key: streams come to it, the first one goes on with what it has.
 static void newest_session_of_a_key_takes_streams(void **state)
 {
@@ -489,6 +519,7 @@ int main(void)
 		T(sessions_are_limited),
 		T(streams_are_limited),
 		T(streams_of_one_client_are_limited),
+		T(requests_have_a_share_of_time),
 		T(newest_session_of_a_key_takes_streams),
 		T(serving_ends_for_good),
 		T(limits_of_nothing_are_refused),

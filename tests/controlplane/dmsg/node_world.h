@@ -2,6 +2,7 @@
 #pragma once
 
 #include "controlplane/dmsg/dmsg_stream.h"
+#include "lib/base/clock.h"
 #include "tests/support/dmsg_nodes.h"
 
 static struct identity *server_id;
@@ -40,6 +41,22 @@ static inline struct dmsg_server_stats stats(void)
 	return st;
 }
 
+static uint64_t stopped_ns;
+
+static inline uint64_t stopped(void)
+{
+	return stopped_ns;
+}
+
+// What depends on how fast this machine is does not, while it stands still.
+static inline void stop_clock(void)
+{
+	static const struct clock_source src = {stopped, stopped};
+
+	stopped_ns = clock_mono_ns();
+	clock_source_set(&src);
+}
+
 static struct loop_timer *tick; // says a byte on client 1's stream
 
 static inline void on_tick(void *arg)
@@ -65,6 +82,7 @@ static inline int setup(void **state)
 
 static inline int teardown(void **state)
 {
+	clock_source_set(NULL);
 	nodes_fini();
 	dmsg_server_free(server);
 	server = NULL;
