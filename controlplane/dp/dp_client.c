@@ -478,7 +478,8 @@ static void watch_close(struct dp_client *c)
 	loop_poll_free(c->sock);
 	loop_poll_free(c->bell);
 	c->sock = c->bell = NULL;
-	region_close(&c->r);
+	DP_EACH(c, on_let_go);
+	region_close(&c->r); // its end is how the data plane learns of ours
 }
 
 static void say_waiting(struct dp_client *c, int rc)

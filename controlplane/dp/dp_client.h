@@ -24,6 +24,9 @@ enum dp_sync {
 // registration. Records are borrowed until return. Between on_sync_begin and on_synced commands may
 // be sent, but packets and events are handed on too: a record may be older than an event.
 struct dp_handler {
+	// The data plane is about to learn that we are gone, and may give its rings to another
+	// control plane at once: who else of us has them lets go of them before it returns.
+	void (*on_let_go)(void *arg);
 	// Detached: commands that were under way have been completed with -ECONNRESET.
 	void (*on_detach)(void *arg);
 	void (*on_sync_begin)(void *arg, enum dp_sync why);

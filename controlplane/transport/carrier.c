@@ -2,7 +2,7 @@
 // only, and what passes between them are messages (core/mailbox). The carrier frees its half when
 // told to close and says so; then main frees the struct, which no message names any more.
 //
-//   main -> carrier   RINGS, TAKE, READ, SAY, HEARD, HELD, FAIL, CLOSE, STOP
+//   main -> carrier   RINGS, LET_GO, TAKE, READ, SAY, HEARD, HELD, FAIL, CLOSE, STOP
 //   carrier -> main   CONTROL, BLOCKED, END, GONE, NO_RINGS
 //
 // Those that end something are part of what they end, so that they find memory.
@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ enum {
 enum mail_type {
 	// to the carrier
 	RINGS,
+	LET_GO, // main waits for it
 	TAKE,
 	READ,
 	SAY,
@@ -63,7 +65,7 @@ struct carry_mail {
 	int err; // END, NO_RINGS
 	uint32_t serial; // BLOCKED, HELD: of the blocks of a link; RINGS: of those of a carrier
 	struct carrier_link *k;
-	struct dp_lane *lane; // RINGS; NULL: none
+	struct dp_lane *lane; // RINGS
 	uint32_t hop_max; // RINGS
 	size_t len; // SAY, CONTROL
 	uint8_t *bytes; // of len, behind it
@@ -105,7 +107,8 @@ struct carrier {
 	struct loop_timer *again;
 	unsigned n_links;
 	struct mailbox *to_main;
-	struct carry_mail stop;
+	struct carry_mail let_go, stop;
+	sem_t gone; // posted by the carrier when it has let go
 	// the thread's, main's before it runs
 	struct loop *loop;
 	struct mailbox *to_carrier;
@@ -342,7 +345,7 @@ static int rings_take(struct carrier *c, struct dp_lane *lane, uint32_t hop_max)
 
 	rings_drop(c);
 	c->lane = lane;
-	rc = lane != NULL ? rings_open(c, hop_max) : 0;
+	rc = rings_open(c, hop_max);
 	if (rc < 0)
 		rings_drop(c); // its links end at once
 	return rc;
@@ -409,6 +412,10 @@ static void on_order(void *arg, struct mail *take_m)
 			break;
 		m->type = NO_RINGS;
 		tell(c, m);
+		return;
+	case LET_GO:
+		rings_drop(c); // its links are about to end
+		sem_post(&c->gone);
 		return;
 	case TAKE:
 		take(c, k);
@@ -486,16 +493,17 @@ static void rings_order(struct carrier *c)
 	struct carry_mail *m = mail_new(RINGS, NULL, NULL, 0);
 	int err = ENOMEM;
 
-	if (m != NULL && c->region != NULL) {
+	if (m != NULL) {
 		m->hop_max = c->region_hops;
 		m->lane = dp_lane_new(c->region, c->nr);
 		err = errno;
 	}
 	c->attached = m != NULL && m->lane != NULL;
-	if (c->region != NULL && !c->attached)
+	if (!c->attached) {
+		free(m);
 		rings_failed(c, -err);
-	if (m == NULL)
-		return; // its old rings are no use to it without links
+		return;
+	}
 	m->serial = ++c->n_rings;
 	order(c, m);
 }
@@ -596,7 +604,7 @@ void carrier_link_close(struct carrier_link *k)
 
 void carriers_attach(struct carriers *cs, const struct region *r, uint32_t hop_max)
 {
-	if (cs != NULL && r != NULL)
+	if (cs != NULL)
 		atomic_store_explicit(&r->hdr->n_carriers, cs->n, memory_order_relaxed);
 	for (unsigned i = 0; cs != NULL && i < cs->n; i++) {
 		cs->c[i].region = r;
@@ -608,7 +616,20 @@ void carriers_attach(struct carriers *cs, const struct region *r, uint32_t hop_m
 
 void carriers_detach(struct carriers *cs)
 {
-	carriers_attach(cs, NULL, 0);
+	for (unsigned i = 0; cs != NULL && i < cs->n; i++) {
+		struct carrier *c = &cs->c[i];
+
+		loop_timer_stop(c->again);
+		c->region = NULL;
+		c->attached = false;
+		c->n_rings++; // those that fail yet are not tried again
+		c->let_go = mail_of(LET_GO, NULL);
+		order(c, &c->let_go);
+	}
+	// They wait for nobody, so it is a turn of theirs at most.
+	for (unsigned i = 0; cs != NULL && i < cs->n; i++)
+		while (sem_wait(&cs->c[i].gone) != 0 && errno == EINTR)
+			continue;
 }
 
 static uint64_t load(const _Atomic uint64_t *n)
@@ -663,6 +684,7 @@ static int thread_start(struct carrier *c)
 
 static int carrier_open(struct carrier *c, struct loop *l)
 {
+	sem_init(&c->gone, 0, 0);
 	c->to_main = mailbox_new(l, on_news, c);
 	c->again = loop_timer_new(l, on_again, c);
 	c->loop = loop_new();
@@ -692,6 +714,7 @@ static void carrier_close(struct carrier *c)
 		mailbox_empty(c->to_main);
 	mailbox_free(c->to_main);
 	loop_timer_free(c->again);
+	sem_destroy(&c->gone);
 }
 
 struct carriers *carriers_new(struct loop *l, unsigned n)

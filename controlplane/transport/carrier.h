@@ -18,9 +18,10 @@ struct carriers *carriers_new(struct loop *l, unsigned n);
 void carriers_free(struct carriers *cs);
 
 // The rings of a data plane that has just been attached to, whose handles of hops have an index
-// below hop_max, borrowed until it is gone; and that it is (after its links were closed). A carrier
-// that can't have them takes no links, and is tried again.
+// below hop_max; borrowed. A carrier that can't have them takes no links, and is tried again.
 void carriers_attach(struct carriers *cs, const struct region *r, uint32_t hop_max);
+// When this returns no carrier has rings any more, and somebody else may have them. Links that
+// there are lose what they read, and are to be closed. Waits for the carriers.
 void carriers_detach(struct carriers *cs);
 
 // The one with rings that has the fewest links, then the fewest bytes. NULL: none.

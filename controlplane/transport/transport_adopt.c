@@ -336,6 +336,13 @@ static void on_synced(void *arg, enum dp_sync why)
 	}
 }
 
+static void on_let_go(void *arg)
+{
+	struct transport_mgr *m = arg;
+
+	carriers_detach(m->car.threads);
+}
+
 static void on_detach(void *arg)
 {
 	struct transport_mgr *m = arg;
@@ -353,7 +360,6 @@ static void on_detach(void *arg)
 		tp_dp_forget(t);
 		tp_state_set(t, TRANSPORT_DOWN, "no data plane");
 	}
-	carriers_detach(m->car.threads);
 	rx_index_free(m->rx);
 	m->rx = NULL;
 }
@@ -368,6 +374,7 @@ static void on_room(void *arg)
 void tp_dp_handlers(struct transport_mgr *m)
 {
 	m->handler = (struct dp_handler){.arg = m,
+		.on_let_go = on_let_go,
 		.on_detach = on_detach,
 		.on_sync_begin = on_sync_begin,
 		.on_synced = on_synced,

@@ -361,6 +361,33 @@ static void a_broken_ring_ends_the_attachment(void **state)
 	assert_int_equal(n_detach, 1);
 }
 
+static bool still_there;
+
+static void on_let_go(void *arg)
+{
+	uint8_t b;
+
+	(void)arg;
+	assert_false(still_there);
+	still_there = recv(conn, &b, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+// The data plane may serve another control plane as soon as it sees the end of this one.
+static void who_shares_the_rings_lets_go_before_the_end_is_seen(void **state)
+{
+	uint8_t b;
+
+	(void)state;
+	still_there = false;
+	handler.on_let_go = on_let_go;
+	attach_and_sync();
+	dp_client_stop(c);
+	assert_true(still_there);
+	assert_int_equal(recv(conn, &b, 1, MSG_DONTWAIT), 0);
+	dp_client_stop(c); // once
+	handler.on_let_go = NULL;
+}
+
 // The users of the client may be freed after it was stopped: no answer comes later.
 static void a_stop_answers_what_is_under_way_and_loses_nothing(void **state)
 {
@@ -398,6 +425,7 @@ int main(void)
 		T(sleeps_only_when_the_rings_are_empty),
 		T(rings_the_bell_of_a_sleeping_data_plane_once),
 		T(lost_events_are_mended_by_a_dump),
+		T(who_shares_the_rings_lets_go_before_the_end_is_seen),
 		T(a_flag_of_former_losses_asks_for_no_second_dump),
 		T(a_first_dump_without_room_is_asked_for_later),
 		T(the_end_of_the_data_plane_completes_everything_and_the_next_one_is_found),

@@ -561,6 +561,46 @@ static void another_data_plane_has_other_rings(void **state)
 	line_close(e);
 }
 
+// Of the region, in this process.
+static unsigned mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char text[512];
+	unsigned n = 0;
+
+	assert_non_null(f);
+	while (fgets(text, sizeof(text), f) != NULL)
+		n += strstr(text, "skyrail-rings") != NULL;
+	fclose(f);
+	return n;
+}
+
+// Who has the rings next finds nobody there, though links of before live and have what to say.
+static void rings_are_let_go_of_at_once(void **state)
+{
+	struct line *e = line_up(1);
+	struct ring_shm *shm = down[nr(e->c)].shm;
+	uint64_t head;
+
+	(void)state;
+	until(({
+		peer_send(e, false, 1);
+		worker_reads(nr(e->c));
+		e->down == 1;
+	}));
+	assert_int_equal(mappings(), 1 + CARRIERS);
+	carriers_detach(cs);
+	assert_int_equal(mappings(), 1);
+	head = atomic_load(&shm->head);
+	until(({
+		peer_send(e, false, 3000); // more than its socket holds: the carrier reads it
+		e->sent == 3000 && e->out_ofs == e->out_len;
+	}));
+	assert_int_equal(atomic_load(&shm->head), head);
+	carriers_detach(cs); // nothing is left to let go of
+	line_close(e);
+}
+
 // Told to take the rings that it has while it writes to them: it goes on behind what it wrote.
 static void the_same_rings_are_taken_where_they_are_left(void **state)
 {
@@ -574,7 +614,6 @@ static void the_same_rings_are_taken_where_they_are_left(void **state)
 		e->down == 1 && atomic_load(&region.hdr->car[c].sleeping) != 0;
 	}));
 	hush = true;
-	carriers_detach(cs);
 	carriers_attach(cs, &region, HOP_MAX);
 	until(({
 		peer_send(e, false, 10);
@@ -686,6 +725,7 @@ int main(void)
 		T(a_record_that_is_no_packet_is_counted),
 		T(a_link_is_known_before_its_packets),
 		T(another_data_plane_has_other_rings),
+		T(rings_are_let_go_of_at_once),
 		T(the_same_rings_are_taken_where_they_are_left),
 		T(rings_that_cant_be_had_are_tried_again),
 		T(nonsense_in_a_ring_ends_its_links),
