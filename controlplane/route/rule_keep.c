@@ -118,15 +118,21 @@ struct rule_kept *rule_keep_at(struct rule_keep *k, size_t i)
 	return &k->v[i];
 }
 
-uint16_t rule_keep_intern(struct rule_keep *k, const char *name)
+uint16_t rule_keep_number(const struct rule_keep *k, const char *name)
 {
-	void *names;
-
-	if (name[0] == '\0')
-		return 0;
 	for (size_t i = k->n_names; i > 0; i--)
 		if (strncmp(k->names[i - 1], name, DPMSG_NAME_LEN - 1) == 0)
 			return (uint16_t)i;
+	return 0;
+}
+
+uint16_t rule_keep_intern(struct rule_keep *k, const char *name)
+{
+	uint16_t number = rule_keep_number(k, name);
+	void *names;
+
+	if (name[0] == '\0' || number != 0)
+		return number;
 	if (k->n_names == NAMES_MAX)
 		return 0;
 	names = realloc(k->names, (k->n_names + 1) * sizeof(*k->names));

@@ -51,4 +51,5 @@ struct rule_kept *rule_keep_at(struct rule_keep *k, size_t i);
 
 // Names of transports: number of a name (0 when out of memory or for ""), and back ("" for 0).
 uint16_t rule_keep_intern(struct rule_keep *k, const char *name);
+uint16_t rule_keep_number(const struct rule_keep *k, const char *name); // 0: no rule ever had it
 const char *rule_keep_name(const struct rule_keep *k, uint16_t n);

@@ -516,6 +516,7 @@ static void on_room(void *arg)
 static void on_transport(void *arg, struct transport *t, enum transport_change what)
 {
 	struct rule_mgr *m = arg;
+	uint16_t number;
 
 	if (what == TRANSPORT_CHANGE_REMOVED)
 		rule_pin_look(m);
@@ -526,11 +527,12 @@ static void on_transport(void *arg, struct transport *t, enum transport_change w
 	m->moved |= m->syncing;
 	if (m->keep == NULL || m->syncing)
 		return;
+	number = rule_keep_number(m->keep, m->tr.name(t));
+	if (number == 0)
+		return; // of those that peers make there may be any number, and of rules
 	for (size_t i = 0; i < rule_keep_count(m->keep); i++) {
 		struct rule_kept *k = rule_keep_at(m->keep, i);
-		const char *name = m->tr.name(t);
-		bool tx = k->tx_name != 0 && strcmp(rule_keep_name(m->keep, k->tx_name), name) == 0;
-		bool in = k->in_name != 0 && strcmp(rule_keep_name(m->keep, k->in_name), name) == 0;
+		bool tx = k->tx_name == number, in = k->in_name == number;
 
 		if ((!k->seen && !k->busy) || k->again)
 			continue;

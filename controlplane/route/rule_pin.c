@@ -7,11 +7,22 @@
 // When a transport has another number of flows, routes travel on other ones. Lasting rules are put
 // in again by rule_mgr.c; of the others those that send on a wrong flow, where the peer would drop
 // every packet, are looked for here and removed.
+//
+// Peers decide how often transports go, so looking has a tenth of the time: in a large table it is
+// long.
 #include "controlplane/route/rule_priv.h"
 
 #include <stdlib.h>
 
-enum { AGAIN_MS = 10, RETRY_MS = 1000, STRAYS_MAX = 4096 };
+#include "lib/base/clock.h"
+
+enum {
+	AGAIN_MS = 10,
+	RETRY_MS = 1000,
+	STRAYS_MAX = 4096,
+	SHORT_MS = 10, // looks that may follow each other
+	PART = 10, // of the time, for longer ones
+};
 
 struct rule_strays {
 	size_t n;
@@ -96,8 +107,11 @@ static void strays_end(struct rule_mgr *m, int status)
 static void on_end(void *arg, int status)
 {
 	struct rule_mgr *m = arg;
+	uint64_t now_ns = clock_mono_ns(), took_ns = now_ns - m->pins_began_ns;
 
 	m->pin_list = NULL;
+	if (took_ns >= SHORT_MS * CLOCK_NS_PER_MS)
+		m->pins_from_ns = now_ns + (PART - 1) * took_ns;
 	strays_end(m, status);
 	if (status == 0)
 		rule_mgr_work(m); // else the next dump tells
@@ -123,6 +137,11 @@ void rule_pin_on_timer(void *arg)
 		loop_timer_start(m->pins, AGAIN_MS, 0);
 		return;
 	}
+	if (m->pins_from_ns > clock_mono_ns()) {
+		loop_timer_start(m->pins, clock_left_ms(m->pins_from_ns), 0);
+		return;
+	}
+	m->pins_began_ns = clock_mono_ns();
 	if (m->look_strays)
 		m->strays = calloc(1, sizeof(*m->strays));
 	m->pin_list = rule_lists_add(m->lists, 0, 0, on_each, on_end, m);

@@ -17,6 +17,8 @@ struct rule_mgr {
 	struct rule_keep *keep; // NULL until a data plane told its size
 	struct loop_timer *pins; // looks for rules that are pinned to a transport that is gone
 	struct rule_list *pin_list; // doing so
+	uint64_t pins_began_ns; // the last time
+	uint64_t pins_from_ns; // not before that again
 	bool look_strays; // a transport has other flows: its rules may be aimed at the wrong hop
 	struct rule_strays *strays; // found in this list; NULL: nobody looks
 	struct loop_timer *work; // what is wanted and not there, once for many events

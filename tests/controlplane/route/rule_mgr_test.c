@@ -408,6 +408,27 @@ static void kept_rules_follow_their_transport(void **state)
 	assert_int_equal(in_dp(3)->tx_hop, 23);
 }
 
+// Peers make such by themselves, as many as they like.
+static void a_transport_that_no_rule_names_costs_no_walk(void **state)
+{
+	struct api_rule_add r[50];
+
+	fake_attach(DP_SYNC_FRESH);
+	for (uint32_t i = 0; i < 50; i++)
+		r[i] = forward(i + 1, "a", 0);
+	assert_non_null(rule_mgr_add(m, r, 50, on_done, NULL));
+	fake_answer();
+	n_named = 0;
+	watching->fn(watching->arg, &transports[1], TRANSPORT_CHANGE_IN_DP);
+	assert_int_equal(n_named, 1);
+	transports[0] = (struct transport){"a", 13, 23, 1, false};
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_IN_DP);
+	for (int i = 0; i < 3; i++)
+		settle();
+	for (uint32_t i = 0; i < 50; i++)
+		assert_int_equal(in_dp(i + 1)->tx_hop, 23);
+}
+
 // The transport changes between the command and its answer.
 static void a_rule_that_was_on_its_way_follows_its_transport(void **state)
 {
@@ -657,6 +678,7 @@ int main(void)
 		T(a_configured_rule_may_change_before_its_answer),
 		T(a_configured_rule_replaces_another_one_found),
 		T(kept_rules_follow_their_transport),
+		T(a_transport_that_no_rule_names_costs_no_walk),
 		T(a_rule_that_was_on_its_way_follows_its_transport),
 		T(a_rule_that_was_dumped_follows_its_transport),
 		T(a_rule_that_gets_into_the_configuration_meanwhile_lasts),

@@ -1,6 +1,8 @@
 // By which transport the packets of lasting rules come: pins that end, names that stay names.
 #include "tests/controlplane/route/rule_fixture.h"
 
+#include "lib/base/clock.h"
+
 static struct api_rule_add consume_from(uint32_t id, const char *in)
 {
 	struct api_rule_add r = consume(id, 0);
@@ -47,6 +49,51 @@ static void pins_end_with_their_transport(void **state)
 	assert_int_equal(in_dp(5)->in_tp, 11); // names its transport: nobody else's turn
 	assert_int_equal(in_dp(5)->packets, 5);
 	assert_int_equal(in_dp(6)->packets, 5); // expires by itself
+}
+
+static uint64_t now_ns;
+
+static uint64_t mono(void)
+{
+	return now_ns;
+}
+
+// A table that takes long to look through is not looked through all the time.
+static void long_looks_have_a_part_of_the_time(void **state)
+{
+	static const struct clock_source src = {mono, mono};
+	struct api_rule_add r[2] = {consume(3, 0), consume(4, 0)};
+
+	(void)state;
+	now_ns = CLOCK_NS_PER_S;
+	clock_source_set(&src);
+	fake_attach(DP_SYNC_FRESH);
+	assert_non_null(rule_mgr_add(m, r, 2, on_done, NULL));
+	fake_answer();
+	pin(3, 11);
+	pin(4, 12);
+	transports[0] = (struct transport){0};
+	watching->fn(watching->arg, &transports[0], TRANSPORT_CHANGE_REMOVED);
+	loop_turn(loop);
+	loop_turn(loop);
+	now_ns += 20 * CLOCK_NS_PER_MS;
+	for (int i = 0; i < 6; i++)
+		settle();
+	assert_int_equal(in_dp(3)->in_tp, RULE_IN_ANY);
+	transports[1] = (struct transport){0};
+	watching->fn(watching->arg, &transports[1], TRANSPORT_CHANGE_REMOVED);
+	for (int i = 0; i < 500; i++) {
+		usleep(1000); // timers are real: it would have been its time
+		settle();
+	}
+	assert_int_equal(in_dp(4)->in_tp, 12);
+	now_ns += 180 * CLOCK_NS_PER_MS;
+	for (int i = 0; i < 2000 && (in_dp(4) == NULL || in_dp(4)->in_tp != RULE_IN_ANY); i++) {
+		usleep(1000);
+		settle();
+	}
+	assert_int_equal(in_dp(4)->in_tp, RULE_IN_ANY);
+	clock_source_set(NULL);
 }
 
 static void a_dead_pin_is_found_by_a_new_control_plane(void **state)
@@ -172,6 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(pins_end_with_their_transport),
+		T(long_looks_have_a_part_of_the_time),
 		T(a_dead_pin_is_found_by_a_new_control_plane),
 		T(a_transport_without_a_handle_opens_no_rule),
 		T(an_ingress_that_was_tightened_is_put_into_effect),
