@@ -5,10 +5,13 @@
 #include "controlplane/transport/carried_link.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
+#include "lib/base/share.h"
 #include "lib/wire/route_hdr.h"
 
 struct carried_links {
@@ -18,6 +21,7 @@ struct carried_links {
 	uint32_t turn;
 	bool resting; // somebody gave all that he may in this one
 	size_t unsent, unsent_max; // bytes in `out` of all
+	_Atomic uint64_t flood; // owner: the loop's thread | others: ro
 };
 
 struct carried_link {
@@ -37,6 +41,7 @@ struct carried_link {
 	bool reading; // as the owner says
 	bool full; // waits for carried_links_room()
 	uint32_t turn, n_turn; // packets given in that turn
+	struct share control; // each of its own takes a part of a second
 	size_t in_len;
 	uint8_t in[ROUTE_PACKET_MAX]; // a packet that has not come whole
 };
@@ -208,12 +213,27 @@ static void count_turn(struct carried_link *k)
 		loop_timer_start(ls->turn_timer, 0, 0);
 }
 
+static void give_control(struct carried_link *k, const uint8_t *p, size_t len)
+{
+	const uint64_t each_ns = CLOCK_NS_PER_S / CARRIED_LINK_CONTROL_PER_S;
+	uint64_t now_ns = clock_mono_ns();
+
+	if (share_has(&k->control, now_ns, CARRIED_LINK_CONTROL_BURST * each_ns)) {
+		share_spend(&k->control, now_ns, each_ns, 100);
+		k->ev->control(k->arg, p, len);
+	} else {
+		atomic_store_explicit(&k->ls->flood,
+			atomic_load_explicit(&k->ls->flood, memory_order_relaxed) + 1,
+			memory_order_relaxed);
+	}
+}
+
 // One whole packet. False: there is no room, it is to be given again.
 static bool deliver(struct carried_link *k, const uint8_t *p, size_t len)
 {
 	count_turn(k);
 	if (route_hdr_id(p) == 0)
-		k->ev->control(k->arg, p, len);
+		give_control(k, p, len);
 	else
 		k->full = !k->ev->packet(k->arg, p, len);
 	return !k->full;
@@ -323,6 +343,11 @@ void carried_links_free(struct carried_links *ls)
 		return;
 	loop_timer_free(ls->turn_timer);
 	free(ls);
+}
+
+uint64_t carried_links_flood(const struct carried_links *ls)
+{
+	return atomic_load_explicit(&ls->flood, memory_order_relaxed);
 }
 
 struct carried_link *carried_link_new(struct carried_links *ls, struct conn *take_conn,

@@ -15,6 +15,10 @@ enum {
 	// Of a link in a turn of the loop, between two looks at what the data plane says: a single
 	// read may bring thousands of small ones, far more than a worker keeps for a slow route.
 	CARRIED_LINK_TURN = 512,
+	// Packets with route id 0: so many at once, then so many a second; more are dropped. Each
+	// is looked at on the main loop, and a peer that means well sends a few a minute.
+	CARRIED_LINK_CONTROL_BURST = 128,
+	CARRIED_LINK_CONTROL_PER_S = 32,
 	CARRIED_LINK_OUT_KEEP = 64 * 1024, // of memory, when all is written
 	CARRIED_LINK_OUT_MAX = 64 << 20, // bytes for a blocked peer: more than a ring can hold
 	CARRIED_LINKS_OUT_MAX = 256 << 20, // for those of a set
@@ -27,7 +31,7 @@ struct carried_link_events {
 	// A whole packet of a route, borrowed. False: there is no room for it; it is given again
 	// after carried_links_room().
 	bool (*packet)(void *arg, const uint8_t *p, size_t len);
-	// ... with route id 0: the link's own.
+	// ... with route id 0: the link's own, at a bounded rate.
 	void (*control)(void *arg, const uint8_t *p, size_t len);
 	// The connection takes no more, or takes again.
 	void (*blocked)(void *arg, bool blocked);
@@ -40,6 +44,7 @@ struct carried_link_events {
 // errno.
 struct carried_links *carried_links_new(struct loop *l, size_t out_max);
 void carried_links_free(struct carried_links *ls); // there is no link; NULL is allowed
+uint64_t carried_links_flood(const struct carried_links *ls); // dropped so far; any thread
 // There may be room again for packets that were refused.
 void carried_links_room(struct carried_links *ls);
 // Writes what carried_link_put() gathered: at the end of a burst.

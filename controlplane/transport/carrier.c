@@ -661,6 +661,15 @@ uint64_t carriers_late(const struct carriers *cs)
 	return n;
 }
 
+uint64_t carriers_flood(const struct carriers *cs)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; cs != NULL && i < cs->n; i++)
+		n += carried_links_flood(cs->c[i].links);
+	return n;
+}
+
 // ---- life ----
 
 // Signals are the main loop's.

@@ -28,6 +28,8 @@ void carriers_detach(struct carriers *cs);
 struct carrier *carriers_pick(const struct carriers *cs);
 // Packets that came up for links that had ended.
 uint64_t carriers_late(const struct carriers *cs);
+// Packets of links' own that came too often.
+uint64_t carriers_flood(const struct carriers *cs);
 
 uint8_t carrier_nr(const struct carrier *c); // as CMD_HOP_ADD has it: from 1 on
 // A link whose hop is in the data plane with that carrier. Takes m in any case. Nothing is read

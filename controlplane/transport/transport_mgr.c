@@ -609,6 +609,8 @@ void transport_mgr_stats_get(const struct transport_mgr *m, struct transport_mgr
 {
 	*out = m->stats;
 	out->drop_carried_late += carriers_late(m->car.threads);
+	out->drop_carried_flood =
+		carried_links_flood(m->car.links) + carriers_flood(m->car.threads);
 }
 
 // ---- life ----

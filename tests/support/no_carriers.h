@@ -39,6 +39,12 @@ uint64_t carriers_late(const struct carriers *cs)
 	return 0;
 }
 
+uint64_t carriers_flood(const struct carriers *cs)
+{
+	(void)cs;
+	return 0;
+}
+
 uint8_t carrier_nr(const struct carrier *c)
 {
 	(void)c;

@@ -2,6 +2,7 @@
 
 #include "controlplane/transport/carried_link.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/wire/route_hdr.h"
 
@@ -19,7 +20,7 @@ struct deaf {
 	struct conn base;
 	size_t room, took;
 	struct carried_link *link;
-	unsigned ends, blocks, unblocks;
+	unsigned ends, blocks, unblocks, controls, packets;
 	int err;
 	bool closed;
 	bool closes; // its link when it hears of the end
@@ -56,13 +57,15 @@ static const struct conn_ops deaf_ops = {
 
 static bool on_packet(void *arg, const uint8_t *p, size_t len)
 {
-	(void)arg, (void)p, (void)len;
+	(void)p, (void)len;
+	((struct deaf *)arg)->packets++;
 	return true;
 }
 
 static void on_control(void *arg, const uint8_t *p, size_t len)
 {
-	(void)arg, (void)p, (void)len;
+	(void)p, (void)len;
+	((struct deaf *)arg)->controls++;
 }
 
 static void on_blocked(void *arg, bool blocked)
@@ -201,6 +204,48 @@ static void what_is_no_packet_leaves_nothing(void **state)
 	assert_int_equal(d[0].took, PACKET);
 }
 
+static uint64_t now_ns;
+
+static uint64_t mono(void)
+{
+	return now_ns;
+}
+
+// n of its own packets, and one of a route behind them.
+static void come(struct deaf *x, unsigned n)
+{
+	uint8_t own[ROUTE_HDR_LEN + ROUTE_TP_PING_LEN] = {0}, of_route[ROUTE_HDR_LEN];
+
+	route_hdr_put(own, ROUTE_TP_PING, 0, ROUTE_TP_PING_LEN);
+	route_hdr_put(of_route, ROUTE_KEEP_ALIVE, 7, 0);
+	while (n-- > 0)
+		assert_int_equal(x->base.ev->data(x->base.arg, own, sizeof(own)), sizeof(own));
+	assert_int_equal(
+		x->base.ev->data(x->base.arg, of_route, sizeof(of_route)), sizeof(of_route));
+}
+
+static void its_own_packets_have_a_rate(void **state)
+{
+	static const struct clock_source src = {mono, mono};
+
+	(void)state;
+	now_ns = CLOCK_NS_PER_S;
+	clock_source_set(&src);
+	carried_link_read(d[0].link, true);
+	carried_link_read(d[1].link, true);
+	come(&d[0], 300);
+	assert_int_equal(d[0].controls, 128);
+	assert_int_equal(d[0].packets, 1); // those of routes pass
+	assert_int_equal(carried_links_flood(ls), 172);
+	come(&d[1], 100); // another's is its own
+	assert_int_equal(d[1].controls, 100);
+	now_ns += CLOCK_NS_PER_S;
+	come(&d[0], 100);
+	assert_int_equal(d[0].controls, 128 + 32);
+	assert_int_equal(carried_links_flood(ls), 172 + 68);
+	clock_source_set(NULL);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -211,6 +256,7 @@ int main(void)
 		T(one_may_be_closed_when_it_ends),
 		T(what_is_written_makes_room),
 		T(what_is_no_packet_leaves_nothing),
+		T(its_own_packets_have_a_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
