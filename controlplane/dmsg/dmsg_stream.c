@@ -215,9 +215,10 @@ static void refuse(struct acceptor *a, enum dmsg_err code, int err)
 		ev->refused(arg, code, err);
 }
 
+// What had come may still be read when the link is closed, and whom it would be told may be gone.
 static void spent_since(const struct acceptor *a, uint64_t begin_ns)
 {
-	if (a->ev->spent != NULL)
+	if (a->ev->spent != NULL && dmsg_link_is_open(a->k))
 		a->ev->spent(a->arg, clock_mono_ns() - begin_ns);
 }
 

@@ -35,7 +35,8 @@ struct dmsg_stream_events {
 		void *arg, struct conn *take_conn, const struct dmsg_addr *from, uint16_t port);
 	// It was not, for a code of dmsg or -errno. For counters; may be NULL.
 	void (*refused)(void *arg, enum dmsg_err code, int err);
-	// So long took what was done for it: curves, most of it. Before the others; may be NULL.
+	// So long took what was done for it: curves, most of it. Before the others, and not once
+	// the link is closed; may be NULL.
 	void (*spent)(void *arg, uint64_t ns);
 };
 

@@ -215,10 +215,18 @@ static void on_refused(void *arg, enum dmsg_err code, int err)
 	c->refused_code = code;
 }
 
+// By somebody who may be gone when the link is closed.
+static void on_spent(void *arg, uint64_t ns)
+{
+	(void)ns;
+	assert_non_null(((struct client *)arg)->k);
+}
+
 static const struct dmsg_stream_events stream_events = {
 	.wants = on_wants,
 	.conn = on_stream,
 	.refused = on_refused,
+	.spent = on_spent,
 };
 
 static void on_client_open(void *arg)
