@@ -27,6 +27,7 @@ static int start(struct setup_role *r, struct loop *l, const struct cp_conf *c)
 {
 	struct dmsg_client_conf dc = {.loop = l,
 		.id = r->id,
+		.of = ", of the set-up node",
 		.servers = c->servers,
 		.n_servers = (uint32_t)c->n_servers,
 		.dir = r->dir,

@@ -156,18 +156,24 @@ static void close_session(struct server *se)
 	se->link = NULL;
 }
 
+// Several clients log here, and to the same servers.
+static const char *log_of(const struct dmsg_client *c)
+{
+	return c->conf.of != NULL ? c->conf.of : "";
+}
+
 static void count_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
 
 	if (se->state == DMSG_LINK_OPEN) {
 		c->stats.sessions_lost++;
-		log_notice("session lost: server=%s: %s", dmsg_client_address(se),
+		log_notice("session lost: server=%s%s: %s", dmsg_client_address(se), log_of(c),
 			dmsg_link_error(err));
 	} else {
 		c->stats.sessions_failed++;
-		log_limited(LOG_WARN, "no session: server=%s: %s", dmsg_client_address(se),
-			dmsg_link_error(err));
+		log_limited(LOG_WARN, "no session: server=%s%s: %s", dmsg_client_address(se),
+			log_of(c), dmsg_link_error(err));
 	}
 	se->err = err;
 }
@@ -229,7 +235,8 @@ static void on_link_open(void *arg)
 	se->all_tried = true;
 	se->opened++;
 	se->c->stats.sessions_opened++;
-	log_notice("session open: server=%s%s", dmsg_client_address(se), se->lan ? " (LAN)" : "");
+	log_notice("session open: server=%s%s%s", dmsg_client_address(se), se->lan ? " (LAN)" : "",
+		log_of(se->c));
 	se->rtt = dmsg_rtt_new(se->link);
 	dmsg_client_lan_tried(se->c);
 	dmsg_client_dials_go_on(se->c, se, true);

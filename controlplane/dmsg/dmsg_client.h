@@ -62,6 +62,7 @@ struct dmsg_client_conf {
 	struct dir_client *dir; // borrowed, outlives this; NULL: no discovery
 	uint32_t sessions; // that there shall be, with those of the list; 0: as many as can be
 	const char *client_type; // of our entry, borrowed; NULL: none
+	const char *of; // behind what the log says, borrowed: ", of the ..."; NULL: the node's
 	uint32_t idle_ms; // 0: DMSG_CLIENT_IDLE_MS
 	uint32_t soon_ms; // for changes to be published; 0: DMSG_PUBLISH_SOON_MS
 	uint32_t taken_ms; // 0: DMSG_CLIENT_TAKEN_MS

@@ -124,7 +124,10 @@ static void on_servers(void *arg, const struct dir_result *r)
 	if (r->err == 0 && r->answer == DMSG_ANSWER_OK)
 		take_servers(f, r->entries, (uint32_t)r->n);
 	else
-		log_limited(LOG_WARN, "no dmsg servers found: %s", dir_result_text(r));
+		log_limited(LOG_WARN, "no dmsg servers found: discovery=%s%s: %s",
+			dir_client_url(f->c->conf.dir, 0),
+			dir_client_n_urls(f->c->conf.dir) > 1 ? " and others" : "",
+			dir_result_text(r));
 	if (are_enough(f->c))
 		f->look_ms = LOOK_MIN_MS;
 	else
@@ -191,6 +194,7 @@ struct dmsg_find *dmsg_find_new(struct dmsg_client *c)
 	struct dmsg_publish_conf pc = {.loop = c->conf.loop,
 		.dir = c->conf.dir,
 		.id = c->conf.id,
+		.of = c->conf.of,
 		.soon_ms = c->conf.soon_ms,
 		.fill = fill,
 		.tried = on_tried,

@@ -63,6 +63,11 @@ static void tell_tried(struct dmsg_publish *p)
 		p->conf.tried(p->conf.arg);
 }
 
+static const char *log_of(const struct dmsg_publish *p)
+{
+	return p->conf.of != NULL ? p->conf.of : "";
+}
+
 // This try is over.
 static void over(struct site *s, const char *err, uint64_t next_ms)
 {
@@ -71,10 +76,11 @@ static void over(struct site *s, const char *err, uint64_t next_ms)
 	if (err[0] != '\0') {
 		s->failed++;
 		if (strcmp(s->err, err) != 0)
-			log_warn("not published: discovery=%s: %s",
-				dir_client_url(s->p->conf.dir, s->i), err);
+			log_warn("not published: discovery=%s%s: %s",
+				dir_client_url(s->p->conf.dir, s->i), log_of(s->p), err);
 	} else if (s->published++ == 0 || s->err[0] != '\0') {
-		log_notice("published: discovery=%s", dir_client_url(s->p->conf.dir, s->i));
+		log_notice("published: discovery=%s%s", dir_client_url(s->p->conf.dir, s->i),
+			log_of(s->p));
 	}
 	snprintf(s->err, sizeof(s->err), "%s", err);
 	again(s, next_ms);
@@ -119,8 +125,8 @@ static void on_deleted(void *arg, const struct dir_result *r)
 	s->ask = NULL;
 	s->leaving = false;
 	if (r->err < 0 || r->answer != DMSG_ANSWER_OK)
-		log_notice("entry not removed: discovery=%s: %s",
-			dir_client_url(s->p->conf.dir, s->i), dir_result_text(r));
+		log_notice("entry not removed: discovery=%s%s: %s",
+			dir_client_url(s->p->conf.dir, s->i), log_of(s->p), dir_result_text(r));
 	tell_left(s->p);
 }
 

@@ -21,6 +21,7 @@ struct dmsg_publish_conf {
 	struct loop *loop;
 	struct dir_client *dir; // borrowed
 	const struct identity *id; // whose entry it is; borrowed
+	const char *of; // as in dmsg_client_conf
 	uint32_t every_ms, soon_ms, retry_min_ms; // 0: as above
 	// What stands in the entry now: the parts of client or server, client_type, protocol. The
 	// rest, which is zero, is filled in here.

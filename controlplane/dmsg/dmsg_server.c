@@ -349,6 +349,7 @@ static int start_publish(struct dmsg_server *s)
 	struct dmsg_publish_conf c = {.loop = s->conf.loop,
 		.dir = s->conf.dir,
 		.id = s->conf.id,
+		.of = ", of the dmsg server",
 		.soon_ms = s->conf.soon_ms,
 		.fill = fill,
 		.arg = s};

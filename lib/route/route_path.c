@@ -51,6 +51,7 @@ static uint32_t limit_max(struct route_path_limits l)
 static void tell_lengths(const struct setup_path *paths, uint32_t n,
 	struct route_path_limits limits, char why[ROUTE_PATH_WHY_MAX])
 {
+	const uint32_t min = limits.min > 0 ? limits.min : 1;
 	bool has[SETUP_HOPS_MAX + 1] = {false};
 	const char *before = "";
 	int len;
@@ -58,10 +59,11 @@ static void tell_lengths(const struct setup_path *paths, uint32_t n,
 	for (uint32_t i = 0; i < n; i++)
 		if (paths[i].n <= SETUP_HOPS_MAX)
 			has[paths[i].n] = true;
-	if (limits.min == limit_max(limits))
-		len = snprintf(why, ROUTE_PATH_WHY_MAX, "no path of %u hops", limits.min);
+	if (min == limit_max(limits))
+		len = snprintf(
+			why, ROUTE_PATH_WHY_MAX, "no path of %u hop%s", min, min == 1 ? "" : "s");
 	else
-		len = snprintf(why, ROUTE_PATH_WHY_MAX, "no path of %u to %u hops", limits.min,
+		len = snprintf(why, ROUTE_PATH_WHY_MAX, "no path of %u to %u hops", min,
 			limit_max(limits));
 	for (uint32_t hops = 1; hops <= SETUP_HOPS_MAX && len < ROUTE_PATH_WHY_MAX; hops++) {
 		if (!has[hops])

@@ -38,6 +38,7 @@ wait_for 20 "both entries" is_listed
 wait_for 20 "its session" dmsg_is N setup_sessions 1
 wait_for 20 "the node's" dmsg_is N sessions 1
 same "sessions" "$(lists sessions '\(.pk)')" "client $SERVER"$'\n'"set-up node $SERVER"
+expect "whose it is" grep -q "session open: server=.*, of the set-up node\$" "$T/N/controlplane.log"
 at_server() { [ "$(sk S -j show sessions | jq -r '.[].pk' | sort)" = "$(printf '%s\n' "$KEY" "${PK[N]}" "${PK[A]}" | sort)" ]; }
 wait_for 20 "sessions at the server" at_server
 delegated() { [ "$(entry "$KEY" '.client.delegated_servers[0]')" = "$SERVER" ]; }

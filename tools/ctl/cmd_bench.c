@@ -71,7 +71,7 @@ static void print_text(const struct figures *f)
 			printf("%-6s %15" PRIu64 " %9.2f %8.3f  %s\n", way_names[w],
 				f->way[w].r.bytes, f->way[w].r.seconds, gbps(&f->way[w].r),
 				"right");
-	printf("latency on the idle stream: %.3f ms, %.3f to %.3f of %d\n",
+	printf("round trip on the idle stream: median %.3f ms, %.3f to %.3f ms, %d measured\n",
 		f->us[ROUTE_LOAD_ASKS / 2] / 1000.0, f->us[0] / 1000.0,
 		f->us[ROUTE_LOAD_ASKS - 1] / 1000.0, ROUTE_LOAD_ASKS);
 }

@@ -107,12 +107,14 @@ static void the_first_way_of_a_length_that_is_wanted_is_chosen(void **state)
 
 static void without_any_way_no_lengths_are_named(void **state)
 {
-	const struct route_path_limits l = {2, 2};
+	const struct route_path_limits l = {2, 2}, up_to_one = {0, 1};
 	char why[ROUTE_PATH_WHY_MAX] = "";
 
 	(void)state;
 	assert_int_equal(route_path_choose(NULL, 0, l, why), -ERANGE);
 	assert_string_equal(why, "no path of 2 hops");
+	assert_int_equal(route_path_choose(NULL, 0, up_to_one, why), -ERANGE);
+	assert_string_equal(why, "no path of 1 hop"); // none has fewer
 }
 
 int main(void)
