@@ -399,14 +399,13 @@ static int load_peer(struct cp_conf *c, const struct cp_peer_values *v, char *er
 	return rc == 0 ? 0 : BAD(c, err, "peer", v->name, NULL, "too many keys, or out of memory");
 }
 
-static int load_list(struct cp_conf *c, const char *path, enum peer_access access, char *err)
+static int load_list(
+	struct cp_conf *c, const char *key, const char *path, enum peer_access access, char *err)
 {
 	char why[PEER_LIST_ERR_MAX];
 	int rc = path[0] != '\0' ? peer_list_read(c->peers, path, access, why) : 0;
 
-	if (rc < 0)
-		conf_err_add(err, "%s", why);
-	return rc;
+	return rc == 0 ? 0 : BAD(c, err, "peers", "", key, "%s %s", key, why);
 }
 
 static int load_peers(struct cp_conf *c, char *err)
@@ -416,8 +415,8 @@ static int load_peers(struct cp_conf *c, char *err)
 
 	for (size_t i = 0; i < c->v->peers.n; i++)
 		rc = cp_conf_worse(rc, load_peer(c, &v[i], err));
-	rc = cp_conf_worse(rc, load_list(c, c->v->allow_file, PEER_ALLOWED, err));
-	rc = cp_conf_worse(rc, load_list(c, c->v->deny_file, PEER_DENIED, err));
+	rc = cp_conf_worse(rc, load_list(c, "allow_file", c->v->allow_file, PEER_ALLOWED, err));
+	rc = cp_conf_worse(rc, load_list(c, "deny_file", c->v->deny_file, PEER_DENIED, err));
 	if (rc == 0)
 		peer_list_done(c->peers);
 	return rc;

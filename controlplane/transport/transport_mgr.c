@@ -340,6 +340,8 @@ struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *c
 		m->n_accepted++;
 	if (m->ready)
 		tp_handles_want(t);
+	else
+		tp_state_set(t, TRANSPORT_DOWN, "no data plane");
 	tp_tell(t, TRANSPORT_CHANGE_ADDED);
 	return t;
 
@@ -472,7 +474,8 @@ const char *transport_addr_wrong(const struct transport_conf *c)
 	if (!transport_type_has_address((enum transport_type)c->type))
 		return "a transport of this type has no address: the peer is found by its key";
 	if (!neigh_nl_is_unicast(c->addr.ip))
-		return "address is no address of one node";
+		return "address is no address of one other node: loopback, multicast and "
+		       "0.0.0.0 are none";
 	if (neigh_nl_is_link_local(c->addr.ip) && c->scope_if[0] == '\0')
 		return "a link-local address needs interface too";
 	return NULL;

@@ -85,6 +85,17 @@ static void why_stands_under_the_table_with_who_it_is(void **state)
 	free(text);
 }
 
+static void what_has_no_name_is_called_by_what_stands_next(void **state)
+{
+	static const struct api_dmsg_server servers[] = {
+		{.section = "paris", .name = "192.0.2.1:8081", .note = "no way"},
+		{.name = "192.168.1.2:8085", .note = "unreachable"}};
+	char *text = table(API_DMSG_SERVERS, servers, ARRAY_LEN(servers), false);
+
+	assert_non_null(strstr(text, "\nparis: no way\n192.168.1.2:8085: unreachable\n"));
+	free(text);
+}
+
 static void with_all_columns_it_is_one_of_them(void **state)
 {
 	static const struct api_dmsg_hypervisor over = {.pk = {0x02}, .note = "no (" PK ")"};
@@ -140,6 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(why_stands_under_the_table_with_who_it_is),
+		cmocka_unit_test(what_has_no_name_is_called_by_what_stands_next),
 		cmocka_unit_test(with_all_columns_it_is_one_of_them),
 		cmocka_unit_test(what_is_wide_with_all_is_a_block),
 		cmocka_unit_test(they_fit_80_columns),

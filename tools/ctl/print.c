@@ -173,7 +173,7 @@ static void name_of(const struct print *p, const void *rec, char name[TEXT_LEN])
 			o += (size_t)snprintf(
 				name + o, TEXT_LEN - o, "%s%s", o > 0 ? " " : "", text);
 	}
-	for (size_t i = 0; says_nothing(name) && i < p->kind->n_fields; i++)
+	for (size_t i = 0; (name[0] == '\0' || says_nothing(name)) && i < p->kind->n_fields; i++)
 		text_of(p, &p->kind->fields[i], rec, name);
 }
 

@@ -62,7 +62,7 @@ static void inits_are_repeated_slower_and_slower_for_ever(void **state)
 // What is shown is what is so now, not what was.
 static void why_it_is_not_up_is_always_said(void **state)
 {
-	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false);
+	struct transport *a = w_add(0, 1, true), *b = w_add(1, 0, false), *late;
 	struct transport_conf c = {
 		.name = "second", .ciphers = TRANSPORT_AUTO, .peer = nodes[0].pk};
 	char err[128] = "";
@@ -76,8 +76,12 @@ static void why_it_is_not_up_is_always_said(void **state)
 	assert_non_null(strstr(info_of(a).why, "no answer: is the peer up"));
 	w_detach(1, true);
 	assert_string_equal(info_of(b).why, "no data plane");
+	late = w_add(1, 2, false);
+	assert_string_equal(info_of(late).why, "no data plane");
 	w_attach(1, DP_SYNC_FRESH);
 	assert_string_equal(info_of(b).why, "waiting for the peer to call");
+	assert_string_equal(info_of(late).why, "waiting for the peer to call");
+	assert_int_equal(transport_mgr_del(nodes[1].m, "to-2"), 0);
 	assert_int_equal(transport_mgr_add(nodes[1].m, &c, err, sizeof(err)), -EEXIST);
 	assert_string_equal(err, "this peer has a rail transport already: to-0");
 	c.peer = nodes[2].pk;
