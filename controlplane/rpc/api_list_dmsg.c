@@ -299,8 +299,6 @@ struct sites {
 
 static const char *why_not_listed(const struct sites *sites, const struct dmsg_publish_site *s)
 {
-	if (s->listed)
-		return "";
 	if (!sites->sessions && http_client_is_dmsg(s->url))
 		return "waits for a session: see `skyrail show servers`";
 	return s->err;
@@ -322,7 +320,10 @@ static void site_record(void *arg, const struct dmsg_publish_site *s)
 
 	API_COPY(rec.name, s->url);
 	API_COPY(rec.error, s->err);
-	API_COPY(rec.note, why_not_listed(sites, s));
+	if (!s->listed)
+		API_COPY(rec.note, why_not_listed(sites, s));
+	else if (s->err[0] != '\0')
+		snprintf(rec.note, sizeof(rec.note), "not renewed: %s", s->err);
 	api_req_record(sites->r, &rec, sizeof(rec));
 }
 

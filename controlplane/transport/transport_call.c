@@ -508,6 +508,7 @@ static bool dial_next(struct tp_call *c)
 static void on_found(void *arg, const struct resolver_result *r)
 {
 	struct tp_call *c = arg;
+	char why[TRANSPORT_WHY_MAX];
 
 	c->ask = NULL;
 	if (r->err == 0 && r->status == 404) {
@@ -515,7 +516,8 @@ static void on_found(void *arg, const struct resolver_result *r)
 		return;
 	}
 	if (!r->taken) {
-		over(c, r->text, -ENOTCONN);
+		snprintf(why, sizeof(why), "address resolver: %s", r->text);
+		over(c, why, -ENOTCONN);
 		return;
 	}
 	c->where = malloc(sizeof(*c->where));

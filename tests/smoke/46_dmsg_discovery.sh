@@ -122,6 +122,12 @@ cp_start B
 waiting() { sk B -j show discoveries | jq -e --arg u "$1" '.[0].name == $u and (.[0].note | contains("waits for a session"))'; }
 wait_for 10 "it says so" waiting "dmsg://${KEY[R]}:65535"
 expect "the table, too" grep -q "^dmsg://${KEY[R]}:65535: waits for a session" <(sk B show discoveries)
+
+say "a discovery that is gone: an entry that was there is not renewed, and why is told"
 kill "$WEB" "$DISCOVERY"
 wait "$WEB" "$DISCOVERY" 2>/dev/null || true
+node_kill S.cp TERM || fail "control plane of S ended with $?"
+not_renewed() { sk A -j show discoveries | jq -e '.[0].note | startswith("not renewed: ")'; }
+wait_for 20 "A says so" not_renewed
+cp_start S
 nodes_end A B S R

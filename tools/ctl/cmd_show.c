@@ -216,7 +216,15 @@ int cmd_show_dmsg(struct cli *c)
 
 int cmd_show_servers(struct cli *c)
 {
-	return show(c, API_DMSG_SERVERS, 2); // name and address
+	struct show s = {.n_keys = 2}; // name and address
+	size_t n = 1;
+	int rc = start(c, &s, API_DMSG_SERVERS);
+
+	if (rc == CLI_OK)
+		rc = list(&s, NULL, 0, &n);
+	if (rc == CLI_OK && n == 0 && !c->json)
+		puts("what discoveries said is in `skyrail show discoveries`");
+	return rc;
 }
 
 int cmd_show_sessions(struct cli *c)
@@ -486,7 +494,8 @@ static void drops_text(const struct cli *c, const struct drops *d, uint64_t edge
 	printf("\n%-8s %14s %14s %12s %8s\n", "STAGE", "IN", "OUT", "DROPPED", "OPEN");
 	for (size_t i = 0; i < n_st; i++)
 		printf("%-8s %14" PRIu64 " %14" PRIu64 " %12" PRIu64 " %8" PRId64 "\n", st[i].name,
-			st[i].sum[0], st[i].sum[1], st[i].sum[2], open_of(&st[i]));
+			st[i].sum[0], st[i].sum[1], st[i].sum[2],
+			open_of(&st[i]) > 0 ? open_of(&st[i]) : 0); // read one after another
 	puts("OPEN: came in, and neither went on nor was dropped yet");
 }
 

@@ -134,7 +134,7 @@ static void one_whom_the_resolver_does_not_know_is_tried_slower_and_slower(void 
 	assert_int_equal(w_n_dials, 0);
 	w_resolver_status = 503;
 	w_run(100000);
-	assert_string_equal(info_of(a).why, "503: away");
+	assert_string_equal(info_of(a).why, "address resolver: 503: away");
 	w_resolver_status = 0;
 	is(PUBLIC_1, 7777);
 	w_run(100000);
