@@ -46,7 +46,7 @@ static void on_dialled(void *arg, struct conn *take_conn, enum dmsg_err code, in
 	if (take_conn == NULL && code == DMSG_ERR_NO_SERVER_REACHED)
 		err = -ENETUNREACH;
 	else if (take_conn == NULL && err == 0)
-		err = -ECONNREFUSED;
+		err = -ENOLINK;
 	over(d, take_conn, err);
 }
 

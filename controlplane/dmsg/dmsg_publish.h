@@ -12,7 +12,7 @@ enum {
 	DMSG_PUBLISH_RETRY_MIN_MS = 1000, // grows up to the other
 	DMSG_PUBLISH_RETRY_MAX_MS = 20000,
 	DMSG_PUBLISH_LEAVE_MS = 5000,
-	DMSG_PUBLISH_ERR_LEN = 64,
+	DMSG_PUBLISH_ERR_LEN = 96,
 };
 
 struct dmsg_publish;

@@ -179,6 +179,8 @@ const char *http_client_error_text(int err)
 		return "its certificate is of another host, untrusted or out of date";
 	case -EPROTONOSUPPORT:
 		return "no TLS with it: is its URL http://...?";
+	case -ENOLINK:
+		return "nobody listens there by dmsg, or no server of ours has a session of that key";
 	case -ENOKEY:
 		return "authorities can't be read: [node] ca_file, or the system's";
 	default:

@@ -101,8 +101,11 @@ WEB=$!
 sed -i '/^\[dmsg\]/,/^sessions/d' "$T/B/controlplane.ini"
 node_conf B controlplane dmsg "discovery=http://10.1.2.1:9091" "sessions=1"
 node_conf B controlplane "server s" "key=${KEY[S]}" "address=10.1.2.1:$SERVER_PORT"
+node_conf B controlplane routing "route_finder=dmsg://${PK[S]}:80"
 cp_start B
 wait_for 20 "session of B" dmsg_is B sessions 1
+! sk B route find "${PK[A]}" 2>"$T/find.log" || fail "a route finder that nobody is"
+expect "whom it does not reach: $(<"$T/find.log")" grep -q 'route finder: nobody listens there by dmsg' "$T/find.log"
 wrong() { sk B -j show discoveries | jq -e '.[0].failed > 0 and .[0].error != "" and (.[0].listed | not)'; }
 wait_for 20 "B says what is wrong" wrong
 counted() { sk "$1" -j show counters | jq -e --arg c "$2" 'any(.name == $c and .value > 0)' >/dev/null; }
