@@ -1,0 +1,22 @@
+#!/bin/bash
+# docs/joining.md: its controlplane.ini is good as it stands, and a node that has it runs where none of its services is there;
+# it says which. (With services: tests/interop/real.)
+. "$(dirname "$0")/_init.sh"
+
+awk '/^```/ { ini = $0 == "```ini"; next } ini' docs/joining.md >"$T/page.ini"
+expect "the page has a file" test "$(grep -c . "$T/page.ini")" -gt 20
+same "as it stands" "$("$BIN/skyrail" config check -c "$T/page.ini")" "$T/page.ini: good (control plane)"
+
+net_add A
+node_new A
+rm "$T/A/controlplane.ini"
+printf '127.0.0.1 localhost sky.example.org\n' >"$T/hosts"
+mount --bind "$T/hosts" /etc/hosts
+sed "s|^state_dir = .*|run_dir = $T/A/run\nkey_file = $T/A/node.key|" "$T/page.ini" >"$T/A/controlplane.ini"
+node_start A
+why() { sk A show servers >"$T/servers"; grep -q "^http://sky.example.org:9090: Connection refused" "$T/servers"; }
+wait_for 20 "why there is no server" why
+same "and that there is none" "$(head -n1 "$T/servers")" "no servers"
+same "not in JSON" "$(sk A -j show servers)" "[]"
+expect "both listeners" test "$(in_ns A ss -tlnH 'sport = 7777 or sport = 7773' | wc -l)" = 2
+nodes_end A
