@@ -85,11 +85,6 @@ same "files" "$(cd "$OUT" && echo * .[!.]*)" "controlplane.ini node.key .[!.]*"
 same "the key" "$("$BIN/skyrail" key show "$OUT/node.key")" "${PK[A]}"
 expect "the check" "$BIN/skyrail" config check "$OUT/controlplane.ini"
 
-say "the configuration of docs/joining.md, which has no visor's"
-sed -n '/^    \[node\]/,/^    allow = any/s/^    //p' docs/joining.md >"$T/joining.ini"
-expect "it is all there" test "$(grep -c '^\[' "$T/joining.ini")" = 8
-expect "the check" "$BIN/skyrail" config check --controlplane -c "$T/joining.ini"
-
 say "nothing is written over unless that is said"
 echo mine >"$OUT/controlplane.ini"
 ! import -o "$OUT" || fail "a file was written over"

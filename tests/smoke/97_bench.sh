@@ -148,14 +148,15 @@ same "whose transports are there" "$(sk B -j show transports | jq -r '.[].name' 
 sk B transport del "bench-$$-0"
 
 # rules that end meanwhile: the node dropped them, and says why
-bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 5s -r 20 --warm-up 0s --max-loss 100% &
+bench "${ports[@]}" --api "$T/B/run/control.sock" -R 2k -d 10s -r 20 --warm-up 0s --max-loss 100% &
 running=$!
 sending() { [ "$(counter B pkt_forwarded)" -gt "$1" ]; }
 wait_for 10 "packets" sending "$(($(counter B pkt_forwarded) + 100))"
 mapfile -t ids < <(sk B -j show rules | jq '.[].id')
 sk B rule del "${ids[@]}"
 wait $running || fail "bench ended with $?"
-expect "the node dropped them" test "$(json '.run | .dropped > 100 and .dropped <= .lost')" = true
+expect "the node dropped them: $(json '.run | "\(.dropped) of \(.lost) that were lost"')" \
+	test "$(json '.run | .dropped > 100 and .dropped <= .lost')" = true
 same "why" "$(json '.node_drops.drop_rule_unknown > 100')" true
 
 # by reliable links of the same node, which lose nothing and change their keys meanwhile
