@@ -1,9 +1,9 @@
 // The main lcore's loop. One turn: commands, notes of the workers, a slice of a dump, expiry and
 // grace periods, statistics; then everything written is published at once, and the door bell rings
 // if the control plane sleeps on something that waits for it, ours or a worker's: workers ring only
-// when they have nothing else to do. It spins for a moment after work, then sleeps: the control
-// plane's bell ends the sleep, for the sake of workers that always have something to do it is
-// short.
+// when they have nothing else to do. It spins for a moment after a command, then sleeps: the
+// control plane's bell ends the sleep, for the sake of workers that always have something to do it
+// is short.
 
 #include "dataplane/ctl/ctl_priv.h"
 
@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 enum {
-	SPIN_NS = 200 * 1000, // after work: answers within a bulk come without a sleep between
+	SPIN_NS = 200 * 1000, // after a command: answers within a bulk come without a sleep between
 	SPIN_SOCK_EVERY = 16, // spins between two looks at the sockets
-	NAP_NS = 75 * 1000, // while packets go up and their worker does not ring: as late it may be
+	NAP_NS = 75 * 1000, // while we ring for a worker that does not: as late it may be
 	NAP_WHILE_NS = 10 * 1000 * 1000,
 	SLEEP_NS = 1000 * 1000,
 	GONE_BATCH = 1024, // rules ended per turn
@@ -50,8 +50,7 @@ static int rings_open(struct ctl *c)
 	if (err < 0)
 		return err;
 	c->up = calloc(1 + 2 * (size_t)h->n_workers, sizeof(*c->up));
-	c->up_head = calloc(1 + 2 * (size_t)h->n_workers, sizeof(*c->up_head));
-	if (c->up == NULL || c->up_head == NULL)
+	if (c->up == NULL)
 		return -ENOMEM;
 	c->up[n++] = shm;
 	for (uint32_t w = 0; w < h->n_workers && err == 0; w++) {
@@ -101,7 +100,6 @@ void ctl_free(struct ctl *c)
 	ctl_routes_close(c);
 	ctl_sock_close(c);
 	free(c->up);
-	free(c->up_head);
 	free(c);
 }
 
@@ -115,53 +113,54 @@ static bool rings_itself(struct ctl *c, unsigned worker)
 	return ran_empty && worker_set_idle_mode(c->k.workers) == IDLE_ADAPTIVE;
 }
 
-// Does a ring up hold anything? When it got something of who does not ring is remembered.
-static bool waits(struct ctl *c, struct ring_shm *up, uint64_t *last_head, bool itself)
+static bool waits(struct ring_shm *up)
 {
-	uint64_t head = atomic_load_explicit(&up->head, memory_order_acquire);
-
-	if (head != *last_head) {
-		*last_head = head;
-		c->up_ns = itself ? c->up_ns : c->now_ns;
-	}
-	return head != atomic_load_explicit(&up->tail, memory_order_relaxed);
+	return atomic_load_explicit(&up->head, memory_order_acquire) !=
+	       atomic_load_explicit(&up->tail, memory_order_relaxed);
 }
 
 // Ring if the control plane, or a carrier of its, sleeps and any ring towards it holds something. A
 // ring that it emptied between our two looks costs a bell in vain; one that was filled after them
-// is seen next turn.
+// is seen next turn. When we had to, for a worker that does not ring, is remembered.
 static void bell(struct ctl *c)
 {
 	const struct region *r = c->k.region;
-	unsigned n_carriers = region_n_carriers(r->hdr);
+	unsigned n_carriers = region_n_carriers(r->hdr), n_workers = c->k.region_conf->n_workers;
 	bool any = atomic_load_explicit(&r->hdr->evt_overflow, memory_order_relaxed) != 0;
-	bool itself[DPMSG_MAX_WORKERS];
+	bool itself[DPMSG_MAX_WORKERS], late = false;
 
-	for (unsigned w = 0; w < c->k.region_conf->n_workers; w++)
+	for (unsigned w = 0; w < n_workers; w++)
 		itself[w] = rings_itself(c, w);
 	// behind that of events, of which we are told in time, each worker has two
-	for (unsigned i = 0; i < c->n_up; i++)
-		any |= waits(c, c->up[i], &c->up_head[i], i == 0 || itself[(i - 1) / 2]);
-	if (any && c->control_fd >= 0)
-		region_wake(&r->hdr->cp_sleeping, r->bell_cp);
+	for (unsigned i = 0; i < c->n_up; i++) {
+		bool it = waits(c->up[i]);
+
+		any |= it;
+		late |= it && i > 0 && !itself[(i - 1) / 2];
+	}
+	if (c->control_fd < 0)
+		return;
+	if (any && region_wake(&r->hdr->cp_sleeping, r->bell_cp) && late)
+		c->up_ns = c->now_ns;
 	for (unsigned k = 0; k < n_carriers; k++)
-		if (waits(c, c->car_up[k], &c->car_up_head[k],
-			    itself[k % c->k.region_conf->n_workers]) &&
-			c->control_fd >= 0)
-			region_wake(&r->hdr->car[k].sleeping, r->bell_car[k]);
+		if (waits(c->car_up[k]) && region_wake(&r->hdr->car[k].sleeping, r->bell_car[k]) &&
+			!itself[k % n_workers])
+			c->up_ns = c->now_ns;
 }
 
 bool ctl_turn(struct ctl *c, uint64_t now_ns)
 {
-	bool busy;
+	bool more;
 
 	c->now_ns = now_ns;
 	c->now_ds = (uint32_t)(now_ns / 100000000);
-	busy = ctl_commands(c);
-	busy = ctl_notes(c) || busy;
-	busy = ctl_dump_turn(c) || busy;
+	more = ctl_commands(c);
+	more = ctl_dump_turn(c) || more;
+	if (more)
+		c->busy_ns = now_ns;
+	more = ctl_notes(c) || more;
 	sweeper_tick(&c->sweeper, now_ns, c->now_ds);
-	busy = ctl_routes_turn(c) || busy;
+	more = ctl_routes_turn(c) || more;
 	c->k.rules->now_ns = now_ns;
 	rule_table_poll(c->k.rules, GONE_BATCH);
 	reclaim_poll(c->k.reclaim, RECLAIM_BATCH);
@@ -170,10 +169,9 @@ bool ctl_turn(struct ctl *c, uint64_t now_ns)
 	if (c->evt_dirty) {
 		c->evt_dirty = false;
 		ring_w_publish(&c->evt);
-		busy = true;
 	}
 	bell(c);
-	return busy;
+	return more;
 }
 
 // The other half of the protocol in region.h: we say that we sleep, look once more, and sleep.
@@ -197,10 +195,9 @@ void ctl_run(struct ctl *c, const _Atomic bool *stop)
 	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); // the default adds 50 us to each nap
 	while (!atomic_load_explicit(stop, memory_order_relaxed)) {
 		uint64_t now = clock_mono_ns();
+		bool more = ctl_turn(c, now);
 
-		if (ctl_turn(c, now))
-			c->busy_ns = now;
-		if (now - c->busy_ns >= SPIN_NS)
+		if (!more && now - c->busy_ns >= SPIN_NS)
 			nap(c);
 		else if (++spins % SPIN_SOCK_EVERY == 0)
 			ctl_sock_turn(c, 0);

@@ -68,14 +68,12 @@ struct ctl {
 	uint64_t conn_since_ns[CTL_CONNS_MAX];
 
 	// sleep
-	uint64_t busy_ns; // last command or event
-	uint64_t up_ns; // last time a ring to the control plane had something
+	uint64_t busy_ns; // last command, or part of a dump
+	uint64_t up_ns; // when we rang last for a worker that had not
 	unsigned n_up; // rings towards the control plane
 	struct ring_shm **up;
-	uint64_t *up_head; // as last seen
 	struct ring_shm *car_up[DPMSG_MAX_CARRIERS]; // the same of its carriers
-	uint64_t car_up_head[DPMSG_MAX_CARRIERS];
-	uint64_t empty_turns[DPMSG_MAX_WORKERS]; // of each worker, ditto
+	uint64_t empty_turns[DPMSG_MAX_WORKERS]; // of each worker, as last seen
 
 	struct ctl_reset *reset_hop; // by hop index: rules that leave by it are to be closed
 	struct ctl_resets *reset_tp; // by transport index: ... that come by it

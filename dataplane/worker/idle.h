@@ -13,6 +13,9 @@ struct idle {
 	uint64_t empty_ns; // when the first of them was
 	uint64_t polled_ns; // when there was work last of which nobody tells a worker that sleeps
 	uint64_t warm_ns; // for so long after it more is waited for, polling
+	uint64_t since_ns; // since then ...
+	uint64_t frames; // ... so many came
+	uint64_t nap_ns; // what their rate before that says
 };
 
 enum {
@@ -20,11 +23,12 @@ enum {
 	IDLE_WARM_MAX_NS = 100 * 1000 * 1000,
 };
 
-// [worker] There was work in a turn of which nobody tells a worker that sleeps. A frame now and
-// then is no reason to poll for long; each such turn that follows soon is one to poll for twice as
-// long.
-static inline void idle_polled(struct idle *idle, uint64_t now_ns)
+// [worker] There was work, n frames of it, in a turn of which nobody tells a worker that sleeps. A
+// frame now and then is no reason to poll for long; each such turn that follows soon is one to poll
+// for twice as long.
+static inline void idle_polled(struct idle *idle, uint64_t now_ns, unsigned n)
 {
+	idle->frames += n;
 	if (now_ns - idle->polled_ns >= IDLE_WARM_MAX_NS)
 		idle->warm_ns = IDLE_WARM_MIN_NS;
 	else
@@ -32,6 +36,9 @@ static inline void idle_polled(struct idle *idle, uint64_t now_ns)
 	idle->polled_ns = now_ns;
 }
 
+// [worker] How long to sleep when there is nothing to do: 50 us, or up to 200 while frames come in
+// bulk.
+uint64_t idle_nap_ns(struct idle *idle, uint64_t now_ns);
 // [worker] Once, in the thread that will run the loop.
 void idle_begin(struct idle *idle);
 // [worker] After each turn.

@@ -464,7 +464,7 @@ static bool turn(struct worker *k)
 	if (w->n_workers > 1)
 		work += handoff_stage(w);
 	if (work != 0)
-		idle_polled(&k->idle, w->now_ns);
+		idle_polled(&k->idle, w->now_ns, work);
 	work += uplink_down(w);
 	hop_timers(w);
 	send_stage(k);

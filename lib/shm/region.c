@@ -208,16 +208,19 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct t
 	return syscall(SYS_futex, word, op, value, limit, NULL, 0);
 }
 
-void region_wake(_Atomic uint32_t *sleeping, int bell_fd)
+bool region_wake(_Atomic uint32_t *sleeping, int bell_fd)
 {
 	uint64_t one = 1;
+	ssize_t n;
 
 	// pairs with the reader's store of 1 and its second look at the rings
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(sleeping, memory_order_relaxed) != 0 &&
-		atomic_exchange_explicit(sleeping, 0, memory_order_seq_cst) != 0 &&
-		write(bell_fd, &one, sizeof(one)) < 0)
-		return; // full counter: it is readable as it is
+	if (atomic_load_explicit(sleeping, memory_order_relaxed) == 0 ||
+		atomic_exchange_explicit(sleeping, 0, memory_order_seq_cst) == 0)
+		return false;
+	n = write(bell_fd, &one, sizeof(one));
+	(void)n; // a counter that is full is readable as it is
+	return true;
 }
 
 void region_worker_wake(struct region_hdr *hdr, unsigned worker)

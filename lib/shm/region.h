@@ -151,8 +151,8 @@ int region_take(struct region *r, int sock, uint32_t what);
 int region_share(const struct region *r, unsigned k, struct region *out);
 void region_close(struct region *r);
 
-// Who has published something in a ring up: ring the bell of its reader if that sleeps.
-void region_wake(_Atomic uint32_t *sleeping, int bell_fd);
+// Who has published something in a ring up: ring the bell of its reader if that sleeps. Did it?
+bool region_wake(_Atomic uint32_t *sleeping, int bell_fd);
 // Who has published something in a ring down: wake its worker if it sleeps.
 void region_worker_wake(struct region_hdr *hdr, unsigned worker);
 // The worker, after it stored 1 in its word and looked at the ring: until somebody wakes it, but no

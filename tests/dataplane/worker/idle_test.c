@@ -134,19 +134,19 @@ static void a_worker_waits_longer_for_ports_the_more_often_they_give(void **stat
 
 	node_open(&n, &one);
 	atomic_store(&idle.mode, IDLE_ADAPTIVE);
-	idle_polled(&idle, at);
+	idle_polled(&idle, at, 1);
 	assert_int_equal(turns_without_work(&n, &idle, at + min - 1), 0); // they may give more
 	assert_true(turns_without_work(&n, &idle, at + min) > 0); // the control plane would wake it
 	for (unsigned i = 0; i < 3; i++)
-		idle_polled(&idle, ++at);
+		idle_polled(&idle, ++at, 1);
 	assert_int_equal(turns_without_work(&n, &idle, at + 8 * min - 1), 0);
 	assert_true(turns_without_work(&n, &idle, at + 8 * min) > 0);
 	for (unsigned i = 0; i < 10; i++)
-		idle_polled(&idle, ++at);
+		idle_polled(&idle, ++at, 1);
 	assert_int_equal(turns_without_work(&n, &idle, at + max - 1), 0);
 	assert_true(turns_without_work(&n, &idle, at + max) > 0);
 	at += max;
-	idle_polled(&idle, at);
+	idle_polled(&idle, at, 1);
 	assert_true(turns_without_work(&n, &idle, at + min) > 0); // the first one after a silence
 	node_close(&n);
 }
@@ -159,13 +159,54 @@ static void a_worker_that_waits_for_ports_sleeps_when_it_has_spun(void **state)
 
 	node_open(&n, &one);
 	atomic_store(&idle.mode, IDLE_ADAPTIVE);
-	idle_polled(&idle, at);
+	idle_polled(&idle, at, 1);
 	assert_int_equal(turns_without_work(&n, &idle, at), 0); // however many turns that are
 	sleeps = node_counter(&n, W_sleeps);
 	n.w[0]->now_ns = at + 49 * 1000;
 	idle_turn(n.w[0], &idle, false);
 	assert_int_equal(node_counter(&n, W_sleeps), sleeps);
 	n.w[0]->now_ns = at + 50 * 1000;
+	idle_turn(n.w[0], &idle, false);
+	assert_int_equal(node_counter(&n, W_sleeps), sleeps + 1);
+	node_close(&n);
+}
+
+// How long it sleeps after so many frames in two milliseconds.
+static uint64_t nap_after(struct idle *idle, uint64_t *at, unsigned frames)
+{
+	idle_nap_ns(idle, *at += 2000 * 1000);
+	idle_polled(idle, *at, frames / 2);
+	idle_polled(idle, *at, frames - frames / 2);
+	return idle_nap_ns(idle, *at += 2000 * 1000);
+}
+
+static void a_worker_sleeps_longer_while_frames_come_in_bulk(void **state)
+{
+	struct idle idle = {0};
+	uint64_t at = 10 * (uint64_t)IDLE_WARM_MAX_NS, sleeps;
+	struct node n;
+
+	assert_int_equal(nap_after(&idle, &at, 0), 50 * 1000);
+	assert_int_equal(nap_after(&idle, &at, 49), 50 * 1000);
+	assert_int_equal(nap_after(&idle, &at, 50), 200 * 1000);
+	assert_int_equal(nap_after(&idle, &at, 1280), 200 * 1000);
+	// no more than a queue has room for
+	assert_int_equal(nap_after(&idle, &at, 2560), 100 * 1000);
+	assert_int_equal(nap_after(&idle, &at, 100000), 50 * 1000);
+	// within the time it is as before
+	assert_int_equal(nap_after(&idle, &at, 50), 200 * 1000);
+	assert_int_equal(idle_nap_ns(&idle, at + 1999 * 1000), 200 * 1000);
+	assert_int_equal(idle_nap_ns(&idle, at + 2000 * 1000), 50 * 1000);
+
+	node_open(&n, &one);
+	atomic_store(&idle.mode, IDLE_ADAPTIVE);
+	nap_after(&idle, &at, 50);
+	assert_int_equal(turns_without_work(&n, &idle, at), 0);
+	sleeps = node_counter(&n, W_sleeps);
+	n.w[0]->now_ns = at + 7 * 1000;
+	idle_turn(n.w[0], &idle, false);
+	assert_int_equal(node_counter(&n, W_sleeps), sleeps);
+	n.w[0]->now_ns = at + 8 * 1000;
 	idle_turn(n.w[0], &idle, false);
 	assert_int_equal(node_counter(&n, W_sleeps), sleeps + 1);
 	node_close(&n);
@@ -178,6 +219,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_runs_empty_rings_for_what_it_sent_up),
 		cmocka_unit_test(a_worker_waits_longer_for_ports_the_more_often_they_give),
 		cmocka_unit_test(a_worker_that_waits_for_ports_sleeps_when_it_has_spun),
+		cmocka_unit_test(a_worker_sleeps_longer_while_frames_come_in_bulk),
 	};
 	int failed;
 
