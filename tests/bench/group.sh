@@ -1,14 +1,16 @@
 #!/bin/bash
-# Streams through route groups over 1, 2 and 4 links: ours, whose nodes have rails between them and whose routes our set-up node
-# lays, against the Go peers', whose nodes have stcp, as Skywire's have. Both are sealed from end to end, each link too. Gbit/s one way,
-# with checksums in ours.
+# Streams through route groups over 1, 2 and 4 links: ours, whose routes our set-up node lays, against the Go peers', whose nodes have
+# stcp over veth, as Skywire's have. Both are sealed from end to end, each link too. Gbit/s one way, with checksums in ours.
 #
 #   tests/bench/group.sh BUILD_DIR [--quick]
 #
 #   [A] ---- [B] ---- [C] ---- [D] ---- [E]      all of them clients of [S: dmsg server, set-up node]
 #
-# All share the processors of one machine, so a stream over more links has less of them for each; veth moves a frame of a rail on the time of
-# its sender.
+# group_stream has rails whose devices are memory that two nodes share (memif), for what it costs to get a frame to a device is the
+# device's. group_stream_veth has rails over veth, which moves one frame of 1500 bytes after the other on the time of its sender, where it
+# takes 64 KiB of TCP at once; group_stream_stcp has stcp over veth, as Go's.
+#
+# All share the processors of one machine, so a stream over more links has less of them for each.
 set -eEuo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -36,6 +38,18 @@ node_new S net_null0,no-rx=1
 server=$(node_key "$T/S/dmsg.key") setup=$(node_key "$T/S/setup.key")
 node_conf S controlplane dmsg_server listen=0.0.0.0:8081 "key_file=$T/S/dmsg.key"
 node_conf S controlplane setup_node enable=yes "key_file=$T/S/setup.key"
+# The files of a node, for each kind of links: NAME.KIND
+of_kinds() {
+	local n=$1 dp=$T/$1/dataplane.ini cp=$T/$1/controlplane.ini memif='socket-abstract=no\nexception = tap'
+	cp "$dp" "$dp.veth"
+	sed -E "s#net_af_packet.*iface=l(.*)#net_memif0,role=client,socket=$T/\1.sock,$memif#
+		s#net_af_packet.*iface=r(.*)#net_memif1,role=server,socket=$T/\1.sock,$memif#" "$dp" >"$dp.memif"
+	sed -E '/^\[port /,/^$/d' "$dp" >"$dp.stcp"
+	cp "$cp" "$cp.veth"
+	sed 's/10\.1\./10.3./' "$cp" >"$cp.memif"
+	sed '/^\[transport before\]/,/^$/s/^address.*/type = stcp\ndial = no/; s/:7780/:7777\ntype = stcp/' "$cp" >"$cp.stcp"
+	printf '[stcp]\nlisten = 0.0.0.0:7777\n' >>"$cp.stcp"
+}
 for i in "${!chain[@]}"; do
 	n=${chain[i]} ports=()
 	[ "$i" = 0 ] || ports+=("l$((i - 1))")
@@ -51,7 +65,9 @@ for i in 0 1 2 3; do
 	node_peer "${chain[i]}" next "${chain[i + 1]}" "10.1.$i.2:7780"
 	node_peer "${chain[i + 1]}" before "${chain[i]}" "10.1.$i.1:7780"
 done
-node_start S "${chain[@]}"
+for n in "${chain[@]}"; do of_kinds "$n"; done
+node_start S
+
 ready() {
 	local n
 	for n in "${chain[@]}"; do
@@ -59,13 +75,28 @@ ready() {
 	done
 	dmsg_is S setup_sessions 1
 }
-wait_for 60 "transports and sessions" ready
+# chain_start KIND
+chain_start() {
+	local i n p f
+	for i in "${!chain[@]}"; do
+		n=${chain[i]} p=0
+		for f in dataplane controlplane; do cp "$T/$n/$f.ini.$1" "$T/$n/$f.ini"; done
+		dp_start "$n"
+		if [ "$1" = memif ]; then
+			[ "$i" = 0 ] || { net_up "$n" sk-p0 "10.3.$((i - 1)).2/24" && p=1; }
+			[ "$i" = 4 ] || net_up "$n" sk-p$p "10.3.$i.1/24"
+		fi
+		cp_start "$n"
+	done
+	wait_for 60 "transports and sessions" ready
+}
 
-# ours LINKS: GBIT, a stream of $bytes from A
+# ours LINKS KIND: GBIT, a stream of $bytes from A
 ours() {
-	local via='' i
+	local via='' i way=()
 	for ((i = 1; i < $1; i++)); do via=${via:+$via,}${PK[${chain[i]}]}; done
-	ahead -5 "$BIN/skyrail" -s "$T/A/run/control.sock" -j bench route "${PK[${chain[$1]}]}:5" ${via:+"via=$via"} \
+	[ -z "$via" ] || way=("via=$via" "type=$([ "$2" = stcp ] && echo stcp || echo rail)")
+	ahead -5 "$BIN/skyrail" -s "$T/A/run/control.sock" -j bench route "${PK[${chain[$1]}]}:5" "${way[@]}" \
 		size=$bytes way=there >"$T/ours.out" 2>"$T/dial.log" &
 	wait $! || { cat "$T/dial.log" >&2 && return 1; }
 	GBIT=$(jq .there.gbps "$T/ours.out")
@@ -105,17 +136,24 @@ theirs() {
 }
 truncate -s $bytes "$T/zeros"
 
+declare -A went=()
 for links in 1 2 4; do
-	ours="" theirs=""
 	for ((round = 0; round < rounds; round++)); do
-		ours $links
-		ours="$ours $GBIT"
-		[ -n "$PEER" ] || continue
-		theirs $links
-		theirs="$theirs $GBIT"
+		[ -z "$PEER" ] || { theirs $links && went[$links]+=" $GBIT"; }
 	done
-	target=''
-	[ $links != 2 ] || [ -z "$PEER" ] || target=5
-	figure group_stream_$links "Gbit/s" "$ours" "$theirs" $target
 done
-node_stop "${chain[@]}" S
+for kind in memif veth stcp; do
+	chain_start $kind
+	for links in 1 2 4; do
+		ours='' name=group_stream_$links target=''
+		[ $kind = memif ] || name=group_stream_${kind}_$links
+		[ $name != group_stream_2 ] || [ -z "$PEER" ] || target=5
+		for ((round = 0; round < rounds; round++)); do
+			ours $links $kind
+			ours+=" $GBIT"
+		done
+		figure $name "Gbit/s" "$ours" "${went[$links]:-}" $target
+	done
+	node_stop "${chain[@]}"
+done
+node_stop S
