@@ -31,7 +31,7 @@ wait $client
 wait $server
 say "$(jq -r '.end.sum | "\(.packets) packets, \(.lost_packets) did not reach the program"' "$T/iperf.json") ($moves moves)"
 
-in_ns A ping -q -i 0.002 -w 8 10.9.0.2 >/dev/null &
+ip netns exec A ping -q -i 0.002 -w 100 10.9.0.2 >/dev/null &
 pinger=$!
 sleep 0.5
 say "$(sk B worker rebalance over=500ms | tr '\n' ';')"
@@ -39,7 +39,8 @@ expect "transports are on two workers" test "$(tp B a owner)" != "$(tp B c owner
 same "hops of the workers" "$(sk B -j show workers | jq -c '[.[].hops]')" '[1,1]'
 settled() { sk B worker rebalance over=500ms | tee "$T/again" | grep -q "nothing to gain"; }
 wait_for 5 "nothing to gain" settled || fail "$(cat "$T/again")"
-wait $pinger
+kill $pinger
+wait $pinger || true
 wait_for 10 "all packets, sent = received" chain_whole || fail "sent = received: $(chain_links)"
 for n in A B C; do
 	same "packets freed or dropped on the way at $n" \

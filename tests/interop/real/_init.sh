@@ -323,7 +323,9 @@ own_client() {
 # own_knows NAME SERVER_KEY SERVER_NAMESPACE
 own_knows() { node_conf "$1" controlplane "server $3" "key=$2" "address=${ADDR[$3]}:8081"; }
 own_session() { [ "$(sk "$1" -j show servers | jq -r '.[0].state')" = open ]; }
-own_listens() { [ "$(sk "$1" -j show dmsg | jq -r .listeners)" = 2 ]; }
+own_listeners() { sk "$1" -j show dmsg | jq .listeners; }
+# own_listens NODE [NUMBER]: beside that for transports, of which each client has one
+own_listens() { [ "$(own_listeners "$1")" = "${2:-2}" ]; }
 # own_has NODE PK [NUMBER]: so many sessions of a client at our server
 own_has() { [ "$(sk "$1" -j show sessions | jq -r --arg k "$2" 'map(select(.pk == $k)) | length')" = "${3:-1}" ]; }
 
@@ -382,12 +384,14 @@ whole() {
 
 # own_serve NODE: is an HTTP server with one answer; served: and it was taken
 own_serve() {
+	local n
+	n=$(own_listeners "$1")
 	{
 		printf 'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n' "$BYTES"
 		cat "$T/file"
 	} | sk "$1" dmsg listen $DIALLED >"$T/asked" 2>"$T/serve.log" &
 	SERVING=$!
-	wait_for 10 "a listener" own_listens "$1"
+	wait_for 10 "a listener" own_listens "$1" $((n + 1))
 }
 served() { wait "$SERVING" || fail "listen: $(cat "$T/serve.log")"; }
 
