@@ -49,7 +49,7 @@ wait_for 10 "no rules are left" all_gone
 
 say "the CLI's bench"
 sk A bench route "${PK[C]}:5" via=b size=20M | tee "$T/bench"
-same "its lines" "$(awk '{ print $1, $2, $5 }' "$T/bench" | xargs)" "WAY BYTES CHECKSUMS there 20000000 right back 20000000 right latency on stream:"
+same "its lines" "$(awk '{ print $1, $2, $5 }' "$T/bench" | xargs)" "WAY BYTES CHECKSUMS there 20000000 right back 20000000 right round trip idle"
 sk A -j bench route "${PK[C]}:5" via=b for=500ms way=back >"$T/bench"
 same "of one way" "$(jq -r '[keys[], (.back.bytes > 0 and .back.gbps > 0 and .back.seconds >= 0.5 and .latency_us.min > 0)] | join(" ")' "$T/bench")" \
 	"back latency_us true"
