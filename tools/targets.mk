@@ -54,8 +54,9 @@ programs: $(PROGRAMS)
 test-bins: $(TEST_BINS) $O/tests/interop/decode $O/tests/interop/ask
 fuzz-bins: $(FUZZ_BINS)
 bench-bins: $(BENCH_BINS)
+longest = $(filter %/soak_test %/rel_sim_test,$(TEST_BINS)) # first, lest all wait for it in the end
 unit: $(TEST_BINS) ## run the unit tests of this PROFILE
-	@TSAN_OPTIONS="$(TSAN_SUPP)" tools/run-tests "unit tests ($(PROFILE))" $(TEST_BINS)
+	@TSAN_OPTIONS="$(TSAN_SUPP)" tools/run-tests "unit tests ($(PROFILE))" $(longest) $(filter-out $(longest),$(TEST_BINS))
 replay: $(FUZZ_BINS) ## feed each decoder its corpus
 	@BUILD=$(BUILD) tools/fuzz.sh replay "$(PROFILE)" $(FUZZ_BINS)
 smoke: $(PROGRAMS) ## real processes in network namespaces (root)
