@@ -156,24 +156,18 @@ static void close_session(struct server *se)
 	se->link = NULL;
 }
 
-// Several clients log here, and to the same servers.
-static const char *log_of(const struct dmsg_client *c)
-{
-	return c->conf.of != NULL ? c->conf.of : "";
-}
-
 static void count_over(struct server *se, int err)
 {
 	struct dmsg_client *c = se->c;
 
 	if (se->state == DMSG_LINK_OPEN) {
 		c->stats.sessions_lost++;
-		log_notice("session lost: server=%s%s: %s", dmsg_client_address(se), log_of(c),
+		log_notice("session lost: server=%s%s: %s", dmsg_client_address(se), c->conf.of,
 			dmsg_link_error(err));
 	} else {
 		c->stats.sessions_failed++;
 		log_limited(LOG_WARN, "no session: server=%s%s: %s", dmsg_client_address(se),
-			log_of(c), dmsg_link_error(err));
+			c->conf.of, dmsg_link_error(err));
 	}
 	se->err = err;
 }
@@ -236,7 +230,7 @@ static void on_link_open(void *arg)
 	se->opened++;
 	se->c->stats.sessions_opened++;
 	log_notice("session open: server=%s%s%s", dmsg_client_address(se), se->lan ? " (LAN)" : "",
-		log_of(se->c));
+		se->c->conf.of);
 	se->rtt = dmsg_rtt_new(se->link);
 	dmsg_client_lan_tried(se->c);
 	dmsg_client_dials_go_on(se->c, se, true);
@@ -574,6 +568,8 @@ struct dmsg_client *dmsg_client_new(const struct dmsg_client_conf *conf)
 		c->conf.retry_min_ms = BACKOFF_MIN_MS;
 	if (c->conf.taken_ms == 0)
 		c->conf.taken_ms = DMSG_CLIENT_TAKEN_MS;
+	if (c->conf.of == NULL)
+		c->conf.of = "";
 	if (c->conf.stream_us == 0)
 		c->conf.stream_us = DMSG_CLIENT_STREAM_US;
 	c->last_port = DMSG_CLIENT_PORT_FIRST; // as upstream: the first is the one behind it

@@ -63,11 +63,6 @@ static void tell_tried(struct dmsg_publish *p)
 		p->conf.tried(p->conf.arg);
 }
 
-static const char *log_of(const struct dmsg_publish *p)
-{
-	return p->conf.of != NULL ? p->conf.of : "";
-}
-
 // This try is over.
 static void over(struct site *s, const char *err, uint64_t next_ms)
 {
@@ -77,10 +72,10 @@ static void over(struct site *s, const char *err, uint64_t next_ms)
 		s->failed++;
 		if (strcmp(s->err, err) != 0)
 			log_warn("not published: discovery=%s%s: %s",
-				dir_client_url(s->p->conf.dir, s->i), log_of(s->p), err);
+				dir_client_url(s->p->conf.dir, s->i), s->p->conf.of, err);
 	} else if (s->published++ == 0 || s->err[0] != '\0') {
 		log_notice("published: discovery=%s%s", dir_client_url(s->p->conf.dir, s->i),
-			log_of(s->p));
+			s->p->conf.of);
 	}
 	snprintf(s->err, sizeof(s->err), "%s", err);
 	again(s, next_ms);
@@ -126,7 +121,7 @@ static void on_deleted(void *arg, const struct dir_result *r)
 	s->leaving = false;
 	if (r->err < 0 || r->answer != DMSG_ANSWER_OK)
 		log_notice("entry not removed: discovery=%s%s: %s",
-			dir_client_url(s->p->conf.dir, s->i), log_of(s->p), dir_result_text(r));
+			dir_client_url(s->p->conf.dir, s->i), s->p->conf.of, dir_result_text(r));
 	tell_left(s->p);
 }
 
@@ -287,6 +282,8 @@ struct dmsg_publish *dmsg_publish_new(const struct dmsg_publish_conf *conf)
 	if (p == NULL)
 		return NULL;
 	p->conf = *conf;
+	if (p->conf.of == NULL)
+		p->conf.of = "";
 	if (p->conf.every_ms == 0)
 		p->conf.every_ms = DMSG_PUBLISH_EVERY_MS;
 	if (p->conf.soon_ms == 0)
