@@ -487,7 +487,7 @@ static int door_open(struct app *app)
 	char path[128];
 	int rc = dp_conf_socket_path(&app->conf, path, sizeof(path));
 
-	if (mkdir(app->conf.v->run_dir, 0755) < 0 && errno != EEXIST) {
+	if (rc == 0 && mkdir(app->conf.v->run_dir, 0755) < 0 && errno != EEXIST) {
 		rc = -errno;
 		log_err("[node] run_dir = %s: can't be made: %s", app->conf.v->run_dir,
 			strerror(-rc));
