@@ -23,10 +23,7 @@ static void any_key_may_come_where_that_is_allowed(void **state)
 	listens(1);
 	a = stcp(0, 1, true);
 	w_run(10000);
-	t = transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_STCP);
-	assert_non_null(t);
-	both_up(a, t);
-	assert_int_equal(info_of(t).conf.origin, TRANSPORT_ACCEPTED);
+	t = accepted_up(1, 0, TRANSPORT_STCP, a);
 	assert_int_equal(w_hop_of(1, t)->add.flags, HOP_ACCEPTED);
 	assert_non_null(strstr(transport_name(t), "-stcp"));
 	transport_mgr_del(nodes[0].m, "to-1");

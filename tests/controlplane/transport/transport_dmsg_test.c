@@ -300,7 +300,6 @@ static void the_log_has_the_key_that_may_not_come(void **state)
 static void who_is_named_by_a_transport_of_another_type_may_come(void **state)
 {
 	struct transport_conf stcp = {.type = TRANSPORT_STCP};
-	struct transport *t;
 
 	(void)state;
 	is_client(0);
@@ -312,10 +311,7 @@ static void who_is_named_by_a_transport_of_another_type_may_come(void **state)
 	over_dmsg(2, 1, true);
 	a = over_dmsg(0, 1, true);
 	w_run(10000);
-	t = transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_DMSG);
-	assert_non_null(t);
-	both_up(a, t);
-	assert_int_equal(info_of(t).conf.origin, TRANSPORT_ACCEPTED);
+	accepted_up(1, 0, TRANSPORT_DMSG, a);
 	assert_null(transport_mgr_find_peer(nodes[1].m, &nodes[2].pk, TRANSPORT_DMSG));
 	assert_true(stats_of(1).drop_carried_not_allowed > 0);
 }
@@ -330,10 +326,7 @@ static void any_key_may_come_where_that_is_allowed(void **state)
 	is_client(1);
 	a = over_dmsg(0, 1, true);
 	w_run(10000);
-	t = transport_mgr_find_peer(nodes[1].m, &nodes[0].pk, TRANSPORT_DMSG);
-	assert_non_null(t);
-	both_up(a, t);
-	assert_int_equal(info_of(t).conf.origin, TRANSPORT_ACCEPTED);
+	t = accepted_up(1, 0, TRANSPORT_DMSG, a);
 	assert_non_null(strstr(transport_name(t), "-dmsg"));
 	transport_mgr_del(nodes[0].m, "to-1");
 	w_run(2000);

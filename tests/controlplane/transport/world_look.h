@@ -31,6 +31,18 @@ static void both_up(struct transport *a, struct transport *b)
 	assert_true(transport_is_up(b));
 }
 
+// The transport that node i made when j called it by a: both are up.
+static struct transport *accepted_up(
+	unsigned i, unsigned j, enum transport_type type, struct transport *a)
+{
+	struct transport *t = transport_mgr_find_peer(nodes[i].m, &nodes[j].pk, type);
+
+	assert_non_null(t);
+	both_up(a, t);
+	assert_int_equal(info_of(t).conf.origin, TRANSPORT_ACCEPTED);
+	return t;
+}
+
 static bool lose_all(unsigned from, unsigned to, const uint8_t *bytes, size_t len)
 {
 	return true;
