@@ -65,7 +65,7 @@ func (g *group) remote() (a Addr) {
 }
 
 func (g *group) send(p packet) error {
-	if g.flip != nil {
+	if g.flip != nil && p.kind() != pktClose { // whose time is the other end's: it may come before all is said
 		p = g.flip.turn(p)
 	}
 	if err := g.tp.send(p); err != nil {
