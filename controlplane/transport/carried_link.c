@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/bucket.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
-#include "lib/base/share.h"
 #include "lib/wire/route_hdr.h"
 
 struct carried_links {
@@ -41,7 +41,7 @@ struct carried_link {
 	bool reading; // as the owner says
 	bool full; // waits for carried_links_room()
 	uint32_t turn, n_turn; // packets given in that turn
-	struct share control; // each of its own takes a part of a second
+	struct bucket control; // what it may ask of the owner
 	size_t in_len;
 	uint8_t in[ROUTE_PACKET_MAX]; // a packet that has not come whole
 };
@@ -215,11 +215,8 @@ static void count_turn(struct carried_link *k)
 
 static void give_control(struct carried_link *k, const uint8_t *p, size_t len)
 {
-	const uint64_t each_ns = CLOCK_NS_PER_S / CARRIED_LINK_CONTROL_PER_S;
-	uint64_t now_ns = clock_mono_ns();
-
-	if (share_has(&k->control, now_ns, CARRIED_LINK_CONTROL_BURST * each_ns)) {
-		share_spend(&k->control, now_ns, each_ns, 100);
+	if (bucket_take(&k->control, clock_mono_ns(), CLOCK_NS_PER_S / CARRIED_LINK_CONTROL_PER_S,
+		    CARRIED_LINK_CONTROL_BURST)) {
 		k->ev->control(k->arg, p, len);
 	} else {
 		atomic_store_explicit(&k->ls->flood,

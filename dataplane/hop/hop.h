@@ -7,6 +7,7 @@
 #include "dataplane/io/expect.h"
 #include "dataplane/worker/notes.h"
 #include "dataplane/worker/wctx.h"
+#include "lib/base/bucket.h"
 #include "lib/wire/rail.h"
 
 struct hop;

@@ -14,6 +14,7 @@
 #include "dataplane/hop/hop_pub.h"
 #include "dataplane/hop/hop_table.h"
 #include "dataplane/io/encap.h"
+#include "lib/base/bucket.h"
 #include "lib/crypto/aead.h"
 #include "lib/crypto/replay.h"
 #include "lib/link/part.h"

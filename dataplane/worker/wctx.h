@@ -8,6 +8,7 @@
 
 #include "dataplane/io/expect.h"
 #include "dataplane/io/parse.h"
+#include "lib/base/bucket.h"
 #include "lib/base/err.h"
 #include "lib/shm/dpmsg.h"
 #include "lib/shm/stats.h"
@@ -70,11 +71,6 @@ struct tx_array {
 };
 #define TX_NO_QUEUE 0xffff
 enum { PORT_IS_TAP = 3 }; // beside PORT_DROP, PORT_KERNEL_COPY, PORT_TAP: the TAP itself
-
-// A token bucket on the worker's clock. All zero = full at its first use.
-struct bucket {
-	uint64_t next_ns; // when the oldest token taken comes back
-};
 
 struct rx_queue {
 	uint16_t port;
@@ -148,26 +144,6 @@ struct wctx {
 	struct stats_worker *stats;
 	struct reclaim *reclaim; // shared
 };
-
-// Take one token of a bucket that holds `burst` of them and gets one back each `period_ns` (GCRA:
-// one word of state, no division).
-static inline bool bucket_take(
-	struct bucket *b, uint64_t now_ns, uint64_t period_ns, uint32_t burst)
-{
-	uint64_t due = b->next_ns > now_ns ? b->next_ns : now_ns;
-
-	if (due - now_ns > (burst - 1) * period_ns)
-		return false;
-	b->next_ns = due + period_ns;
-	return true;
-}
-
-// True when bucket_take() would say false.
-static inline bool bucket_empty(
-	const struct bucket *b, uint64_t now_ns, uint64_t period_ns, uint32_t burst)
-{
-	return b->next_ns > now_ns && b->next_ns - now_ns > (burst - 1) * period_ns;
-}
 
 static inline void count(struct wctx *w, enum worker_counter k, uint64_t n)
 {
