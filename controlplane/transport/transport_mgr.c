@@ -396,14 +396,14 @@ void tp_remove(struct transport *t)
 
 // A transport of whatever type that the operator made: who has one makes more of its own, as a
 // visor with a stcp transport makes one over dmsg before it sends a route. What peers and set-up
-// nodes made names nobody.
+// nodes made names nobody, nor does what was only found when we began.
 static bool is_named(struct transport_mgr *m, const struct key_pk *peer)
 {
 	for (int type = 0; type < TRANSPORT_N_TYPES; type++) {
 		const struct transport *t = transport_mgr_find_peer(m, peer, type);
 
-		if (t != NULL && t->conf.origin != TRANSPORT_ACCEPTED &&
-			t->conf.origin != TRANSPORT_ASKED)
+		if (t != NULL && (t->conf.origin == TRANSPORT_CONFIGURED ||
+					 t->conf.origin == TRANSPORT_ADDED))
 			return true;
 	}
 	return false;

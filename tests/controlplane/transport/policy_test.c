@@ -1,4 +1,5 @@
 // Who may connect: lists of allowed and denied keys, and what becomes of links when they change.
+#include "controlplane/transport/transport_priv.h"
 #include "tests/controlplane/transport/world.h"
 
 static struct peer_list *list;
@@ -236,6 +237,30 @@ static void who_is_named_by_a_transport_may_make_other_types(void **state)
 	assert_int_equal(nodes[1].dp.del.code, 4);
 }
 
+static void what_is_only_taken_over_names_nobody(void **state)
+{
+	struct transport *a = w_add(0, 1, true);
+	struct transport_conf c = {.name = "by-hand", .ciphers = TRANSPORT_AUTO};
+
+	(void)state;
+	w_add(1, 0, false);
+	w_run(10);
+	policy(false);
+	assert_true(tp_may_come(nodes[1].m, &nodes[0].pk, PEER_UNKNOWN));
+	w_mgr_stop(1);
+	w_mgr_start(1); // the file has nothing of it any more
+	w_attach(1, DP_SYNC_ADOPT);
+	w_run(10);
+	policy(false);
+	both_up(a, at_1("to-0"));
+	assert_int_equal(info_of(at_1("to-0")).conf.origin, TRANSPORT_ADOPTED);
+	assert_false(tp_may_come(nodes[1].m, &nodes[0].pk, PEER_UNKNOWN));
+	c.peer = nodes[0].pk;
+	c.origin = TRANSPORT_ADDED;
+	assert_int_equal(transport_mgr_add(nodes[1].m, &c, NULL, 0), 0);
+	assert_true(tp_may_come(nodes[1].m, &nodes[0].pk, PEER_UNKNOWN));
+}
+
 static void lists_count_for_what_is_taken_over_too(void **state)
 {
 	struct transport *a;
@@ -266,6 +291,7 @@ int main(void)
 		T(a_denied_one_cannot_be_added_but_configured),
 		T(an_init_under_way_is_dropped_with_the_right),
 		T(who_is_named_by_a_transport_may_make_other_types),
+		T(what_is_only_taken_over_names_nobody),
 		T(lists_count_for_what_is_taken_over_too),
 #undef T
 	};
