@@ -10,35 +10,54 @@
 
 #include "lib/api/api_field.h"
 #include "lib/base/err.h"
+#include "lib/base/log.h"
+
+LOG_MODULE("conn");
+
+enum { AGAIN_MS = 100 };
 
 struct conn_listener {
 	struct loop *l;
 	struct conn_handle *h;
+	struct loop_timer *again; // a connection waits for memory
 	struct conn_tcp_opts opts;
 	conn_accept_fn fn;
 	void *arg;
 };
 
-static void on_connection(uv_stream_t *s, int status)
+// libuv listens no further before the connection that it tells of is taken.
+static void take(struct conn_listener *cl)
 {
-	struct conn_listener *cl = ((struct conn_handle *)s->data)->owner;
+	struct conn_handle *h = conn_handle_new(cl->l, cl->h->is_unix);
 	struct sockaddr_storage from;
-	struct conn_handle *h;
 	struct conn *c;
 
-	if (status != 0 || cl == NULL)
-		return; // nothing that a later connection would not show again
-	h = conn_handle_new(cl->l, cl->h->is_unix);
-	if (h == NULL)
+	if (h == NULL) {
+		log_limited(LOG_WARN, "a connection waits: %s", strerror(errno));
+		loop_timer_start(cl->again, AGAIN_MS, 0);
 		return;
+	}
 	// A peer that is gone already has no address.
-	if (uv_accept(s, &h->uv.s) != 0 || conn_handle_remote(h, &from) != 0) {
+	if (uv_accept(&cl->h->uv.s, &h->uv.s) != 0 || conn_handle_remote(h, &from) != 0) {
 		conn_handle_close(h);
 		return;
 	}
 	c = conn_tcp_from_handle(cl->l, h, &cl->opts, NULL, NULL);
 	if (c != NULL)
 		cl->fn(cl->arg, c, &from);
+}
+
+static void on_again(void *arg)
+{
+	take(arg);
+}
+
+static void on_connection(uv_stream_t *s, int status)
+{
+	struct conn_listener *cl = ((struct conn_handle *)s->data)->owner;
+
+	if (status == 0 && cl != NULL) // else nothing that a later connection would not show again
+		take(cl);
 }
 
 static int bind_to(struct conn_handle *h, const struct sockaddr *addr)
@@ -62,7 +81,8 @@ struct conn_listener *conn_listen(struct loop *l, const struct sockaddr *addr,
 	if (opts != NULL)
 		cl->opts = *opts;
 	cl->h = conn_handle_new(l, addr->sa_family == AF_UNIX);
-	rc = cl->h == NULL ? -errno : bind_to(cl->h, addr);
+	cl->again = loop_timer_new(l, on_again, cl);
+	rc = cl->h == NULL ? -errno : cl->again == NULL ? -ENOMEM : bind_to(cl->h, addr);
 	if (rc == 0) {
 		cl->h->owner = cl;
 		rc = uv_listen(&cl->h->uv.s, CONN_TCP_BACKLOG, on_connection);
@@ -91,6 +111,7 @@ void conn_listener_close(struct conn_listener *cl)
 {
 	if (cl == NULL)
 		return;
+	loop_timer_free(cl->again);
 	conn_handle_close(cl->h);
 	free(cl);
 }

@@ -64,6 +64,7 @@ struct api_server {
 	struct api_server_stats stats;
 	bool closing;
 	bool listener_open;
+	bool client_waits; // for memory
 };
 
 static void process_input(struct client *c);
@@ -453,29 +454,27 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 // ---- listening ----
 
-static uint32_t rights_of(const struct api_server *s, uv_pipe_t *pipe)
+// Root or our own user?
+static bool is_own(const uv_pipe_t *pipe)
 {
-	struct ucred cred = {.uid = (uid_t)-1};
+	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	uv_os_fd_t fd;
 
-	if (uv_fileno((uv_handle_t *)pipe, &fd) < 0 ||
-		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return 0;
-	if (cred.uid == 0 || cred.uid == geteuid())
-		return API_RIGHT_SHOW | API_RIGHT_CHANGE;
-	return s->conf.group_rights;
+	return uv_fileno((const uv_handle_t *)pipe, &fd) == 0 &&
+	       getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	       (cred.uid == 0 || cred.uid == geteuid());
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+// libuv listens no further before the connection that it tells of is taken.
+static void take_client(struct api_server *s)
 {
-	struct api_server *s = listener->data;
-	struct client *c;
+	struct client *c = calloc(1, sizeof(*c));
+	bool own;
 
-	if (status < 0 || s->closing)
-		return;
-	c = calloc(1, sizeof(*c));
-	if (c == NULL || uv_pipe_init(loop_uv(s->conf.loop), &c->pipe, 0) < 0) {
+	s->client_waits = c == NULL || uv_pipe_init(loop_uv(s->conf.loop), &c->pipe, 0) < 0;
+	if (s->client_waits) { // on_tick() takes it
+		log_limited(LOG_WARN, "a client waits: out of memory");
 		free(c);
 		return;
 	}
@@ -486,19 +485,29 @@ static void on_connection(uv_stream_t *listener, int status)
 	c->next = s->clients;
 	s->clients = c;
 	s->stats.clients++;
-	if (uv_accept(listener, (uv_stream_t *)&c->pipe) < 0) {
+	if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->pipe) < 0) {
 		client_close(c);
 		return;
 	}
-	if (s->stats.clients > API_CLIENTS_MAX) {
+	own = is_own(&c->pipe);
+	c->rights = own ? API_RIGHT_SHOW | API_RIGHT_CHANGE : s->conf.group_rights;
+	if (s->stats.clients > (own ? API_CLIENTS_MAX : API_GROUP_CLIENTS_MAX)) {
 		s->stats.refused++;
-		log_limited(LOG_WARN, "client refused: %d are connected already", API_CLIENTS_MAX);
+		log_limited(
+			LOG_WARN, "client refused: %u are connected already", s->stats.clients - 1);
 		client_close(c);
 		return;
 	}
 	s->stats.accepted++;
-	c->rights = rights_of(s, &c->pipe);
 	set_reading(c, true);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct api_server *s = listener->data;
+
+	if (status == 0 && !s->closing)
+		take_client(s);
 }
 
 static void on_tick(void *arg)
@@ -507,6 +516,8 @@ static void on_tick(void *arg)
 	uint64_t now = now_ms();
 	struct client *next;
 
+	if (s->client_waits)
+		take_client(s);
 	for (struct client *c = s->clients; c != NULL; c = next) {
 		uint64_t idle = now - c->since_ms;
 

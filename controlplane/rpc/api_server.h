@@ -24,6 +24,7 @@ struct api_method {
 
 enum {
 	API_CLIENTS_MAX = 32,
+	API_GROUP_CLIENTS_MAX = 28, // the last places are for root and our own user
 	API_OUT_MAX = 16 << 20, // bytes of answer that may wait for a client
 	API_OUT_FULL = 256 << 10, // from here on lists pause
 	API_HELLO_MS = 5000, // to say hello

@@ -272,6 +272,41 @@ static void dials_by_address_and_by_name(void **state)
 	conn_listener_close(s.cl);
 }
 
+static unsigned no_sockets; // so many times
+
+// libuv's, but for its failures.
+int uv_tcp_init(uv_loop_t *uv, uv_tcp_t *tcp)
+{
+	if (no_sockets > 0) {
+		no_sockets--;
+		return UV_ENOMEM;
+	}
+	return uv_tcp_init_ex(uv, tcp, AF_UNSPEC);
+}
+
+static void who_comes_while_there_is_no_memory_waits(void **state)
+{
+	struct server s = {0};
+	struct sockaddr_in to = loopback(0);
+	int fd[2];
+
+	(void)state;
+	listen_on_loopback(&s);
+	to.sin_port = htons(conn_listener_port(s.cl));
+	no_sockets = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&to, sizeof(to)), 0);
+	}
+	run_until(s.n == 2);
+	assert_int_equal(no_sockets, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		close(fd[i]);
+		end_close(&s.e[i]);
+	}
+	conn_listener_close(s.cl);
+}
+
 static void dials_from_a_port_of_ours(void **state)
 {
 	struct sockaddr_in to = loopback(0), from = loopback(0);
@@ -470,6 +505,7 @@ int main(void)
 		test(owners_may_close_within_any_event),
 		test(closed_at_once_nothing_is_heard),
 		test(dials_by_address_and_by_name),
+		test(who_comes_while_there_is_no_memory_waits),
 		test(dials_from_a_port_of_ours),
 		test(unix_sockets_are_conns_too),
 		test(a_refused_dial_ends_with_the_reason),
