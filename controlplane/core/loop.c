@@ -5,6 +5,7 @@
 #include "controlplane/core/loop.h"
 
 #include "lib/base/err.h"
+#include "lib/base/share.h"
 #include "lib/crypto/aead.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct loop {
 	loop_before_fn before_sleep;
 	loop_fn after_sleep;
 	void *hook_arg;
+	struct share share;
 };
 
 struct loop_timer {
@@ -197,6 +199,11 @@ void loop_buf_put(struct loop *l, void *take_buf)
 uv_loop_t *loop_uv(struct loop *l)
 {
 	return &l->uv;
+}
+
+struct share *loop_share(struct loop *l)
+{
+	return &l->share;
 }
 
 void loop_run(struct loop *l)

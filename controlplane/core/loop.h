@@ -7,9 +7,14 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum { LOOP_BUF_LEN = 520 * 1024 }; // 512 KiB and some headers
+enum {
+	LOOP_BUF_LEN = 520 * 1024, // 512 KiB and some headers
+	LOOP_SHARE_PCT = 50, // of loop_share()
+	LOOP_SHARE_AHEAD_MS = 2000, // as much of it may be spent at once
+};
 
 struct loop;
+struct share;
 struct loop_timer;
 struct loop_poll;
 struct loop_signal;
@@ -23,6 +28,9 @@ struct loop *loop_new(void);
 void loop_free(struct loop *l);
 // The libuv loop, for modules that bind other handles (pipes, TUN reads).
 uv_loop_t *loop_uv(struct loop *l);
+// Of the thread's time, what others cause by asking: one share for all parts that can be asked. The
+// loop's.
+struct share *loop_share(struct loop *l);
 
 // Runs until loop_stop().
 void loop_run(struct loop *l);

@@ -83,11 +83,25 @@ static void on_accepted(
 	li->fn(li->arg, conn, from); // it is there: `wants` said so in this very event
 }
 
+static bool has_time(const struct server *se)
+{
+	uint64_t now_ns = clock_mono_ns(), ahead_ns = LOOP_SHARE_AHEAD_MS * CLOCK_NS_PER_MS;
+
+	return share_has(loop_share(se->c->conf.loop), now_ns, ahead_ns) &&
+	       share_has(&se->streams_time, now_ns, ahead_ns);
+}
+
+static void spend(struct server *se, uint64_t ns)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	share_spend(loop_share(se->c->conf.loop), now_ns, ns, LOOP_SHARE_PCT);
+	share_spend(&se->streams_time, now_ns, ns, DMSG_CLIENT_STREAMS_OF_SERVER_PCT);
+}
+
 static void on_spent(void *arg, uint64_t ns)
 {
-	struct server *se = arg;
-
-	share_spend(&se->c->streams_time, clock_mono_ns(), ns, DMSG_CLIENT_STREAMS_PCT);
+	spend(arg, share_measured(ns));
 }
 
 // No `refused`: it would come after the link was closed, too.
@@ -104,13 +118,12 @@ static void on_stream(void *arg, struct conn *take_stream)
 	struct server *se = arg;
 	struct dmsg_client *c = se->c;
 
-	if (!share_has(&c->streams_time, clock_mono_ns(),
-		    DMSG_CLIENT_STREAMS_AHEAD_MS * CLOCK_NS_PER_MS)) {
+	if (!has_time(se)) {
 		c->stats.over_load++;
 		conn_close(take_stream);
 		return;
 	}
-	on_spent(se, c->conf.stream_us * CLOCK_NS_PER_US);
+	spend(se, c->conf.stream_us * CLOCK_NS_PER_US);
 	dmsg_stream_accept(se->link, take_stream, DMSG_REQUEST_TIMEOUT_MS, &stream_events, se);
 }
 

@@ -32,10 +32,9 @@ enum {
 	DMSG_CLIENT_IDLE_MS = 60000, // a session made for a dial ends without streams after it
 	// To a server that has a session of ours still: longer than such a one lives without us.
 	DMSG_CLIENT_TAKEN_MS = 45000,
-	// Streams of others cost us curves before it is known who they are: of the thread's time
-	// they have half, and that of two seconds at once.
-	DMSG_CLIENT_STREAMS_PCT = 50,
-	DMSG_CLIENT_STREAMS_AHEAD_MS = 2000,
+	// Streams of others cost us curves before it is known who they are: they are in the loop's
+	// share of time, and those that come by one server have so much of all time.
+	DMSG_CLIENT_STREAMS_OF_SERVER_PCT = 40,
 	DMSG_CLIENT_STREAM_US = 20, // of each, beside the curves
 };
 

@@ -43,6 +43,7 @@ struct server {
 	unsigned fails; // in a row
 	uint64_t since_ns, opened;
 	uint64_t busy_ns; // when it was seen to have a stream
+	struct share streams_time; // for those of others, of the loop's
 };
 
 struct dmsg_client_dial {
@@ -104,7 +105,6 @@ struct dmsg_client {
 	TAILQ_HEAD(, dmsg_client_listener) listeners;
 	TAILQ_HEAD(, dmsg_client_ping) pings;
 	uint16_t last_port;
-	struct share streams_time; // for those of others
 	struct dmsg_client_stats stats;
 };
 

@@ -26,11 +26,9 @@ enum {
 	DMSG_SERVER_DRAINS_MAX = 256,
 	DMSG_SERVER_DRAIN_BYTES = 64 << 20,
 	DMSG_SERVER_DRAIN_OF_KEY = 16 << 20,
-	// Requests for streams cost curves: of the thread's time those of all clients have half,
-	// those of one a quarter, and that of two seconds at once.
-	DMSG_SERVER_REQUESTS_PCT = 50,
+	// Requests for streams cost curves: those of all clients are in the loop's share of time,
+	// those of one have a quarter.
 	DMSG_SERVER_REQUESTS_OF_KEY_PCT = 25,
-	DMSG_SERVER_REQUESTS_AHEAD_MS = 2000,
 	DMSG_SERVER_STREAM_US = 20, // of each stream, beside the curves
 };
 

@@ -23,7 +23,7 @@ struct client {
 	uint32_t n_drains; // sessions that are over, with ...
 	uint64_t drain_bytes; // ... so much in all
 	uint32_t n_streams; // that it dialled, relayed or about to be
-	struct share time; // for its requests
+	struct share time; // for its requests, of the loop's
 	// An absent key costs each peer a question, so a client may not cause any number of them.
 	double mesh_budget; // questions, at ...
 	uint64_t mesh_budget_ns; // ... that time
@@ -60,7 +60,6 @@ struct dmsg_server {
 	struct loop_timer *idle_timer;
 	struct dmsg_publish *publish; // NULL: is not published, or not yet
 	char public_address[DMSG_ENTRY_ADDR_LEN];
-	struct share time; // for requests of clients
 	uint32_t n_asking; // sessions whose muxer is asked for
 	uint32_t n_shaking, n_open, n_relays, n_joined, n_drains;
 	uint64_t drain_bytes; // of all of them

@@ -357,17 +357,17 @@ static void tell_refused(const struct relay *r)
 
 static bool has_time(const struct dmsg_server *s, const struct client *cl)
 {
-	uint64_t now_ns = clock_mono_ns(),
-		 ahead_ns = DMSG_SERVER_REQUESTS_AHEAD_MS * CLOCK_NS_PER_MS;
+	uint64_t now_ns = clock_mono_ns(), ahead_ns = LOOP_SHARE_AHEAD_MS * CLOCK_NS_PER_MS;
 
-	return share_has(&s->time, now_ns, ahead_ns) && share_has(&cl->time, now_ns, ahead_ns);
+	return share_has(loop_share(s->conf.loop), now_ns, ahead_ns) &&
+	       share_has(&cl->time, now_ns, ahead_ns);
 }
 
 static void spend(struct dmsg_server *s, struct client *cl, uint64_t ns)
 {
 	uint64_t now_ns = clock_mono_ns();
 
-	share_spend(&s->time, now_ns, ns, DMSG_SERVER_REQUESTS_PCT);
+	share_spend(loop_share(s->conf.loop), now_ns, ns, LOOP_SHARE_PCT);
 	share_spend(&cl->time, now_ns, ns, DMSG_SERVER_REQUESTS_OF_KEY_PCT);
 }
 
@@ -383,7 +383,7 @@ static size_t on_x_data(void *arg, uint8_t *p, size_t len)
 		return 0; // the destination's, when it has accepted
 	step = dmsg_relay_feed(r->r, dmsg_link_session(r->x->link), r->x->peer >= 0, p, len, &used);
 	if (r->owner != NULL)
-		spend(r->srv, r->owner, clock_mono_ns() - begin_ns);
+		spend(r->srv, r->owner, share_measured(clock_mono_ns() - begin_ns));
 	switch (step) {
 	case DMSG_MORE:
 		break;

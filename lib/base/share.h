@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { SHARE_PIECE_MAX_MS = 10 };
+
 struct share {
 	uint64_t paid_ns; // when all that was spent is in proportion again
 };
@@ -14,6 +16,15 @@ struct share {
 static inline bool share_has(const struct share *s, uint64_t now_ns, uint64_t ahead_ns)
 {
 	return s->paid_ns <= now_ns || s->paid_ns - now_ns < ahead_ns;
+}
+
+// What a piece of work costs that took so long by the clock: beyond some time the whole thread
+// stood still, and that is nobody's doing.
+static inline uint64_t share_measured(uint64_t took_ns)
+{
+	const uint64_t most_ns = SHARE_PIECE_MAX_MS * UINT64_C(1000000);
+
+	return took_ns < most_ns ? took_ns : most_ns;
 }
 
 // pct: of all time, 1 to 100.

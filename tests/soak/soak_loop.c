@@ -4,6 +4,7 @@
 #include "tests/soak/soak.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/share.h"
 #include "tests/support/no_carriers.h"
 
 #include <poll.h>
@@ -43,6 +44,7 @@ struct loop {
 	loop_fn after_sleep;
 	void *hook_arg;
 	uint64_t order;
+	struct share share;
 };
 
 struct loop *loop_new(void)
@@ -52,6 +54,11 @@ struct loop *loop_new(void)
 	if (l != NULL)
 		l->last = &l->first;
 	return l;
+}
+
+struct share *loop_share(struct loop *l)
+{
+	return &l->share;
 }
 
 static void reap(struct loop *l)

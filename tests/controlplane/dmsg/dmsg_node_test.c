@@ -69,26 +69,45 @@ static void streams_of_others_have_a_share_of_time(void **state)
 	start_server(NULL);
 	start_client(0);
 	node[1].c = dmsg_loop_client(node[1].id, identity_pk(server_id), server_port,
-		(struct dmsg_client_conf){.taken_ms = TAKEN_MS, .stream_us = 1000000});
+		(struct dmsg_client_conf){.taken_ms = TAKEN_MS, .stream_us = 900000});
 	listen_at(1, PORT);
 	run_until(sessions(0) == 1 && sessions(1) == 1);
 	stop_clock();
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1 && node[1].n_accepted == 1);
 	assert_int_equal(node[0].code, DMSG_OK);
+	// that server has had its part, not yet all of them
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
 	dmsg_client_stats_get(node[1].c, &st);
 	assert_int_equal(st.over_load, 1);
 	assert_int_equal(st.accepted, 1);
-	stopped_ns += CLOCK_NS_PER_S; // of the 2 that the first one costs
+	stopped_ns += CLOCK_NS_PER_S; // of the 2.25 that the first one costs
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_OK);
 	dmsg_client_stats_get(node[1].c, &st);
 	assert_int_equal(st.over_load, 1);
 	assert_int_equal(st.accepted, 2);
+}
+
+static void a_thread_has_one_share_whoever_is_asked(void **state)
+{
+	(void)state;
+	start_server(NULL);
+	start_client(0);
+	node[1].c = dmsg_loop_client(node[1].id, identity_pk(server_id), server_port,
+		(struct dmsg_client_conf){.taken_ms = TAKEN_MS, .stream_us = 1000000});
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	stop_clock();
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && node[1].n_accepted == 1);
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats().c.drop_dmsg_load, 1); // it is the client that spent it
 }
 
 static void dial_without_a_server_ends_in_time(void **state)
@@ -307,6 +326,7 @@ int main(void)
 		T(client_reaches_itself),
 		T(refusals_reach_the_dialler),
 		T(streams_of_others_have_a_share_of_time),
+		T(a_thread_has_one_share_whoever_is_asked),
 		T(dial_without_a_server_ends_in_time),
 		T(each_failure_of_a_dial_has_its_words),
 		T(ports_are_used_once),

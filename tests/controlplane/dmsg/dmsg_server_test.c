@@ -88,7 +88,7 @@ static void streams_of_one_client_are_limited(void **state)
 // One that asks all the time, and all of them.
 static void requests_have_a_share_of_time(void **state)
 {
-	struct dmsg_server_conf c = {.stream_us = 900000};
+	struct dmsg_server_conf c = {.stream_us = 500000};
 
 	(void)state;
 	start_two(&c);
@@ -101,14 +101,19 @@ static void requests_have_a_share_of_time(void **state)
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
 	assert_int_equal(stats().c.drop_dmsg_load, 1);
-	dial_to(1, 0, PORT, LONG_MS); // of another
+	stopped_ns += 100 * CLOCK_NS_PER_MS;
+	dial_to(1, 0, PORT, LONG_MS); // of another; all have cost 1.9 s, and less than 2 may be
 	run_until(node[1].n_dialled == 1);
 	assert_int_equal(node[1].code, DMSG_OK);
+	dial_to(0, 1, PORT, LONG_MS); // the clients have the same share
+	run_until(node[0].n_dialled == 1);
+	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
+	assert_int_equal(stats().c.drop_dmsg_load, 1);
 	dial_to(2, 0, PORT, LONG_MS); // one too many of all
 	run_until(node[2].n_dialled == 1);
 	assert_int_equal(node[2].code, DMSG_ERR_RESP_REFUSED);
 	assert_int_equal(stats().c.drop_dmsg_load, 2);
-	stopped_ns += 2 * CLOCK_NS_PER_S; // of 3.6 s that have to pass, but less than 2 are left
+	stopped_ns += 2 * CLOCK_NS_PER_S;
 	dial_to(2, 0, PORT, LONG_MS);
 	run_until(node[2].n_dialled == 1);
 	assert_int_equal(node[2].code, DMSG_OK);

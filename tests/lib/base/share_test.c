@@ -35,6 +35,13 @@ static void idle_time_is_not_saved(void **state)
 }
 
 // Whoever asks before each piece of work has his part of the time, however short the pieces are.
+static void a_thread_that_stands_still_costs_nobody_much(void **state)
+{
+	(void)state;
+	assert_int_equal(share_measured(9999999), 9999999);
+	assert_int_equal(share_measured(UINT64_C(5000000000)), SHARE_PIECE_MAX_MS * 1000000);
+}
+
 static void no_more_than_the_share_is_had(void **state)
 {
 	struct share s = {0};
@@ -58,6 +65,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_spent_comes_back),
 		cmocka_unit_test(idle_time_is_not_saved),
+		cmocka_unit_test(a_thread_that_stands_still_costs_nobody_much),
 		cmocka_unit_test(no_more_than_the_share_is_had),
 	};
 
