@@ -22,6 +22,7 @@ enum {
 	STRAYS_MAX = 4096,
 	SHORT_MS = 10, // looks that may follow each other
 	PART = 10, // of the time, for longer ones
+	REST_MAX_MS = 10000, // a look may have waited for other lists
 };
 
 struct rule_strays {
@@ -108,10 +109,11 @@ static void on_end(void *arg, int status)
 {
 	struct rule_mgr *m = arg;
 	uint64_t now_ns = clock_mono_ns(), took_ns = now_ns - m->pins_began_ns;
+	uint64_t rest_ns = (PART - 1) * took_ns, most_ns = REST_MAX_MS * CLOCK_NS_PER_MS;
 
 	m->pin_list = NULL;
 	if (took_ns >= SHORT_MS * CLOCK_NS_PER_MS)
-		m->pins_from_ns = now_ns + (PART - 1) * took_ns;
+		m->pins_from_ns = now_ns + (rest_ns < most_ns ? rest_ns : most_ns);
 	strays_end(m, status);
 	if (status == 0)
 		rule_mgr_work(m); // else the next dump tells
@@ -142,8 +144,11 @@ void rule_pin_on_timer(void *arg)
 		return;
 	}
 	m->pins_began_ns = clock_mono_ns();
-	if (m->look_strays)
+	if (m->look_strays) {
 		m->strays = calloc(1, sizeof(*m->strays));
+		if (m->strays == NULL)
+			loop_timer_start(m->pins, RETRY_MS, 0);
+	}
 	m->pin_list = rule_lists_add(m->lists, 0, 0, on_each, on_end, m);
 	if (m->pin_list == NULL) {
 		rule_pin_fini(m);
