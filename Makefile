@@ -24,7 +24,7 @@ lib_SRCS := \
 	lib/conf/conf.c lib/conf/conf_edit.c lib/conf/conf_hint.c lib/conf/conf_value.c \
 	lib/crypto/aead.c $(if $(filter 1,$(IPSEC_MB)),lib/crypto/aead_ipsec_mb.c) lib/crypto/aead_sodium.c \
 	lib/crypto/aead_table.c lib/crypto/dh_25519.c lib/crypto/dh_secp256k1.c \
-	lib/crypto/hash.c lib/crypto/key.c lib/crypto/noise.c lib/crypto/noise_rec.c lib/crypto/noise_unit.c \
+	lib/crypto/hash.c lib/crypto/key.c lib/crypto/key_file.c lib/crypto/noise.c lib/crypto/noise_rec.c lib/crypto/noise_unit.c \
 	lib/crypto/secp.c lib/crypto/sign.c \
 	lib/dmsg/accept.c lib/dmsg/dial.c lib/dmsg/inbox.c lib/dmsg/peer_mem.c lib/dmsg/relay.c lib/dmsg/session.c lib/dmsg/ss_mem.c \
 	lib/link/carry_hs.c lib/link/cc.c lib/link/cc_bbr.c lib/link/cc_bbr_model.c lib/link/cc_cubic.c lib/link/gro.c lib/link/gso.c \

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
-#include "lib/base/file.h"
+#include "lib/crypto/key_file.h"
 
 struct identity {
 	struct key_pk pk;
@@ -85,7 +85,7 @@ static void make_dir(const char *path)
 
 static int key_file_write(const char *path, const struct key_sk *sk)
 {
-	char text[KEY_SK_TEXT_LEN + 2], tmp[4096];
+	char tmp[4096];
 	int fd, rc;
 
 	if (snprintf(tmp, sizeof(tmp), "%s.new.%d", path, (int)getpid()) >= (int)sizeof(tmp))
@@ -94,12 +94,7 @@ static int key_file_write(const char *path, const struct key_sk *sk)
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	key_sk_to_text(sk, text);
-	text[KEY_SK_TEXT_LEN] = '\n';
-	rc = file_write_all(fd, text, KEY_SK_TEXT_LEN + 1);
-	key_wipe(text, sizeof(text));
-	if (rc == 0 && fsync(fd) != 0)
-		rc = -errno;
+	rc = key_file_put(fd, sk);
 	close(fd);
 	// link() and not rename(): never over a key that somebody made meanwhile.
 	if (rc == 0 && link(tmp, path) != 0)
@@ -154,22 +149,6 @@ static int check_file(int fd, const char *path, char *err, size_t err_len)
 	return 0;
 }
 
-static int read_key(int fd, struct key_sk *sk)
-{
-	char text[KEY_SK_TEXT_LEN + 16];
-	size_t len = 0;
-	ssize_t n;
-	int rc;
-
-	while (len < sizeof(text) && (n = read(fd, text + len, sizeof(text) - len)) > 0)
-		len += (size_t)n;
-	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
-		len--;
-	rc = key_sk_from_text(sk, text, len);
-	key_wipe(text, sizeof(text));
-	return rc;
-}
-
 struct identity *identity_open(const char *path, bool *made, char *err, size_t err_len)
 {
 	struct identity *id = NULL;
@@ -188,7 +167,7 @@ struct identity *identity_open(const char *path, bool *made, char *err, size_t e
 	say(err, err_len, "%s: cannot be used", path);
 	rc = check_file(fd, path, err, err_len);
 	if (rc == 0) {
-		rc = read_key(fd, &sk);
+		rc = key_file_get(fd, &sk);
 		if (rc != 0)
 			say(err, err_len,
 				"%s: no key in it: 64 hex digits of a secp256k1 secret key are "

@@ -2,7 +2,7 @@
 // and a newline, mode 0600. The secret key is never printed.
 #include "lib/api/api_rec.h"
 #include "lib/base/err.h"
-#include "lib/crypto/key.h"
+#include "lib/crypto/key_file.h"
 #include "tools/ctl/cli.h"
 
 #include <errno.h>
@@ -42,8 +42,7 @@ void cli_give_to_owner_of_dir(int fd, const char *path)
 
 static int write_key(const char *path, const struct key_sk *sk)
 {
-	char text[KEY_SK_TEXT_LEN + 2];
-	int fd, rc = 0;
+	int fd, rc;
 
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -51,11 +50,7 @@ static int write_key(const char *path, const struct key_sk *sk)
 	// Made by root for a node that is not: it belongs to whom the directory does.
 	if (geteuid() == 0)
 		cli_give_to_owner_of_dir(fd, path);
-	key_sk_to_text(sk, text);
-	text[KEY_SK_TEXT_LEN] = '\n';
-	if (write(fd, text, KEY_SK_TEXT_LEN + 1) != KEY_SK_TEXT_LEN + 1 || fsync(fd) < 0)
-		rc = errno != 0 ? -errno : -EIO;
-	key_wipe(text, sizeof(text));
+	rc = key_file_put(fd, sk);
 	close(fd);
 	if (rc < 0)
 		unlink(path);
@@ -71,9 +66,11 @@ int cmd_key_gen(struct cli *c)
 
 	if (rc != CLI_OK)
 		return rc;
-	if (key_sk_generate(&sk) < 0 || key_pk_from_sk(&pk, &sk) < 0)
+	if (key_sk_generate(&sk) < 0)
 		return cli_error(CLI_FAIL, "no random numbers from the system");
-	rc = write_key(path, &sk);
+	rc = key_pk_from_sk(&pk, &sk);
+	if (rc == 0)
+		rc = write_key(path, &sk);
 	key_wipe(&sk, sizeof(sk));
 	if (rc == -EEXIST)
 		return cli_error(CLI_FAIL,
@@ -89,22 +86,21 @@ int cmd_key_gen(struct cli *c)
 
 int cli_read_key(const char *path, struct key_sk *sk)
 {
-	char text[KEY_SK_TEXT_LEN + 1];
 	struct stat st;
 	bool open_to_others;
-	ssize_t n;
 	int fd, rc;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return cli_error(CLI_FAIL, "%s: %s", path, strerror(errno));
-	n = read(fd, text, sizeof(text));
+	rc = key_file_get(fd, sk);
 	open_to_others = fstat(fd, &st) == 0 && (st.st_mode & 077) != 0;
 	close(fd);
-	rc = n >= KEY_SK_TEXT_LEN ? key_sk_from_text(sk, text, KEY_SK_TEXT_LEN) : -EINVAL;
-	key_wipe(text, sizeof(text));
+	if (rc == -EINVAL)
+		return cli_error(
+			CLI_FAIL, "%s holds no secret key: 64 hex digits are expected", path);
 	if (rc < 0)
-		return cli_error(CLI_FAIL, "%s holds no key: 64 hex digits are expected", path);
+		return cli_error(CLI_FAIL, "%s: %s", path, strerror(-rc));
 	if (open_to_others)
 		fprintf(stderr,
 			"skyrail: %s can be read by others: chmod 600 it, or make a new key\n",
