@@ -728,7 +728,7 @@ static int load(struct app *a, int mode)
 	}
 	if (mode == OPT_PRINT)
 		conf_print(a->conf.file, stdout);
-	else if (mode == OPT_CHECK && host_group(a->conf.v, &gid) < 0)
+	else if (mode == OPT_CHECK && (host_group(a->conf.v, &gid) < 0 || role_check(&a->conf) < 0))
 		return -1;
 	else if (mode == OPT_CHECK)
 		printf("%s: %s (control plane)\n", a->conf_path,

@@ -32,8 +32,6 @@ int reload_listen(struct transport_mgr *m, const struct cp_conf *c, char *err, s
 	rc = transport_mgr_listen(m, TRANSPORT_STCP, at);
 	if (rc < 0)
 		snprintf(err, err_len, "[stcp] listen = %s: %s", c->v->stcp_listen, strerror(-rc));
-	else if (at != NULL)
-		log_notice("stcp transports are taken at %s", c->v->stcp_listen);
 	return rc;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/log.h"
 
@@ -60,6 +61,49 @@ int role_keys(const struct cp_conf *c, const struct identity *node, struct ident
 		return 0;
 	log_lines(LOG_ERR, err);
 	return -1;
+}
+
+// NULL, and true: it is not there, or not for us to read.
+static bool key_there(const char *section, const char *key_file, struct identity **id)
+{
+	char err[CONF_ERR_MAX] = "";
+	bool made;
+
+	*id = NULL;
+	if (access(key_file, R_OK) < 0)
+		return true;
+	*id = identity_open(key_file, &made, err, sizeof(err));
+	if (*id == NULL)
+		log_err("[%s] key_file: %s", section, err);
+	return *id != NULL;
+}
+
+static const struct key_pk *pk_of(const struct identity *id)
+{
+	return id != NULL ? identity_pk(id) : NULL;
+}
+
+int role_check(const struct cp_conf *c)
+{
+	const struct cp_values *v = c->v;
+	struct identity *node = NULL, *server = NULL, *setup = NULL;
+	bool ok = key_there("node", v->key_file, &node);
+	char err[CONF_ERR_MAX] = "";
+	struct cp_own own;
+
+	if (v->dmsg_server.listen[0] != '\0')
+		ok = key_there("dmsg_server", v->dmsg_server.key_file, &server) && ok;
+	if (v->setup_node.enable)
+		ok = key_there("setup_node", v->setup_node.key_file, &setup) && ok;
+	own = (struct cp_own){.node = pk_of(node), .server = pk_of(server), .setup = pk_of(setup)};
+	if (cp_conf_check_own(c, &own, err) < 0) {
+		log_lines(LOG_ERR, err);
+		ok = false;
+	}
+	identity_free(node);
+	identity_free(server);
+	identity_free(setup);
+	return ok ? 0 : -1;
 }
 
 int role_http(struct loop *l, const char *ca_file, struct http_client **http)

@@ -381,6 +381,8 @@ const char *dmsg_link_error(int err)
 		return "what it says is no dmsg, or is of another key";
 	case -ETIMEDOUT:
 		return "no answer in time";
+	case -ENOENT:
+		return "no such host";
 	default:
 		return strerror(-err);
 	}

@@ -712,6 +712,7 @@ int transport_mgr_listen(
 {
 	struct tp_listener *l = &m->car.listeners[type];
 	struct conn_listener *next = NULL;
+	char text[64];
 
 	l->m = m;
 	l->type = type;
@@ -734,6 +735,9 @@ int transport_mgr_listen(
 	conn_listener_close(l->listener);
 	l->listener = next;
 	l->at = addr != NULL ? *addr : (struct dpmsg_addr){0};
+	if (addr != NULL)
+		log_notice("%s transports are taken at %s", transport_type_name(type),
+			addr_text(&l->at, text, sizeof(text)));
 	return 0;
 }
 

@@ -325,7 +325,7 @@ static const struct api_field conf_fields[] = {
 	F(key, STR, "KEY", 0),
 	F(value, STR, "VALUE", 0),
 	F(standard, STR, "DEFAULT", S),
-	F(origin, STR, "FROM", D),
+	F(origin, STR, "FROM", D | C),
 	FW(change, conf_changes, "WAITS", D | N),
 	F(in_force, STR, "IN FORCE", D | N | C),
 };

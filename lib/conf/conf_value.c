@@ -23,7 +23,7 @@ static const struct unit size_units[] = {{"", 1}, {"k", 1 << 10}, {"K", 1 << 10}
 
 static int refuse(char *why, const char *text, const char *what)
 {
-	snprintf(why, CONF_WHY_MAX, "'%.60s' is not %s", text, what);
+	snprintf(why, CONF_WHY_MAX, "'%.72s' is not %s", text, what);
 	return -EINVAL;
 }
 
@@ -77,9 +77,9 @@ static int out_of_range(const struct conf_item *item, char *why, const char *tex
 	char min[32], max[32];
 
 	if (item->min == 0 && item->max == 0)
-		snprintf(why, CONF_WHY_MAX, "'%.60s' is out of range", text);
+		snprintf(why, CONF_WHY_MAX, "'%.72s' is out of range", text);
 	else
-		snprintf(why, CONF_WHY_MAX, "'%.60s' is not between %s and %s%s", text,
+		snprintf(why, CONF_WHY_MAX, "'%.72s' is not between %s and %s%s", text,
 			limit_text(item, item->min, min, sizeof(min)),
 			limit_text(item, item->max, max, sizeof(max)),
 			item->type == CONF_SIZE ? " bytes" : "");
@@ -181,7 +181,7 @@ static int set_enum(const struct conf_item *item, int *field, const char *text, 
 			return 0;
 		}
 	}
-	n = (size_t)snprintf(why, CONF_WHY_MAX, "'%.60s' is none of", text);
+	n = (size_t)snprintf(why, CONF_WHY_MAX, "'%.72s' is none of", text);
 	for (int i = 0; item->names[i] != NULL && n < CONF_WHY_MAX; i++)
 		n += (size_t)snprintf(
 			why + n, CONF_WHY_MAX - n, "%s %s", i > 0 ? "," : "", item->names[i]);
@@ -235,7 +235,7 @@ int conf_value_set(
 	const char *wrong = item->check != NULL ? item->check(text) : NULL;
 
 	if (wrong != NULL) {
-		snprintf(why, CONF_WHY_MAX, "'%.60s' %.80s",
+		snprintf(why, CONF_WHY_MAX, "'%.72s' %.80s",
 			item->flags & CONF_SECRET ? CONF_HIDDEN : text, wrong);
 		return -EINVAL;
 	}

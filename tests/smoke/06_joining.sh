@@ -1,11 +1,14 @@
 #!/bin/bash
-# docs/joining.md: its controlplane.ini is good as it stands, and a node that has it runs where none of its services is there;
-# it says which. (With services: tests/interop/real.)
+# docs/joining.md: its controlplane.ini is good with a set-up node's key, and a node that has it runs where none of its services
+# is there; it says which. (With services: tests/interop/real.)
 . "$(dirname "$0")/_init.sh"
 
 awk '/^```/ { ini = $0 == "```ini"; next } ini' docs/joining.md >"$T/page.ini"
 expect "the page has a file" test "$(grep -c . "$T/page.ini")" -gt 20
-same "as it stands" "$("$BIN/skyrail" config check -c "$T/page.ini")" "$T/page.ini: good (control plane)"
+! "$BIN/skyrail" config check -c "$T/page.ini" 2>"$T/check.log" || fail "a set-up node without a key was taken"
+expect "it names what is to be filled in" grep -q 'page.ini:[0-9]*: .*PUBLIC-KEY-OF-THE-SET-UP-NODE' "$T/check.log"
+sed -i "s/PUBLIC-KEY-OF-THE-SET-UP-NODE/$(node_key "$T/setup.key")/" "$T/page.ini"
+same "nothing else" "$("$BIN/skyrail" config check -c "$T/page.ini")" "$T/page.ini: good (control plane)"
 
 net_add A
 node_new A
