@@ -436,17 +436,14 @@ static void a_deaf_peer_blocks(void **state)
 {
 	const uint32_t n = 20000; // about 36 MB
 	struct line *e = line_up(1);
-	uint32_t given = 0, was = 0, full = 0;
+	uint32_t given = 0;
 
 	(void)state;
 	e->deaf = true;
 	until(({
 		given = worker_sends(e, given, n);
-		full = given == was && ring_w_room(&up[nr(e->c)]) < RING / 4 ? full + 1 : 0;
-		was = given;
-		full == 10 || given == n;
+		e->blocks == 1 || given == n;
 	}));
-	assert_int_equal(e->blocks, 1);
 	assert_true(given < n);
 	e->holds = true;
 	carrier_link_held(e->k);

@@ -525,7 +525,11 @@ static void a_route_that_lost_packets_before_its_link_was_up_ends(void **state)
 		assert_int_equal(c.reason[1], RAIL_GONE_HOP_DOWN); // at the edge,
 		assert_int_equal(c.reason[2], RAIL_GONE_HOP_DOWN); // and in transit
 		assert_true(c.n_ended < 10); // not once a packet
-		assert_int_equal(node_counter(&c.n, W_drop_hop_gone), 50);
+		// those that the first link had not sent yet when it heard of the end, end there
+		assert_true(node_counter(&c.n, W_drop_hop_gone) > 0);
+		assert_int_equal(node_counter(&c.n, W_drop_hop_gone) +
+					 node_counter(&c.n, W_drop_route_ended),
+			50);
 		UNTIL(&c, rule_lookup(&c.n.rules, EDGE_IN + c.route) == NULL);
 		assert_null(rule_lookup(&c.n.rules, TRANSIT + c.route));
 		chain_close(&c);
