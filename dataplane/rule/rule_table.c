@@ -116,6 +116,14 @@ int rule_table_del(struct rule_table *t, uint32_t id, enum rule_gone reason)
 	return 0;
 }
 
+// The owner's clock may be a tick ahead of ours; a static rule may be idle for years.
+static uint32_t age_ms(uint32_t idle_ds)
+{
+	if ((int32_t)idle_ds < 0)
+		return 0;
+	return idle_ds > UINT32_MAX / 100 ? UINT32_MAX : idle_ds * 100;
+}
+
 static void fill(const struct rule *r, uint32_t id, uint32_t now_ds, struct evt_rule *out)
 {
 	uint32_t idle_ds = now_ds - atomic_load_explicit(&r->stamp_ds, memory_order_relaxed);
@@ -126,8 +134,7 @@ static void fill(const struct rule *r, uint32_t id, uint32_t now_ds, struct evt_
 		.tx_hop = r->tx_hop,
 		.in_tp = atomic_load_explicit(&r->in_tp, memory_order_relaxed),
 		.keep_alive_ms = r->keep_alive_ds * 100,
-		// the owner's clock may be a tick ahead of ours
-		.age_ms = (int32_t)idle_ds < 0 ? 0 : idle_ds * 100,
+		.age_ms = age_ms(idle_ds),
 		.type = r->type,
 		.flags = (uint8_t)(r->flags | (r->paused != 0 ? RULE_PAUSED : 0)),
 		.reason = r->reason,

@@ -331,6 +331,23 @@ static void show_tells_what_add_said(void **state)
 	assert_int_equal(rule_table_show(&f->t, 1 << BITS, 150, &out), -ENOENT);
 }
 
+static void a_rule_that_is_idle_for_long_is_not_shown_as_fresh(void **state)
+{
+	struct fixture *f = *state;
+	const uint32_t most = UINT32_MAX / 100; // 49.7 days
+	struct evt_rule out;
+
+	add(f, 17, 100);
+	assert_int_equal(rule_table_show(&f->t, 17, 100 + most, &out), 0);
+	assert_int_equal(out.age_ms, most * 100);
+	assert_int_equal(rule_table_show(&f->t, 17, 100 + most + 1, &out), 0);
+	assert_int_equal(out.age_ms, UINT32_MAX);
+	assert_int_equal(rule_table_show(&f->t, 17, 100u + INT32_MAX, &out), 0);
+	assert_int_equal(out.age_ms, UINT32_MAX);
+	assert_int_equal(rule_table_show(&f->t, 17, 99, &out), 0); // of who stamped, a tick ahead
+	assert_int_equal(out.age_ms, 0);
+}
+
 static void a_rule_costs_one_cache_line(void **state)
 {
 	assert_int_equal(sizeof(struct rule), 64);
@@ -357,6 +374,7 @@ int main(void)
 		T(ingress_is_pinned_by_the_first_packet),
 		T(local_rules_take_nothing_from_the_network),
 		T(show_tells_what_add_said),
+		T(a_rule_that_is_idle_for_long_is_not_shown_as_fresh),
 		T(a_rule_costs_one_cache_line),
 	};
 
