@@ -165,6 +165,9 @@ static void drain(struct dp_client *c, struct ring_r *r, unsigned budget, const 
 void dp_recv_events(struct dp_client *c)
 {
 	drain(c, &c->evt, EVT_BUDGET, evt_shapes, ARRAY_LEN(evt_shapes), 0);
+	// commands may have waited for room for their answers, and the main lcore sleep meanwhile
+	if (c->attached && ring_w_room(&c->cmd) != c->cmd.size)
+		region_wake(&c->r.hdr->dp_sleeping, c->r.bell_dp);
 }
 
 void dp_recv_handshakes(struct dp_client *c, unsigned worker)

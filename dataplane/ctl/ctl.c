@@ -174,17 +174,24 @@ bool ctl_turn(struct ctl *c, uint64_t now_ns)
 	return more;
 }
 
+uint64_t ctl_nap_ns(struct ctl *c)
+{
+	if (ring_r_empty(&c->cmd))
+		return c->now_ns - c->up_ns < NAP_WHILE_NS ? NAP_NS : SLEEP_NS;
+	if (!ctl_room_for_answer(c))
+		return SLEEP_NS; // who reads answers rings, and who does not is to cost little
+	return c->held ? NAP_NS : 0;
+}
+
 // The other half of the protocol in region.h: we say that we sleep, look once more, and sleep.
+// Sockets are looked at in any case: the end of a control plane that does not read is told there.
 static void nap(struct ctl *c)
 {
 	struct region_hdr *h = c->k.region->hdr;
 
 	atomic_store_explicit(&h->dp_sleeping, 1, memory_order_seq_cst);
-	if (ring_r_empty(&c->cmd)) {
-		uint64_t ns = c->now_ns - c->up_ns < NAP_WHILE_NS ? NAP_NS : SLEEP_NS;
-
-		ctl_sock_turn(c, ns);
-	}
+	atomic_thread_fence(memory_order_seq_cst); // the room in the ring of answers is looked at
+	ctl_sock_turn(c, ctl_nap_ns(c));
 	atomic_store_explicit(&h->dp_sleeping, 0, memory_order_seq_cst);
 }
 

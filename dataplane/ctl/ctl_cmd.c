@@ -324,12 +324,14 @@ static void orphans_end(struct ctl *c)
 
 bool ctl_commands(struct ctl *c)
 {
+	bool some = !ring_r_empty(&c->cmd), room = true;
 	unsigned n = 0;
 
 	look_at_move(c);
 	orphans_end(c);
-	while (n < CTL_BATCH && ctl_room_for_answer(c) && is_settled(c) && one(c))
+	while (n < CTL_BATCH && (room = ctl_room_for_answer(c)) && is_settled(c) && one(c))
 		n++;
+	c->held = some && room && n == 0;
 	if (n > 0)
 		ring_r_release(&c->cmd);
 	if (c->cmd.broken) {

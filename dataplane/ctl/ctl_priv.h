@@ -47,6 +47,7 @@ struct ctl {
 	struct ring_w evt;
 	bool hello; // the control plane that is attached has said it
 	bool evt_dirty; // something was written and not published
+	bool held; // a command waits for workers
 
 	bool moving; // a hop; no command is taken until it is there
 	uint16_t move_to; // worker
@@ -84,6 +85,9 @@ struct ctl {
 	uint64_t next_pools_ns;
 	uint64_t start_ns;
 };
+
+// ctl.c: after a turn that had no more to do, for how long. 0: a command came meanwhile.
+uint64_t ctl_nap_ns(struct ctl *c);
 
 // ctl_event.c: into the evt ring. False: no room, evt_overflow is set.
 bool ctl_emit(struct ctl *c, const void *rec, uint32_t len);

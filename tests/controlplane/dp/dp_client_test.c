@@ -236,6 +236,32 @@ static void rings_the_bell_of_a_sleeping_data_plane_once(void **state)
 	assert_int_equal(atomic_load(&r.hdr->dp_sleeping), 0);
 }
 
+static void rings_when_it_made_room_for_answers_to_commands_that_wait(void **state)
+{
+	struct cmd_rule_del d = {.h.type = CMD_RULE_DEL, .id = 1};
+	struct evt_rule gone = {.h.type = EVT_RULE_GONE, .id = 5};
+	uint64_t n;
+
+	(void)state;
+	attach_and_sync();
+	atomic_store(&r.hdr->dp_sleeping, 0);
+	assert_int_equal(dp_client_send(c, &d, sizeof(d), NULL, NULL), 0);
+	dp_client_flush(c);
+	(void)!read(r.bell_dp, &n, sizeof(n));
+	atomic_store(&r.hdr->dp_sleeping, 1);
+	dp_put(&evt, &gone, sizeof(gone));
+	turns(1);
+	assert_int_equal(n_gone, 1);
+	assert_int_equal(read(r.bell_dp, &n, sizeof(n)), sizeof(n));
+	assert_int_equal(atomic_load(&r.hdr->dp_sleeping), 0);
+	dp_expect(CMD_RULE_DEL);
+	atomic_store(&r.hdr->dp_sleeping, 1);
+	dp_put(&evt, &gone, sizeof(gone));
+	turns(1);
+	assert_int_equal(n_gone, 2);
+	assert_int_equal(read(r.bell_dp, &n, sizeof(n)), -1); // none waits
+}
+
 static void lost_events_are_mended_by_a_dump(void **state)
 {
 	uint64_t cookie;
@@ -424,6 +450,7 @@ int main(void)
 		T(a_full_ring_refuses_and_tells_when_there_is_room),
 		T(sleeps_only_when_the_rings_are_empty),
 		T(rings_the_bell_of_a_sleeping_data_plane_once),
+		T(rings_when_it_made_room_for_answers_to_commands_that_wait),
 		T(lost_events_are_mended_by_a_dump),
 		T(who_shares_the_rings_lets_go_before_the_end_is_seen),
 		T(a_flag_of_former_losses_asks_for_no_second_dump),

@@ -144,6 +144,43 @@ static void no_answer_is_lost_when_nobody_reads(void **state)
 	fix_fini(&f);
 }
 
+static void it_sleeps_while_commands_wait(void **state)
+{
+	struct cmd_hop_add link = fix_hop(1);
+	struct cmd_hop_move move = {.hop = link.hop, .worker = 0};
+	struct cmd_rule_del d = {.id = 4711};
+	union fix_evt e;
+	struct fix f;
+
+	fix_init(&f, -1);
+	fix_hello(&f);
+	assert_true(ctl_nap_ns(f.ctl) > 0);
+	while (ctl_room_for_answer(f.ctl)) {
+		fix_send(&f, &d, CMD_RULE_DEL, sizeof(d));
+		assert_int_equal(ctl_nap_ns(f.ctl), 0); // it came since the last turn
+		fix_turn(&f, 0);
+	}
+	fix_send(&f, &d, CMD_RULE_DEL, sizeof(d));
+	fix_turn(&f, 0);
+	assert_true(ctl_nap_ns(f.ctl) > 0); // for room
+	while (fix_event(&f, EVT_DONE, &e))
+		;
+	assert_int_equal(ctl_nap_ns(f.ctl), 0);
+	fix_turn(&f, 0);
+	assert_true(ctl_nap_ns(f.ctl) > 0);
+
+	assert_int_equal(fix_cmd(&f, &link, CMD_HOP_ADD, sizeof(link)), 0);
+	fix_turn(&f, 1);
+	fix_send(&f, &move, CMD_HOP_MOVE, sizeof(move));
+	ctl_turn(f.ctl, f.now_ns);
+	assert_true(f.ctl->moving);
+	fix_send(&f, &d, CMD_RULE_DEL, sizeof(d));
+	assert_int_equal(ctl_nap_ns(f.ctl), 0);
+	ctl_turn(f.ctl, f.now_ns);
+	assert_true(ctl_nap_ns(f.ctl) > 0); // for workers
+	fix_fini(&f);
+}
+
 static void lost_events_raise_the_flag(void **state)
 {
 	struct evt_rule gone = {.id = 1};
@@ -408,6 +445,54 @@ static void successor_of_a_vandal_finds_rules_and_sound_rings(void **state)
 	listen_fini(&f, &at);
 }
 
+struct main_lcore {
+	pthread_t thread;
+	struct ctl *ctl;
+	_Atomic bool stop;
+};
+
+static void *main_lcore_run(void *arg)
+{
+	struct main_lcore *m = arg;
+
+	ctl_run(m->ctl, &m->stop);
+	return NULL;
+}
+
+// It sent more commands than there is room for answers, and reads none.
+static void who_never_reads_locks_nobody_out(void **state)
+{
+	struct cmd_rule_del d = {.id = 4711};
+	struct client a = {0}, b = {0}, tool = {0};
+	struct main_lcore m = {0};
+	union fix_evt e;
+	struct place at;
+	struct fix f;
+
+	listen_init(&f, &at);
+	assert_int_equal(attach(&f, &a, at.path, REGION_ASK_CONTROL), 0);
+	fix_hello(&f);
+	while (ctl_room_for_answer(f.ctl)) {
+		fix_send(&f, &d, CMD_RULE_DEL, sizeof(d));
+		fix_turn(&f, 0);
+	}
+	fix_send(&f, &d, CMD_RULE_DEL, sizeof(d));
+	m.ctl = f.ctl;
+	assert_int_equal(pthread_create(&m.thread, NULL, main_lcore_run, &m), 0);
+	assert_int_equal(region_attach(&tool.r, at.path, REGION_ASK_STATS), 0);
+	region_close(&tool.r);
+	region_close(&a.r);
+	assert_int_equal(region_attach(&b.r, at.path, REGION_ASK_CONTROL), 0);
+	atomic_store(&m.stop, true);
+	pthread_join(m.thread, NULL);
+	fix_ends(&f);
+	while (fix_event(&f, 0, &e))
+		; // not for the successor
+	fix_hello(&f);
+	region_close(&b.r);
+	listen_fini(&f, &at);
+}
+
 static void silent_clients_do_not_keep_others_out(void **state)
 {
 	struct place at;
@@ -462,12 +547,14 @@ int main(void)
 		cmocka_unit_test(dump_of_some_rules_keeps_to_its_bounds),
 		cmocka_unit_test(dumps_wait_in_line_and_too_many_are_refused),
 		cmocka_unit_test(no_answer_is_lost_when_nobody_reads),
+		cmocka_unit_test(it_sleeps_while_commands_wait),
 		cmocka_unit_test(lost_events_raise_the_flag),
 		cmocka_unit_test(bell_rings_only_for_a_sleeper_with_something_to_read),
 		cmocka_unit_test(it_naps_shortly_for_workers_that_do_not_ring),
 		cmocka_unit_test(control_planes_come_one_at_a_time),
 		cmocka_unit_test(carried_hops_go_with_their_control_plane),
 		cmocka_unit_test(successor_of_a_vandal_finds_rules_and_sound_rings),
+		cmocka_unit_test(who_never_reads_locks_nobody_out),
 		cmocka_unit_test(silent_clients_do_not_keep_others_out),
 		cmocka_unit_test(statistics_tell_versions_pools_and_beat),
 	};
