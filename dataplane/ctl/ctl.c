@@ -103,14 +103,15 @@ void ctl_free(struct ctl *c)
 	free(c);
 }
 
-// A worker that sleeps at times has rung itself if it ran empty since we looked last.
+// Has it since we looked last? One that has little to do is idle for a turn or two now and then,
+// and does not.
 static bool rings_itself(struct ctl *c, unsigned worker)
 {
-	uint64_t n = stat_get(&stats_worker(c->k.region->stats, worker)->c[W_turns_idle]);
-	bool ran_empty = n != c->empty_turns[worker];
+	uint64_t n = worker_set_bells(c->k.workers, worker);
+	bool rang = n != c->bells[worker];
 
-	c->empty_turns[worker] = n;
-	return ran_empty && worker_set_idle_mode(c->k.workers) == IDLE_ADAPTIVE;
+	c->bells[worker] = n;
+	return rang;
 }
 
 static bool waits(struct ring_shm *up)

@@ -74,7 +74,7 @@ struct ctl {
 	unsigned n_up; // rings towards the control plane
 	struct ring_shm **up;
 	struct ring_shm *car_up[DPMSG_MAX_CARRIERS]; // the same of its carriers
-	uint64_t empty_turns[DPMSG_MAX_WORKERS]; // of each worker, as last seen
+	uint64_t bells[DPMSG_MAX_WORKERS]; // of each worker, as last seen
 
 	struct ctl_reset *reset_hop; // by hop index: rules that leave by it are to be closed
 	struct ctl_resets *reset_tp; // by transport index: ... that come by it

@@ -94,8 +94,10 @@ void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 	if (idle->empty == 0)
 		idle->empty_ns = w->now_ns;
 	idle->empty += idle->empty < UINT32_MAX;
-	if (idle->empty == BELL_TURNS)
+	if (idle->empty == BELL_TURNS) {
 		uplink_bell(w);
+		stat_add(&idle->bells, 1);
+	}
 	silent = w->now_ns - idle->polled_ns >= idle->warm_ns;
 	nap_ns = idle_nap_ns(idle, w->now_ns);
 	if (!has_spun(w, idle, silent, nap_ns) || hop_timer_is_near(w, NEAR_NS))

@@ -16,6 +16,8 @@ struct idle {
 	uint64_t since_ns; // since then ...
 	uint64_t frames; // ... so many came
 	uint64_t nap_ns; // what their rate before that says
+	// how often it looked whether to ring; main reads it each turn, so it has a line of its own
+	_Alignas(64) _Atomic uint64_t bells;
 };
 
 enum {

@@ -502,6 +502,11 @@ bool worker_turn_at(struct wctx *w, uint64_t now_ns)
 	return turn(k);
 }
 
+void worker_pass(struct wctx *w)
+{
+	idle_turn(w, &((struct worker *)w)->idle, worker_turn(w));
+}
+
 int worker_run(void *wctx)
 {
 	struct worker *k = wctx;
@@ -509,7 +514,7 @@ int worker_run(void *wctx)
 	idle_begin(&k->idle);
 	reclaim_online(k->w.reclaim, k->w.id);
 	while (!atomic_load_explicit(&k->stop, memory_order_relaxed))
-		idle_turn(&k->w, &k->idle, worker_turn(&k->w));
+		worker_pass(&k->w);
 	reclaim_offline(k->w.reclaim, k->w.id);
 	return 0;
 }
@@ -717,7 +722,7 @@ void worker_set_idle(struct worker_set *s, enum idle_mode mode)
 		atomic_store_explicit(&s->worker[i]->idle.mode, mode, memory_order_relaxed);
 }
 
-enum idle_mode worker_set_idle_mode(const struct worker_set *s)
+uint64_t worker_set_bells(const struct worker_set *s, unsigned i)
 {
-	return (enum idle_mode)atomic_load_explicit(&s->worker[0]->idle.mode, memory_order_relaxed);
+	return stat_get(&s->worker[i]->idle.bells);
 }

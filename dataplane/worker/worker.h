@@ -48,7 +48,9 @@ int worker_set_cookies(struct worker_set *s, const struct cmd_cookies *c);
 // [main, while they run] The address that frames for this port must have, from the next tick on.
 void worker_set_mac(struct worker_set *s, uint16_t port, const uint8_t mac[6]);
 void worker_set_idle(struct worker_set *s, enum idle_mode mode);
-enum idle_mode worker_set_idle_mode(const struct worker_set *s); // [main]
+// [main] How often worker i has looked whether the control plane sleeps on what it sent up, and
+// rang.
+uint64_t worker_set_bells(const struct worker_set *s, unsigned i);
 
 // [worker, in a stop] Work off what workers gave each other, until nothing is on its way.
 void worker_settle(struct wctx *const *all, unsigned n);
@@ -57,6 +59,8 @@ void worker_sync_clock(struct wctx *w, const struct wctx *before);
 
 // [worker] The loop until worker_stop(); for tests that bring their own threads. Returns 0.
 int worker_run(void *wctx);
+// [worker] What it repeats: a turn, and what one without work leads to.
+void worker_pass(struct wctx *w);
 // [worker] One turn; true if it found work. For tests and benches without a loop.
 bool worker_turn(struct wctx *w);
 // [worker] The same at a moment of the caller's, who lets none of them go back: for tests on

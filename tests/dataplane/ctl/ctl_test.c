@@ -249,14 +249,15 @@ static void bell_rings_only_for_a_sleeper_with_something_to_read(void **state)
 	fix_fini(&f);
 }
 
-// A worker has sent something up, to a control plane that sleeps or not.
-static void sent_up(struct fix *f, struct ring_w *up, bool sleeping)
+// After a worker sent something up, to a control plane that sleeps or not.
+static void turn_after(struct fix *f, struct ring_w *up, bool sleeping)
 {
 	uint32_t rec_len = 24;
 
 	memcpy(ring_w_reserve(up, rec_len), &rec_len, sizeof(rec_len));
 	ring_w_publish(up);
 	atomic_store(&f->region.hdr->cp_sleeping, sleeping);
+	ctl_turn(f->ctl, f->now_ns += 1000000);
 }
 
 static void it_naps_shortly_for_workers_that_do_not_ring(void **state)
@@ -265,6 +266,7 @@ static void it_naps_shortly_for_workers_that_do_not_ring(void **state)
 	struct fix f;
 	size_t len;
 	struct ring_shm *shm;
+	struct wctx *w;
 	uint64_t before;
 
 	fix_init(&f, -1);
@@ -272,24 +274,28 @@ static void it_naps_shortly_for_workers_that_do_not_ring(void **state)
 	f.ctl->control_fd = dup(0);
 	shm = fix_ring(&f, f.region.hdr->up_off[1], &len);
 	assert_int_equal(ring_w_attach(&up, shm, len), 0);
-	for (unsigned poll = 0; poll < 2; poll++) {
-		before = f.ctl->up_ns;
-		worker_set_idle(f.workers, poll ? IDLE_POLL : IDLE_ADAPTIVE);
-		sent_up(&f, &up, true);
-		stat_add(&stats_worker(f.region.stats, 1)->c[W_turns_idle], 1); // it ran empty
-		fix_turn(&f, 1);
-		assert_true(rang(&f));
-		assert_int_equal(f.ctl->up_ns, poll ? f.now_ns : before);
-	}
-	// one that had no such turn since then does not ring either
-	worker_set_idle(f.workers, IDLE_ADAPTIVE);
-	fix_turn(&f, 1);
-	before = f.ctl->up_ns;
-	sent_up(&f, &up, false);
-	ctl_turn(f.ctl, f.now_ns += 1000000);
-	assert_int_equal(f.ctl->up_ns, before); // but nobody sleeps
-	sent_up(&f, &up, true);
-	ctl_turn(f.ctl, f.now_ns += 1000000);
+	w = worker_ctx(f.workers, 1);
+	w->n_rxq = 0; // the device always has something
+	for (unsigned i = 0; i < 3; i++)
+		worker_pass(w); // so few idle turns that it does not ring
+	assert_int_equal(worker_set_bells(f.workers, 1), 0);
+	turn_after(&f, &up, true);
+	assert_true(rang(&f));
+	assert_int_equal(f.ctl->up_ns, f.now_ns);
+	before = f.now_ns;
+	worker_pass(w);
+	assert_int_equal(worker_set_bells(f.workers, 1), 1);
+	turn_after(&f, &up, true);
+	assert_true(rang(&f));
+	assert_int_equal(f.ctl->up_ns, before);
+	turn_after(&f, &up, false);
+	assert_int_equal(f.ctl->up_ns, before); // nobody sleeps
+	turn_after(&f, &up, true);
+	assert_int_equal(f.ctl->up_ns, f.now_ns); // it has not rung since then
+	worker_set_idle(f.workers, IDLE_POLL);
+	for (unsigned i = 0; i < 10; i++)
+		worker_pass(w);
+	turn_after(&f, &up, true);
 	assert_int_equal(f.ctl->up_ns, f.now_ns);
 	fix_fini(&f);
 }
