@@ -391,22 +391,28 @@ static void put_dmsg_server(struct api_req *r, const char *of, const struct dmsg
 	put_all(r, of, SCOPE_DMSG_SERVER, v);
 }
 
-static void put_dmsg(struct api_req *r, const struct api *a)
+static void put_dmsg_client(struct api_req *r, const char *of, const struct dmsg_client *client)
 {
 	struct dmsg_client_stats c;
 
-	if (a->d.dmsg != NULL) {
-		dmsg_client_stats_get(a->d.dmsg, &c);
-		put_all(r, "dmsg client", SCOPE_DMSG_CLIENT,
-			(const uint64_t[DC_COUNT]){[DC_dmsg_client_sessions] = c.sessions_opened,
-				[DC_dmsg_client_lost] = c.sessions_lost,
-				[DC_dmsg_client_failed] = c.sessions_failed,
-				[DC_dmsg_client_dialled] = c.dialled,
-				[DC_dmsg_client_dials_failed] = c.dials_failed,
-				[DC_dmsg_client_accepted] = c.accepted,
-				[DC_drop_dmsg_no_listener] = c.refused,
-				[DC_drop_dmsg_streams] = c.over_load});
-	}
+	dmsg_client_stats_get(client, &c);
+	put_all(r, of, SCOPE_DMSG_CLIENT,
+		(const uint64_t[DC_COUNT]){[DC_dmsg_client_sessions] = c.sessions_opened,
+			[DC_dmsg_client_lost] = c.sessions_lost,
+			[DC_dmsg_client_failed] = c.sessions_failed,
+			[DC_dmsg_client_dialled] = c.dialled,
+			[DC_dmsg_client_dials_failed] = c.dials_failed,
+			[DC_dmsg_client_accepted] = c.accepted,
+			[DC_drop_dmsg_no_listener] = c.refused,
+			[DC_drop_dmsg_streams] = c.over_load});
+}
+
+static void put_dmsg(struct api_req *r, const struct api *a)
+{
+	if (a->d.dmsg != NULL)
+		put_dmsg_client(r, "dmsg client", a->d.dmsg);
+	if (a->d.setup_client != NULL) // a key and sessions of its own
+		put_dmsg_client(r, "dmsg set-up client", a->d.setup_client);
 	if (a->d.dmsg_server != NULL)
 		put_dmsg_server(r, "dmsg server", a->d.dmsg_server);
 	if (a->d.lan_server != NULL)

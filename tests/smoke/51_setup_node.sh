@@ -47,6 +47,9 @@ wait_for 20 "the server in its entry" delegated
 say "who dials it"
 ! sk A dmsg dial "$KEY:4000" </dev/null 2>"$T/dial.log" || fail "a port that it has not"
 expect "why" grep -q 'nobody listens on that port' "$T/dial.log"
+unheard() { sk N -j show counters | jq --arg of "$1" '.[] | select(.of == $of and .name == "drop_dmsg_no_listener") | .value'; }
+same "counted with the set-up node's client" "$(unheard "dmsg set-up client")" 1
+same "and not with the node's" "$(unheard "dmsg client")" 0
 rubbish() { sk N -j show counters | jq -e 'any(.name == "drop_setup_rubbish" and .value == '"$1"')'; }
 printf '\200' | sk A dmsg dial "$KEY:36" 2>"$T/dial.log" || true
 wait_for 20 "that it was no length" rubbish 1
