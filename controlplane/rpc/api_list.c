@@ -1,6 +1,7 @@
 // The lists of the API: what modules and the statistics segment know, turned into records. Values
 // of the segment are read while workers write them; each is whole, together they are of nearly one
-// moment. Rules come page by page from the data plane, as fast as the client takes them.
+// moment. Rules come page by page from the data plane, and what there is of each transport as well,
+// as fast as the client takes them.
 #include "controlplane/rpc/api_priv.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
@@ -420,9 +421,8 @@ static void put_dmsg(struct api_req *r, const struct api *a)
 }
 
 // All flows together.
-static void tp_counter_records(void *arg, struct transport *t)
+static void tp_counter_records(const struct api *a, struct api_req *r, struct transport *t)
 {
-	struct walk *l = arg;
 	struct transport_flow_info f;
 	_Atomic uint64_t sum[H_COUNT];
 	bool any = false;
@@ -430,20 +430,27 @@ static void tp_counter_records(void *arg, struct transport *t)
 	for (unsigned k = 0; k < H_COUNT; k++)
 		atomic_init(&sum[k], 0);
 	for (unsigned nr = 1; transport_flow_get(t, nr, &f); nr++) {
-		const struct stats_hop *h = api_stats_hop(api_stats(l->a), f.hop);
+		const struct stats_hop *h = api_stats_hop(api_stats(a), f.hop);
 
 		for (unsigned k = 0; h != NULL && k < H_COUNT; k++)
 			stat_add(&sum[k], stat_get(&h->c[k]));
 		any |= h != NULL;
 	}
 	if (any)
-		put_counters(l->r, transport_name(t), API_SCOPE_TRANSPORT, SCOPE_HOP, sum);
+		put_counters(r, transport_name(t), API_SCOPE_TRANSPORT, SCOPE_HOP, sum);
+}
+
+static void control_records(const struct api *a, struct api_req *r)
+{
+	put_control(r, a);
+	put_dmsg(r, a);
 }
 
 void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct walk l = {.a = ctx, .r = r};
-	const struct stats_view *s = api_stats(l.a);
+	struct api *a = ctx;
+	const struct stats_view *s = api_stats(a);
+	bool control;
 	struct api_counters_ask ask = {0};
 	char name[API_NAME_LEN];
 
@@ -468,12 +475,13 @@ void api_list_counters(void *ctx, struct api_req *r, const void *payload, size_t
 		if (atomic_load_explicit(&p->used, memory_order_acquire))
 			put_counters(r, name, API_SCOPE_PORT, SCOPE_PORT, p->c);
 	}
-	if (ask.scopes & API_SCOPE_TRANSPORT)
-		transport_mgr_each(l.a->d.transports, tp_counter_records, &l);
-	if (ask.scopes & API_SCOPE_CONTROL) {
-		put_control(r, l.a);
-		put_dmsg(r, l.a);
+	control = (ask.scopes & API_SCOPE_CONTROL) != 0;
+	if (ask.scopes & API_SCOPE_TRANSPORT) {
+		api_list_each_tp(a, r, tp_counter_records, control ? control_records : NULL);
+		return;
 	}
+	if (control)
+		control_records(a, r);
 	api_req_end(r, NULL, 0);
 }
 

@@ -1,11 +1,14 @@
 // Transports and their flows as the API lists them: what their manager knows, with what workers
-// write into the statistics segment meanwhile.
+// write into the statistics segment meanwhile. There may be very many: such lists pause when the
+// client is slow.
 #include "controlplane/rpc/api_priv.h"
+#include "controlplane/transport/transport_walk.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/crypto/aead.h"
 #include "lib/link/pmtu.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +23,55 @@ const struct stats_view *api_stats(const struct api *a)
 struct tp_list {
 	struct api *a;
 	struct api_req *r;
+	struct transport_walk *walk;
+	api_tp_fn put;
+	api_rest_fn rest;
 };
+
+static void tp_list_free(void *arg)
+{
+	struct tp_list *l = arg;
+
+	transport_walk_free(l->walk);
+	free(l);
+}
+
+static void tp_list_more(void *arg)
+{
+	struct tp_list *l = arg;
+	struct api_req *r = l->r;
+	struct transport *t;
+
+	while (!api_req_is_full(r)) {
+		t = transport_walk_next(l->walk);
+		if (t != NULL) {
+			l->put(l->a, r, t);
+			continue;
+		}
+		if (l->rest != NULL)
+			l->rest(l->a, r);
+		tp_list_free(l);
+		api_req_end(r, NULL, 0);
+		return;
+	}
+}
+
+void api_list_each_tp(struct api *a, struct api_req *r, api_tp_fn put, api_rest_fn rest)
+{
+	struct tp_list *l = calloc(1, sizeof(*l));
+
+	if (l != NULL) {
+		*l = (struct tp_list){.a = a, .r = r, .put = put, .rest = rest};
+		l->walk = transport_walk_new(a->d.transports);
+	}
+	if (l == NULL || l->walk == NULL) {
+		free(l);
+		api_req_fail(r, -ENOMEM, "out of memory");
+		return;
+	}
+	api_req_pend(r, tp_list_more, tp_list_free, l);
+	tp_list_more(l);
+}
 
 const struct stats_hop *api_stats_hop(const struct stats_view *s, uint32_t hop)
 {
@@ -173,10 +224,8 @@ static void tp_mtu(const struct api *a, const struct transport *tp, struct api_t
 	}
 }
 
-static void tp_record(void *arg, struct transport *tp)
+static void tp_record(const struct api *a, struct api_req *r, struct transport *tp)
 {
-	struct tp_list *l = arg;
-	struct api *a = l->a;
 	struct transport_info i;
 	struct api_transport t = {0};
 
@@ -205,32 +254,25 @@ static void tp_record(void *arg, struct transport *tp)
 	t.flows = i.n_flows;
 	tp_counters(a, tp, &i, &t);
 	tp_mtu(a, tp, &t);
-	api_req_record(l->r, &t, sizeof(t));
+	api_req_record(r, &t, sizeof(t));
 }
 
 void api_list_transports(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct tp_list l = {.a = ctx, .r = r};
-
-	transport_mgr_each(l.a->d.transports, tp_record, &l);
-	api_req_end(r, NULL, 0);
+	api_list_each_tp(ctx, r, tp_record, NULL);
 }
 
-static void flow_records(void *arg, struct transport *tp)
+static void flow_records(const struct api *a, struct api_req *r, struct transport *tp)
 {
-	struct tp_list *l = arg;
 	struct transport_info i;
 	struct api_flow f;
 
 	transport_info_get(tp, &i);
-	for (unsigned nr = 1; flow_get(l->a, tp, &i, nr, &f); nr++)
-		api_req_record(l->r, &f, sizeof(f));
+	for (unsigned nr = 1; flow_get(a, tp, &i, nr, &f); nr++)
+		api_req_record(r, &f, sizeof(f));
 }
 
 void api_list_flows(void *ctx, struct api_req *r, const void *payload, size_t len)
 {
-	struct tp_list l = {.a = ctx, .r = r};
-
-	transport_mgr_each(l.a->d.transports, flow_records, &l);
-	api_req_end(r, NULL, 0);
+	api_list_each_tp(ctx, r, flow_records, NULL);
 }

@@ -54,6 +54,12 @@ const struct stats_view *api_stats(const struct api *a); // NULL: no data plane
 // Counters of a hop, NULL: none. s may be NULL.
 const struct stats_hop *api_stats_hop(const struct stats_view *s, uint32_t hop);
 
+// Answers r with what put() makes of each transport, as fast as the client takes it, then of what
+// rest (may be NULL) makes, then the end.
+typedef void (*api_tp_fn)(const struct api *a, struct api_req *r, struct transport *t);
+typedef void (*api_rest_fn)(const struct api *a, struct api_req *r);
+void api_list_each_tp(struct api *a, struct api_req *r, api_tp_fn put, api_rest_fn rest);
+
 struct dir_client_stats api_dir_stats(const struct api *a); // of all roles
 
 void api_list_node(void *ctx, struct api_req *r, const void *payload, size_t len);

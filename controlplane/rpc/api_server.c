@@ -1,6 +1,7 @@
 // The API socket (lib/api/api.h draws the frames). Each client has one request in work; while it
 // is, nothing more is read from that client, so the kernel's socket buffer is the queue. What waits
-// to be written is bounded: long lists pause, and a client that takes nothing for a while is
+// to be written is bounded: lists that can be long (rules, routes, all that is of each transport)
+// pause, and a client that takes nothing for a while is
 // closed. What the requests do is in api_handlers.c.
 #include "controlplane/rpc/api_server.h"
 

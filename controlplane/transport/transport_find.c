@@ -1,7 +1,10 @@
 // Transports by name, handle, peer or id, and what they say about themselves. Nothing here changes
 // one.
 #include "controlplane/transport/transport_priv.h"
+#include "controlplane/transport/transport_walk.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -194,4 +197,51 @@ void transport_info_get(const struct transport *t, struct transport_info *out)
 	out->n_rekeys = t->n_rekeys;
 	out->n_failures = t->n_failures;
 	memcpy(out->why, t->why, sizeof(out->why));
+}
+
+// ---- walks that pause ----
+
+struct transport_walk {
+	struct transport_mgr *m;
+	struct transport *next;
+	struct transport_walk *other;
+};
+
+struct transport_walk *transport_walk_new(struct transport_mgr *m)
+{
+	struct transport_walk *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return errno_null(ENOMEM);
+	*w = (struct transport_walk){.m = m, .next = m->first, .other = m->walks};
+	m->walks = w;
+	return w;
+}
+
+struct transport *transport_walk_next(struct transport_walk *w)
+{
+	struct transport *t = w->next;
+
+	if (t != NULL)
+		w->next = t->next;
+	return t;
+}
+
+void transport_walk_free(struct transport_walk *w)
+{
+	struct transport_walk **p;
+
+	if (w == NULL)
+		return;
+	for (p = &w->m->walks; *p != w; p = &(*p)->other)
+		;
+	*p = w->other;
+	free(w);
+}
+
+void tp_walks_leave(const struct transport *t)
+{
+	for (struct transport_walk *w = t->m->walks; w != NULL; w = w->other)
+		if (w->next == t)
+			w->next = t->next;
 }

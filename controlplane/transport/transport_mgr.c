@@ -361,6 +361,7 @@ void tp_remove(struct transport *t)
 		if (it->next == t)
 			it->next = t->next;
 	}
+	tp_walks_leave(t);
 	unlink_from(&m->first, t);
 	tp_carried_hang_up(t);
 	tp_carried_gone(t);

@@ -166,6 +166,7 @@ struct transport_mgr {
 	struct transport *first;
 	struct transport *dying; // removed; the data plane has not said its last word yet
 	struct tp_iter *iters;
+	struct transport_walk *walks;
 	bool del_due, keys_unsure; // somebody's
 	bool dumping; // hops, for those who are not sure
 	struct transport_watch *watches;
@@ -185,6 +186,9 @@ struct transport_mgr {
 	struct tp_carriers car;
 	struct transport_mgr_stats stats;
 };
+
+// ---- transport_find.c ----
+void tp_walks_leave(const struct transport *t); // it is about to leave the list
 
 // ---- transport_mgr.c ----
 void tp_state_set(struct transport *t, enum transport_state s, const char *why);
