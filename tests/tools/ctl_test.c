@@ -98,6 +98,11 @@ static void every_command_is_reachable_and_explained(void **state)
 			c[i].words[1] != NULL ? c[i].words[1] : "");
 		assert_true(find(words, &cmd) > 0);
 		assert_ptr_equal(cmd, &c[i]);
+		assert_int_equal(find("?", &cmd), -ENOENT); // the list has room for all
+		assert_non_null(strstr(err, c[i].words[0]));
+		snprintf(words, sizeof(words), "%s ?", c[i].words[0]);
+		if (c[i].words[1] != NULL && find(words, &cmd) == -ENOENT)
+			assert_non_null(strstr(err, c[i].words[1]));
 		assert_true(strlen(c[i].help) > 5);
 	}
 }

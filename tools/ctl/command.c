@@ -221,7 +221,11 @@ static int expand(const char *first, const char *word, const char **full)
 	return *full != NULL ? 0 : -ENOENT;
 }
 
-enum { CHOICES_MAX = 400, CHOICES_COLS = 56 }; // where "(see `skyrail help`)" fits behind
+enum {
+	CHOICES_MAX = 400,
+	CHOICES_COLS = 56, // where "(see `skyrail help`)" fits behind
+	LEAD_MAX = 8, // "\n    " and the like
+};
 
 // " node, ports, ...": what may follow; many of them begin a line of their own.
 static void choices(const char *first, const char *prefix, char buf[CHOICES_MAX])
@@ -231,7 +235,7 @@ static void choices(const char *first, const char *prefix, char buf[CHOICES_MAX]
 	size_t o = 0, begin = 0, n = 0;
 
 	buf[0] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(commands) && o < CHOICES_MAX - 8; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		const char *name = first == NULL ? commands[i].words[0] : commands[i].words[1];
 		const char *sep = n > 0 ? ", " : "";
 
@@ -242,7 +246,9 @@ static void choices(const char *first, const char *prefix, char buf[CHOICES_MAX]
 			sep = ",\n    ";
 			begin = o;
 		}
-		o += (size_t)snprintf(buf + o, CHOICES_MAX - 8 - o, "%s%s", sep, name);
+		if (o + strlen(sep) + strlen(name) >= CHOICES_MAX - LEAD_MAX)
+			break;
+		o += (size_t)snprintf(buf + o, CHOICES_MAX - LEAD_MAX - o, "%s%s", sep, name);
 		last = name;
 		n++;
 	}
