@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-	API_VERSION = 3,
+	API_VERSION = 4,
 	API_FRAME_MAX = 1 << 20, // one bulk request, header included
 	API_TEXT_MAX = 512, // of an error, with the final NUL
 	API_NAME_LEN = 32, // transports, edges, ports, nodes; with the final NUL
