@@ -207,7 +207,7 @@ static int reload(void *arg, reload_change_fn fn, void *fn_arg, char *text, size
 		log_lines(LOG_ERR, err);
 		return rc;
 	}
-	if (reload_diff(&a->conf, &next, a->in_force, on_change, &told) < 0)
+	if (reload_diff(&r, &a->conf, &next, a->in_force, on_change, &told) < 0)
 		log_warn("what changed is not told: out of memory");
 	reload_apply(&r, &a->conf, &next);
 	old = a->conf;

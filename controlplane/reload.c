@@ -117,20 +117,51 @@ static void reload_edges(
 	const struct reload *r, const struct cp_conf *now, const struct cp_conf *next)
 {
 	char err[API_TEXT_MAX];
+	bool made = false;
 
 	for (size_t i = 0; i < now->n_edges; i++)
 		if (!has_edge(next, now->edges[i].name) &&
 			edge_is_configured(r->edges, now->edges[i].name))
 			edge_del(r->edges, now->edges[i].name, err, sizeof(err));
 	for (size_t i = 0; i < next->n_edges; i++)
-		if (!has_edge(now, next->edges[i].name))
+		if (!edge_is_configured(r->edges, next->edges[i].name)) {
 			reload_add_edge(r->edges, &next->edges[i]);
+			made = true;
+		}
+	if (made || now->n_edges != next->n_edges ||
+		memcmp(now->attach, next->attach, now->n_edges * sizeof(*now->attach)) != 0)
+		reload_attach_edges(r->edges, next);
 }
 
-static bool edges_moved(const struct cp_conf *x, const struct cp_conf *y)
+// ---- what was removed by hand ----
+
+static const struct api_rule_add *conf_rule(const struct cp_conf *c, const char *name, size_t *hint)
 {
-	return x->n_edges != y->n_edges ||
-	       memcmp(x->attach, y->attach, x->n_edges * sizeof(*x->attach)) != 0;
+	const struct cp_rule_values *v = c->v->rules.v;
+
+	for (size_t n = 0; n < c->n_rules; n++) {
+		size_t at = *hint;
+
+		*hint = at + 1 < c->n_rules ? at + 1 : 0;
+		if (strcmp(v[at].name, name) == 0)
+			return &c->rules[at];
+	}
+	return NULL;
+}
+
+bool reload_is_missing(const struct reload *r, const struct cp_conf *next, const char *section,
+	const char *instance, size_t *hint)
+{
+	const struct api_rule_add *rule;
+
+	if (strcmp(section, "transport") == 0)
+		return !is_configured(r->transports, instance);
+	if (strcmp(section, "edge") == 0)
+		return !edge_is_configured(r->edges, instance);
+	if (strcmp(section, "rule") != 0)
+		return false;
+	rule = conf_rule(next, instance, hint);
+	return rule != NULL && !rule_mgr_wants(r->rules, rule->id);
 }
 
 // ---- peers of our dmsg server ----
@@ -199,7 +230,7 @@ int reload_check(const struct reload *r, const struct cp_conf *now, const struct
 	for (size_t i = 0; rc == 0 && i < next->n_edges; i++) {
 		const struct api_edge_add *e = &next->edges[i];
 
-		if (!has_edge(now, e->name))
+		if (!edge_is_configured(r->edges, e->name))
 			rc = edge_check(r->edges, e, why, sizeof(why));
 		if (rc < 0)
 			snprintf(err, err_len, "%s", why);
@@ -221,6 +252,4 @@ void reload_apply(const struct reload *r, const struct cp_conf *now, const struc
 	reload_peer_servers(r, next);
 	reload_routing(r, next);
 	reload_transport_setup(r, next);
-	if (edges_moved(now, next))
-		reload_attach_edges(r->edges, next);
 }

@@ -27,12 +27,18 @@ int reload_check(const struct reload *r, const struct cp_conf *now, const struct
 // that the tool made and the file names just so becomes the file's; others of the tool stay.
 void reload_apply(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next);
 
-// What reload_apply() takes: each section that differs; lists of peers, which may differ without
-// it; and, with `waits`, each key or section that is not in force before a restart, of earlier
-// reloads, too. f: in_force_take() was called with next. 0 or -ENOMEM.
+// Was what this section makes removed by hand, so that reload_apply() makes it again? hint: 0, and
+// the same for all that are asked for in the file's order.
+bool reload_is_missing(const struct reload *r, const struct cp_conf *next, const char *section,
+	const char *instance, size_t *hint);
+
+// What reload_apply() takes: each section that differs; those that do not, but are missing (r NULL:
+// none is); lists of peers, which may differ without it; and, with `waits`, each key or section
+// that is not in force before a restart, of earlier reloads, too. f: in_force_take() was called
+// with next. 0 or -ENOMEM.
 typedef void (*reload_change_fn)(void *arg, const struct api_change *c);
-int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in_force *f,
-	reload_change_fn fn, void *arg);
+int reload_diff(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next,
+	struct in_force *f, reload_change_fn fn, void *arg);
 
 // At the start as well: a mistake is logged, the others go on.
 void reload_add_transport(struct transport_mgr *m, const struct transport_conf *t);

@@ -80,6 +80,8 @@ static struct digest *find(struct digests *d, const struct digest *like)
 }
 
 struct teller {
+	const struct reload *r;
+	const struct cp_conf *next;
 	struct in_force *f;
 	reload_change_fn fn;
 	void *arg;
@@ -137,9 +139,14 @@ static void mark_gone(void *arg, const struct in_force_key *k)
 // Of what waits, another line tells.
 static void tell_sections(const struct teller *t, struct digests *old, struct digests *new)
 {
+	size_t hint = 0;
+
 	for (size_t i = 0; i < new->all.n; i++) {
 		const struct digest *n = &new->all.v[i], *o = find(old, n);
 
+		if (o != NULL && o->all == n->all && t->r != NULL &&
+			reload_is_missing(t->r, t->next, n->section, n->instance, &hint))
+			tell(t, n->section, n->instance, "", API_CHANGE_AGAIN, false);
 		if ((o == NULL || o->all != n->all) &&
 			(!n->waits || (o != NULL && o->live != n->live)))
 			tell(t, n->section, n->instance, "",
@@ -152,11 +159,11 @@ static void tell_sections(const struct teller *t, struct digests *old, struct di
 				false);
 }
 
-int reload_diff(const struct cp_conf *now, const struct cp_conf *next, struct in_force *f,
-	reload_change_fn fn, void *arg)
+int reload_diff(const struct reload *r, const struct cp_conf *now, const struct cp_conf *next,
+	struct in_force *f, reload_change_fn fn, void *arg)
 {
 	struct digests old = {.v = now->v}, new = {.v = next->v, .f = f};
-	struct teller t = {.f = f, .fn = fn, .arg = arg};
+	struct teller t = {.r = r, .next = next, .f = f, .fn = fn, .arg = arg};
 	bool failed;
 
 	conf_walk(now->file, on_entry, &old);

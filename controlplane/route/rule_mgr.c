@@ -360,6 +360,13 @@ int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t
 	return 0;
 }
 
+bool rule_mgr_wants(const struct rule_mgr *m, uint32_t id)
+{
+	const struct rule_kept *k = m->keep != NULL ? rule_keep_find(m->keep, id) : NULL;
+
+	return m->keep == NULL || (k != NULL && !k->unwanted);
+}
+
 // ---- what the data plane says ----
 
 // What of our ids is still held gets known by the dump. When only events were lost the ids stay as

@@ -45,6 +45,9 @@ int rule_mgr_check(const struct rule_mgr *m, const struct api_rule_add *rules, s
 // The rules of the configuration, all of them: those that were there and are not any more are
 // removed. Names were checked by the caller. 0 or -errno.
 int rule_mgr_config(struct rule_mgr *m, const struct api_rule_add *rules, size_t n);
+// Is it one that shall be there? True before the first data plane: then all of the configuration's
+// are.
+bool rule_mgr_wants(const struct rule_mgr *m, uint32_t id);
 
 // All answered: one result a rule, in order; -EINPROGRESS: a static rule that is installed as soon
 // as its transport is there. Never called from within rule_mgr_add/del.

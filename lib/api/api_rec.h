@@ -186,6 +186,7 @@ enum api_change_kind {
 	API_CHANGE_NEW,
 	API_CHANGE_GONE,
 	API_CHANGE_READ, // the same, but the files that it names were read again
+	API_CHANGE_AGAIN, // the same, and made again: it was removed by hand
 };
 struct api_change {
 	char section[48];

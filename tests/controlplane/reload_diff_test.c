@@ -47,7 +47,7 @@ static void tell_last(const char *const *texts, char *out)
 		assert_int_equal(in_force_ready(f, &next), 0);
 		in_force_take(f, &next);
 		out[0] = '\0';
-		assert_int_equal(reload_diff(&now, &next, f, collect, out), 0);
+		assert_int_equal(reload_diff(NULL, &now, &next, f, collect, out), 0);
 		cp_conf_free(&now);
 		now = next;
 	}

@@ -41,6 +41,23 @@ same "origin" "$(tp A b origin)" configured
 same "state" "$(tp A b state)" up
 same "handshakes" "$(tp A b handshakes)" "$handshakes"
 
+say "what was removed by hand is made again, and told"
+ini=$(cat "$T/A/controlplane.ini")
+node_conf A controlplane "rule lasting" type=consume id=97
+node_conf A controlplane "edge tun9" address=10.9.9.1/24
+sk A config reload
+sk A transport del b
+sk A rule del 97
+sk A edge del tun9
+same "told" "$(sk A config reload)" "changed: [transport b] is made again, [rule lasting] is made again, [edge tun9] is made again"
+wait_for 20 "transport up" tp_up A b
+expect "the rule" sk A show rules 97
+expect "the edge" in_ns A ip link show dev tun9
+same "and nothing" "$(sk A config reload)" "nothing changed"
+handshakes=$(tp A b handshakes)
+echo "$ini" >"$T/A/controlplane.ini"
+sk A config reload
+
 say "a rule in the slot of another one is refused, and nothing of its file is taken"
 sk A rule add consume id=98 --static >"$T/rule.log"
 cp "$T/A/controlplane.ini" "$T/now.ini"

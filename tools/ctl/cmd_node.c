@@ -58,7 +58,8 @@ static const char *word_of(const struct api_change *c)
 	static const char *const words[] = {[API_CHANGED] = "changed",
 		[API_CHANGE_NEW] = "new",
 		[API_CHANGE_GONE] = "gone",
-		[API_CHANGE_READ] = "read again"};
+		[API_CHANGE_READ] = "read again",
+		[API_CHANGE_AGAIN] = "made again"};
 
 	return c->change < ARRAY_LEN(words) && words[c->change] != NULL ? words[c->change] : "?";
 }
