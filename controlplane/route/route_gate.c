@@ -65,7 +65,7 @@ static const char *rule_wrong(int status)
 	case -ESTALE:
 		return "is not reserved any more";
 	case -ENODEV:
-		return "no such transport here";
+		return SETUP_NO_TRANSPORT;
 	case -ENETDOWN:
 		return "its transport is not up";
 	case -ENOTCONN:

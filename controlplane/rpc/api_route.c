@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/err.h"
+#include "lib/wire/setup_msg.h"
 
 struct route_task {
 	struct api_task t;
@@ -25,6 +26,12 @@ static void on_stop(struct api_task *task)
 	if (t->listens)
 		route_groups_unlisten(t->t.a->d.groups, t->port);
 	loop_timer_free(t->timer);
+}
+
+// Other nodes give their reasons in words only.
+static int status_of(int err, const char *why)
+{
+	return strstr(why, SETUP_NO_TRANSPORT) != NULL ? -ENODEV : err;
 }
 
 static void on_timer(void *arg)
@@ -49,7 +56,7 @@ static void on_dialled(void *arg, struct conn *take_conn, int err, const char *w
 		return;
 	}
 	api_task_free(&t->t);
-	api_req_fail(r, err, "dial: %s", why);
+	api_req_fail(r, status_of(err, why), "dial: %s", why);
 }
 
 // NULL, or what is wrong with it.
@@ -207,7 +214,7 @@ static void trace_end(struct trace_task *t, int err, const char *why)
 	if (err == 0)
 		api_req_end(r, NULL, 0);
 	else
-		api_req_fail(r, err, "trace: %s", why);
+		api_req_fail(r, status_of(err, why), "trace: %s", why);
 }
 
 static void on_trace_timer(void *arg)

@@ -14,6 +14,8 @@
 #define SETUP_INTERMEDIARY SETUP_GATEWAY ".AddIntermediaryRules"
 #define SETUP_EDGE SETUP_GATEWAY ".AddEdgeRules"
 #define SETUP_DELETE SETUP_GATEWAY ".DelRules"
+// In our nodes' refusals of rules, which set-up nodes pass on: the rule's transport is not there.
+#define SETUP_NO_TRANSPORT "no such transport here"
 
 enum {
 	SETUP_HOPS_MAX = 50, // of one direction: as many as visors ask for

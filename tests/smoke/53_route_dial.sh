@@ -61,6 +61,8 @@ expect "no listener" refused "${PK[C]}:9" "via=${PK[B]}" && why "the far end say
 expect "no way" refused "${PK[C]}:7" && why "there is no transport to that node, and no route finder to ask"
 expect "no transport of that type" refused "${PK[C]}:7" "via=${PK[B]}" type=stcpr && why "no such transport here"
 ! grep -q "without type=" "$T/why" || fail "the type was given"
+expect "no rail there" refused "${PK[C]}:7" "via=${PK[B]},${PK[A]}" && why "no such transport here"
+why "without type=, the transports behind a via= node are rails"
 expect "no transport of ours" refused "${PK[B]}:7" "via=${PK[C]}" && why "there is no transport to ${PK[C]} that is up"
 expect "a misspelt type" refused "${PK[C]}:7" "via=${PK[B]}" type=scp && why "expected rail, stcp, stcpr, sudph, dmsg"
 expect "our own key" refused "${PK[A]}:7" && why "that is this node's own key"
@@ -110,7 +112,7 @@ expect "refused" gone
 cp_start S
 
 say "what is counted"
-same "dials of A" "$(count A route_dials)" 10
+same "dials of A" "$(count A route_dials)" 11
 expect "those that failed" test "$(count A route_dials_failed)" -ge 4
 same "of B" "$(count B route_dials)" 0
 

@@ -24,6 +24,7 @@ struct cli {
 	bool want_help, want_version;
 	struct api_client *client; // NULL before the first call
 	char error[API_TEXT_MAX]; // why there is no client
+	int status; // of the last request: 0 or -errno
 	const struct command *command; // NULL in tests
 	int argc; // what follows the command's words
 	char **argv;

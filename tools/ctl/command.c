@@ -172,26 +172,32 @@ static int connected(struct cli *c)
 	return c->client != NULL ? 0 : api_client_open(&c->client, c->socket, 0, c->error);
 }
 
+static int ended(struct cli *c, int rc)
+{
+	c->status = rc < 0 ? rc : 0;
+	return rc;
+}
+
 int cli_call(
 	struct cli *c, uint16_t type, const void *payload, size_t len, api_client_cb cb, void *ctx)
 {
 	int rc = connected(c);
 
-	return rc < 0 ? rc : api_client_call(c->client, type, payload, len, cb, ctx);
+	return ended(c, rc < 0 ? rc : api_client_call(c->client, type, payload, len, cb, ctx));
 }
 
 int cli_node(struct cli *c, struct api_node *out)
 {
 	int rc = connected(c);
 
-	return rc < 0 ? rc : api_client_node(c->client, out);
+	return ended(c, rc < 0 ? rc : api_client_node(c->client, out));
 }
 
 int cli_get(struct cli *c, uint16_t type, const void *payload, size_t len, void *out, size_t cap)
 {
 	int rc = connected(c);
 
-	return rc < 0 ? rc : api_client_get(c->client, type, payload, len, out, cap);
+	return ended(c, rc < 0 ? rc : api_client_get(c->client, type, payload, len, out, cap));
 }
 
 static bool fits(const char *name, const char *word)

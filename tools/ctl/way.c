@@ -2,6 +2,7 @@
 // that it has and of sections that name a node.
 #include "tools/ctl/way.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "lib/api/api_rec.h"
@@ -163,7 +164,7 @@ int way_take(struct cli *c, struct api_route_ask *m, const struct way_words *w)
 
 int way_refused(const struct cli *c, const struct api_route_ask *m)
 {
-	if (m->n_via == 0 || m->type[0] != '\0' || strstr(cli_why(c), "no such transport") == NULL)
+	if (m->n_via == 0 || m->type[0] != '\0' || c->status != -ENODEV)
 		return CLI_FAIL;
 	return cli_error(CLI_FAIL, "without type=, the transports behind a via= node are rails");
 }
