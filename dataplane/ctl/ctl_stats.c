@@ -24,9 +24,17 @@ static void put(_Atomic uint64_t *to, uint64_t v)
 	atomic_store_explicit(to, v, memory_order_relaxed);
 }
 
+static void naps(struct ctl *c)
+{
+	for (unsigned w = 0; w < worker_count(c->k.workers); w++)
+		port_set_nap(c->k.ports, worker_ctx(c->k.workers, w));
+}
+
 void ctl_stats_open(struct ctl *c)
 {
 	struct stats_hdr *s = c->k.region->stats;
+
+	naps(c);
 
 	s->tsc_hz = rte_get_tsc_hz();
 	snprintf(s->program, sizeof(s->program), "%s", SKYRAIL_VERSION);
@@ -72,6 +80,7 @@ static void ports(struct ctl *c)
 		back = port_came_back(c, i, was.name);
 		if (!port_poll(c->k.ports, i) && !back)
 			continue;
+		naps(c);
 		port_show(c->k.ports, i, &e);
 		if (memcmp(was.mac, e.mac, sizeof(e.mac)) != 0) {
 			worker_set_mac(c->k.workers, e.port, e.mac);

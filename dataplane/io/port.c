@@ -166,6 +166,32 @@ void port_set_bind(const struct port_set *s, struct wctx *w)
 	}
 }
 
+// How long a link takes to fill half of a queue with the shortest frames. One whose speed we don't
+// know counts as fast. Other queues are filled by a processor that works on each frame: half of
+// their 1024 places and more in 200 us would be 2.5 million frames a second.
+static uint32_t half_full_ns(const struct port *p)
+{
+	enum { FRAME_BITS = (64 + 20) * 8 }; // with what is between two of them
+
+	if (p->speed_mbps == 0)
+		return 1;
+	return RTE_MAX((uint32_t)((uint64_t)p->n_rxd / 2 * FRAME_BITS * 1000 / p->speed_mbps), 1u);
+}
+
+void port_set_nap(const struct port_set *s, struct wctx *w)
+{
+	uint32_t most = 0;
+
+	for (unsigned i = 0; i < s->n_all; i++) {
+		const struct port *p = &s->p[i];
+
+		for (unsigned q = 0; p->driver->wire && q < p->n_rxq; q++)
+			if (port_rx_worker(s, i, q) == w->id)
+				most = most == 0 ? half_full_ns(p) : RTE_MIN(most, half_full_ns(p));
+	}
+	atomic_store_explicit(&w->nap_max_ns, most, memory_order_relaxed);
+}
+
 void port_show(const struct port_set *s, unsigned i, struct evt_port *out)
 {
 	const struct port *p = &s->p[i];

@@ -67,6 +67,8 @@ unsigned port_set_n(const struct port_set *s);
 // Give worker w its pool, queues and exception paths (wctx: pool, rxq, n_rxq, tx[], exception[],
 // exception_peer[]), before it is launched.
 void port_set_bind(const struct port_set *s, struct wctx *w);
+// Its nap_max_ns: at start, and while it runs when a link has got another speed.
+void port_set_nap(const struct port_set *s, struct wctx *w);
 struct rte_mempool *port_set_pool(const struct port_set *s, int socket);
 // Buffers in all pools together.
 void port_set_mbufs(const struct port_set *s, uint64_t *total, uint64_t *free_now);

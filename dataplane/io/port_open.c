@@ -20,18 +20,19 @@
 #include <unistd.h>
 
 static const struct port_driver drivers[] = {
-	{"net_af_packet", PORT_KERNEL_COPY, true, true, true, false, AF_PACKET, "qpairs"},
-	{"net_af_xdp", PORT_KERNEL_COPY, true, true, true, true, AF_XDP, "queue_count"},
-	{"net_pcap", PORT_KERNEL_COPY, true, false, false, false, 0, NULL},
-	{"net_tap", PORT_DROP, false, true, true, false, 0, NULL},
-	{"net_memif", PORT_DROP, false, false, false, false, 0, NULL},
-	{"net_null", PORT_DROP, false, false, false, false, 0, NULL},
-	{"net_ring", PORT_DROP, false, false, false, false, 0, NULL},
-	{"net_vhost", PORT_DROP, false, false, false, false, 0, NULL},
-	{"net_virtio_user", PORT_DROP, false, false, false, false, 0, NULL},
+	{"net_af_packet", PORT_KERNEL_COPY, true, true, true, false, AF_PACKET, false, "qpairs"},
+	{"net_af_xdp", PORT_KERNEL_COPY, true, true, true, true, AF_XDP, false, "queue_count"},
+	{"net_pcap", PORT_KERNEL_COPY, true, false, false, false, 0, false, NULL},
+	{"net_tap", PORT_DROP, false, true, true, false, 0, false, NULL},
+	{"net_memif", PORT_DROP, false, false, false, false, 0, false, NULL},
+	{"net_null", PORT_DROP, false, false, false, false, 0, false, NULL},
+	{"net_ring", PORT_DROP, false, false, false, false, 0, false, NULL},
+	{"net_vhost", PORT_DROP, false, false, false, false, 0, false, NULL},
+	{"net_virtio_user", PORT_DROP, false, false, false, false, 0, false, NULL},
 };
 // whatever is not listed: a NIC that DPDK owns
-static const struct port_driver bound_nic = {"", PORT_TAP, false, false, false, false, 0, NULL};
+static const struct port_driver bound_nic = {
+	"", PORT_TAP, false, false, false, false, 0, true, NULL};
 
 struct opener {
 	struct port_set *s;
@@ -403,6 +404,7 @@ static int start(struct opener *o, unsigned i)
 	if (rc < 0)
 		n_rxd = n_txd = len;
 	rc = 0;
+	p->n_rxd = n_rxd;
 	for (unsigned q = 0; q < p->n_rxq && rc == 0; q++) {
 		// buffers near the worker that polls the queue
 		unsigned w = port_rx_worker(o->s, i, q);

@@ -25,6 +25,7 @@ struct port_driver {
 	bool pairs; // wants as many rx as tx queues
 	bool xdp; // takes an XDP program that leaves the rest to the kernel
 	int domain; // of its sockets, whose losses only the kernel counts; 0: none
+	bool wire; // a link fills its queues, and nothing behind them holds frames
 	const char *queues_arg; // devarg that sets the number of queues, or NULL
 };
 
@@ -38,6 +39,7 @@ struct port {
 	const struct port_driver *driver;
 	uint16_t id;
 	uint16_t mtu;
+	uint16_t n_rxd; // of each queue
 	uint16_t n_rxq;
 	uint16_t n_txq;
 	struct xdp_range udp; // of the ask

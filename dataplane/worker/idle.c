@@ -1,10 +1,11 @@
 // Back-off of the poll loop. A worker that found nothing for 50 us sleeps 50 us at a time: shorter
 // sleeps only burn the core, since arming the timer costs as much. While frames come in bulk it
 // does as a card that moderates its interrupts: it polls on for 8 us only and sleeps for up to 200,
-// so that each time there are many to be worked off. When ports and other workers are silent, 2 to
-// 100 ms after they gave something, it is 400 us, and what there is to do then comes from the
-// control plane, which wakes it: so it neither polls nor naps between two bursts. Asleep, a worker
-// is out of the grace periods, so reclaim does not wait for it.
+// so that each time there are many to be worked off, but no longer than a NIC's queues hold what
+// its link may bring. When ports and other workers are silent, 2 to 100 ms after they gave
+// something, it is 400 us, and what there is to do then comes from the control plane, which wakes
+// it: so it neither polls nor naps between two bursts. Asleep, a worker is out of the grace
+// periods, so reclaim does not wait for it.
 
 #include "dataplane/worker/idle.h"
 
@@ -38,19 +39,22 @@ void idle_begin(struct idle *idle)
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 }
 
-uint64_t idle_nap_ns(struct idle *idle, uint64_t now_ns)
+uint64_t idle_nap_ns(struct idle *idle, const struct wctx *w)
 {
-	uint64_t ns = now_ns - idle->since_ns;
+	uint64_t ns = w->now_ns - idle->since_ns, most = SLEEP_BULK_NS;
+	uint32_t bound;
 
 	if (ns < RATE_NS)
 		return idle->nap_ns;
+	bound = atomic_load_explicit(&w->nap_max_ns, memory_order_relaxed);
+	if (bound != 0) // whatever came until now: the next burst comes as fast as the link is
+		most = RTE_MIN(most, (uint64_t)bound);
 	idle->nap_ns = SLEEP_SHORT_NS;
 	if (idle->frames * RATE_NS >= BULK_FRAMES * ns)
-		idle->nap_ns =
-			RTE_MAX(RTE_MIN(NAP_FRAMES * ns / idle->frames, (uint64_t)SLEEP_BULK_NS),
-				(uint64_t)SLEEP_SHORT_NS);
+		idle->nap_ns = RTE_MAX(
+			RTE_MIN(NAP_FRAMES * ns / idle->frames, most), (uint64_t)SLEEP_SHORT_NS);
 	idle->frames = 0;
-	idle->since_ns = now_ns;
+	idle->since_ns = w->now_ns;
 	return idle->nap_ns;
 }
 
@@ -99,7 +103,7 @@ void idle_turn(struct wctx *w, struct idle *idle, bool worked)
 		stat_add(&idle->bells, 1);
 	}
 	silent = w->now_ns - idle->polled_ns >= idle->warm_ns;
-	nap_ns = idle_nap_ns(idle, w->now_ns);
+	nap_ns = idle_nap_ns(idle, w);
 	if (!has_spun(w, idle, silent, nap_ns) || hop_timer_is_near(w, NEAR_NS))
 		return;
 	if (nap_ns > NEAR_NS && hop_timer_is_near(w, nap_ns))

@@ -39,8 +39,8 @@ static inline void idle_polled(struct idle *idle, uint64_t now_ns, unsigned n)
 }
 
 // [worker] How long to sleep when there is nothing to do: 50 us, or up to 200 while frames come in
-// bulk.
-uint64_t idle_nap_ns(struct idle *idle, uint64_t now_ns);
+// bulk and its queues hold what may come in that time.
+uint64_t idle_nap_ns(struct idle *idle, const struct wctx *w);
 // [worker] Once, in the thread that will run the loop.
 void idle_begin(struct idle *idle);
 // [worker] After each turn.

@@ -123,6 +123,7 @@ struct wctx {
 	struct rx_queue rxq[DPMSG_MAX_PORTS * 2];
 	uint16_t n_rxq;
 	const _Atomic uint32_t *ports_away; // shared, main's; NULL: none ever
+	_Atomic uint32_t nap_max_ns; // while frames come in bulk; owner: main; 0: no such bound
 	struct parse_ports udp_ports; // ours
 	int16_t socket;
 	uint8_t exception[DPMSG_MAX_PORTS]; // PORT_* or PORT_IS_TAP, by port

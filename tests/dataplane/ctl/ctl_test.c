@@ -1,6 +1,8 @@
 // The main lcore's loop against a control plane that dumps, sleeps, lags, dies and comes back.
 
 #include "tests/dataplane/ctl/ctl_fixture.h"
+
+#include "dataplane/io/port_priv.h"
 #include "tests/support/eal.h"
 
 #include <errno.h>
@@ -524,7 +526,27 @@ static void silent_clients_do_not_keep_others_out(void **state)
 	listen_fini(&f, &at);
 }
 
-// ---- statistics ----
+// ---- links and statistics ----
+
+static void a_link_of_another_speed_bounds_naps_anew(void **state)
+{
+	static const struct port_driver nic = {.name = "", .wire = true};
+	const struct wctx *w;
+	struct port *p;
+	struct fix f;
+
+	fix_init(&f, -1);
+	w = worker_ctx(f.workers, 0);
+	p = &f.ports->p[0];
+	assert_int_equal(w->nap_max_ns, 0);
+	p->driver = &nic;
+	fix_turn(&f, 300);
+	assert_int_equal(w->nap_max_ns, 0); // nothing has changed
+	p->speed_mbps = 0; // until the device is asked
+	fix_turn(&f, 300);
+	assert_int_equal(w->nap_max_ns, p->n_rxd / 2 * 672 * 1000ull / p->speed_mbps);
+	fix_fini(&f);
+}
 
 static void statistics_tell_versions_pools_and_beat(void **state)
 {
@@ -562,6 +584,7 @@ int main(void)
 		cmocka_unit_test(successor_of_a_vandal_finds_rules_and_sound_rings),
 		cmocka_unit_test(who_never_reads_locks_nobody_out),
 		cmocka_unit_test(silent_clients_do_not_keep_others_out),
+		cmocka_unit_test(a_link_of_another_speed_bounds_naps_anew),
 		cmocka_unit_test(statistics_tell_versions_pools_and_beat),
 	};
 

@@ -322,9 +322,51 @@ static void pci_addresses_are_told_from_vdevs(void **state)
 	assert_false(port_device_is_pci("0000:03:00.0x"));
 }
 
+static uint32_t nap_of(const struct port_set *s, uint16_t worker)
+{
+	struct wctx *w = bound(s, worker);
+	uint32_t ns;
+
+	port_set_nap(s, w);
+	ns = w->nap_max_ns;
+	free(w);
+	return ns;
+}
+
+static void naps_are_as_short_as_the_queues_of_fast_links_ask_for(void **state)
+{
+	static const struct port_driver nic = {.name = "", .wire = true};
+	struct port_ask asks[] = {ask("one", "net_ring_n"), ask("two", "net_ring_o")};
+	char err[PORT_ERR_MAX] = "";
+	struct port_set *s = port_set_open(asks, 2, 2, NULL, err);
+
+	if (s == NULL)
+		fail_msg("%s", err);
+	assert_int_equal(s->p[0].n_rxd, PORT_RING_LEN);
+	assert_true(s->p[0].speed_mbps != 0);
+	assert_int_equal(nap_of(s, 0), 0); // no link fills them
+	s->p[0].driver = &nic;
+	s->p[0].n_rxq = s->p[1].n_rxq = 1; // one to each worker
+	s->p[0].speed_mbps = 1000;
+	assert_int_equal(nap_of(s, 0), 344064); // 512 frames of 672 bits
+	assert_int_equal(nap_of(s, 1), 0);
+	s->p[0].speed_mbps = 10000;
+	assert_int_equal(nap_of(s, 0), 34406);
+	s->p[0].speed_mbps = 0; // not known
+	assert_int_equal(nap_of(s, 0), 1);
+	s->p[1].driver = &nic; // the fastest counts
+	s->p[1].n_rxq = 2;
+	s->p[0].speed_mbps = 1000;
+	s->p[1].speed_mbps = 2500;
+	assert_int_equal(nap_of(s, 0), 137625);
+	assert_int_equal(nap_of(s, 1), 137625);
+	port_set_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(naps_are_as_short_as_the_queues_of_fast_links_ask_for),
 		cmocka_unit_test(ports_open_by_name_and_describe_themselves),
 		cmocka_unit_test(queues_are_dealt_out_and_lacks_are_named),
 		cmocka_unit_test(missing_devices_are_named_with_their_port),

@@ -172,35 +172,49 @@ static void a_worker_that_waits_for_ports_sleeps_when_it_has_spun(void **state)
 }
 
 // How long it sleeps after so many frames in two milliseconds.
-static uint64_t nap_after(struct idle *idle, uint64_t *at, unsigned frames)
+static uint64_t nap_after(struct idle *idle, struct wctx *w, unsigned frames)
 {
-	idle_nap_ns(idle, *at += 2000 * 1000);
-	idle_polled(idle, *at, frames / 2);
-	idle_polled(idle, *at, frames - frames / 2);
-	return idle_nap_ns(idle, *at += 2000 * 1000);
+	w->now_ns += 2000 * 1000;
+	idle_nap_ns(idle, w);
+	idle_polled(idle, w->now_ns, frames / 2);
+	idle_polled(idle, w->now_ns, frames - frames / 2);
+	w->now_ns += 2000 * 1000;
+	return idle_nap_ns(idle, w);
 }
 
 static void a_worker_sleeps_longer_while_frames_come_in_bulk(void **state)
 {
+	static struct wctx w = {.now_ns = 10 * (uint64_t)IDLE_WARM_MAX_NS};
 	struct idle idle = {0};
-	uint64_t at = 10 * (uint64_t)IDLE_WARM_MAX_NS, sleeps;
+	uint64_t at, sleeps;
 	struct node n;
 
-	assert_int_equal(nap_after(&idle, &at, 0), 50 * 1000);
-	assert_int_equal(nap_after(&idle, &at, 49), 50 * 1000);
-	assert_int_equal(nap_after(&idle, &at, 50), 200 * 1000);
-	assert_int_equal(nap_after(&idle, &at, 1280), 200 * 1000);
+	assert_int_equal(nap_after(&idle, &w, 0), 50 * 1000);
+	assert_int_equal(nap_after(&idle, &w, 49), 50 * 1000);
+	assert_int_equal(nap_after(&idle, &w, 50), 200 * 1000);
+	assert_int_equal(nap_after(&idle, &w, 1280), 200 * 1000);
 	// no more than a queue has room for
-	assert_int_equal(nap_after(&idle, &at, 2560), 100 * 1000);
-	assert_int_equal(nap_after(&idle, &at, 100000), 50 * 1000);
+	assert_int_equal(nap_after(&idle, &w, 2560), 100 * 1000);
+	assert_int_equal(nap_after(&idle, &w, 100000), 50 * 1000);
 	// within the time it is as before
-	assert_int_equal(nap_after(&idle, &at, 50), 200 * 1000);
-	assert_int_equal(idle_nap_ns(&idle, at + 1999 * 1000), 200 * 1000);
-	assert_int_equal(idle_nap_ns(&idle, at + 2000 * 1000), 50 * 1000);
+	assert_int_equal(nap_after(&idle, &w, 50), 200 * 1000);
+	w.now_ns += 1999 * 1000;
+	assert_int_equal(idle_nap_ns(&idle, &w), 200 * 1000);
+	w.now_ns += 1000;
+	assert_int_equal(idle_nap_ns(&idle, &w), 50 * 1000);
+	// no longer than a NIC has room for, but never shorter than without bulk
+	w.nap_max_ns = 70 * 1000;
+	assert_int_equal(nap_after(&idle, &w, 50), 70 * 1000);
+	w.nap_max_ns = 344 * 1000;
+	assert_int_equal(nap_after(&idle, &w, 50), 200 * 1000);
+	w.nap_max_ns = 1;
+	assert_int_equal(nap_after(&idle, &w, 50), 50 * 1000);
 
 	node_open(&n, &one);
 	atomic_store(&idle.mode, IDLE_ADAPTIVE);
-	nap_after(&idle, &at, 50);
+	w.nap_max_ns = 0;
+	nap_after(&idle, &w, 50);
+	at = w.now_ns;
 	assert_int_equal(turns_without_work(&n, &idle, at), 0);
 	sleeps = node_counter(&n, W_sleeps);
 	n.w[0]->now_ns = at + 7 * 1000;
