@@ -122,11 +122,12 @@ install: all ## install below DESTDIR/PREFIX; existing configuration is kept
 		'    $(PREFIX)/lib/systemd/system/skyrail-controlplane.service' \
 		'and put $(PREFIX)/bin and $(PREFIX)/sbin into PATH, $(PREFIX)/share/man into MANPATH';; esac
 uninstall: ## remove what install put there; configuration and keys stay
-	rm -f $D$(PREFIX)/bin/skyrail $D$(PREFIX)/bin/skyrail-bench $D$(PREFIX)/sbin/skyrail-dataplane $D$(PREFIX)/sbin/skyrail-controlplane
-	for f in docs/man/*.scd; do p=$${f##*/}; p=$${p%.scd}; rm -f $D$(PREFIX)/share/man/man$${p##*.}/$$p; done
-	rm -rf $D$(PREFIX)/share/doc/skyrail
-	for f in packaging/*.service.in; do t=$${f##*/}; rm -f $D$(PREFIX)/lib/systemd/system/$${t%.in}; done
-	rm -f $D$(PREFIX)/lib/sysusers.d/skyrail.conf $D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
+	$Qrm -f $D$(PREFIX)/bin/skyrail $D$(PREFIX)/bin/skyrail-bench $D$(PREFIX)/sbin/skyrail-dataplane $D$(PREFIX)/sbin/skyrail-controlplane
+	$Qfor f in docs/man/*.scd; do p=$${f##*/}; p=$${p%.scd}; rm -f $D$(PREFIX)/share/man/man$${p##*.}/$$p; done
+	$Qrm -rf $D$(PREFIX)/share/doc/skyrail
+	$Qfor f in packaging/*.service.in; do t=$${f##*/}; rm -f $D$(PREFIX)/lib/systemd/system/$${t%.in}; done
+	$Qrm -f $D$(PREFIX)/lib/sysusers.d/skyrail.conf $D$(PREFIX)/lib/tmpfiles.d/skyrail.conf
+	@echo 'removed; $D$(SYSCONFDIR)/skyrail, /var/lib/skyrail and the user skyrail stay, and what runs goes on'
 clean: ## remove all that was built
 	rm -rf $(BUILD) compile_commands.json
 help: ## this list

@@ -4,26 +4,21 @@
 
 #include "lib/base/bytes.h"
 #include "lib/crypto/hash.h"
+#include "lib/crypto/key_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #define LABEL "skyrail-bench link"
 
 static int key_write(const char *path, const struct key_sk *sk)
 {
-	char text[KEY_SK_TEXT_LEN + 2];
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc = 0;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc;
 
 	if (fd < 0)
 		return -errno;
-	key_sk_to_text(sk, text);
-	text[KEY_SK_TEXT_LEN] = '\n';
-	if (write(fd, text, KEY_SK_TEXT_LEN + 1) != KEY_SK_TEXT_LEN + 1)
-		rc = -EIO;
-	key_wipe(text, sizeof(text));
+	rc = key_file_put(fd, sk);
 	close(fd);
 	if (rc < 0)
 		unlink(path);
@@ -32,8 +27,6 @@ static int key_write(const char *path, const struct key_sk *sk)
 
 int wire_key_load(const char *path, struct key_sk *sk)
 {
-	char text[KEY_SK_TEXT_LEN + 1];
-	ssize_t n;
 	int fd, rc;
 
 	if (path == NULL)
@@ -45,10 +38,8 @@ int wire_key_load(const char *path, struct key_sk *sk)
 	}
 	if (fd < 0)
 		return -errno;
-	n = read(fd, text, sizeof(text));
+	rc = key_file_get(fd, sk);
 	close(fd);
-	rc = n >= KEY_SK_TEXT_LEN ? key_sk_from_text(sk, text, KEY_SK_TEXT_LEN) : -EINVAL;
-	key_wipe(text, sizeof(text));
 	return rc;
 }
 
