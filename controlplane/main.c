@@ -245,6 +245,7 @@ static void on_term(void *arg)
 	log_notice("ending%s", dp_client_is_ready(a->dp)
 				       ? "; transports and rules live on in the data plane"
 				       : "");
+	transport_mgr_leave(a->transports);
 	route_groups_leave(group_role_groups(a->groups));
 	a->n_leaving = 1;
 	if (a->dir != NULL) {

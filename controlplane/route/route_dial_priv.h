@@ -5,6 +5,8 @@
 
 #include "controlplane/route/route_dial.h"
 
+#define ROUTE_NO_SETUP_NODE "no set-up node is known: add a [route_setup_node NAME]"
+
 struct route_dialler {
 	struct route_dialler_conf conf;
 	struct key_pk node[ROUTE_DIAL_SETUP_NODES_MAX];

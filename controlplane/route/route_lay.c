@@ -139,9 +139,7 @@ static void ask_next(struct route_lay *lay)
 
 	if (lay->node >= d->policy.n_nodes) {
 		fail(lay, -EHOSTUNREACH, "%s",
-			lay->unreached[0] != '\0'
-				? lay->unreached
-				: "no set-up node is known: add a [route_setup_node NAME]");
+			lay->unreached[0] != '\0' ? lay->unreached : ROUTE_NO_SETUP_NODE);
 		return;
 	}
 	lay->node_pk = d->node[lay->node];

@@ -124,6 +124,10 @@ static void on_begin(void *arg)
 		go_via(s);
 		return;
 	}
+	if (s->d->policy.n_nodes == 0) { // nobody could lay what is found
+		fail(s, -EHOSTUNREACH, "%s", ROUTE_NO_SETUP_NODE);
+		return;
+	}
 	if (ops->find == NULL) {
 		fail(s, -ENETUNREACH,
 			"there is no transport to that node, and no route finder to ask: "

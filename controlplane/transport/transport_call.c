@@ -741,6 +741,12 @@ int transport_mgr_listen(
 	return 0;
 }
 
+void transport_mgr_leave(struct transport_mgr *m)
+{
+	transport_mgr_listen(m, TRANSPORT_STCP, NULL);
+	transport_mgr_listen(m, TRANSPORT_STCPR, NULL);
+}
+
 bool transport_mgr_listens_at(
 	const struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr)
 {

@@ -140,6 +140,8 @@ void transport_mgr_free(struct transport_mgr *m);
 // -errno: they may where they could, unless somebody has taken that place meanwhile (logged).
 int transport_mgr_listen(
 	struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);
+// Nowhere any more: another control plane may have these places.
+void transport_mgr_leave(struct transport_mgr *m);
 // Is it so already?
 bool transport_mgr_listens_at(
 	const struct transport_mgr *m, enum transport_type type, const struct dpmsg_addr *addr);

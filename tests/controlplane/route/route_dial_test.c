@@ -501,6 +501,10 @@ static void without_set_up_nodes_it_is_said_what_is_missing(void **state)
 	linked_c = true;
 	nodes_are(0);
 	dial_fails(ask_c(), -EHOSTUNREACH, "[route_setup_node NAME]");
+	linked_c = false;
+	dial_fails(ask_c(), -EHOSTUNREACH, "[route_setup_node NAME]");
+	assert_int_equal(finder.n_asked, 0); // nobody could lay what it would find
+	linked_c = true;
 	nodes_are(1);
 	dmsg_client_unlisten(client[SETTER].li);
 	client[SETTER].li = NULL;

@@ -124,6 +124,8 @@ static void a_place_that_is_lost_is_named(void **state)
 	w_port_taken = 0;
 	assert_int_equal(transport_mgr_listen(nodes[1].m, TRANSPORT_STCP, &other), 0);
 	assert_int_equal(listener_of(1)->ip, 0x0a000009);
+	transport_mgr_leave(nodes[1].m);
+	assert_null(listener_of(1));
 }
 
 // A reload asks, so that what its file said before is tried again when it was lost.
