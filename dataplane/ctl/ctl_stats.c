@@ -35,7 +35,6 @@ void ctl_stats_open(struct ctl *c)
 	struct stats_hdr *s = c->k.region->stats;
 
 	naps(c);
-
 	s->tsc_hz = rte_get_tsc_hz();
 	snprintf(s->program, sizeof(s->program), "%s", SKYRAIL_VERSION);
 	snprintf(s->dpdk, sizeof(s->dpdk), "%s", rte_version() + strlen("DPDK "));

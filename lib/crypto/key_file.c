@@ -16,7 +16,7 @@ int key_file_get(int fd, struct key_sk *sk)
 	char text[KEY_SK_TEXT_LEN + 16];
 	size_t len = 0;
 	ssize_t n = 1;
-	int rc = -EINVAL;
+	int rc;
 
 	while (len < sizeof(text) && n != 0) {
 		n = read(fd, text + len, sizeof(text) - len);
