@@ -82,7 +82,7 @@ static void is_read_however_it_comes(void **state)
 	assert_int_equal(get(SECRET, &same), 0);
 	assert_int_equal(pipe(fd), 0);
 	for (size_t i = 0; i < KEY_SK_TEXT_LEN; i++)
-		assert_int_equal(write(fd[1], SECRET + i, 1), 1);
+		assert_int_equal(write(fd[1], &SECRET[i], 1), 1);
 	close(fd[1]);
 	assert_int_equal(key_file_get(fd[0], &sk), 0);
 	assert_memory_equal(&sk, &same, sizeof(sk));
