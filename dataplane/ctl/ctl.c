@@ -191,7 +191,6 @@ static void nap(struct ctl *c)
 	struct region_hdr *h = c->k.region->hdr;
 
 	atomic_store_explicit(&h->dp_sleeping, 1, memory_order_seq_cst);
-	atomic_thread_fence(memory_order_seq_cst); // the room in the ring of answers is looked at
 	ctl_sock_turn(c, ctl_nap_ns(c));
 	atomic_store_explicit(&h->dp_sleeping, 0, memory_order_seq_cst);
 }

@@ -94,8 +94,9 @@ int ring_r_attach(struct ring_r *r, struct ring_shm *shm, size_t max_len)
 // Take over the reader's claim if it lies between what it claimed before and what was written.
 static void tail_refresh(struct ring_w *w)
 {
-	// pairs with the release in ring_r_release()
-	uint64_t tail = atomic_load_explicit(&w->shm->tail, memory_order_acquire);
+	// pairs with the release in ring_r_release(); seq_cst: a writer who waits for room says so
+	// before (region.h)
+	uint64_t tail = atomic_load_explicit(&w->shm->tail, memory_order_seq_cst);
 
 	if (tail - w->tail <= w->head - w->tail && tail % RING_ALIGN == 0)
 		w->tail = tail;
