@@ -304,7 +304,8 @@ void node_settle(struct node *n)
 {
 	for (unsigned quiet = 0; quiet < 2; quiet++)
 		for (unsigned i = 0; i < n->conf.workers; i++)
-			if (worker_turn(n->w[i]))
+			if (n->still_ns != 0 ? worker_turn_at(n->w[i], n->still_ns)
+					     : worker_turn(n->w[i]))
 				quiet = 0;
 }
 

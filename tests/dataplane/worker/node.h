@@ -74,6 +74,7 @@ struct node {
 	struct ring_r up[NODE_WORKERS], hs[NODE_WORKERS];
 	struct ring_w down[NODE_WORKERS];
 	uint32_t out_at; // where to look for the next output
+	uint64_t still_ns; // for node_settle(), so that no token comes back; 0: the real clock
 };
 
 // The peers' own AES-256-GCM is libsodium's, which wants AES-NI.
