@@ -203,8 +203,7 @@ void transport_info_get(const struct transport *t, struct transport_info *out)
 
 struct transport_walk {
 	struct transport_mgr *m;
-	struct transport *next;
-	struct transport_walk *other;
+	struct tp_iter it;
 };
 
 struct transport_walk *transport_walk_new(struct transport_mgr *m)
@@ -213,35 +212,20 @@ struct transport_walk *transport_walk_new(struct transport_mgr *m)
 
 	if (w == NULL)
 		return errno_null(ENOMEM);
-	*w = (struct transport_walk){.m = m, .next = m->first, .other = m->walks};
-	m->walks = w;
+	w->m = m;
+	tp_iter_begin(m, &w->it);
 	return w;
 }
 
 struct transport *transport_walk_next(struct transport_walk *w)
 {
-	struct transport *t = w->next;
-
-	if (t != NULL)
-		w->next = t->next;
-	return t;
+	return tp_iter_next(w->m, &w->it);
 }
 
 void transport_walk_free(struct transport_walk *w)
 {
-	struct transport_walk **p;
-
 	if (w == NULL)
 		return;
-	for (p = &w->m->walks; *p != w; p = &(*p)->other)
-		;
-	*p = w->other;
+	tp_iter_end(w->m, &w->it);
 	free(w);
-}
-
-void tp_walks_leave(const struct transport *t)
-{
-	for (struct transport_walk *w = t->m->walks; w != NULL; w = w->other)
-		if (w->next == t)
-			w->next = t->next;
 }

@@ -229,16 +229,31 @@ struct transport *tp_iter_next(struct transport_mgr *m, struct tp_iter *it)
 	if (t != NULL)
 		it->next = t->next;
 	else
-		m->iters = it->outer; // walks nest
+		tp_iter_end(m, it);
 	return t;
 }
 
+// Most of them nest, so that the last one is the first to end.
+void tp_iter_end(struct transport_mgr *m, struct tp_iter *it)
+{
+	struct tp_iter **p = &m->iters;
+
+	while (*p != NULL && *p != it)
+		p = &(*p)->outer;
+	if (*p != NULL)
+		*p = it->outer;
+}
+
 // Not inlined: gcc 12 would take the walker's place on the caller's stack for one that outlives it.
-__attribute__((noinline)) struct transport *tp_iter_first(
-	struct transport_mgr *m, struct tp_iter *it)
+__attribute__((noinline)) void tp_iter_begin(struct transport_mgr *m, struct tp_iter *it)
 {
 	*it = (struct tp_iter){.next = m->first, .outer = m->iters};
 	m->iters = it;
+}
+
+struct transport *tp_iter_first(struct transport_mgr *m, struct tp_iter *it)
+{
+	tp_iter_begin(m, it);
 	return tp_iter_next(m, it);
 }
 
@@ -361,7 +376,6 @@ void tp_remove(struct transport *t)
 		if (it->next == t)
 			it->next = t->next;
 	}
-	tp_walks_leave(t);
 	unlink_from(&m->first, t);
 	tp_carried_hang_up(t);
 	tp_carried_gone(t);

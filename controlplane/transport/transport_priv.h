@@ -152,7 +152,7 @@ struct tp_ping {
 	void *arg;
 };
 
-// A walk over the list, whatever is removed meanwhile. It is always walked to the end.
+// A walk over the list, whatever is removed meanwhile: to its end, or to tp_iter_end().
 struct tp_iter {
 	struct transport *next;
 	struct tp_iter *outer;
@@ -166,7 +166,6 @@ struct transport_mgr {
 	struct transport *first;
 	struct transport *dying; // removed; the data plane has not said its last word yet
 	struct tp_iter *iters;
-	struct transport_walk *walks;
 	bool del_due, keys_unsure; // somebody's
 	bool dumping; // hops, for those who are not sure
 	struct transport_watch *watches;
@@ -187,9 +186,6 @@ struct transport_mgr {
 	struct transport_mgr_stats stats;
 };
 
-// ---- transport_find.c ----
-void tp_walks_leave(const struct transport *t); // it is about to leave the list
-
 // ---- transport_mgr.c ----
 void tp_state_set(struct transport *t, enum transport_state s, const char *why);
 void tp_tell(struct transport *t, enum transport_change what);
@@ -206,6 +202,8 @@ struct transport *tp_new(struct transport_mgr *m, const struct transport_conf *c
 // Unlinks t, frees it (and its handles) when no command is under way or due. Says REMOVED.
 void tp_remove(struct transport *t);
 void tp_settle(struct transport *t); // free t if it is removed and nothing is awaited
+void tp_iter_begin(struct transport_mgr *m, struct tp_iter *it);
+void tp_iter_end(struct transport_mgr *m, struct tp_iter *it); // also of one that has ended
 struct transport *tp_iter_first(struct transport_mgr *m, struct tp_iter *it);
 struct transport *tp_iter_next(struct transport_mgr *m, struct tp_iter *it);
 void tp_on_plain_done(void *arg, int status, uint32_t aux); // of a command nobody waits for
