@@ -16,7 +16,7 @@ struct identity *role_key(
 // 0 or -1, and why was logged. Owner, of what was opened in any case: the caller.
 int role_keys(const struct cp_conf *c, const struct identity *node, struct identity **server,
 	struct identity **setup);
-// For a check: of the keys that are there already, none is two things, or another's in a section;
+// For a check: the keys that are there already can be read, and no section takes one for another's;
 // nothing is made. 0 or -1, and why was logged.
 int role_check(const struct cp_conf *c);
 // *http is made if it is not there, with ca_file as http_client_new() has it. 0, or -errno, and a

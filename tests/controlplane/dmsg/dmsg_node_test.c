@@ -60,21 +60,27 @@ static void refusals_reach_the_dialler(void **state)
 	assert_int_equal(sessions(1), 1);
 }
 
+// One stream to node 1, which cost so much; then the clock stands.
+static void first_stream_costs(uint32_t us)
+{
+	start_server(NULL);
+	start_client(0);
+	node[1].c = dmsg_loop_client(node[1].id, identity_pk(server_id), server_port,
+		(struct dmsg_client_conf){.taken_ms = TAKEN_MS, .stream_us = us});
+	listen_at(1, PORT);
+	run_until(sessions(0) == 1 && sessions(1) == 1);
+	stop_clock();
+	dial_to(0, 1, PORT, LONG_MS);
+	run_until(node[0].n_dialled == 1 && node[1].n_accepted == 1);
+}
+
 // Whoever opens them: who that is, is not known before it has cost the curves.
 static void streams_of_others_have_a_share_of_time(void **state)
 {
 	struct dmsg_client_stats st;
 
 	(void)state;
-	start_server(NULL);
-	start_client(0);
-	node[1].c = dmsg_loop_client(node[1].id, identity_pk(server_id), server_port,
-		(struct dmsg_client_conf){.taken_ms = TAKEN_MS, .stream_us = 900000});
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
-	stop_clock();
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1 && node[1].n_accepted == 1);
+	first_stream_costs(900000);
 	assert_int_equal(node[0].code, DMSG_OK);
 	// that server has had its part, not yet all of them
 	dial_to(0, 1, PORT, LONG_MS);
@@ -95,15 +101,7 @@ static void streams_of_others_have_a_share_of_time(void **state)
 static void a_thread_has_one_share_whoever_is_asked(void **state)
 {
 	(void)state;
-	start_server(NULL);
-	start_client(0);
-	node[1].c = dmsg_loop_client(node[1].id, identity_pk(server_id), server_port,
-		(struct dmsg_client_conf){.taken_ms = TAKEN_MS, .stream_us = 1000000});
-	listen_at(1, PORT);
-	run_until(sessions(0) == 1 && sessions(1) == 1);
-	stop_clock();
-	dial_to(0, 1, PORT, LONG_MS);
-	run_until(node[0].n_dialled == 1 && node[1].n_accepted == 1);
+	first_stream_costs(1000000);
 	dial_to(0, 1, PORT, LONG_MS);
 	run_until(node[0].n_dialled == 1);
 	assert_int_equal(node[0].code, DMSG_ERR_RESP_REFUSED);
