@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "controlplane/core/backoff.h"
+#include "controlplane/core/loop_share.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
@@ -83,20 +84,10 @@ static void on_accepted(
 	li->fn(li->arg, conn, from); // it is there: `wants` said so in this very event
 }
 
-static bool has_time(const struct server *se)
-{
-	uint64_t now_ns = clock_mono_ns(), ahead_ns = LOOP_SHARE_AHEAD_MS * CLOCK_NS_PER_MS;
-
-	return share_has(loop_share(se->c->conf.loop), now_ns, ahead_ns) &&
-	       share_has(&se->streams_time, now_ns, ahead_ns);
-}
-
 static void spend(struct server *se, uint64_t ns)
 {
-	uint64_t now_ns = clock_mono_ns();
-
-	share_spend(loop_share(se->c->conf.loop), now_ns, ns, LOOP_SHARE_PCT);
-	share_spend(&se->streams_time, now_ns, ns, DMSG_CLIENT_STREAMS_OF_SERVER_PCT);
+	loop_share_spend(
+		se->c->conf.loop, &se->streams_time, ns, DMSG_CLIENT_STREAMS_OF_SERVER_PCT);
 }
 
 static void on_spent(void *arg, uint64_t ns)
@@ -118,7 +109,7 @@ static void on_stream(void *arg, struct conn *take_stream)
 	struct server *se = arg;
 	struct dmsg_client *c = se->c;
 
-	if (!has_time(se)) {
+	if (!loop_share_has(c->conf.loop, &se->streams_time)) {
 		c->stats.over_load++;
 		conn_close(take_stream);
 		return;

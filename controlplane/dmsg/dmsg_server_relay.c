@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "controlplane/core/conn_join.h"
+#include "controlplane/core/loop_share.h"
 #include "lib/base/clock.h"
 #include "lib/base/htab.h"
 #include "lib/base/log.h"
@@ -355,20 +356,9 @@ static void tell_refused(const struct relay *r)
 		text);
 }
 
-static bool has_time(const struct dmsg_server *s, const struct client *cl)
-{
-	uint64_t now_ns = clock_mono_ns(), ahead_ns = LOOP_SHARE_AHEAD_MS * CLOCK_NS_PER_MS;
-
-	return share_has(loop_share(s->conf.loop), now_ns, ahead_ns) &&
-	       share_has(&cl->time, now_ns, ahead_ns);
-}
-
 static void spend(struct dmsg_server *s, struct client *cl, uint64_t ns)
 {
-	uint64_t now_ns = clock_mono_ns();
-
-	share_spend(loop_share(s->conf.loop), now_ns, ns, LOOP_SHARE_PCT);
-	share_spend(&cl->time, now_ns, ns, DMSG_SERVER_REQUESTS_OF_KEY_PCT);
+	loop_share_spend(s->conf.loop, &cl->time, ns, DMSG_SERVER_REQUESTS_OF_KEY_PCT);
 }
 
 static size_t on_x_data(void *arg, uint8_t *p, size_t len)
@@ -455,7 +445,7 @@ void dmsg_server_relay_new(struct session *x, struct conn *take_stream)
 
 	if (owner != NULL && owner->n_streams >= s->conf.client_streams) {
 		s->c.drop_dmsg_client++;
-	} else if (owner != NULL && !has_time(s, owner)) {
+	} else if (owner != NULL && !loop_share_has(s->conf.loop, &owner->time)) {
 		s->c.drop_dmsg_load++;
 	} else {
 		if (s->n_relays < s->conf.streams_max)
